@@ -1,0 +1,193 @@
+//! What the application asks for: the only calls that can fail.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::{Endpoint, Target};
+use crate::delivery::{Delivery, Message, MessageId};
+use crate::error::{CommandError, ConnectError, SendError};
+use crate::event::{Farewell, PingId};
+use crate::net::{Path, SocketId, canonical};
+use crate::peer::Peer;
+use crate::time::Instant;
+use crate::{PeerHandle, PeerId};
+
+impl Endpoint {
+    /// Starts to shake hands with a peer, or names it if it is known already.
+    ///
+    /// `Event::Connected` follows, or `Event::Ended`. Messages may be sent at once: they wait.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub fn connect(&mut self, now: Instant, target: Target) -> Result<PeerHandle, ConnectError> {
+        self.touch(now);
+        if self.closing {
+            return Err(ConnectError::Closing);
+        }
+        if target.id == Some(self.id()) {
+            return Err(ConnectError::OwnIdentity);
+        }
+        if let Some(known) = target.id.and_then(|id| self.peer_by_id(&id)) {
+            let closing = self.peers.get(known).is_some_and(Peer::is_closing);
+            return if closing { Err(ConnectError::PeerClosing) } else { Ok(known) };
+        }
+        if target.addresses.is_empty() {
+            return Err(ConnectError::NoAddress);
+        }
+        if self.peers.len() >= self.shared.config.max_peers {
+            return Err(ConnectError::TooManyPeers);
+        }
+        let handle = self.add_peer(target.id);
+        if let Some(peer) = self.peers.get_mut(handle) {
+            peer.dial(&mut self.shared, dialled(&target.addresses));
+        }
+        self.settle(handle.slot);
+        Ok(handle)
+    }
+
+    /// Hands over a message.
+    ///
+    /// # Errors
+    /// See [`SendError`]; the message was not taken.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        delivery: Delivery,
+        payload: Bytes,
+    ) -> Result<MessageId, SendError> {
+        self.touch(now);
+        let found = self.peers.get_mut(peer).ok_or(SendError::UnknownPeer)?;
+        let sent = found.send(delivery, payload);
+        self.settle(peer.slot);
+        sent
+    }
+
+    /// Takes the next message of a peer, in the order in which they became deliverable.
+    ///
+    /// Taking reliable messages gives credit back to the sender. Works for a while after the peer
+    /// ended, so that nothing that arrived is lost.
+    pub fn receive(&mut self, now: Instant, peer: PeerHandle) -> Option<Message> {
+        self.touch(now);
+        let message = self.peers.get_mut(peer)?.receive();
+        self.settle(peer.slot);
+        message
+    }
+
+    /// Withdraws a message none of which was sent.
+    ///
+    /// # Errors
+    /// `TooLate` if some of it was sent, or its fate is known.
+    pub fn cancel(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        message: MessageId,
+    ) -> Result<(), CommandError> {
+        self.command(now, peer, |peer, _| peer.cancel(message))
+    }
+
+    /// Asks the peer for an answer, told as `Event::Pong` with the round-trip time.
+    ///
+    /// # Errors
+    /// `TooMany` if eight are under way.
+    pub fn ping(&mut self, now: Instant, peer: PeerHandle) -> Result<PingId, CommandError> {
+        self.command(now, peer, |peer, _| peer.ping())
+    }
+
+    /// Parts from a peer; `Event::Ended` follows.
+    ///
+    /// # Errors
+    /// `Closing` if that is under way already.
+    pub fn disconnect(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        farewell: Farewell,
+    ) -> Result<(), CommandError> {
+        self.command(now, peer, |peer, shared| peer.disconnect(shared, farewell))
+    }
+
+    /// Parts from everyone and takes nobody in. Done when [`is_closed`](Self::is_closed).
+    pub fn close(&mut self, now: Instant, farewell: Farewell) {
+        self.touch(now);
+        self.closing = true;
+        while let Some(index) = self.half_open.forget_any() {
+            self.shared.indices.release(index);
+        }
+        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle.slot).collect();
+        for slot in slots {
+            if let Some(peer) = self.peers.at_mut(slot) {
+                // Those that are closing or over go their way already.
+                peer.disconnect(&mut self.shared, farewell.clone()).ok();
+            }
+            self.settle(slot);
+        }
+    }
+
+    /// The host's addresses changed: each peer is sent a packet, by which it notices.
+    pub fn addresses_changed(&mut self, now: Instant) {
+        self.touch(now);
+        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle.slot).collect();
+        for slot in slots {
+            if let Some(peer) = self.peers.at_mut(slot) {
+                peer.addresses_changed();
+            }
+            self.settle(slot);
+        }
+    }
+
+    /// Moves the clock, and notices when the driver comes much too late for a deadline: then the
+    /// host was asleep, and silence proves nothing.
+    pub(super) fn touch(&mut self, now: Instant) {
+        let patience = self.shared.config.idle_timeout / 4;
+        if self.poll_timeout().is_some_and(|due| now > due + patience) {
+            self.grace_until = Some(now + patience);
+        }
+        self.shared.advance(now);
+    }
+
+    /// Makes a peer about which nothing is proved.
+    pub(super) fn add_peer(&mut self, id: Option<PeerId>) -> PeerHandle {
+        let shared = &mut self.shared;
+        let incarnation = id.map_or(0, |id| self.half_open.incarnation(shared, &id));
+        let handle = self.peers.insert(|handle| Peer::new(shared, handle, id, incarnation));
+        if let Some(id) = id {
+            self.peers.name(id, handle.slot);
+        }
+        handle
+    }
+
+    fn command<T>(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        run: impl FnOnce(&mut Peer, &mut crate::shared::Shared) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
+        self.touch(now);
+        let found = self.peers.get_mut(peer).ok_or(CommandError::UnknownPeer)?;
+        let result = run(found, &mut self.shared);
+        self.settle(peer.slot);
+        result
+    }
+}
+
+/// Paths to the addresses to try, each once: resolvers repeat themselves, and what an address may be
+/// sent before it answers counts per address.
+fn dialled(addresses: &[SocketAddr]) -> SmallVec<[Path; 2]> {
+    let (socket, local) = (SocketId::default(), None);
+    let mut paths = SmallVec::new();
+    for address in addresses {
+        let path = Path::Direct { socket, local, remote: canonical(*address) };
+        if paths.len() < MAX_DIALLED && !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    paths
+}
+
+/// The most addresses tried at once.
+const MAX_DIALLED: usize = 8;

@@ -1,0 +1,128 @@
+//! The way in: every datagram is looked at once, cheapest checks first, and goes to its owner.
+
+use zerocopy::IntoBytes;
+
+use super::Endpoint;
+use crate::PeerId;
+use crate::net::{Origin, Path, canonical};
+use crate::shared::{Owner, Shared};
+use crate::time::Instant;
+use crate::trace;
+use crate::wire::{HandshakeResponse, HandshakeRetry, Hint, Packet, PacketError, SealedHeader};
+
+impl Endpoint {
+    /// Takes a datagram from the network; sealed ones are opened in place.
+    ///
+    /// Never fails: what is not for us, not genuine or not legal is dropped and counted in
+    /// [`drops`](Self::drops).
+    pub fn handle_datagram(&mut self, now: Instant, origin: Origin, datagram: &mut [u8]) {
+        self.touch(now);
+        self.shared.stats.datagrams_received += 1;
+        self.shared.stats.bytes_received += datagram.len() as u64;
+        trace::unsealed("received", origin.remote, datagram);
+        match Packet::parse(datagram) {
+            Ok(Packet::Sealed(header)) => {
+                let header = *header;
+                self.handle_sealed(origin, header, datagram);
+            }
+            Ok(Packet::KeyRequest(request)) => self.handle_key_request(&origin, request),
+            Ok(Packet::HandshakeRequest(request)) => self.handle_request(&origin, request),
+            Ok(Packet::HandshakeResponse(response)) => self.handle_response(&origin, response),
+            Ok(Packet::HandshakeRetry(retry)) => self.handle_retry(&origin, retry),
+            Ok(Packet::Hint(hint)) => self.handle_hint(&origin, hint),
+            Err(error) => self.count_unreadable(error),
+        }
+    }
+
+    fn handle_sealed(&mut self, origin: Origin, header: SealedHeader, datagram: &mut [u8]) {
+        let index = header.receiver_index.get();
+        let owner = match self.shared.indices.owner(index) {
+            Some(Owner::HalfOpen(slot)) => self.confirm(&origin, slot, &header, datagram),
+            Some(Owner::Peer(slot)) => Some(slot),
+            None => {
+                self.hint(&origin, &header, datagram.len());
+                None
+            }
+        };
+        let Some(slot) = owner else { return };
+        if let Some(peer) = self.peers.at_mut(slot) {
+            let number = header.packet_number();
+            peer.handle_sealed(&mut self.shared, &origin, index, number, datagram);
+            self.settle(slot);
+        }
+    }
+
+    /// Tells the sender of a sealed packet, within limits, that its session is unknown here.
+    pub(super) fn hint(&mut self, origin: &Origin, header: &SealedHeader, len: usize) {
+        self.shared.drops.unknown_session += 1;
+        self.shared.stats.unverified_bytes_received += len as u64;
+        if !self.hints.take(self.shared.now) {
+            self.shared.drops.rate_limited += 1;
+            return;
+        }
+        let hint = Hint::new(header);
+        if self.shared.replies.push(Path::from(origin), hint.as_bytes()) {
+            self.shared.stats.hints_sent += 1;
+        }
+    }
+
+    fn handle_hint(&mut self, origin: &Origin, hint: &Hint) {
+        let Some(slot) = self.peers.by_address(canonical(origin.remote)) else {
+            self.shared.drops.unsolicited += 1;
+            return;
+        };
+        if let Some(peer) = self.peers.at_mut(slot) {
+            let number = hint.packet_number();
+            let index = hint.receiver_index.get();
+            peer.on_hint(&mut self.shared, index, number.path(), number.counter());
+            self.settle(slot);
+        }
+    }
+
+    fn handle_response(&mut self, origin: &Origin, response: &HandshakeResponse) {
+        let Some(slot) = self.dialling(response.receiver_index.get()) else { return };
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        peer.on_response(&mut self.shared, origin, response);
+        self.settle(slot);
+    }
+
+    fn handle_retry(&mut self, origin: &Origin, retry: &HandshakeRetry) {
+        let Some(slot) = self.dialling(retry.receiver_index.get()) else { return };
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        let called = peer.dialled().is_some_and(|dial| dial.calls(&Path::from(origin)));
+        let half_open = &self.half_open;
+        let incarnation = |shared: &Shared, id: &PeerId| half_open.incarnation(shared, id);
+        let learned = called.then(|| peer.on_retry(&mut self.shared, retry, incarnation)).flatten();
+        match learned {
+            None => self.shared.drops.unsolicited += 1,
+            Some(None) => {}
+            Some(Some(id)) => self.on_identity_learned(slot, id),
+        }
+        self.settle(slot);
+    }
+
+    /// The peer whose own handshake expects an answer under this index.
+    fn dialling(&mut self, index: u32) -> Option<u32> {
+        let slot = match self.shared.indices.owner(index) {
+            Some(Owner::Peer(slot)) => Some(slot),
+            Some(Owner::HalfOpen(_)) | None => None,
+        };
+        let dialling = slot.filter(|slot| {
+            let dial = self.peers.at(*slot).and_then(|peer| peer.dialled());
+            dial.is_some_and(|dial| dial.local_index == index)
+        });
+        if dialling.is_none() {
+            self.shared.drops.unsolicited += 1;
+        }
+        dialling
+    }
+
+    fn count_unreadable(&mut self, error: PacketError) {
+        let drops = &mut self.shared.drops;
+        match error {
+            PacketError::Malformed => drops.malformed += 1,
+            PacketError::UnknownType => drops.unknown_type += 1,
+            PacketError::UnknownVersion => drops.unknown_version += 1,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The endpoint: owns all peers, finds the one that each datagram, deadline and command is about,
+//! and leaves the rest to it.
+//!
+//! The way in is `handle_datagram` (module `input`, handshakes in `admit`), the way out is
+//! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`. After whatever
+//! touched a peer, `settle` brings the lists and indices up to date.
+
+mod admit;
+mod commands;
+mod half_open;
+mod input;
+mod output;
+mod slot_queue;
+mod table;
+#[cfg(feature = "testing")]
+mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use half_open::HalfOpenTable;
+use slot_queue::SlotQueue;
+use table::PeerTable;
+
+use crate::config::Config;
+use crate::info::PeerInfo;
+use crate::net::canonical;
+use crate::peer::Peer;
+use crate::shared::Shared;
+use crate::stats::{Drops, Stats};
+use crate::time::Instant;
+use crate::timer::Deadlines;
+use crate::{Identity, PeerHandle, PeerId};
+
+/// All peers of one identity, and the protocol between them and us.
+///
+/// See the [crate documentation](crate) for the loop that drives it.
+pub struct Endpoint {
+    shared: Shared,
+    peers: PeerTable,
+    half_open: HalfOpenTable,
+    /// The next deadline of each peer.
+    deadlines: Deadlines,
+    /// Peers that may have something to transmit.
+    ready: SlotQueue,
+    /// Peers that may have something to tell.
+    eventful: SlotQueue,
+    hints: HintBudget,
+    /// No new peers.
+    closing: bool,
+    /// A deadline was passed by so much that the host must have been asleep: until then silence
+    /// proves nothing.
+    grace_until: Option<Instant>,
+}
+
+/// Whom to dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The identity to expect; `None` takes whoever answers at the address.
+    pub id: Option<PeerId>,
+    /// Where to try: the first eight that differ. May be empty for a peer that is known already.
+    pub addresses: SmallVec<[SocketAddr; 2]>,
+}
+
+impl Target {
+    /// The peer with this identity, at one of these addresses.
+    #[must_use]
+    pub fn new(id: PeerId, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self { id: Some(id), addresses: addresses.into_iter().collect() }
+    }
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Self {
+        Self { id: None, addresses: SmallVec::from_slice(&[address]) }
+    }
+}
+
+impl From<PeerId> for Target {
+    fn from(id: PeerId) -> Self {
+        Self { id: Some(id), addresses: SmallVec::new() }
+    }
+}
+
+impl Endpoint {
+    /// An endpoint with this identity.
+    ///
+    /// `seed` is the source of all its randomness: draw it from the operating system and never use
+    /// it twice, except to repeat a simulation. `now` is any time that later calls do not precede.
+    /// Choices that [`Config::validate`] refuses make the endpoint behave oddly, never unsafely:
+    /// call it first.
+    #[must_use]
+    pub fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
+        Self {
+            shared: Shared::new(config, identity, seed, now),
+            peers: PeerTable::default(),
+            half_open: HalfOpenTable::default(),
+            deadlines: Deadlines::new(),
+            ready: SlotQueue::default(),
+            eventful: SlotQueue::default(),
+            hints: HintBudget::new(now),
+            closing: false,
+            grace_until: None,
+        }
+    }
+
+    /// Our own identity.
+    #[must_use]
+    pub fn id(&self) -> PeerId {
+        self.shared.identity.id()
+    }
+
+    /// The choices the endpoint was made with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// The peer behind a handle; `None` once it ended.
+    #[must_use]
+    pub fn peer(&self, peer: PeerHandle) -> Option<PeerInfo> {
+        self.peers.get(peer).filter(|peer| !peer.is_over()).map(Peer::info)
+    }
+
+    /// The peer with this identity.
+    #[must_use]
+    pub fn peer_by_id(&self, id: &PeerId) -> Option<PeerHandle> {
+        self.peers.by_id(id).and_then(|slot| self.peers.at(slot)).map(|peer| peer.handle)
+    }
+
+    /// The peer that is at this address now.
+    #[must_use]
+    pub fn peer_by_addr(&self, address: SocketAddr) -> Option<PeerHandle> {
+        let slot = self.peers.by_address(canonical(address))?;
+        self.peers.at(slot).map(|peer| peer.handle)
+    }
+
+    /// All peers that have not ended, in an order that means nothing.
+    pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
+        self.peers.iter().filter(|peer| !peer.is_over()).map(Peer::info)
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// Datagrams dropped so far, by reason.
+    #[must_use]
+    pub fn drops(&self) -> &Drops {
+        &self.shared.drops
+    }
+
+    /// Whether `close` has run its course: nobody is left, all events were polled, and all messages
+    /// received (or given up, an idle timeout after the end of their peer).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closing && self.peers.len() == 0
+    }
+
+    /// Brings lists and indices up to date after `slot` was touched.
+    fn settle(&mut self, slot: u32) {
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        if peer.is_removable() {
+            self.remove(slot);
+            return;
+        }
+        self.ready.push(slot);
+        if peer.has_events() {
+            self.eventful.push(slot);
+        }
+        self.deadlines.set(slot, peer.deadline());
+        let (over, id) = (peer.is_over(), peer.id);
+        let (listed, address) = (peer.listed_at, peer.address());
+        peer.listed_at = address;
+        if listed != address {
+            if let Some(old) = listed {
+                self.peers.unplace(old, slot);
+            }
+            if let Some(new) = address {
+                self.peers.place(new, slot);
+            }
+        }
+        if let Some(id) = id.filter(|_| over)
+            && self.peers.unname(&id, slot)
+        {
+            // What was answered on behalf of the ended peer is void.
+            self.forget_half_open(&id);
+        }
+    }
+
+    /// Forgets all handshakes that a caller began and has not confirmed.
+    fn forget_half_open(&mut self, id: &PeerId) {
+        while let Some(index) = self.half_open.forget(id) {
+            self.shared.indices.release(index);
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.deadlines.set(slot, None);
+        let Some(peer) = self.peers.remove(slot) else { return };
+        if let Some(id) = peer.id {
+            self.peers.unname(&id, slot);
+        }
+        if let Some(address) = peer.listed_at {
+            self.peers.unplace(address, slot);
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("id", &self.id())
+            .field("peers", &self.peers.len())
+            .field("half_open", &self.half_open.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many strangers may be told that we do not know their session.
+#[derive(Debug)]
+struct HintBudget {
+    left: u32,
+    since: Instant,
+}
+
+impl HintBudget {
+    const PER_SECOND: u32 = 10;
+
+    fn new(now: Instant) -> Self {
+        Self { left: Self::PER_SECOND, since: now }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        if now.saturating_since(self.since) >= Duration::from_secs(1) {
+            *self = Self::new(now);
+        }
+        let allowed = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        allowed
+    }
+}

@@ -1,0 +1,98 @@
+//! The way out: datagrams, events, the next deadline.
+
+use core::time::Duration;
+
+use super::Endpoint;
+use crate::event::Event;
+use crate::net::Transmit;
+use crate::peer::Peer;
+use crate::time::Instant;
+use crate::trace;
+
+impl Endpoint {
+    /// Writes the next datagrams into `buf`, all for one destination, and says how to send them.
+    /// `None` when nothing is to be sent now.
+    ///
+    /// A buffer as large as one datagram ([`Config::max_datagram`](crate::Config)) takes one; a
+    /// larger one takes a batch of equal datagrams where there are that many. Into a smaller one
+    /// nothing is written.
+    pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
+        self.touch(now);
+        if buf.len() < usize::from(self.shared.config.max_datagram) {
+            return None;
+        }
+        if let Some(reply) = self.shared.replies.poll(buf) {
+            self.shared.stats.unverified_bytes_sent += reply.len as u64;
+            return Some(self.count(reply, buf));
+        }
+        while let Some(slot) = self.ready.pop() {
+            let Some(peer) = self.peers.at_mut(slot) else { continue };
+            let transmit = peer.poll_transmit(&mut self.shared, buf);
+            self.deadlines.set(slot, peer.deadline());
+            if peer.has_events() {
+                self.eventful.push(slot);
+            }
+            if let Some(transmit) = transmit {
+                // Its next turn comes after everyone else's.
+                self.ready.push(slot);
+                return Some(self.count(transmit, buf));
+            }
+        }
+        None
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        while let Some(slot) = self.eventful.pop() {
+            let Some(peer) = self.peers.at_mut(slot) else { continue };
+            if let Some(event) = peer.poll_event() {
+                self.eventful.push_front(slot);
+                return Some(event);
+            }
+            if peer.is_removable() {
+                self.remove(slot);
+            }
+        }
+        None
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing else happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let peers = self.deadlines.peek().map(|(at, _)| at);
+        peers.into_iter().chain(self.half_open.deadline()).min()
+    }
+
+    /// Acts on every deadline that `now` has reached. Calls that come early or late do no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.touch(now);
+        let slept = self.grace_until.is_some_and(|until| self.shared.now < until);
+        while let Some(index) = self.half_open.expire(self.shared.now) {
+            self.shared.indices.release(index);
+        }
+        while let Some((at, slot)) = self.deadlines.peek() {
+            if at > self.shared.now || self.shared.now == Instant::MAX {
+                break;
+            }
+            let Some(peer) = self.peers.at_mut(slot) else {
+                self.deadlines.set(slot, None);
+                continue;
+            };
+            peer.handle_timeout(&mut self.shared, slept);
+            self.settle(slot);
+            let next = self.shared.now + Duration::from_micros(1);
+            // A peer that wants to be called again at once would keep us here for ever.
+            if self.peers.at(slot).and_then(Peer::deadline).is_some_and(|at| at < next) {
+                self.deadlines.set(slot, Some(next));
+            }
+        }
+    }
+
+    fn count(&mut self, transmit: Transmit, buf: &[u8]) -> Transmit {
+        trace::unsealed("sent", transmit.destination, &buf[..transmit.len]);
+        let segment = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
+        self.shared.stats.datagrams_sent += transmit.len.div_ceil(segment.max(1)) as u64;
+        self.shared.stats.bytes_sent += transmit.len as u64;
+        transmit
+    }
+}

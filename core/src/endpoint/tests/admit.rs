@@ -1,0 +1,167 @@
+//! Who becomes a peer, where it is believed to be, and what it knows about us.
+
+use super::*;
+use crate::{EndReason, PeerState};
+
+/// A sealed packet that holds nothing but a challenge.
+const CHALLENGE_LEN: usize = 41;
+
+/// Lets `a` call `b` by hand up to the packet that confirms, which is returned.
+fn call_up_to_confirm(a: &mut Node, b: &mut Node, ms: u64) -> Vec<u8> {
+    a.call(at(ms), b);
+    let request = a.sent_one(at(ms));
+    b.take(at(ms + 1), a.address, &request);
+    let response = b.sent_one(at(ms + 1));
+    a.take(at(ms + 2), b.address, &response);
+    a.sent_one(at(ms + 2))
+}
+
+#[test]
+fn only_a_challenge_goes_to_where_a_confirming_packet_seems_to_come_from() {
+    let (mut a, mut b) = (Node::new(1, Config::default()), Node::new(2, Config::default()));
+    let victim = SocketAddr::from(([203, 0, 113, 9], 53));
+    let confirm = call_up_to_confirm(&mut a, &mut b, 0);
+    b.take(at(3), victim, &confirm);
+    let peer = b.knows(&a).expect("it has the keys");
+    b.send(at(3), peer, Delivery::reliable(0), 1 << 20);
+    let mut sent = vec![];
+    for ms in (3..10_000).step_by(10) {
+        b.wake(at(ms));
+        sent.extend(b.sent(at(ms)));
+    }
+    let to_victim: Vec<_> = sent.iter().filter(|(to, _)| *to == victim).collect();
+    assert!(to_victim.iter().all(|(_, datagram)| datagram.len() == CHALLENGE_LEN));
+    let bytes: usize = to_victim.iter().map(|(_, datagram)| datagram.len()).sum();
+    assert!((1..=3 * confirm.len()).contains(&bytes), "{bytes} bytes for {}", confirm.len());
+    assert!(sent.iter().any(|(to, datagram)| *to == a.address && datagram.len() > 1000));
+}
+
+#[test]
+fn a_confirming_packet_does_not_take_an_address_from_the_peer_that_is_there() {
+    let mut pair = Pair::connected(&Config::default());
+    let holder = pair.caller();
+    let mut other = Node::new(3, Config::default());
+    let confirm = call_up_to_confirm(&mut other, &mut pair.b, 1000);
+    let address = pair.a.address;
+    pair.b.take(at(1003), address, &confirm);
+    assert!(pair.b.knows(&other).is_some());
+    assert_eq!(pair.b.endpoint.peer_by_addr(address), Some(holder));
+    assert_eq!(pair.b.endpoint.peer_by_addr(other.address), pair.b.knows(&other));
+}
+
+#[test]
+fn a_repeated_request_from_elsewhere_is_only_asked_to_come_again() {
+    let (mut a, mut b) = (Node::new(1, Config::default()), Node::new(2, Config::default()));
+    a.call(at(0), &b);
+    let request = a.sent_one(at(0));
+    b.take(at(1), a.address, &request);
+    let response = b.sent_one(at(1));
+    b.take(at(2), SocketAddr::from(([203, 0, 113, 9], 53)), &request);
+    assert_eq!(b.sent_one(at(2))[0], RETRY);
+    assert_eq!(b.endpoint.drops().duplicate, 1);
+    b.take(at(3), a.address, &request);
+    assert_eq!(b.sent(at(3)), [(a.address, response)]);
+}
+
+/// `a` shakes hands anew, but before its first packet under the new keys arrives, `b` gives it up.
+/// What was answered for the peer that ended must not come back as a peer that remembers nothing.
+#[test]
+fn a_handshake_answered_for_a_peer_that_ended_is_void_and_the_caller_calls_again() {
+    let mut pair = Pair::connected(&Config::default());
+    for _ in 0..5 {
+        pair.a.send(at(1000), pair.peer, Delivery::ordered(0), 10);
+    }
+    pair.run(1500);
+    assert_eq!(pair.received_by_b().len(), 5);
+    // Sealed packets are lost until the second handshake got its response.
+    pair.a.send(at(1500), pair.peer, Delivery::ordered(0), 20);
+    let (mut ms, mut late) = (1500, vec![]);
+    while pair.a.endpoint.stats().handshakes < 2 {
+        ms += 1;
+        assert!(ms < 4000, "no second handshake");
+        pair.run_with(ms, |_, from_a, datagram| {
+            if from_a && datagram[0] == SEALED {
+                late = datagram.to_vec();
+            }
+            datagram[0] != SEALED
+        });
+    }
+    let caller = pair.caller();
+    pair.b.endpoint.disconnect(pair.now, caller, Farewell::default()).expect("connected");
+    pair.run_with(ms + 4000, |_, _, _| false);
+    assert!(pair.b.has_ended());
+    pair.a.events.clear();
+    // The half-open handshake would have lived for seconds still.
+    pair.b.take(pair.now, pair.a.address, &late);
+    assert!(pair.b.knows(&pair.a).is_none());
+    let hint = pair.b.sent_one(pair.now);
+    assert_eq!(hint[0], HINT);
+    pair.a.take(pair.now, pair.b.address, &hint);
+    pair.run(ms + 6000);
+    assert_eq!(pair.a.count(|event| matches!(event, Event::Restarted { .. })), 1);
+    pair.a.send(pair.now, pair.peer, Delivery::ordered(0), 30);
+    pair.run(ms + 8000);
+    assert_eq!(pair.received_by_b().last().map(Bytes::len), Some(30));
+}
+
+#[test]
+fn a_confirming_packet_that_a_newer_call_overtook_is_refused_with_a_hint() {
+    let mut b = Node::new(2, Config::default());
+    let (mut before, mut after) = (Node::new(1, Config::default()), Node::restarted(1, at(10)));
+    let late = call_up_to_confirm(&mut before, &mut b, 0);
+    let confirm = call_up_to_confirm(&mut after, &mut b, 10);
+    b.take(at(13), after.address, &confirm);
+    b.sent(at(13));
+    let told = b.events.len();
+    b.take(at(14), before.address, &late);
+    let answers = b.sent(at(14));
+    assert!(answers.iter().any(|(to, datagram)| *to == before.address && datagram[0] == HINT));
+    assert_eq!(b.events.len(), told, "{:?}", &b.events[told..]);
+    // The hint makes the refused one call again.
+    for (_, datagram) in answers.iter().filter(|(_, datagram)| datagram[0] == HINT) {
+        before.take(at(15), b.address, datagram);
+    }
+    assert!(before.sent(at(15)).iter().any(|(_, datagram)| datagram[0] == REQUEST));
+}
+
+#[test]
+fn a_caller_that_is_no_peer_yet_hears_one_incarnation_however_often_it_calls() {
+    let mut b = Node::new(2, Config::default());
+    let (mut first, mut second) = (Node::new(1, Config::default()), Node::restarted(1, at(10)));
+    call_up_to_confirm(&mut first, &mut b, 0);
+    // The end of some peer makes us tell other strangers another incarnation.
+    let stranger = Target::from(SocketAddr::from(([10, 0, 0, 3], 4263)));
+    let dialled = b.endpoint.connect(at(5), stranger).expect("room");
+    b.endpoint.disconnect(at(5), dialled, Farewell::default()).expect("dialling");
+    b.sent(at(5));
+    call_up_to_confirm(&mut second, &mut b, 10);
+    let told = [0, 1].map(|slot| b.endpoint.half_open.get(slot).expect("answered").incarnation);
+    assert_eq!(told[0], told[1]);
+}
+
+#[test]
+fn nobody_comes_in_after_close() {
+    let (mut a, mut b) = (Node::new(1, Config::default()), Node::new(2, Config::default()));
+    let confirm = call_up_to_confirm(&mut a, &mut b, 0);
+    b.endpoint.close(at(3), Farewell::default());
+    b.take(at(4), a.address, &confirm);
+    assert!(b.endpoint.is_closed());
+    assert_eq!(b.events, []);
+}
+
+#[test]
+fn a_peer_that_is_closing_cannot_be_connected_to() {
+    let mut pair = Pair::connected(&Config::default());
+    let target = Target::from(pair.b.endpoint.id());
+    assert_eq!(pair.a.endpoint.connect(at(1000), target.clone()), Ok(pair.peer));
+    pair.a.endpoint.disconnect(at(1000), pair.peer, lingering()).expect("connected");
+    let state = pair.a.endpoint.peer(pair.peer).map(|peer| peer.state);
+    assert_eq!(state, Some(PeerState::Closing));
+    let again = pair.a.endpoint.connect(at(1000), target);
+    assert_eq!(again, Err(crate::ConnectError::PeerClosing));
+    pair.run(3000);
+    let reason = EndReason::Disconnected { acknowledged: true };
+    let ended =
+        |event: &Event| matches!(event, Event::Ended { reason: told, .. } if *told == reason);
+    assert_eq!(pair.a.count(ended), 1);
+}

@@ -1,0 +1,81 @@
+//! Examples of integers and of each frame.
+
+use alloc::format;
+
+use super::Vectors;
+use crate::wire::{
+    DataFrame, EcnCounts, Fragment, Frame, Frames, StreamKey, Writer, encode_ack,
+    encode_retransmit, varint,
+};
+use crate::{Delivery, Order};
+
+pub(super) fn varints(vectors: &mut Vectors) {
+    for value in [0, 63, 64, 16_383, 16_384, (1 << 30) - 1, 1 << 30, varint::MAX] {
+        let mut buffer = [0; 8];
+        let size = varint::encode(value, &mut buffer).expect("within the limit");
+        vectors.hex(&format!("varint.{value}"), &buffer[..size]);
+    }
+}
+
+/// One example of each frame: written, and found legal by the parser.
+pub(super) fn examples(vectors: &mut Vectors) {
+    let ephemeral = &core::array::from_fn(|at| at as u8);
+    let ordered = StreamKey::from(Delivery::ordered(7));
+    let gaps = StreamKey::from(Delivery::unreliable(300).with_order(Order::Ordered));
+    let fragment = Fragment { total: 16_384, offset: 16_381 };
+    let data = DataFrame {
+        stream: ordered,
+        requires_ack: false,
+        sequence_number: 0,
+        fragment: None,
+        payload: b"hello",
+    };
+    let receipt = DataFrame { requires_ack: true, sequence_number: 1, payload: b"", ..data };
+    let piece = DataFrame { stream: gaps, fragment: Some(fragment), payload: b"end", ..data };
+    let limit = 33_554_432;
+    let frames = [
+        ("padding", Frame::Padding(3)),
+        ("ping", Frame::Ping { token: 0x0102_0304_0506_0708 }),
+        ("pong", Frame::Pong { token: 0x0102_0304_0506_0708 }),
+        ("disconnect", Frame::Disconnect { code: 0xff01, reason: "frame cut off" }),
+        ("credit", Frame::Credit { limit }),
+        ("blocked", Frame::Blocked { limit }),
+        ("skip", Frame::Skip { stream: gaps, sequence_number: 70 }),
+        ("rekey_request", Frame::RekeyRequest { sender_index: 0x1122_3300, ephemeral }),
+        (
+            "rekey_response",
+            Frame::RekeyResponse {
+                sender_index: 0x4455_6600,
+                receiver_index: 0x1122_3300,
+                ephemeral,
+            },
+        ),
+        ("path_challenge", Frame::PathChallenge { token: *b"01234567" }),
+        ("path_response", Frame::PathResponse { token: *b"01234567" }),
+        ("data", Frame::Data(data)),
+        ("data_receipt_empty", Frame::Data(receipt)),
+        ("data_fragment", Frame::Data(piece)),
+        ("extension", Frame::Extension { kind: 0x40, body: b"later" }),
+    ];
+    for (name, frame) in frames {
+        note(vectors, name, |writer| frame.encode(writer));
+    }
+    let ecn = Some(EcnCounts { ect0: 100, ect1: 0, ce: 2 });
+    let ranges = [90..=100, 70..=80, 5..=5];
+    note(vectors, "ack", |writer| encode_ack(writer, 0, 1500, None, ranges.clone()) == 3);
+    note(vectors, "ack_ecn", |writer| encode_ack(writer, 0, 1500, ecn, ranges.clone()) == 3);
+    note(vectors, "retransmit", |writer| {
+        encode_retransmit(writer, ordered, 9, 250, [0..1200, 2400..3600])
+    });
+}
+
+fn note(vectors: &mut Vectors, name: &str, write: impl Fn(&mut Writer<'_>) -> bool) {
+    let mut buffer = [0; 100];
+    let mut writer = Writer::new(&mut buffer);
+    assert!(write(&mut writer), "{name} fits");
+    let bytes = writer.written();
+    let mut frames = Frames::new(bytes);
+    assert!(frames.next().is_some_and(|frame| frame.is_ok()), "{name} is legal");
+    assert_eq!(frames.next(), None, "{name} is one frame");
+    vectors.hex(&format!("frame.{name}"), bytes);
+}

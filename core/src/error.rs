@@ -1,0 +1,101 @@
+//! Errors of commands. Datagrams never cause errors: they are counted in [`crate::Drops`].
+
+use core::fmt;
+
+/// A choice in [`crate::Config`] is out of range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub(crate) &'static str);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// Why a dial could not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The endpoint is closing.
+    Closing,
+    /// The target is a peer we are not connected to, and no address was given.
+    NoAddress,
+    /// The target is this endpoint's own identity.
+    OwnIdentity,
+    /// The peer is being disconnected: wait for `Event::Ended` and connect again.
+    PeerClosing,
+    /// `Config::max_peers` are known already.
+    TooManyPeers,
+}
+
+/// Why a message was not accepted. The message is still the caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The peer's buffer is full: wait for `Event::Writable` and send again.
+    Blocked,
+    /// The peer is closing.
+    Closing,
+    /// The message is larger than the limit, in bytes, that both ends agreed on.
+    TooLarge(u32),
+    /// The peer allows no further stream: use a channel that was used before.
+    TooManyStreams,
+    /// The handle names no peer (any more).
+    UnknownPeer,
+}
+
+/// Why a command for a peer was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The peer is closing.
+    Closing,
+    /// Too many of these are under way already: wait for one to end.
+    TooMany,
+    /// The handle names no peer (any more).
+    UnknownPeer,
+    /// It is too late: the message was sent, or its fate is known.
+    TooLate,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closing => "the endpoint is closing",
+            Self::NoAddress => "no address is known for this peer: give one",
+            Self::OwnIdentity => "the target is this endpoint itself",
+            Self::PeerClosing => "the peer is being disconnected: wait until it ended",
+            Self::TooManyPeers => "too many peers: raise max_peers or disconnect one",
+        })
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blocked => f.write_str("the peer's buffer is full: wait until it is writable"),
+            Self::Closing => f.write_str("the peer is closing"),
+            Self::TooLarge(limit) => write!(f, "the message is larger than {limit} bytes"),
+            Self::TooManyStreams => {
+                f.write_str("the peer allows no further stream: reuse a channel")
+            }
+            Self::UnknownPeer => f.write_str("no such peer"),
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closing => "the peer is closing",
+            Self::TooMany => "too many are under way: wait for one to end",
+            Self::UnknownPeer => "no such peer",
+            Self::TooLate => "too late: it was sent already",
+        })
+    }
+}
+
+impl core::error::Error for CommandError {}
+impl core::error::Error for ConfigError {}
+impl core::error::Error for ConnectError {}
+impl core::error::Error for SendError {}

@@ -1,0 +1,132 @@
+//! The sans-IO core of **handfast**: secure peer-to-peer messages over UDP.
+//!
+//! An [`Endpoint`] holds the whole protocol and does no I/O: no socket, clock, thread or randomness
+//! of its own. You hand it datagrams, commands and the time; it hands you datagrams, events and the
+//! next deadline. Runtimes for tokio and mio come as crates of their own; this is for your own loop.
+//!
+//! # The loop
+//!
+//! 1. Make an [`Endpoint`] from a [`Config`], an [`Identity`] and 32 random bytes.
+//! 2. Give it commands: [`connect`](Endpoint::connect), [`send`](Endpoint::send),
+//!    [`ping`](Endpoint::ping), [`disconnect`](Endpoint::disconnect).
+//! 3. Send what [`poll_transmit`](Endpoint::poll_transmit) writes until it returns `None`, or until
+//!    the socket would block: then go on when it is writable again.
+//! 4. Handle what [`poll_event`](Endpoint::poll_event) returns until `None`; on
+//!    [`Event::Readable`] take messages with [`receive`](Endpoint::receive) until `None`.
+//! 5. Sleep until [`poll_timeout`](Endpoint::poll_timeout) or the next datagram, whichever is first.
+//! 6. Call [`handle_timeout`](Endpoint::handle_timeout) or
+//!    [`handle_datagram`](Endpoint::handle_datagram), and go on with 3.
+//!
+//! Here two endpoints do all of that with a network that is a function call:
+//!
+//! ```
+//! use handfast_core::{
+//!     Bytes, Config, Delivery, Endpoint, Event, Identity, Instant, Origin, Target,
+//! };
+//!
+//! let now = Instant::from_micros(1_000_000);
+//! // Real programs draw seeds from the operating system.
+//! let mut server = Endpoint::new(Config::default(), Identity::from_seed([1; 32]), [2; 32], now);
+//! let mut client = Endpoint::new(Config::default(), Identity::from_seed([3; 32]), [4; 32], now);
+//! let (server_at, client_at) = ("192.0.2.1:4263".parse()?, "192.0.2.2:4263".parse()?);
+//!
+//! let peer = client.connect(now, Target::new(server.id(), [server_at]))?;
+//! client.send(now, peer, Delivery::ordered(0), Bytes::from_static(b"hello"))?;
+//!
+//! let mut buf = [0; 2048];
+//! let mut received = None;
+//! loop {
+//!     let mut idle = true;
+//!     while let Some(transmit) = client.poll_transmit(now, &mut buf) {
+//!         server.handle_datagram(now, Origin::from_remote(client_at), &mut buf[..transmit.len]);
+//!         idle = false;
+//!     }
+//!     while let Some(transmit) = server.poll_transmit(now, &mut buf) {
+//!         client.handle_datagram(now, Origin::from_remote(server_at), &mut buf[..transmit.len]);
+//!         idle = false;
+//!     }
+//!     while let Some(event) = server.poll_event() {
+//!         if let Event::Readable { peer } = event {
+//!             received = server.receive(now, peer);
+//!         }
+//!     }
+//!     if idle {
+//!         break;
+//!     }
+//! }
+//! assert_eq!(&received.expect("delivered").payload[..], b"hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The contract
+//!
+//! 1. Bytes from the network never cause an error or a panic: they are counted by reason
+//!    ([`Drops`]) and traced.
+//! 2. Nothing about a peer changes before a packet's tag verifies.
+//! 3. A deadline fires when `now` reaches it; after `handle_timeout(t)` the next is later than `t`.
+//! 4. Time never goes back: an older `now` counts as the newest one told. Draining ends, and after a
+//!    full drain nothing happens without an input.
+//! 5. The same seed, choices and inputs give the same bytes.
+//! 6. Work per call depends on the work due, not on the number of peers. Every queue, table and
+//!    buffer has a limit, the large ones in [`Config`]. No event is dropped: a message keeps its
+//!    place until its fate is told.
+//! 7. Nothing sent to an address that has not proved itself exceeds what came from there; three
+//!    times that on a path that a known peer seems to have moved to. Addresses named by `connect`
+//!    get at most 8 packets, less than 2 KB, in any 10 s until one of them answers.
+//! 8. A live peer ends only by silence for the idle timeout, a command, an authenticated goodbye, or
+//!    a breach of the protocol inside a sealed packet. A dial ends at its own deadline.
+//! 9. A peer whose messages are not taken holds back that peer alone.
+//!
+//! # Features
+//!
+//! `rustcrypto` (default) brings portable primitives and needs no std; `aws-lc-rs` brings faster
+//! ones, needs std and a C compiler, and wins when both are on. Both speak the same bytes.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::iter_over_hash_type, clippy::unwrap_used, clippy::std_instead_of_core)
+)]
+
+extern crate alloc;
+#[cfg(any(test, feature = "aws-lc-rs"))]
+extern crate std;
+
+#[cfg(not(any(feature = "rustcrypto", feature = "aws-lc-rs")))]
+compile_error!(
+    "handfast-core needs a crypto backend: enable the feature `rustcrypto` or `aws-lc-rs`"
+);
+
+mod config;
+mod crypto;
+mod delivery;
+mod endpoint;
+mod error;
+mod event;
+mod handle;
+mod info;
+mod net;
+mod peer;
+mod shared;
+mod stats;
+mod time;
+mod timer;
+mod trace;
+pub mod wire;
+
+pub use bytes::Bytes;
+pub use config::{
+    Admission, AdmissionHook, BASE_DATAGRAM, Config, CongestionControl, MAX_DATAGRAM,
+    NetworkSecret, Retry,
+};
+pub use crypto::identity::{Identity, PeerId, PeerIdError};
+pub use delivery::{Delivery, Fate, Message, MessageId, Order};
+pub use endpoint::{Endpoint, Target};
+pub use error::{CommandError, ConfigError, ConnectError, SendError};
+pub use event::{EndReason, Event, Farewell, Goodbye, PeerState, PingId};
+pub use handle::PeerHandle;
+pub use info::PeerInfo;
+pub use net::{Ecn, Origin, Path, SocketId, Transmit, canonical};
+pub use stats::{Drops, PathStats, PeerStats, Stats};
+pub use time::Instant;

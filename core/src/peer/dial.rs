@@ -1,0 +1,244 @@
+//! Shaking hands as the one who calls.
+//!
+//! A request is resent byte for byte or rebuilt with a fresh ephemeral key, never encrypted anew
+//! under the same one: Noise keys do not depend on the prologue, so that would repeat a nonce.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use smallvec::SmallVec;
+use zerocopy::IntoBytes;
+
+use crate::PeerId;
+use crate::crypto::backend::active::SecretKey;
+use crate::crypto::mac::MacKey;
+use crate::crypto::noise::{Initiation, Split};
+use crate::net::{Path, Transmit};
+use crate::shared::Shared;
+use crate::time::Instant;
+use crate::wire::{
+    Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, RequestPayload,
+    ResponsePayload,
+};
+
+/// Both kinds of packet that we send.
+const REQUEST_LEN: usize = size_of::<HandshakeRequest>();
+
+/// A handshake that we began.
+pub(crate) struct Dial {
+    /// The index in which we expect the answer.
+    pub(crate) local_index: u32,
+    pub(crate) remote: Option<PeerId>,
+    pub(crate) addresses: SmallVec<[Path; 2]>,
+    /// The credit that our request grants.
+    pub(crate) granted: u64,
+    /// How many addresses were sent the packet in this round.
+    round: usize,
+    stage: Stage,
+    packet: [u8; REQUEST_LEN],
+    interval: Duration,
+    max_interval: Duration,
+    rebuild_at: Instant,
+    /// Retries that may still be followed before the next round that rebuilds.
+    retries: u8,
+}
+
+enum Stage {
+    /// We ask who is at the address.
+    Identity { nonce: [u8; 16] },
+    /// We ask for a session.
+    Session { initiation: Box<Initiation>, mac: [u8; 16] },
+}
+
+/// What a genuine response says.
+pub(crate) struct Answer {
+    pub(crate) split: Split,
+    pub(crate) payload: ResponsePayload,
+    pub(crate) remote_index: u32,
+}
+
+/// The first pause between two requests; each is longer than the last.
+const FIRST_INTERVAL: Duration = Duration::from_millis(150);
+/// A stranger's address gets 8 requests in 10 s: less than 2 KB.
+const MAX_INTERVAL: Duration = Duration::from_secs(4);
+/// An address where the peer was proved to be.
+const MAX_INTERVAL_PROVED: Duration = Duration::from_secs(1);
+/// How many retries are followed between two rounds that rebuild.
+const MAX_RETRIES: u8 = 3;
+/// Then the request is rebuilt, so that its cookie and time are fresh.
+const REBUILD_AFTER: Duration = Duration::from_secs(5);
+
+impl Dial {
+    /// A dial to `addresses`, at least one. `proved` if the peer answered there before.
+    pub(crate) fn new(
+        cx: &mut Shared,
+        local_index: u32,
+        remote: Option<PeerId>,
+        addresses: SmallVec<[Path; 2]>,
+        proved: bool,
+    ) -> Self {
+        Self {
+            local_index,
+            remote,
+            addresses,
+            granted: 0,
+            round: 0,
+            stage: Stage::Identity { nonce: cx.rng.bytes() },
+            packet: [0; REQUEST_LEN],
+            interval: FIRST_INTERVAL,
+            max_interval: if proved { MAX_INTERVAL_PROVED } else { MAX_INTERVAL },
+            rebuild_at: cx.now,
+            retries: MAX_RETRIES,
+        }
+    }
+
+    /// Makes the packet to send: a request if the identity is known, else the question for it.
+    pub(crate) fn build(
+        &mut self,
+        cx: &mut Shared,
+        incarnation: u64,
+        granted: u64,
+        cookie: Cookie,
+    ) {
+        self.round = 0;
+        self.granted = granted;
+        self.rebuild_at = cx.now + REBUILD_AFTER;
+        let built = self.remote.and_then(|id| self.build_request(cx, &id, incarnation, cookie));
+        if built.is_none() {
+            self.build_key_request(cx);
+        }
+    }
+
+    /// Starts the next round; returns when the one after it is due.
+    pub(crate) fn next_round(
+        &mut self,
+        cx: &mut Shared,
+        incarnation: u64,
+        granted: u64,
+    ) -> Instant {
+        self.round = 0;
+        if cx.now >= self.rebuild_at {
+            self.retries = MAX_RETRIES;
+            self.build(cx, incarnation, granted, Cookie::NONE);
+        }
+        self.schedule(cx)
+    }
+
+    /// When the next round is due: after the interval and up to half as much again. Never sooner, or
+    /// an address that does not answer would get more than its budget.
+    pub(crate) fn schedule(&mut self, cx: &mut Shared) -> Instant {
+        let micros = u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX);
+        let jittered = micros + cx.rng.below(micros / 2);
+        self.interval = (self.interval * 8 / 5).min(self.max_interval);
+        cx.now + Duration::from_micros(jittered)
+    }
+
+    /// Whether another retry may be followed: a responder that likes no cookie of its own must not
+    /// keep us busy.
+    pub(crate) fn may_rebuild(&mut self) -> bool {
+        let allowed = self.retries > 0;
+        self.retries = self.retries.saturating_sub(1);
+        allowed
+    }
+
+    /// There is reason to hurry: the next rounds come soon again.
+    pub(crate) fn hurry(&mut self) {
+        self.round = 0;
+        self.interval = FIRST_INTERVAL;
+    }
+
+    /// Whether the packet goes to another address in this round.
+    pub(crate) fn has_work(&self) -> bool {
+        self.round < self.addresses.len()
+    }
+
+    /// Copies the packet for the next address of the round.
+    pub(crate) fn transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        let path = self.addresses.get(self.round)?;
+        buf.get_mut(..REQUEST_LEN)?.copy_from_slice(&self.packet);
+        self.round += 1;
+        Some(path.transmit(REQUEST_LEN))
+    }
+
+    /// Whether `path` leads to an address that we call.
+    pub(crate) fn calls(&self, path: &Path) -> bool {
+        self.addresses.iter().any(|called| called.remote() == path.remote())
+    }
+
+    /// Whether `retry` answers the packet we sent, and nobody else's.
+    pub(crate) fn is_answered_by_retry(&self, retry: &HandshakeRetry) -> bool {
+        let proof = match &self.stage {
+            Stage::Identity { nonce } => nonce,
+            Stage::Session { mac, .. } => mac,
+        };
+        MacKey::retry(proof).verify(retry.authenticated(), &retry.mac)
+    }
+
+    /// Reads a response; `None` if it is not genuine, and then another may still be.
+    pub(crate) fn open(&self, cx: &Shared, response: &HandshakeResponse) -> Option<Answer> {
+        let Stage::Session { initiation, .. } = &self.stage else { return None };
+        let mac = MacKey::response(&initiation.ephemeral(), &cx.identity.id());
+        if !mac.verify(response.authenticated(), &response.mac) {
+            return None;
+        }
+        let mut text = response.payload_ciphertext;
+        let key = cx.identity.x25519();
+        let split = initiation.finish(key, &cx.psk(), &response.ephemeral, &mut text)?;
+        let (payload, _) = zerocopy::FromBytes::read_from_prefix(&text).ok()?;
+        Some(Answer { split, payload, remote_index: response.sender_index.get() })
+    }
+
+    fn build_request(
+        &mut self,
+        cx: &mut Shared,
+        id: &PeerId,
+        incarnation: u64,
+        cookie: Cookie,
+    ) -> Option<()> {
+        let mut request = HandshakeRequest::new(self.local_index, cookie);
+        let parameters = cx.parameters(self.granted);
+        let identity = *cx.identity.id().as_bytes();
+        let payload = RequestPayload::new(identity, incarnation, cx.timestamp_ms(), parameters);
+        let text = &mut request.payload_ciphertext;
+        text[..size_of::<RequestPayload>()].copy_from_slice(payload.as_bytes());
+        let prologue = prologue(&cx.config.application, request.prologue());
+        let ephemeral = SecretKey::from_bytes(&cx.rng.bytes());
+        let (initiation, opening) = Initiation::new(
+            cx.identity.x25519(),
+            &id.x25519(),
+            &prologue,
+            ephemeral,
+            &mut request.payload_ciphertext,
+        )?;
+        request.ephemeral = opening.ephemeral;
+        request.static_ciphertext = opening.static_ciphertext;
+        request.mac = cx.request_mac_for(id).mac(request.authenticated());
+        self.packet.copy_from_slice(request.as_bytes());
+        let initiation = Box::new(initiation);
+        self.stage = Stage::Session { initiation, mac: request.mac };
+        Some(())
+    }
+
+    fn build_key_request(&mut self, cx: &mut Shared) {
+        let nonce = cx.rng.bytes();
+        let mut request = KeyRequest::new(self.local_index, nonce);
+        request.network_mac = cx.network_mac.mac(request.authenticated());
+        self.packet.copy_from_slice(request.as_bytes());
+        self.stage = Stage::Identity { nonce };
+    }
+}
+
+/// What both sides mix into the handshake before its first message.
+pub(crate) fn prologue(application: &[u8; 16], head: &[u8; 32]) -> [u8; 58] {
+    let mut bytes = [0; 58];
+    bytes[..10].copy_from_slice(b"handfast/1");
+    bytes[10..26].copy_from_slice(application);
+    bytes[26..].copy_from_slice(head);
+    bytes
+}
+
+impl core::fmt::Debug for Dial {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Dial {{ remote: {:?}, addresses: {:?} }}", self.remote, self.addresses)
+    }
+}

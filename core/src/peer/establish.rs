@@ -1,0 +1,189 @@
+//! A handshake succeeded: its keys become a session of the peer.
+
+use core::time::Duration;
+
+use crate::PeerId;
+use crate::config::BASE_DATAGRAM;
+use crate::crypto::backend::Suite;
+use crate::crypto::schedule::{Role, SessionSecrets};
+use crate::net::{Origin, Path};
+use crate::peer::Peer;
+use crate::peer::dial::Answer;
+use crate::peer::path::PeerPath;
+use crate::peer::session::Session;
+use crate::peer::timeouts::Timer;
+use crate::shared::Shared;
+use crate::wire::{HandshakeResponse, HandshakeRetry, Parameters};
+
+/// The outcome of a handshake, whoever began it.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) local_index: u32,
+    pub(crate) remote_index: u32,
+    pub(crate) secrets: SessionSecrets,
+    pub(crate) key_id: u64,
+    pub(crate) initiated_by_us: bool,
+    pub(crate) remote_incarnation: u64,
+    pub(crate) parameters: Parameters,
+    /// The credit that the peer was told.
+    pub(crate) granted: u64,
+    pub(crate) path: Path,
+}
+
+/// Two handshakes begun by either end within this time met halfway.
+const SIMULTANEOUS: Duration = Duration::from_secs(10);
+
+impl Peer {
+    /// A retry arrived: take its cookie, and the identity if it was missing. Returns the identity
+    /// when it is news; `incarnation` then tells what names our state about it.
+    pub(crate) fn on_retry(
+        &mut self,
+        cx: &mut Shared,
+        retry: &HandshakeRetry,
+        incarnation: impl FnOnce(&Shared, &PeerId) -> u64,
+    ) -> Option<Option<PeerId>> {
+        let dial = self.dial.as_mut()?;
+        if !dial.is_answered_by_retry(retry) || !dial.may_rebuild() {
+            return None;
+        }
+        let mut learned = None;
+        if dial.remote.is_none() {
+            let id = PeerId::from_bytes(*retry.identity()?).ok()?;
+            (dial.remote, self.id, learned) = (Some(id), Some(id), Some(id));
+            self.incarnation = incarnation(cx, &id);
+        }
+        dial.build(cx, self.incarnation, self.inbox.fresh_grant(), retry.cookie);
+        dial.hurry();
+        self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
+        Some(learned)
+    }
+
+    /// A response arrived: if it is genuine, a session stands.
+    pub(crate) fn on_response(
+        &mut self,
+        cx: &mut Shared,
+        origin: &Origin,
+        response: &HandshakeResponse,
+    ) {
+        let path = Path::from(origin);
+        let Some(dial) = self.dial.as_ref().filter(|dial| dial.calls(&path)) else {
+            cx.drops.unsolicited += 1;
+            return;
+        };
+        let Some(Answer { split, payload, remote_index }) = dial.open(cx, response) else {
+            cx.drops.authentication += 1;
+            return;
+        };
+        let parameters = payload.parameters;
+        let suite = suite(cx, &parameters);
+        let established = Established {
+            local_index: dial.local_index,
+            remote_index,
+            secrets: SessionSecrets::from_split(&split, suite, Role::Initiator),
+            key_id: cx.key_id(),
+            initiated_by_us: true,
+            remote_incarnation: payload.incarnation.get(),
+            parameters,
+            granted: dial.granted,
+            path,
+        };
+        // The index lives on in the session.
+        self.dial = None;
+        self.establish(cx, established);
+        // The other end may not send before it heard from us under the new keys.
+        self.outbound.nudge();
+    }
+
+    /// Takes in a session; both ends have its keys.
+    pub(crate) fn establish(&mut self, cx: &mut Shared, established: Established) {
+        self.drop_dial(cx);
+        let news = self.remote_incarnation != Some(established.remote_incarnation);
+        if news {
+            self.meet(cx, &established);
+        }
+        self.adopt(cx, &established.parameters);
+        if news {
+            self.outbound.queue.refuse_beyond(&self.send_limits);
+            self.leave_if_flushed(cx);
+        }
+        let prefer = news || self.is_preferred(cx, &established);
+        let Established { local_index, remote_index, secrets, key_id, .. } = established;
+        let indices = (local_index, remote_index);
+        let session = Session::new(indices, secrets, key_id, established.initiated_by_us, cx.now);
+        let freed = if prefer {
+            self.withdraw_rekey(cx);
+            self.sessions.install(session, cx.now)
+        } else {
+            self.sessions.install_retired(session, cx.now)
+        };
+        cx.release(freed);
+        self.stats.handshakes += 1;
+        cx.stats.handshakes += 1;
+        self.note_life(cx);
+        self.review_keys(cx);
+        tracing::debug!(
+            target: "handfast::handshake",
+            peer = self.id.map(tracing::field::debug),
+            path = ?established.path,
+            initiated_by_us = established.initiated_by_us,
+            new_incarnation = news,
+            "session established"
+        );
+    }
+
+    /// A peer we knew nothing about, or one that lost what it knew about us.
+    fn meet(&mut self, cx: &mut Shared, established: &Established) {
+        let granted = established.parameters.receive_window.get();
+        let met_before = self.remote_incarnation.replace(established.remote_incarnation).is_some();
+        if met_before {
+            let freed = self.sessions.clear();
+            cx.release(freed);
+            self.withdraw_rekey(cx);
+            self.notices.restarted = true;
+        } else {
+            self.notices.connected = Some(established.path);
+        }
+        self.inbox.restart(established.granted);
+        self.outbound.restart(granted);
+        self.paths.clear();
+        self.paths.push(PeerPath::new(0, established.path, &cx.config));
+        self.timers.clear(Timer::Loss);
+    }
+
+    /// Takes in what the peer says about itself.
+    fn adopt(&mut self, cx: &Shared, parameters: &Parameters) {
+        let ms = |ms: u64| Duration::from_millis(ms);
+        let theirs = ms(parameters.idle_timeout_ms.get().into());
+        self.idle_timeout = cx.config.idle_timeout.min(theirs).max(SHORTEST_IDLE);
+        self.remote_ack_delay = ms(parameters.max_ack_delay_ms.get().into()).min(LONGEST_ACK_DELAY);
+        self.send_limits.max_message = cx.config.max_message.min(parameters.max_message.get());
+        self.send_limits.max_streams = parameters.max_streams.get();
+        let datagram = parameters.max_datagram.get().min(cx.config.max_datagram).max(BASE_DATAGRAM);
+        for path in &mut self.paths {
+            path.set_max_datagram(datagram);
+        }
+    }
+
+    /// Whether a further session is the one to seal with. When both ends called at once, it is the
+    /// one begun by the larger identity; else the newest.
+    fn is_preferred(&self, cx: &Shared, established: &Established) -> bool {
+        let Some(current) = self.sessions.current() else { return true };
+        let crossed = current.initiated_by_us != established.initiated_by_us
+            && cx.now < current.since + SIMULTANEOUS;
+        let we_are_larger = Some(cx.identity.id()) > self.id;
+        !crossed || established.initiated_by_us == we_are_larger
+    }
+}
+
+/// The cipher of a session: AES where both ends have it in hardware.
+pub(crate) fn suite(cx: &Shared, parameters: &Parameters) -> Suite {
+    if cx.config.aes_hardware && parameters.offers(Parameters::AES_HARDWARE) {
+        Suite::Aes256Gcm
+    } else {
+        Suite::ChaCha20Poly1305
+    }
+}
+
+/// A peer cannot make us forget it sooner, nor wait longer.
+const SHORTEST_IDLE: Duration = Duration::from_secs(1);
+const LONGEST_ACK_DELAY: Duration = Duration::from_millis(500);

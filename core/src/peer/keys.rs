@@ -1,0 +1,193 @@
+//! When and how a session of a peer changes its keys.
+
+use core::time::Duration;
+
+use crate::PeerId;
+use crate::crypto::backend::active::SecretKey;
+use crate::crypto::schedule::Role;
+use crate::peer::Peer;
+use crate::peer::session::Session;
+use crate::peer::timeouts::Timer;
+use crate::shared::{Owner, Shared};
+
+impl Peer {
+    /// Whether there are keys that may seal. If they are worn, a new handshake is begun instead.
+    pub(super) fn has_usable_keys(&mut self, cx: &mut Shared) -> bool {
+        let Some(session) = self.sessions.current() else { return false };
+        let worn = session.is_worn(cx.now, &cx.config);
+        if worn && self.dial.is_none() && self.state.is_up() {
+            self.redial(cx);
+        }
+        !worn
+    }
+
+    /// Time or packets may ask for new keys, and old ones may be forgotten.
+    pub(super) fn on_keys_timer(&mut self, cx: &mut Shared) {
+        let freed = self.sessions.expire(cx.now);
+        if !freed.is_empty() && !self.sessions.has_next() {
+            self.outbound.rekey.forget_answer();
+        }
+        cx.release(freed);
+        self.review_keys(cx);
+    }
+
+    /// Begins a change of keys if it is time, else sets the timer for it.
+    pub(super) fn review_keys(&mut self, cx: &mut Shared) {
+        if self.outbound.rekey.offer().is_some_and(|offer| offer.until <= cx.now) {
+            self.withdraw_rekey(cx);
+        }
+        let pending = self.outbound.rekey.offer().is_some() || self.sessions.has_next();
+        let settled = !pending && self.state.is_up();
+        let current = self.sessions.current().filter(|_| settled);
+        let mut rekey_at = current.map(|session| session.rekey_at(&cx.config));
+        if rekey_at.is_some_and(|at| at <= cx.now) {
+            self.begin_rekey(cx);
+            rekey_at = None;
+        }
+        let offer = self.outbound.rekey.offer().map(|offer| offer.until);
+        let next = rekey_at.into_iter().chain(self.sessions.expiry()).chain(offer).min();
+        self.timers.set(Timer::Keys, next);
+    }
+
+    fn begin_rekey(&mut self, cx: &mut Shared) {
+        let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
+        let ephemeral = SecretKey::from_bytes(&cx.rng.bytes());
+        self.outbound.rekey.begin(index, ephemeral, cx.now + OFFER_LIFE);
+        tracing::debug!(target: "handfast::handshake", peer = self.id.map(tracing::field::debug), "rekey begun");
+    }
+
+    /// Our own request for new keys, if any, is void.
+    pub(super) fn withdraw_rekey(&mut self, cx: &mut Shared) {
+        if let Some(offer) = self.outbound.rekey.take_offer() {
+            cx.indices.release(offer.index);
+        }
+    }
+
+    /// The peer asks for new keys, in a packet under the keys of `local_index`.
+    pub(super) fn on_rekey_request(
+        &mut self,
+        cx: &mut Shared,
+        local_index: u32,
+        remote_index: u32,
+        remote: &[u8; 32],
+    ) {
+        let current = self.sessions.is_current(local_index);
+        if !current || self.outbound.rekey.is_repeat(remote) || self.sessions.has_next() {
+            return; // One change at a time: each costs two Diffie-Hellman operations.
+        }
+        if self.outbound.rekey.offer().is_some() && self.is_smaller_than(&cx.identity.id()) {
+            return; // Both ends asked: ours counts, and the peer will answer it.
+        }
+        self.withdraw_rekey(cx);
+        let Some(session) = self.sessions.current() else { return };
+        let ephemeral = SecretKey::from_bytes(&cx.rng.bytes());
+        let Some(secrets) = session.secrets.rekey(Role::Responder, &ephemeral, remote) else {
+            return;
+        };
+        let initiated_by_us = session.initiated_by_us;
+        let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
+        self.outbound.rekey.answer(index, ephemeral.public(), remote_index, *remote);
+        let indices = (index, remote_index);
+        let next = Session::new(indices, secrets, cx.key_id(), initiated_by_us, cx.now);
+        let freed = self.sessions.install_next(next);
+        cx.release(freed);
+        self.review_keys(cx);
+    }
+
+    /// The peer answers our request for new keys, in a packet under the keys of `local_index`.
+    pub(super) fn on_rekey_response(
+        &mut self,
+        cx: &mut Shared,
+        local_index: u32,
+        remote_index: u32,
+        our_index: u32,
+        remote: &[u8; 32],
+    ) {
+        let asked = self.outbound.rekey.offer().is_some_and(|offer| offer.index == our_index);
+        if !asked || !self.sessions.is_current(local_index) {
+            return;
+        }
+        let (Some(session), Some(offer)) = (self.sessions.current(), self.outbound.rekey.offer())
+        else {
+            return;
+        };
+        let secrets = session.secrets.rekey(Role::Initiator, &offer.ephemeral, remote);
+        let initiated_by_us = session.initiated_by_us;
+        let Some(secrets) = secrets else { return };
+        self.outbound.rekey.take_offer();
+        let indices = (our_index, remote_index);
+        let session = Session::new(indices, secrets, cx.key_id(), initiated_by_us, cx.now);
+        let freed = self.sessions.install(session, cx.now);
+        cx.release(freed);
+        // The other end may not seal with the new keys before it heard from us under them.
+        self.outbound.nudge();
+        self.note_rekey(cx);
+    }
+
+    /// A packet under the keys of `local_index` was genuine: if they waited for that, they seal now.
+    pub(super) fn prove_keys(&mut self, cx: &mut Shared, local_index: u32) {
+        if self.sessions.prove(local_index, cx.now) {
+            self.withdraw_rekey(cx);
+            self.note_rekey(cx);
+        }
+    }
+
+    fn note_rekey(&mut self, cx: &mut Shared) {
+        self.stats.rekeys += 1;
+        cx.stats.rekeys += 1;
+        self.review_keys(cx);
+        tracing::debug!(target: "handfast::handshake", peer = self.id.map(tracing::field::debug), "rekeyed");
+    }
+
+    fn is_smaller_than(&self, id: &PeerId) -> bool {
+        self.id.is_some_and(|peer| peer < *id)
+    }
+}
+
+/// How long a request for new keys waits for its answer before it is made anew.
+const OFFER_LIFE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::backend::Suite;
+    use crate::crypto::noise::Split;
+    use crate::crypto::schedule::SessionSecrets;
+    use crate::net::{Origin, Path};
+    use crate::peer::Established;
+    use crate::time::Instant;
+    use crate::{Config, Identity, PeerHandle};
+
+    #[test]
+    fn a_flood_of_requests_for_new_keys_costs_one_answer() {
+        let now = Instant::from_micros(1);
+        let mut cx = Shared::new(Config::default(), Identity::from_seed([1; 32]), [1; 32], now);
+        let id = Identity::from_seed([2; 32]).id();
+        let mut peer = Peer::new(&mut cx, PeerHandle { slot: 0, generation: 0 }, Some(id), 0);
+        let split = Split {
+            initiator: [1; 32].into(),
+            responder: [2; 32].into(),
+            hash: [3; 32],
+            trace: alloc::vec::Vec::new(),
+        };
+        let established = Established {
+            local_index: 1,
+            remote_index: 2,
+            secrets: SessionSecrets::from_split(&split, Suite::ChaCha20Poly1305, Role::Responder),
+            key_id: cx.key_id(),
+            initiated_by_us: false,
+            remote_incarnation: 1,
+            parameters: cx.parameters(0),
+            granted: 0,
+            path: Path::from(&Origin::from_remote(([10, 0, 0, 2], 1).into())),
+        };
+        peer.establish(&mut cx, established);
+        let before = cx.key_id();
+        for request in 0..31 {
+            let ephemeral = SecretKey::from_bytes(&[request; 32]).public();
+            peer.on_rekey_request(&mut cx, 1, request.into(), &ephemeral);
+        }
+        assert_eq!(cx.key_id() - before, 2, "one for the answer, one to ask");
+        assert!(peer.sessions.has_next());
+    }
+}

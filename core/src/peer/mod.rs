@@ -1,0 +1,410 @@
+//! One peer: what it is owed and owes, and when to act.
+//!
+//! [`Peer`] is glue. Each decision lives in a module of its own: numbering and fates in `send`,
+//! order and credit in `inbox`, keys in `session` and `rekey`, packets and their loss in `path`,
+//! the handshake we began in `dial`, the states in `state`. `receive`, `transmit`, `timeouts` and
+//! `notify` are the four ways through: datagrams in, datagrams out, time, events.
+
+mod ack;
+mod assembly;
+mod congestion;
+mod dial;
+mod establish;
+mod fragment;
+mod inbox;
+mod keys;
+mod ledger;
+mod loss;
+mod notices;
+mod notify;
+mod outbound;
+mod outgoing;
+mod pacer;
+mod path;
+mod pings;
+mod ranges;
+mod receive;
+mod receive_stream;
+mod rekey;
+mod roam;
+mod rtt;
+mod send;
+mod send_stream;
+mod sent;
+mod session;
+mod state;
+#[cfg(feature = "testing")]
+mod testing;
+mod timeouts;
+mod transmit;
+mod violation;
+mod window;
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+pub(crate) use dial::{Dial, prologue};
+pub(crate) use establish::{Established, suite};
+pub(crate) use violation::Violation;
+
+use inbox::{Inbox, ReceiveLimits};
+use notices::Notices;
+use outbound::Outbound;
+use path::{Fates, PeerPath};
+use send::{MESSAGE_CHARGE, SendLimits};
+use session::Sessions;
+use state::State;
+use timeouts::Timer;
+
+use crate::delivery::{Delivery, Message, MessageId};
+use crate::error::{CommandError, SendError};
+use crate::event::{EndReason, Goodbye, PingId};
+use crate::net::Path;
+use crate::shared::{Owner, Shared};
+use crate::stats::PeerStats;
+use crate::time::Instant;
+use crate::timer::Timers;
+use crate::wire::Cookie;
+use crate::{Farewell, PeerHandle, PeerId, PeerInfo};
+
+/// One peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) handle: PeerHandle,
+    /// Peers are numbered in the order in which they were made.
+    pub(crate) number: u64,
+    /// Its identity: proved, or what a dial expects.
+    pub(crate) id: Option<PeerId>,
+    /// Tells our state about the peer from earlier ones that we lost; 0 until its identity is known.
+    pub(crate) incarnation: u64,
+    /// The same of the peer, once it told.
+    remote_incarnation: Option<u64>,
+    /// The newest time the peer claimed to shake hands at.
+    pub(crate) timestamp_ms: u64,
+    state: State,
+    dial: Option<Box<Dial>>,
+    sessions: Sessions,
+    /// One per path id in use; the first is where data goes.
+    paths: SmallVec<[PeerPath; 1]>,
+    outbound: Outbound,
+    send_limits: SendLimits,
+    inbox: Inbox,
+    /// Kept between acknowledgements, so that they cost no allocation.
+    fates: Fates,
+    notices: Notices,
+    /// How the peer ends, once the goodbye is through.
+    end_reason: Option<EndReason>,
+    farewell: Goodbye,
+    /// A challenge of the peer that waits for its answer: the newest counts.
+    answering: Option<roam::Answering>,
+    timers: Timers<{ Timer::COUNT }>,
+    /// The smaller of both ends'.
+    idle_timeout: Duration,
+    /// How long the peer delays acknowledgements at most.
+    remote_ack_delay: Duration,
+    last_received: Option<Instant>,
+    last_hint: Option<Instant>,
+    /// The peer overslept: it has this one chance to answer.
+    grace: bool,
+    stats: PeerStats,
+    /// The address under which the endpoint's table lists the peer.
+    pub(crate) listed_at: Option<core::net::SocketAddr>,
+}
+
+impl Peer {
+    /// A peer about which nothing is proved. `incarnation` is what those who know it are told.
+    pub(crate) fn new(
+        cx: &mut Shared,
+        handle: PeerHandle,
+        id: Option<PeerId>,
+        incarnation: u64,
+    ) -> Self {
+        let number = cx.peer_number();
+        let config = &cx.config;
+        let limits = ReceiveLimits {
+            max_message: config.max_message,
+            max_streams: config.max_streams,
+            window: config.receive_window.into(),
+            // Room for the largest message and its charge.
+            unreliable: config.unreliable_buffer as u64 + MESSAGE_CHARGE,
+        };
+        Self {
+            handle,
+            number,
+            id,
+            incarnation,
+            remote_incarnation: None,
+            timestamp_ms: 0,
+            state: State::new(),
+            dial: None,
+            sessions: Sessions::default(),
+            paths: SmallVec::new(),
+            outbound: Outbound::default(),
+            // Until the peer tells its own limits, ours are a guess that queues what is sensible.
+            send_limits: SendLimits {
+                max_message: config.max_message,
+                max_streams: config.max_streams,
+                buffer: config.send_buffer,
+            },
+            inbox: Inbox::new(limits),
+            fates: Fates::default(),
+            notices: Notices::default(),
+            end_reason: None,
+            farewell: Goodbye::default(),
+            answering: None,
+            timers: Timers::new(),
+            idle_timeout: config.idle_timeout,
+            remote_ack_delay: config.max_ack_delay,
+            last_received: None,
+            last_hint: None,
+            grace: false,
+            stats: PeerStats::default(),
+            listed_at: None,
+        }
+    }
+
+    /// Starts to call the peer.
+    pub(crate) fn dial(&mut self, cx: &mut Shared, addresses: SmallVec<[Path; 2]>) {
+        let deadline = cx.now + cx.config.connect_timeout;
+        self.timers.set(Timer::DialDeadline, Some(deadline));
+        self.start_dial(cx, addresses, false);
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        delivery: Delivery,
+        payload: Bytes,
+    ) -> Result<MessageId, SendError> {
+        if self.state.is_over() {
+            return Err(SendError::UnknownPeer);
+        }
+        if self.state.is_closing() {
+            return Err(SendError::Closing);
+        }
+        let id = self.outbound.queue.push(&self.send_limits, delivery, payload)?;
+        self.stats.messages_sent += 1;
+        Ok(id)
+    }
+
+    pub(crate) fn receive(&mut self) -> Option<Message> {
+        let message = self.inbox.take();
+        if message.is_none() {
+            self.notices.readable_told = false;
+        }
+        message
+    }
+
+    pub(crate) fn cancel(&mut self, message: MessageId) -> Result<(), CommandError> {
+        if self.state.is_over() {
+            return Err(CommandError::UnknownPeer);
+        }
+        self.outbound.queue.cancel(message)
+    }
+
+    pub(crate) fn ping(&mut self) -> Result<PingId, CommandError> {
+        if self.state.is_over() {
+            return Err(CommandError::UnknownPeer);
+        }
+        if self.state.is_closing() {
+            return Err(CommandError::Closing);
+        }
+        let untold = self.notices.pongs.len();
+        self.outbound.pings.start(untold).ok_or(CommandError::TooMany)
+    }
+
+    /// Says goodbye once what is queued went through, or `linger` is over.
+    pub(crate) fn disconnect(
+        &mut self,
+        cx: &mut Shared,
+        farewell: Farewell,
+    ) -> Result<(), CommandError> {
+        if self.state.is_over() {
+            return Err(CommandError::UnknownPeer);
+        }
+        if self.state.is_closing() {
+            return Err(CommandError::Closing);
+        }
+        if self.state.is_connecting() {
+            self.end(cx, EndReason::Disconnected { acknowledged: false });
+            return Ok(());
+        }
+        let Goodbye { code, reason } = farewell.goodbye;
+        self.farewell = Goodbye::new(code, &reason);
+        self.state.move_to_flushing();
+        self.timers.set(Timer::Close, Some(cx.now + farewell.linger));
+        if farewell.linger.is_zero() {
+            self.leave(cx);
+        } else {
+            self.leave_if_flushed(cx);
+        }
+        Ok(())
+    }
+
+    /// The host's addresses changed: make the peer notice.
+    pub(crate) fn addresses_changed(&mut self) {
+        for path in &mut self.paths {
+            path.route.forget_local();
+        }
+        if self.state.is_live() {
+            self.outbound.nudge();
+        }
+    }
+
+    /// The datagram must have met a session that the peer forgot: perhaps shake hands anew.
+    pub(crate) fn on_hint(&mut self, cx: &mut Shared, remote_index: u32, path: u8, counter: u64) {
+        let Some(session) = self.sessions.current() else { return };
+        let sent = self.paths.iter().find(|known| known.id == path);
+        let recent = sent.is_some_and(|known| known.was_sent_lately(counter));
+        let early = self.last_hint.is_some_and(|last| cx.now < last + HINT_INTERVAL);
+        if session.remote_index != remote_index || !recent || early || self.state.is_over() {
+            cx.drops.unsolicited += 1;
+            return;
+        }
+        self.last_hint = Some(cx.now);
+        self.redial(cx);
+    }
+
+    /// Shakes hands anew beside the session that stands.
+    fn redial(&mut self, cx: &mut Shared) {
+        if let Some(dial) = &mut self.dial {
+            dial.hurry();
+            self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
+        } else if let Some(path) = self.paths.first() {
+            let addresses = SmallVec::from_slice(&[path.route]);
+            self.start_dial(cx, addresses, true);
+        }
+    }
+
+    fn start_dial(&mut self, cx: &mut Shared, addresses: SmallVec<[Path; 2]>, proved: bool) {
+        let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
+        let mut dial = Dial::new(cx, index, self.id, addresses, proved);
+        dial.build(cx, self.incarnation, self.inbox.fresh_grant(), Cookie::NONE);
+        self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
+        self.dial = Some(Box::new(dial));
+    }
+
+    /// Gives up our own handshake.
+    fn drop_dial(&mut self, cx: &mut Shared) {
+        if let Some(dial) = self.dial.take() {
+            cx.indices.release(dial.local_index);
+        }
+        self.timers.clear(Timer::Dial);
+        self.timers.clear(Timer::DialDeadline);
+    }
+
+    /// The peer ended. Packets are answered a little longer if a session stands.
+    pub(crate) fn end(&mut self, cx: &mut Shared, reason: EndReason) {
+        if self.state.is_over() {
+            return;
+        }
+        tracing::debug!(target: "handfast::handshake", peer = self.id.map(tracing::field::debug), %reason, "ended");
+        self.drop_dial(cx);
+        self.outbound.queue.end();
+        self.notices.pongs.clear();
+        self.notices.moved = false;
+        self.notices.ended = Some(reason);
+        self.timers = Timers::new();
+        let draining = !self.state.is_connecting() && self.sessions.current().is_some();
+        if draining {
+            self.state.move_to_draining();
+            self.timers.set(Timer::Drain, Some(cx.now + self.probe_timeout() * 3));
+        } else {
+            self.bury(cx);
+        }
+        cx.note_end();
+    }
+
+    /// Nothing is answered any more; only unread messages may keep the peer.
+    fn bury(&mut self, cx: &mut Shared) {
+        self.state.move_to_gone();
+        let freed = self.sessions.clear();
+        cx.release(freed);
+        if let Some(offer) = self.outbound.rekey.take_offer() {
+            cx.indices.release(offer.index);
+        }
+        self.paths.clear();
+        self.timers = Timers::new();
+        if !self.inbox.is_empty() {
+            self.timers.set(Timer::Drain, Some(cx.now + self.idle_timeout));
+        }
+    }
+
+    /// Whether nothing is left to do, to tell or to read.
+    pub(crate) fn is_removable(&self) -> bool {
+        self.state.is_gone() && !self.has_events() && self.inbox.is_empty()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.is_over()
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.state.is_closing()
+    }
+
+    /// Whether a handshake with this incarnation of the peer may grant it `granted` bytes: one that
+    /// starts over is granted no more than what unread messages leave.
+    pub(crate) fn may_grant(&self, remote_incarnation: u64, granted: u64) -> bool {
+        let known = self.remote_incarnation == Some(remote_incarnation);
+        known || granted <= self.inbox.fresh_grant()
+    }
+
+    /// Whether no handshake with it has succeeded yet.
+    pub(crate) fn is_unmet(&self) -> bool {
+        self.remote_incarnation.is_none()
+    }
+
+    pub(crate) fn has_session(&self) -> bool {
+        self.sessions.current().is_some()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.timers.min()
+    }
+
+    /// Where the peer is proved to be.
+    pub(crate) fn route(&self) -> Option<Path> {
+        self.paths.first().map(|path| path.route)
+    }
+
+    /// The credit that a handshake with the peer would grant.
+    pub(crate) fn fresh_grant(&self) -> u64 {
+        self.inbox.fresh_grant()
+    }
+
+    pub(crate) fn dialled(&self) -> Option<&Dial> {
+        self.dial.as_deref()
+    }
+
+    /// How long to wait for an acknowledgement.
+    fn probe_timeout(&self) -> Duration {
+        self.paths.first().map_or(Duration::from_secs(1), |path| path.pto(self.remote_ack_delay))
+    }
+
+    pub(crate) fn info(&self) -> PeerInfo {
+        let path_stats = self.paths.first().map(PeerPath::stats).unwrap_or_default();
+        PeerInfo {
+            handle: self.handle,
+            id: self.id,
+            state: self.state.public(),
+            path: self.route(),
+            last_received: self.last_received,
+            path_stats,
+            stats: self.stats_now(),
+        }
+    }
+
+    fn stats_now(&self) -> PeerStats {
+        PeerStats {
+            messages_overflowed: self.inbox.overflowed,
+            messages_received: self.inbox.delivered(),
+            ..self.stats
+        }
+    }
+}
+
+/// Hints may hasten a handshake this often.
+const HINT_INTERVAL: Duration = Duration::from_secs(5);

@@ -1,0 +1,37 @@
+//! What the application has to be told about a peer: flags and small bounded lists, so that no
+//! event is ever lost and none piles up.
+
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::event::{EndReason, PingId};
+use crate::net::Path;
+
+/// Everything that waits to be told, messages' fates and the state apart.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    /// Connected, on this path.
+    pub(crate) connected: Option<Path>,
+    pub(crate) restarted: bool,
+    pub(crate) moved: bool,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// Bounded by the number of pings under way.
+    pub(crate) pongs: SmallVec<[(PingId, Duration); 1]>,
+    pub(crate) ended: Option<EndReason>,
+    /// `Readable` was told and `receive` has not run dry since.
+    pub(crate) readable_told: bool,
+}
+
+impl Notices {
+    pub(crate) fn is_empty(&self) -> bool {
+        let flags = self.restarted | self.moved | self.readable | self.writable;
+        !flags && self.connected.is_none() && self.pongs.is_empty() && self.ended.is_none()
+    }
+
+    /// Messages wait for the application.
+    pub(crate) fn note_readable(&mut self) {
+        self.readable |= !self.readable_told;
+    }
+}

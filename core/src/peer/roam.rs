@@ -1,0 +1,153 @@
+//! Following a peer to another address, once it proved that it is there.
+//!
+//! A packet that is newer than all others and comes from elsewhere makes the new address a
+//! candidate. The candidate is challenged; nothing else goes there, and no more than three times
+//! what came from there. The peer's answer, from there, moves the path.
+
+use core::time::Duration;
+
+use crate::net::{Origin, Path, Transmit, canonical};
+use crate::peer::Peer;
+use crate::peer::timeouts::Timer;
+use crate::shared::Shared;
+use crate::time::Instant;
+use crate::wire::{Frame, SEALED_HEADER_LEN, TAG_LEN, Writer};
+
+/// An address that a peer seems to have moved to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    route: Path,
+    token: [u8; 8],
+    received: u64,
+    sent: u64,
+    tries: u8,
+    due: bool,
+}
+
+/// A challenge that the peer sent, to be answered to where it came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answering {
+    pub(crate) token: [u8; 8],
+    pub(crate) route: Path,
+}
+
+impl Peer {
+    /// The newest packet of a path came from `origin`.
+    pub(super) fn note_origin(&mut self, cx: &mut Shared, at: usize, origin: &Origin, len: usize) {
+        let path = &mut self.paths[at];
+        let remote = canonical(origin.remote);
+        if path.route.remote() == Some(remote) {
+            // Where it reached us is where our answers leave from.
+            path.route = Path::from(origin);
+            return;
+        }
+        let back = |(left, when): (_, Instant)| left == remote && cx.now < when + FLAP_GUARD;
+        if path.left.is_some_and(back) || self.state.is_over() {
+            return;
+        }
+        let len = len as u64;
+        match &mut path.candidate {
+            Some(candidate) if candidate.route.remote() == Some(remote) => {
+                candidate.received += len;
+            }
+            Some(candidate) if candidate.tries < MAX_TRIES => {}
+            _ => {
+                path.candidate = Some(Candidate {
+                    route: Path::from(origin),
+                    token: cx.rng.bytes(),
+                    received: len,
+                    sent: 0,
+                    tries: 0,
+                    due: true,
+                });
+                tracing::debug!(target: "handfast::path", peer = self.id.map(tracing::field::debug), %remote, "seen elsewhere");
+            }
+        }
+    }
+
+    /// The peer answered a challenge, from `origin`.
+    pub(super) fn on_path_response(&mut self, cx: &Shared, origin: &Origin, token: [u8; 8]) {
+        let remote = Some(canonical(origin.remote));
+        let proved =
+            |candidate: &Candidate| candidate.token == token && candidate.route.remote() == remote;
+        for path in &mut self.paths {
+            let Some(candidate) = path.candidate.filter(proved) else { continue };
+            path.move_to(candidate.route, &cx.config, cx.now);
+            self.notices.moved = true;
+            self.stats.roams += 1;
+            tracing::debug!(target: "handfast::path", peer = self.id.map(tracing::field::debug), ?remote, "moved");
+            return;
+        }
+    }
+
+    /// A challenge was not answered in time.
+    pub(super) fn on_roam_timer(&mut self) {
+        for path in &mut self.paths {
+            if let Some(candidate) = &mut path.candidate {
+                if candidate.tries < MAX_TRIES {
+                    candidate.due = true;
+                } else {
+                    path.candidate = None;
+                }
+            }
+        }
+    }
+
+    /// Whether a challenge or an answer to one is due.
+    pub(super) fn has_roaming(&self) -> bool {
+        let due = |path: &super::PeerPath| path.candidate.is_some_and(|candidate| candidate.due);
+        self.answering.is_some() || self.paths.iter().any(due)
+    }
+
+    /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
+    pub(super) fn transmit_roaming(&mut self, cx: &mut Shared, buf: &mut [u8]) -> Option<Transmit> {
+        if let Some(Answering { token, route }) = self.answering.take() {
+            let len = self.seal_alone(cx, 0, Frame::PathResponse { token }, buf)?;
+            return Some(route.transmit(len));
+        }
+        for at in 0..self.paths.len() {
+            let Some(mut candidate) = self.paths[at].candidate.filter(|one| one.due) else {
+                continue;
+            };
+            candidate.due = false;
+            candidate.tries += 1;
+            let frame = Frame::PathChallenge { token: candidate.token };
+            let cost = (SEALED_HEADER_LEN + frame.encoded_len() + TAG_LEN) as u64;
+            let allowed = candidate.sent + cost <= candidate.received * AMPLIFICATION;
+            candidate.sent += cost;
+            self.paths[at].candidate = Some(candidate);
+            let wait = self.probe_timeout() * 3;
+            self.timers.set(Timer::Roam, Some(cx.now + wait));
+            if allowed {
+                let len = self.seal_alone(cx, at, frame, buf)?;
+                return Some(candidate.route.transmit(len));
+            }
+        }
+        None
+    }
+
+    /// Seals a packet of one frame that is not worth repeating.
+    fn seal_alone(
+        &mut self,
+        cx: &mut Shared,
+        at: usize,
+        frame: Frame<'_>,
+        buf: &mut [u8],
+    ) -> Option<usize> {
+        let body = buf.get_mut(SEALED_HEADER_LEN..)?;
+        let mut writer = Writer::new(body);
+        if !frame.encode(&mut writer) {
+            return None;
+        }
+        let len = SEALED_HEADER_LEN + writer.position() + TAG_LEN;
+        self.seal(cx, at, buf.get_mut(..len)?, None)?;
+        Some(len)
+    }
+}
+
+/// How often a candidate is challenged.
+const MAX_TRIES: u8 = 3;
+/// Bytes sent to an address not proved, per byte received from it.
+const AMPLIFICATION: u64 = 3;
+/// A peer that just left an address is not followed back to it.
+const FLAP_GUARD: Duration = Duration::from_secs(2);

@@ -1,0 +1,130 @@
+//! Counters: what happened, and why datagrams were dropped.
+
+use core::time::Duration;
+
+/// Declares a struct of `u64` counters with a way to walk them by name.
+macro_rules! counters {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $name { $($(#[$field_meta])* pub $field: u64,)* }
+
+        impl $name {
+            /// All counters by name, in the order of declaration.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams dropped, by reason.
+    Drops {
+        /// The tag did not verify, or a handshake message did not decrypt.
+        authentication,
+        /// The application's admission refused the identity.
+        admission,
+        /// The first MAC was wrong: the caller lacks our key, the network secret or the application id.
+        bad_mac,
+        /// A response or retry answered nothing we asked.
+        unsolicited,
+        /// A counter seen before, or too old to tell.
+        duplicate,
+        /// Half-open handshakes, peers or replies were at their cap.
+        full,
+        /// A cookie that was not ours, not for this caller, or too old.
+        bad_cookie,
+        /// An identity that is weak, not canonical, or not the owner of the handshake's key.
+        bad_identity,
+        /// The wrong length or a reserved field that was set.
+        malformed,
+        /// Too many of its kind in a short time.
+        rate_limited,
+        /// A receiver index that names no session.
+        unknown_session,
+        /// A packet type that is unknown.
+        unknown_type,
+        /// A version of the protocol that is unknown.
+        unknown_version,
+    }
+}
+
+counters! {
+    /// What an endpoint did since it was made.
+    Stats {
+        /// Datagrams handed in.
+        datagrams_received,
+        /// Bytes of UDP payload handed in.
+        bytes_received,
+        /// Datagrams handed out.
+        datagrams_sent,
+        /// Bytes of UDP payload handed out.
+        bytes_sent,
+        /// Bytes received from addresses that have not proved themselves.
+        unverified_bytes_received,
+        /// Bytes sent to addresses that have not proved themselves and that nobody asked us to dial.
+        unverified_bytes_sent,
+        /// Handshakes completed.
+        handshakes,
+        /// Retries sent.
+        retries_sent,
+        /// Hints sent.
+        hints_sent,
+        /// Key changes completed.
+        rekeys,
+        /// Peers that ended, for whatever reason.
+        peers_ended,
+    }
+}
+
+counters! {
+    /// What happened with one peer.
+    PeerStats {
+        /// Datagrams received and opened.
+        datagrams_received,
+        /// Datagrams sent.
+        datagrams_sent,
+        /// Bytes of UDP payload received.
+        bytes_received,
+        /// Bytes of UDP payload sent.
+        bytes_sent,
+        /// Messages handed to the application or waiting for it.
+        messages_received,
+        /// Messages accepted by `send`.
+        messages_sent,
+        /// Packets declared lost.
+        packets_lost,
+        /// Packets declared lost that were acknowledged later.
+        packets_spuriously_lost,
+        /// Message parts sent again.
+        parts_retransmitted,
+        /// Probe timeouts that fired.
+        probe_timeouts,
+        /// Times the congestion controller slowed down.
+        congestion_events,
+        /// Unreliable messages dropped because the application did not receive them in time.
+        messages_overflowed,
+        /// Key changes completed.
+        rekeys,
+        /// Handshakes completed.
+        handshakes,
+        /// Address changes proved.
+        roams,
+    }
+}
+
+/// The state of a peer's path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PathStats {
+    /// The smoothed round-trip time, once measured.
+    pub rtt: Option<Duration>,
+    /// Bytes that may be under way.
+    pub congestion_window: u64,
+    /// Bytes under way.
+    pub bytes_in_flight: u64,
+    /// Bytes of UDP payload per datagram.
+    pub max_datagram: u16,
+}

@@ -1,0 +1,332 @@
+//! Frames: what a sealed packet says once it is opened. The packet is simply one after another.
+
+use core::fmt;
+use core::iter::FusedIterator;
+
+use super::ack::{self, AckFrame};
+use super::data::{self, DataFrame};
+use super::error::FrameError;
+use super::reader::Reader;
+use super::retransmit::{self, RetransmitFrame};
+use super::stream::StreamKey;
+use super::varint;
+use super::writer::Writer;
+
+/// The longest reason of a [`Frame::Disconnect`], in bytes.
+pub const MAX_REASON_LEN: usize = 64;
+
+const PADDING: u8 = 0x00;
+const PING: u8 = 0x01;
+const PONG: u8 = 0x02;
+const DISCONNECT: u8 = 0x06;
+const CREDIT: u8 = 0x07;
+const BLOCKED: u8 = 0x08;
+const SKIP: u8 = 0x09;
+const REKEY_REQUEST: u8 = 0x0a;
+const REKEY_RESPONSE: u8 = 0x0b;
+const PATH_CHALLENGE: u8 = 0x0c;
+const PATH_RESPONSE: u8 = 0x0d;
+const FIRST_EXTENSION: u8 = 0x40;
+const LAST_EXTENSION: u8 = 0x7f;
+
+/// One statement of a sealed packet, borrowed from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// Nothing, this many bytes of it.
+    Padding(usize),
+    /// Asks for a [`Frame::Pong`].
+    Ping {
+        /// Comes back in the answer.
+        token: u64,
+    },
+    /// Answers a [`Frame::Ping`].
+    Pong {
+        /// The token of the ping.
+        token: u64,
+    },
+    /// Which packets arrived.
+    Ack(AckFrame<'a>),
+    /// Which parts of a message are still missing and wanted.
+    Retransmit(RetransmitFrame<'a>),
+    /// Ends the session.
+    Disconnect {
+        /// Why, for programs.
+        code: u16,
+        /// Why, for people: at most [`MAX_REASON_LEN`] bytes.
+        reason: &'a str,
+    },
+    /// Allows to send.
+    Credit {
+        /// How many bytes of reliable messages, counted from the beginning.
+        limit: u64,
+    },
+    /// Would send if it were allowed to.
+    Blocked {
+        /// The credit that is used up.
+        limit: u64,
+    },
+    /// Messages that will not come (any more).
+    Skip {
+        /// Their stream.
+        stream: StreamKey,
+        /// Every message below this one is delivered or gone.
+        sequence_number: u64,
+    },
+    /// Opens a change of keys.
+    RekeyRequest {
+        /// The sender's index of the keys to be.
+        sender_index: u32,
+        /// A fresh X25519 key.
+        ephemeral: &'a [u8; 32],
+    },
+    /// Completes a change of keys.
+    RekeyResponse {
+        /// The sender's index of the keys to be.
+        sender_index: u32,
+        /// The other side's index, from its request.
+        receiver_index: u32,
+        /// A fresh X25519 key.
+        ephemeral: &'a [u8; 32],
+    },
+    /// Asks whether the path leads to the peer.
+    PathChallenge {
+        /// Random.
+        token: [u8; 8],
+    },
+    /// Proves that it does.
+    PathResponse {
+        /// The token of the challenge.
+        token: [u8; 8],
+    },
+    /// A message or a fragment of one.
+    Data(DataFrame<'a>),
+    /// Something of a later version, to be skipped.
+    Extension {
+        /// The frame's type, `0x40` to `0x7f`.
+        kind: u8,
+        /// Its content.
+        body: &'a [u8],
+    },
+}
+
+/// The frames of an opened packet, in order. Ends after the first error.
+///
+/// Every step consumes at least one byte and allocates nothing.
+#[derive(Clone, Debug)]
+pub struct Frames<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> Frames<'a> {
+    /// Starts at the first byte of `plaintext`.
+    #[must_use]
+    pub const fn new(plaintext: &'a [u8]) -> Self {
+        Self { reader: Reader::new(plaintext) }
+    }
+
+    /// The bytes of the frames to come; none after an error.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.reader.rest()
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<Frame<'a>, FrameError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let kind = self.reader.u8().ok()?;
+        let frame = Frame::parse(kind, &mut self.reader);
+        if frame.is_err() {
+            self.reader = Reader::new(&[]);
+        }
+        Some(frame)
+    }
+}
+
+impl FusedIterator for Frames<'_> {}
+
+impl<'a> Frame<'a> {
+    /// Whether the receiver is to acknowledge the packet that carries this frame.
+    #[must_use]
+    pub const fn is_ack_eliciting(&self) -> bool {
+        !matches!(self, Self::Padding(_) | Self::Ack(_))
+    }
+
+    /// Writes the frame whole, or nothing. `false` means that it does not fit, or that it is not
+    /// legal and no receiver would take it (a number above [`varint::MAX`], say).
+    #[must_use]
+    pub fn encode(&self, writer: &mut Writer<'_>) -> bool {
+        let start = writer.position();
+        let written = self.write(writer);
+        if !written {
+            writer.rollback(start);
+        }
+        written
+    }
+
+    /// How many bytes the frame takes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        match self {
+            Self::Padding(len) => *len,
+            Self::Ping { .. }
+            | Self::Pong { .. }
+            | Self::PathChallenge { .. }
+            | Self::PathResponse { .. } => 9,
+            Self::Ack(frame) => frame.encoded_len(),
+            Self::Retransmit(frame) => frame.encoded_len(),
+            Self::Disconnect { reason, .. } => 4 + reason.len(),
+            Self::Credit { limit } | Self::Blocked { limit } => 1 + varint::size(*limit),
+            Self::Skip { stream, sequence_number } => {
+                2 + stream.channel_size() + varint::size(*sequence_number)
+            }
+            Self::RekeyRequest { .. } => 37,
+            Self::RekeyResponse { .. } => 41,
+            Self::Data(frame) => frame.encoded_len(),
+            Self::Extension { body, .. } => 1 + varint::size(body.len() as u64) + body.len(),
+        }
+    }
+
+    #[inline]
+    fn parse(kind: u8, reader: &mut Reader<'a>) -> Result<Self, FrameError> {
+        // The two that come with every packet first.
+        match kind {
+            0x20..0x40 => DataFrame::parse(kind, reader).map(Self::Data),
+            ack::ACK | ack::ACK_ECN => AckFrame::parse(kind, reader).map(Self::Ack),
+            _ => Self::parse_other(kind, reader),
+        }
+    }
+
+    fn parse_other(kind: u8, reader: &mut Reader<'a>) -> Result<Self, FrameError> {
+        Ok(match kind {
+            PADDING => Self::Padding(1 + skip_zeros(reader)),
+            PING => Self::Ping { token: reader.u64()? },
+            PONG => Self::Pong { token: reader.u64()? },
+            retransmit::RETRANSMIT => Self::Retransmit(RetransmitFrame::parse(reader)?),
+            DISCONNECT => Self::parse_disconnect(reader)?,
+            CREDIT => Self::Credit { limit: reader.varint()? },
+            BLOCKED => Self::Blocked { limit: reader.varint()? },
+            SKIP => {
+                Self::Skip { stream: StreamKey::read(reader)?, sequence_number: reader.varint()? }
+            }
+            REKEY_REQUEST => {
+                Self::RekeyRequest { sender_index: reader.u32()?, ephemeral: reader.array()? }
+            }
+            REKEY_RESPONSE => Self::RekeyResponse {
+                sender_index: reader.u32()?,
+                receiver_index: reader.u32()?,
+                ephemeral: reader.array()?,
+            },
+            PATH_CHALLENGE => Self::PathChallenge { token: *reader.array()? },
+            PATH_RESPONSE => Self::PathResponse { token: *reader.array()? },
+            FIRST_EXTENSION..=LAST_EXTENSION => {
+                let len = reader.varint()?;
+                Self::Extension { kind, body: reader.bytes(len)? }
+            }
+            _ => return Err(FrameError::UnknownType),
+        })
+    }
+
+    fn parse_disconnect(reader: &mut Reader<'a>) -> Result<Self, FrameError> {
+        let code = reader.u16()?;
+        let len = reader.u8()?;
+        if usize::from(len) > MAX_REASON_LEN {
+            return Err(FrameError::Reason);
+        }
+        let reason = reader.bytes(len.into())?;
+        let reason = core::str::from_utf8(reason).map_err(|_| FrameError::Reason)?;
+        Ok(Self::Disconnect { code, reason })
+    }
+
+    fn write(&self, w: &mut Writer<'_>) -> bool {
+        match self {
+            Self::Padding(len) => w.zeros(*len),
+            Self::Ping { token } => w.u8(PING) && w.u64(*token),
+            Self::Pong { token } => w.u8(PONG) && w.u64(*token),
+            Self::Ack(frame) => frame.write(w),
+            Self::Retransmit(frame) => frame.write(w),
+            Self::Disconnect { code, reason } => match u8::try_from(reason.len()) {
+                Ok(len) if reason.len() <= MAX_REASON_LEN => {
+                    w.u8(DISCONNECT) && w.u16(*code) && w.u8(len) && w.bytes(reason.as_bytes())
+                }
+                _ => false,
+            },
+            Self::Credit { limit } => w.u8(CREDIT) && w.varint(*limit),
+            Self::Blocked { limit } => w.u8(BLOCKED) && w.varint(*limit),
+            Self::Skip { stream, sequence_number } => {
+                w.u8(SKIP) && stream.write(w) && w.varint(*sequence_number)
+            }
+            Self::RekeyRequest { sender_index, ephemeral } => {
+                w.u8(REKEY_REQUEST) && w.u32(*sender_index) && w.bytes(*ephemeral)
+            }
+            Self::RekeyResponse { sender_index, receiver_index, ephemeral } => {
+                w.u8(REKEY_RESPONSE)
+                    && w.u32(*sender_index)
+                    && w.u32(*receiver_index)
+                    && w.bytes(*ephemeral)
+            }
+            Self::PathChallenge { token } => w.u8(PATH_CHALLENGE) && w.bytes(token),
+            Self::PathResponse { token } => w.u8(PATH_RESPONSE) && w.bytes(token),
+            Self::Data(frame) => frame.encode(w),
+            Self::Extension { kind, body } => {
+                (FIRST_EXTENSION..=LAST_EXTENSION).contains(kind)
+                    && w.u8(*kind)
+                    && w.varint(body.len() as u64)
+                    && w.bytes(body)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Frame<'_> {
+    /// One line for a trace: the fields by name, no payload, no secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Padding(len) => write!(f, "Padding length={len}"),
+            Self::Ping { token } => write!(f, "Ping token={token:#x}"),
+            Self::Pong { token } => write!(f, "Pong token={token:#x}"),
+            Self::Ack(frame) => frame.fmt(f),
+            Self::Retransmit(frame) => frame.fmt(f),
+            Self::Disconnect { code, reason } => {
+                write!(f, "Disconnect code={code} reason={reason:?}")
+            }
+            Self::Credit { limit } => write!(f, "Credit limit={limit}"),
+            Self::Blocked { limit } => write!(f, "Blocked limit={limit}"),
+            Self::Skip { stream, sequence_number } => {
+                write!(f, "Skip stream={stream} sequence_number={sequence_number}")
+            }
+            Self::RekeyRequest { sender_index, .. } => {
+                write!(f, "RekeyRequest sender_index={sender_index:#x}")
+            }
+            Self::RekeyResponse { sender_index, receiver_index, .. } => {
+                write!(f, "RekeyResponse sender_index={sender_index:#x}")?;
+                write!(f, " receiver_index={receiver_index:#x}")
+            }
+            Self::PathChallenge { token } => {
+                write!(f, "PathChallenge token={:#x}", u64::from_le_bytes(*token))
+            }
+            Self::PathResponse { token } => {
+                write!(f, "PathResponse token={:#x}", u64::from_le_bytes(*token))
+            }
+            Self::Data(frame) => frame.fmt(f),
+            Self::Extension { kind, body } => {
+                write!(f, "Extension kind={kind:#x} length={}", body.len())
+            }
+        }
+    }
+}
+
+const _: () = assert!(data::KIND == 0x20, "parse tells data frames by their range");
+
+/// Passes over the zero bytes that come next and returns how many there were.
+fn skip_zeros(reader: &mut Reader<'_>) -> usize {
+    let rest = reader.rest();
+    let zeros = rest.iter().position(|byte| *byte != PADDING).unwrap_or(rest.len());
+    *reader = Reader::new(rest.get(zeros..).unwrap_or_default());
+    zeros
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Bytes to types and back: everything that the protocol puts on the wire, and nothing else.
+//!
+//! A datagram is one packet. Its first byte says which kind, its second the version, and wherever
+//! there is a receiver index it stands at offset 4, so that a driver can steer packets to shards
+//! without understanding them. Numbers are little endian.
+//!
+//! | type | packet | bytes | says |
+//! |---|---|---|---|
+//! | `0xC0` | [`KeyRequest`] | 240 | who lives at this address? |
+//! | `0xC1` | [`HandshakeRequest`] | 240 | let us shake hands |
+//! | `0xC2` | [`HandshakeResponse`] | 140 | done |
+//! | `0xC3` | [`HandshakeRetry`] | 80 | come again with this cookie; this is my key |
+//! | `0xC4` | [`SealedHeader`] | 33 or more | frames, encrypted |
+//! | `0xC5` | beacon | | reserved for local discovery, unknown in this version |
+//! | `0xC6` | [`Hint`] | 16 | I do not know the session of that packet |
+//!
+//! The lengths are part of the defence: an answer is never longer than the question, so a forged
+//! source address gains an attacker nothing. Lengths are exact and reserved bytes zero outside of
+//! what is authenticated, so that a packet has one form and garbage is dropped before it costs
+//! anything. Inside of what is authenticated, reserved bytes are ignored: room to grow.
+//!
+//! Once opened, a sealed packet is a sequence of [`Frame`]s. Here the sender is known and holds a
+//! key, so a mistake is not noise but a violation, and [`FrameError`] is the reason that the
+//! session ends with. Every frame has one encoding: what parses and is encoded again gives the same
+//! bytes.
+//!
+//! Nothing in this module allocates, panics on input or keeps state. Packets are viewed where they
+//! lie; frames borrow from the packet. What a field *means* is decided above.
+
+mod ack;
+mod data;
+mod error;
+mod frame;
+mod handshake;
+mod packet;
+mod payload;
+mod preamble;
+mod reader;
+mod retransmit;
+mod stream;
+pub mod varint;
+mod writer;
+
+pub use ack::{AckFrame, AckRanges, EcnCounts, MAX_ACK_RANGES, encode_ack};
+pub use data::{DataFrame, Fragment, MIN_FRAGMENT};
+pub use error::{FrameError, ReadError};
+pub use frame::{Frame, Frames, MAX_REASON_LEN};
+pub use handshake::{
+    Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, MAC_LEN,
+    REQUEST_CIPHERTEXT_LEN, RESPONSE_CIPHERTEXT_LEN,
+};
+pub use packet::{
+    Hint, MIN_SEALED_LEN, Packet, PacketError, PacketNumber, SEALED_HEADER_LEN, SealedHeader,
+    TAG_LEN,
+};
+pub use payload::{Address, Parameters, RequestPayload, ResponsePayload};
+pub use reader::Reader;
+pub use retransmit::{MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit};
+pub use stream::StreamKey;
+pub use writer::Writer;
+
+/// The version of the protocol, the second byte of every packet.
+pub const VERSION: u8 = 1;
+
+/// The types of packets, their first byte.
+pub mod kind {
+    /// A [`super::KeyRequest`].
+    pub const KEY_REQUEST: u8 = 0xc0;
+    /// A [`super::HandshakeRequest`].
+    pub const HANDSHAKE_REQUEST: u8 = 0xc1;
+    /// A [`super::HandshakeResponse`].
+    pub const HANDSHAKE_RESPONSE: u8 = 0xc2;
+    /// A [`super::HandshakeRetry`].
+    pub const HANDSHAKE_RETRY: u8 = 0xc3;
+    /// A [`super::SealedHeader`] and ciphertext.
+    pub const SEALED: u8 = 0xc4;
+    /// Reserved.
+    pub const BEACON: u8 = 0xc5;
+    /// A [`super::Hint`].
+    pub const HINT: u8 = 0xc6;
+}
+
+const _: () = assert!(size_of::<KeyRequest>() == 240);
+const _: () = assert!(size_of::<HandshakeRequest>() == 240);
+const _: () = assert!(size_of::<HandshakeResponse>() == 140);
+const _: () = assert!(size_of::<HandshakeRetry>() == 80);
+const _: () = assert!(SEALED_HEADER_LEN == 16);
+const _: () = assert!(size_of::<Hint>() == 16);
