@@ -1,0 +1,60 @@
+//! A seeded network in virtual time for any number of handfast endpoints.
+//!
+//! [`World`] drives real endpoints over a simulated [`Network`]: no sockets, no threads, no
+//! waiting. An hour takes as long as the datagrams in it, and the same seed gives the same run,
+//! byte for byte, which [`World::trace_hash`] proves.
+//!
+//! - [`Conditions`] are what a link does: latency, jitter, loss, bursts, reordering, duplication,
+//!   corruption, size limit, rate with a queue, ECN marks. They can change any time.
+//! - Nodes can be rebound, moved, killed and restarted, links cut one way or both, clocks can
+//!   jump. [`Faults`] counts what really happened.
+//! - After every input the contract of the core is checked.
+//! - [`Scenario`] makes a whole random run from one seed and checks end to end what was promised
+//!   about messages. The program `sweep` runs many.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use handfast_core::{Config, Delivery, Target};
+//! use handfast_sim::{Conditions, Probability, World};
+//!
+//! let mut world = World::new(7);
+//! let alice = world.add_node(Config::default(), [1; 32], &["10.0.0.1:4263".parse()?]);
+//! let bob = world.add_node(Config::default(), [2; 32], &["10.0.0.2:4263".parse()?]);
+//! let loss = Probability::percent(10);
+//! world.network().set_all(Conditions { loss, ..Conditions::default() });
+//!
+//! let address = world.addresses(bob).next().expect("it has one");
+//! let peer = world.with(alice, |endpoint, now| endpoint.connect(now, Target::from(address)))?;
+//! world.run_for(Duration::from_secs(2));
+//! let hello = "hello".into();
+//! world.with(alice, |endpoint, now| endpoint.send(now, peer, Delivery::ordered(0), hello))?;
+//! world.run_for(Duration::from_secs(2));
+//! for (time, event) in world.take_events(bob) {
+//!     println!("{time:?} {event:?}");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod app;
+mod contract;
+mod faults;
+mod link;
+mod machine;
+mod network;
+mod node;
+mod rng;
+mod scenario;
+mod step;
+mod trace;
+mod world;
+
+pub use app::{App, Cx};
+pub use faults::Faults;
+pub use link::{Bursts, Conditions, Outcome};
+pub use machine::{Machine, NodeSetup, Unverified};
+pub use network::{Datagram, Network, NodeId};
+pub use rng::{Probability, Rng};
+pub use scenario::{Fault, Report, Scenario, Seen};
+pub use world::World;

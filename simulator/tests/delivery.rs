@@ -1,0 +1,351 @@
+//! Messages: whole, once, in the order that was asked for, and each with its fate.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::*;
+use handfast_core::{
+    CommandError, Config, Delivery, Event, Farewell, Fate, Message, Order, PeerHandle, SendError,
+};
+use handfast_sim::{Conditions, Probability};
+
+/// Every delivery there is, each on a channel of its own.
+fn every_delivery() -> Vec<Delivery> {
+    let mut all = Vec::new();
+    for order in [Order::Unordered, Order::Sequenced, Order::Ordered] {
+        for (reliable, requires_ack) in [(false, false), (false, true), (true, false), (true, true)]
+        {
+            let channel = all.len() as u16 * 5_000;
+            all.push(Delivery { channel, reliable, order, requires_ack });
+        }
+    }
+    all
+}
+
+const SIZES: [usize; 9] = [0, 1, 1100, 1150, 1166, 1167, 1200, 4000, 64 << 10];
+
+#[test]
+fn every_delivery_carries_every_size_over_a_good_path() {
+    let (mut net, Link { a, b, ab, ba }) = Net::usual_pair(1);
+    for delivery in every_delivery() {
+        let mut sent = Vec::new();
+        for (n, size) in SIZES.into_iter().enumerate() {
+            let message = net.send(a, ab, delivery, payload(n as u64, size));
+            sent.push((message, Message::new(delivery, n as u64, payload(n as u64, size))));
+            net.run(300);
+        }
+        net.run(2000);
+        let known = net.got(b).len() - sent.len();
+        let got: Vec<_> = net.got(b)[known..].iter().map(|got| got.message.clone()).collect();
+        let expected: Vec<_> = sent.iter().map(|(_, message)| message.clone()).collect();
+        assert_eq!(got, expected, "{delivery:?}");
+        assert!(net.got(b)[known..].iter().all(|got| got.peer == ba));
+        let fates: Vec<_> = net.fates(a).into_iter().filter(|(id, _)| *id >= sent[0].0).collect();
+        let receipts: Vec<_> = sent.iter().map(|(id, _)| (*id, Fate::Acked)).collect();
+        assert_eq!(fates, if delivery.requires_ack { receipts } else { vec![] }, "{delivery:?}");
+    }
+}
+
+#[test]
+fn the_largest_message_arrives_by_every_delivery() {
+    let mut config = Config::default();
+    config.max_message = 256 << 10;
+    config.unreliable_buffer = 256 << 10;
+    config.receive_window = (256 << 10) + 64;
+    config.send_buffer = 256 << 10;
+    for delivery in every_delivery() {
+        let (mut net, Link { a, b, ab, .. }) = Net::pair(1, config.clone(), config.clone());
+        for n in 0..3 {
+            net.send(a, ab, delivery, payload(n, 256 << 10));
+            net.run(3000);
+            let got: Vec<_> = net.payloads(b).iter().map(number_of).collect();
+            assert_eq!(got, (0..=n).collect::<Vec<_>>(), "{delivery:?}");
+        }
+    }
+}
+
+#[test]
+fn a_message_of_the_default_limit_of_16_mib_arrives() {
+    let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
+    let largest = net.endpoint(a).config().max_message;
+    net.send(a, ab, Delivery::ordered(0).with_receipt(), payload(7, largest as usize));
+    net.run(20_000);
+    assert_eq!(net.payloads(b).iter().map(number_of).collect::<Vec<_>>(), [7]);
+    assert_eq!(net.fates(a).len(), 1);
+}
+
+#[test]
+fn under_loss_and_reordering_every_delivery_keeps_its_own_promise() {
+    const COUNT: u64 = 150;
+    for seed in 0..6 {
+        let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(seed);
+        net.conditions(Conditions {
+            loss: Probability::percent(8),
+            reordering: Probability::percent(15),
+            reordering_delay: MS * 35,
+            duplication: Probability::percent(5),
+            jitter: MS * 8,
+            ..Conditions::default()
+        });
+        let mut sent = BTreeMap::new();
+        for n in 0..COUNT {
+            for delivery in every_delivery() {
+                let size = [8, 60, 700, 1300, 5000][(n % 5) as usize];
+                let message = net.send(a, ab, delivery, payload(n, size));
+                sent.insert(message, (delivery, n));
+            }
+            net.run(20);
+        }
+        net.run(30_000);
+        let mut fates = BTreeMap::new();
+        for (message, fate) in net.fates(a) {
+            assert_eq!(fates.insert(message, fate), None, "one fate each");
+        }
+        let mut lost = 0;
+        for delivery in every_delivery() {
+            let what = format!("seed {seed}, {delivery:?}");
+            let of = |message: &Message| message.delivery == delivery;
+            let got = net.got(b).into_iter().map(|got| &got.message).filter(|m| of(m));
+            let numbers: Vec<_> = got.clone().map(|m| number_of(&m.payload)).collect();
+            assert!(got.into_iter().all(|m| m.sequence_number == number_of(&m.payload)), "{what}");
+            let once: BTreeSet<_> = numbers.iter().copied().collect();
+            assert_eq!(once.len(), numbers.len(), "{what}: twice");
+            if delivery.order != Order::Unordered {
+                assert!(numbers.is_sorted(), "{what}: out of order");
+            }
+            if delivery.reliable && delivery.order != Order::Sequenced {
+                assert_eq!(once.len() as u64, COUNT, "{what}: incomplete");
+            } else if delivery.reliable {
+                assert!(once.contains(&(COUNT - 1)), "{what}: the newest must come");
+            } else {
+                assert!(once.len() as u64 > COUNT / 2, "{what}: only {}", once.len());
+            }
+            for (message, (_, n)) in sent.iter().filter(|(_, (of, _))| *of == delivery) {
+                let fate = fates.get(message).copied();
+                match (delivery.requires_ack, fate) {
+                    (true, Some(Fate::Acked)) => {
+                        let superseded = delivery.order == Order::Sequenced;
+                        assert!(superseded || once.contains(n), "{what}: {n} is not there");
+                    }
+                    (true, Some(Fate::Lost)) => {
+                        assert!(!delivery.reliable, "{what}");
+                        lost += 1;
+                    }
+                    (false, None) => {}
+                    other => panic!("{what}: {n} has {other:?}"),
+                }
+            }
+        }
+        assert!(lost > 0, "or this proves little");
+    }
+}
+
+/// Sends `count` small messages, a packet each, of which the `n`-th is lost; the numbers that came.
+fn with_one_lost(delivery: Delivery, count: u64, n: u64, ms: u64) -> (Net, Vec<u64>) {
+    let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
+    net.run(3000);
+    for number in 0..count {
+        if number == n {
+            net.mute(a);
+        }
+        net.send(a, ab, delivery, payload(number, 200));
+        net.unmute(a);
+        net.run(2);
+    }
+    net.run(ms);
+    let numbers = net.payloads(b).iter().map(number_of).collect();
+    (net, numbers)
+}
+
+#[test]
+fn a_lost_unreliable_message_holds_back_those_behind_it_only_until_the_loss_is_told() {
+    let delivery = Delivery::unreliable(0).with_order(Order::Ordered);
+    for receipt in [false, true] {
+        let delivery = Delivery { requires_ack: receipt, ..delivery };
+        for n in [0, 3, 18, 19] {
+            let (_, numbers) = with_one_lost(delivery, 20, n, 150);
+            let expected: Vec<_> = (0..20).filter(|number| *number != n).collect();
+            assert_eq!(numbers, expected, "{n} was lost");
+        }
+    }
+}
+
+#[test]
+fn a_lost_message_of_another_stream_holds_back_nothing() {
+    let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
+    net.run(1000);
+    net.mute(a);
+    net.send(a, ab, Delivery::ordered(1), payload(100, 200));
+    net.unmute(a);
+    net.send(a, ab, Delivery::ordered(2), payload(2, 200));
+    net.send(a, ab, Delivery::reliable(1), payload(3, 200));
+    net.send(a, ab, Delivery::unreliable(1), payload(4, 200));
+    net.run(11);
+    let numbers: Vec<_> = net.payloads(b).iter().map(number_of).collect();
+    assert_eq!(numbers, [2, 3, 4]);
+    net.run(500);
+    assert_eq!(number_of(&net.payloads(b)[3]), 100);
+}
+
+#[test]
+fn a_lost_reliable_message_holds_back_exactly_what_its_order_asks_for() {
+    for (order, early) in [(Order::Ordered, 3), (Order::Unordered, 9), (Order::Sequenced, 9)] {
+        let delivery = Delivery::reliable(0).with_order(order);
+        let (mut net, numbers) = with_one_lost(delivery, 10, 3, 10);
+        assert_eq!(numbers.len(), early, "{order:?}: {numbers:?}");
+        net.run(1000);
+        let all: Vec<_> = net.payloads(handfast_sim::NodeId(1)).iter().map(number_of).collect();
+        let expected = match order {
+            Order::Ordered => (0..10).collect::<Vec<_>>(),
+            Order::Unordered => vec![0, 1, 2, 4, 5, 6, 7, 8, 9, 3],
+            _ => vec![0, 1, 2, 4, 5, 6, 7, 8, 9],
+        };
+        assert_eq!(all, expected, "{order:?}");
+    }
+}
+
+#[test]
+fn an_unreliable_message_that_lost_one_of_its_parts_is_lost_as_a_whole() {
+    for order in [Order::Unordered, Order::Sequenced, Order::Ordered] {
+        let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
+        net.run(1000);
+        let delivery = Delivery::unreliable(0).with_order(order).with_receipt();
+        net.lose_nth(a, 1);
+        let lost = net.send(a, ab, delivery, payload(1, 5000));
+        net.run(1000);
+        net.unmute(a);
+        let fine = net.send(a, ab, delivery, payload(2, 5000));
+        net.run(1000);
+        assert_eq!(net.fates(a), [(lost, Fate::Lost), (fine, Fate::Acked)], "{order:?}");
+        assert_eq!(net.payloads(b).iter().map(number_of).collect::<Vec<_>>(), [2], "{order:?}");
+    }
+}
+
+#[test]
+fn a_message_can_be_withdrawn_until_some_of_it_was_sent() {
+    let mut net = Net::new(1);
+    let (a, b) = (net.add(Config::default()), net.add(Config::default()));
+    let peer = net.call(a, b);
+    let messages: Vec<_> =
+        (0..10).map(|n| net.send(a, peer, every_delivery()[n as usize], payload(n, 100))).collect();
+    let withdrawn = [messages[1], messages[3], messages[8], messages[9]];
+    for message in withdrawn {
+        let done = net.with(a, |endpoint, now| endpoint.cancel(now, peer, message));
+        assert_eq!(done, Ok(()));
+        let again = net.with(a, |endpoint, now| endpoint.cancel(now, peer, message));
+        assert_eq!(again, Err(CommandError::TooLate));
+    }
+    net.run(1000);
+    let numbers: BTreeSet<_> = net.payloads(b).iter().map(number_of).collect();
+    assert_eq!(numbers, BTreeSet::from([0, 2, 4, 5, 6, 7]));
+    let cancelled: Vec<_> =
+        net.fates(a).into_iter().filter(|(_, f)| *f == Fate::Cancelled).collect();
+    let with_fate: BTreeSet<_> = cancelled.into_iter().map(|(message, _)| message).collect();
+    // Reported for every message with a receipt and for every reliable one.
+    assert_eq!(with_fate, BTreeSet::from([messages[1], messages[3], messages[9]]));
+    let sent = net.send(a, peer, Delivery::ordered(0), "on its way");
+    for late in [sent, messages[0]] {
+        let refused = net.with(a, |endpoint, now| endpoint.cancel(now, peer, late));
+        assert_eq!(refused, Err(CommandError::TooLate));
+    }
+    net.run(100);
+    assert_eq!(net.payloads(b).len(), 7);
+}
+
+#[test]
+fn a_withdrawn_message_leaves_no_gap_in_its_stream() {
+    for order in [Order::Ordered, Order::Sequenced] {
+        for reliable in [false, true] {
+            let mut net = Net::new(1);
+            let (a, b) = (net.add(Config::default()), net.add(Config::default()));
+            let peer = net.call(a, b);
+            let delivery = Delivery { reliable, order, channel: 3, requires_ack: false };
+            let messages: Vec<_> =
+                (0..6).map(|n| net.send(a, peer, delivery, payload(n, 2000))).collect();
+            for n in [0, 2, 5] {
+                net.with(a, |endpoint, now| endpoint.cancel(now, peer, messages[n]))
+                    .expect("unsent");
+            }
+            net.run(500);
+            let numbers: Vec<_> = net.payloads(b).iter().map(number_of).collect();
+            assert_eq!(numbers, [1, 3, 4]);
+            let places: Vec<_> = net.got(b).iter().map(|got| got.message.sequence_number).collect();
+            assert_eq!(places, [0, 1, 2]);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_by_name() {
+    let mut narrow = Config::default();
+    narrow.max_message = 1000;
+    narrow.max_streams = 3;
+    let (mut net, Link { a, b, ab, ba }) = Net::pair(1, Config::default(), narrow);
+    // The smaller limit of both ends counts, in both directions.
+    for (node, peer) in [(a, ab), (b, ba)] {
+        let refused = net.try_send(node, peer, Delivery::ordered(0), payload(0, 1001));
+        assert_eq!(refused, Err(SendError::TooLarge(1000)));
+        net.send(node, peer, Delivery::ordered(0), payload(0, 1000));
+    }
+    net.send(a, ab, Delivery::reliable(0), "");
+    net.send(a, ab, Delivery::ordered(1), "");
+    net.send(a, ab, Delivery::ordered(1).with_receipt(), "the same stream");
+    let refused = net.try_send(a, ab, Delivery::unreliable(1), "");
+    assert_eq!(refused, Err(SendError::TooManyStreams));
+    for channel in 0..100 {
+        net.send(b, ba, Delivery::ordered(channel), "many towards A");
+    }
+    net.run(1000);
+    assert_eq!((net.payloads(b).len(), net.payloads(a).len()), (4, 101));
+    net.with(a, |endpoint, now| endpoint.disconnect(now, ab, Farewell::default())).expect("alive");
+    assert_eq!(net.try_send(a, ab, Delivery::ordered(0), ""), Err(SendError::Closing));
+    net.run(5000);
+    for (node, peer) in [(a, ab), (b, ba)] {
+        assert_eq!(net.try_send(node, peer, Delivery::ordered(0), ""), Err(SendError::UnknownPeer));
+        assert_eq!(net.read(node, peer), []);
+    }
+}
+
+#[test]
+fn messages_accepted_before_the_peers_limits_are_known_do_not_break_the_session() {
+    let mut narrow = Config::default();
+    narrow.max_message = 1000;
+    narrow.max_streams = 2;
+    let mut net = Net::new(1);
+    let (a, b) = (net.add(Config::default()), net.add(narrow));
+    let peer: PeerHandle = net.call(a, b);
+    let delivery = Delivery::ordered(0).with_receipt();
+    let large = net.send(a, peer, delivery, payload(0, 50_000));
+    let fine: Vec<_> = (0..4)
+        .map(|channel| {
+            let delivery = Delivery::ordered(channel).with_receipt();
+            net.send(a, peer, delivery, payload(1, 100))
+        })
+        .collect();
+    net.run(5000);
+    assert_eq!((net.ends(a), net.ends(b)), (vec![], vec![]));
+    let fates: BTreeMap<_, _> = net.fates(a).into_iter().collect();
+    let (acked, refused) = (Fate::Acked, Fate::Refused);
+    let expected = [large, fine[0], fine[1], fine[2], fine[3]].into_iter();
+    assert_eq!(fates, expected.zip([refused, acked, acked, refused, refused]).collect());
+    assert_eq!(net.payloads(b), [payload(1, 100), payload(1, 100)]);
+    let refused = net.try_send(a, peer, Delivery::ordered(3), "");
+    assert_eq!(refused, Err(SendError::TooManyStreams), "though it was opened once");
+}
+
+#[test]
+fn handles_of_one_life_mean_nothing_in_the_next() {
+    let (mut net, Link { a, b, ab, ba }) = Net::usual_pair(1);
+    let message = net.send(a, ab, Delivery::ordered(0), "once");
+    net.run(500);
+    net.with(a, |endpoint, now| endpoint.disconnect(now, ab, Farewell::default())).expect("alive");
+    net.run(5000);
+    let again = net.link(a, b);
+    assert!(again.ab != ab && again.ba != ba);
+    assert_eq!(net.try_send(a, ab, Delivery::ordered(0), ""), Err(SendError::UnknownPeer));
+    let refused = net.with(a, |endpoint, now| endpoint.cancel(now, ab, message));
+    assert_eq!(refused, Err(CommandError::UnknownPeer));
+    assert!(net.endpoint(a).peer(ab).is_none() && net.endpoint(b).peer(ba).is_none());
+    assert_eq!(net.count(a, |event| matches!(event, Event::Ended { .. })), 1);
+}

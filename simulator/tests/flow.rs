@@ -1,0 +1,290 @@
+//! Backpressure: full buffers, slow readers, credit, and that neither stalls nor grows without end.
+
+mod common;
+
+use common::*;
+use handfast_core::{Config, Delivery, Event, Order, SendError};
+use handfast_sim::{Conditions, Probability};
+
+fn small(max_message: u32, send_buffer: usize, receive_window: u32) -> Config {
+    let mut config = Config::default();
+    config.max_message = max_message;
+    config.send_buffer = send_buffer;
+    config.receive_window = receive_window;
+    config.unreliable_buffer = max_message as usize;
+    config
+}
+
+/// Sends until the buffer is full; how many were taken.
+fn fill(net: &mut Net, link: Link, delivery: Delivery, size: usize) -> u64 {
+    let mut count = 0;
+    while net.try_send(link.a, link.ab, delivery, payload(count, size)).is_ok() {
+        count += 1;
+        assert!(count < 1_000_000, "never blocked");
+    }
+    let refused = net.try_send(link.a, link.ab, delivery, payload(count, size));
+    assert_eq!(refused, Err(SendError::Blocked));
+    count
+}
+
+fn writables(net: &mut Net, node: handfast_sim::NodeId) -> usize {
+    net.count(node, |event| matches!(event, Event::Writable { .. }))
+}
+
+#[test]
+fn a_full_buffer_blocks_and_writable_comes_once_when_a_send_would_succeed() {
+    for delivery in [Delivery::ordered(0), Delivery::unreliable(0), Delivery::sequenced(0)] {
+        let config = small(10_000, 100_000, 1 << 20);
+        let (mut net, link) = Net::pair(1, config.clone(), config);
+        net.world.network().partition(link.a, link.b);
+        let count = fill(&mut net, link, delivery, 5000);
+        let held = count * 5000;
+        assert!(held <= 100_000 + 12_000, "{held} bytes were taken");
+        assert_eq!(writables(&mut net, link.a), 0);
+        net.world.network().heal();
+        let mut told = None;
+        for _ in 0..5000 {
+            net.run(1);
+            if writables(&mut net, link.a) > 0 {
+                told = Some(net.try_send(link.a, link.ab, delivery, payload(count, 5000)));
+                break;
+            }
+        }
+        assert!(matches!(told, Some(Ok(_))), "{delivery:?}: {told:?}");
+        net.run(5000);
+        assert_eq!(writables(&mut net, link.a), 1, "{delivery:?}: once");
+    }
+}
+
+#[test]
+fn a_sender_that_heeds_writable_moves_everything_through_a_small_buffer() {
+    let config = small(10_000, 20_000, 30_000);
+    let (mut net, link) = Net::pair(1, config.clone(), config);
+    net.conditions(Conditions { loss: Probability::percent(5), ..Conditions::default() });
+    let (mut sent, mut told, mut refusals) = (0, 0, 0);
+    let mut may_send = true;
+    while sent < 500 {
+        while may_send && sent < 500 {
+            match net.try_send(link.a, link.ab, Delivery::ordered(0), payload(sent, 3000)) {
+                Ok(_) => sent += 1,
+                Err(error) => {
+                    assert_eq!(error, SendError::Blocked);
+                    refusals += 1;
+                    may_send = false;
+                }
+            }
+        }
+        net.run(5);
+        let writable = writables(&mut net, link.a);
+        assert!(writable - told <= 1);
+        may_send |= writable > told;
+        told = writable;
+        assert!(net.world.now() < SECOND * 600, "stuck after {sent}");
+    }
+    net.run(5000);
+    let numbers: Vec<_> = net.payloads(link.b).iter().map(number_of).collect();
+    assert_eq!(numbers, (0..500).collect::<Vec<_>>());
+    assert!(refusals > 50 && told.abs_diff(refusals) <= 1, "{refusals} refusals, {told} told");
+}
+
+#[test]
+fn a_receiver_that_never_reads_stops_its_sender_at_the_credit_and_nobody_else() {
+    let config = small(5000, 1 << 20, 50_000);
+    for delivery in [Delivery::ordered(0), Delivery::reliable(0)] {
+        let (mut net, link) = Net::pair(1, config.clone(), config.clone());
+        let Link { a, b, ab, ba } = link;
+        net.be_lazy(b);
+        let other = net.add(config.clone());
+        let other_link = net.link(a, other);
+        for n in 0..200 {
+            net.send(a, ab, delivery, payload(n, 1000));
+            net.send(a, other_link.ab, delivery, payload(n, 1000));
+            net.send(b, ba, delivery, payload(n, 1000));
+        }
+        net.run(20_000);
+        let info = net.endpoint(b).peer(ba).expect("alive");
+        // A message costs 64 bytes beyond its own.
+        assert_eq!(info.stats.messages_received, 50_000 / 1064, "all that fits, and no more");
+        assert_eq!(net.payloads(other).len(), 200, "another peer is not held back");
+        assert_eq!(net.payloads(a).len(), 200, "nor the other direction");
+        // A stuck pair is as quiet as an idle one.
+        let before = net.sent(a).len();
+        net.run(600_000);
+        assert!(net.sent(a).len() - before < 300, "{} packets", net.sent(a).len() - before);
+        // Nothing is lost: reading sets it going.
+        let mut numbers = Vec::new();
+        for _ in 0..200 {
+            numbers.extend(net.read(b, ba).iter().map(|got| number_of(&got.payload)));
+            net.run(100);
+        }
+        assert_eq!(numbers, (0..200).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn unread_unreliable_messages_need_no_credit_and_reliable_ones_are_not_held_back_by_them() {
+    let config = small(5000, 1 << 20, 10_000);
+    let (mut net, Link { a, b, ab, ba }) = Net::pair(1, config.clone(), config);
+    net.be_lazy(b);
+    for n in 0..30 {
+        net.send(a, ab, Delivery::ordered(0), payload(n, 1000));
+    }
+    net.run(3000);
+    net.send(a, ab, Delivery::unreliable(0), payload(1000, 1000));
+    net.run(100);
+    let numbers: Vec<_> = net.read(b, ba).iter().map(|got| number_of(&got.payload)).collect();
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 1000]);
+}
+
+#[test]
+fn lost_words_about_credit_are_said_again() {
+    // The n-th packet of either end is lost after the sender got stuck.
+    for (loser, n) in (0..16).map(|n| (n % 2, n / 2)) {
+        let config = small(5000, 1 << 20, 20_000);
+        let (mut net, Link { a, b, ab, ba }) = Net::pair(1, config.clone(), config);
+        net.be_lazy(b);
+        for n in 0..100 {
+            net.send(a, ab, Delivery::ordered(0), payload(n, 1000));
+        }
+        if n % 2 == 1 {
+            net.run(1000);
+        }
+        net.lose_nth([a, b][loser], n);
+        let mut numbers = Vec::new();
+        for _ in 0..100 {
+            net.run(50);
+            numbers.extend(net.read(b, ba).iter().map(|got| number_of(&got.payload)));
+        }
+        assert_eq!(numbers, (0..100).collect::<Vec<_>>(), "packet {n} of {loser}");
+    }
+}
+
+#[test]
+fn credit_given_during_a_partition_is_known_soon_after_it() {
+    let config = small(5000, 1 << 20, 20_000);
+    for (from, to) in [(0, 1), (1, 0)] {
+        let (mut net, Link { a, b, ab, ba }) = Net::pair(1, config.clone(), config.clone());
+        net.be_lazy(b);
+        for n in 0..60 {
+            net.send(a, ab, Delivery::ordered(0), payload(n, 1000));
+        }
+        net.run(2000);
+        let nodes = [a, b];
+        net.world.network().block(nodes[from], nodes[to]);
+        let mut numbers: Vec<_> =
+            net.read(b, ba).iter().map(|got| number_of(&got.payload)).collect();
+        net.run(5000);
+        net.world.network().heal();
+        for _ in 0..100 {
+            net.run(100);
+            numbers.extend(net.read(b, ba).iter().map(|got| number_of(&got.payload)));
+        }
+        assert_eq!(numbers, (0..60).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn heavy_loss_slows_flow_control_but_never_stalls_it() {
+    for seed in 0..5 {
+        let config = small(5000, 1 << 20, 10_000);
+        let (mut net, Link { a, b, ab, .. }) = Net::pair(seed, config.clone(), config);
+        net.conditions(Conditions { loss: Probability::percent(25), ..Conditions::default() });
+        for n in 0..100 {
+            net.send(a, ab, Delivery::ordered(0), payload(n, 2000));
+        }
+        net.run(300_000);
+        let numbers: Vec<_> = net.payloads(b).iter().map(number_of).collect();
+        assert_eq!(numbers, (0..100).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
+
+#[test]
+fn unreliable_messages_that_nobody_reads_give_way_oldest_first_and_are_counted() {
+    for order in [Order::Unordered, Order::Sequenced, Order::Ordered] {
+        for size in [1000, 3000] {
+            let config = small(10_000, 1 << 20, 1 << 20);
+            let (mut net, Link { a, b, ab, ba }) = Net::pair(1, config.clone(), config);
+            net.be_lazy(b);
+            let delivery = Delivery::unreliable(0).with_order(order);
+            for n in 0..100 {
+                net.send(a, ab, delivery, payload(n, size));
+                net.run(5);
+            }
+            net.send(a, ab, Delivery::ordered(0), payload(1000, 500));
+            net.run(1000);
+            let overflowed = net.endpoint(b).peer(ba).expect("alive").stats.messages_overflowed;
+            let numbers: Vec<_> =
+                net.read(b, ba).iter().map(|got| number_of(&got.payload)).collect();
+            let kept = numbers.len() as u64 - 1;
+            let expected: Vec<_> = (100 - kept..100).chain([1000]).collect();
+            assert_eq!(numbers, expected, "{order:?}, {size}");
+            assert_eq!(overflowed, 100 - kept, "{order:?}, {size}");
+            assert_eq!(kept, 10_000 / (size as u64 + 64), "{order:?}, {size}");
+        }
+    }
+}
+
+#[test]
+fn a_message_as_large_as_the_window_gets_its_credit_though_little_was_read() {
+    for before in 1..9 {
+        let config = small(10_000, 1 << 20, 10_064);
+        let (mut net, Link { a, b, ab, ba }) = Net::pair(1, config.clone(), config);
+        net.be_lazy(b);
+        for n in 0..before {
+            net.send(a, ab, Delivery::ordered(0), payload(n, 1000));
+        }
+        net.send(a, ab, Delivery::ordered(0), payload(before, 10_000));
+        net.run(1000);
+        let mut numbers = Vec::new();
+        for _ in 0..before {
+            let next = net.with(b, |endpoint, now| endpoint.receive(now, ba)).expect("arrived");
+            numbers.push(number_of(&next.payload));
+            net.run(500);
+        }
+        numbers.extend(net.read(b, ba).iter().map(|got| number_of(&got.payload)));
+        assert_eq!(numbers, (0..=before).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn readable_is_told_once_until_everything_was_read() {
+    let (mut net, Link { a, b, ab, ba }) = Net::usual_pair(1);
+    net.be_lazy(b);
+    let told = |net: &mut Net| net.count(b, |event| matches!(event, Event::Readable { .. }));
+    for round in 1..=5 {
+        for n in 0..20 {
+            net.send(a, ab, Delivery::ordered(0), payload(n, 100));
+            net.run(20);
+        }
+        net.run(100);
+        assert_eq!(told(&mut net), round);
+        assert_eq!(net.read(b, ba).len(), 20);
+    }
+}
+
+#[test]
+fn credit_is_not_lost_when_the_peer_restarts_while_messages_wait_to_be_read() {
+    let config = small(5000, 1 << 20, 20_000);
+    let (mut net, Link { a, b, ab, ba }) = Net::pair(1, config.clone(), config);
+    net.be_lazy(b);
+    for n in 0..100 {
+        net.send(a, ab, Delivery::ordered(0), payload(n, 1000));
+    }
+    net.run(3000);
+    net.world.restart(a);
+    let again = net.call(a, b);
+    for n in 0..100 {
+        net.send(a, again, Delivery::ordered(0), payload(n, 1000));
+    }
+    net.run(3000);
+    let info = net.endpoint(b).peer(ba).expect("the same handle");
+    assert!(info.stats.messages_received <= 2 * 20_000 / 1064);
+    let mut numbers = Vec::new();
+    for _ in 0..200 {
+        numbers.extend(net.read(b, ba).iter().map(|got| number_of(&got.payload)));
+        net.run(100);
+    }
+    let old_life = numbers.len() - 100;
+    assert_eq!(numbers[..old_life], (0..old_life as u64).collect::<Vec<_>>());
+    assert_eq!(numbers[old_life..], (0..100).collect::<Vec<_>>());
+}
