@@ -1,0 +1,227 @@
+//! The endpoint: commands and queries.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use handfast_core::{
+    Bytes, CommandError, Config, ConnectError, Delivery, Drops, Event, Farewell, Identity, Instant,
+    Message, MessageId, PeerHandle, PeerId, PeerInfo, PingId, SendError, Stats, Target,
+};
+use handfast_udp::{Clock, Inbox, Listen, Outbox, SocketStats, entropy, host_config};
+use mio::{Events, Poll, Token, Waker};
+
+use crate::Remote;
+use crate::port::Port;
+use crate::remote::Jobs;
+
+/// A handfast endpoint with its sockets, for the thread that owns it.
+///
+/// Commands take effect at once; the datagrams they cause leave with the next [`Self::turn`].
+/// Dropping the endpoint ends it without a word to anyone: [`Self::close`] says goodbye.
+pub struct Endpoint {
+    pub(crate) core: handfast_core::Endpoint,
+    pub(crate) clock: Clock,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) jobs: Jobs,
+    /// Polled from the core to know whether there is one, not yet by the application.
+    pub(crate) next_event: Option<Event>,
+    pub(crate) more_jobs: bool,
+    pub(crate) more_to_send: bool,
+    closing: bool,
+    pub(crate) readiness: Events,
+    pub(crate) poll: Poll,
+}
+
+impl Endpoint {
+    /// Opens the sockets and makes an endpoint for them. What the machine knows (AES instructions,
+    /// the time since 1970) is filled into `config`.
+    ///
+    /// # Errors
+    /// `InvalidInput` names the choice in `config` that is out of range; other errors the address
+    /// that could not be opened, or what the system refused.
+    pub fn bind(config: Config, identity: Identity, listen: impl Into<Listen>) -> io::Result<Self> {
+        config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let poll = Poll::new()?;
+        let sockets = listen.into().bind()?;
+        let ports = sockets.into_iter().enumerate();
+        let ports = ports.map(|(at, socket)| Port::new(socket, Token(at), poll.registry()));
+        let ports = ports.collect::<io::Result<Vec<_>>>()?;
+        let clock = Clock::start();
+        let core =
+            handfast_core::Endpoint::new(host_config(config), identity, entropy()?, clock.now());
+        let endpoint = Self {
+            core,
+            clock,
+            inbox: Inbox::new(),
+            outbox: Outbox::new(),
+            jobs: Jobs::new(Waker::new(poll.registry(), WAKER)?),
+            next_event: None,
+            more_jobs: false,
+            more_to_send: false,
+            closing: false,
+            readiness: Events::with_capacity(ports.len() + 1),
+            ports,
+            poll,
+        };
+        let addresses = endpoint.local_addresses();
+        tracing::info!(target: "handfast::driver", id = %endpoint.id(), ?addresses, "listening");
+        Ok(endpoint)
+    }
+
+    /// Starts to dial. [`Event::Connected`] or [`Event::Ended`] follows.
+    ///
+    /// # Errors
+    /// When the dial cannot start.
+    pub fn connect(&mut self, target: impl Into<Target>) -> Result<PeerHandle, ConnectError> {
+        self.core.connect(self.clock.now(), target.into())
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// When the message is not accepted; after `Blocked`, wait for [`Event::Writable`].
+    pub fn send(
+        &mut self,
+        peer: PeerHandle,
+        delivery: Delivery,
+        payload: impl Into<Bytes>,
+    ) -> Result<MessageId, SendError> {
+        self.core.send(self.clock.now(), peer, delivery, payload.into())
+    }
+
+    /// Takes the next message of a peer, as announced by [`Event::Readable`]. Messages not taken
+    /// stay where they are and, in time, hold back their sender.
+    pub fn receive(&mut self, peer: PeerHandle) -> Option<Message> {
+        self.core.receive(self.clock.now(), peer)
+    }
+
+    /// Withdraws a message of which nothing was sent yet.
+    ///
+    /// # Errors
+    /// When it is too late, or the handle names no peer.
+    pub fn cancel(&mut self, peer: PeerHandle, message: MessageId) -> Result<(), CommandError> {
+        self.core.cancel(self.clock.now(), peer, message)
+    }
+
+    /// Measures the round-trip time. [`Event::Pong`] follows if the peer answers.
+    ///
+    /// # Errors
+    /// When too many pings are under way, or the handle names no connected peer.
+    pub fn ping(&mut self, peer: PeerHandle) -> Result<PingId, CommandError> {
+        self.core.ping(self.clock.now(), peer)
+    }
+
+    /// Ends a peer. [`Event::Ended`] follows.
+    ///
+    /// # Errors
+    /// When it is ending already, or the handle names no peer.
+    pub fn disconnect(&mut self, peer: PeerHandle, farewell: Farewell) -> Result<(), CommandError> {
+        self.core.disconnect(self.clock.now(), peer, farewell)
+    }
+
+    /// Ends every peer and accepts nobody from now on. Keep turning until [`Self::is_closed`].
+    pub fn close(&mut self, farewell: Farewell) {
+        self.closing = true;
+        self.core.close(self.clock.now(), farewell);
+    }
+
+    /// Whether a [`Self::close`] is complete: every peer has ended, all events are polled, all
+    /// datagrams sent.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closing
+            && self.next_event.is_none()
+            && !self.more_to_send
+            && self.outbox.pending().is_none()
+            && self.core.peers().next().is_none()
+    }
+
+    /// Tells the core that this machine's addresses changed, so that it looks for peers anew.
+    pub fn addresses_changed(&mut self) {
+        self.core.addresses_changed(self.clock.now());
+    }
+
+    /// A way for other threads to command this endpoint.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        self.jobs.remote()
+    }
+
+    /// This endpoint's identity.
+    #[must_use]
+    pub fn id(&self) -> PeerId {
+        self.core.id()
+    }
+
+    /// The addresses the sockets are bound to, in the order they were asked for.
+    #[must_use]
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.ports.iter().map(Port::address).collect()
+    }
+
+    /// A peer as seen now.
+    #[must_use]
+    pub fn peer(&self, peer: PeerHandle) -> Option<PeerInfo> {
+        self.core.peer(peer)
+    }
+
+    /// The peer of this identity.
+    #[must_use]
+    pub fn peer_by_id(&self, id: &PeerId) -> Option<PeerHandle> {
+        self.core.peer_by_id(id)
+    }
+
+    /// The peer at this address.
+    #[must_use]
+    pub fn peer_by_addr(&self, address: SocketAddr) -> Option<PeerHandle> {
+        self.core.peer_by_addr(address)
+    }
+
+    /// All peers.
+    pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
+        self.core.peers()
+    }
+
+    /// What the endpoint did.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        self.core.stats()
+    }
+
+    /// Datagrams dropped, by reason.
+    #[must_use]
+    pub fn drops(&self) -> &Drops {
+        self.core.drops()
+    }
+
+    /// What happened at the sockets, all together.
+    #[must_use]
+    pub fn socket_stats(&self) -> SocketStats {
+        let mut sum = SocketStats::default();
+        for port in &self.ports {
+            sum += *port.stats();
+        }
+        sum
+    }
+
+    /// The time, as in [`PeerInfo::last_received`].
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("id", &self.id())
+            .field("addresses", &self.local_addresses())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The waker's name among the sockets, which are named by their position.
+pub(crate) const WAKER: Token = Token(usize::MAX);

@@ -1,0 +1,47 @@
+//! handfast on mio: one thread, one poll loop, no async.
+//!
+//! An [`Endpoint`] holds the protocol and its sockets. Commands act at once; [`Endpoint::turn`]
+//! waits for the network or a timer and does all the work that is due; [`Endpoint::poll_event`]
+//! tells what happened. Other threads command it through a [`Remote`].
+//!
+//! ```no_run
+//! use handfast_mio::{Config, Delivery, Endpoint, Event, Farewell, Identity, Listen, entropy};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let identity = Identity::from_seed(entropy()?);
+//! let mut endpoint = Endpoint::bind(Config::default(), identity, Listen::all(0))?;
+//! let server: std::net::SocketAddr = "192.0.2.1:4263".parse()?;
+//! let peer = endpoint.connect(server)?;
+//! while !endpoint.is_closed() {
+//!     endpoint.turn(None)?;
+//!     while let Some(event) = endpoint.poll_event() {
+//!         match event {
+//!             Event::Connected { .. } => {
+//!                 endpoint.send(peer, Delivery::ordered(0), "hello")?;
+//!             }
+//!             Event::Readable { peer } => {
+//!                 while let Some(message) = endpoint.receive(peer) {
+//!                     println!("{} bytes", message.payload.len());
+//!                 }
+//!                 endpoint.close(Farewell::default());
+//!             }
+//!             Event::Ended { reason, .. } => println!("{reason}"),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod endpoint;
+mod port;
+mod remote;
+mod turn;
+
+pub use endpoint::Endpoint;
+pub use handfast_core;
+pub use handfast_core::*;
+pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy};
+pub use remote::{Remote, RemoteError};

@@ -1,0 +1,167 @@
+//! The loop.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use handfast_core::{Event, SocketId};
+
+use crate::Endpoint;
+use crate::endpoint::WAKER;
+
+impl Endpoint {
+    /// Does what is due, waiting for something to become due for at most `max_wait` (`None`: as
+    /// long as it takes), then returns. Call it forever, and [`Self::poll_event`] in between.
+    ///
+    /// It returns without waiting while events are to be polled or work is left: a turn is bounded,
+    /// so that neither a flood of datagrams nor a long transmission holds back the rest.
+    ///
+    /// # Errors
+    /// When polling fails, or a socket for good. Datagrams that cannot be sent are no errors.
+    pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
+        self.transmit()?;
+        let wait = self.wait(max_wait);
+        self.poll(wait)?;
+        self.receive_datagrams()?;
+        self.run_jobs();
+        self.fire_timers();
+        self.transmit()?;
+        self.peek_event();
+        Ok(())
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.peek_event();
+        let event = self.next_event.take();
+        self.peek_event();
+        event
+    }
+
+    /// Runs the loop, handing every event to `handler`, until it says [`ControlFlow::Break`] or the
+    /// endpoint is closed ([`Self::close`], by the handler or through a [`crate::Remote`]).
+    ///
+    /// # Errors
+    /// Those of [`Self::turn`].
+    pub fn run(
+        &mut self,
+        mut handler: impl FnMut(&mut Self, Event) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        while !self.is_closed() {
+            self.turn(None)?;
+            for _ in 0..EVENTS_PER_TURN {
+                let Some(event) = self.poll_event() else { break };
+                if handler(self, event).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn peek_event(&mut self) {
+        if self.next_event.is_none() {
+            self.next_event = self.core.poll_event();
+        }
+    }
+
+    /// How long nothing will be due.
+    fn wait(&mut self, max_wait: Option<Duration>) -> Option<Duration> {
+        self.peek_event();
+        let busy = self.next_event.is_some()
+            || self.more_jobs
+            || self.more_to_send
+            || self.ports.iter().any(|port| port.is_readable());
+        if busy {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.core.poll_timeout().map(|deadline| self.clock.until(deadline));
+        match (deadline, max_wait) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    fn poll(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.readiness, wait) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        for event in &self.readiness {
+            if event.token() == WAKER {
+                self.more_jobs = true;
+                continue;
+            }
+            let Some(port) = self.ports.get_mut(event.token().0) else { continue };
+            // An error is news for the reader: the read will tell.
+            if event.is_readable() || event.is_error() {
+                port.on_readable();
+            }
+            if event.is_writable() {
+                port.on_writable(self.poll.registry())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One batch per socket: what arrived is answered before more is read.
+    fn receive_datagrams(&mut self) -> io::Result<()> {
+        for (id, port) in (0..).map(SocketId).zip(&mut self.ports) {
+            if port.receive(&mut self.inbox)? {
+                let now = self.clock.now();
+                for (origin, datagram) in self.inbox.datagrams(id) {
+                    self.core.handle_datagram(now, origin, datagram);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn run_jobs(&mut self) {
+        if !self.more_jobs {
+            return;
+        }
+        for _ in 0..JOBS_PER_TURN {
+            let Some(job) = self.jobs.next() else {
+                self.more_jobs = false;
+                return;
+            };
+            job(self);
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let now = self.clock.now();
+        if self.core.poll_timeout().is_some_and(|deadline| now >= deadline) {
+            self.core.handle_timeout(now);
+        }
+    }
+
+    fn transmit(&mut self) -> io::Result<()> {
+        self.more_to_send = false;
+        let batch_len = self.ports.iter().map(|port| port.batch_len()).min().unwrap_or(0);
+        for _ in 0..BATCHES_PER_TURN {
+            if !self.outbox.fill(&mut self.core, self.clock.now(), batch_len) {
+                return Ok(());
+            }
+            let id = self.outbox.pending().unwrap_or_default();
+            let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
+                tracing::warn!(target: "handfast::driver", ?id, "a batch for no socket of ours");
+                self.outbox.discard();
+                continue;
+            };
+            if port.is_blocked() || !port.flush(&mut self.outbox, self.poll.registry())? {
+                return Ok(());
+            }
+        }
+        self.more_to_send = true;
+        Ok(())
+    }
+}
+
+/// Bounds of one turn: a few milliseconds at most. A turn that hits one is followed by another
+/// that does not wait.
+const BATCHES_PER_TURN: usize = 32;
+const EVENTS_PER_TURN: usize = 256;
+const JOBS_PER_TURN: usize = 64;

@@ -1,0 +1,94 @@
+//! Two endpoints on loopback, each with its thread.
+
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use handfast_mio::{
+    Config, Delivery, EndReason, Endpoint, Event, Farewell, Fate, Goodbye, Identity, Listen,
+    Message, SendError, entropy,
+};
+
+const MESSAGES: u32 = 20_000;
+
+fn endpoint() -> Endpoint {
+    let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let identity = Identity::from_seed(entropy().expect("entropy"));
+    Endpoint::bind(Config::default(), identity, Listen::from(address)).expect("bound")
+}
+
+#[test]
+fn peers_meet_talk_and_part() {
+    let (mut alice, mut bob) = (endpoint(), endpoint());
+    let (bob_id, bob_address, remote) = (bob.id(), bob.local_addresses()[0], bob.remote());
+    let (ended, end) = channel();
+    let server = thread::spawn(move || {
+        let mut expected = 0;
+        bob.run(|bob, event| {
+            match event {
+                Event::Readable { peer } => {
+                    while let Some(message) = bob.receive(peer) {
+                        assert_eq!(number(&message), expected);
+                        expected += 1;
+                    }
+                }
+                Event::Ended { reason, .. } => ended.send((expected, reason)).expect("a listener"),
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        })
+        .expect("no fatal error");
+        assert!(bob.is_closed());
+    });
+
+    let peer = alice.connect(bob_address).expect("a dial");
+    let (mut next, mut fates) = (0_u32, Vec::new());
+    let mut pong = None;
+    while !alice.is_closed() {
+        alice.turn(Some(Duration::from_secs(30))).expect("no fatal error");
+        while let Some(event) = alice.poll_event() {
+            match event {
+                Event::Connected { id, .. } => {
+                    assert_eq!(id, bob_id);
+                    alice.ping(peer).expect("a ping");
+                    next = send_from(&mut alice, next);
+                }
+                Event::Writable { .. } => next = send_from(&mut alice, next),
+                Event::Pong { rtt, .. } => pong = Some(rtt),
+                Event::Fate { fate, .. } => {
+                    fates.push(fate);
+                    let goodbye = Goodbye::new(7, "done");
+                    alice.close(Farewell { goodbye, linger: Duration::from_secs(5) });
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(fates, [Fate::Acked]);
+    assert!(pong.expect("a pong") > Duration::ZERO);
+    let end = end.recv_timeout(Duration::from_secs(30)).expect("an end");
+    assert_eq!(end, (MESSAGES, EndReason::PeerDisconnected(Goodbye::new(7, "done"))));
+    remote.run(|bob| bob.close(Farewell::default())).expect("room");
+    server.join().expect("no panic");
+}
+
+/// Sends until blocked; the last message asks for a receipt.
+fn send_from(endpoint: &mut Endpoint, first: u32) -> u32 {
+    let peer = endpoint.peers().next().expect("a peer").handle;
+    for number in first..MESSAGES {
+        let mut delivery = Delivery::ordered(1);
+        delivery.requires_ack = number + 1 == MESSAGES;
+        match endpoint.send(peer, delivery, number.to_le_bytes().to_vec()) {
+            Ok(_) => {}
+            Err(SendError::Blocked) => return number,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    MESSAGES
+}
+
+fn number(message: &Message) -> u32 {
+    u32::from_le_bytes(message.payload.as_ref().try_into().expect("four bytes"))
+}

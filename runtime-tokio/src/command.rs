@@ -1,0 +1,34 @@
+//! What handles ask of the driver.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use handfast_core::{Event, Farewell, PeerHandle, PeerId, Target};
+use handfast_udp::SocketStats;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{ConnectError, PeerError};
+use crate::mailbox::Mailbox;
+
+/// A request to the driver, with where to send the answer.
+pub(crate) enum Command {
+    AddressesChanged,
+    Close { farewell: Farewell },
+    Connect { target: Target, reply: oneshot::Sender<Result<Arc<Mailbox>, ConnectError>> },
+    Disconnect { peer: PeerHandle, farewell: Farewell },
+    Find { whom: Whom, reply: oneshot::Sender<Option<Arc<Mailbox>>> },
+    Ping { peer: PeerHandle, reply: oneshot::Sender<Result<Duration, PeerError>> },
+    Query(Query),
+    Subscribe(mpsc::Sender<Event>),
+}
+
+/// How a peer is looked up.
+pub(crate) enum Whom {
+    Address(SocketAddr),
+    Handle(PeerHandle),
+    Id(PeerId),
+}
+
+/// Reads from the core, and sends what it read by itself.
+pub(crate) type Query = Box<dyn FnOnce(&handfast_core::Endpoint, SocketStats) + Send>;

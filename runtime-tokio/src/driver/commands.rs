@@ -1,0 +1,148 @@
+//! What handles ask for.
+
+use std::sync::Arc;
+
+use handfast_core::{Farewell, PeerHandle, Target};
+use tokio::sync::mpsc::error::TryRecvError;
+
+use crate::answer::answer;
+use crate::command::{Command, Whom};
+use crate::error::{ConnectError, PeerError};
+use crate::mailbox::Mailbox;
+
+use super::entry::{Dialler, Entry};
+use super::{COMMANDS_PER_TURN, Closing, Driver, RINGS_PER_TURN};
+
+impl Driver {
+    pub(super) fn run_commands(&mut self) {
+        for _ in 0..COMMANDS_PER_TURN {
+            match self.inputs.commands.try_recv() {
+                Ok(command) => self.execute(command),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.on_abandoned(),
+            }
+        }
+    }
+
+    pub(super) fn answer_rings(&mut self) {
+        for _ in 0..RINGS_PER_TURN {
+            let Ok(peer) = self.inputs.rings.try_recv() else { return };
+            self.on_ring(peer);
+        }
+    }
+
+    /// A mailbox wants attention.
+    pub(super) fn on_ring(&mut self, peer: PeerHandle) {
+        if let Some(entry) = self.peers.get(&peer) {
+            entry.mailbox.answer();
+            self.make_ready(peer);
+        }
+    }
+
+    /// The last handle is gone.
+    pub(super) fn on_abandoned(&mut self) {
+        if matches!(self.closing, Closing::No) {
+            self.close(Farewell::default());
+        }
+    }
+
+    pub(super) fn execute(&mut self, command: Command) {
+        match command {
+            Command::AddressesChanged => self.core.addresses_changed(self.clock.now()),
+            Command::Close { farewell } => self.close(farewell),
+            Command::Connect { target, reply } => self.connect(target, reply),
+            Command::Disconnect { peer, farewell } => self.disconnect(peer, farewell),
+            Command::Find { whom, reply } => answer(reply, self.find(&whom)),
+            Command::Ping { peer, reply } => match self.core.ping(self.clock.now(), peer) {
+                Err(error) => answer(reply, Err(PeerError::Refused(error))),
+                Ok(ping) => {
+                    if let Some(entry) = self.peers.get_mut(&peer) {
+                        entry.pings.insert(ping, reply);
+                    }
+                }
+            },
+            Command::Query(query) => query(&self.core, self.socket_stats()),
+            Command::Subscribe(subscriber) => {
+                self.subscriber = Some(subscriber);
+                self.stalled = false;
+            }
+        }
+    }
+
+    fn connect(&mut self, target: Target, reply: Dialler) {
+        match self.core.connect(self.clock.now(), target) {
+            Err(error) => answer(reply, Err(ConnectError::Refused(error))),
+            Ok(peer) => self.await_peer(peer, vec![reply]),
+        }
+    }
+
+    /// Answers `diallers` when `peer` is connected.
+    pub(super) fn await_peer(&mut self, peer: PeerHandle, diallers: Vec<Dialler>) {
+        let entry =
+            self.peers.entry(peer).or_insert_with(|| Entry::new(Arc::new(Mailbox::default())));
+        if entry.is_connected {
+            for dialler in diallers {
+                answer(dialler, Ok(Arc::clone(&entry.mailbox)));
+            }
+        } else {
+            entry.diallers.extend(diallers);
+        }
+    }
+
+    fn find(&self, whom: &Whom) -> Option<Arc<Mailbox>> {
+        let peer = match whom {
+            Whom::Address(address) => self.core.peer_by_addr(*address)?,
+            Whom::Handle(peer) => *peer,
+            Whom::Id(id) => self.core.peer_by_id(id)?,
+        };
+        let entry = self.peers.get(&peer).filter(|entry| entry.is_connected)?;
+        Some(Arc::clone(&entry.mailbox))
+    }
+
+    /// Messages that were accepted before go first, as far as the farewell's linger allows.
+    pub(super) fn disconnect(&mut self, peer: PeerHandle, farewell: Farewell) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        if entry.farewell.is_some() {
+            return;
+        }
+        let by = self.clock.now() + farewell.linger;
+        entry.farewell = Some((farewell, by));
+        self.leaving.push(peer);
+        self.make_ready(peer);
+    }
+
+    fn close(&mut self, farewell: Farewell) {
+        if !matches!(self.closing, Closing::No) {
+            return;
+        }
+        let peers: Vec<_> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.disconnect(peer, farewell.clone());
+        }
+        self.closing = Closing::Leaving(farewell);
+    }
+
+    /// Disconnects those who have nothing left to hand over, or no time.
+    pub(super) fn let_leave(&mut self) {
+        let now = self.clock.now();
+        let Self { leaving, peers, core, .. } = self;
+        leaving.retain(|peer| {
+            let Some(entry) = peers.get_mut(peer) else { return false };
+            let Some((farewell, by)) = &mut entry.farewell else { return false };
+            if now < *by && (entry.is_ready || !entry.queue.is_empty()) {
+                return true;
+            }
+            farewell.linger = by.saturating_since(now);
+            if let Err(error) = core.disconnect(now, *peer, farewell.clone()) {
+                tracing::debug!(target: "handfast::driver", ?peer, %error, "ending already");
+            }
+            false
+        });
+        if let Closing::Leaving(farewell) = &self.closing
+            && leaving.is_empty()
+        {
+            core.close(now, farewell.clone());
+            self.closing = Closing::Closed;
+        }
+    }
+}

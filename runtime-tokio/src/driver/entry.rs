@@ -1,0 +1,63 @@
+//! What the driver keeps for one peer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use handfast_core::{EndReason, Farewell, Fate, Instant, MessageId, PingId};
+use tokio::sync::oneshot;
+
+use crate::answer::answer;
+use crate::error::{ConnectError, PeerError};
+use crate::mailbox::{Mailbox, Outgoing};
+
+/// Someone who waits for a dial.
+pub(super) type Dialler = oneshot::Sender<Result<Arc<Mailbox>, ConnectError>>;
+
+/// One peer's mailbox and everyone who waits for something of the peer.
+pub(super) struct Entry {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) is_connected: bool,
+    /// In `Driver::ready`.
+    pub(super) is_ready: bool,
+    /// The core said `Blocked` and not `Writable` since.
+    pub(super) is_blocked: bool,
+    pub(super) diallers: Vec<Dialler>,
+    /// Collected from the mailbox, not yet taken by the core.
+    pub(super) queue: VecDeque<Outgoing>,
+    pub(super) receipts: BTreeMap<MessageId, oneshot::Sender<Fate>>,
+    pub(super) pings: BTreeMap<PingId, oneshot::Sender<Result<Duration, PeerError>>>,
+    /// To be said when the queue is with the core, or at that time.
+    pub(super) farewell: Option<(Farewell, Instant)>,
+}
+
+impl Entry {
+    pub(super) fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            mailbox,
+            is_connected: false,
+            is_ready: false,
+            is_blocked: false,
+            diallers: Vec::new(),
+            queue: VecDeque::new(),
+            receipts: BTreeMap::new(),
+            pings: BTreeMap::new(),
+            farewell: None,
+        }
+    }
+
+    pub(super) fn leave_by(&self) -> Option<Instant> {
+        self.farewell.as_ref().map(|(_, by)| *by)
+    }
+
+    /// Tells everyone who waits that the peer ended. Pings learn it from the mailbox.
+    pub(super) fn end(&mut self, reason: EndReason) {
+        self.queue.drain(..).for_each(Outgoing::give_up);
+        self.pings.clear();
+        self.receipts.clear();
+        for dialler in self.diallers.drain(..) {
+            answer(dialler, Err(ConnectError::Ended(reason.clone())));
+        }
+        self.mailbox.end(reason);
+    }
+}

@@ -1,0 +1,269 @@
+//! The task that owns the core and the sockets.
+//!
+//! It alternates between a *turn*, which does a bounded amount of everything that is due and never
+//! waits, and a *wait* for any of the things that make another turn worthwhile.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+
+use handfast_core::SocketId;
+use handfast_core::{Config, EndReason, Event, Farewell, Identity, Instant, Message, PeerHandle};
+use handfast_udp::{Clock, Inbox, Listen, Outbox, SocketStats, entropy, host_config};
+use tokio::sync::{mpsc, watch};
+
+use crate::backlog::Backlog;
+use crate::command::Command;
+use crate::port::Port;
+
+mod alarm;
+mod commands;
+mod entry;
+mod events;
+mod messages;
+
+use alarm::Alarm;
+use entry::Entry;
+
+/// How the driver ended, once it has.
+pub(crate) type Outcome = Option<Result<(), Arc<io::Error>>>;
+
+/// What reaches the driver from the handles.
+pub(crate) struct Inputs {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    /// Peers whose mailboxes want attention.
+    pub(crate) rings: mpsc::UnboundedReceiver<PeerHandle>,
+}
+
+/// The endpoint itself.
+pub(crate) struct Driver {
+    core: handfast_core::Endpoint,
+    clock: Clock,
+    ports: Vec<Port>,
+    inbox: Inbox,
+    outbox: Outbox,
+    inputs: Inputs,
+    backlog: Arc<Backlog>,
+    peers: HashMap<PeerHandle, Entry>,
+    /// Peers whose messages are to be moved, each at most once.
+    ready: VecDeque<PeerHandle>,
+    /// Peers to disconnect once their blocked messages are with the core, or time is up.
+    leaving: Vec<PeerHandle>,
+    /// For messages on their way from the core to a mailbox.
+    scratch: VecDeque<Message>,
+    subscriber: Option<mpsc::Sender<Event>>,
+    /// The subscriber has no room: events wait in the core.
+    stalled: bool,
+    closing: Closing,
+}
+
+/// How far the end of the endpoint has come.
+enum Closing {
+    /// Not begun.
+    No,
+    /// Peers are leaving one by one; those that come meanwhile go the same way at the end.
+    Leaving(Farewell),
+    /// The core is closing: done when it has no peers.
+    Closed,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        config: Config,
+        identity: Identity,
+        listen: &Listen,
+        inputs: Inputs,
+        backlog: Arc<Backlog>,
+    ) -> io::Result<Self> {
+        let ports = listen.bind()?.into_iter().map(Port::new).collect::<io::Result<Vec<_>>>()?;
+        let clock = Clock::start();
+        let seed = entropy()?;
+        Ok(Self {
+            core: handfast_core::Endpoint::new(host_config(config), identity, seed, clock.now()),
+            clock,
+            ports,
+            inbox: Inbox::new(),
+            outbox: Outbox::new(),
+            inputs,
+            backlog,
+            peers: HashMap::new(),
+            ready: VecDeque::new(),
+            leaving: Vec::new(),
+            scratch: VecDeque::new(),
+            subscriber: None,
+            stalled: false,
+            closing: Closing::No,
+        })
+    }
+
+    pub(crate) fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.ports.iter().map(Port::address).collect()
+    }
+
+    /// Runs until the endpoint is closed, or a socket fails for good.
+    pub(crate) async fn run(mut self, outcome: watch::Sender<Outcome>) {
+        let result = self.drive().await.map_err(Arc::new);
+        if let Err(error) = &result {
+            tracing::error!(target: "handfast::driver", %error, "a socket failed for good");
+        }
+        // The sockets are closed before anyone is told.
+        drop(self);
+        outcome.send_replace(Some(result));
+    }
+
+    async fn drive(&mut self) -> io::Result<()> {
+        let mut alarm = Alarm::new();
+        loop {
+            let more = self.turn()?;
+            if self.is_done(more) {
+                return Ok(());
+            }
+            if more {
+                // Other tasks have their turn, and this one is sure to be run again.
+                tokio::task::yield_now().await;
+            } else {
+                self.wait(&mut alarm).await;
+            }
+        }
+    }
+
+    /// A bounded amount of all work that is due. Returns whether some is left, other than what a
+    /// wait would notice.
+    fn turn(&mut self) -> io::Result<bool> {
+        self.run_commands();
+        self.answer_rings();
+        self.receive()?;
+        self.fire_timers();
+        self.drain_events();
+        self.move_messages();
+        self.let_leave();
+        let mut more = self.transmit()?;
+        // Sending may have told us more, and what follows from that may be to send again.
+        more |= self.drain_events() > 0;
+        more |= !self.ready.is_empty();
+        Ok(more)
+    }
+
+    /// One batch per socket: what arrived is answered before more is read. The sockets remember
+    /// that they are readable.
+    fn receive(&mut self) -> io::Result<()> {
+        for (id, port) in (0..).map(SocketId).zip(&mut self.ports) {
+            if port.receive(&mut self.inbox)? {
+                let now = self.clock.now();
+                for (origin, datagram) in self.inbox.datagrams(id) {
+                    self.core.handle_datagram(now, origin, datagram);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The clock is asked, not the alarm: that may be late, or kept from telling.
+    fn fire_timers(&mut self) {
+        let now = self.clock.now();
+        if self.core.poll_timeout().is_some_and(|deadline| now >= deadline) {
+            self.core.handle_timeout(now);
+        }
+    }
+
+    /// Sends until there is nothing to send or no room. Returns whether it stopped for neither.
+    fn transmit(&mut self) -> io::Result<bool> {
+        let batch_len = self.ports.iter().map(Port::batch_len).min().unwrap_or(0);
+        for _ in 0..BATCHES_PER_TURN {
+            if !self.outbox.fill(&mut self.core, self.clock.now(), batch_len) {
+                return Ok(false);
+            }
+            let id = self.outbox.pending().unwrap_or_default();
+            let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
+                tracing::warn!(target: "handfast::driver", ?id, "a batch for no socket of ours");
+                self.outbox.discard();
+                continue;
+            };
+            if !port.flush(&mut self.outbox)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for a reason to take another turn.
+    async fn wait(&mut self, alarm: &mut Alarm) {
+        alarm.set(self.deadline(), &self.clock);
+        let Self { inputs, ports, outbox, subscriber, stalled, closing, .. } = self;
+        // That the last handle is gone is told once, and then again and again.
+        let listening = matches!(closing, Closing::No) || !inputs.commands.is_closed();
+        let sending = outbox.pending().map(|id| usize::from(id.0));
+        let sockets = poll_fn(|cx| {
+            let polls = ports.iter().enumerate();
+            // Every socket is asked, so that every one will wake us.
+            let ready = polls.fold(false, |ready, (at, port)| {
+                port.poll_ready(cx, sending == Some(at)).is_ready() || ready
+            });
+            if ready { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let room = async {
+            if let Some(subscriber) = subscriber {
+                // Room, or nobody left to need it: either way events flow again.
+                drop(subscriber.reserve().await);
+            }
+        };
+        let Inputs { commands, rings } = inputs;
+        // The order is of no importance: a turn looks after everything.
+        let (command, ring) = tokio::select! {
+            biased;
+            command = commands.recv(), if listening => (Some(command), None),
+            ring = rings.recv(), if !rings.is_closed() => (None, ring),
+            () = sockets => (None, None),
+            () = alarm.ring() => (None, None),
+            () = room, if *stalled => (None, None),
+        };
+        match command {
+            Some(Some(command)) => self.execute(command),
+            Some(None) => self.on_abandoned(),
+            None => {}
+        }
+        if let Some(peer) = ring {
+            self.on_ring(peer);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let leaving = self.leaving.iter().filter_map(|peer| self.peers.get(peer)?.leave_by());
+        leaving.chain(self.core.poll_timeout()).min()
+    }
+
+    fn is_done(&self, more: bool) -> bool {
+        matches!(self.closing, Closing::Closed)
+            && !more
+            && self.outbox.pending().is_none()
+            && self.core.is_closed()
+    }
+
+    fn socket_stats(&self) -> SocketStats {
+        let mut sum = SocketStats::default();
+        for port in &self.ports {
+            sum += *port.stats();
+        }
+        sum
+    }
+}
+
+impl Drop for Driver {
+    /// However the driver ends, nobody waits for it in vain.
+    fn drop(&mut self) {
+        for entry in self.peers.values_mut() {
+            entry.end(EndReason::Disconnected { acknowledged: false });
+        }
+        self.backlog.close();
+    }
+}
+
+/// Bounds of one turn: a few milliseconds at most.
+const BATCHES_PER_TURN: usize = 32;
+const COMMANDS_PER_TURN: usize = 64;
+const RINGS_PER_TURN: usize = 256;
+const EVENTS_PER_TURN: usize = 256;
+const MESSAGES_PER_TURN: usize = 1024;

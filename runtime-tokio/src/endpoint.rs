@@ -1,0 +1,213 @@
+//! The handle to an endpoint.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use handfast_core::{
+    Config, Drops, Event, Farewell, Identity, PeerHandle, PeerId, PeerInfo, Stats, Target,
+};
+use handfast_udp::{Listen, SocketStats};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::backlog::Backlog;
+use crate::command::{Command, Whom};
+use crate::driver::{self, Driver};
+use crate::error::{ConnectError, Stopped};
+use crate::link::Link;
+use crate::peer::Peer;
+
+/// A handfast endpoint: a cheap handle to the task that owns it, usable from any task.
+#[derive(Clone)]
+pub struct Endpoint {
+    link: Arc<Link>,
+}
+
+impl Endpoint {
+    /// Opens the sockets, makes an endpoint for them and spawns the task that drives it. What the
+    /// machine knows (AES instructions, the time since 1970) is filled into `config`.
+    ///
+    /// # Errors
+    /// `InvalidInput` names the choice in `config` that is out of range; other errors the address
+    /// that could not be opened, or what the system refused; or there is no tokio runtime here.
+    ///
+    /// # Panics
+    /// When the runtime was built without I/O or time.
+    pub fn bind(config: Config, identity: Identity, listen: impl Into<Listen>) -> io::Result<Self> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let id = identity.id();
+        let backlog = Arc::new(Backlog::new(config.max_peers));
+        let (commands, from_handles) = mpsc::channel(MAX_COMMANDS);
+        // At most one ring per peer is under way, so the number of peers bounds it.
+        let (bell, rings) = mpsc::unbounded_channel();
+        let inputs = driver::Inputs { commands: from_handles, rings };
+        let driver = Driver::new(config, identity, &listen.into(), inputs, Arc::clone(&backlog))?;
+        let addresses = driver.local_addresses();
+        tracing::info!(target: "handfast::driver", %id, ?addresses, "listening");
+        let (result, stopped) = watch::channel(None);
+        runtime.spawn(driver.run(result));
+        Ok(Self { link: Arc::new(Link { id, addresses, backlog, commands, bell, stopped }) })
+    }
+
+    /// Dials a peer: by address, by [`PeerId`] with addresses in a [`Target`], or by the `PeerId`
+    /// alone of a peer that is connected already. Completes when hands are shaken.
+    ///
+    /// # Errors
+    /// When the dial cannot start, or ended, and why.
+    pub async fn connect(&self, target: impl Into<Target>) -> Result<Peer, ConnectError> {
+        let (reply, answer) = oneshot::channel();
+        let connect = Command::Connect { target: target.into(), reply };
+        self.link.command(connect).await.map_err(|Stopped| ConnectError::Stopped)?;
+        let mailbox = answer.await.map_err(|_| ConnectError::Stopped)??;
+        Peer::new(&self.link, mailbox).ok_or(ConnectError::Stopped)
+    }
+
+    /// The next peer that connected to us; `None` once the endpoint has stopped. Peers that
+    /// nobody accepts stay connected until they end.
+    pub async fn accept(&self) -> Option<Peer> {
+        let mailbox = self.link.backlog.accept().await?;
+        Peer::new(&self.link, mailbox)
+    }
+
+    /// Everything that happens from now on, except what is said by [`Peer::recv`] and
+    /// [`Peer::send`] (`Readable` and `Writable`). A second call takes the stream over.
+    ///
+    /// No event is dropped: while 1,024 wait to be read, further ones wait in the core, and with
+    /// them whatever the handles wait for. So read on, or drop it. (Only a closing endpoint does
+    /// not wait.)
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn events(&self) -> Result<Events, Stopped> {
+        let (sender, receiver) = mpsc::channel(MAX_EVENTS);
+        self.link.command(Command::Subscribe(sender)).await?;
+        Ok(Events(receiver))
+    }
+
+    /// A handle to a peer that an event or a [`PeerInfo`] named. `None` unless it is connected.
+    pub async fn peer(&self, handle: PeerHandle) -> Option<Peer> {
+        self.find(Whom::Handle(handle)).await
+    }
+
+    /// The connected peer of this identity.
+    pub async fn peer_by_id(&self, id: PeerId) -> Option<Peer> {
+        self.find(Whom::Id(id)).await
+    }
+
+    /// The connected peer at this address.
+    pub async fn peer_by_addr(&self, address: SocketAddr) -> Option<Peer> {
+        self.find(Whom::Address(address)).await
+    }
+
+    /// All peers, in whatever state, as of now.
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
+        self.link.query(|core, _| core.peers().collect()).await
+    }
+
+    /// Statistics as of now.
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn stats(&self) -> Result<EndpointStats, Stopped> {
+        let read = |core: &handfast_core::Endpoint, sockets| EndpointStats {
+            stats: *core.stats(),
+            drops: *core.drops(),
+            sockets,
+        };
+        self.link.query(read).await
+    }
+
+    /// Tells the core that this machine's addresses changed, so that it looks for peers anew.
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn addresses_changed(&self) -> Result<(), Stopped> {
+        self.link.command(Command::AddressesChanged).await
+    }
+
+    /// Ends every peer, accepts nobody from now on, and completes when all are told, what was sent
+    /// before is delivered (for as long as `farewell` lingers) and the sockets are closed.
+    ///
+    /// # Errors
+    /// When a socket failed for good instead.
+    pub async fn close(&self, farewell: Farewell) -> io::Result<()> {
+        match self.link.command(Command::Close { farewell }).await {
+            // Stopped is what it shall be.
+            Ok(()) | Err(Stopped) => self.closed().await,
+        }
+    }
+
+    /// Completes when the endpoint has stopped.
+    ///
+    /// # Errors
+    /// When it was not closed but a socket failed for good.
+    pub async fn closed(&self) -> io::Result<()> {
+        let mut stopped = self.link.stopped.clone();
+        let result = stopped.wait_for(Option::is_some).await;
+        match result.as_deref() {
+            Ok(Some(Err(error))) => Err(io::Error::new(error.kind(), error.to_string())),
+            Ok(_) => Ok(()),
+            Err(_) => Err(io::Error::other("the endpoint's task was aborted")),
+        }
+    }
+
+    /// This endpoint's identity.
+    #[must_use]
+    pub fn id(&self) -> PeerId {
+        self.link.id
+    }
+
+    /// The addresses the sockets are bound to, in the order they were asked for.
+    #[must_use]
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.link.addresses
+    }
+
+    async fn find(&self, whom: Whom) -> Option<Peer> {
+        let (reply, answer) = oneshot::channel();
+        self.link.command(Command::Find { whom, reply }).await.ok()?;
+        let mailbox = answer.await.ok()??;
+        Peer::new(&self.link, mailbox)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("id", &self.link.id)
+            .field("addresses", &self.link.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an endpoint did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointStats {
+    /// What the protocol did.
+    pub stats: Stats,
+    /// Datagrams dropped, by reason.
+    pub drops: Drops,
+    /// What happened at the sockets, all together.
+    pub sockets: SocketStats,
+}
+
+/// The stream of events, from [`Endpoint::events`].
+#[derive(Debug)]
+pub struct Events(mpsc::Receiver<Event>);
+
+impl Events {
+    /// The next event; `None` once the endpoint has stopped, or another stream took over.
+    pub async fn recv(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+}
+
+const MAX_COMMANDS: usize = 256;
+const MAX_EVENTS: usize = 1024;

@@ -1,0 +1,84 @@
+//! Errors of the handles.
+
+use std::fmt;
+
+use handfast_core::{CommandError, EndReason};
+
+/// Why a dial failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// It did not start.
+    Refused(handfast_core::ConnectError),
+    /// It ended.
+    Ended(EndReason),
+    /// The endpoint has stopped.
+    Stopped,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Ended(reason) => reason.fmt(f),
+            Self::Stopped => Stopped.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+/// Why a message was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The message itself is the trouble: too large, or on one channel too many. Or the peer is
+    /// closing. Never `Blocked`.
+    Refused(handfast_core::SendError),
+    /// The peer has ended.
+    Ended(EndReason),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Ended(reason) => write!(f, "the peer has ended: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
+
+/// Why a command for a peer failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// It was not accepted.
+    Refused(CommandError),
+    /// The peer has ended.
+    Ended(EndReason),
+}
+
+impl fmt::Display for PeerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Ended(reason) => write!(f, "the peer has ended: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for PeerError {}
+
+/// The endpoint has stopped: it was closed, or a socket failed for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the endpoint has stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}

@@ -1,0 +1,66 @@
+//! handfast on tokio.
+//!
+//! [`Endpoint::bind`] opens the sockets and spawns the one task that owns them and the protocol;
+//! there is no lock around either. [`Endpoint`] and [`Peer`] are handles to it: cheap to clone,
+//! usable from any task. The task ends when [`Endpoint::close`] is complete, or when the last
+//! handle is gone (whoever is connected then is told goodbye at once).
+//!
+//! ```no_run
+//! use handfast_tokio::{Config, Delivery, Endpoint, Farewell, Identity, Listen, entropy};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let identity = Identity::from_seed(entropy()?);
+//! let endpoint = Endpoint::bind(Config::default(), identity, Listen::all(0))?;
+//! let server: std::net::SocketAddr = "192.0.2.1:4263".parse()?;
+//! let peer = endpoint.connect(server).await?;
+//! peer.send(Delivery::unreliable(1), "no promises").await?;
+//! let receipt = peer.send_with_receipt(Delivery::ordered(0), "hello").await?;
+//! println!("hello: {:?}, ping: {:?}", receipt.await, peer.ping().await?);
+//! if let Some(message) = peer.recv().await {
+//!     println!("{} bytes", message.payload.len());
+//! }
+//! println!("{}", peer.disconnect(Farewell::default()).await);
+//! endpoint.close(Farewell::default()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Cancelling
+//! Every future here may be dropped at any time, as `select!` does. What that means:
+//! - [`Peer::send`], [`Peer::send_with_receipt`]: the message is sent whole or not at all. Dropped
+//!   while waiting for room, which is where they wait: not at all.
+//! - [`Peer::recv`], [`Endpoint::accept`], [`Events::recv`]: nothing is lost, the next call gets it.
+//! - [`Endpoint::connect`]: the dial goes on, but a peer that nobody waits for when it connects is
+//!   told goodbye at once.
+//! - [`Peer::ping`]: the ping goes on, its answer is ignored.
+//! - [`Peer::disconnect`], [`Endpoint::close`]: once polled, they go on without being waited for.
+//!
+//! # Backpressure
+//! `send` waits while the peer's buffers are full. Messages that are not received wait in the core
+//! within the peer's credit: an application that is slow to `recv` holds back that peer, nobody
+//! else, and never the sending of acknowledgements.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod backlog;
+mod command;
+mod driver;
+mod endpoint;
+mod error;
+mod link;
+mod mailbox;
+mod peer;
+mod port;
+
+pub use endpoint::{Endpoint, EndpointStats, Events};
+pub use error::{ConnectError, PeerError, SendError, Stopped};
+pub use handfast_core;
+pub use handfast_core::{
+    Admission, AdmissionHook, BASE_DATAGRAM, Bytes, CommandError, Config, ConfigError,
+    CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate, Goodbye, Identity,
+    Instant, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, Path, PathStats,
+    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, Retry, SocketId, Stats,
+    Target,
+};
+pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy};
+pub use peer::{Peer, Receipt};

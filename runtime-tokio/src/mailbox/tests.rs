@@ -1,0 +1,124 @@
+use super::*;
+
+const CHANNEL: Delivery = Delivery::ordered(3);
+
+fn message(len: usize) -> Outgoing {
+    Outgoing::new(CHANNEL, vec![0; len].into())
+}
+
+/// A mailbox whose stream and sizes are known to be fine.
+fn proven() -> Mailbox {
+    let mailbox = Mailbox::default();
+    mailbox.note_accepted(&CHANNEL, usize::MAX);
+    mailbox
+}
+
+fn push(mailbox: &Mailbox, len: usize) -> (bool, bool) {
+    match mailbox.push(message(len)) {
+        Push::Queued { ring, verdict } => (ring, verdict.is_some()),
+        Push::Full(_) => panic!("full"),
+        Push::Ended(reason) => panic!("{reason}"),
+    }
+}
+
+#[test]
+fn only_the_first_message_rings_until_the_driver_answers() {
+    let mailbox = proven();
+    let rings = [(); 3].map(|()| push(&mailbox, 5).0);
+    assert_eq!(rings, [true, false, false]);
+    mailbox.answer();
+    assert!(push(&mailbox, 5).0);
+}
+
+#[test]
+fn a_verdict_is_awaited_only_for_a_new_stream_or_a_new_size() {
+    let mailbox = Mailbox::default();
+    let doubts = |len| push(&mailbox, len).1;
+    assert!(doubts(0), "a new stream");
+    mailbox.note_accepted(&CHANNEL, 10);
+    assert!(!doubts(10));
+    assert!(doubts(11), "the largest so far");
+    mailbox.forget_accepted();
+    assert!(doubts(10), "a restarted peer may have other limits");
+}
+
+#[test]
+fn a_full_mailbox_gives_the_message_back_and_tells_when_there_is_room() {
+    for len in [0, 100, MAX_BYTES, 10 * MAX_BYTES] {
+        let mailbox = proven();
+        let mut queued = 0;
+        let returned = loop {
+            match mailbox.push(message(len)) {
+                Push::Queued { .. } => queued += 1,
+                Push::Full(message) => break message,
+                Push::Ended(reason) => panic!("{reason}"),
+            }
+        };
+        assert_eq!(returned.payload.len(), len);
+        assert!((1..=MAX_MESSAGES).contains(&queued));
+        assert!((queued - 1) * len < MAX_BYTES, "only the last may exceed the bound");
+
+        let writable = mailbox.writable();
+        let mut queue = VecDeque::new();
+        mailbox.collect(&mut queue);
+        assert_eq!(queue.len(), queued);
+        completes(writable);
+        push(&mailbox, len);
+    }
+}
+
+#[test]
+fn what_the_core_withheld_is_asked_for_once_there_is_room() {
+    let mailbox = Mailbox::default();
+    let readable = mailbox.readable();
+    mailbox.deposit(&mut incoming(MAX_MESSAGES), true);
+    completes(readable);
+    assert_eq!(mailbox.room(), (0, 0));
+    assert!(!mailbox.wants_more());
+    let rings = (0..MAX_MESSAGES).filter(|_| pop(&mailbox)).count();
+    assert_eq!(rings, 1);
+    assert!(mailbox.wants_more());
+}
+
+#[test]
+fn room_made_before_the_driver_said_it_withholds_is_not_overlooked() {
+    let mailbox = Mailbox::default();
+    mailbox.deposit(&mut VecDeque::new(), true);
+    assert!(mailbox.wants_more(), "nobody will ring for this room");
+}
+
+#[test]
+fn a_peer_that_ended_leaves_its_messages_and_takes_none() {
+    let mailbox = proven();
+    let (sender, mut receipt) = oneshot::channel();
+    let mut unsent = message(5);
+    unsent.receipt = Some(sender);
+    assert!(matches!(mailbox.push(unsent), Push::Queued { .. }));
+    mailbox.deposit(&mut incoming(1), false);
+    let (readable, writable) = (mailbox.readable(), mailbox.writable());
+
+    mailbox.end(EndReason::IdleTimeout);
+    completes(readable);
+    completes(writable);
+    assert_eq!(receipt.try_recv(), Ok(Fate::Lost));
+    assert!(matches!(mailbox.push(message(5)), Push::Ended(EndReason::IdleTimeout)));
+    assert!(matches!(mailbox.pop(), Pop::Message { .. }));
+    assert!(matches!(mailbox.pop(), Pop::Ended));
+}
+
+/// Whether taking a message rings.
+fn pop(mailbox: &Mailbox) -> bool {
+    match mailbox.pop() {
+        Pop::Message { ring, .. } => ring,
+        Pop::Empty | Pop::Ended => panic!("no message"),
+    }
+}
+
+fn completes(notified: Notified<'_>) {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(std::pin::pin!(notified).poll(&mut cx).is_ready());
+}
+
+fn incoming(count: usize) -> VecDeque<Message> {
+    (0..).map(|number| Message::new(CHANNEL, number, Bytes::new())).take(count).collect()
+}

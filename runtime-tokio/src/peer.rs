@@ -1,0 +1,203 @@
+//! The handle to a peer.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use handfast_core::{
+    Bytes, Delivery, EndReason, Farewell, Fate, Message, PeerHandle, PeerId, PeerInfo,
+};
+use tokio::sync::oneshot;
+
+use crate::command::Command;
+use crate::error::{PeerError, SendError, Stopped};
+use crate::link::Link;
+use crate::mailbox::{Mailbox, Outgoing, Pop, Push};
+
+/// A connected peer: a cheap handle, usable from any task at the same time.
+///
+/// Dropping it does not end the peer ([`Self::disconnect`] does), and the peer outlives it as long
+/// as any handle to the endpoint or another peer exists.
+#[derive(Clone)]
+pub struct Peer {
+    handle: PeerHandle,
+    id: PeerId,
+    link: Arc<Link>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Peer {
+    /// `None` for the mailbox of a peer that has not shaken hands, which the driver gives nobody.
+    pub(crate) fn new(link: &Arc<Link>, mailbox: Arc<Mailbox>) -> Option<Self> {
+        let (handle, id) = mailbox.owner()?;
+        Some(Self { handle, id, link: Arc::clone(link), mailbox })
+    }
+
+    /// Sends a message: waits until there is room for it, then hands it over. It leaves soon after,
+    /// without being waited for.
+    ///
+    /// A reliable message arrives unless the peer ends. To be told, use
+    /// [`Self::send_with_receipt`]. Dropping the future before it completes: see the crate's
+    /// documentation on cancelling.
+    ///
+    /// # Errors
+    /// When the message is too large or on one stream too many, or the peer is closing or ended.
+    pub async fn send(
+        &self,
+        delivery: Delivery,
+        payload: impl Into<Bytes>,
+    ) -> Result<(), SendError> {
+        self.submit(Outgoing::new(delivery, payload.into())).await
+    }
+
+    /// Sends a message as [`Self::send`] does. The receipt tells what becomes of it.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_with_receipt(
+        &self,
+        delivery: Delivery,
+        payload: impl Into<Bytes>,
+    ) -> Result<Receipt, SendError> {
+        let (sender, receipt) = oneshot::channel();
+        let mut message = Outgoing::new(delivery.with_receipt(), payload.into());
+        message.receipt = Some(sender);
+        self.submit(message).await?;
+        Ok(Receipt(receipt))
+    }
+
+    /// The next message of the peer; `None` once the peer has ended and everything it sent before
+    /// is taken. When several tasks wait here, each message goes to one of them.
+    pub async fn recv(&self) -> Option<Message> {
+        loop {
+            let readable = self.mailbox.readable();
+            match self.mailbox.pop() {
+                Pop::Message { message, ring } => {
+                    if ring {
+                        self.link.ring(self.handle);
+                    }
+                    return Some(message);
+                }
+                Pop::Ended => return None,
+                Pop::Empty => readable.await,
+            }
+        }
+    }
+
+    /// Measures the round-trip time now. It completes when the peer answers or ends: use a timeout
+    /// to wait for less.
+    ///
+    /// # Errors
+    /// When too many pings are under way, or the peer is closing or ended.
+    pub async fn ping(&self) -> Result<Duration, PeerError> {
+        let (reply, answer) = oneshot::channel();
+        let ping = Command::Ping { peer: self.handle, reply };
+        if self.link.command(ping).await.is_ok()
+            && let Ok(result) = answer.await
+        {
+            return result;
+        }
+        // The driver drops the question when the peer ends.
+        Err(PeerError::Ended(self.closed().await))
+    }
+
+    /// Ends the peer: what was sent before may still be delivered for as long as `farewell`
+    /// lingers, then goodbye is said. Completes when the peer has ended, with the reason (another
+    /// than ours if it ended otherwise, or earlier).
+    pub async fn disconnect(&self, farewell: Farewell) -> EndReason {
+        if let Some(reason) = self.ended() {
+            return reason;
+        }
+        let disconnect = Command::Disconnect { peer: self.handle, farewell };
+        match self.link.command(disconnect).await {
+            // Without a driver the peer has ended as well.
+            Ok(()) | Err(Stopped) => self.closed().await,
+        }
+    }
+
+    /// Completes when the peer has ended.
+    pub async fn closed(&self) -> EndReason {
+        loop {
+            let readable = self.mailbox.readable();
+            if let Some(reason) = self.mailbox.ended() {
+                return reason;
+            }
+            readable.await;
+        }
+    }
+
+    /// Why the peer ended, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<EndReason> {
+        self.mailbox.ended()
+    }
+
+    /// State, path and statistics as of now; `None` once the peer has ended.
+    pub async fn info(&self) -> Option<PeerInfo> {
+        let handle = self.handle;
+        self.link.query(move |core, _| core.peer(handle)).await.ok().flatten()
+    }
+
+    /// The peer's identity, proved by the handshake.
+    #[must_use]
+    pub const fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// What the core calls this peer, as in [`crate::Event`].
+    #[must_use]
+    pub const fn handle(&self) -> PeerHandle {
+        self.handle
+    }
+
+    async fn submit(&self, mut message: Outgoing) -> Result<(), SendError> {
+        loop {
+            let writable = self.mailbox.writable();
+            match self.mailbox.push(message) {
+                Push::Ended(reason) => return Err(SendError::Ended(reason)),
+                Push::Full(back) => {
+                    message = back;
+                    writable.await;
+                }
+                Push::Queued { ring, verdict } => {
+                    if ring {
+                        self.link.ring(self.handle);
+                    }
+                    let Some(verdict) = verdict else { return Ok(()) };
+                    return match verdict.await {
+                        Ok(result) => result.map_err(SendError::Refused),
+                        // Dropped unheard: the peer ended first.
+                        Err(_) => Err(SendError::Ended(self.closed().await)),
+                    };
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("id", &self.id)
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Completes with the [`Fate`] of a message. Dropping it changes nothing for the message.
+#[derive(Debug)]
+#[must_use = "await it to learn what became of the message"]
+pub struct Receipt(oneshot::Receiver<Fate>);
+
+impl Future for Receipt {
+    type Output = Fate;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Fate> {
+        // Without a driver nobody knows.
+        let fate = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(fate.unwrap_or(Fate::Unknown))
+    }
+}

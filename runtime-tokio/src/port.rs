@@ -1,0 +1,97 @@
+//! A socket of the runtime.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket as StdSocket};
+use std::task::{Context, Poll};
+
+use handfast_udp::{Inbox, Outbox, SockRef, Socket, SocketStats};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// A socket registered with tokio, which remembers readiness until a call says `WouldBlock`.
+pub(crate) struct Port {
+    io: UdpSocket,
+    socket: Socket,
+    address: SocketAddr,
+}
+
+impl Port {
+    pub(crate) fn new(std: StdSocket) -> io::Result<Self> {
+        let io = UdpSocket::from_std(std)?;
+        Ok(Self { socket: Socket::new(SockRef::from(&io))?, address: io.local_addr()?, io })
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) const fn stats(&self) -> &SocketStats {
+        self.socket.stats()
+    }
+
+    pub(crate) fn batch_len(&self) -> usize {
+        self.socket.batch_len()
+    }
+
+    /// Reads one batch. False when there was nothing to read.
+    pub(crate) fn receive(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
+        let Self { io, socket, .. } = self;
+        unless_blocked(io.try_io(Interest::READABLE, || inbox.receive(socket, SockRef::from(&*io))))
+    }
+
+    /// Sends what is pending. False when the system's send buffer is full: the rest stays pending.
+    pub(crate) fn flush(&mut self, outbox: &mut Outbox) -> io::Result<bool> {
+        let Self { io, socket, .. } = self;
+        unless_blocked(io.try_io(Interest::WRITABLE, || outbox.flush(socket, SockRef::from(&*io))))
+    }
+
+    /// Ready when there may be something to read or, if `to_send`, room to send.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, to_send: bool) -> Poll<()> {
+        // An error will be found by the call that follows.
+        let readable = self.io.poll_recv_ready(cx).is_ready();
+        let writable = to_send && self.io.poll_send_ready(cx).is_ready();
+        if readable || writable { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+fn unless_blocked(result: io::Result<()>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use handfast_core::SocketId;
+    use handfast_udp::Listen;
+    use std::future::poll_fn;
+
+    /// More than one batch of reads, from as many sockets, so that nothing is coalesced.
+    const SENDERS: usize = 100;
+
+    #[tokio::test]
+    async fn a_port_stays_ready_until_it_is_drained() {
+        let listen = Listen::from("127.0.0.1:0".parse::<SocketAddr>().expect("an address"));
+        let mut port = Port::new(listen.bind().expect("bound").remove(0)).expect("a port");
+        let mut inbox = Inbox::new();
+        assert!(!port.receive(&mut inbox).expect("nothing to read"));
+        for _ in 0..SENDERS {
+            let sender = StdSocket::bind("127.0.0.1:0").expect("bound");
+            sender.send_to(b"x", port.address()).expect("sent");
+        }
+        let mut received = 0;
+        while received < SENDERS {
+            // Hangs if a batch cut short is slept over.
+            poll_fn(|cx| port.poll_ready(cx, false)).await;
+            if port.receive(&mut inbox).expect("a batch") {
+                received += inbox.datagrams(SocketId(0)).count();
+            }
+        }
+        assert!(!port.receive(&mut inbox).expect("nothing to read"));
+        let now = poll_fn(|cx| Poll::Ready(port.poll_ready(cx, false).is_ready())).await;
+        assert!(!now);
+    }
+}

@@ -1,0 +1,52 @@
+//! What the handfast runtimes share: everything about sockets, clocks and the host that does not
+//! depend on how a program waits.
+//!
+//! A driver owns a [`handfast_core::Endpoint`] and, per address it listens on, a socket of its
+//! runtime beside a [`Socket`] from here. [`Inbox`] reads batches and splits them into datagrams,
+//! [`Outbox`] keeps the one batch that is being sent, [`Clock`] tells the time in the core's terms.
+//! Neither blocks, and a failure to send is a lost datagram, as it would be anywhere further along
+//! the way (the core recovers from it).
+//!
+//! ```no_run
+//! use handfast_udp::{Clock, Inbox, Listen, Outbox, SockRef, Socket, entropy, host_config};
+//! use handfast_core::{Config, Endpoint, Identity, SocketId};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let clock = Clock::start();
+//! let io = Listen::default().bind()?.remove(0);
+//! let mut socket = Socket::new(SockRef::from(&io))?;
+//! let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
+//! let config = host_config(Config::default());
+//! let mut endpoint = Endpoint::new(config, Identity::from_seed(entropy()?), entropy()?, clock.now());
+//!
+//! if inbox.receive(&mut socket, SockRef::from(&io)).is_ok() {
+//!     for (origin, datagram) in inbox.datagrams(SocketId(0)) {
+//!         endpoint.handle_datagram(clock.now(), origin, datagram);
+//!     }
+//! }
+//! while outbox.fill(&mut endpoint, clock.now(), socket.batch_len()) {
+//!     outbox.flush(&mut socket, SockRef::from(&io))?; // only ever fails with `WouldBlock`
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod clock;
+mod failure;
+mod host;
+mod inbox;
+mod listen;
+mod outbox;
+mod socket;
+mod stats;
+
+pub use clock::Clock;
+pub use handfast_core;
+pub use host::{entropy, host_config};
+pub use inbox::Inbox;
+pub use listen::{DEFAULT_PORT, Listen, bind};
+pub use outbox::Outbox;
+pub use socket::{MAX_BATCH, Socket};
+pub use socket2::SockRef;
+pub use stats::SocketStats;

@@ -1,0 +1,146 @@
+//! Opening sockets.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use handfast_core::canonical;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// The port a handfast peer listens on unless told otherwise.
+pub const DEFAULT_PORT: u16 = 4263;
+
+/// Where to listen: one socket per address. The position of an address is its
+/// [`handfast_core::SocketId`].
+///
+/// The default is every address of the machine, IPv6 and IPv4, on port 4263.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    addresses: Vec<SocketAddr>,
+    fall_back: bool,
+}
+
+impl Listen {
+    /// Every address of the machine on `port`: IPv6 and IPv4 by one socket, or IPv4 alone where
+    /// there is no IPv6. Port zero lets the system choose one, as fits a client.
+    #[must_use]
+    pub fn all(port: u16) -> Self {
+        Self { addresses: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))], fall_back: true }
+    }
+
+    /// Opens the sockets, in order.
+    ///
+    /// # Errors
+    /// Names the address that could not be opened; or that none was given.
+    pub fn bind(&self) -> io::Result<Vec<UdpSocket>> {
+        if self.addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
+        }
+        if u16::try_from(self.addresses.len()).is_err() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many addresses"));
+        }
+        self.addresses.iter().map(|address| self.bind_one(*address)).collect()
+    }
+
+    fn bind_one(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        bind(address).or_else(|error| match error.kind() {
+            // The port is the trouble, not IPv6: another family would only hide it.
+            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+            _ if self.fall_back => {
+                let plain = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+                bind(plain).map_err(|_| error)
+            }
+            _ => Err(error),
+        })
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self::all(DEFAULT_PORT)
+    }
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        Self::from(vec![address])
+    }
+}
+
+impl From<Vec<SocketAddr>> for Listen {
+    fn from(addresses: Vec<SocketAddr>) -> Self {
+        Self { addresses, fall_back: false }
+    }
+}
+
+impl From<&[SocketAddr]> for Listen {
+    fn from(addresses: &[SocketAddr]) -> Self {
+        Self::from(addresses.to_vec())
+    }
+}
+
+impl<const N: usize> From<[SocketAddr; N]> for Listen {
+    fn from(addresses: [SocketAddr; N]) -> Self {
+        Self::from(addresses.to_vec())
+    }
+}
+
+/// Opens a non-blocking UDP socket on `address`, with large buffers if the system grants them.
+/// `[::]` takes IPv4 as well; any other IPv6 address takes IPv6 alone.
+///
+/// # Errors
+/// Names the address and the system's reason.
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let address = canonical(address);
+    try_bind(address).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on UDP {address}: {error}"))
+    })
+}
+
+fn try_bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    // Best effort: the system's limits may be lower, and a small buffer works, if less well.
+    for result in
+        [socket.set_recv_buffer_size(BUFFER_BYTES), socket.set_send_buffer_size(BUFFER_BYTES)]
+    {
+        if let Err(error) = result {
+            tracing::debug!(target: "handfast::driver", %address, %error, "socket buffer kept small");
+        }
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// What the kernel may queue in each direction: about 10 ms at 1.6 Gbit/s.
+const BUFFER_BYTES: usize = 2 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_an_error_that_names_the_address() {
+        let first = Listen::all(0).bind().expect("bound").remove(0);
+        let port = first.local_addr().expect("an address").port();
+        let error = Listen::all(port).bind().expect_err("taken");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&port.to_string()), "{error}");
+    }
+
+    #[test]
+    fn every_address_gets_its_socket_in_order() {
+        let addresses = ["127.0.0.1:0", "127.0.0.2:0"].map(|a| a.parse().expect("an address"));
+        let sockets = Listen::from(addresses).bind().expect("bound");
+        let bound = sockets.iter().map(|socket| socket.local_addr().expect("an address").ip());
+        assert!(bound.eq(addresses.iter().map(SocketAddr::ip)));
+    }
+
+    #[test]
+    fn no_address_at_all_is_an_error() {
+        let error = Listen::from(Vec::new()).bind().expect_err("nothing to bind");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+}

@@ -1,0 +1,218 @@
+//! Real sockets on loopback.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::num::NonZeroU16;
+
+use handfast_core::{Origin, SocketId, canonical};
+
+use super::*;
+use crate::{Inbox, Listen, Outbox};
+
+struct Node {
+    io: UdpSocket,
+    socket: Socket,
+}
+
+impl Node {
+    fn on(address: &str) -> Self {
+        let listen = Listen::from(address.parse::<SocketAddr>().expect("an address"));
+        let io = listen.bind().expect("bound").remove(0);
+        Self { socket: Socket::new(SockRef::from(&io)).expect("a socket"), io }
+    }
+
+    fn dual() -> Self {
+        Self::on("[::]:0")
+    }
+
+    fn at(&self, ip: &str) -> SocketAddr {
+        let port = self.io.local_addr().expect("an address").port();
+        SocketAddr::new(ip.parse().expect("an address"), port)
+    }
+
+    fn send(&mut self, transmit: Transmit, bytes: &[u8]) {
+        let mut outbox = Outbox::new();
+        outbox.load(transmit, bytes);
+        outbox.flush(&mut self.socket, SockRef::from(&self.io)).expect("room to send");
+        assert_eq!(outbox.pending(), None);
+    }
+
+    /// Everything there is to read. Loopback delivers before `send` returns.
+    fn receive(&mut self) -> Vec<(Origin, Vec<u8>)> {
+        self.receive_reads().0
+    }
+
+    /// The same, and by how many reads (a coalesced one counts once).
+    fn receive_reads(&mut self) -> (Vec<(Origin, Vec<u8>)>, usize) {
+        let (mut inbox, mut all, mut reads) = (Inbox::new(), Vec::new(), 0);
+        while inbox.receive(&mut self.socket, SockRef::from(&self.io)).is_ok() {
+            reads += inbox.filled;
+            all.extend(
+                inbox.datagrams(SocketId(3)).map(|(origin, bytes)| (origin, bytes.to_vec())),
+            );
+        }
+        (all, reads)
+    }
+
+    fn receive_one(&mut self) -> (Origin, Vec<u8>) {
+        let mut datagrams = self.receive();
+        assert_eq!(datagrams.len(), 1);
+        datagrams.remove(0)
+    }
+}
+
+fn transmit(destination: SocketAddr, len: usize, segment: Option<u16>) -> Transmit {
+    Transmit {
+        socket: SocketId(0),
+        destination,
+        source: None,
+        interface: None,
+        hop_limit: None,
+        ecn: None,
+        len,
+        segment: segment.and_then(NonZeroU16::new),
+    }
+}
+
+/// Ten datagrams of 1,200 bytes and one of 77, each filled with its number.
+fn batch() -> Vec<u8> {
+    let sizes = [1200; 10].into_iter().chain([77]);
+    (0_u8..).zip(sizes).flat_map(|(number, size)| vec![number; size]).collect()
+}
+
+fn is_batch(datagrams: &[(Origin, Vec<u8>)]) -> bool {
+    let expected = batch();
+    datagrams.iter().map(|(_, bytes)| bytes.as_slice()).eq(expected.chunks(1200))
+}
+
+#[test]
+fn a_batch_arrives_whole_and_keeps_its_boundaries_and_its_mark() {
+    for ip in ["127.0.0.1", "::1"] {
+        let (mut alice, mut bob) = (Node::dual(), Node::dual());
+        for mark in [Ecn::Ect0, Ecn::Ect1, Ecn::Ce] {
+            let bytes = batch();
+            let mut transmit = transmit(bob.at(ip), bytes.len(), Some(1200));
+            transmit.ecn = Some(mark);
+            alice.send(transmit, &bytes);
+            let (datagrams, reads) = bob.receive_reads();
+            assert!(is_batch(&datagrams), "{ip} {mark:?}");
+            // Where the system sends in batches it also receives in batches.
+            assert!(alice.socket.offered == 1 || reads == 1, "{reads} reads: nothing coalesced");
+            assert!(datagrams.iter().all(|(origin, _)| origin.ecn == Some(mark)), "{ip} {mark:?}");
+        }
+        assert_eq!(bob.socket.stats().datagrams_received, 33);
+        if alice.socket.offered > 1 {
+            assert_eq!(alice.socket.stats().sends, 3, "offload was offered and not used");
+        }
+    }
+}
+
+#[test]
+fn a_batch_goes_out_one_by_one_when_offload_fails() {
+    let (mut alice, mut bob) = (Node::dual(), Node::dual());
+    alice.socket.segments = 1;
+    assert_eq!(alice.socket.batch_len(), usize::from(handfast_core::MAX_DATAGRAM));
+    let bytes = batch();
+    alice.send(transmit(bob.at("127.0.0.1"), bytes.len(), Some(1200)), &bytes);
+    let datagrams = bob.receive();
+    assert!(is_batch(&datagrams));
+    assert_eq!(alice.socket.stats().sends, 11);
+}
+
+#[test]
+fn offload_is_given_up_only_when_a_datagram_alone_passes() {
+    let (mut alice, bob) = (Node::dual(), Node::dual());
+    if alice.socket.offered == 1 {
+        return;
+    }
+    alice.socket.on_trial = true;
+    alice.send(transmit(bob.at("127.0.0.1"), 5, None), b"hello");
+    assert!(!alice.socket.on_trial);
+    assert_eq!(alice.socket.usable_segments(), 1);
+}
+
+#[test]
+fn a_source_that_is_gone_costs_neither_the_datagram_nor_offload() {
+    for (ip, gone) in [("127.0.0.1", "192.0.2.77"), ("::1", "2001:db8::77")] {
+        let (mut alice, mut bob) = (Node::dual(), Node::dual());
+        let bytes = batch();
+        let mut transmit = transmit(bob.at(ip), bytes.len(), Some(1200));
+        transmit.source = Some(gone.parse().expect("an address"));
+        alice.send(transmit, &bytes);
+        let datagrams = bob.receive();
+        assert!(is_batch(&datagrams), "{ip}");
+        assert!(alice.socket.stats().source_fallbacks > 0, "{ip}");
+    }
+}
+
+#[test]
+fn an_empty_datagram_stalls_nothing() {
+    let (mut alice, mut bob) = (Node::dual(), Node::dual());
+    let to = bob.at("127.0.0.1");
+    alice
+        .io
+        .send_to(&[], SocketAddr::new("::ffff:127.0.0.1".parse().expect("ip"), to.port()))
+        .expect("sent");
+    alice.send(transmit(to, 5, None), b"hello");
+    assert_eq!(bob.receive_one().1, b"hello");
+}
+
+#[test]
+fn a_reply_leaves_from_the_address_that_was_reached() {
+    let (mut alice, mut bob) = (Node::on("127.0.0.1:0"), Node::dual());
+    alice.send(transmit(bob.at("127.0.0.5"), 5, None), b"hello");
+    let (origin, _) = bob.receive_one();
+    assert_eq!(origin.socket, SocketId(3));
+    assert_eq!(origin.local, Some(IpAddr::from([127, 0, 0, 5])));
+    assert_eq!(canonical(origin.remote), alice.at("127.0.0.1"));
+
+    let mut reply = transmit(canonical(origin.remote), 3, None);
+    reply.source = origin.local;
+    bob.send(reply, b"bye");
+    let (origin, bytes) = alice.receive_one();
+    assert_eq!(bytes, b"bye");
+    assert_eq!(origin.remote, bob.at("127.0.0.5"));
+}
+
+#[test]
+fn a_hop_limit_holds_for_one_transmit() {
+    let (mut alice, mut bob) = (Node::dual(), Node::dual());
+    let before = SockRef::from(&alice.io).ttl_v4().expect("a limit");
+    let mut transmit = transmit(bob.at("127.0.0.1"), 5, None);
+    transmit.hop_limit = Some(1);
+    alice.send(transmit, b"hello");
+    assert_eq!(bob.receive_one().1, b"hello");
+    assert_eq!(SockRef::from(&alice.io).ttl_v4().expect("a limit"), before);
+}
+
+#[test]
+fn what_cannot_be_sent_is_counted_and_forgotten() {
+    let mut alice = Node::on("127.0.0.1:0");
+    for destination in ["[::1]:9", "127.0.0.1:0"] {
+        alice.send(transmit(destination.parse().expect("an address"), 5, None), b"hello");
+    }
+    let bytes = vec![0; MAX_BATCH];
+    // Nobody can be sent a datagram of this size over a link of less; loopback may take it.
+    alice.send(transmit("127.0.0.1:9".parse().expect("an address"), bytes.len(), None), &bytes);
+    assert!(alice.socket.stats().datagrams_refused >= 2);
+    assert_eq!(alice.socket.usable_segments(), alice.socket.offered);
+}
+
+#[test]
+fn a_socket_is_given_up_only_after_many_failures_in_a_row() {
+    let mut node = Node::dual();
+    let broken = || Err(io::Error::other("bad descriptor"));
+    let reset = || Err(io::ErrorKind::ConnectionReset.into());
+    for _ in 0..3 {
+        for _ in 1..MAX_BROKEN_RECEIVES {
+            assert_eq!(node.socket.note_received(broken(), &[]).expect("bearable"), 0);
+        }
+        assert_eq!(node.socket.note_received(Ok(0), &[]).expect("a success"), 0);
+    }
+    for _ in 0..2 * MAX_BROKEN_RECEIVES {
+        assert_eq!(node.socket.note_received(reset(), &[]).expect("a notice"), 0);
+    }
+    for _ in 1..MAX_BROKEN_RECEIVES {
+        assert_eq!(node.socket.note_received(broken(), &[]).expect("bearable"), 0);
+    }
+    assert!(node.socket.note_received(broken(), &[]).is_err());
+}
