@@ -1,0 +1,253 @@
+//! What the server does about what happens, on whichever runtime: it keeps the books and logs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+
+use handfast_core::{
+    Bytes, Delivery, EndReason, Event, Message, Path, PeerHandle, PeerId, PeerState,
+};
+use tracing::{debug, info};
+
+/// The application's state. The endpoint's is the truth about who is connected; this follows it by
+/// events, and [`App::forget_ended`] clears up.
+#[derive(Debug, Default)]
+pub struct App {
+    echo: bool,
+    peers: BTreeMap<PeerHandle, Record>,
+    counters: Counters,
+    last_pinged: Option<PeerHandle>,
+}
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Peers that connected.
+    pub connected: u64,
+    /// Peers that ended.
+    pub ended: u64,
+    /// Messages received.
+    pub messages: u64,
+    /// Bytes of payload in them.
+    pub bytes: u64,
+}
+
+/// Something to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// How.
+    pub delivery: Delivery,
+    /// What.
+    pub payload: Bytes,
+}
+
+/// What is known about one peer.
+#[derive(Debug)]
+struct Record {
+    id: PeerId,
+    messages: u64,
+    bytes: u64,
+    /// No message came since the last beat.
+    is_quiet: bool,
+    has_ended: bool,
+}
+
+impl App {
+    /// An application that sends messages back, or only logs them.
+    #[must_use]
+    pub fn new(echo: bool) -> Self {
+        Self { echo, ..Self::default() }
+    }
+
+    /// Takes note of an event.
+    pub fn on_event(&mut self, event: &Event) {
+        match event {
+            Event::Connected { peer, id, path } => {
+                self.counters.connected += 1;
+                self.record(*peer, *id);
+                info!(peer = %id, from = %place(path), "connected");
+            }
+            Event::Ended { peer, reason, .. } => self.on_ended(*peer, reason),
+            event => {
+                if let Some(id) = self.id(event.peer()) {
+                    log(event, &id);
+                }
+            }
+        }
+    }
+
+    /// Takes a message and says what to answer, if anything.
+    pub fn on_message(&mut self, peer: PeerHandle, id: PeerId, message: &Message) -> Option<Reply> {
+        let Message { delivery, sequence_number, payload, .. } = message;
+        let bytes = payload.len();
+        info!(
+            peer = %id,
+            bytes,
+            sequence_number,
+            channel = delivery.channel,
+            reliable = delivery.reliable,
+            order = ?delivery.order,
+            requires_ack = delivery.requires_ack,
+            "message"
+        );
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.counters.messages += 1;
+        self.counters.bytes += bytes;
+        let record = self.record(peer, id);
+        record.messages += 1;
+        record.bytes += bytes;
+        record.is_quiet = false;
+        self.echo.then(|| Reply { delivery: *delivery, payload: payload.clone() })
+    }
+
+    /// Which peers to ping: those from which no message came since the last call, the next few of
+    /// them when they are many.
+    pub fn peers_to_ping(&mut self) -> Vec<PeerHandle> {
+        let alive = self.peers.iter_mut().filter(|(_, record)| !record.has_ended);
+        let was_quiet = |record: &mut Record| mem::replace(&mut record.is_quiet, true);
+        let quiet: Vec<_> =
+            alive.filter_map(|(peer, record)| was_quiet(record).then_some(*peer)).collect();
+        let first = quiet.partition_point(|peer| Some(*peer) <= self.last_pinged);
+        let in_turn = quiet[first..].iter().chain(&quiet[..first]);
+        let chosen: Vec<_> = in_turn.take(PINGS_PER_BEAT).copied().collect();
+        self.last_pinged = chosen.last().copied().or(self.last_pinged);
+        chosen
+    }
+
+    /// The peers of which something is known.
+    #[must_use]
+    pub fn peers(&self) -> BTreeSet<PeerHandle> {
+        self.peers.keys().copied().collect()
+    }
+
+    /// Drops what is known of peers that have ended, and of those the endpoint does not know.
+    /// Returns how many there were.
+    pub fn forget_ended(&mut self, is_known: impl Fn(PeerHandle) -> bool) -> usize {
+        let before = self.peers.len();
+        self.peers.retain(|peer, record| !record.has_ended && is_known(*peer));
+        let forgotten = before - self.peers.len();
+        if forgotten > 0 {
+            debug!(forgotten, left = self.peers.len(), "cleaned up");
+        }
+        forgotten
+    }
+
+    /// Peers that are connected, as far as events have told.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.peers.values().filter(|record| !record.has_ended).count()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The identity of a peer, until it is forgotten.
+    #[must_use]
+    pub fn id(&self, peer: PeerHandle) -> Option<PeerId> {
+        self.peers.get(&peer).map(|record| record.id)
+    }
+
+    /// A message may overtake the event of its peer's connection.
+    fn record(&mut self, peer: PeerHandle, id: PeerId) -> &mut Record {
+        let fresh = || Record { id, messages: 0, bytes: 0, is_quiet: false, has_ended: false };
+        self.peers.entry(peer).or_insert_with(fresh)
+    }
+
+    fn on_ended(&mut self, peer: PeerHandle, reason: &EndReason) {
+        let Some(record) = self.peers.get_mut(&peer) else { return };
+        record.has_ended = true;
+        self.counters.ended += 1;
+        let Record { id, messages, bytes, .. } = record;
+        info!(peer = %id, %reason, messages, bytes, "ended");
+    }
+}
+
+fn log(event: &Event, peer: &PeerId) {
+    match event {
+        Event::Pong { rtt, .. } => info!(%peer, rtt = ?rtt, "pong"),
+        Event::PathChanged { path, .. } => info!(%peer, to = %place(path), "moved"),
+        Event::Restarted { .. } => info!(%peer, "restarted"),
+        Event::StateChanged { state: PeerState::Silent, .. } => info!(%peer, "silent"),
+        Event::StateChanged { state, .. } => debug!(%peer, ?state, "state"),
+        Event::Fate { message, fate, .. } => {
+            debug!(%peer, id = message.as_u64(), ?fate, "fate");
+        }
+        _ => {}
+    }
+}
+
+fn place(path: &Path) -> String {
+    path.remote().map_or_else(|| format!("{path:?}"), |remote| remote.to_string())
+}
+
+/// More would be a burst.
+const PINGS_PER_BEAT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use handfast_core::{Config, Endpoint, Identity, Instant, Target};
+
+    /// Handles come from endpoints alone.
+    fn handles(count: u16) -> Vec<PeerHandle> {
+        let now = Instant::from_micros(1);
+        let identity = Identity::from_seed([1; 32]);
+        let mut endpoint = Endpoint::new(Config::default(), identity, [2; 32], now);
+        let target = |port| Target::from(std::net::SocketAddr::from(([192, 0, 2, 1], port)));
+        (1..=count).map(|port| endpoint.connect(now, target(port)).expect("a dial")).collect()
+    }
+
+    fn id() -> PeerId {
+        Identity::from_seed([3; 32]).id()
+    }
+
+    fn message() -> Message {
+        Message::new(Delivery::sequenced(7), 3, Bytes::from_static(b"hello"))
+    }
+
+    fn ended(peer: PeerHandle) -> Event {
+        Event::Ended { peer, id: Some(id()), reason: EndReason::IdleTimeout }
+    }
+
+    #[test]
+    fn an_echo_goes_the_way_the_message_came() {
+        let peer = handles(1)[0];
+        let reply = App::new(true).on_message(peer, id(), &message()).expect("an echo");
+        assert_eq!(reply, Reply { delivery: Delivery::sequenced(7), payload: "hello".into() });
+        assert_eq!(App::new(false).on_message(peer, id(), &message()), None);
+    }
+
+    #[test]
+    fn state_is_kept_until_the_end_and_then_dropped() {
+        let peers = handles(2);
+        let mut app = App::new(false);
+        for peer in &peers {
+            app.on_message(*peer, id(), &message());
+        }
+        assert_eq!(app.forget_ended(|_| true), 0);
+        app.on_event(&ended(peers[0]));
+        assert_eq!((app.connected(), app.counters().ended), (1, 1));
+        assert_eq!(app.forget_ended(|_| true), 1);
+        assert_eq!((app.id(peers[0]), app.id(peers[1])), (None, Some(id())));
+        assert_eq!(app.forget_ended(|_| false), 1, "the endpoint is the truth");
+    }
+
+    #[test]
+    fn peers_that_were_quiet_for_a_whole_interval_are_pinged_in_turn() {
+        let peers = handles(100);
+        let mut app = App::new(false);
+        for peer in &peers {
+            app.on_message(*peer, id(), &message());
+        }
+        assert!(app.peers_to_ping().is_empty(), "they spoke since");
+        app.on_message(peers[0], id(), &message());
+        app.on_event(&ended(peers[1]));
+        let (first, second) = (app.peers_to_ping(), app.peers_to_ping());
+        assert_eq!(first, peers[2..66]);
+        assert_eq!(second[..34], peers[66..]);
+        assert_eq!(second[34..36], [peers[0], peers[2]]);
+        assert_eq!(second.len(), PINGS_PER_BEAT);
+    }
+}

@@ -1,0 +1,126 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+use crate::config::{Layer, read_file};
+use crate::error::Error;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// To print this text and end.
+    Help(String),
+    /// To serve with these choices, those of the configuration file included.
+    Serve(Layer),
+}
+
+/// Reads the command line, the first argument being the program's name, and the configuration
+/// file if it names one. What stands on the command line wins.
+///
+/// # Errors
+/// When an argument is not understood, or the file is not; both in one line.
+pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Error> {
+    let parsed = Cli::command().try_get_matches_from(arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                return Ok(Invocation::Help(error.to_string()));
+            }
+            _ => return Err(Error::Usage(in_one_line(&error.to_string()))),
+        },
+    };
+    let file = match &cli.config {
+        Some(path) => read_file(path)?,
+        None => Layer::default(),
+    };
+    Ok(Invocation::Serve(cli.layer.or(file)))
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "p2p_server",
+    version,
+    about = "A handfast peer: shakes hands with whoever may come in, and logs what they say.",
+    after_help = HELP,
+)]
+struct Cli {
+    /// Take choices from this TOML file too: its keys are these flags without the dashes
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    layer: Layer,
+}
+
+/// Keeps what is wrong and what might be meant, of the several lines that clap writes.
+fn in_one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let lines =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let parts: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    let text = parts.join("; ");
+    format!("{} (see --help)", text.strip_prefix("error: ").unwrap_or(&text))
+}
+
+const HELP: &str = "\
+Times are written 500ms, 60s or 2m. RUST_LOG chooses what is logged (default: info); \
+RUST_LOG=debug shows every frame.
+
+A network secret: (umask 077; head -c 32 /dev/urandom | base32 | tr -d = > network.secret)
+
+Exit code: 0 after SIGINT or SIGTERM, 1 when something failed, 2 when the command line, the \
+configuration or a file it names is at fault.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn read_words(line: &str) -> Result<Invocation, Error> {
+        read(line.split(' ').map(OsString::from))
+    }
+
+    fn refusal(line: &str) -> String {
+        let error = read_words(line).expect_err("refused");
+        assert_eq!(error.exit_code(), 2);
+        error.to_string()
+    }
+
+    #[test]
+    fn every_flag_is_a_key_of_the_file_except_those_about_the_program() {
+        let command = Cli::command();
+        let flags = command.get_arguments().filter_map(clap::Arg::get_long);
+        let keys: Vec<_> = flags.filter(|flag| *flag != "config").collect();
+        assert!(keys.contains(&"idle-timeout"));
+        assert_eq!(keys, crate::config::keys());
+    }
+
+    #[test]
+    fn a_mistyped_flag_is_one_line_with_the_nearest_one() {
+        let text = refusal("p2p_server --lsten 127.0.0.1:1");
+        assert!(text.contains("--lsten") && text.contains("'--listen'"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_bad_value_is_one_line_that_shows_a_good_one() {
+        let address = refusal("p2p_server --listen 4263");
+        assert!(address.contains("--listen") && address.contains("0.0.0.0:4263"), "{address}");
+        let span = refusal("p2p_server --idle-timeout soon");
+        assert!(span.contains("--idle-timeout") && span.contains("60s"), "{span}");
+        assert_eq!(address.lines().count() + span.lines().count(), 2);
+    }
+
+    #[test]
+    fn flags_may_be_repeated_and_spans_have_units() {
+        let line = "p2p_server --listen 127.0.0.1:1 --listen [::1]:2 --idle-timeout 1500ms --echo";
+        let Ok(Invocation::Serve(layer)) = read_words(line) else { panic!("not understood") };
+        assert_eq!(layer.listen.expect("given").len(), 2);
+        assert_eq!(layer.idle_timeout.expect("given").0, Duration::from_millis(1500));
+        assert_eq!(layer.echo, Some(true));
+    }
+}

@@ -1,0 +1,77 @@
+//! The program `p2p_server`: a handfast peer that anyone who is let in can talk to.
+//!
+//! It is a library so that tests can use its parts. From the outside in: [`cli`] reads the command
+//! line, [`config`] adds the configuration file and the defaults, [`identity`] and [`allow`] read
+//! the files those name. [`app`] is what the server does about each event, on whichever runtime:
+//! [`tokio_server`] and [`mio_server`] drive it. [`stats`] puts the statistics into a log line.
+#![forbid(unsafe_code)]
+
+pub mod allow;
+pub mod app;
+pub mod banner;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod identity;
+pub mod logging;
+pub mod mio_server;
+pub mod signals;
+pub mod stats;
+pub mod tokio_server;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use handfast_core::{Farewell, Goodbye};
+
+use cli::Invocation;
+use config::{RuntimeKind, Settings};
+use error::Error;
+
+/// Runs the program with these arguments, the first being its own name.
+///
+/// The exit code is 0 after a shutdown by signal, 1 when something failed while running, and 2 when
+/// the command line, the configuration or a file it names is at fault. An error is one line on
+/// stderr that says what to do.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody may be reading: that must not change the exit code, as a panic would.
+            writeln!(io::stderr(), "p2p_server: {error}").ok();
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
+    let settings = match cli::read(arguments)? {
+        Invocation::Help(text) => return banner::print(&text),
+        Invocation::Serve(layer) => Settings::resolve(layer)?,
+    };
+    logging::start(settings.log_format)?;
+    let identity = identity::load_or_create(&settings.identity)?;
+    let config = settings.endpoint_config()?;
+    match settings.runtime {
+        RuntimeKind::Tokio => tokio_server::serve(&settings, config, identity),
+        RuntimeKind::Mio => mio_server::serve(&settings, config, identity),
+    }
+}
+
+/// How the server parts from its peers when it stops.
+#[must_use]
+pub fn farewell() -> Farewell {
+    let goodbye = Goodbye::new(SHUTTING_DOWN, "the server is shutting down");
+    Farewell { goodbye, linger: LINGER }
+}
+
+/// The code of the goodbye when the server stops, as peers see it.
+pub const SHUTTING_DOWN: u16 = 1;
+
+/// How long queues may take to drain when the server stops.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How often the state of peers that are gone is dropped.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(30);

@@ -1,0 +1,190 @@
+//! The server on mio: one thread, one loop, and timers in it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use handfast_core::{Config, Event, Identity, PeerHandle, SendError};
+use handfast_mio::Endpoint;
+
+use crate::app::{App, Reply};
+use crate::config::Settings;
+use crate::error::Error;
+use crate::{CLEANUP_INTERVAL, banner, farewell, signals, stats};
+
+/// Serves until a signal.
+///
+/// # Errors
+/// When the endpoint cannot be opened, or its sockets fail for good.
+pub fn serve(settings: &Settings, config: Config, identity: Identity) -> Result<(), Error> {
+    let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
+    let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
+    let remote = endpoint.remote();
+    signals::on_first(move || {
+        if let Err(error) = remote.run(|endpoint| endpoint.close(farewell())) {
+            tracing::error!(%error, "cannot stop politely");
+        }
+    })?;
+    banner::print(&banner::text("mio", &endpoint.id(), &endpoint.local_addresses()))?;
+
+    let jobs = [
+        (Job::Heartbeat, Some(settings.heartbeat)),
+        (Job::CleanUp, Some(CLEANUP_INTERVAL)),
+        (Job::Report, settings.stats_interval),
+    ];
+    let timers = Timers::new(jobs, Instant::now());
+    let app = App::new(settings.echo);
+    Server { endpoint, app, timers, unsent: BTreeMap::new() }.run()
+}
+
+struct Server {
+    endpoint: Endpoint,
+    app: App,
+    timers: Timers,
+    /// Echoes that found no room. Nothing more is taken from their peers until there is.
+    unsent: BTreeMap<PeerHandle, Reply>,
+}
+
+impl Server {
+    fn run(mut self) -> Result<(), Error> {
+        while !self.endpoint.is_closed() {
+            let wait = self.timers.wait(Instant::now());
+            let turned = self.endpoint.turn(Some(wait));
+            turned.map_err(|error| Error::Run(format!("the network failed: {error}")))?;
+            for _ in 0..EVENTS_PER_TURN {
+                let Some(event) = self.endpoint.poll_event() else { break };
+                self.on_event(&event);
+            }
+            // Each at most once, however short its interval: the sockets come in between.
+            let now = Instant::now();
+            while let Some(job) = self.timers.next_due(now) {
+                self.perform(job);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        match event {
+            Event::Readable { peer } => self.converse(*peer),
+            Event::Writable { peer } => {
+                if let Some(reply) = self.unsent.remove(peer) {
+                    self.send(*peer, reply);
+                    self.converse(*peer);
+                }
+            }
+            Event::Ended { peer, .. } => {
+                // What it said before it ended counts, even if it waits for no answer.
+                self.unsent.remove(peer);
+                self.converse(*peer);
+            }
+            _ => {}
+        }
+        self.app.on_event(event);
+    }
+
+    /// Takes messages until there are none, or an echo must wait.
+    fn converse(&mut self, peer: PeerHandle) {
+        while !self.unsent.contains_key(&peer)
+            && let Some(message) = self.endpoint.receive(peer)
+        {
+            let Some(id) = self.app.id(peer) else { continue };
+            if let Some(reply) = self.app.on_message(peer, id, &message) {
+                self.send(peer, reply);
+            }
+        }
+    }
+
+    fn send(&mut self, peer: PeerHandle, reply: Reply) {
+        match self.endpoint.send(peer, reply.delivery, reply.payload.clone()) {
+            Ok(_) => {}
+            Err(SendError::Blocked) => {
+                tracing::debug!(?peer, "an echo waits for room");
+                self.unsent.insert(peer, reply);
+            }
+            Err(error) => tracing::debug!(?peer, %error, "no echo"),
+        }
+    }
+
+    fn perform(&mut self, job: Job) {
+        match job {
+            Job::Heartbeat => {
+                for peer in self.app.peers_to_ping() {
+                    // The answer comes as an event.
+                    if let Err(error) = self.endpoint.ping(peer) {
+                        tracing::debug!(?peer, %error, "no ping");
+                    }
+                }
+            }
+            Job::CleanUp => {
+                let Self { app, endpoint, .. } = self;
+                app.forget_ended(|peer| endpoint.peer(peer).is_some());
+            }
+            Job::Report => {
+                let Self { app, endpoint, .. } = self;
+                stats::log(app, endpoint.stats(), endpoint.drops(), &endpoint.socket_stats());
+            }
+        }
+    }
+}
+
+/// What is to be done now and then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Job {
+    Heartbeat,
+    CleanUp,
+    Report,
+}
+
+/// When it is to be done.
+struct Timers(Vec<Timer>);
+
+struct Timer {
+    job: Job,
+    every: Duration,
+    due: Instant,
+}
+
+impl Timers {
+    fn new(jobs: [(Job, Option<Duration>); 3], now: Instant) -> Self {
+        let timer = |(job, every): (_, Option<Duration>)| {
+            let every = every?;
+            Some(Timer { job, every, due: now.checked_add(every)? })
+        };
+        Self(jobs.into_iter().filter_map(timer).collect())
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        let due = self.0.iter().map(|timer| timer.due).min();
+        due.map_or(Duration::MAX, |due| due.saturating_duration_since(now))
+    }
+
+    /// The next job that is due. Its interval begins anew, however late it is: after a busy spell
+    /// there is no burst.
+    fn next_due(&mut self, now: Instant) -> Option<Job> {
+        let timer = self.0.iter_mut().find(|timer| timer.due <= now)?;
+        timer.due = now + timer.every;
+        Some(timer.job)
+    }
+}
+
+/// The sockets have their turn in between.
+const EVENTS_PER_TURN: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_timer_fires_once_and_begins_anew() {
+        let second = Duration::from_secs(1);
+        let start = Instant::now();
+        let jobs = [(Job::Heartbeat, Some(second)), (Job::CleanUp, Some(second * 3))];
+        let mut timers = Timers::new([jobs[0], jobs[1], (Job::Report, None)], start);
+        assert_eq!(timers.wait(start), second);
+        let late = start + second * 5 / 2;
+        assert_eq!(timers.next_due(late), Some(Job::Heartbeat));
+        assert_eq!(timers.next_due(late), None);
+        assert_eq!(timers.wait(late), second / 2);
+        assert_eq!(timers.next_due(late + second / 2), Some(Job::CleanUp));
+    }
+}

@@ -1,0 +1,203 @@
+//! The program at work, on both runtimes, with a client on loopback.
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use common::{Client, PATIENCE, Scratch, Server};
+use handfast_mio::{Config, Delivery, EndReason, Event, Fate, Goodbye, Identity, NetworkSecret};
+use handfast_server::SHUTTING_DOWN;
+
+const RUNTIMES: [&str; 2] = ["tokio", "mio"];
+
+fn on(runtime: &str) -> [&str; 4] {
+    ["--runtime", runtime, "--listen", "127.0.0.1:0"]
+}
+
+/// Says `payload` reliably and waits until the server has it.
+fn say(client: &mut Client, payload: &'static [u8]) {
+    let delivery = Delivery::ordered(3).with_receipt();
+    let message = client.endpoint.send(client.peer, delivery, payload).expect("sent");
+    let fate = client.wait(|event| match event {
+        Event::Fate { message: about, fate, .. } if *about == message => Some(*fate),
+        _ => None,
+    });
+    assert_eq!(fate, Fate::Acked);
+}
+
+fn end_reason(client: &mut Client) -> EndReason {
+    client.wait(|event| match event {
+        Event::Ended { reason, .. } => Some(reason.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_signal_ends_the_server_politely() {
+    for runtime in RUNTIMES {
+        for signal in ["TERM", "INT"] {
+            let scratch = Scratch::new(&format!("signal-{runtime}-{signal}"));
+            let server = Server::start(&scratch.0, &on(runtime));
+            let mut client = Client::connect(server.id, server.address);
+            say(&mut client, b"not a secret, but nobody's business");
+            let line = server.log(" message ");
+            assert!(line.contains("sequence_number=0") && line.contains("bytes=35"), "{line}");
+            assert!(!line.contains("business"), "{line}");
+            server.signal(signal);
+            let goodbye = Goodbye::new(SHUTTING_DOWN, "the server is shutting down");
+            assert_eq!(end_reason(&mut client), EndReason::PeerDisconnected(goodbye));
+            assert_eq!(server.end(), Some(0), "{runtime} {signal}");
+        }
+    }
+}
+
+#[test]
+fn a_server_without_peers_ends_at_once() {
+    for runtime in RUNTIMES {
+        let scratch = Scratch::new(&format!("alone-{runtime}"));
+        // Statistics that never come are no trouble either.
+        let never = ["--stats-interval", "500000000000y"];
+        let server = Server::start(&scratch.0, &[&on(runtime)[..], &never].concat());
+        server.signal("TERM");
+        assert_eq!(server.end(), Some(0), "{runtime}");
+    }
+}
+
+#[test]
+fn a_server_whose_log_nobody_reads_goes_on() {
+    for runtime in RUNTIMES {
+        let scratch = Scratch::new(&format!("unread-{runtime}"));
+        let server = Server::start_unread(&scratch.0, &on(runtime));
+        say(&mut Client::connect(server.id, server.address), b"is anybody there?");
+        server.signal("TERM");
+        assert_eq!(server.end(), Some(0), "{runtime}");
+    }
+}
+
+#[test]
+fn a_restarted_server_is_the_same_peer() {
+    for (first, second) in [("tokio", "mio"), ("mio", "tokio")] {
+        let scratch = Scratch::new(&format!("restart-{first}"));
+        let server = Server::start(&scratch.0, &on(first));
+        let (id, address) = (server.id, server.address.to_string());
+        say(&mut Client::connect(id, server.address), b"before");
+        server.signal("TERM");
+        assert_eq!(server.end(), Some(0));
+
+        let server = Server::start(&scratch.0, &["--runtime", second, "--listen", &address]);
+        assert_eq!(server.id, id, "the key was kept");
+        say(&mut Client::connect(id, server.address), b"after");
+        server.log(" message ");
+    }
+}
+
+#[test]
+fn an_echo_comes_back_as_it_was_sent() {
+    for runtime in RUNTIMES {
+        let scratch = Scratch::new(&format!("echo-{runtime}"));
+        let file = scratch.write("server.toml", "echo = true\nlisten = [\"127.0.0.1:0\"]\n");
+        let file = file.to_str().expect("text");
+        let server = Server::start(&scratch.0, &["--runtime", runtime, "--config", file]);
+        let mut client = Client::connect(server.id, server.address);
+        let deliveries =
+            [Delivery::ordered(1), Delivery::reliable(2).with_receipt(), Delivery::sequenced(3)];
+        for delivery in deliveries {
+            // More than a packet holds.
+            let payload = vec![7; 5_000];
+            client.endpoint.send(client.peer, delivery, payload.clone()).expect("sent");
+            client.wait(|event| matches!(event, Event::Readable { .. }).then_some(()));
+            let echo = client.endpoint.receive(client.peer).expect("a message");
+            assert_eq!((echo.delivery, echo.payload.to_vec()), (delivery, payload));
+            assert!(client.endpoint.receive(client.peer).is_none());
+        }
+    }
+}
+
+/// The client reads nothing until the buffers on the whole way round are all but full: its own for
+/// sending, the server's for receiving and sending (32 MiB each), its own for receiving (2 MiB).
+#[test]
+fn echoes_wait_for_a_client_that_reads_late() {
+    const BYTES: usize = 256 << 10;
+    const BEFORE_READING: usize = 90 * 4;
+    const MESSAGES: usize = 110 * 4;
+    let fill = |number: usize| u8::try_from(number % 251).expect("small");
+    for runtime in RUNTIMES {
+        let scratch = Scratch::new(&format!("late-{runtime}"));
+        let server = Server::start(&scratch.0, &[&on(runtime)[..], &["--echo"]].concat());
+        let mut config = Config::default();
+        (config.max_message, config.receive_window) = (1 << 20, 2 << 20);
+        let mut client = Client::with(config, server.id, server.address);
+        let (mut sent, mut received) = (0, 0);
+        while received < MESSAGES {
+            while sent < MESSAGES
+                && let payload = vec![fill(sent); BYTES]
+                && client.endpoint.send(client.peer, Delivery::ordered(0), payload).is_ok()
+            {
+                sent += 1;
+            }
+            while sent >= BEFORE_READING
+                && let Some(echo) = client.endpoint.receive(client.peer)
+            {
+                assert_eq!(echo.payload.len(), BYTES);
+                assert!(echo.payload.iter().all(|byte| *byte == fill(received)), "out of order");
+                received += 1;
+            }
+            if received < MESSAGES {
+                client.wait(|event| {
+                    matches!(event, Event::Writable { .. } | Event::Readable { .. }).then_some(())
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn silent_peers_are_pinged_and_statistics_are_logged() {
+    for runtime in RUNTIMES {
+        let scratch = Scratch::new(&format!("beat-{runtime}"));
+        let often = ["--heartbeat", "100ms", "--stats-interval", "100ms"];
+        let server = Server::start(&scratch.0, &[&on(runtime)[..], &often].concat());
+        let mut client = Client::connect(server.id, server.address);
+        let turning = std::thread::spawn(move || end_reason(&mut client));
+        let pong = server.log(" pong ");
+        assert!(pong.contains("rtt="), "{pong}");
+        let statistics = server.log("statistics peers=1");
+        assert!(statistics.contains("handshakes=1"), "{statistics}");
+        server.signal("TERM");
+        assert_eq!(server.end(), Some(0));
+        let reason = turning.join().expect("no panic");
+        assert!(matches!(reason, EndReason::PeerDisconnected(_)), "{reason:?}");
+    }
+}
+
+#[test]
+fn only_those_on_the_list_and_in_the_network_come_in() {
+    let scratch = Scratch::new("list");
+    let secret = scratch.write("network.secret", &format!("b{}", "a".repeat(51)));
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("set");
+    let friend = Identity::from_seed([7; 32]).id();
+    scratch.write("peers", &format!("# one\n{friend}\n"));
+    // Relative paths start at the file.
+    let text = "network-secret-file = \"network.secret\"\nallow = \"peers\"\n";
+    let file = scratch.write("server.toml", text);
+    let file = ["--config", file.to_str().expect("text")];
+    for runtime in RUNTIMES {
+        let server = Server::start(&scratch.0, &[&on(runtime)[..], &file].concat());
+        let call = |seed, secret, patience| {
+            let mut config = Config::default();
+            (config.network_secret, config.connect_timeout) = (secret, patience);
+            Client::call(config, Identity::from_seed([seed; 32]), server.id, server.address)
+        };
+        let mut bytes = [0; 32];
+        bytes[0] = 8;
+        let secret = || Some(NetworkSecret::new(bytes));
+        assert!(call(7, secret(), PATIENCE).is_some(), "{runtime}: the friend");
+        // Strangers get no answer, so all they can do is give up.
+        let soon = Duration::from_millis(300);
+        assert!(call(8, secret(), soon).is_none(), "{runtime}: a stranger in the network");
+        assert!(call(7, None, soon).is_none(), "{runtime}: the friend without the secret");
+    }
+}
