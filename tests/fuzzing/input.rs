@@ -1,0 +1,39 @@
+//! Choices taken from the bytes of a fuzzer. After the last byte, zeros.
+
+/// The bytes not used yet.
+pub(super) struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn u8(&mut self) -> u8 {
+        self.bytes(1).first().copied().unwrap_or(0)
+    }
+
+    pub(super) fn u16(&mut self) -> u16 {
+        u16::from(self.u8()) | u16::from(self.u8()) << 8
+    }
+
+    pub(super) fn flag(&mut self) -> bool {
+        self.u8() & 1 == 1
+    }
+
+    /// One of `count` things, `None` of none.
+    pub(super) fn pick(&mut self, count: usize) -> Option<usize> {
+        let choice = usize::from(self.u8());
+        choice.checked_rem(count)
+    }
+
+    /// Up to `len` bytes as they are.
+    pub(super) fn bytes(&mut self, len: usize) -> &'a [u8] {
+        let (bytes, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        bytes
+    }
+}

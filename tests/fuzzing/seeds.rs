@@ -1,0 +1,160 @@
+//! The first inputs of the fuzzer, made rather than found.
+
+use bytes::Bytes;
+use handfast_core::wire::{
+    DataFrame, EcnCounts, Fragment, Frame, StreamKey, Writer, encode_ack, encode_retransmit, kind,
+    varint,
+};
+use handfast_core::{Delivery, Order, Target};
+
+use super::pair::Pair;
+
+/// An input of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seed {
+    /// `packet`, `frames` or `endpoint`.
+    pub target: &'static str,
+    /// The name of its file.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// The seeds that the repository keeps, always the same.
+#[must_use]
+pub fn seeds() -> Vec<Seed> {
+    let of = |target: &'static str, inputs: Vec<(String, Vec<u8>)>| {
+        inputs.into_iter().map(move |(name, bytes)| Seed { target, name, bytes })
+    };
+    let frames = frames();
+    let endpoint = endpoint(&frames);
+    of("packet", packets()).chain(of("frames", frames)).chain(of("endpoint", endpoint)).collect()
+}
+
+/// The datagrams of a call by address, of a message, of a goodbye; and odd ends.
+fn packets() -> Vec<(String, Vec<u8>)> {
+    let mut pair = Pair::new(handfast_core::Config::default());
+    let (now, target) = (pair.now, Target::from(pair.ends[1].address));
+    let peer = pair.ends[0].endpoint.connect(now, target).expect("nothing speaks against it");
+    let hello = Bytes::from_static(b"hello");
+    let sent = pair.ends[0].endpoint.send(now, peer, Delivery::ordered(1), hello);
+    assert!(sent.is_ok(), "{sent:?}");
+    pair.poll(0);
+    let mut all = Vec::new();
+    while let Some(datagram) = pair.flight.pop_front() {
+        let kind = datagram.bytes.first().copied().unwrap_or_default();
+        all.push((format!("{:02}-type-{kind:02x}", all.len()), datagram.bytes.clone()));
+        pair.deliver(datagram);
+    }
+    let mut hint = vec![0; 16];
+    hint[..2].copy_from_slice(&[kind::HINT, 1]);
+    all.push(("hint".into(), hint));
+    all.push(("beacon".into(), vec![kind::BEACON, 1]));
+    all.push(("wrong-version".into(), vec![kind::SEALED, 2]));
+    all.push(("peer-id".into(), pair.id(0).to_string().into_bytes()));
+    all.push(("peer-id-bytes".into(), pair.id(1).as_bytes().to_vec()));
+    let mut numbers = vec![0; 64];
+    let mut writer = Writer::new(&mut numbers);
+    for value in [0, 63, 64, 16_383, 16_384, (1 << 30) - 1, 1 << 30, varint::MAX] {
+        assert!(writer.varint(value), "room");
+    }
+    all.push(("varints".into(), writer.written().to_vec()));
+    all.push(("varint-not-minimal".into(), vec![0x01, 0x00]));
+    all
+}
+
+fn frames() -> Vec<(String, Vec<u8>)> {
+    let key = [9; 32];
+    let stream = StreamKey::new(7, false, Order::Ordered);
+    let simple = [
+        ("padding", Frame::Padding(5)),
+        ("ping", Frame::Ping { token: 1 }),
+        ("ping-no-answer", Frame::Ping { token: 0 }),
+        ("pong", Frame::Pong { token: 1 }),
+        ("disconnect", Frame::Disconnect { code: 7, reason: "bye" }),
+        ("credit", Frame::Credit { limit: 1 << 20 }),
+        ("blocked", Frame::Blocked { limit: 4096 }),
+        ("skip", Frame::Skip { stream, sequence_number: 3 }),
+        ("rekey-request", Frame::RekeyRequest { sender_index: 256, ephemeral: &key }),
+        (
+            "rekey-response",
+            Frame::RekeyResponse { sender_index: 256, receiver_index: 512, ephemeral: &key },
+        ),
+        ("path-challenge", Frame::PathChallenge { token: [3; 8] }),
+        ("path-response", Frame::PathResponse { token: [3; 8] }),
+        ("extension", Frame::Extension { kind: 0x55, body: b"later" }),
+    ];
+    let encoded = |write: &dyn Fn(&mut Writer<'_>) -> bool| {
+        let mut buffer = [0; 1200];
+        let mut writer = Writer::new(&mut buffer);
+        assert!(write(&mut writer), "room");
+        writer.written().to_vec()
+    };
+    let mut all: Vec<_> = simple
+        .iter()
+        .map(|(name, frame)| ((*name).into(), encoded(&|writer| frame.encode(writer))))
+        .collect();
+    let ecn = EcnCounts { ect0: 9, ect1: 0, ce: 1 };
+    let ack = |ecn, ranges: &[core::ops::RangeInclusive<u64>]| {
+        encoded(&|writer| encode_ack(writer, 0, 800, ecn, ranges.iter().cloned()) > 0)
+    };
+    all.push(("ack".into(), ack(None, &[0..=0])));
+    all.push(("ack-ranges".into(), ack(None, &[90..=100, 50..=60, 3..=3])));
+    all.push(("ack-ecn".into(), ack(Some(ecn), &[5..=9, 0..=1])));
+    all.push((
+        "retransmit".into(),
+        encoded(&|writer| encode_retransmit(writer, stream, 5, 100, [0..300, 600..900])),
+    ));
+    for (name, order, reliable) in [
+        ("unreliable", Order::Unordered, false),
+        ("sequenced", Order::Sequenced, false),
+        ("unreliable-ordered", Order::Ordered, false),
+        ("reliable", Order::Unordered, true),
+        ("reliable-sequenced", Order::Sequenced, true),
+        ("ordered", Order::Ordered, true),
+    ] {
+        let mut data = DataFrame {
+            stream: StreamKey::new(1, reliable, order),
+            requires_ack: true,
+            sequence_number: 0,
+            fragment: None,
+            payload: b"payload",
+        };
+        all.push((format!("data-{name}"), encoded(&|writer| data.encode(writer))));
+        data.fragment = Some(Fragment { total: 12, offset: 5 });
+        all.push((format!("fragment-{name}"), encoded(&|writer| data.encode(writer))));
+    }
+    all
+}
+
+/// Each frame as a lie, once and often, and some honest lives.
+fn endpoint(frames: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
+    let lie = |name: &String, frame: &Vec<u8>| {
+        let quarter = frame.len().div_ceil(4) as u8;
+        let mut bytes = vec![3, 15, 0, 0, quarter];
+        bytes.extend_from_slice(frame);
+        bytes.resize(5 + usize::from(quarter) * 4, 0);
+        bytes.extend_from_slice(&[18, 1, 31, frame.len() as u8]);
+        bytes.extend_from_slice(frame);
+        bytes.extend_from_slice(&[0, 255, 12, 0, 0, 255, 7, 7, 9, 70, 0, 255]);
+        (format!("lie-{name}"), bytes)
+    };
+    let mut all: Vec<_> = frames.iter().map(|(name, bytes)| lie(name, bytes)).collect();
+    let lives: [(&str, &[u8]); 8] = [
+        ("life-messages", &[1, 10, 0, 0x3b, 100, 0, 0, 0, 255, 12, 1, 0, 255, 7, 0, 255, 7]),
+        ("life-large", &[0, 10, 0, 0x0b, 0, 40, 0, 0, 255, 7, 0, 255, 12, 1, 0, 255, 7, 0, 255]),
+        ("life-loss", &[1, 10, 0, 0x37, 0, 9, 0, 4, 1, 4, 2, 7, 0, 255, 7, 0, 255, 7, 0, 255]),
+        ("life-roaming", &[3, 13, 0, 3, 0, 17, 2, 0, 0, 255, 7, 13, 0, 3, 0, 17, 2, 0, 0, 255]),
+        ("life-restart", &[3, 19, 1, 13, 0, 3, 0, 0, 255, 7, 7, 7, 0, 255, 9, 5, 0, 255, 7]),
+        ("life-rekey", &[0, 10, 0, 0x33, 9, 0, 0, 0, 255, 9, 3, 0, 255, 7, 0, 255, 9, 3, 0, 255]),
+        ("life-farewell", &[1, 10, 0, 1, 9, 0, 0, 13, 0, 8, 0, 0, 255, 7, 0, 255, 9, 1, 0, 255]),
+        ("life-call-by-address", &[7, 19, 0, 14, 0, 1, 0, 255, 7, 0, 255, 12, 0, 0, 9]),
+    ];
+    // Found by chance once: an answer to a ping that comes when the peer is over already.
+    let pong = [15, 1, 0, 3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let begin: &[u8] = &[3, 13, 0, 3, 0, 13, 0, 0, 0];
+    let late = [begin, &[7], &pong, &[7], &pong, &[7], &pong, &[7], &pong, &[7], &pong].concat();
+    all.push(("bug-pong-after-the-end".into(), late));
+    all.extend(lives.iter().map(|(name, bytes)| ((*name).into(), bytes.to_vec())));
+    all
+}

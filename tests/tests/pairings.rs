@@ -1,0 +1,98 @@
+//! The same conversation over the four pairings of runtimes, through one percent of loss, and in
+//! the simulator: what is promised comes out the same everywhere.
+
+use std::thread;
+use std::time::Duration;
+
+use handfast_core::{EndReason, Fate, Goodbye, Order, PeerHandle};
+use handfast_sim::{Conditions, Probability};
+use handfast_tests::script::{self, Action, Record, Side, Speaker};
+use handfast_tests::{Node, Proxy, ProxyConfig, Rehearsal, Runtime, Setup, What, within};
+
+#[test]
+fn the_script_comes_out_the_same_on_every_runtime_and_in_the_simulator() {
+    let [client, server] = rehearse(1);
+    check_expectations(&client, &server);
+    // A second seed of the simulator loses other datagrams.
+    assert_eq!(rehearse(2), [client.clone(), server.clone()]);
+    for server_on in Runtime::ALL {
+        // Two at a time, each of which sleeps more than it works.
+        let plays = Runtime::ALL.map(|client_on| {
+            thread::spawn(move || within(HANG, move || play(client_on, server_on)))
+        });
+        for (client_on, play) in Runtime::ALL.into_iter().zip(plays) {
+            let played = play.join().expect("a play");
+            assert!(played == [client.clone(), server.clone()], "{client_on:?} to {server_on:?}");
+        }
+    }
+}
+
+fn rehearse(seed: u64) -> [Record; 2] {
+    let loss = Probability::percent(1);
+    let latency = Duration::from_millis(2);
+    let conditions = Conditions { loss, latency, ..Conditions::default() };
+    Rehearsal::play(SCRIPT, seed, conditions, Duration::from_secs(300))
+}
+
+/// What no two implementations could agree on by being wrong in the same way.
+fn check_expectations(client: &Record, server: &Record) {
+    assert_eq!(client.end, EndReason::Disconnected { acknowledged: true });
+    let goodbye = Goodbye::new(7, "the script is over");
+    assert_eq!(server.end, EndReason::PeerDisconnected(goodbye));
+    for (hearer, speaks) in [(client, Side::Server), (server, Side::Client)] {
+        let lines = script::lines(SCRIPT, speaks);
+        for (stream, heard) in &hearer.heard {
+            let of_stream =
+                |d: handfast_core::Delivery| (d.channel, d.reliable, d.order) == *stream;
+            let mut numbers = (0..lines.len()).filter(|n| of_stream(lines[*n].delivery));
+            let expected: Vec<_> = match stream.2 {
+                Order::Sequenced => numbers.next_back().into_iter().collect(),
+                _ => numbers.collect(),
+            };
+            assert!(heard.iter().map(|(number, _)| *number).eq(expected), "{stream:?}");
+        }
+        assert_eq!(hearer.heard.len(), 6, "two channels, three orders");
+        assert!(hearer.fates.values().all(|fate| *fate == Fate::Acked));
+    }
+}
+
+fn play(client_on: Runtime, server_on: Runtime) -> [Record; 2] {
+    let setup =
+        |runtime, identity| Setup { config: script::config(), ..Setup::new(runtime, identity) };
+    let server = Node::start(setup(server_on, 2));
+    let client = Node::start(setup(client_on, 1));
+    let proxy = Proxy::start(ProxyConfig::one_percent(3), server.address()).expect("a proxy");
+    let peer = client.connect(proxy.address()).expect("connected");
+    let speaking = thread::spawn(move || {
+        let peer = server.accept();
+        let spoken = speak(&server, peer, Side::Server);
+        (server, spoken)
+    });
+    let by_client = speak(&client, peer, Side::Client);
+    let (server, by_server) = speaking.join().expect("no panic");
+    assert!(proxy.counters().faults.lost > 0, "nothing was lost");
+    drop((client, server));
+    [by_client.record(&by_server), by_server.record(&by_client)]
+}
+
+/// Speaks until the end.
+fn speak(node: &Node, peer: PeerHandle, side: Side) -> Speaker {
+    let mut speaker = Speaker::new(SCRIPT, side);
+    let act = |action| match action {
+        Action::Send(message) => node.send(peer, message),
+        Action::Ping => node.ping(peer),
+        Action::Disconnect(farewell) => node.disconnect(peer, farewell),
+    };
+    speaker.begin().into_iter().for_each(act);
+    while !speaker.is_over() {
+        let happening = node.next_or(|| speaker.missing());
+        assert_eq!(happening.peer, peer);
+        assert_ne!(happening.what, What::Accepted);
+        speaker.hear(happening.what).into_iter().for_each(act);
+    }
+    speaker
+}
+
+/// Names the conversation.
+const SCRIPT: u64 = 0x5c71;
+const HANG: Duration = Duration::from_secs(120);
