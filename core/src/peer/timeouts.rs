@@ -2,7 +2,6 @@
 
 use crate::event::EndReason;
 use crate::peer::Peer;
-use crate::peer::path::Fates;
 use crate::shared::Shared;
 use crate::timer::TimerKind;
 
@@ -118,7 +117,7 @@ impl Peer {
         for path in &mut self.paths {
             path.rest();
         }
-        self.fates = Fates::default();
+        self.fates = Default::default();
         if self.state.is_up() {
             self.outbound.pings.heartbeat();
             self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.heartbeat));

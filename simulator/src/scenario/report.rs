@@ -91,7 +91,10 @@ impl Report {
         if let Some(kind) = self.kinds.iter().find(|&&kind| !self.happened(kind)) {
             return Some(format!("it was about {kind:?}, which did not happen"));
         }
-        let little = self.datagrams < super::run::DATAGRAMS || self.handshakes == 0;
+        let little = self.datagrams < DATAGRAMS || self.handshakes == 0;
         little.then(|| format!("only {} datagrams, {} handshakes", self.datagrams, self.handshakes))
     }
 }
+
+/// What a scenario comes to at least.
+pub(super) const DATAGRAMS: u64 = 1_000;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use handfast_core::{Endpoint, Farewell, Goodbye, Identity, PeerState, Target};
 
 use super::plan::{Dial, FAULTS, Plan, Step};
-use super::report::{Report, Seen};
+use super::report::{DATAGRAMS, Report, Seen};
 use super::traffic::Traffic;
 use crate::link::Conditions;
 use crate::network::NodeId;
@@ -284,6 +284,5 @@ const TRAFFIC: Duration = Duration::from_secs(50);
 const CONVERGENCE: Duration = Duration::from_secs(30);
 /// How long goodbyes may take.
 const FAREWELL: Duration = Duration::from_secs(10);
-/// What a scenario comes to at least.
+/// How long a scenario takes at least.
 const SIMULATED: Duration = Duration::from_secs(60);
-pub(super) const DATAGRAMS: u64 = 1_000;
