@@ -76,7 +76,8 @@ mod tests {
                     prop_assert!(len <= space);
                     prop_assert!(len == total || piece.admits(len as usize), "{part:?} {len}");
                     part = part.after(len);
-                    prop_assert!(part.len == 0 || part.len >= 256 || part.offset + part.len == total);
+                    let ends = part.offset + part.len == total;
+                    prop_assert!(part.len == 0 || part.len >= 256 || ends);
                 }
             }
             prop_assert!(part.len == 0 || total <= 600, "{part:?}");

@@ -301,7 +301,8 @@ impl Inbox {
         }
     }
 
-    /// Drops the oldest unreliable messages, then incomplete ones of any stream, until the buffer's limit holds.
+    /// Drops the oldest unreliable messages, then incomplete ones of any stream, until the limit of
+    /// the buffer holds.
     fn make_room(&mut self) {
         while self.unreliable_bytes > self.limits.unreliable {
             if let Some(ready) = self.unreliable.pop_front() {

@@ -53,7 +53,8 @@ impl Peer {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
         let ephemeral = SecretKey::from_bytes(&cx.rng.bytes());
         self.outbound.rekey.begin(index, ephemeral, cx.now + OFFER_LIFE);
-        tracing::debug!(target: "handfast::handshake", peer = self.id.map(tracing::field::debug), "rekey begun");
+        let peer = self.id.map(tracing::field::debug);
+        tracing::debug!(target: "handfast::handshake", peer, "rekey begun");
     }
 
     /// Our own request for new keys, if any, is void.
@@ -124,7 +125,8 @@ impl Peer {
         self.note_rekey(cx);
     }
 
-    /// A packet under the keys of `local_index` was genuine: if they waited for that, they seal now.
+    /// A packet under the keys of `local_index` was genuine: if they waited for that, they seal
+    /// from now on.
     pub(super) fn prove_keys(&mut self, cx: &mut Shared, local_index: u32) {
         if self.sessions.prove(local_index, cx.now) {
             self.withdraw_rekey(cx);
@@ -136,7 +138,8 @@ impl Peer {
         self.stats.rekeys += 1;
         cx.stats.rekeys += 1;
         self.review_keys(cx);
-        tracing::debug!(target: "handfast::handshake", peer = self.id.map(tracing::field::debug), "rekeyed");
+        let peer = self.id.map(tracing::field::debug);
+        tracing::debug!(target: "handfast::handshake", peer, "rekeyed");
     }
 
     fn is_smaller_than(&self, id: &PeerId) -> bool {

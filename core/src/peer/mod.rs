@@ -78,7 +78,8 @@ pub(crate) struct Peer {
     pub(crate) number: u64,
     /// Its identity: proved, or what a dial expects.
     pub(crate) id: Option<PeerId>,
-    /// Tells our state about the peer from earlier ones that we lost; 0 until its identity is known.
+    /// Tells our state about the peer from earlier ones that we lost; 0 until its identity is
+    /// known.
     pub(crate) incarnation: u64,
     /// The same of the peer, once it told.
     remote_incarnation: Option<u64>,
@@ -300,7 +301,8 @@ impl Peer {
         if self.state.is_over() {
             return;
         }
-        tracing::debug!(target: "handfast::handshake", peer = self.id.map(tracing::field::debug), %reason, "ended");
+        let peer = self.id.map(tracing::field::debug);
+        tracing::debug!(target: "handfast::handshake", peer, %reason, "ended");
         self.drop_dial(cx);
         self.outbound.queue.end();
         self.notices.pongs.clear();

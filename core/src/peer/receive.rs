@@ -1,6 +1,7 @@
 //! The way in: a sealed datagram is opened, and only then believed.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use crate::event::{EndReason, Goodbye};
 use crate::net::{Origin, Path};
@@ -234,7 +235,8 @@ impl Peer {
             return;
         }
         let name = violation.as_str();
-        tracing::debug!(target: "handfast::packet", peer = self.id.map(tracing::field::debug), violation = name, "violation");
+        let peer = self.id.map(tracing::field::debug);
+        tracing::debug!(target: "handfast::packet", peer, violation = name, "violation");
         self.end_reason = Some(EndReason::Violation(name));
         self.farewell = Goodbye::with_any_code(VIOLATION_CODE, name);
         if !self.state.is_leaving() {
@@ -276,4 +278,4 @@ impl Peer {
 const MAX_PATHS: usize = 4;
 /// Unanswered probes that make a peer silent, but not before this long without a sign of life.
 const PROBES_TO_SILENCE: u8 = 3;
-const QUIET: core::time::Duration = core::time::Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(1);

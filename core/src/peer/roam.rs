@@ -60,7 +60,8 @@ impl Peer {
                     tries: 0,
                     due: true,
                 });
-                tracing::debug!(target: "handfast::path", peer = self.id.map(tracing::field::debug), %remote, "seen elsewhere");
+                let peer = self.id.map(tracing::field::debug);
+                tracing::debug!(target: "handfast::path", peer, %remote, "seen elsewhere");
             }
         }
     }
@@ -75,7 +76,8 @@ impl Peer {
             path.move_to(candidate.route, &cx.config, cx.now);
             self.notices.moved = true;
             self.stats.roams += 1;
-            tracing::debug!(target: "handfast::path", peer = self.id.map(tracing::field::debug), ?remote, "moved");
+            let peer = self.id.map(tracing::field::debug);
+            tracing::debug!(target: "handfast::path", peer, ?remote, "moved");
             return;
         }
     }

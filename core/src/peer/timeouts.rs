@@ -1,8 +1,11 @@
 //! What a peer does when its deadlines pass.
 
+use core::time::Duration;
+
 use crate::event::EndReason;
 use crate::peer::Peer;
 use crate::shared::Shared;
+use crate::time::micros;
 use crate::timer::TimerKind;
 
 /// What a peer waits for.
@@ -148,8 +151,9 @@ impl Peer {
         }
         if self.timers.get(Timer::Idle).is_none() && !self.state.is_over() {
             self.timers.set(Timer::Idle, Some(cx.now + self.idle_timeout));
-            let jitter = cx.rng.below(crate::time::micros(cx.config.heartbeat) / 8 + 1);
-            let soon = core::time::Duration::from_micros(jitter);
+            // Two ends that met at one instant do not ask at one instant.
+            let jitter = cx.rng.below(micros(cx.config.heartbeat) / 8 + 1);
+            let soon = Duration::from_micros(jitter);
             self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.heartbeat + soon));
         }
     }

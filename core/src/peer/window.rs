@@ -10,7 +10,7 @@ pub(crate) const STREAM_WINDOW: u64 = 16_384;
 #[derive(Debug, Default)]
 pub(crate) struct SettledWindow {
     floor: u64,
-    /// Bit `i` of the whole is sequence number `base + i`, where `base` is `floor` rounded down to 64.
+    /// Bit `i` of the whole is sequence number `base + i`; `base` is `floor` rounded down to 64.
     words: VecDeque<u64>,
 }
 
