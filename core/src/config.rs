@@ -1,11 +1,15 @@
 //! Everything an embedder can choose, with the defaults that suit most.
 
+mod budgets;
+
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 
 use zeroize::Zeroizing;
+
+pub use budgets::{Budget, Budgets};
 
 use crate::net::Origin;
 use crate::{PeerId, error::ConfigError};
@@ -42,8 +46,17 @@ pub struct Config {
 
     /// The most peers, connecting ones included. Default 4,096.
     pub max_peers: usize,
-    /// The most unconfirmed incoming handshakes. Default 1,024.
+    /// The most peers that callers from one IPv4 address or IPv6 network of 64 bits may add, once
+    /// three quarters of `max_peers` are taken. Default 256.
+    pub max_peers_per_source: usize,
+    /// The most unconfirmed incoming handshakes of strangers, about 1 KB each; those of peers, one
+    /// each, come on top. Default 1,024.
     pub max_half_open: usize,
+    /// The most of these for one IPv4 address or IPv6 network of 64 bits, once a quarter of all is
+    /// taken. Default 16.
+    pub max_half_open_per_source: usize,
+    /// How much is spent on callers.
+    pub budgets: Budgets,
     /// The largest message in either direction, in bytes. Default 16 MiB.
     pub max_message: u32,
     /// Bytes of messages waiting in the core to be sent or acknowledged, per peer. Default 32 MiB.
@@ -95,7 +108,10 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(10),
             max_ack_delay: Duration::from_millis(25),
             max_peers: 4096,
+            max_peers_per_source: 256,
             max_half_open: 1024,
+            max_half_open_per_source: 16,
+            budgets: Budgets::default(),
             max_message: 16 << 20,
             send_buffer: 32 << 20,
             receive_window: 32 << 20,
@@ -138,7 +154,14 @@ impl Config {
             ),
             (self.max_peers == 0, "max_peers must be at least 1"),
             (self.max_peers > 1 << 22, "max_peers must be at most 4,194,304"),
+            (self.max_peers_per_source == 0, "max_peers_per_source must be at least 1"),
             (self.max_half_open == 0, "max_half_open must be at least 1"),
+            (self.max_half_open_per_source == 0, "max_half_open_per_source must be at least 1"),
+            (
+                !self.budgets.are_sound(),
+                "budgets must be 1 to 100,000 per second and 1 to 1,000,000 at once",
+            ),
+            (!self.budgets.has_sound_sources(), "budgets.sources must be 8 to 1,048,576"),
             (self.max_message == 0, "max_message must be at least 1"),
             (self.max_message > 1 << 30, "max_message must be at most 1 GiB"),
             (
@@ -276,6 +299,14 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         Config::default().validate().expect("valid");
+    }
+
+    #[test]
+    fn the_network_secret_is_wiped_and_not_shown() {
+        let secret = NetworkSecret::new([7; 32]);
+        assert_eq!(alloc::format!("{secret:?}"), "NetworkSecret(..)");
+        let NetworkSecret(bytes) = secret;
+        crate::crypto::test_data::assert_wiped(&bytes);
     }
 
     #[test]

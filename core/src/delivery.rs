@@ -1,5 +1,7 @@
 //! How a message travels and what became of it.
 
+use core::fmt;
+
 use bytes::Bytes;
 
 /// In which order the messages of one stream reach the application.
@@ -82,8 +84,9 @@ impl MessageId {
     }
 }
 
-/// A message that a peer sent us.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A message that a peer sent us. `Debug` tells the length of its payload only: what people say to
+/// each other does not belong into logs.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
     /// How the peer sent it.
@@ -102,11 +105,23 @@ impl Message {
     }
 }
 
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("delivery", &self.delivery)
+            .field("sequence_number", &self.sequence_number)
+            .field("payload", &format_args!("{} bytes", self.payload.len()))
+            .finish()
+    }
+}
+
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fate {
-    /// The peer's endpoint holds the whole message.
+    /// The peer's endpoint holds the whole message. If the peer ends or restarts before those that
+    /// go before it in an ordered stream have come, its application never sees it: their fate is
+    /// `Unknown`.
     Acked,
     /// It was withdrawn before any of it was sent.
     Cancelled,

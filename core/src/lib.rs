@@ -72,7 +72,7 @@
 //!    place until its fate is told.
 //! 7. Nothing sent to an address that has not proved itself exceeds what came from there; three
 //!    times that on a path that a known peer seems to have moved to. Addresses named by `connect`
-//!    get at most 8 packets, less than 2 KB, in any 10 s until one of them answers.
+//!    get at most 8 packets each, less than 2 KB, in any 10 s until they answer, from each dial.
 //! 8. A live peer ends only by silence for the idle timeout, a command, an authenticated goodbye, or
 //!    a breach of the protocol inside a sealed packet. A dial ends at its own deadline.
 //! 9. A peer whose messages are not taken holds back that peer alone.
@@ -90,7 +90,7 @@
 )]
 
 extern crate alloc;
-#[cfg(any(test, feature = "aws-lc-rs"))]
+#[cfg(any(test, feature = "aws-lc-rs", feature = "audit"))]
 extern crate std;
 
 #[cfg(not(any(feature = "rustcrypto", feature = "aws-lc-rs")))]
@@ -98,6 +98,9 @@ compile_error!(
     "handfast-core needs a crypto backend: enable the feature `rustcrypto` or `aws-lc-rs`"
 );
 
+#[cfg(feature = "audit")]
+pub mod audit;
+mod bucket;
 mod config;
 mod crypto;
 mod delivery;
@@ -117,8 +120,8 @@ pub mod wire;
 
 pub use bytes::Bytes;
 pub use config::{
-    Admission, AdmissionHook, BASE_DATAGRAM, Config, CongestionControl, MAX_DATAGRAM,
-    NetworkSecret, Retry,
+    Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl,
+    MAX_DATAGRAM, NetworkSecret, Retry,
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};

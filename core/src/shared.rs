@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{BASE_DATAGRAM, Config, MAX_DATAGRAM, SHORTEST_HEARTBEAT};
 use crate::crypto::cookie::CookieJar;
-use crate::crypto::hash::keyed;
+use crate::crypto::hash::{Secret, expand, keyed};
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
 use crate::crypto::rng::Rng;
@@ -42,6 +42,9 @@ pub(crate) struct Shared {
     incarnations: Zeroizing<[u8; 32]>,
     /// Peers that ended.
     lives: u64,
+    /// What a lying end changes in the payloads of its handshakes.
+    #[cfg(feature = "testing")]
+    pub(crate) distortion: [u8; 96],
 }
 
 impl Shared {
@@ -57,7 +60,7 @@ impl Shared {
         let psk = psk(&config);
         Self {
             now,
-            cookies: CookieJar::new(rng.bytes()),
+            cookies: CookieJar::new(rng.secret()),
             request_mac: MacKey::request(&identity.id(), &config.application, &psk),
             network_mac: MacKey::network(&config.application, &psk),
             keys: KeyCache::new(u32::try_from(config.active_keys).unwrap_or(u32::MAX)),
@@ -67,11 +70,13 @@ impl Shared {
             stats: Stats::default(),
             drops: Drops::default(),
             replies: Replies::default(),
-            incarnations: Zeroizing::new(rng.bytes()),
+            incarnations: rng.secret(),
             started: now,
             next_key_id: 0,
             next_peer_number: 0,
             lives: 0,
+            #[cfg(feature = "testing")]
+            distortion: [0; 96],
             rng,
         }
     }
@@ -119,6 +124,14 @@ impl Shared {
         }
     }
 
+    /// Falsifies the payload of a handshake before it is sealed, if a test wants that.
+    #[cfg(feature = "testing")]
+    pub(crate) fn distort(&self, payload: &mut [u8]) {
+        for (byte, change) in payload.iter_mut().zip(&self.distortion) {
+            *byte ^= change;
+        }
+    }
+
     /// A name for new keys, never used before.
     pub(crate) fn key_id(&mut self) -> u64 {
         self.next_key_id += 1;
@@ -137,6 +150,12 @@ impl Shared {
         let lives = self.lives.to_le_bytes();
         let bytes = keyed(&self.incarnations, &[id.as_bytes(), &lives]);
         bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// What hides which sources share a place in the tables of their budgets.
+    pub(crate) fn source_secret(&self) -> Secret {
+        // Under another construction than what `incarnation` makes with the same key.
+        expand(&self.incarnations, [b"handfast/1 sources", &[]])
     }
 
     /// State about a peer is lost.
@@ -220,8 +239,18 @@ impl Indices {
 
     pub(crate) fn release(&mut self, index: u32) {
         self.owners.remove(&index);
+        // What a flood made large becomes small again, at a cost that the flood has paid for.
+        let (len, capacity) = (self.owners.len(), self.owners.capacity());
+        if len == 0 {
+            self.owners = HashMap::default();
+        } else if capacity > SMALL && len < capacity / 8 {
+            self.owners.shrink_to(2 * len);
+        }
     }
 }
+
+/// How many indices are always worth their memory.
+const SMALL: usize = 32;
 
 /// Spreads indices, which we draw at random ourselves, so nobody can aim for collisions.
 #[derive(Debug, Default)]
@@ -262,9 +291,18 @@ pub(crate) struct Replies {
 const MAX_REPLIES: usize = 256;
 
 impl Replies {
-    /// Queues an answer; false when too many wait already.
+    /// Queues a response; false when too many answers wait already.
     pub(crate) fn push(&mut self, path: Path, bytes: &[u8]) -> bool {
-        let room = self.queue.len() < MAX_REPLIES;
+        self.push_below(MAX_REPLIES, path, bytes)
+    }
+
+    /// Queues an answer that cost next to nothing; half the queue is kept for others.
+    pub(crate) fn push_cheap(&mut self, path: Path, bytes: &[u8]) -> bool {
+        self.push_below(MAX_REPLIES / 2, path, bytes)
+    }
+
+    fn push_below(&mut self, most: usize, path: Path, bytes: &[u8]) -> bool {
+        let room = self.queue.len() < most;
         if room {
             self.queue.push_back(Reply { path, bytes: SmallVec::from_slice(bytes) });
         }

@@ -20,7 +20,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Datagrams dropped, by reason.
+    /// Datagrams dropped, each for one reason.
     Drops {
         /// The tag did not verify, or a handshake message did not decrypt.
         authentication,
@@ -32,7 +32,7 @@ counters! {
         unsolicited,
         /// A counter seen before, or too old to tell.
         duplicate,
-        /// Half-open handshakes, peers or replies were at their cap.
+        /// Half-open handshakes, peers or replies were at their cap, or the endpoint closes.
         full,
         /// A cookie that was not ours, not for this caller, or too old.
         bad_cookie,
@@ -40,7 +40,7 @@ counters! {
         bad_identity,
         /// The wrong length or a reserved field that was set.
         malformed,
-        /// Too many of its kind in a short time.
+        /// Handshakes and questions beyond their budget, which would have been answered otherwise.
         rate_limited,
         /// A receiver index that names no session.
         unknown_session,
@@ -72,6 +72,8 @@ counters! {
         retries_sent,
         /// Hints sent.
         hints_sent,
+        /// Retries, repeated responses and hints that were not sent, because too many were before.
+        answers_withheld,
         /// Key changes completed.
         rekeys,
         /// Peers that ended, for whatever reason.

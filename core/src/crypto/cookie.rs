@@ -1,8 +1,6 @@
 //! Cookies: proof that a caller receives what is sent to its address, without keeping anything for
 //! it in the meantime.
 
-use zeroize::Zeroizing;
-
 use super::TAG;
 use super::hash::{Secret, equal, expand, keyed};
 
@@ -16,8 +14,8 @@ pub(crate) struct CookieJar {
 
 impl CookieJar {
     /// A jar whose secrets all derive from `master`, which is random and used for nothing else.
-    pub(crate) fn new(master: [u8; 32]) -> Self {
-        Self { master: Zeroizing::new(master) }
+    pub(crate) const fn new(master: Secret) -> Self {
+        Self { master }
     }
 
     /// The cookie for a caller at `origin` that chose `sender_index`, at `now` (seconds).
@@ -52,7 +50,14 @@ const COOKIE: &[u8] = b"handfast/1 cookie";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::test_data::assert_wiped;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_secret_behind_all_cookies_is_wiped() {
+        let CookieJar { master } = CookieJar::new(Secret::default());
+        assert_wiped(&master);
+    }
 
     proptest! {
         #[test]
@@ -64,7 +69,7 @@ mod tests {
             later in 0..200_u32,
             flip in 0..128_usize,
         ) {
-            let jar = CookieJar::new(master);
+            let jar = CookieJar::new(master.into());
             let cookie = jar.issue(issued, &origin, index);
             let now = issued.saturating_add(later);
             let good = jar.verify(now, issued, &cookie, &origin, index);
@@ -85,7 +90,7 @@ mod tests {
             }
             let mut other = master;
             other[flip / 8] ^= 1;
-            prop_assert!(!CookieJar::new(other).verify(issued, issued, &cookie, &origin, index));
+            prop_assert!(!CookieJar::new(other.into()).verify(issued, issued, &cookie, &origin, index));
         }
     }
 }

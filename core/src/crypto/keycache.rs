@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use super::backend::active::AeadKey;
+use super::backend::AeadKey;
 use super::hash::Secret;
 use super::schedule::SessionKeys;
 

@@ -61,6 +61,12 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
+    fn the_key_is_wiped() {
+        let MacKey(key) = MacKey::retry(&[1; 16]);
+        crate::crypto::test_data::assert_wiped(&key);
+    }
+
+    #[test]
     fn every_key_depends_on_everything_it_is_made_from() {
         let [a, b] = [1, 2].map(|n| Identity::from_seed([n; 32]).id());
         let keys = [

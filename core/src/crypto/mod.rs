@@ -19,4 +19,6 @@ pub(crate) mod schedule;
 pub(crate) const TAG: usize = 16;
 
 #[cfg(test)]
-mod test_data;
+mod attacks;
+#[cfg(test)]
+pub(crate) mod test_data;

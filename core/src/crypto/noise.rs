@@ -7,10 +7,7 @@
 //! counter is kept. An initiator must therefore never make two messages with one ephemeral key.
 
 use super::TAG;
-use super::backend::{
-    Suite,
-    active::{AeadKey, SecretKey},
-};
+use super::backend::{AeadKey, Suite, active::SecretKey};
 use super::hash::{Secret, blake2s, hkdf2, hkdf3};
 
 /// What the first message carries besides the payload.

@@ -4,6 +4,8 @@ use chacha20::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng};
 use zeroize::Zeroizing;
 
+use super::hash::Secret;
+
 /// A cryptographically secure generator: the same seed gives the same numbers on every platform.
 /// Its state is wiped when dropped.
 pub(crate) struct Rng(ChaCha20Rng);
@@ -19,6 +21,13 @@ impl Rng {
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         self.0.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// 32 random bytes that nobody else may know.
+    pub(crate) fn secret(&mut self) -> Secret {
+        let mut bytes = Secret::default();
+        self.0.fill_bytes(&mut *bytes);
         bytes
     }
 
@@ -51,7 +60,7 @@ impl Rng {
 #[cfg(test)]
 mod tests {
     use super::Rng;
-    use crate::crypto::test_data::unhex32;
+    use crate::crypto::test_data::{assert_wiped, unhex32};
     use proptest::{prop_assert, proptest};
 
     #[test]
@@ -59,6 +68,12 @@ mod tests {
         // RFC 8439, A.1, test vector 1: the key stream of a zero key.
         let expected = "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7";
         assert_eq!(Rng::from_seed([0; 32]).bytes(), unhex32(expected));
+    }
+
+    #[test]
+    fn its_state_is_wiped() {
+        let Rng(state) = Rng::from_seed([0; 32]);
+        assert_wiped(&state);
     }
 
     #[test]

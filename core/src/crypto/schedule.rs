@@ -112,7 +112,7 @@ const REKEY_NEXT: &[u8] = b"handfast/1 rekey next";
 mod tests {
     use super::*;
     use crate::crypto::hash::blake2s;
-    use crate::crypto::test_data::{LOW_ORDER_X25519, unhex32};
+    use crate::crypto::test_data::{LOW_ORDER_X25519, assert_wiped, unhex32};
     use alloc::collections::BTreeSet;
     use alloc::vec::Vec;
     use proptest::prelude::*;
@@ -175,6 +175,19 @@ mod tests {
         assert_ne!(chacha.rekey, other.rekey);
     }
 
+    /// The hash of the transcript is no secret: it alone must not decide.
+    #[test]
+    fn what_later_keys_are_made_of_depends_on_either_half_of_the_split() {
+        let rekey = |initiator: u8, responder: u8| {
+            let (hash, trace) = ([7; 32], Vec::new());
+            let [initiator, responder] = [initiator, responder].map(|n| Secret::new([n; 32]));
+            let split = Split { initiator, responder, hash, trace };
+            *SessionSecrets::from_split(&split, Suite::Aes256Gcm, Role::Initiator).rekey
+        };
+        let all: BTreeSet<_> = [rekey(1, 2), rekey(3, 2), rekey(1, 3), rekey(2, 1)].into();
+        assert_eq!(all.len(), 4);
+    }
+
     #[test]
     fn a_rekey_with_an_unusable_key_is_refused() {
         let secrets = generation([1; 32], Suite::ChaCha20Poly1305, Role::Initiator);
@@ -182,6 +195,13 @@ mod tests {
         for point in LOW_ORDER_X25519.map(unhex32) {
             assert!(secrets.rekey(Role::Responder, &ephemeral, &point).is_none());
         }
+    }
+
+    #[test]
+    fn every_key_of_a_session_is_wiped() {
+        let SessionSecrets { keys, rekey } = generation([1; 32], Suite::Aes256Gcm, Role::Initiator);
+        let SessionKeys { suite: _, send, receive } = keys;
+        [rekey, send, receive].iter().for_each(assert_wiped);
     }
 
     #[test]

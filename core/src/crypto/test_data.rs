@@ -44,3 +44,6 @@ pub(crate) const LOW_ORDER_EDWARDS: [&str; 14] = [
     "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 ];
+
+/// Compiles only for what wipes itself when dropped.
+pub(crate) fn assert_wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}

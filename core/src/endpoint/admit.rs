@@ -2,33 +2,34 @@
 //! anyone who has not earned it.
 //!
 //! Checks come in the order of their cost: the MAC (which strangers to the network cannot make), a
-//! repetition (which is answered from memory), the cookie, room, and only then Diffie-Hellman, the
-//! identity and the application's say. Until the caller uses the keys it is no peer.
+//! repetition (which is answered from memory), the cookie, the budgets (`budget`), and only then
+//! Diffie-Hellman, the identity, the application's say and room (`room`). Until the caller uses the
+//! keys it is no peer.
 
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 use super::Endpoint;
+use super::budget::{Payer, Source};
+use super::caller::Caller;
 use super::half_open::HalfOpen;
-use crate::PeerId;
-use crate::config::Retry;
-use crate::crypto::backend::active::SecretKey;
-use crate::crypto::mac::MacKey;
+use super::room::NoRoom;
 use crate::crypto::noise::{Accepted, Opening};
-use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::event::EndReason;
 use crate::net::{Origin, Path};
-use crate::peer::{Established, Peer, prologue, suite};
+use crate::peer::{Established, Peer, prologue};
 use crate::shared::Owner;
-use crate::wire::{
-    Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, RequestPayload,
-    ResponsePayload, SealedHeader,
-};
+use crate::wire::{Cookie, HandshakeRequest, KeyRequest, RequestPayload, SealedHeader};
+use crate::{PeerHandle, PeerId};
 
-/// A caller that proved its identity.
-struct Caller {
-    id: PeerId,
-    accepted: Accepted,
-    payload: RequestPayload,
+/// What a request says about the address it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// Nothing.
+    None,
+    /// It carries a cookie that we gave to this address.
+    Good,
+    /// It carries another.
+    Bad,
 }
 
 impl Endpoint {
@@ -42,7 +43,10 @@ impl Endpoint {
             self.shared.drops.admission += 1;
         } else {
             let index = request.sender_index.get();
-            self.retry(origin, index, &request.nonce, Some(self.id()));
+            let payer = self.purse.payer(&Path::from(origin));
+            if !self.retry(origin, &payer, index, &request.nonce, Some(self.id())) {
+                self.shared.drops.rate_limited += 1;
+            }
         }
     }
 
@@ -53,37 +57,69 @@ impl Endpoint {
             self.shared.drops.bad_mac += 1;
             return;
         }
-        if let Some(known) = self.half_open.by_request(&request.mac) {
-            // One response proves one address. Whoever calls from another, be it the one who copied
-            // the request or the one from whom it was copied, must come again.
-            if known.established.path == Path::from(origin) {
-                let response = known.response.clone();
-                self.reply(origin, response.as_bytes());
-            } else {
-                self.shared.drops.duplicate += 1;
-                self.retry(origin, request.sender_index.get(), &request.mac, None);
-            }
-            return;
-        }
-        let index = request.sender_index.get();
-        let proved = self.proves_address(origin, request);
-        if !proved && !request.cookie.is_none() {
-            self.shared.drops.bad_cookie += 1;
-        }
-        if !proved && (self.asks_for_proof() || !request.cookie.is_none()) {
-            self.retry(origin, index, &request.mac, None);
-            return;
-        }
-        if self.closing || self.half_open.len() >= self.shared.config.max_half_open {
+        if self.closing {
             self.shared.drops.full += 1;
             return;
         }
-        let Some(caller) = self.authenticate(origin, request) else { return };
-        if !proved && self.may_be_replay(&caller) {
-            self.retry(origin, index, &request.mac, None);
+        let path = Path::from(origin);
+        let payer = self.purse.payer(&path);
+        if let Some(known) = self.half_open.by_request(&request.mac) {
+            // One response proves one address. Whoever calls from another, be it the one who copied
+            // the request or the one from whom it was copied, must come again.
+            if known.established.path.remote() == path.remote() {
+                let response = known.response.clone();
+                self.respond_again(origin, &payer, &response);
+            } else {
+                self.shared.drops.duplicate += 1;
+                self.retry(origin, &payer, request.sender_index.get(), &request.mac, None);
+            }
             return;
         }
-        self.respond(origin, request, caller);
+        let proved = match self.proof(&path, request) {
+            Proof::None => false,
+            Proof::Good => true,
+            Proof::Bad => {
+                self.shared.drops.bad_cookie += 1;
+                self.retry(origin, &payer, request.sender_index.get(), &request.mac, None);
+                return;
+            }
+        };
+        if !self.pays(&path, &payer, proved) {
+            if proved {
+                self.shared.drops.rate_limited += 1;
+            } else {
+                self.ask_for_proof(origin, &payer, request);
+            }
+            return;
+        }
+        let Some(caller) = self.authenticate(origin, request, payer.source, proved) else { return };
+        if !proved && self.may_be_replay(&caller) {
+            self.ask_for_proof(origin, &payer, request);
+            return;
+        }
+        match self.make_room(&caller) {
+            Ok(place) => self.respond(origin, request, caller, place),
+            Err(NoRoom::Unproved) => self.ask_for_proof(origin, &payer, request),
+            Err(NoRoom::Overtaken) => self.shared.drops.duplicate += 1,
+            Err(NoRoom::Full) => self.shared.drops.full += 1,
+        }
+    }
+
+    /// Whether there is a budget to shake hands with a caller.
+    fn pays(&mut self, path: &Path, payer: &Payer, proved: bool) -> bool {
+        let now = self.shared.now;
+        if proved {
+            let at_peer = self.is_at_peer(path);
+            self.purse.pay_proved(now, payer, at_peer)
+        } else {
+            !self.asks_for_proof() && self.purse.pay_unproved(now, payer)
+        }
+    }
+
+    /// Whether a peer with a session is at the far end of a path.
+    fn is_at_peer(&self, path: &Path) -> bool {
+        let slot = path.remote().and_then(|remote| self.peers.by_address(remote));
+        slot.and_then(|slot| self.peers.at(slot)).is_some_and(Peer::has_session)
     }
 
     /// Someone uses an index of a half-open handshake: if it has the keys, it becomes a peer.
@@ -123,7 +159,8 @@ impl Endpoint {
 
     /// Whether the handshake still fits what we know about the caller, and there is room.
     fn may_become_peer(&self, half_open: &HalfOpen, known: Option<u32>) -> bool {
-        let room = known.is_some() || self.peers.len() < self.shared.config.max_peers;
+        let source = Source::of(&half_open.established.path);
+        let room = known.is_some() || self.has_room_for_peer(&source);
         let known = known.and_then(|slot| self.peers.at(slot));
         // It was answered on behalf of the peer that is there now, or the one that is there now knows
         // no more than what was answered.
@@ -157,6 +194,9 @@ impl Endpoint {
             self.peers.name(id, slot);
         }
         if let Some((goes, reason)) = end {
+            if let EndReason::Merged { into } = reason {
+                self.merge_dials(goes, into);
+            }
             if let Some(peer) = self.peers.get_mut(goes) {
                 peer.end(&mut self.shared, reason);
             }
@@ -164,29 +204,38 @@ impl Endpoint {
         }
     }
 
-    /// Whether callers must prove their address first: by choice, or because room runs low.
-    fn asks_for_proof(&self) -> bool {
-        let config = &self.shared.config;
-        config.retry == Retry::Always || self.half_open.len() >= config.max_half_open / 4
+    /// Who answered may have named anyone: the dial that lives on goes wherever the other went.
+    fn merge_dials(&mut self, goes: PeerHandle, into: PeerHandle) {
+        let Some(other) = self.peers.get(goes) else { return };
+        let until = other.dial_deadline();
+        let Some(called) = other.dialled().map(|dial| dial.called.clone()) else { return };
+        if let Some(peer) = self.peers.get_mut(into).filter(|peer| !peer.has_session()) {
+            peer.call_also(&called, until);
+        }
+        self.settle(into.slot);
     }
 
-    /// Whether the request carries a cookie that we gave to this address.
-    fn proves_address(&self, origin: &Origin, request: &HandshakeRequest) -> bool {
+    fn proof(&self, path: &Path, request: &HandshakeRequest) -> Proof {
         let Cookie { time, mac } = &request.cookie;
-        let binding = Path::from(origin).binding();
-        let now = self.shared.cookie_time();
-        !request.cookie.is_none()
-            && self.shared.cookies.verify(
-                now,
-                time.get(),
-                mac,
-                &binding,
-                request.sender_index.get(),
-            )
+        if request.cookie.is_none() {
+            return Proof::None;
+        }
+        let (now, index) = (self.shared.cookie_time(), request.sender_index.get());
+        if self.shared.cookies.verify(now, time.get(), mac, &path.binding(), index) {
+            Proof::Good
+        } else {
+            Proof::Bad
+        }
     }
 
     /// Opens the request and checks who made it and whether it may come in.
-    fn authenticate(&mut self, origin: &Origin, request: &HandshakeRequest) -> Option<Caller> {
+    fn authenticate(
+        &mut self,
+        origin: &Origin,
+        request: &HandshakeRequest,
+        source: Source,
+        proved: bool,
+    ) -> Option<Caller> {
         let prologue = prologue(&self.shared.config.application, request.prologue());
         let opening =
             Opening { ephemeral: request.ephemeral, static_ciphertext: request.static_ciphertext };
@@ -206,7 +255,7 @@ impl Endpoint {
             self.shared.drops.admission += 1;
             return None;
         }
-        Some(Caller { id, accepted, payload })
+        Some(Caller { id, payload, proved, source, accepted })
     }
 
     /// A peer with a session is not called anew by an old request.
@@ -215,81 +264,5 @@ impl Endpoint {
         known.is_some_and(|peer| {
             peer.has_session() && caller.payload.timestamp_ms.get() <= peer.timestamp_ms
         })
-    }
-
-    /// Answers a genuine request, and keeps what is needed should the caller go on.
-    fn respond(&mut self, origin: &Origin, request: &HandshakeRequest, caller: Caller) {
-        let Caller { id, accepted, payload } = caller;
-        let shared = &mut self.shared;
-        let known = self.peers.by_id(&id).and_then(|slot| self.peers.at(slot));
-        let incarnation =
-            known.map_or_else(|| self.half_open.incarnation(shared, &id), |peer| peer.incarnation);
-        let peer = known.map(|peer| peer.handle);
-        let window = u64::from(shared.config.receive_window);
-        let granted = known.map_or(window, Peer::fresh_grant);
-        if known.is_none() && self.peers.len() >= shared.config.max_peers {
-            shared.drops.full += 1;
-            return;
-        }
-        let owner = Owner::HalfOpen(self.half_open.next_slot());
-        let local_index = shared.indices.allocate(&mut shared.rng, owner);
-        let remote_index = request.sender_index.get();
-        let mut response = HandshakeResponse::new(remote_index, local_index);
-        let answer = ResponsePayload::new(incarnation, shared.parameters(granted), origin.remote);
-        response.payload_ciphertext[..size_of::<ResponsePayload>()]
-            .copy_from_slice(answer.as_bytes());
-        let ephemeral = SecretKey::from_bytes(&shared.rng.bytes());
-        let text = &mut response.payload_ciphertext;
-        let Some(split) = accepted.respond(&ephemeral, &shared.psk(), text) else {
-            shared.indices.release(local_index);
-            shared.drops.authentication += 1;
-            return;
-        };
-        response.ephemeral = ephemeral.public();
-        response.mac = MacKey::response(&request.ephemeral, &id).mac(response.authenticated());
-        let suite = suite(shared, &payload.parameters);
-        let established = Established {
-            local_index,
-            remote_index,
-            secrets: SessionSecrets::from_split(&split, suite, Role::Responder),
-            key_id: shared.key_id(),
-            initiated_by_us: false,
-            remote_incarnation: payload.incarnation.get(),
-            parameters: payload.parameters,
-            granted,
-            path: Path::from(origin),
-        };
-        self.reply(origin, response.as_bytes());
-        let half_open = HalfOpen {
-            id,
-            peer,
-            incarnation,
-            timestamp_ms: payload.timestamp_ms.get(),
-            established,
-            response,
-            request_mac: request.mac,
-        };
-        self.half_open.insert(half_open, self.shared.now);
-    }
-
-    /// Asks the caller to come again with a cookie. Nothing about it is kept.
-    fn retry(&mut self, origin: &Origin, index: u32, proof: &[u8; 16], identity: Option<PeerId>) {
-        let shared = &self.shared;
-        let time = shared.cookie_time();
-        let mac = shared.cookies.issue(time, &Path::from(origin).binding(), index);
-        let cookie = Cookie { time: time.into(), mac };
-        let mut retry = HandshakeRetry::new(index, cookie, identity.map(|id| *id.as_bytes()));
-        retry.mac = MacKey::retry(proof).mac(retry.authenticated());
-        if self.reply(origin, retry.as_bytes()) {
-            self.shared.stats.retries_sent += 1;
-        }
-    }
-
-    fn reply(&mut self, origin: &Origin, bytes: &[u8]) -> bool {
-        let queued = self.shared.replies.push(Path::from(origin), bytes);
-        if !queued {
-            self.shared.drops.full += 1;
-        }
-        queued
     }
 }

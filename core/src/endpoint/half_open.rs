@@ -1,11 +1,12 @@
 //! Handshakes that a caller began and has not confirmed: nothing in them is a peer yet.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use slab::Slab;
 
+use super::budget::Source;
 use crate::crypto::backend::active::AeadKey;
 use crate::peer::Established;
 use crate::shared::Shared;
@@ -46,14 +47,35 @@ impl HalfOpen {
     }
 }
 
+/// Whose place a half-open handshake takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The one that the peer has.
+    Peer,
+    /// One of those for which strangers compete.
+    Stranger(Source),
+}
+
+#[derive(Debug)]
+struct Entry {
+    half_open: HalfOpen,
+    place: Place,
+    /// Larger than those of all before.
+    number: u64,
+    since: Instant,
+}
+
 /// All half-open handshakes: few, short-lived, forgotten in the order they came.
 #[derive(Debug, Default)]
 pub(crate) struct HalfOpenTable {
-    entries: Slab<HalfOpen>,
+    entries: Slab<Entry>,
     by_mac: BTreeMap<[u8; MAC_LEN], u32>,
     by_id: BTreeSet<(PeerId, u32)>,
-    /// May name entries that are gone already.
-    expiry: VecDeque<(Instant, u32, [u8; MAC_LEN])>,
+    /// By number, so the oldest come first.
+    by_age: BTreeMap<u64, u32>,
+    strangers: BTreeMap<u64, u32>,
+    by_source: BTreeMap<(Source, u64), u32>,
+    next_number: u64,
 }
 
 impl HalfOpenTable {
@@ -61,21 +83,31 @@ impl HalfOpenTable {
         self.entries.len()
     }
 
+    /// How many places strangers have taken.
+    pub(crate) fn strangers(&self) -> usize {
+        self.strangers.len()
+    }
+
     /// The slot that the next `insert` fills.
     pub(crate) fn next_slot(&self) -> u32 {
         self.entries.vacant_key() as u32
     }
 
-    pub(crate) fn insert(&mut self, entry: HalfOpen, now: Instant) {
-        let (mac, id) = (entry.request_mac, entry.id);
-        let slot = self.entries.insert(entry) as u32;
+    pub(crate) fn insert(&mut self, half_open: HalfOpen, place: Place, now: Instant) {
+        let (mac, id, number) = (half_open.request_mac, half_open.id, self.next_number);
+        self.next_number += 1;
+        let slot = self.entries.insert(Entry { half_open, place, number, since: now }) as u32;
         self.by_mac.insert(mac, slot);
         self.by_id.insert((id, slot));
-        self.expiry.push_back((now + HALF_OPEN_LIFE, slot, mac));
+        self.by_age.insert(number, slot);
+        if let Place::Stranger(source) = place {
+            self.strangers.insert(number, slot);
+            self.by_source.insert((source, number), slot);
+        }
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&HalfOpen> {
-        self.entries.get(slot as usize)
+        self.entries.get(slot as usize).map(|entry| &entry.half_open)
     }
 
     /// What came of a request that was seen before.
@@ -84,23 +116,55 @@ impl HalfOpenTable {
         self.get(*slot)
     }
 
+    /// The one in the place of the peer with this identity.
+    pub(crate) fn of_peer(&self, id: &PeerId) -> Option<u32> {
+        let is_peers = |slot: &u32| self.entries[*slot as usize].place == Place::Peer;
+        self.slots_of(id).find(is_peers)
+    }
+
+    /// The oldest of a stranger, and since when it is there.
+    pub(crate) fn oldest_stranger(&self) -> Option<(u32, Instant)> {
+        self.strangers.first_key_value().map(|(_, slot)| self.since(*slot))
+    }
+
+    /// The oldest of this source, and since when it is there, if the source has `many` or more.
+    pub(crate) fn oldest_of_many(&self, source: Source, many: usize) -> Option<(u32, Instant)> {
+        let mut slots = self.by_source.range((source, 0)..=(source, u64::MAX));
+        let oldest = slots.clone().next().map(|(_, slot)| self.since(*slot));
+        slots.nth(many.saturating_sub(1)).and(oldest)
+    }
+
+    fn since(&self, slot: u32) -> (u32, Instant) {
+        (slot, self.entries[slot as usize].since)
+    }
+
     /// What names our state about one who is no peer yet. A caller that was told already must not
     /// hear another story, though peers ended meanwhile.
     pub(crate) fn incarnation(&self, shared: &Shared, id: &PeerId) -> u64 {
         let told = self.slots_of(id).next().and_then(|slot| self.get(slot));
-        told.map_or_else(|| shared.incarnation(id), |entry| entry.incarnation)
+        told.map_or_else(|| shared.incarnation(id), |half_open| half_open.incarnation)
+    }
+
+    /// Whether the peer with this identity began a handshake.
+    pub(crate) fn has(&self, id: &PeerId) -> bool {
+        self.slots_of(id).next().is_some()
     }
 
     /// Forgets one handshake with `id`, if there is any; returns its index.
     pub(crate) fn forget(&mut self, id: &PeerId) -> Option<u32> {
         let slot = self.slots_of(id).next()?;
-        self.remove(slot).map(|entry| entry.established.local_index)
+        self.forget_slot(slot)
     }
 
     /// Forgets one handshake, if there is any; returns its index.
     pub(crate) fn forget_any(&mut self) -> Option<u32> {
-        let slot = self.by_mac.first_key_value().map(|(_, slot)| *slot)?;
-        self.remove(slot).map(|entry| entry.established.local_index)
+        let slot = self.by_age.first_key_value().map(|(_, slot)| *slot)?;
+        self.forget_slot(slot)
+    }
+
+    /// Forgets a handshake; returns its index.
+    pub(crate) fn forget_slot(&mut self, slot: u32) -> Option<u32> {
+        self.remove(slot).map(|half_open| half_open.established.local_index)
     }
 
     fn slots_of(&self, id: &PeerId) -> impl Iterator<Item = u32> + '_ {
@@ -108,35 +172,31 @@ impl HalfOpenTable {
     }
 
     pub(crate) fn remove(&mut self, slot: u32) -> Option<HalfOpen> {
-        let entry = self.entries.try_remove(slot as usize)?;
-        self.by_mac.remove(&entry.request_mac);
-        self.by_id.remove(&(entry.id, slot));
-        self.drop_stale_deadlines();
-        Some(entry)
+        let Entry { half_open, place, number, .. } = self.entries.try_remove(slot as usize)?;
+        self.by_mac.remove(&half_open.request_mac);
+        self.by_id.remove(&(half_open.id, slot));
+        self.by_age.remove(&number);
+        if let Place::Stranger(source) = place {
+            self.strangers.remove(&number);
+            self.by_source.remove(&(source, number));
+        }
+        if self.entries.is_empty() && self.entries.capacity() > SMALL {
+            self.entries = Slab::new();
+        }
+        Some(half_open)
     }
 
     /// When the oldest is due to be forgotten.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.expiry.front().map(|(at, ..)| *at)
+        let (_, slot) = self.by_age.first_key_value()?;
+        Some(self.since(*slot).1 + HALF_OPEN_LIFE)
     }
 
     /// Forgets one whose time is over, if there is any; returns its index.
     pub(crate) fn expire(&mut self, now: Instant) -> Option<u32> {
-        let (at, slot, _) = *self.expiry.front()?;
-        if now < at {
-            return None;
-        }
-        self.expiry.pop_front();
-        self.remove(slot).map(|entry| entry.established.local_index)
-    }
-
-    /// Entries that are gone have no deadline.
-    fn drop_stale_deadlines(&mut self) {
-        while let Some((_, slot, mac)) = self.expiry.front() {
-            if self.by_mac.get(mac) == Some(slot) {
-                return;
-            }
-            self.expiry.pop_front();
-        }
+        self.deadline().filter(|at| *at <= now).and_then(|_| self.forget_any())
     }
 }
+
+/// How many places are always worth their memory.
+const SMALL: usize = 16;

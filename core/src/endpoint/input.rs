@@ -56,13 +56,14 @@ impl Endpoint {
     pub(super) fn hint(&mut self, origin: &Origin, header: &SealedHeader, len: usize) {
         self.shared.drops.unknown_session += 1;
         self.shared.stats.unverified_bytes_received += len as u64;
-        if !self.hints.take(self.shared.now) {
-            self.shared.drops.rate_limited += 1;
-            return;
-        }
         let hint = Hint::new(header);
-        if self.shared.replies.push(Path::from(origin), hint.as_bytes()) {
-            self.shared.stats.hints_sent += 1;
+        let shared = &mut self.shared;
+        if self.purse.pay_hint(shared.now)
+            && shared.replies.push_cheap(Path::from(origin), hint.as_bytes())
+        {
+            shared.stats.hints_sent += 1;
+        } else {
+            shared.stats.answers_withheld += 1;
         }
     }
 
@@ -89,10 +90,10 @@ impl Endpoint {
     fn handle_retry(&mut self, origin: &Origin, retry: &HandshakeRetry) {
         let Some(slot) = self.dialling(retry.receiver_index.get()) else { return };
         let Some(peer) = self.peers.at_mut(slot) else { return };
-        let called = peer.dialled().is_some_and(|dial| dial.calls(&Path::from(origin)));
         let half_open = &self.half_open;
         let incarnation = |shared: &Shared, id: &PeerId| half_open.incarnation(shared, id);
-        let learned = called.then(|| peer.on_retry(&mut self.shared, retry, incarnation)).flatten();
+        let path = Path::from(origin);
+        let learned = peer.on_retry(&mut self.shared, &path, retry, incarnation);
         match learned {
             None => self.shared.drops.unsolicited += 1,
             Some(None) => {}

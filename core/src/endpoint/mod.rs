@@ -6,10 +6,14 @@
 //! touched a peer, `settle` brings the lists and indices up to date.
 
 mod admit;
+mod answer;
+mod budget;
+mod caller;
 mod commands;
 mod half_open;
 mod input;
 mod output;
+mod room;
 mod slot_queue;
 mod table;
 #[cfg(feature = "testing")]
@@ -21,10 +25,10 @@ mod vectors;
 
 use core::fmt;
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use smallvec::SmallVec;
 
+use budget::Purse;
 use half_open::HalfOpenTable;
 use slot_queue::SlotQueue;
 use table::PeerTable;
@@ -52,7 +56,10 @@ pub struct Endpoint {
     ready: SlotQueue,
     /// Peers that may have something to tell.
     eventful: SlotQueue,
-    hints: HintBudget,
+    /// What may be spent on strangers.
+    purse: Purse,
+    /// A stranger was answered: the next turn is that of peers.
+    answered: bool,
     /// No new peers.
     closing: bool,
     /// A deadline was passed by so much that the host must have been asleep: until then silence
@@ -98,14 +105,16 @@ impl Endpoint {
     /// call it first.
     #[must_use]
     pub fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
+        let shared = Shared::new(config, identity, seed, now);
         Self {
-            shared: Shared::new(config, identity, seed, now),
+            purse: Purse::new(&shared.config.budgets, shared.source_secret()),
+            shared,
             peers: PeerTable::default(),
             half_open: HalfOpenTable::default(),
             deadlines: Deadlines::new(),
             ready: SlotQueue::default(),
             eventful: SlotQueue::default(),
-            hints: HintBudget::new(now),
+            answered: false,
             closing: false,
             grace_until: None,
         }
@@ -127,6 +136,16 @@ impl Endpoint {
     #[must_use]
     pub fn peer(&self, peer: PeerHandle) -> Option<PeerInfo> {
         self.peers.get(peer).filter(|peer| !peer.is_over()).map(Peer::info)
+    }
+
+    /// Whether the peer called us, be it beside our own call: a handshake that it began succeeded, or
+    /// was answered lately.
+    #[must_use]
+    pub fn has_called(&self, peer: PeerHandle) -> bool {
+        let found = self.peers.get(peer).filter(|peer| !peer.is_over());
+        found.is_some_and(|peer| {
+            peer.has_called() || peer.id.is_some_and(|id| self.half_open.has(&id))
+        })
     }
 
     /// The peer with this identity.
@@ -197,13 +216,6 @@ impl Endpoint {
         }
     }
 
-    /// Forgets all handshakes that a caller began and has not confirmed.
-    fn forget_half_open(&mut self, id: &PeerId) {
-        while let Some(index) = self.half_open.forget(id) {
-            self.shared.indices.release(index);
-        }
-    }
-
     fn remove(&mut self, slot: u32) {
         self.deadlines.set(slot, None);
         let Some(peer) = self.peers.remove(slot) else { return };
@@ -223,29 +235,5 @@ impl fmt::Debug for Endpoint {
             .field("peers", &self.peers.len())
             .field("half_open", &self.half_open.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// How many strangers may be told that we do not know their session.
-#[derive(Debug)]
-struct HintBudget {
-    left: u32,
-    since: Instant,
-}
-
-impl HintBudget {
-    const PER_SECOND: u32 = 10;
-
-    fn new(now: Instant) -> Self {
-        Self { left: Self::PER_SECOND, since: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        if now.saturating_since(self.since) >= Duration::from_secs(1) {
-            *self = Self::new(now);
-        }
-        let allowed = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        allowed
     }
 }

@@ -21,10 +21,21 @@ impl Endpoint {
         if buf.len() < usize::from(self.shared.config.max_datagram) {
             return None;
         }
-        if let Some(reply) = self.shared.replies.poll(buf) {
-            self.shared.stats.unverified_bytes_sent += reply.len as u64;
-            return Some(self.count(reply, buf));
-        }
+        // Strangers and peers take turns: when the socket takes less than there is to say to strangers,
+        // peers must not go short.
+        let peers_turn = core::mem::take(&mut self.answered);
+        let first = if peers_turn { None } else { self.poll_reply(buf) };
+        first.or_else(|| self.poll_peers(buf)).or_else(|| self.poll_reply(buf))
+    }
+
+    fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        let reply = self.shared.replies.poll(buf)?;
+        self.answered = true;
+        self.shared.stats.unverified_bytes_sent += reply.len as u64;
+        Some(self.count(reply, buf))
+    }
+
+    fn poll_peers(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(slot) = self.ready.pop() {
             let Some(peer) = self.peers.at_mut(slot) else { continue };
             let transmit = peer.poll_transmit(&mut self.shared, buf);
@@ -67,9 +78,7 @@ impl Endpoint {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.touch(now);
         let slept = self.grace_until.is_some_and(|until| self.shared.now < until);
-        while let Some(index) = self.half_open.expire(self.shared.now) {
-            self.shared.indices.release(index);
-        }
+        self.expire_half_open(self.shared.now);
         while let Some((at, slot)) = self.deadlines.peek() {
             if at > self.shared.now || self.shared.now == Instant::MAX {
                 break;

@@ -2,9 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::budget::Source;
 use crate::peer::Peer;
 use crate::{PeerHandle, PeerId};
 
@@ -22,6 +24,8 @@ pub(crate) struct PeerTable {
     // Ordered maps: callers choose identities and addresses, and could choose colliding hashes.
     by_id: BTreeMap<PeerId, u32>,
     by_address: BTreeMap<SocketAddr, u32>,
+    /// How many peers are at each source.
+    by_source: BTreeMap<Source, usize>,
 }
 
 impl PeerTable {
@@ -96,13 +100,25 @@ impl PeerTable {
         named
     }
 
+    /// How many peers are where this source is.
+    pub(crate) fn count_at(&self, source: &Source) -> usize {
+        self.by_source.get(source).copied().unwrap_or(0)
+    }
+
     /// `slot` is at this address; whoever was there before is not any more.
     pub(crate) fn place(&mut self, address: SocketAddr, slot: u32) {
+        *self.by_source.entry(Source::at(address)).or_default() += 1;
         self.by_address.insert(address, slot);
     }
 
     /// `slot` is no longer at this address.
     pub(crate) fn unplace(&mut self, address: SocketAddr, slot: u32) {
+        if let Entry::Occupied(mut count) = self.by_source.entry(Source::at(address)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         if self.by_address(address) == Some(slot) {
             self.by_address.remove(&address);
         }

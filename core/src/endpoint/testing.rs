@@ -7,7 +7,7 @@ use super::Endpoint;
 use crate::PeerHandle;
 use crate::net::Transmit;
 use crate::time::Instant;
-use crate::wire::{SEALED_HEADER_LEN, TAG_LEN};
+use crate::wire::{PacketNumber, SEALED_HEADER_LEN, TAG_LEN};
 
 impl Endpoint {
     /// Seals any bytes as the frames of the next packet to a peer, on the path with id `path`, and
@@ -24,12 +24,40 @@ impl Endpoint {
         plaintext: &[u8],
     ) -> Option<(Transmit, Vec<u8>)> {
         self.touch(now);
-        let mut packet = vec![0; SEALED_HEADER_LEN];
-        packet.extend_from_slice(plaintext);
-        packet.resize(packet.len() + TAG_LEN, 0);
+        let mut packet = unsealed(plaintext);
         let found = self.peers.get_mut(peer)?;
         let route = found.seal_for_test(&mut self.shared, path, &mut packet);
         self.settle(peer.slot);
         Some((route?.transmit(packet.len()), packet))
     }
+
+    /// The same under a number of the caller's choice: the session takes no note of it, so that the
+    /// peer's acknowledgement of it will be taken for a lie.
+    #[doc(hidden)]
+    pub fn seal_numbered_for_test(
+        &mut self,
+        peer: PeerHandle,
+        number: PacketNumber,
+        plaintext: &[u8],
+    ) -> Option<(Transmit, Vec<u8>)> {
+        let mut packet = unsealed(plaintext);
+        let found = self.peers.get_mut(peer)?;
+        let route = found.seal_numbered_for_test(&mut self.shared, number, &mut packet)?;
+        Some((route.transmit(packet.len()), packet))
+    }
+
+    /// Changes the payload of every handshake from now on, before it is sealed: what an end says of
+    /// itself there is no longer true. Zeros are the truth.
+    #[doc(hidden)]
+    pub fn distort_handshakes_for_test(&mut self, change: [u8; 96]) {
+        self.shared.distortion = change;
+    }
+}
+
+/// Room for a header, the frames, room for a tag.
+fn unsealed(plaintext: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0; SEALED_HEADER_LEN];
+    packet.extend_from_slice(plaintext);
+    packet.resize(packet.len() + TAG_LEN, 0);
+    packet
 }

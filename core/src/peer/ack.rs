@@ -189,6 +189,17 @@ mod tests {
     }
 
     #[test]
+    fn marks_are_counted_by_kind() {
+        let mut tracker = in_order();
+        assert_eq!(tracker.ecn(), None);
+        let marks = [Ecn::Ect0, Ecn::Ect1, Ecn::Ect1, Ecn::Ce, Ecn::Ce, Ecn::Ce];
+        for (counter, mark) in (10..).zip(marks) {
+            tracker.on_packet(counter, true, Some(mark), at(1));
+        }
+        assert_eq!(tracker.ecn(), Some(EcnCounts { ect0: 1, ect1: 2, ce: 3 }));
+    }
+
+    #[test]
     fn packets_that_elicit_nothing_are_never_acknowledged_on_their_own() {
         let mut tracker = in_order();
         for counter in [10, 15, 12, 40] {

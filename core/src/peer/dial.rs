@@ -7,13 +7,15 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use smallvec::SmallVec;
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::PeerId;
+use crate::bucket::{Limit, TokenBucket};
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::mac::MacKey;
 use crate::crypto::noise::{Initiation, Split};
 use crate::net::{Path, Transmit};
+use crate::peer::called::Called;
 use crate::shared::Shared;
 use crate::time::Instant;
 use crate::wire::{
@@ -29,18 +31,24 @@ pub(crate) struct Dial {
     /// The index in which we expect the answer.
     pub(crate) local_index: u32,
     pub(crate) remote: Option<PeerId>,
-    pub(crate) addresses: SmallVec<[Path; 2]>,
+    pub(crate) called: SmallVec<[Called; 1]>,
     /// The credit that our request grants.
-    pub(crate) granted: u64,
+    granted: u64,
     /// How many addresses were sent the packet in this round.
     round: usize,
     stage: Stage,
+    /// The last request without a cookie, and its grant, once another took its place. Anyone who saw
+    /// it could make us build that other by a retry; an answer to it still counts.
+    bare: Option<(Box<Initiation>, u64)>,
+    has_cookie: bool,
     packet: [u8; REQUEST_LEN],
     interval: Duration,
     max_interval: Duration,
     rebuild_at: Instant,
     /// Retries that may still be followed before the next round that rebuilds.
     retries: u8,
+    /// Responses that may be opened.
+    opens: TokenBucket,
 }
 
 enum Stage {
@@ -55,8 +63,23 @@ pub(crate) struct Answer {
     pub(crate) split: Split,
     pub(crate) payload: ResponsePayload,
     pub(crate) remote_index: u32,
+    /// The credit that the request granted.
+    pub(crate) granted: u64,
 }
 
+/// Why a response came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unopened {
+    Forged,
+    /// More came in a short time than are worth opening.
+    TooMany,
+}
+
+/// A thousand a second: forgers have to be fast to keep the genuine one out, and cost us a tenth of
+/// a core at most.
+const OPENS: Limit = Limit::every(1_000, 4_000);
+/// The most addresses of a dial into which others merged.
+const MAX_CALLED: usize = 16;
 /// The first pause between two requests; each is longer than the last.
 const FIRST_INTERVAL: Duration = Duration::from_millis(150);
 /// A stranger's address gets 8 requests in 10 s: less than 2 KB.
@@ -80,15 +103,18 @@ impl Dial {
         Self {
             local_index,
             remote,
-            addresses,
+            called: addresses.into_iter().map(|path| Called::new(path, proved)).collect(),
             granted: 0,
             round: 0,
             stage: Stage::Identity { nonce: cx.rng.bytes() },
+            bare: None,
+            has_cookie: false,
             packet: [0; REQUEST_LEN],
             interval: FIRST_INTERVAL,
             max_interval: if proved { MAX_INTERVAL_PROVED } else { MAX_INTERVAL },
             rebuild_at: cx.now,
             retries: MAX_RETRIES,
+            opens: TokenBucket::FULL,
         }
     }
 
@@ -101,6 +127,12 @@ impl Dial {
         cookie: Cookie,
     ) {
         self.round = 0;
+        let nothing = Stage::Identity { nonce: [0; 16] };
+        let last = core::mem::replace(&mut self.stage, nothing);
+        if let (Stage::Session { initiation, .. }, false) = (last, self.has_cookie) {
+            self.bare = Some((initiation, self.granted));
+        }
+        self.has_cookie = !cookie.is_none();
         self.granted = granted;
         self.rebuild_at = cx.now + REBUILD_AFTER;
         let built = self.remote.and_then(|id| self.build_request(cx, &id, incarnation, cookie));
@@ -147,22 +179,51 @@ impl Dial {
         self.interval = FIRST_INTERVAL;
     }
 
-    /// Whether the packet goes to another address in this round.
-    pub(crate) fn has_work(&self) -> bool {
-        self.round < self.addresses.len()
+    /// The next round builds the packet anew.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.rebuild_at = now;
     }
 
-    /// Copies the packet for the next address of the round.
-    pub(crate) fn transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
-        let path = self.addresses.get(self.round)?;
-        buf.get_mut(..REQUEST_LEN)?.copy_from_slice(&self.packet);
-        self.round += 1;
-        Some(path.transmit(REQUEST_LEN))
+    /// Whether the packet may go to another address in this round.
+    pub(crate) fn has_work(&self) -> bool {
+        self.round < self.called.len()
+    }
+
+    /// Copies the packet for the next address of the round that may be sent one.
+    pub(crate) fn transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
+        let room = buf.get_mut(..REQUEST_LEN)?;
+        while let Some(called) = self.called.get_mut(self.round) {
+            self.round += 1;
+            if called.spend(now) {
+                room.copy_from_slice(&self.packet);
+                return Some(called.path.transmit(REQUEST_LEN));
+            }
+        }
+        None
     }
 
     /// Whether `path` leads to an address that we call.
     pub(crate) fn calls(&self, path: &Path) -> bool {
-        self.addresses.iter().any(|called| called.remote() == path.remote())
+        self.called.iter().any(|called| called.is_at(path))
+    }
+
+    /// Somebody at the far end of `path` answered.
+    pub(crate) fn note_answer(&mut self, path: &Path) {
+        self.called.iter_mut().filter(|called| called.is_at(path)).for_each(Called::note_answer);
+    }
+
+    /// Our own addresses changed.
+    pub(crate) fn forget_local(&mut self) {
+        self.called.iter_mut().for_each(|called| called.path.forget_local());
+    }
+
+    /// Calls these addresses too, beginning with the next round, as long as there is room.
+    pub(crate) fn call_also(&mut self, others: &[Called]) {
+        for other in others {
+            if !self.calls(&other.path) && self.called.len() < MAX_CALLED {
+                self.called.push(other.clone());
+            }
+        }
     }
 
     /// Whether `retry` answers the packet we sent, and nobody else's.
@@ -174,18 +235,28 @@ impl Dial {
         MacKey::retry(proof).verify(retry.authenticated(), &retry.mac)
     }
 
-    /// Reads a response; `None` if it is not genuine, and then another may still be.
-    pub(crate) fn open(&self, cx: &Shared, response: &HandshakeResponse) -> Option<Answer> {
-        let Stage::Session { initiation, .. } = &self.stage else { return None };
-        let mac = MacKey::response(&initiation.ephemeral(), &cx.identity.id());
-        if !mac.verify(response.authenticated(), &response.mac) {
-            return None;
+    /// Reads a response to the last request or the last without a cookie. If it is not genuine,
+    /// another may still be.
+    pub(crate) fn open(
+        &mut self,
+        cx: &Shared,
+        response: &HandshakeResponse,
+    ) -> Result<Answer, Unopened> {
+        let last = match &self.stage {
+            Stage::Session { initiation, .. } => Some((initiation, self.granted)),
+            Stage::Identity { .. } => None,
+        };
+        let bare = self.bare.as_ref().map(|(initiation, granted)| (initiation, *granted));
+        let asked = last.into_iter().chain(bare).find(|(initiation, _)| {
+            let mac = MacKey::response(&initiation.ephemeral(), &cx.identity.id());
+            mac.verify(response.authenticated(), &response.mac)
+        });
+        let (initiation, granted) = asked.ok_or(Unopened::Forged)?;
+        // Whoever saw the request makes the MAC; what comes next costs Diffie-Hellman.
+        if !self.opens.take(cx.now, &OPENS, 0) {
+            return Err(Unopened::TooMany);
         }
-        let mut text = response.payload_ciphertext;
-        let key = cx.identity.x25519();
-        let split = initiation.finish(key, &cx.psk(), &response.ephemeral, &mut text)?;
-        let (payload, _) = zerocopy::FromBytes::read_from_prefix(&text).ok()?;
-        Some(Answer { split, payload, remote_index: response.sender_index.get() })
+        read_answer(cx, initiation, granted, response).ok_or(Unopened::Forged)
     }
 
     fn build_request(
@@ -201,8 +272,10 @@ impl Dial {
         let payload = RequestPayload::new(identity, incarnation, cx.timestamp_ms(), parameters);
         let text = &mut request.payload_ciphertext;
         text[..size_of::<RequestPayload>()].copy_from_slice(payload.as_bytes());
+        #[cfg(feature = "testing")]
+        cx.distort(&mut text[..size_of::<RequestPayload>()]);
         let prologue = prologue(&cx.config.application, request.prologue());
-        let ephemeral = SecretKey::from_bytes(&cx.rng.bytes());
+        let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
         let (initiation, opening) = Initiation::new(
             cx.identity.x25519(),
             &id.x25519(),
@@ -228,6 +301,23 @@ impl Dial {
     }
 }
 
+fn read_answer(
+    cx: &Shared,
+    initiation: &Initiation,
+    granted: u64,
+    response: &HandshakeResponse,
+) -> Option<Answer> {
+    let mut text = response.payload_ciphertext;
+    let key = cx.identity.x25519();
+    let split = initiation.finish(key, &cx.psk(), &response.ephemeral, &mut text)?;
+    let (payload, _) = ResponsePayload::read_from_prefix(&text).ok()?;
+    // The head is not part of the transcript; without this, whoever knows our identity could lead
+    // our packets to a session that is not ours.
+    let remote_index = payload.session_index.get();
+    let same = remote_index == response.sender_index.get();
+    same.then_some(Answer { split, payload, remote_index, granted })
+}
+
 /// What both sides mix into the handshake before its first message.
 pub(crate) fn prologue(application: &[u8; 16], head: &[u8; 32]) -> [u8; 58] {
     let mut bytes = [0; 58];
@@ -239,6 +329,6 @@ pub(crate) fn prologue(application: &[u8; 16], head: &[u8; 32]) -> [u8; 58] {
 
 impl core::fmt::Debug for Dial {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Dial {{ remote: {:?}, addresses: {:?} }}", self.remote, self.addresses)
+        write!(f, "Dial {{ remote: {:?}, called: {:?} }}", self.remote, self.called)
     }
 }

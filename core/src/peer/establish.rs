@@ -3,12 +3,13 @@
 use core::time::Duration;
 
 use crate::PeerId;
+use crate::bucket::Limit;
 use crate::config::BASE_DATAGRAM;
 use crate::crypto::backend::Suite;
 use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::{Origin, Path};
 use crate::peer::Peer;
-use crate::peer::dial::Answer;
+use crate::peer::dial::{Answer, Unopened};
 use crate::peer::path::PeerPath;
 use crate::peer::session::Session;
 use crate::peer::timeouts::Timer;
@@ -32,18 +33,26 @@ pub(crate) struct Established {
 
 /// Two handshakes begun by either end within this time met halfway.
 const SIMULTANEOUS: Duration = Duration::from_secs(10);
+/// A peer that restarts is met at once four times, and then once in five seconds: each time costs
+/// Diffie-Hellman.
+const RESTARTS: Limit = Limit::every(5_000_000, 4);
 
 impl Peer {
-    /// A retry arrived: take its cookie, and the identity if it was missing. Returns the identity
+    /// A retry arrived on `path`: take its cookie, and the identity if it was missing. Returns the identity
     /// when it is news; `incarnation` then tells what names our state about it.
     pub(crate) fn on_retry(
         &mut self,
         cx: &mut Shared,
+        path: &Path,
         retry: &HandshakeRetry,
         incarnation: impl FnOnce(&Shared, &PeerId) -> u64,
     ) -> Option<Option<PeerId>> {
         let dial = self.dial.as_mut()?;
-        if !dial.is_answered_by_retry(retry) || !dial.may_rebuild() {
+        if !dial.calls(path) || !dial.is_answered_by_retry(retry) {
+            return None;
+        }
+        dial.note_answer(path);
+        if !dial.may_rebuild() {
             return None;
         }
         let mut learned = None;
@@ -66,25 +75,40 @@ impl Peer {
         response: &HandshakeResponse,
     ) {
         let path = Path::from(origin);
-        let Some(dial) = self.dial.as_ref().filter(|dial| dial.calls(&path)) else {
+        let Some(dial) = self.dial.as_mut().filter(|dial| dial.calls(&path)) else {
             cx.drops.unsolicited += 1;
             return;
         };
-        let Some(Answer { split, payload, remote_index }) = dial.open(cx, response) else {
-            cx.drops.authentication += 1;
-            return;
+        let Answer { split, payload, remote_index, granted } = match dial.open(cx, response) {
+            Ok(answer) => answer,
+            Err(Unopened::Forged) => {
+                cx.drops.authentication += 1;
+                return;
+            }
+            Err(Unopened::TooMany) => {
+                cx.drops.rate_limited += 1;
+                return;
+            }
         };
+        let local_index = dial.local_index;
+        let remote_incarnation = payload.incarnation.get();
+        if !self.may_grant(remote_incarnation, granted) {
+            // Messages came meanwhile: a peer that starts over is granted what they leave.
+            cx.drops.full += 1;
+            self.dial.iter_mut().for_each(|dial| dial.expire(cx.now));
+            return;
+        }
         let parameters = payload.parameters;
         let suite = suite(cx, &parameters);
         let established = Established {
-            local_index: dial.local_index,
+            local_index,
             remote_index,
             secrets: SessionSecrets::from_split(&split, suite, Role::Initiator),
             key_id: cx.key_id(),
             initiated_by_us: true,
-            remote_incarnation: payload.incarnation.get(),
+            remote_incarnation,
             parameters,
-            granted: dial.granted,
+            granted,
             path,
         };
         // The index lives on in the session.
@@ -100,7 +124,10 @@ impl Peer {
         let news = self.remote_incarnation != Some(established.remote_incarnation);
         if news {
             self.meet(cx, &established);
+        } else if established.initiated_by_us {
+            self.follow_answer(cx, established.path);
         }
+        self.home = Some(established.path);
         self.adopt(cx, &established.parameters);
         if news {
             self.outbound.queue.refuse_beyond(&self.send_limits);
@@ -117,6 +144,7 @@ impl Peer {
             self.sessions.install_retired(session, cx.now)
         };
         cx.release(freed);
+        self.has_called |= !established.initiated_by_us;
         self.stats.handshakes += 1;
         cx.stats.handshakes += 1;
         self.note_life(cx);
@@ -140,6 +168,10 @@ impl Peer {
             cx.release(freed);
             self.withdraw_rekey(cx);
             self.notices.restarted = true;
+            // The hint was true; the next may be as well, unless the peer makes a habit of it.
+            if self.restarts.take(cx.now, &RESTARTS, 0) {
+                self.last_hint = None;
+            }
         } else {
             self.notices.connected = Some(established.path);
         }

@@ -40,6 +40,8 @@ pub(crate) struct Inbox {
     reliable: VecDeque<Ready>,
     unreliable: VecDeque<Ready>,
     arrivals: u64,
+    /// Bytes of reliable messages that wait for the application, charges included.
+    waiting: u64,
     /// Bytes of unreliable messages, charges included.
     unreliable_bytes: u64,
     /// Credit, counted from the peer's start: used by it, granted at the start, given back by the
@@ -63,6 +65,7 @@ impl Inbox {
             reliable: VecDeque::new(),
             unreliable: VecDeque::new(),
             arrivals: 0,
+            waiting: 0,
             unreliable_bytes: 0,
             used: 0,
             base: limits.window,
@@ -112,12 +115,14 @@ impl Inbox {
             (reliable, _) => reliable.is_none(),
         };
         if unreliable_first {
-            let ready = self.unreliable.pop_front()?;
+            let ready = take_first(&mut self.unreliable)?;
             self.unreliable_bytes -= cost(ready.message.payload.len());
             return Some(ready.message);
         }
-        let ready = self.reliable.pop_front()?;
-        self.give_back(cost(ready.message.payload.len()));
+        let ready = take_first(&mut self.reliable)?;
+        let cost = cost(ready.message.payload.len());
+        self.waiting -= cost;
+        self.give_back(cost);
         Some(ready.message)
     }
 
@@ -144,7 +149,8 @@ impl Inbox {
     /// The credit limit to tell the peer now.
     pub(crate) fn advertise(&mut self) -> u64 {
         self.credit_due = false;
-        self.starving = false;
+        // Who is stuck and hears nothing new stays stuck, and does not say so again.
+        self.starving &= self.limit() <= self.advertised;
         self.advertised = self.limit();
         self.advertised
     }
@@ -156,7 +162,7 @@ impl Inbox {
 
     /// What a peer that starts over may be granted: the window less what still waits.
     pub(crate) fn fresh_grant(&self) -> u64 {
-        self.limits.window.saturating_sub(self.waiting())
+        self.limits.window.saturating_sub(self.waiting)
     }
 
     /// The peer restarted, having been granted `told`: its streams start over. What waits for the
@@ -291,10 +297,12 @@ impl Inbox {
     fn hand_over(&mut self, key: StreamKey, sequence_number: u64, held: Held) {
         let Held { payload, requires_ack } = held;
         let delivery = key.delivery(requires_ack);
+        let cost = cost(payload.len());
         let message = Message { delivery, sequence_number, payload };
         let ready = Ready { arrival: self.arrivals, message };
         self.arrivals += 1;
         if key.is_reliable() {
+            self.waiting += cost;
             self.reliable.push_back(ready);
         } else {
             self.unreliable.push_back(ready);
@@ -355,11 +363,15 @@ impl Inbox {
     fn limit(&self) -> u64 {
         self.base + self.returned
     }
+}
 
-    fn waiting(&self) -> u64 {
-        let unread = |ready: &Ready| cost(ready.message.payload.len());
-        self.reliable.iter().map(unread).sum()
+/// Takes the first of a queue, and gives its memory back once it was long and is empty.
+fn take_first(queue: &mut VecDeque<Ready>) -> Option<Ready> {
+    let first = queue.pop_front();
+    if queue.is_empty() && queue.capacity() > KEPT {
+        *queue = VecDeque::new();
     }
+    first
 }
 
 /// Adds a frame to its message; the message once it is whole.
@@ -383,110 +395,12 @@ fn collect(stream: &mut ReceiveStream, frame: &DataFrame<'_>) -> Result<Option<B
         .flatten())
 }
 
+/// An empty queue keeps room for this many messages.
+const KEPT: usize = 64;
 /// The most unreliable messages in pieces per stream.
 const MAX_PARTIAL: usize = 64;
 /// The most messages an unreliable ordered stream holds back while it waits for an earlier one.
 const MAX_HELD: usize = 1024;
 
 #[cfg(test)]
-mod tests {
-    use alloc::vec::Vec;
-
-    use super::*;
-    use crate::wire::Fragment;
-
-    const LIMITS: ReceiveLimits =
-        ReceiveLimits { max_message: 1000, max_streams: 4, window: 10_000, unreliable: 100_000 };
-
-    /// The first or second half of a message of 600 bytes.
-    fn half(stream: StreamKey, sequence_number: u64, second: bool) -> DataFrame<'static> {
-        let fragment = Some(Fragment { total: 600, offset: if second { 300 } else { 0 } });
-        let payload = &[1; 300];
-        DataFrame { stream, requires_ack: false, sequence_number, fragment, payload }
-    }
-
-    #[test]
-    fn credit_flows_again_when_a_restarted_peer_filled_its_window_before_it_was_read() {
-        let stream = StreamKey::new(0, true, Order::Ordered);
-        let whole = |sequence_number| DataFrame {
-            stream,
-            requires_ack: false,
-            sequence_number,
-            fragment: None,
-            payload: &[0; 936],
-        };
-        let mut inbox = Inbox::new(LIMITS);
-        for number in 0..100 {
-            inbox.on_data(&whole(number)).expect("within the credit");
-            inbox.take().expect("a message");
-            if inbox.is_credit_due() {
-                inbox.advertise();
-            }
-        }
-        let granted = inbox.fresh_grant();
-        inbox.restart(granted);
-        for number in 0..10 {
-            inbox.on_data(&whole(number)).expect("within the credit");
-        }
-        inbox.on_blocked(granted);
-        assert!(!inbox.is_credit_due(), "there is nothing to give");
-        while inbox.take().is_some() {}
-        assert!(inbox.is_credit_due());
-        assert_eq!(inbox.advertise(), 2 * granted);
-    }
-
-    #[test]
-    fn a_peer_that_is_stuck_hears_of_the_least_credit() {
-        let stream = StreamKey::new(0, true, Order::Unordered);
-        let mut inbox = Inbox::new(LIMITS);
-        inbox.on_blocked(10_000);
-        let payload = &[0; 10];
-        let fragment = None;
-        let frame =
-            DataFrame { stream, requires_ack: false, sequence_number: 0, fragment, payload };
-        inbox.on_data(&frame).expect("within the credit");
-        inbox.take().expect("a message");
-        assert!(inbox.is_credit_due());
-        assert_eq!(inbox.advertise(), 10_000 + cost(10));
-        assert!(!inbox.is_credit_due());
-    }
-
-    #[test]
-    fn making_room_on_an_unreliable_ordered_stream_neither_stalls_it_nor_turns_it_back() {
-        let stream = StreamKey::new(0, false, Order::Ordered);
-        let mut inbox = Inbox::new(LIMITS);
-        let begun = MAX_PARTIAL as u64 + 6;
-        for number in 0..begun {
-            inbox.on_data(&half(stream, number, false)).expect("legal");
-        }
-        assert_eq!(inbox.overflowed, 6);
-        // All are finished, newest first; the six that gave way are not waited for.
-        for number in (0..begun).rev() {
-            inbox.on_data(&half(stream, number, true)).expect("legal");
-        }
-        let taken = core::iter::from_fn(|| inbox.take().map(|message| message.sequence_number));
-        assert_eq!(taken.collect::<Vec<_>>(), (6..begun).collect::<Vec<_>>());
-        assert_eq!(inbox.unreliable_bytes, 0);
-        // A late beginning of one that gave way changes nothing.
-        inbox.on_data(&half(stream, 2, false)).expect("legal");
-        inbox.on_data(&half(stream, begun, false)).expect("legal");
-        inbox.on_data(&half(stream, begun, true)).expect("legal");
-        assert_eq!(inbox.take().map(|message| message.sequence_number), Some(begun));
-    }
-
-    #[test]
-    fn what_making_room_went_past_is_neither_kept_nor_delivered() {
-        let stream = StreamKey::new(0, false, Order::Ordered);
-        let mut inbox = Inbox::new(LIMITS);
-        for number in 1..=MAX_PARTIAL as u64 {
-            inbox.on_data(&half(stream, number, false)).expect("legal");
-        }
-        // Room for it is made by giving up the first that waits, and with it everything before.
-        inbox.on_data(&half(stream, 0, false)).expect("legal");
-        inbox.on_data(&half(stream, 2, true)).expect("legal");
-        inbox.on_data(&half(stream, 0, true)).expect("legal");
-        let taken = core::iter::from_fn(|| inbox.take().map(|message| message.sequence_number));
-        assert_eq!(taken.collect::<Vec<_>>(), [2]);
-        assert_eq!(inbox.unreliable_bytes, 600 * (MAX_PARTIAL as u64 - 2));
-    }
-}
+mod tests;

@@ -5,16 +5,17 @@ use core::time::Duration;
 use crate::PeerId;
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::schedule::Role;
-use crate::peer::Peer;
 use crate::peer::session::Session;
 use crate::peer::timeouts::Timer;
+use crate::peer::{Peer, Violation};
 use crate::shared::{Owner, Shared};
 
 impl Peer {
     /// Whether there are keys that may seal. If they are worn, a new handshake is begun instead.
     pub(super) fn has_usable_keys(&mut self, cx: &mut Shared) -> bool {
-        let Some(session) = self.sessions.current() else { return false };
-        let worn = session.is_worn(cx.now, &cx.config);
+        // Of a peer that is up they may be worn, or forgotten after too many forgeries.
+        let current = self.sessions.current();
+        let worn = current.is_none_or(|session| session.is_worn(cx.now, &cx.config));
         if worn && self.dial.is_none() && self.state.is_up() {
             self.redial(cx);
         }
@@ -51,7 +52,7 @@ impl Peer {
 
     fn begin_rekey(&mut self, cx: &mut Shared) {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
-        let ephemeral = SecretKey::from_bytes(&cx.rng.bytes());
+        let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
         self.outbound.rekey.begin(index, ephemeral, cx.now + OFFER_LIFE);
         let peer = self.id.map(tracing::field::debug);
         tracing::debug!(target: "handfast::handshake", peer, "rekey begun");
@@ -71,21 +72,24 @@ impl Peer {
         local_index: u32,
         remote_index: u32,
         remote: &[u8; 32],
-    ) {
+    ) -> Result<(), Violation> {
         let current = self.sessions.is_current(local_index);
         if !current || self.outbound.rekey.is_repeat(remote) || self.sessions.has_next() {
-            return; // One change at a time: each costs two Diffie-Hellman operations.
+            return Ok(()); // One change at a time: each costs two Diffie-Hellman operations.
         }
         if self.outbound.rekey.offer().is_some() && self.is_smaller_than(&cx.identity.id()) {
-            return; // Both ends asked: ours counts, and the peer will answer it.
+            return Ok(()); // Both ends asked: ours counts, and the peer will answer it.
         }
-        self.withdraw_rekey(cx);
-        let Some(session) = self.sessions.current() else { return };
-        let ephemeral = SecretKey::from_bytes(&cx.rng.bytes());
-        let Some(secrets) = session.secrets.rekey(Role::Responder, &ephemeral, remote) else {
-            return;
-        };
+        if !self.outbound.rekey.may_answer(cx.now) {
+            return Ok(()); // Nobody needs keys that often; the peer will ask again, or shake hands.
+        }
+        let Some(session) = self.sessions.current() else { return Ok(()) };
+        let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
+        let secrets = session.secrets.rekey(Role::Responder, &ephemeral, remote);
+        // Nothing comes of such a key, so it could be sent again and again.
+        let secrets = secrets.ok_or(Violation::UnusableKey)?;
         let initiated_by_us = session.initiated_by_us;
+        self.withdraw_rekey(cx);
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
         self.outbound.rekey.answer(index, ephemeral.public(), remote_index, *remote);
         let indices = (index, remote_index);
@@ -93,28 +97,29 @@ impl Peer {
         let freed = self.sessions.install_next(next);
         cx.release(freed);
         self.review_keys(cx);
+        Ok(())
     }
 
-    /// The peer answers our request for new keys, in a packet under the keys of `local_index`.
+    /// The peer answers our request for new keys, in a packet under the keys of `local_index`: with
+    /// its index and ours of the keys to be.
     pub(super) fn on_rekey_response(
         &mut self,
         cx: &mut Shared,
         local_index: u32,
-        remote_index: u32,
-        our_index: u32,
+        (remote_index, our_index): (u32, u32),
         remote: &[u8; 32],
-    ) {
+    ) -> Result<(), Violation> {
         let asked = self.outbound.rekey.offer().is_some_and(|offer| offer.index == our_index);
         if !asked || !self.sessions.is_current(local_index) {
-            return;
+            return Ok(());
         }
         let (Some(session), Some(offer)) = (self.sessions.current(), self.outbound.rekey.offer())
         else {
-            return;
+            return Ok(());
         };
         let secrets = session.secrets.rekey(Role::Initiator, &offer.ephemeral, remote);
+        let secrets = secrets.ok_or(Violation::UnusableKey)?;
         let initiated_by_us = session.initiated_by_us;
-        let Some(secrets) = secrets else { return };
         self.outbound.rekey.take_offer();
         let indices = (our_index, remote_index);
         let session = Session::new(indices, secrets, cx.key_id(), initiated_by_us, cx.now);
@@ -123,6 +128,7 @@ impl Peer {
         // The other end may not seal with the new keys before it heard from us under them.
         self.outbound.nudge();
         self.note_rekey(cx);
+        Ok(())
     }
 
     /// A packet under the keys of `local_index` was genuine: if they waited for that, they seal
@@ -151,46 +157,4 @@ impl Peer {
 const OFFER_LIFE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::backend::Suite;
-    use crate::crypto::noise::Split;
-    use crate::crypto::schedule::SessionSecrets;
-    use crate::net::{Origin, Path};
-    use crate::peer::Established;
-    use crate::time::Instant;
-    use crate::{Config, Identity, PeerHandle};
-
-    #[test]
-    fn a_flood_of_requests_for_new_keys_costs_one_answer() {
-        let now = Instant::from_micros(1);
-        let mut cx = Shared::new(Config::default(), Identity::from_seed([1; 32]), [1; 32], now);
-        let id = Identity::from_seed([2; 32]).id();
-        let mut peer = Peer::new(&mut cx, PeerHandle { slot: 0, generation: 0 }, Some(id), 0);
-        let split = Split {
-            initiator: [1; 32].into(),
-            responder: [2; 32].into(),
-            hash: [3; 32],
-            trace: alloc::vec::Vec::new(),
-        };
-        let established = Established {
-            local_index: 1,
-            remote_index: 2,
-            secrets: SessionSecrets::from_split(&split, Suite::ChaCha20Poly1305, Role::Responder),
-            key_id: cx.key_id(),
-            initiated_by_us: false,
-            remote_incarnation: 1,
-            parameters: cx.parameters(0),
-            granted: 0,
-            path: Path::from(&Origin::from_remote(([10, 0, 0, 2], 1).into())),
-        };
-        peer.establish(&mut cx, established);
-        let before = cx.key_id();
-        for request in 0..31 {
-            let ephemeral = SecretKey::from_bytes(&[request; 32]).public();
-            peer.on_rekey_request(&mut cx, 1, request.into(), &ephemeral);
-        }
-        assert_eq!(cx.key_id() - before, 2, "one for the answer, one to ask");
-        assert!(peer.sessions.has_next());
-    }
-}
+mod tests;

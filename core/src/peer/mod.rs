@@ -7,6 +7,7 @@
 
 mod ack;
 mod assembly;
+mod called;
 mod congestion;
 mod dial;
 mod establish;
@@ -32,6 +33,7 @@ mod send;
 mod send_stream;
 mod sent;
 mod session;
+mod spans;
 mod state;
 #[cfg(feature = "testing")]
 mod testing;
@@ -46,6 +48,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+pub(crate) use called::Called;
 pub(crate) use dial::{Dial, prologue};
 pub(crate) use establish::{Established, suite};
 pub(crate) use violation::Violation;
@@ -59,6 +62,7 @@ use session::Sessions;
 use state::State;
 use timeouts::Timer;
 
+use crate::bucket::TokenBucket;
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, SendError};
 use crate::event::{EndReason, Goodbye, PingId};
@@ -88,6 +92,8 @@ pub(crate) struct Peer {
     state: State,
     dial: Option<Box<Dial>>,
     sessions: Sessions,
+    /// Where the last handshake with the peer was made.
+    home: Option<Path>,
     /// One per path id in use; the first is where data goes.
     paths: SmallVec<[PeerPath; 1]>,
     outbound: Outbound,
@@ -108,6 +114,10 @@ pub(crate) struct Peer {
     remote_ack_delay: Duration,
     last_received: Option<Instant>,
     last_hint: Option<Instant>,
+    /// Restarts of the peer after which a hint counts at once.
+    restarts: TokenBucket,
+    /// A handshake that the peer began succeeded.
+    has_called: bool,
     /// The peer overslept: it has this one chance to answer.
     grace: bool,
     stats: PeerStats,
@@ -142,6 +152,7 @@ impl Peer {
             state: State::new(),
             dial: None,
             sessions: Sessions::default(),
+            home: None,
             paths: SmallVec::new(),
             outbound: Outbound::default(),
             // Until the peer tells its own limits, ours are a guess that queues what is sensible.
@@ -161,6 +172,8 @@ impl Peer {
             remote_ack_delay: config.max_ack_delay,
             last_received: None,
             last_hint: None,
+            restarts: TokenBucket::FULL,
+            has_called: false,
             grace: false,
             stats: PeerStats::default(),
             listed_at: None,
@@ -247,8 +260,10 @@ impl Peer {
     /// The host's addresses changed: make the peer notice.
     pub(crate) fn addresses_changed(&mut self) {
         for path in &mut self.paths {
-            path.route.forget_local();
+            path.forget_local();
         }
+        self.home.iter_mut().for_each(Path::forget_local);
+        self.dial.iter_mut().for_each(|dial| dial.forget_local());
         if self.state.is_live() {
             self.outbound.nudge();
         }
@@ -268,13 +283,21 @@ impl Peer {
         self.redial(cx);
     }
 
-    /// Shakes hands anew beside the session that stands.
+    /// Shakes hands anew beside the session that stands: where the peer is proved to be, where it was
+    /// at the last handshake, and where it was before it moved. Whoever lured both ends elsewhere could
+    /// pass on every proof.
     fn redial(&mut self, cx: &mut Shared) {
         if let Some(dial) = &mut self.dial {
             dial.hurry();
             self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         } else if let Some(path) = self.paths.first() {
-            let addresses = SmallVec::from_slice(&[path.route]);
+            let mut addresses: SmallVec<[Path; 2]> = SmallVec::new();
+            let left = path.left.map(|(left, _)| left);
+            for route in [Some(path.route), self.home, left].into_iter().flatten() {
+                if addresses.iter().all(|one| one.remote() != route.remote()) {
+                    addresses.push(route);
+                }
+            }
             self.start_dial(cx, addresses, true);
         }
     }
@@ -363,6 +386,10 @@ impl Peer {
         self.sessions.current().is_some()
     }
 
+    pub(crate) fn has_called(&self) -> bool {
+        self.has_called
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.timers.min()
     }
@@ -381,9 +408,24 @@ impl Peer {
         self.dial.as_deref()
     }
 
-    /// How long to wait for an acknowledgement.
+    /// Calls also where another dial for the same peer called, which gives way to this one, and as
+    /// long as that would have.
+    pub(crate) fn call_also(&mut self, others: &[Called], until: Option<Instant>) {
+        let Some(dial) = &mut self.dial else { return };
+        dial.call_also(others);
+        let until = until.max(self.timers.get(Timer::DialDeadline));
+        self.timers.set(Timer::DialDeadline, until);
+    }
+
+    /// When our handshake has taken long enough.
+    pub(crate) fn dial_deadline(&self) -> Option<Instant> {
+        self.timers.get(Timer::DialDeadline)
+    }
+
+    /// How long to wait for an answer. Bounded, since the peer decides what round trip we measure.
     fn probe_timeout(&self) -> Duration {
-        self.paths.first().map_or(Duration::from_secs(1), |path| path.pto(self.remote_ack_delay))
+        let pto = self.paths.first().map(|path| path.pto(self.remote_ack_delay));
+        pto.unwrap_or(Duration::from_secs(1)).min(LONGEST_PROBE_TIMEOUT)
     }
 
     pub(crate) fn info(&self) -> PeerInfo {
@@ -408,5 +450,7 @@ impl Peer {
     }
 }
 
+/// Goodbyes, late packets and answers from new addresses are waited for in multiples of this at most.
+const LONGEST_PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Hints may hasten a handshake this often.
 const HINT_INTERVAL: Duration = Duration::from_secs(5);

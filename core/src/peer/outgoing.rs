@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::delivery::{Delivery, Fate, MessageId};
-use crate::peer::ranges::RangeSet;
+use crate::peer::spans::Spans;
 
 /// A range of bytes of one outgoing message, as carried by one frame of one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub(crate) struct Outgoing {
     /// Bytes below this were sent at least once.
     pub(crate) sent: u32,
     /// Bytes known to have arrived, when there is more than one part.
-    acked: RangeSet,
-    acked_bytes: u64,
+    acked: Spans,
+    acked_bytes: u32,
     /// Set when the fate is known and waits to be told.
     pub(crate) fate: Option<Fate>,
 }
@@ -51,7 +51,7 @@ impl Outgoing {
             sequence_number: None,
             payload,
             sent: 0,
-            acked: RangeSet::default(),
+            acked: Spans::default(),
             acked_bytes: 0,
             fate: None,
         }
@@ -96,14 +96,13 @@ impl Outgoing {
         if part.len == self.len() {
             return true;
         }
-        let start = u64::from(part.offset);
-        self.acked_bytes += self.acked.insert_range(start..start + u64::from(part.len));
-        self.acked_bytes == u64::from(self.len())
+        self.acked_bytes += self.acked.insert(part.offset..part.offset + part.len);
+        self.acked_bytes == self.len()
     }
 
     /// Whether all of `part` is known to have arrived.
     pub(crate) fn is_acknowledged(&self, part: Part) -> bool {
-        let start = u64::from(part.offset);
-        part.len > 0 && self.acked.gaps(start..start + u64::from(part.len)).next().is_none()
+        let range = part.offset..part.offset + part.len;
+        part.len > 0 && self.acked.gaps(range).next().is_none()
     }
 }

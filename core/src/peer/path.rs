@@ -1,7 +1,6 @@
 //! One path to a peer: its packet numbers in both directions, its losses, its congestion.
 
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use smallvec::SmallVec;
@@ -30,8 +29,8 @@ pub(crate) struct PeerPath {
     pub(crate) route: Path,
     /// An address from which the peer's newest packets come, not proved yet.
     pub(crate) candidate: Option<Candidate>,
-    /// The address before the last change, and when that was.
-    pub(crate) left: Option<(SocketAddr, Instant)>,
+    /// The route before the last change, and when that was.
+    pub(crate) left: Option<(Path, Instant)>,
     window: ReplayWindow,
     highest: Option<u64>,
     /// When and with which counter the present round trip of arrivals began.
@@ -311,6 +310,12 @@ impl PeerPath {
         self.congestion.on_mtu(max_datagram);
     }
 
+    /// Our own addresses changed.
+    pub(crate) fn forget_local(&mut self) {
+        self.route.forget_local();
+        self.left.iter_mut().for_each(|(left, _)| left.forget_local());
+    }
+
     /// The peer is elsewhere now: what was learned about the way there no longer holds, unless only
     /// its port changed.
     pub(crate) fn move_to(&mut self, route: Path, config: &Config, now: Instant) {
@@ -321,7 +326,7 @@ impl PeerPath {
             self.congestion = Congestion::new(config.congestion, self.max_datagram);
             self.pacer = Pacer::new();
         }
-        self.left = self.route.remote().map(|remote| (remote, now));
+        self.left = Some((self.route, now));
         self.route = route;
         self.candidate = None;
     }

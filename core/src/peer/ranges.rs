@@ -1,4 +1,4 @@
-//! A set of numbers that mostly come in runs: received counters, acknowledged bytes.
+//! A set of numbers that mostly come in runs: counters received, counters acknowledged.
 
 use core::ops::Range;
 

@@ -45,6 +45,9 @@ impl Peer {
         };
         let Some(plaintext) = session.open(&mut cx.keys, number, datagram) else {
             cx.drops.authentication += 1;
+            if session.is_forged_out() {
+                self.on_keys_timer(cx);
+            }
             return;
         };
         self.stats.datagrams_received += 1;
@@ -129,10 +132,11 @@ impl Peer {
             Frame::Credit { limit } => self.outbound.queue.grant(limit),
             Frame::Blocked { limit } => self.inbox.on_blocked(limit),
             Frame::RekeyRequest { sender_index, ephemeral } => {
-                self.on_rekey_request(cx, local_index, sender_index, ephemeral);
+                return self.on_rekey_request(cx, local_index, sender_index, ephemeral);
             }
             Frame::RekeyResponse { sender_index, receiver_index, ephemeral } => {
-                self.on_rekey_response(cx, local_index, sender_index, receiver_index, ephemeral);
+                let indices = (sender_index, receiver_index);
+                return self.on_rekey_response(cx, local_index, indices, ephemeral);
             }
             Frame::PathChallenge { token } => {
                 self.answering = Some(Answering { token, route: Path::from(origin) });
@@ -207,9 +211,13 @@ impl Peer {
     fn note_silence(&mut self, cx: &mut Shared) {
         let unanswered = self.paths.first().map_or(0, PeerPath::unanswered_probes);
         let quiet = self.last_received.is_some_and(|last| cx.now >= last + QUIET);
-        if unanswered < PROBES_TO_SILENCE || !quiet || !self.state.is_live() {
-            return;
+        if unanswered >= PROBES_TO_SILENCE && quiet && self.state.is_live() {
+            self.fall_silent(cx);
         }
+    }
+
+    /// The peer does not answer: shakes hands anew.
+    pub(super) fn fall_silent(&mut self, cx: &mut Shared) {
         if !self.state.is_silent() {
             self.state.move_to_silent();
         }

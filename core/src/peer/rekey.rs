@@ -3,6 +3,8 @@
 //! Either end may begin. When both do at once, the request of the end with the larger identity
 //! wins: that end ignores the other's request, the other drops its own.
 
+use core::time::Duration;
+
 use crate::crypto::backend::active::SecretKey;
 use crate::peer::sent::SentFrame;
 use crate::time::Instant;
@@ -32,7 +34,14 @@ pub(crate) struct Rekey {
     answer: Option<RekeyAnswer>,
     request_due: bool,
     response_due: bool,
+    /// How many requests were answered since when.
+    answered: u8,
+    answered_since: Option<Instant>,
 }
+
+/// Each answer costs two Diffie-Hellman operations: a peer gets so many in [`PERIOD`].
+const MAX_ANSWERS: u8 = 16;
+const PERIOD: Duration = Duration::from_secs(1);
 
 impl Rekey {
     /// Asks for new keys; packets under them will name `index`.
@@ -64,6 +73,16 @@ impl Rekey {
         let repeat = self.answer.as_ref().is_some_and(answered);
         self.response_due |= repeat;
         repeat
+    }
+
+    /// Whether another request may be answered now; it counts as answered then.
+    pub(crate) fn may_answer(&mut self, now: Instant) -> bool {
+        if self.answered_since.is_none_or(|since| since + PERIOD <= now) {
+            (self.answered, self.answered_since) = (0, Some(now));
+        }
+        let allowed = self.answered < MAX_ANSWERS;
+        self.answered += u8::from(allowed);
+        allowed
     }
 
     /// Answers a request.

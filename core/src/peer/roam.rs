@@ -1,8 +1,9 @@
 //! Following a peer to another address, once it proved that it is there.
 //!
 //! A packet that is newer than all others and comes from elsewhere makes the new address a
-//! candidate. The candidate is challenged; nothing else goes there, and no more than three times
-//! what came from there. The peer's answer, from there, moves the path.
+//! candidate. The candidate is challenged, and its own challenges are answered; nothing else goes
+//! there, and no more than three times what came from there. The peer's answer, from there, moves
+//! the path.
 
 use core::time::Duration;
 
@@ -24,6 +25,17 @@ pub(crate) struct Candidate {
     due: bool,
 }
 
+impl Candidate {
+    /// Whether `cost` more bytes may go there; they count as sent then.
+    const fn charge(&mut self, cost: u64) -> bool {
+        let allowed = self.sent + cost <= self.received * AMPLIFICATION;
+        if allowed {
+            self.sent += cost;
+        }
+        allowed
+    }
+}
+
 /// A challenge that the peer sent, to be answered to where it came from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answering {
@@ -41,7 +53,9 @@ impl Peer {
             path.route = Path::from(origin);
             return;
         }
-        let back = |(left, when): (_, Instant)| left == remote && cx.now < when + FLAP_GUARD;
+        let back = |(left, when): (Path, Instant)| {
+            left.remote() == Some(remote) && cx.now < when + FLAP_GUARD
+        };
         if path.left.is_some_and(back) || self.state.is_over() {
             return;
         }
@@ -71,15 +85,27 @@ impl Peer {
         let remote = Some(canonical(origin.remote));
         let proved =
             |candidate: &Candidate| candidate.token == token && candidate.route.remote() == remote;
-        for path in &mut self.paths {
-            let Some(candidate) = path.candidate.filter(proved) else { continue };
-            path.move_to(candidate.route, &cx.config, cx.now);
-            self.notices.moved = true;
-            self.stats.roams += 1;
-            let peer = self.id.map(tracing::field::debug);
-            tracing::debug!(target: "handfast::path", peer, ?remote, "moved");
-            return;
+        let mut paths = self.paths.iter().enumerate();
+        let found = paths.find_map(|(at, path)| Some((at, path.candidate.filter(proved)?)));
+        if let Some((at, candidate)) = found {
+            self.move_path(cx, at, candidate.route);
         }
+    }
+
+    /// The peer answered a handshake of ours from where `route` leads: it is there, wherever it
+    /// seemed to be.
+    pub(super) fn follow_answer(&mut self, cx: &Shared, route: Path) {
+        if self.route().is_some_and(|present| present.remote() != route.remote()) {
+            self.move_path(cx, 0, route);
+        }
+    }
+
+    fn move_path(&mut self, cx: &Shared, at: usize, route: Path) {
+        self.paths[at].move_to(route, &cx.config, cx.now);
+        self.notices.moved = true;
+        self.stats.roams += 1;
+        let (peer, remote) = (self.id.map(tracing::field::debug), route.remote());
+        tracing::debug!(target: "handfast::path", peer, ?remote, "moved");
     }
 
     /// A challenge was not answered in time.
@@ -104,8 +130,11 @@ impl Peer {
     /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
     pub(super) fn transmit_roaming(&mut self, cx: &mut Shared, buf: &mut [u8]) -> Option<Transmit> {
         if let Some(Answering { token, route }) = self.answering.take() {
-            let len = self.seal_alone(cx, 0, Frame::PathResponse { token }, buf)?;
-            return Some(route.transmit(len));
+            let frame = Frame::PathResponse { token };
+            if self.charge_answer(&route, sealed_len(&frame)) {
+                let len = self.seal_alone(cx, 0, frame, buf)?;
+                return Some(route.transmit(len));
+            }
         }
         for at in 0..self.paths.len() {
             let Some(mut candidate) = self.paths[at].candidate.filter(|one| one.due) else {
@@ -114,9 +143,7 @@ impl Peer {
             candidate.due = false;
             candidate.tries += 1;
             let frame = Frame::PathChallenge { token: candidate.token };
-            let cost = (SEALED_HEADER_LEN + frame.encoded_len() + TAG_LEN) as u64;
-            let allowed = candidate.sent + cost <= candidate.received * AMPLIFICATION;
-            candidate.sent += cost;
+            let allowed = candidate.charge(sealed_len(&frame));
             self.paths[at].candidate = Some(candidate);
             let wait = self.probe_timeout() * 3;
             self.timers.set(Timer::Roam, Some(cx.now + wait));
@@ -126,6 +153,14 @@ impl Peer {
             }
         }
         None
+    }
+
+    /// Whether an answer of `cost` bytes may go to `route`: a candidate pays for it as it does for
+    /// challenges. Anywhere else gets one answer for a packet at least as long.
+    fn charge_answer(&mut self, route: &Path, cost: u64) -> bool {
+        let mut candidates = self.paths.iter_mut().filter_map(|path| path.candidate.as_mut());
+        let candidate = candidates.find(|candidate| candidate.route.remote() == route.remote());
+        candidate.is_none_or(|candidate| candidate.charge(cost))
     }
 
     /// Seals a packet of one frame that is not worth repeating.
@@ -145,6 +180,11 @@ impl Peer {
         self.seal(cx, at, buf.get_mut(..len)?, None)?;
         Some(len)
     }
+}
+
+/// The length of a packet that holds only `frame`.
+fn sealed_len(frame: &Frame<'_>) -> u64 {
+    (SEALED_HEADER_LEN + frame.encoded_len() + TAG_LEN) as u64
 }
 
 /// How often a candidate is challenged.

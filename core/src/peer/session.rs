@@ -109,12 +109,29 @@ impl Session {
         let patience = |limit: Duration| {
             if self.initiated_by_us { limit } else { limit.saturating_mul(9) / 8 }
         };
-        if self.sealed >= config.rekey_after_packets {
+        if self.wants_rekey(config) {
             return self.since;
         }
         let age = self.since + patience(config.rekey_after_idle);
         let data = self.data_since.map(|since| since + patience(config.rekey_after));
         data.map_or(age, |data| data.min(age))
+    }
+
+    /// Whether so many packets were sealed that it is time for new keys.
+    pub(crate) fn wants_rekey(&self, config: &Config) -> bool {
+        self.sealed >= config.rekey_after_packets
+    }
+
+    /// Whether so many forgeries were tried on the keys that they must go.
+    pub(crate) const fn is_forged_out(&self) -> bool {
+        self.failed_opens >= MAX_FAILED_OPENS
+    }
+
+    /// As if so many packets had been sealed, or nearly too many had failed to open.
+    #[cfg(test)]
+    pub(crate) const fn wear(&mut self, sealed: u64, forged: bool) {
+        self.sealed = sealed;
+        self.failed_opens = if forged { MAX_FAILED_OPENS - 1 } else { 0 };
     }
 
     fn forgotten(&self) -> Forgotten {
@@ -153,6 +170,13 @@ impl Sessions {
     /// Whether keys wait for the peer to prove that it has them.
     pub(crate) fn has_next(&self) -> bool {
         self.list.iter().any(|session| session.phase == Phase::Next)
+    }
+
+    /// The index of the keys that wait for the peer.
+    #[cfg(test)]
+    pub(crate) fn next_index(&self) -> Option<u32> {
+        let next = self.list.iter().find(|session| session.phase == Phase::Next);
+        next.map(|session| session.local_index)
     }
 
     /// Whether the peer's packets for this index use the keys that seal.
@@ -207,10 +231,13 @@ impl Sessions {
 
     /// Forgets keys whose time is over. Returns what was forgotten.
     pub(crate) fn expire(&mut self, now: Instant) -> ForgottenList {
-        self.remove(|session| match session.phase {
-            Phase::Retired { until } => now >= until,
-            Phase::Next => now >= session.since + RETIREMENT,
-            Phase::Current => session.failed_opens >= MAX_FAILED_OPENS,
+        self.remove(|session| {
+            let over = match session.phase {
+                Phase::Retired { until } => now >= until,
+                Phase::Next => now >= session.since + RETIREMENT,
+                Phase::Current => false,
+            };
+            over || session.is_forged_out()
         })
     }
 

@@ -4,6 +4,7 @@ use crate::net::Path;
 use crate::peer::Peer;
 use crate::peer::path::PeerPath;
 use crate::shared::Shared;
+use crate::wire::PacketNumber;
 
 impl Peer {
     /// Seals `packet` (room for the header, frames, room for the tag) on the path with this id,
@@ -21,6 +22,18 @@ impl Peer {
             self.paths.len() - 1
         });
         self.seal(cx, at, packet, None)?;
+        Some(route)
+    }
+
+    /// The same with a number of the caller's choice, of which no note is taken.
+    pub(crate) fn seal_numbered_for_test(
+        &mut self,
+        cx: &mut Shared,
+        number: PacketNumber,
+        packet: &mut [u8],
+    ) -> Option<Path> {
+        let route = self.route()?;
+        self.sessions.current_mut()?.seal(&mut cx.keys, number, packet);
         Some(route)
     }
 }

@@ -77,7 +77,7 @@ impl Peer {
             Timer::Dial => self.on_dial_timer(cx),
             Timer::DialDeadline => self.end(cx, EndReason::DialTimeout),
             Timer::Drain => self.on_drain_timer(cx),
-            Timer::Heartbeat => self.on_heartbeat_timer(cx),
+            Timer::Heartbeat => self.on_heartbeat_timer(cx, slept),
             Timer::Idle => self.on_idle_timer(cx, slept),
             Timer::Keys => self.on_keys_timer(cx),
             Timer::Loss => self.on_loss_timer(cx),
@@ -110,7 +110,7 @@ impl Peer {
     }
 
     /// Deadlines of silence are not moved by every packet; they look back when they fire.
-    fn on_heartbeat_timer(&mut self, cx: &Shared) {
+    fn on_heartbeat_timer(&mut self, cx: &mut Shared, slept: bool) {
         let Some(last) = self.last_received else { return };
         let due = last + cx.config.heartbeat;
         if cx.now < due {
@@ -124,6 +124,12 @@ impl Peer {
         if self.state.is_up() {
             self.outbound.pings.heartbeat();
             self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.heartbeat));
+        }
+        // Probes may have to wait for longer than a heartbeat, and each heartbeat puts them off: what
+        // we know about the round trip may be wrong, or a lie.
+        let unanswered = !slept && cx.now >= due + cx.config.heartbeat.max(ANSWER_TIME);
+        if unanswered && self.state.is_live() {
+            self.fall_silent(cx);
         }
     }
 
@@ -181,6 +187,8 @@ impl Peer {
     }
 }
 
+/// A heartbeat that was not answered for so long, and not before the next, will not be.
+const ANSWER_TIME: Duration = Duration::from_secs(3);
 /// In probe timeouts: the goodbye is repeated after 1, 3 and 7 of them.
 const GOODBYE_PATIENCE: u32 = 8;
 /// More than a peer has timers: a handler that sets its own for now is due at the next call.

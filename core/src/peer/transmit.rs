@@ -28,7 +28,7 @@ impl Peer {
     pub(crate) fn poll_transmit(&mut self, cx: &mut Shared, buf: &mut [u8]) -> Option<Transmit> {
         let usable = self.has_usable_keys(cx);
         if let Some(dial) = self.dial.as_mut().filter(|dial| dial.has_work()) {
-            let transmit = dial.transmit(buf);
+            let transmit = dial.transmit(cx.now, buf);
             if transmit.is_some() {
                 return transmit;
             }
@@ -158,6 +158,8 @@ impl Peer {
         if content.data {
             session.note_data(cx.now);
         }
+        // One who only acknowledges wears out its keys as well.
+        let review = content.data || session.wants_rekey(&cx.config);
         let sent = Sent {
             size: u16::try_from(packet.len()).unwrap_or(u16::MAX),
             ack_eliciting: content.ack_eliciting,
@@ -168,7 +170,7 @@ impl Peer {
         path.note_sent(cx.now, sent);
         self.stats.datagrams_sent += 1;
         self.stats.bytes_sent += packet.len() as u64;
-        if content.data {
+        if review {
             self.review_keys(cx);
         }
         Some(())

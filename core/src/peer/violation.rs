@@ -15,6 +15,7 @@ pub(crate) enum Violation {
     SkipOfAnotherStream,
     TooManyPaths,
     TooManyStreams,
+    UnusableKey,
 }
 
 impl Violation {
@@ -31,6 +32,7 @@ impl Violation {
             Self::SkipOfAnotherStream => "skipped on a stream that has no gaps",
             Self::TooManyPaths => "used too many paths",
             Self::TooManyStreams => "used too many streams",
+            Self::UnusableKey => "change of keys with an unusable key",
         }
     }
 }

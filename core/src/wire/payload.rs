@@ -52,18 +52,26 @@ pub struct ResponsePayload {
     pub parameters: Parameters,
     /// Where the request came from.
     pub observed_address: Address,
-    reserved: [u8; 6],
+    /// The responder's index, as in the head of the packet, which the transcript does not cover.
+    pub session_index: U32,
+    reserved: [u8; 2],
 }
 
 impl ResponsePayload {
     /// Fills in the reserved bytes.
     #[must_use]
-    pub fn new(incarnation: u64, parameters: Parameters, observed_address: SocketAddr) -> Self {
+    pub fn new(
+        incarnation: u64,
+        parameters: Parameters,
+        observed_address: SocketAddr,
+        session_index: u32,
+    ) -> Self {
         Self {
             incarnation: incarnation.into(),
             parameters,
             observed_address: observed_address.into(),
-            reserved: [0; 6],
+            session_index: session_index.into(),
+            reserved: [0; 2],
         }
     }
 }
@@ -177,10 +185,10 @@ mod tests {
         assert_eq!(request.as_bytes(), [&start[..], &PARAMETER_BYTES, &[0; 20]].concat());
 
         let observed = "192.0.2.7:4263".parse().expect("an address");
-        let response = ResponsePayload::new(0x0102, PARAMETERS, observed);
+        let response = ResponsePayload::new(0x0102, PARAMETERS, observed, 0x0807_0605);
         let address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7, 0xa7, 0x10];
         let start = [&[2, 1, 0, 0, 0, 0, 0, 0][..], &PARAMETER_BYTES].concat();
-        assert_eq!(response.as_bytes(), [&start[..], &address, &[0; 6]].concat());
+        assert_eq!(response.as_bytes(), [&start[..], &address, &[5, 6, 7, 8, 0, 0]].concat());
     }
 
     #[test]

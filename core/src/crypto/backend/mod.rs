@@ -1,7 +1,7 @@
 //! X25519 and the AEADs, from one of two libraries that give the same bytes.
 //!
 //! Each backend has the same two types: `SecretKey` (`from_bytes`, `public`, `agree`) and `AeadKey`
-//! (`new`, `seal`, `open`). The rest of the crate names only [`active`].
+//! (`new`, `seal`, `open`). The rest of the crate names only [`active`], and seals with [`AeadKey`].
 
 #[cfg(feature = "aws-lc-rs")]
 pub(crate) mod aws_lc;
@@ -13,6 +13,13 @@ pub(crate) mod rustcrypto;
 pub(crate) use aws_lc as active;
 #[cfg(all(feature = "rustcrypto", not(feature = "aws-lc-rs")))]
 pub(crate) use rustcrypto as active;
+
+#[cfg(feature = "audit")]
+mod audited;
+#[cfg(not(feature = "audit"))]
+pub(crate) use active::AeadKey;
+#[cfg(feature = "audit")]
+pub(crate) use audited::AeadKey;
 
 /// How packets are sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use crate::crypto::hash::Secret;
 
 /// An X25519 secret key with its public key.
 pub(crate) struct SecretKey {
-    secret: Secret,
-    public: [u8; 32],
+    pub(super) secret: Secret,
+    pub(super) public: [u8; 32],
 }
 
 impl SecretKey {

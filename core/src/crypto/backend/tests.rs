@@ -153,3 +153,18 @@ mod both {
         }
     }
 }
+
+#[cfg(feature = "rustcrypto")]
+#[test]
+fn the_keys_of_the_portable_backend_are_wiped() {
+    use super::rustcrypto::{AeadKey, SecretKey};
+    use crate::crypto::test_data::assert_wiped;
+    let SecretKey { secret, public: _ } = SecretKey::from_bytes(&[1; 32]);
+    assert_wiped(&secret);
+    for suite in [Suite::ChaCha20Poly1305, Suite::Aes256Gcm] {
+        match AeadKey::new(suite, &[1; 32]) {
+            AeadKey::ChaCha20Poly1305(key) => assert_wiped(&key),
+            AeadKey::Aes256Gcm(key) => assert_wiped(&*key),
+        }
+    }
+}

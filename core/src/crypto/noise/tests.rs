@@ -1,6 +1,6 @@
 use super::*;
 use crate::Identity;
-use crate::crypto::test_data::{LOW_ORDER_X25519, unhex, unhex32};
+use crate::crypto::test_data::{LOW_ORDER_X25519, assert_wiped, unhex, unhex32};
 use alloc::vec::Vec;
 use proptest::prelude::*;
 use snow::{Builder, HandshakeState};
@@ -370,4 +370,46 @@ fn an_identity_can_shake_hands() {
     let ours =
         initiation.finish(a.x25519(), &psk, &ephemeral.public(), &mut payload).expect("genuine");
     assert_eq!(ours.hash, theirs.hash);
+}
+
+/// The hash of the transcript is known to whoever saw the packets; all else is secret.
+#[test]
+fn every_key_of_a_handshake_is_wiped() {
+    let Symmetric { chaining_key, key, hash: _, trace: _ } = Symmetric::new(&[], &[1; 32]);
+    let Split { initiator, responder, hash: _, trace: _ } = Symmetric::new(&[], &[1; 32]).split();
+    [chaining_key, key, initiator, responder].iter().for_each(assert_wiped);
+}
+
+/// Whoever uses such a point knows what X25519 makes of it, whatever the other's secret: nothing but
+/// zeros. Everything else about these messages is right.
+#[test]
+fn row_38_rustsec_2024_0344_messages_computed_for_a_point_of_low_order_are_refused() {
+    let pair = sample();
+    let (zeros, remote) = ([0; 32], key(&pair.responder).public());
+    let (initiation, genuine, payload) = pair.initiate();
+    for point in LOW_ORDER_X25519.map(unhex32) {
+        let local = key(&pair.initiator);
+        let mut state = Symmetric::new(&pair.prologue, &remote);
+        state.mix_ephemeral(&point);
+        state.mix_key(&zeros);
+        let mut static_ciphertext = [0; 48];
+        static_ciphertext[..32].copy_from_slice(&local.public());
+        state.encrypt(&mut static_ciphertext).expect("room for a tag");
+        state.mix_key(&local.agree(&remote).expect("sound"));
+        let mut text = roomy(b"payload");
+        state.encrypt(&mut text).expect("room for a tag");
+        let opening = Opening { ephemeral: point, static_ciphertext };
+        assert!(pair.accept(&opening, &mut text).is_none(), "as the caller's key");
+
+        let accepted = pair.accept(&genuine, &mut payload.clone()).expect("genuine");
+        let mut state = accepted.state;
+        state.mix_ephemeral(&point);
+        state.mix_key(&zeros);
+        state.mix_key(&zeros);
+        state.mix_psk(&pair.psk);
+        let mut text = roomy(b"answer");
+        state.encrypt(&mut text).expect("room for a tag");
+        let finished = initiation.finish(&local, &pair.psk, &point, &mut text);
+        assert!(finished.is_none(), "as the answerer's key");
+    }
 }

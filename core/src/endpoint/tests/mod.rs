@@ -2,9 +2,13 @@
 //! tested here went wrong once.
 
 mod admit;
+mod flood;
 mod hostile;
 mod life;
+mod reconnect;
+mod rekey;
 mod repair;
+mod siege;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -18,6 +22,7 @@ use crate::{
 
 /// Types of datagrams, as their first byte tells.
 const REQUEST: u8 = 0xc1;
+const RESPONSE: u8 = 0xc2;
 const RETRY: u8 = 0xc3;
 const SEALED: u8 = 0xc4;
 const HINT: u8 = 0xc6;

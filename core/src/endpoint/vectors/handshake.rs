@@ -125,7 +125,7 @@ fn note_discovery(vectors: &mut Vectors, key_request: &[u8], retry: &[u8]) {
     let (time, origin) = (answer.cookie.time.get(), Path::from(&origin_a()).binding());
     let index = asked.sender_index.get();
     let issues = |master: &[u8; 32]| {
-        CookieJar::new(*master).issue(time, &origin, index) == answer.cookie.mac
+        CookieJar::new((*master).into()).issue(time, &origin, index) == answer.cookie.mac
     };
     let master = drawn(RANDOM_B, issues);
     let slot = (time / 120).to_le_bytes();

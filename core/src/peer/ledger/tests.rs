@@ -205,7 +205,7 @@ proptest! {
             prop_assert_eq!(ledger.bytes_in_flight(), bytes);
             prop_assert_eq!(ledger.packets_in_flight() as usize, model.in_flight().count());
             prop_assert_eq!(ledger.next_counter(), model.next);
-            prop_assert_eq!(ledger.packets.len(), model.packets.len());
+            prop_assert_eq!(ledger.len(), model.packets.len());
             let newest = ledger.newest_in_flight().map(|packet| packet.0);
             prop_assert_eq!(newest, model.in_flight().last().map(|(counter, _)| *counter));
             for (counter, packet) in &model.packets {

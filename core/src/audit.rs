@@ -1,0 +1,83 @@
+//! Lets a simulation see that no key ever seals twice under one nonce. Not for production, no part
+//! of the public API.
+//!
+//! Nothing is noted before [`watch`] was called on the thread, and never a key: only a short hash
+//! of one. Code that does not call it behaves as if this module was not there.
+
+use core::cell::{Cell, RefCell};
+use std::thread_local;
+use std::vec::Vec;
+
+use crate::crypto::hash::blake2s;
+
+/// One use of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// A hash of the key and its cipher.
+    pub key: u64,
+    /// The number under which it sealed: a packet number, or 0 in a handshake.
+    pub number: u64,
+}
+
+thread_local! {
+    static WATCHING: Cell<bool> = const { Cell::new(false) };
+    static SEALS: RefCell<Vec<Seal>> = const { RefCell::new(Vec::new()) };
+}
+
+/// From now on seals on this thread are noted. What was noted before is forgotten.
+pub fn watch() {
+    WATCHING.set(true);
+    SEALS.with_borrow_mut(Vec::clear);
+}
+
+/// Hands over what was noted since [`watch`] or the last call, in its order.
+pub fn take(mut visit: impl FnMut(Seal)) {
+    SEALS.with_borrow_mut(|seals| seals.drain(..).for_each(&mut visit));
+}
+
+/// The name of a key in the notes; none when nobody watches.
+pub(crate) fn name(suite: u8, key: &[u8; 32]) -> Option<u64> {
+    WATCHING.get().then(|| {
+        let hash = blake2s(&[b"handfast audit", &[suite], key]);
+        hash.first_chunk().map_or(0, |head| u64::from_le_bytes(*head))
+    })
+}
+
+/// Notes that a key sealed.
+pub(crate) fn note(key: Option<u64>, number: u64) {
+    let Some(key) = key.filter(|_| WATCHING.get()) else { return };
+    SEALS.with_borrow_mut(|seals| seals.push(Seal { key, number }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::backend::{AeadKey, Suite};
+
+    fn noted() -> Vec<Seal> {
+        let mut seals = Vec::new();
+        take(|seal| seals.push(seal));
+        seals
+    }
+
+    #[test]
+    fn every_seal_is_noted_under_the_name_of_its_key_and_nothing_before_watching() {
+        let seal = |key: u8, suite, number| {
+            AeadKey::new(suite, &[key; 32]).seal(number, &[], &mut [1, 2, 3]);
+        };
+        seal(1, Suite::Aes256Gcm, 7);
+        assert_eq!(noted(), []);
+        watch();
+        seal(1, Suite::Aes256Gcm, 7);
+        seal(1, Suite::Aes256Gcm, 8);
+        seal(2, Suite::Aes256Gcm, 7);
+        seal(1, Suite::ChaCha20Poly1305, 7);
+        let seals = noted();
+        let numbers: Vec<_> = seals.iter().map(|seal| seal.number).collect();
+        assert_eq!(numbers, [7, 8, 7, 7]);
+        assert_eq!(seals[0].key, seals[1].key);
+        assert_ne!(seals[0].key, seals[2].key);
+        assert_ne!(seals[0].key, seals[3].key);
+        assert_eq!(noted(), [], "told once");
+    }
+}

@@ -1,0 +1,95 @@
+//! How much may be spent on callers that are no peers yet.
+
+/// So much at once, and so much per second after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// How many per second in the long run, 1 to 100,000. The time between two is rounded up to whole
+    /// microseconds.
+    pub per_second: u32,
+    /// How many at once after a pause, 1 to 1,000,000.
+    pub burst: u32,
+}
+
+impl Budget {
+    /// `per_second` in the long run, `burst` at once.
+    #[must_use]
+    pub const fn new(per_second: u32, burst: u32) -> Self {
+        Self { per_second, burst }
+    }
+
+    fn is_sound(&self) -> bool {
+        (1..=100_000).contains(&self.per_second) && (1..=1_000_000).contains(&self.burst)
+    }
+}
+
+/// What an endpoint spends on callers at most, so that a flood of them costs a bounded share of one
+/// core and who floods from few addresses keeps nobody out.
+///
+/// A *source* is an IPv4 address or the first 64 bits of an IPv6 address. A caller has *proved* its
+/// address when it shows a cookie that was sent there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Budgets {
+    /// Handshakes with callers that proved nothing; beyond it they are asked for a cookie.
+    /// Default 200 per second, 400 at once.
+    pub unproved: Budget,
+    /// The same per source. Default 10 per second, 20 at once.
+    pub unproved_per_source: Budget,
+    /// Handshakes with callers that proved their address. The last half is kept for sources within
+    /// `proved_per_source`, the last quarter for sources that were not served for 5 s. Default 2,000
+    /// per second, 500 at once.
+    pub proved: Budget,
+    /// What a source that proved its address may count on. Default 10 per second, 20 at once.
+    pub proved_per_source: Budget,
+    /// Handshakes with callers that proved to be at the address of a peer with a session, before
+    /// they draw on `proved`; kept for the same sources. Default 1,000 per second, 500 at once.
+    pub at_peers: Budget,
+    /// Requests for a cookie, answers to who asks for our `PeerId`, and repeated responses: what all
+    /// sources share beyond `retries_per_share`. Default 20,000 per second, 1,000 at once.
+    pub retries: Budget,
+    /// The same for each share of the sources, of which there are as many as `sources`. Default 8
+    /// per second, 8 at once.
+    pub retries_per_share: Budget,
+    /// Hints that a session is unknown. Default 1,000 per second, 1,000 at once.
+    pub hints: Budget,
+    /// How many sources are told apart, 8 to 1,048,576. 40 bytes each, taken when the first caller
+    /// comes. Default 4,096.
+    pub sources: usize,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            unproved: Budget::new(200, 400),
+            unproved_per_source: Budget::new(10, 20),
+            proved: Budget::new(2000, 500),
+            proved_per_source: Budget::new(10, 20),
+            at_peers: Budget::new(1000, 500),
+            retries: Budget::new(20_000, 1000),
+            retries_per_share: Budget::new(8, 8),
+            hints: Budget::new(1000, 1000),
+            sources: 4096,
+        }
+    }
+}
+
+impl Budgets {
+    /// Whether all are within the ranges they document.
+    pub(super) fn are_sound(&self) -> bool {
+        let all = [
+            self.unproved,
+            self.unproved_per_source,
+            self.proved,
+            self.proved_per_source,
+            self.at_peers,
+            self.retries,
+            self.retries_per_share,
+            self.hints,
+        ];
+        all.iter().all(Budget::is_sound)
+    }
+
+    pub(super) const fn has_sound_sources(&self) -> bool {
+        8 <= self.sources && self.sources <= 1 << 20
+    }
+}

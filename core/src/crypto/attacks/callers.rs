@@ -1,0 +1,215 @@
+//! Callers who hold keys of their own.
+
+use super::*;
+use crate::config::Budget;
+use crate::crypto::rng::Rng;
+use crate::crypto::test_data::{LOW_ORDER_EDWARDS, LOW_ORDER_X25519, unhex32};
+use crate::delivery::Delivery;
+use crate::wire::kind;
+
+/// Random bytes with extremes strewn in.
+fn absurd<const N: usize>(rng: &mut Rng, round: u32) -> [u8; N] {
+    let mut bytes = [0; N];
+    for chunk in bytes.chunks_mut(2) {
+        let value = match (round, rng.below(4)) {
+            (0, _) | (3.., 0) => 0_u16,
+            (1, _) | (3.., 1) => u16::MAX,
+            (2, _) => 0x8000,
+            _ => rng.u32() as u16,
+        };
+        chunk.copy_from_slice(&value.to_le_bytes()[..chunk.len()]);
+    }
+    bytes
+}
+
+/// Lets the application use the new peer, whatever that said about itself, for a minute.
+fn use_peer(victim: &mut Victim) {
+    let handles: Vec<_> = victim.endpoint.peers().map(|peer| peer.handle).collect();
+    for peer in handles {
+        for delivery in [Delivery::ordered(0), Delivery::unreliable(1)] {
+            let payload = bytes::Bytes::from_static(&[7; 5_000]);
+            victim.endpoint.send(victim.now, peer, delivery, payload).ok();
+        }
+    }
+    victim.sent();
+    let sent = victim.pass(Duration::from_secs(60));
+    assert!(sent.len() < 500, "{} datagrams in a minute", sent.len());
+    let sizes = sent.iter().map(|(_, bytes)| bytes.len());
+    assert!(sizes.max().is_none_or(|size| size <= 1200));
+}
+
+#[test]
+fn row_03_cve_2026_31812_whatever_an_authenticated_caller_says_about_itself_is_borne() {
+    let mut rng = Rng::from_seed([3; 32]);
+    for round in 0..150 {
+        let (mut victim, mut caller) = (Victim::new(Config::default()), Forger::new(9));
+        let mut payload = RequestPayload::read_from_bytes(&absurd::<96>(&mut rng, round))
+            .expect("any bytes are a payload");
+        payload.identity = *caller.identity.id().as_bytes();
+        let mut line = caller.call(&mut victim, &payload);
+        if payload.parameters.offers(Parameters::AES_HARDWARE) {
+            // The victim has no AES, so it is not used whatever the caller offers.
+            line.secrets.keys.suite = Suite::ChaCha20Poly1305;
+        }
+        let number = PacketNumber::new(0, 0).expect("small");
+        victim.take(caller.address, &line.seal(number, &[1, 0, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(victim.is_connected(), "round {round}");
+        use_peer(&mut victim);
+    }
+}
+
+#[test]
+fn row_03_cve_2026_31812_whatever_an_authenticated_responder_says_about_itself_is_borne() {
+    let mut rng = Rng::from_seed([33; 32]);
+    for round in 0..150 {
+        let (mut victim, mut responder) = (Victim::new(Config::default()), Forger::new(9));
+        let target = Target::new(responder.identity.id(), [responder.address]);
+        let (_, request) = victim.dial(target);
+        let mut payload = ResponsePayload::read_from_bytes(&absurd::<60>(&mut rng, round))
+            .expect("any bytes are a payload");
+        payload.session_index = responder.index.into();
+        let response = responder.respond(&request, &payload);
+        victim.take(responder.address, response.as_bytes());
+        assert!(victim.is_connected(), "round {round}");
+        use_peer(&mut victim);
+    }
+}
+
+/// The cheapest way to a useless secret, in each place where a stranger's key is taken.
+#[test]
+fn row_38_rustsec_2024_0344_points_of_low_order_open_no_handshake() {
+    let mut config = Config::default();
+    config.budgets.unproved_per_source = Budget::new(1_000, 1_000);
+    let mut victim = Victim::new(config);
+    let mut caller = Forger::new(9);
+    let (to, payload) = (victim.endpoint.id(), caller.payload());
+    for point in LOW_ORDER_X25519.map(unhex32) {
+        let (mut request, _) = caller.request(&to, Cookie::NONE, &payload);
+        request.ephemeral = point;
+        sign(&mut request, &to);
+        let before = victim.endpoint.drops().authentication;
+        assert!(victim.take(caller.address, request.as_bytes()).is_empty());
+        assert_eq!(victim.endpoint.drops().authentication - before, 1);
+    }
+    for point in LOW_ORDER_EDWARDS.map(unhex32) {
+        let mut payload = caller.payload();
+        payload.identity = point;
+        let (request, _) = caller.request(&to, Cookie::NONE, &payload);
+        let before = victim.endpoint.drops().bad_identity;
+        assert!(victim.take(caller.address, request.as_bytes()).is_empty());
+        assert_eq!(victim.endpoint.drops().bad_identity - before, 1);
+    }
+    let target = Target::new(caller.identity.id(), [caller.address]);
+    let (_, request) = victim.dial(target);
+    for point in LOW_ORDER_X25519.map(unhex32) {
+        let index = caller.index;
+        let payload = ResponsePayload::new(1, usual_parameters(), address(2), index);
+        let mut response = caller.respond(&request, &payload);
+        response.ephemeral = point;
+        sign_response(&mut response, &request.ephemeral, &to);
+        victim.take(caller.address, response.as_bytes());
+        assert!(!victim.is_connected());
+    }
+}
+
+/// One key, one name: no other encoding of the caller's identity is taken for it. The one exception
+/// is the mirror image of its point, a name of its own that is documented as such.
+#[test]
+fn row_39_cve_2026_25793_no_other_encoding_of_an_identity_passes_for_it() {
+    let mut victim = Victim::new(Config::default());
+    let mut caller = Forger::new(9);
+    let to = victim.endpoint.id();
+    let mut accepted = Vec::new();
+    for bit in 0..256 {
+        let mut payload = caller.payload();
+        payload.identity[bit / 8] ^= 1 << (bit % 8);
+        let (request, _) = caller.request(&to, Cookie::NONE, &payload);
+        let answers = victim.take(caller.address, request.as_bytes());
+        accepted.extend((!answers.is_empty()).then_some(bit));
+        victim.pass(Duration::from_secs(6));
+    }
+    assert_eq!(accepted, [255], "the sign of x");
+    assert_eq!(victim.endpoint.drops().bad_identity, 255);
+    // Who is admitted by name is not admitted by the other.
+    let admission = crate::Admission::Only([caller.identity.id()].into());
+    let mut victim = Victim::new(Config { admission, ..Config::default() });
+    let mut payload = caller.payload();
+    payload.identity[31] ^= 0x80;
+    let (request, _) = caller.request(&to, Cookie::NONE, &payload);
+    assert!(victim.take(caller.address, request.as_bytes()).is_empty());
+    assert_eq!(victim.endpoint.drops().admission, 1);
+}
+
+/// A caller who names somebody else, though its own key is genuine.
+#[test]
+fn ours_a_caller_cannot_name_anyone_but_the_owner_of_its_key() {
+    let mut victim = Victim::new(Config::default());
+    let mut caller = Forger::new(9);
+    let to = victim.endpoint.id();
+    for name in [Identity::from_seed([8; 32]).id(), to] {
+        let mut payload = caller.payload();
+        payload.identity = *name.as_bytes();
+        let (request, _) = caller.request(&to, Cookie::NONE, &payload);
+        assert!(victim.take(caller.address, request.as_bytes()).is_empty());
+    }
+    assert_eq!(victim.endpoint.drops().bad_identity, 2);
+}
+
+/// The same index for many handshakes, and indices that are in use elsewhere: what a caller chooses
+/// is written into packets for that caller, and nothing else.
+#[test]
+fn ours_indices_that_a_caller_chooses_fix_no_session_of_others() {
+    let mut victim = Victim::new(Config::default());
+    let mut first = Forger::new(9);
+    let payload = first.payload();
+    let line = first.call(&mut victim, &payload);
+    let number = PacketNumber::new(0, 0).expect("small");
+    let ping = [1, 9, 0, 0, 0, 0, 0, 0, 0];
+    victim.take(first.address, &line.seal(number, &ping));
+    // The second calls with the index that the victim chose for the first, and that the first chose.
+    for (n, index) in [(10, line.index), (11, first.index)] {
+        let mut second = Forger::new(n);
+        second.index = index;
+        let payload = second.payload();
+        let other = second.call(&mut victim, &payload);
+        assert_ne!(other.index, line.index);
+        let answers = victim.take(second.address, &other.seal(number, &ping));
+        assert!(answers.iter().all(|(to, bytes)| {
+            *to == second.address
+                && (bytes[0] != kind::SEALED || bytes[4..8] == index.to_le_bytes())
+        }));
+    }
+    let number = PacketNumber::new(0, 1).expect("small");
+    let answers = victim.take(first.address, &line.seal(number, &ping));
+    assert!(answers.iter().any(|(to, _)| *to == first.address), "the first is answered still");
+}
+
+/// Keys cost nothing: without this, one address would have them all.
+#[test]
+fn ours_one_source_does_not_take_the_last_quarter_of_the_places_for_peers() {
+    let mut config = Config::default();
+    (config.max_peers, config.max_peers_per_source) = (16, 4);
+    let mut victim = Victim::new(config);
+    let mut join = |n: u8, from: SocketAddr| {
+        let mut caller = Forger::new(n);
+        let payload = caller.payload();
+        let (request, initiation) = caller.request(&victim.endpoint.id(), Cookie::NONE, &payload);
+        let answers = victim.take(from, request.as_bytes());
+        if let Some((_, answer)) = answers.first() {
+            let number = PacketNumber::new(0, 0).expect("small");
+            let line = caller.finish(&initiation, answer);
+            victim.take(from, &line.seal(number, &[1, 0, 0, 0, 0, 0, 0, 0, 0]));
+        }
+        victim.endpoint.peers().count()
+    };
+    for n in 0..16 {
+        // All from one port, or each from its own.
+        let port = if n < 8 { 1000 } else { 1000 + u16::from(n) };
+        let peers = join(50 + n, SocketAddr::from(([10, 6, 6, 6], port)));
+        assert_eq!(peers, 12.min(usize::from(n) + 1), "three quarters");
+    }
+    for n in 0..5 {
+        let peers = join(100 + n, SocketAddr::from(([10, 7, 7, n], 1000)));
+        assert_eq!(peers, 16.min(13 + usize::from(n)), "the others");
+    }
+}
