@@ -8,7 +8,7 @@ use handfast_core::{
     Bytes, CommandError, Config, ConnectError, Delivery, Drops, Event, Farewell, Identity, Instant,
     Message, MessageId, PeerHandle, PeerId, PeerInfo, PingId, SendError, Stats, Target,
 };
-use handfast_udp::{Clock, Inbox, Listen, Outbox, SocketStats, entropy, host_config};
+use handfast_udp::{Clock, Listen, SocketStats, Traffic, entropy, host_config};
 use mio::{Events, Poll, Token, Waker};
 
 use crate::Remote;
@@ -23,8 +23,7 @@ pub struct Endpoint {
     pub(crate) core: handfast_core::Endpoint,
     pub(crate) clock: Clock,
     pub(crate) ports: Vec<Port>,
-    pub(crate) inbox: Inbox,
-    pub(crate) outbox: Outbox,
+    pub(crate) traffic: Traffic,
     pub(crate) jobs: Jobs,
     /// Polled from the core to know whether there is one, not yet by the application.
     pub(crate) next_event: Option<Event>,
@@ -55,8 +54,7 @@ impl Endpoint {
         let endpoint = Self {
             core,
             clock,
-            inbox: Inbox::new(),
-            outbox: Outbox::new(),
+            traffic: Traffic::new(ports.len()),
             jobs: Jobs::new(Waker::new(poll.registry(), WAKER)?),
             next_event: None,
             more_jobs: false,
@@ -129,13 +127,17 @@ impl Endpoint {
     }
 
     /// Whether a [`Self::close`] is complete: every peer has ended, all events are polled, all
-    /// datagrams sent.
+    /// datagrams sent. (A socket that stays blocked is waited for no longer than a second.)
     #[must_use]
     pub fn is_closed(&self) -> bool {
+        self.is_over() && self.traffic.is_idle()
+    }
+
+    /// Whether nothing more will come of a [`Self::close`], other than what waits for a socket.
+    pub(crate) fn is_over(&self) -> bool {
         self.closing
             && self.next_event.is_none()
             && !self.more_to_send
-            && self.outbox.pending().is_none()
             && self.core.peers().next().is_none()
     }
 
@@ -200,11 +202,7 @@ impl Endpoint {
     /// What happened at the sockets, all together.
     #[must_use]
     pub fn socket_stats(&self) -> SocketStats {
-        let mut sum = SocketStats::default();
-        for port in &self.ports {
-            sum += *port.stats();
-        }
-        sum
+        self.traffic.stats(&self.ports)
     }
 
     /// The time, as in [`PeerInfo::last_received`].

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
-use handfast_udp::{Inbox, Outbox, SockRef, Socket, SocketStats};
+use handfast_udp::{Inbox, Outbox, SockRef, Socket};
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
@@ -20,6 +20,8 @@ pub(crate) struct Port {
     address: SocketAddr,
     readable: bool,
     blocked: bool,
+    /// Registered for writability.
+    armed: bool,
 }
 
 impl Port {
@@ -29,47 +31,45 @@ impl Port {
         let address = io.local_addr()?;
         registry.register(&mut io, token, Interest::READABLE)?;
         // Datagrams may be waiting since before the registration.
-        Ok(Self { io, socket, token, address, readable: true, blocked: false })
+        Ok(Self { io, socket, token, address, readable: true, blocked: false, armed: false })
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(crate) const fn stats(&self) -> &SocketStats {
-        self.socket.stats()
-    }
-
-    pub(crate) fn batch_len(&self) -> usize {
-        self.socket.batch_len()
-    }
-
-    /// Whether there may be something to read.
-    pub(crate) const fn is_readable(&self) -> bool {
-        self.readable
-    }
-
-    /// Whether the system's send buffer was full and has not been heard of since.
-    pub(crate) const fn is_blocked(&self) -> bool {
-        self.blocked
+    /// Whether there may be something to read, and now is the time.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.readable && !self.socket.is_pausing()
     }
 
     pub(crate) fn on_readable(&mut self) {
         self.readable = true;
     }
 
-    pub(crate) fn on_writable(&mut self, registry: &Registry) -> io::Result<()> {
-        if self.blocked {
-            self.blocked = false;
-            registry.reregister(&mut self.io, self.token, Interest::READABLE)?;
-            // Registering anew may swallow news of the read side on some systems.
-            self.readable = true;
-        }
-        Ok(())
+    pub(crate) fn on_writable(&mut self) {
+        self.blocked = false;
     }
 
-    /// Reads one batch if there may be one. False when there was nothing to read.
-    pub(crate) fn receive(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
+    /// Has the next poll tell of room to send exactly if that is waited for.
+    pub(crate) fn arm(&mut self, registry: &Registry) -> io::Result<()> {
+        if self.armed == self.blocked {
+            return Ok(());
+        }
+        let mut interest = Interest::READABLE;
+        if self.blocked {
+            interest |= Interest::WRITABLE;
+        }
+        registry.reregister(&mut self.io, self.token, interest)?;
+        self.armed = self.blocked;
+        // Registering anew may swallow news of the read side on some systems.
+        self.readable = true;
+        Ok(())
+    }
+}
+
+impl handfast_udp::Port for Port {
+    fn receive(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
         if !self.readable {
             return Ok(false);
         }
@@ -84,28 +84,33 @@ impl Port {
         }
     }
 
-    /// Sends what is pending. False when the system's send buffer is full: the rest stays pending
-    /// and the poll will tell when to go on.
-    pub(crate) fn flush(&mut self, outbox: &mut Outbox, registry: &Registry) -> io::Result<bool> {
+    fn flush(&mut self, outbox: &mut Outbox) -> io::Result<bool> {
+        if self.blocked {
+            // The poll will tell when to go on.
+            return Ok(false);
+        }
         let Self { io, socket, .. } = self;
         match io.try_io(|| outbox.flush(socket, SockRef::from(&*io))) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.blocked = true;
-                let both = Interest::READABLE | Interest::WRITABLE;
-                registry.reregister(&mut self.io, self.token, both)?;
                 Ok(false)
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn socket(&self) -> &Socket {
+        &self.socket
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handfast_core::SocketId;
-    use handfast_udp::Listen;
+    use handfast_core::{Config, Identity, Instant, SocketId};
+    use handfast_udp::faults::{Call, Fault, Faults, When};
+    use handfast_udp::{Listen, Port as _};
     use mio::{Events, Poll};
     use std::time::Duration;
 
@@ -142,4 +147,40 @@ mod tests {
         assert_eq!(received, SENDERS);
         assert!(!port.is_readable());
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_blocked_port_leaves_the_system_alone_until_the_poll_tells_of_room() {
+        let mut poll = Poll::new().expect("a poll");
+        let listen = Listen::from("127.0.0.1:0".parse::<SocketAddr>().expect("an address"));
+        let socket = listen.bind().expect("bound").remove(0);
+        let mut port = Port::new(socket, Token(0), poll.registry()).expect("a port");
+        let (mut outbox, mut core) = (Outbox::new(), dialling(port.address()));
+        assert!(outbox.fill(&mut core, Instant::from_micros(1), port.socket().batch_len()));
+        let faults = Faults::of(port.address()).expect("a socket");
+        faults.inject(Fault { call: Call::Send, errno: EAGAIN, when: When::Next(1) });
+        for _ in 0..10 {
+            assert!(!port.flush(&mut outbox).expect("it waits"));
+        }
+        assert_eq!(faults.hits(), 1);
+        port.arm(poll.registry()).expect("registered");
+        let mut events = Events::with_capacity(8);
+        poll.poll(&mut events, Some(Duration::from_secs(60))).expect("polled");
+        assert!(events.iter().any(mio::event::Event::is_writable));
+        port.on_writable();
+        assert!(port.flush(&mut outbox).expect("sent"));
+        port.arm(poll.registry()).expect("registered");
+        assert!(!port.armed, "every datagram that leaves would wake the loop");
+    }
+
+    /// A core that has something to send.
+    fn dialling(address: SocketAddr) -> handfast_core::Endpoint {
+        let now = Instant::from_micros(1);
+        let identity = Identity::from_seed([1; 32]);
+        let mut core = handfast_core::Endpoint::new(Config::default(), identity, [2; 32], now);
+        core.connect(now, address.into()).expect("a dial");
+        core
+    }
+
+    const EAGAIN: i32 = 11;
 }

@@ -4,7 +4,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use handfast_core::{Event, SocketId};
+use handfast_core::Event;
+use handfast_udp::fire_timers;
 
 use crate::Endpoint;
 use crate::endpoint::WAKER;
@@ -20,11 +21,14 @@ impl Endpoint {
     /// When polling fails, or a socket for good. Datagrams that cannot be sent are no errors.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
         self.transmit()?;
+        for port in &mut self.ports {
+            port.arm(self.poll.registry())?;
+        }
         let wait = self.wait(max_wait);
         self.poll(wait)?;
-        self.receive_datagrams()?;
+        self.traffic.receive(&mut self.core, &self.clock, &mut self.ports)?;
         self.run_jobs();
-        self.fire_timers();
+        fire_timers(&mut self.core, &self.clock);
         self.transmit()?;
         self.peek_event();
         Ok(())
@@ -68,14 +72,18 @@ impl Endpoint {
     /// How long nothing will be due.
     fn wait(&mut self, max_wait: Option<Duration>) -> Option<Duration> {
         self.peek_event();
-        let busy = self.next_event.is_some()
+        // What closes the endpoint may be what a turn begins with: nothing follows that.
+        let busy = self.is_closed()
+            || self.next_event.is_some()
             || self.more_jobs
             || self.more_to_send
             || self.ports.iter().any(|port| port.is_readable());
         if busy {
             return Some(Duration::ZERO);
         }
-        let deadline = self.core.poll_timeout().map(|deadline| self.clock.until(deadline));
+        let traffic = self.traffic.deadline(&self.clock, &self.ports);
+        let deadline = self.core.poll_timeout().into_iter().chain(traffic).min();
+        let deadline = deadline.map(|deadline| self.clock.until(deadline));
         match (deadline, max_wait) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (one, other) => one.or(other),
@@ -99,20 +107,7 @@ impl Endpoint {
                 port.on_readable();
             }
             if event.is_writable() {
-                port.on_writable(self.poll.registry())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// One batch per socket: what arrived is answered before more is read.
-    fn receive_datagrams(&mut self) -> io::Result<()> {
-        for (id, port) in (0..).map(SocketId).zip(&mut self.ports) {
-            if port.receive(&mut self.inbox)? {
-                let now = self.clock.now();
-                for (origin, datagram) in self.inbox.datagrams(id) {
-                    self.core.handle_datagram(now, origin, datagram);
-                }
+                port.on_writable();
             }
         }
         Ok(())
@@ -131,37 +126,16 @@ impl Endpoint {
         }
     }
 
-    fn fire_timers(&mut self) {
-        let now = self.clock.now();
-        if self.core.poll_timeout().is_some_and(|deadline| now >= deadline) {
-            self.core.handle_timeout(now);
-        }
-    }
-
     fn transmit(&mut self) -> io::Result<()> {
-        self.more_to_send = false;
-        let batch_len = self.ports.iter().map(|port| port.batch_len()).min().unwrap_or(0);
-        for _ in 0..BATCHES_PER_TURN {
-            if !self.outbox.fill(&mut self.core, self.clock.now(), batch_len) {
-                return Ok(());
-            }
-            let id = self.outbox.pending().unwrap_or_default();
-            let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
-                tracing::warn!(target: "handfast::driver", ?id, "a batch for no socket of ours");
-                self.outbox.discard();
-                continue;
-            };
-            if port.is_blocked() || !port.flush(&mut self.outbox, self.poll.registry())? {
-                return Ok(());
-            }
+        self.more_to_send = self.traffic.transmit(&mut self.core, &self.clock, &mut self.ports)?;
+        if self.is_over() {
+            self.traffic.wind_up(self.clock.now());
         }
-        self.more_to_send = true;
         Ok(())
     }
 }
 
 /// Bounds of one turn: a few milliseconds at most. A turn that hits one is followed by another
 /// that does not wait.
-const BATCHES_PER_TURN: usize = 32;
 const EVENTS_PER_TURN: usize = 256;
 const JOBS_PER_TURN: usize = 64;

@@ -1,7 +1,6 @@
 //! What handles ask of the driver.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use handfast_core::{Event, Farewell, PeerHandle, PeerId, Target};
@@ -9,15 +8,17 @@ use handfast_udp::SocketStats;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{ConnectError, PeerError};
-use crate::mailbox::Mailbox;
+use crate::offer::Offer;
+use crate::ticket::Ticket;
 
 /// A request to the driver, with where to send the answer.
 pub(crate) enum Command {
     AddressesChanged,
+    Cancel { peer: PeerHandle, ticket: Ticket, reply: oneshot::Sender<Result<(), PeerError>> },
     Close { farewell: Farewell },
-    Connect { target: Target, reply: oneshot::Sender<Result<Arc<Mailbox>, ConnectError>> },
+    Connect { target: Target, reply: oneshot::Sender<Result<Offer, ConnectError>> },
     Disconnect { peer: PeerHandle, farewell: Farewell },
-    Find { whom: Whom, reply: oneshot::Sender<Option<Arc<Mailbox>>> },
+    Find { whom: Whom, reply: oneshot::Sender<Option<Offer>> },
     Ping { peer: PeerHandle, reply: oneshot::Sender<Result<Duration, PeerError>> },
     Query(Query),
     Subscribe(mpsc::Sender<Event>),

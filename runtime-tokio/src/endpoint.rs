@@ -41,9 +41,9 @@ impl Endpoint {
         let id = identity.id();
         let backlog = Arc::new(Backlog::new(config.max_peers));
         let (commands, from_handles) = mpsc::channel(MAX_COMMANDS);
-        // At most one ring per peer is under way, so the number of peers bounds it.
+        // At most one ring per peer and one per question is under way.
         let (bell, rings) = mpsc::unbounded_channel();
-        let inputs = driver::Inputs { commands: from_handles, rings };
+        let inputs = driver::Inputs { commands: from_handles, rings, bell: bell.clone() };
         let driver = Driver::new(config, identity, &listen.into(), inputs, Arc::clone(&backlog))?;
         let addresses = driver.local_addresses();
         tracing::info!(target: "handfast::driver", %id, ?addresses, "listening");
@@ -61,12 +61,15 @@ impl Endpoint {
         let (reply, answer) = oneshot::channel();
         let connect = Command::Connect { target: target.into(), reply };
         self.link.command(connect).await.map_err(|Stopped| ConnectError::Stopped)?;
-        let mailbox = answer.await.map_err(|_| ConnectError::Stopped)??;
-        Peer::new(&self.link, mailbox).ok_or(ConnectError::Stopped)
+        let offer = answer.await.map_err(|_| ConnectError::Stopped)??;
+        let peer = offer.take().and_then(|mailbox| Peer::new(&self.link, mailbox));
+        peer.ok_or(ConnectError::Stopped)
     }
 
     /// The next peer that connected to us; `None` once the endpoint has stopped. Peers that
-    /// nobody accepts stay connected until they end.
+    /// nobody accepts stay connected until they end. Those that end before anyone accepts them
+    /// wait here only while they have messages to receive, and of them the newest 256 alone, with
+    /// 16 MiB of messages.
     pub async fn accept(&self) -> Option<Peer> {
         let mailbox = self.link.backlog.accept().await?;
         Peer::new(&self.link, mailbox)
@@ -172,8 +175,8 @@ impl Endpoint {
     async fn find(&self, whom: Whom) -> Option<Peer> {
         let (reply, answer) = oneshot::channel();
         self.link.command(Command::Find { whom, reply }).await.ok()?;
-        let mailbox = answer.await.ok()??;
-        Peer::new(&self.link, mailbox)
+        let offer = answer.await.ok()??;
+        Peer::new(&self.link, offer.take()?)
     }
 }
 

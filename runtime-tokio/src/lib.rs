@@ -30,9 +30,9 @@
 //! - [`Peer::send`], [`Peer::send_with_receipt`]: the message is sent whole or not at all. Dropped
 //!   while waiting for room, which is where they wait: not at all.
 //! - [`Peer::recv`], [`Endpoint::accept`], [`Events::recv`]: nothing is lost, the next call gets it.
-//! - [`Endpoint::connect`]: the dial goes on, but a peer that nobody waits for when it connects is
-//!   told goodbye at once.
-//! - [`Peer::ping`]: the ping goes on, its answer is ignored.
+//! - [`Endpoint::connect`]: the dial goes on, but a peer that nobody takes when it is connected is
+//!   told goodbye at once, unless it called us as well: then [`Endpoint::accept`] has it.
+//! - [`Peer::ping`], [`Peer::cancel`]: once polled, they go on, the answer is ignored.
 //! - [`Peer::disconnect`], [`Endpoint::close`]: once polled, they go on without being waited for.
 //!
 //! # Backpressure
@@ -49,8 +49,12 @@ mod endpoint;
 mod error;
 mod link;
 mod mailbox;
+mod offer;
 mod peer;
 mod port;
+mod receipt;
+mod ring;
+mod ticket;
 
 pub use endpoint::{Endpoint, EndpointStats, Events};
 pub use error::{ConnectError, PeerError, SendError, Stopped};
@@ -63,4 +67,5 @@ pub use handfast_core::{
     Target,
 };
 pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy};
-pub use peer::{Peer, Receipt};
+pub use peer::Peer;
+pub use receipt::Receipt;

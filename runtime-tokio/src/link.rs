@@ -12,6 +12,7 @@ use crate::backlog::Backlog;
 use crate::command::Command;
 use crate::driver;
 use crate::error::Stopped;
+use crate::ring::Ring;
 
 /// What all handles share. The driver has none of it but the backlog: when the last handle is gone
 /// its channels end, and so does the driver.
@@ -20,7 +21,7 @@ pub(crate) struct Link {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) commands: mpsc::Sender<Command>,
-    pub(crate) bell: mpsc::UnboundedSender<PeerHandle>,
+    pub(crate) bell: mpsc::UnboundedSender<Ring>,
     pub(crate) stopped: watch::Receiver<driver::Outcome>,
 }
 
@@ -45,7 +46,7 @@ impl Link {
 
     /// Tells the driver that a peer's mailbox wants attention.
     pub(crate) fn ring(&self, peer: PeerHandle) {
-        if self.bell.send(peer).is_err() {
+        if self.bell.send(Ring::Mailbox(peer)).is_err() {
             tracing::trace!(target: "handfast::driver", ?peer, "the endpoint has stopped");
         }
     }

@@ -5,6 +5,7 @@
 //! credit. The lock is held for a queue operation and never across a call to the core.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -14,7 +15,7 @@ use handfast_core::{
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
 
-use crate::answer::answer;
+use crate::ticket::{Stub, Ticket};
 
 /// One peer's queues and its end.
 #[derive(Default)]
@@ -40,13 +41,17 @@ struct State {
     rung: bool,
     ended: Option<EndReason>,
     accepted: Accepted,
+    /// Somebody got a handle to the peer.
+    taken: bool,
+    /// Handles to the peer that are on their way to somebody.
+    offers: usize,
 }
 
 /// A message on its way to the core.
 pub(crate) struct Outgoing {
     pub(crate) delivery: Delivery,
     pub(crate) payload: Bytes,
-    pub(crate) receipt: Option<oneshot::Sender<Fate>>,
+    pub(crate) receipt: Option<Stub>,
     /// Whether the core took it, for an application that waits to know.
     pub(crate) verdict: Option<Verdict>,
 }
@@ -60,9 +65,18 @@ impl Outgoing {
 
     /// Reports that the peer ended before any of it was sent.
     pub(crate) fn give_up(self) {
+        self.finish(Fate::Lost);
+    }
+
+    /// Reports what became of it.
+    pub(crate) fn finish(self, fate: Fate) {
         if let Some(receipt) = self.receipt {
-            answer(receipt, Fate::Lost);
+            receipt.tell(fate);
         }
+    }
+
+    pub(crate) fn is_named(&self, ticket: &Ticket) -> bool {
+        self.receipt.as_ref().is_some_and(|receipt| receipt.ticket.names(ticket))
     }
 }
 
@@ -138,6 +152,18 @@ impl Mailbox {
         self.writable.notified()
     }
 
+    /// A handle to the peer is on its way to somebody.
+    pub(crate) fn offer(&self) {
+        self.lock().offers += 1;
+    }
+
+    /// A handle on its way arrived, or nobody was there.
+    pub(crate) fn settle_offer(&self, taken: bool) {
+        let mut state = self.lock();
+        state.offers -= 1;
+        state.taken |= taken;
+    }
+
     /// Whose mailbox it is, once connected.
     pub(crate) fn owner(&self) -> Option<(PeerHandle, PeerId)> {
         self.owner.get().copied()
@@ -167,6 +193,23 @@ impl Mailbox {
         state.outgoing_bytes = 0;
         drop(state);
         self.writable.notify_waiters();
+    }
+
+    /// Whether somebody has, or is about to get, a handle to the peer.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let state = self.lock();
+        state.taken || state.offers > 0
+    }
+
+    /// Takes back an outgoing message that was not collected yet.
+    pub(crate) fn withdraw(&self, ticket: &Ticket) -> Option<Outgoing> {
+        let mut state = self.lock();
+        let at = state.outgoing.iter().position(|message| message.is_named(ticket))?;
+        let message = state.outgoing.remove(at)?;
+        state.outgoing_bytes -= message.payload.len();
+        drop(state);
+        self.writable.notify_waiters();
+        Some(message)
     }
 
     /// How many messages and bytes fit in. At least one message does, however large, when the
@@ -202,6 +245,11 @@ impl Mailbox {
         !self.lock().incoming.is_empty()
     }
 
+    /// How many bytes of messages there are for the application.
+    pub(crate) fn incoming_bytes(&self) -> usize {
+        self.lock().incoming_bytes
+    }
+
     /// The core took such a message.
     pub(crate) fn note_accepted(&self, delivery: &Delivery, len: usize) {
         self.lock().accepted.note(delivery, len);
@@ -228,6 +276,12 @@ impl Mailbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No operation here leaves the state half changed, not even by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 

@@ -1,14 +1,11 @@
 //! The handle to a peer.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use handfast_core::{
-    Bytes, Delivery, EndReason, Farewell, Fate, Message, PeerHandle, PeerId, PeerInfo,
+    Bytes, CommandError, Delivery, EndReason, Farewell, Message, PeerHandle, PeerId, PeerInfo,
 };
 use tokio::sync::oneshot;
 
@@ -16,6 +13,7 @@ use crate::command::Command;
 use crate::error::{PeerError, SendError, Stopped};
 use crate::link::Link;
 use crate::mailbox::{Mailbox, Outgoing, Pop, Push};
+use crate::receipt::Receipt;
 
 /// A connected peer: a cheap handle, usable from any task at the same time.
 ///
@@ -62,11 +60,24 @@ impl Peer {
         delivery: Delivery,
         payload: impl Into<Bytes>,
     ) -> Result<Receipt, SendError> {
-        let (sender, receipt) = oneshot::channel();
+        let (stub, receipt) = Receipt::with_stub(&self.mailbox);
         let mut message = Outgoing::new(delivery.with_receipt(), payload.into());
-        message.receipt = Some(sender);
+        message.receipt = Some(stub);
         self.submit(message).await?;
-        Ok(Receipt(receipt))
+        Ok(receipt)
+    }
+
+    /// Withdraws a message of this peer none of which was sent. Its receipt says
+    /// [`Fate::Cancelled`](crate::Fate::Cancelled) then.
+    ///
+    /// # Errors
+    /// When it is too late, the receipt is of another peer, or the peer has ended.
+    pub async fn cancel(&self, receipt: &Receipt) -> Result<(), PeerError> {
+        if !Arc::ptr_eq(&self.mailbox, &receipt.mailbox) {
+            return Err(PeerError::Refused(CommandError::UnknownPeer));
+        }
+        let ticket = receipt.ticket.clone();
+        self.ask(|reply| Command::Cancel { peer: self.handle, ticket, reply }).await
     }
 
     /// The next message of the peer; `None` once the peer has ended and everything it sent before
@@ -93,15 +104,7 @@ impl Peer {
     /// # Errors
     /// When too many pings are under way, or the peer is closing or ended.
     pub async fn ping(&self) -> Result<Duration, PeerError> {
-        let (reply, answer) = oneshot::channel();
-        let ping = Command::Ping { peer: self.handle, reply };
-        if self.link.command(ping).await.is_ok()
-            && let Ok(result) = answer.await
-        {
-            return result;
-        }
-        // The driver drops the question when the peer ends.
-        Err(PeerError::Ended(self.closed().await))
+        self.ask(|reply| Command::Ping { peer: self.handle, reply }).await
     }
 
     /// Ends the peer: what was sent before may still be delivered for as long as `farewell`
@@ -153,6 +156,20 @@ impl Peer {
         self.handle
     }
 
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<Result<T, PeerError>>) -> Command,
+    ) -> Result<T, PeerError> {
+        let (reply, answer) = oneshot::channel();
+        if self.link.command(question(reply)).await.is_ok()
+            && let Ok(result) = answer.await
+        {
+            return result;
+        }
+        // The driver drops the question when the peer ends.
+        Err(PeerError::Ended(self.closed().await))
+    }
+
     async fn submit(&self, mut message: Outgoing) -> Result<(), SendError> {
         loop {
             let writable = self.mailbox.writable();
@@ -184,20 +201,5 @@ impl fmt::Debug for Peer {
             .field("id", &self.id)
             .field("handle", &self.handle)
             .finish_non_exhaustive()
-    }
-}
-
-/// Completes with the [`Fate`] of a message. Dropping it changes nothing for the message.
-#[derive(Debug)]
-#[must_use = "await it to learn what became of the message"]
-pub struct Receipt(oneshot::Receiver<Fate>);
-
-impl Future for Receipt {
-    type Output = Fate;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Fate> {
-        // Without a driver nobody knows.
-        let fate = ready!(Pin::new(&mut self.0).poll(cx));
-        Poll::Ready(fate.unwrap_or(Fate::Unknown))
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 use std::task::{Context, Poll};
 
-use handfast_udp::{Inbox, Outbox, SockRef, Socket, SocketStats};
+use handfast_udp::{Inbox, Outbox, SockRef, Socket};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -25,32 +25,28 @@ impl Port {
         self.address
     }
 
-    pub(crate) const fn stats(&self) -> &SocketStats {
-        self.socket.stats()
+    /// Ready when there may be something to read or, if `to_send`, room to send.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, to_send: bool) -> Poll<()> {
+        // An error will be found by the call that follows.
+        let readable = !self.socket.is_pausing() && self.io.poll_recv_ready(cx).is_ready();
+        let writable = to_send && self.io.poll_send_ready(cx).is_ready();
+        if readable || writable { Poll::Ready(()) } else { Poll::Pending }
     }
+}
 
-    pub(crate) fn batch_len(&self) -> usize {
-        self.socket.batch_len()
-    }
-
-    /// Reads one batch. False when there was nothing to read.
-    pub(crate) fn receive(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
+impl handfast_udp::Port for Port {
+    fn receive(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
         let Self { io, socket, .. } = self;
         unless_blocked(io.try_io(Interest::READABLE, || inbox.receive(socket, SockRef::from(&*io))))
     }
 
-    /// Sends what is pending. False when the system's send buffer is full: the rest stays pending.
-    pub(crate) fn flush(&mut self, outbox: &mut Outbox) -> io::Result<bool> {
+    fn flush(&mut self, outbox: &mut Outbox) -> io::Result<bool> {
         let Self { io, socket, .. } = self;
         unless_blocked(io.try_io(Interest::WRITABLE, || outbox.flush(socket, SockRef::from(&*io))))
     }
 
-    /// Ready when there may be something to read or, if `to_send`, room to send.
-    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, to_send: bool) -> Poll<()> {
-        // An error will be found by the call that follows.
-        let readable = self.io.poll_recv_ready(cx).is_ready();
-        let writable = to_send && self.io.poll_send_ready(cx).is_ready();
-        if readable || writable { Poll::Ready(()) } else { Poll::Pending }
+    fn socket(&self) -> &Socket {
+        &self.socket
     }
 }
 
@@ -65,8 +61,9 @@ fn unless_blocked(result: io::Result<()>) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handfast_core::SocketId;
-    use handfast_udp::Listen;
+    use handfast_core::{Config, Identity, Instant, SocketId};
+    use handfast_udp::faults::{Call, Fault, Faults, When};
+    use handfast_udp::{Listen, Port as _};
     use std::future::poll_fn;
 
     /// More than one batch of reads, from as many sockets, so that nothing is coalesced.
@@ -94,4 +91,38 @@ mod tests {
         let now = poll_fn(|cx| Poll::Ready(port.poll_ready(cx, false).is_ready())).await;
         assert!(!now);
     }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_blocked_port_leaves_the_system_alone_until_tokio_tells_of_room() {
+        let listen = Listen::from("127.0.0.1:0".parse::<SocketAddr>().expect("an address"));
+        let mut port = Port::new(listen.bind().expect("bound").remove(0)).expect("a port");
+        let (mut outbox, mut core) = (Outbox::new(), dialling(port.address()));
+        assert!(outbox.fill(&mut core, Instant::from_micros(1), port.socket().batch_len()));
+        poll_fn(|cx| port.poll_ready(cx, true)).await;
+        let faults = Faults::of(port.address()).expect("a socket");
+        faults.inject(Fault { call: Call::Send, errno: EAGAIN, when: When::Next(1) });
+        for _ in 0..10 {
+            assert!(!port.flush(&mut outbox).expect("it waits"));
+        }
+        assert_eq!(faults.hits(), 1);
+        let now = poll_fn(|cx| Poll::Ready(port.poll_ready(cx, true).is_ready())).await;
+        assert!(!now, "nobody told of room");
+        // The next event of the socket, whatever it is about, tells of the room that is there.
+        let stranger = StdSocket::bind("127.0.0.1:0").expect("bound");
+        stranger.send_to(b"x", port.address()).expect("sent");
+        poll_fn(|cx| port.io.poll_send_ready(cx)).await.expect("room");
+        assert!(port.flush(&mut outbox).expect("sent"));
+    }
+
+    /// A core that has something to send.
+    fn dialling(address: SocketAddr) -> handfast_core::Endpoint {
+        let now = Instant::from_micros(1);
+        let identity = Identity::from_seed([1; 32]);
+        let mut core = handfast_core::Endpoint::new(Config::default(), identity, [2; 32], now);
+        core.connect(now, address.into()).expect("a dial");
+        core
+    }
+
+    const EAGAIN: i32 = 11;
 }

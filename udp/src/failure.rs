@@ -32,7 +32,7 @@ pub(crate) enum ReceiveFailure {
     Drained,
     /// News of a datagram sent earlier (an ICMP message anyone can forge): ignore it and read on.
     Notice,
-    /// The socket itself failed. Bearable once, fatal if it persists.
+    /// The socket itself failed, or the system did for want of memory. Fatal if it persists.
     Broken,
 }
 
@@ -55,6 +55,48 @@ impl ReceiveFailure {
     }
 }
 
+/// Failures of a socket itself, one after the other.
+///
+/// Memory that is short for a moment fails any number of reads within a millisecond: so each
+/// failure is followed by a pause, and it takes time as well as number to give a socket up.
+#[derive(Debug)]
+pub(crate) struct Breakage {
+    since: Instant,
+    count: u32,
+    resumes: Instant,
+}
+
+impl Breakage {
+    /// The first failure.
+    pub(crate) fn new(now: Instant) -> Self {
+        let mut breakage = Self { since: now, count: 0, resumes: now };
+        breakage.repeat(now);
+        breakage
+    }
+
+    /// One more.
+    pub(crate) fn repeat(&mut self, now: Instant) {
+        self.count = self.count.saturating_add(1);
+        self.resumes = now + Duration::from_millis(1 << (self.count - 1).min(MAX_DOUBLINGS));
+    }
+
+    /// When to try again.
+    pub(crate) const fn resumes(&self) -> Instant {
+        self.resumes
+    }
+
+    /// Whether to give up.
+    pub(crate) fn is_fatal(&self, now: Instant) -> bool {
+        self.count >= FATAL_COUNT && now.saturating_duration_since(self.since) >= FATAL_TIME
+    }
+}
+
+/// So many failures in a row, over so long a time, are fatal.
+pub(crate) const FATAL_COUNT: u32 = 100;
+pub(crate) const FATAL_TIME: Duration = Duration::from_secs(10);
+/// The pauses grow from one millisecond to 128.
+const MAX_DOUBLINGS: u32 = 7;
+
 /// Lets one log line through per minute.
 #[derive(Debug, Default)]
 pub(crate) struct OncePerMinute {
@@ -76,7 +118,7 @@ impl OncePerMinute {
 }
 
 /// "Message too long", which the standard library has no name for.
-const EMSGSIZE: i32 = if cfg!(windows) {
+pub(crate) const EMSGSIZE: i32 = if cfg!(windows) {
     10_040
 } else if cfg!(any(target_os = "linux", target_os = "android")) {
     90

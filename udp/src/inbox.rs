@@ -36,7 +36,9 @@ impl Inbox {
     ///
     /// # Errors
     /// `WouldBlock` when there is nothing to read. Errors that tell of datagrams sent earlier read
-    /// as an empty batch. Any other error is fatal: the socket has failed many times in a row.
+    /// as an empty batch, and so do failures of the socket itself, which
+    /// [pauses](Socket::pauses_until) then. Any other error is fatal: the socket has failed many
+    /// times in a row, for many seconds.
     pub fn receive(&mut self, socket: &mut Socket, io: SockRef<'_>) -> io::Result<()> {
         self.filled = 0;
         let mut buffers = self.memory.chunks_exact_mut(BUFFER_LEN);

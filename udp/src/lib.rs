@@ -3,7 +3,9 @@
 //!
 //! A driver owns a [`handfast_core::Endpoint`] and, per address it listens on, a socket of its
 //! runtime beside a [`Socket`] from here. [`Inbox`] reads batches and splits them into datagrams,
-//! [`Outbox`] keeps the one batch that is being sent, [`Clock`] tells the time in the core's terms.
+//! [`Outbox`] keeps a batch until all of it is sent, [`Traffic`] does both for all sockets of a
+//! driver (with several of them, up to 16 batches wait per blocked socket), [`Clock`] tells the time
+//! in the core's terms.
 //! Neither blocks, and a failure to send is a lost datagram, as it would be anywhere further along
 //! the way (the core recovers from it).
 //!
@@ -34,12 +36,15 @@
 
 mod clock;
 mod failure;
+#[cfg(any(test, feature = "faults"))]
+pub mod faults;
 mod host;
 mod inbox;
 mod listen;
 mod outbox;
 mod socket;
 mod stats;
+mod traffic;
 
 pub use clock::Clock;
 pub use handfast_core;
@@ -50,3 +55,4 @@ pub use outbox::Outbox;
 pub use socket::{MAX_BATCH, Socket};
 pub use socket2::SockRef;
 pub use stats::SocketStats;
+pub use traffic::{Port, Traffic, fire_timers};

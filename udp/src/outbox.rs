@@ -1,4 +1,4 @@
-//! The one batch of datagrams that is being sent.
+//! A batch of datagrams on its way out.
 
 use std::fmt;
 use std::io;
@@ -8,10 +8,12 @@ use socket2::SockRef;
 
 use crate::{MAX_BATCH, Socket};
 
-/// Holds the batch that was last taken from the core until the system has all of it.
+/// Holds a batch taken from the core until the system has all of it.
 ///
-/// While the system's buffer is full nothing more is taken: what waits, waits in the core, where
-/// congestion control, priorities and deadlines still apply to it.
+/// A driver of one socket needs one: while the system's buffer is full nothing more is taken, and
+/// what waits, waits in the core, where congestion control, priorities and deadlines still apply to
+/// it. For a driver of several, [`Traffic`](crate::Traffic) keeps up to 16 that wait per blocked
+/// socket.
 pub struct Outbox {
     buffer: Box<[u8]>,
     pending: Option<Transmit>,
@@ -58,9 +60,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// Forgets the pending batch: its socket does not exist.
-    pub fn discard(&mut self) {
-        self.pending = None;
+    /// Forgets the pending batch, or what is left of it. Returns how many datagrams that were.
+    pub fn discard(&mut self) -> u64 {
+        let Some(transmit) = self.pending.take() else { return 0 };
+        let segment = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
+        transmit.len.saturating_sub(self.done).div_ceil(segment.max(1)) as u64
     }
 
     #[cfg(test)]

@@ -4,15 +4,17 @@ use std::io::{self, IoSliceMut};
 use std::time::{Duration, Instant};
 
 use handfast_core::{Ecn, Transmit};
-use quinn_udp::{EcnCodepoint, RecvMeta, UdpSocketState};
+use quinn_udp::{EcnCodepoint, RecvMeta};
 use socket2::SockRef;
 
 use crate::SocketStats;
-use crate::failure::{OncePerMinute, ReceiveFailure, SendFailure};
+use crate::failure::{Breakage, OncePerMinute, ReceiveFailure, SendFailure};
 
 mod route;
+mod system;
 
 use route::{Family, Route};
+use system::System;
 
 /// The largest batch handed to the system at once, in bytes: the longest UDP payload over IPv4.
 pub const MAX_BATCH: usize = 65_507;
@@ -21,7 +23,7 @@ pub const MAX_BATCH: usize = 65_507;
 /// segmentation offload, ECN marks, local addresses, counters.
 #[derive(Debug)]
 pub struct Socket {
-    state: UdpSocketState,
+    system: System,
     family: Family,
     stats: SocketStats,
     log: OncePerMinute,
@@ -32,7 +34,8 @@ pub struct Socket {
     /// A batch failed in a way that offload may be to blame for: the next datagram tells.
     on_trial: bool,
     restored: Option<Instant>,
-    broken_receives: u32,
+    /// Reads have failed and nothing else since.
+    breakage: Option<Breakage>,
 }
 
 impl Socket {
@@ -41,18 +44,18 @@ impl Socket {
     /// # Errors
     /// When the system refuses what the protocol cannot do without.
     pub fn new(io: SockRef<'_>) -> io::Result<Self> {
-        let state = UdpSocketState::new((&*io).into())?;
-        let offered = state.max_gso_segments();
+        let system = System::new(&io)?;
+        let offered = system.segments();
         Ok(Self {
             family: Family::of(&io)?,
-            state,
+            system,
             stats: SocketStats::default(),
             log: OncePerMinute::default(),
             offered,
             segments: offered,
             on_trial: false,
             restored: None,
-            broken_receives: 0,
+            breakage: None,
         })
     }
 
@@ -100,7 +103,7 @@ impl Socket {
                 Err(error)
             }
             // The system took offload back. Whether rightly, the first datagram alone will tell.
-            Err(_) if len > one && self.state.max_gso_segments() == 1 => {
+            Err(_) if len > one && self.system.segments() == 1 => {
                 self.stats.offload_failures += 1;
                 self.on_trial = true;
                 Ok(0)
@@ -112,6 +115,19 @@ impl Socket {
         }
     }
 
+    /// When to read again, while the socket is given a pause after a failure of its own. A driver
+    /// that reads on instead will spin. See [`Traffic::deadline`](crate::Traffic::deadline).
+    #[must_use]
+    pub fn pauses_until(&self) -> Option<Instant> {
+        self.breakage.as_ref().map(Breakage::resumes)
+    }
+
+    /// Whether reading is to wait now.
+    #[must_use]
+    pub fn is_pausing(&self) -> bool {
+        self.pauses_until().is_some_and(|until| Instant::now() < until)
+    }
+
     /// Reads a batch. Errors that only tell of datagrams sent earlier read as an empty batch.
     pub(crate) fn receive(
         &mut self,
@@ -119,38 +135,47 @@ impl Socket {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> io::Result<usize> {
-        let result = self.state.recv((&**io).into(), buffers, metas);
-        self.note_received(result, metas)
+        let result = self.system.receive(io, buffers, metas);
+        self.note_received(result, metas, Instant::now())
     }
 
     fn note_received(
         &mut self,
         result: io::Result<usize>,
         metas: &[RecvMeta],
+        now: Instant,
     ) -> io::Result<usize> {
         let error = match result {
             Ok(count) => {
-                self.broken_receives = 0;
+                self.breakage = None;
                 self.stats.receives += 1;
                 let reads = metas.iter().take(count);
-                let datagrams: u64 = reads.map(|meta| datagrams(meta.len, meta.stride)).sum();
+                // An empty datagram is one as well.
+                let datagrams: u64 =
+                    reads.map(|meta| datagrams(meta.len, meta.stride).max(1)).sum();
                 self.stats.datagrams_received += datagrams;
                 return Ok(count);
             }
             Err(error) => error,
         };
         match ReceiveFailure::of(&error) {
-            ReceiveFailure::Drained => return Err(error),
+            ReceiveFailure::Drained => {
+                self.breakage = None;
+                return Err(error);
+            }
             ReceiveFailure::Notice => self.stats.receive_errors += 1,
             ReceiveFailure::Broken => {
                 self.stats.receive_errors += 1;
-                self.broken_receives += 1;
-                if self.broken_receives >= MAX_BROKEN_RECEIVES {
+                match &mut self.breakage {
+                    Some(breakage) => breakage.repeat(now),
+                    none => *none = Some(Breakage::new(now)),
+                }
+                if self.breakage.as_ref().is_some_and(|breakage| breakage.is_fatal(now)) {
                     return Err(error);
                 }
             }
         }
-        if self.log.permits(Instant::now()) {
+        if self.log.permits(now) {
             tracing::warn!(target: "handfast::driver", %error, "receive failed");
         }
         Ok(0)
@@ -176,13 +201,13 @@ impl Socket {
             Some(limit) => Some(self.family.replace_hop_limit(io, route, limit)?),
             None => None,
         };
-        let mut result = self.state.try_send((&**io).into(), &out);
+        let mut result = self.system.send(io, &out);
         if let Err(error) = &result {
             // The address may have left this machine: any other is better than silence, and the
             // peer will see us move.
             if out.src_ip.is_some() && SendFailure::of(error) == SendFailure::Lost {
                 out.src_ip = None;
-                result = self.state.try_send((&**io).into(), &out);
+                result = self.system.send(io, &out);
                 self.stats.source_fallbacks += u64::from(result.is_ok());
             }
         }
@@ -211,7 +236,7 @@ impl Socket {
     }
 
     fn usable_segments(&self) -> usize {
-        self.segments.min(self.state.max_gso_segments()).max(1)
+        self.segments.min(self.system.segments()).max(1)
     }
 
     /// A datagram went out. If its batch had failed, offload is what does not work here.
@@ -227,7 +252,7 @@ impl Socket {
     /// But an address can cause those as well. So the state is renewed once the cause is known
     /// (we remember by ourselves when offload was to blame), at most once a second.
     fn restore_when_due(&mut self, io: &SockRef<'_>) {
-        let degraded = self.state.max_gso_segments() < self.offered;
+        let degraded = self.system.segments() < self.offered;
         let recent = |at: Instant| at.elapsed() < RESTORE_INTERVAL;
         if degraded && !self.on_trial && !self.restored.is_some_and(recent) {
             self.restore(io);
@@ -236,11 +261,8 @@ impl Socket {
 
     fn restore(&mut self, io: &SockRef<'_>) {
         self.restored = Some(Instant::now());
-        match UdpSocketState::new((&**io).into()) {
-            Ok(state) => self.state = state,
-            Err(error) => {
-                tracing::debug!(target: "handfast::driver", %error, "socket state not renewed");
-            }
+        if let Err(error) = self.system.renew(io) {
+            tracing::debug!(target: "handfast::driver", %error, "socket state not renewed");
         }
     }
 }
@@ -256,9 +278,6 @@ const fn codepoint(mark: Ecn) -> EcnCodepoint {
         Ecn::Ce => EcnCodepoint::Ce,
     }
 }
-
-/// So many failures of the socket itself in a row, without a single success, are fatal.
-const MAX_BROKEN_RECEIVES: u32 = 100;
 
 const RESTORE_INTERVAL: Duration = Duration::from_secs(1);
 

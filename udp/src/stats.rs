@@ -20,6 +20,9 @@ pub struct SocketStats {
     pub sends_blocked: u64,
     /// Datagrams the system refused to send: lost, as far as the protocol is concerned.
     pub datagrams_refused: u64,
+    /// Datagrams dropped because too many waited for a blocked socket already, or because it was
+    /// still blocked a second after the endpoint was closed.
+    pub datagrams_overflowed: u64,
     /// Batches that had to be sent datagram by datagram because segmentation offload failed.
     pub offload_failures: u64,
     /// Datagrams sent from an address of the system's choice because ours was gone.
@@ -37,6 +40,7 @@ impl SocketStats {
             ("datagrams_sent", self.datagrams_sent),
             ("sends_blocked", self.sends_blocked),
             ("datagrams_refused", self.datagrams_refused),
+            ("datagrams_overflowed", self.datagrams_overflowed),
             ("offload_failures", self.offload_failures),
             ("source_fallbacks", self.source_fallbacks),
         ]
@@ -53,6 +57,7 @@ impl AddAssign for SocketStats {
         self.datagrams_sent += other.datagrams_sent;
         self.sends_blocked += other.sends_blocked;
         self.datagrams_refused += other.datagrams_refused;
+        self.datagrams_overflowed += other.datagrams_overflowed;
         self.offload_failures += other.offload_failures;
         self.source_fallbacks += other.source_fallbacks;
     }

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use handfast_core::{Farewell, PeerHandle, Target};
+use handfast_core::{CommandError, Farewell, Fate, PeerHandle, Target};
 use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::answer::answer;
 use crate::command::{Command, Whom};
 use crate::error::{ConnectError, PeerError};
 use crate::mailbox::Mailbox;
+use crate::offer::Offer;
+use crate::ring::Ring;
+use crate::ticket::Ticket;
 
 use super::entry::{Dialler, Entry};
 use super::{COMMANDS_PER_TURN, Closing, Driver, RINGS_PER_TURN};
@@ -26,16 +29,20 @@ impl Driver {
 
     pub(super) fn answer_rings(&mut self) {
         for _ in 0..RINGS_PER_TURN {
-            let Ok(peer) = self.inputs.rings.try_recv() else { return };
-            self.on_ring(peer);
+            let Ok(ring) = self.inputs.rings.try_recv() else { return };
+            self.on_ring(ring);
         }
     }
 
-    /// A mailbox wants attention.
-    pub(super) fn on_ring(&mut self, peer: PeerHandle) {
-        if let Some(entry) = self.peers.get(&peer) {
-            entry.mailbox.answer();
-            self.make_ready(peer);
+    pub(super) fn on_ring(&mut self, ring: Ring) {
+        match ring {
+            Ring::Declined(peer) => self.on_declined(peer),
+            Ring::Mailbox(peer) => {
+                if let Some(entry) = self.peers.get(&peer) {
+                    entry.mailbox.answer();
+                    self.make_ready(peer);
+                }
+            }
         }
     }
 
@@ -49,6 +56,11 @@ impl Driver {
     pub(super) fn execute(&mut self, command: Command) {
         match command {
             Command::AddressesChanged => self.core.addresses_changed(self.clock.now()),
+            Command::Cancel { peer, ticket, reply } => {
+                if let Some(result) = self.cancel(peer, &ticket) {
+                    answer(reply, result);
+                }
+            }
             Command::Close { farewell } => self.close(farewell),
             Command::Connect { target, reply } => self.connect(target, reply),
             Command::Disconnect { peer, farewell } => self.disconnect(peer, farewell),
@@ -82,21 +94,38 @@ impl Driver {
             self.peers.entry(peer).or_insert_with(|| Entry::new(Arc::new(Mailbox::default())));
         if entry.is_connected {
             for dialler in diallers {
-                answer(dialler, Ok(Arc::clone(&entry.mailbox)));
+                answer(dialler, Ok(Offer::new(&entry.mailbox, &self.inputs.bell)));
             }
         } else {
             entry.diallers.extend(diallers);
         }
     }
 
-    fn find(&self, whom: &Whom) -> Option<Arc<Mailbox>> {
+    /// Takes back a message, wherever it is by now. `None` when the peer has ended: its mailbox tells.
+    fn cancel(&mut self, peer: PeerHandle, ticket: &Ticket) -> Option<Result<(), PeerError>> {
+        let entry = self.peers.get_mut(&peer)?;
+        if let Some(message) = ticket.message() {
+            let result = self.core.cancel(self.clock.now(), peer, message);
+            return Some(result.map_err(PeerError::Refused));
+        }
+        let at = entry.queue.iter().position(|message| message.is_named(ticket));
+        let queued = at.and_then(|at| entry.queue.remove(at));
+        let Some(message) = queued.or_else(|| entry.mailbox.withdraw(ticket)) else {
+            // The core did not take it: its fate is known.
+            return Some(Err(PeerError::Refused(CommandError::TooLate)));
+        };
+        message.finish(Fate::Cancelled);
+        Some(Ok(()))
+    }
+
+    fn find(&self, whom: &Whom) -> Option<Offer> {
         let peer = match whom {
             Whom::Address(address) => self.core.peer_by_addr(*address)?,
             Whom::Handle(peer) => *peer,
             Whom::Id(id) => self.core.peer_by_id(id)?,
         };
         let entry = self.peers.get(&peer).filter(|entry| entry.is_connected)?;
-        Some(Arc::clone(&entry.mailbox))
+        Some(Offer::new(&entry.mailbox, &self.inputs.bell))
     }
 
     /// Messages that were accepted before go first, as far as the farewell's linger allows.

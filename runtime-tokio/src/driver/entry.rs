@@ -4,20 +4,24 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use handfast_core::{EndReason, Farewell, Fate, Instant, MessageId, PingId};
+use handfast_core::{EndReason, Farewell, Instant, MessageId, PingId};
 use tokio::sync::oneshot;
 
 use crate::answer::answer;
 use crate::error::{ConnectError, PeerError};
 use crate::mailbox::{Mailbox, Outgoing};
+use crate::offer::Offer;
+use crate::ticket::Stub;
 
 /// Someone who waits for a dial.
-pub(super) type Dialler = oneshot::Sender<Result<Arc<Mailbox>, ConnectError>>;
+pub(super) type Dialler = oneshot::Sender<Result<Offer, ConnectError>>;
 
 /// One peer's mailbox and everyone who waits for something of the peer.
 pub(super) struct Entry {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) is_connected: bool,
+    /// It is, or was, to be accepted: it may stay though nobody has a handle to it.
+    pub(super) is_incoming: bool,
     /// In `Driver::ready`.
     pub(super) is_ready: bool,
     /// The core said `Blocked` and not `Writable` since.
@@ -25,7 +29,7 @@ pub(super) struct Entry {
     pub(super) diallers: Vec<Dialler>,
     /// Collected from the mailbox, not yet taken by the core.
     pub(super) queue: VecDeque<Outgoing>,
-    pub(super) receipts: BTreeMap<MessageId, oneshot::Sender<Fate>>,
+    pub(super) receipts: BTreeMap<MessageId, Stub>,
     pub(super) pings: BTreeMap<PingId, oneshot::Sender<Result<Duration, PeerError>>>,
     /// To be said when the queue is with the core, or at that time.
     pub(super) farewell: Option<(Farewell, Instant)>,
@@ -36,6 +40,7 @@ impl Entry {
         Self {
             mailbox,
             is_connected: false,
+            is_incoming: false,
             is_ready: false,
             is_blocked: false,
             diallers: Vec::new(),

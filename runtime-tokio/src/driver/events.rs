@@ -8,6 +8,7 @@ use handfast_core::{EndReason, Event, Farewell, PeerHandle, PeerId};
 
 use crate::answer::answer;
 use crate::mailbox::Mailbox;
+use crate::offer::Offer;
 
 use super::entry::Entry;
 use super::{Closing, Driver, EVENTS_PER_TURN};
@@ -57,7 +58,7 @@ impl Driver {
         match event {
             Event::Fate { message, fate, .. } => {
                 if let Some(receipt) = entry.receipts.remove(&message) {
-                    answer(receipt, fate);
+                    receipt.tell(fate);
                 }
             }
             Event::Pong { ping, rtt, .. } => {
@@ -83,16 +84,26 @@ impl Driver {
         };
         entry.mailbox.set_owner(peer, id);
         entry.is_connected = true;
+        entry.is_incoming = is_incoming;
         if is_incoming {
             self.backlog.push(Arc::clone(&entry.mailbox));
+        }
+        for dialler in mem::take(&mut entry.diallers) {
+            answer(dialler, Ok(Offer::new(&entry.mailbox, &self.inputs.bell)));
+        }
+    }
+
+    /// Somebody asked for a peer and was gone when it was there. If nobody else wants it, it is told
+    /// goodbye; but one that called us meanwhile has a right to be accepted.
+    pub(super) fn on_declined(&mut self, peer: PeerHandle) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        if entry.is_incoming || entry.mailbox.is_wanted() || !entry.diallers.is_empty() {
             return;
         }
-        let mut is_wanted = entry.diallers.is_empty();
-        for dialler in mem::take(&mut entry.diallers) {
-            is_wanted |= dialler.send(Ok(Arc::clone(&entry.mailbox))).is_ok();
-        }
-        if !is_wanted {
-            // Everyone who dialled has given up meanwhile.
+        if self.core.has_called(peer) {
+            entry.is_incoming = true;
+            self.backlog.push(Arc::clone(&entry.mailbox));
+        } else {
             self.disconnect(peer, Farewell::default());
         }
     }
@@ -111,7 +122,12 @@ impl Driver {
         }
         entry.mailbox.deposit(&mut self.scratch, false);
         entry.end(reason);
-        if !entry.mailbox.has_incoming() {
+        if !entry.is_incoming {
+            return;
+        }
+        if entry.mailbox.has_incoming() {
+            self.backlog.on_ended(&entry.mailbox);
+        } else {
             self.backlog.remove(&entry.mailbox);
         }
     }

@@ -61,6 +61,7 @@ impl Driver {
             match result {
                 Ok(id) => {
                     if let Some(receipt) = message.receipt {
+                        receipt.name(id);
                         entry.receipts.insert(id, receipt);
                     }
                     if let Some(verdict) = message.verdict {

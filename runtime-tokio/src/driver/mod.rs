@@ -10,14 +10,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 
-use handfast_core::SocketId;
 use handfast_core::{Config, EndReason, Event, Farewell, Identity, Instant, Message, PeerHandle};
-use handfast_udp::{Clock, Inbox, Listen, Outbox, SocketStats, entropy, host_config};
+use handfast_udp::{Clock, Listen, SocketStats, Traffic, entropy, fire_timers, host_config};
 use tokio::sync::{mpsc, watch};
 
 use crate::backlog::Backlog;
 use crate::command::Command;
 use crate::port::Port;
+use crate::ring::Ring;
 
 mod alarm;
 mod commands;
@@ -34,8 +34,9 @@ pub(crate) type Outcome = Option<Result<(), Arc<io::Error>>>;
 /// What reaches the driver from the handles.
 pub(crate) struct Inputs {
     pub(crate) commands: mpsc::Receiver<Command>,
-    /// Peers whose mailboxes want attention.
-    pub(crate) rings: mpsc::UnboundedReceiver<PeerHandle>,
+    pub(crate) rings: mpsc::UnboundedReceiver<Ring>,
+    /// For what the driver hands out and may be told about.
+    pub(crate) bell: mpsc::UnboundedSender<Ring>,
 }
 
 /// The endpoint itself.
@@ -43,8 +44,7 @@ pub(crate) struct Driver {
     core: handfast_core::Endpoint,
     clock: Clock,
     ports: Vec<Port>,
-    inbox: Inbox,
-    outbox: Outbox,
+    traffic: Traffic,
     inputs: Inputs,
     backlog: Arc<Backlog>,
     peers: HashMap<PeerHandle, Entry>,
@@ -84,9 +84,8 @@ impl Driver {
         Ok(Self {
             core: handfast_core::Endpoint::new(host_config(config), identity, seed, clock.now()),
             clock,
+            traffic: Traffic::new(ports.len()),
             ports,
-            inbox: Inbox::new(),
-            outbox: Outbox::new(),
             inputs,
             backlog,
             peers: HashMap::new(),
@@ -135,72 +134,29 @@ impl Driver {
     fn turn(&mut self) -> io::Result<bool> {
         self.run_commands();
         self.answer_rings();
-        self.receive()?;
-        self.fire_timers();
+        self.traffic.receive(&mut self.core, &self.clock, &mut self.ports)?;
+        fire_timers(&mut self.core, &self.clock);
         self.drain_events();
         self.move_messages();
         self.let_leave();
-        let mut more = self.transmit()?;
+        let mut more = self.traffic.transmit(&mut self.core, &self.clock, &mut self.ports)?;
         // Sending may have told us more, and what follows from that may be to send again.
         more |= self.drain_events() > 0;
         more |= !self.ready.is_empty();
         Ok(more)
     }
 
-    /// One batch per socket: what arrived is answered before more is read. The sockets remember
-    /// that they are readable.
-    fn receive(&mut self) -> io::Result<()> {
-        for (id, port) in (0..).map(SocketId).zip(&mut self.ports) {
-            if port.receive(&mut self.inbox)? {
-                let now = self.clock.now();
-                for (origin, datagram) in self.inbox.datagrams(id) {
-                    self.core.handle_datagram(now, origin, datagram);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The clock is asked, not the alarm: that may be late, or kept from telling.
-    fn fire_timers(&mut self) {
-        let now = self.clock.now();
-        if self.core.poll_timeout().is_some_and(|deadline| now >= deadline) {
-            self.core.handle_timeout(now);
-        }
-    }
-
-    /// Sends until there is nothing to send or no room. Returns whether it stopped for neither.
-    fn transmit(&mut self) -> io::Result<bool> {
-        let batch_len = self.ports.iter().map(Port::batch_len).min().unwrap_or(0);
-        for _ in 0..BATCHES_PER_TURN {
-            if !self.outbox.fill(&mut self.core, self.clock.now(), batch_len) {
-                return Ok(false);
-            }
-            let id = self.outbox.pending().unwrap_or_default();
-            let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
-                tracing::warn!(target: "handfast::driver", ?id, "a batch for no socket of ours");
-                self.outbox.discard();
-                continue;
-            };
-            if !port.flush(&mut self.outbox)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// Waits for a reason to take another turn.
     async fn wait(&mut self, alarm: &mut Alarm) {
         alarm.set(self.deadline(), &self.clock);
-        let Self { inputs, ports, outbox, subscriber, stalled, closing, .. } = self;
+        let Self { inputs, ports, traffic, subscriber, stalled, closing, .. } = self;
         // That the last handle is gone is told once, and then again and again.
         let listening = matches!(closing, Closing::No) || !inputs.commands.is_closed();
-        let sending = outbox.pending().map(|id| usize::from(id.0));
         let sockets = poll_fn(|cx| {
             let polls = ports.iter().enumerate();
             // Every socket is asked, so that every one will wake us.
             let ready = polls.fold(false, |ready, (at, port)| {
-                port.poll_ready(cx, sending == Some(at)).is_ready() || ready
+                port.poll_ready(cx, traffic.is_waiting(at)).is_ready() || ready
             });
             if ready { Poll::Ready(()) } else { Poll::Pending }
         });
@@ -210,12 +166,12 @@ impl Driver {
                 drop(subscriber.reserve().await);
             }
         };
-        let Inputs { commands, rings } = inputs;
+        let Inputs { commands, rings, .. } = inputs;
         // The order is of no importance: a turn looks after everything.
         let (command, ring) = tokio::select! {
             biased;
             command = commands.recv(), if listening => (Some(command), None),
-            ring = rings.recv(), if !rings.is_closed() => (None, ring),
+            ring = rings.recv() => (None, ring),
             () = sockets => (None, None),
             () = alarm.ring() => (None, None),
             () = room, if *stalled => (None, None),
@@ -225,29 +181,26 @@ impl Driver {
             Some(None) => self.on_abandoned(),
             None => {}
         }
-        if let Some(peer) = ring {
-            self.on_ring(peer);
+        if let Some(ring) = ring {
+            self.on_ring(ring);
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
         let leaving = self.leaving.iter().filter_map(|peer| self.peers.get(peer)?.leave_by());
-        leaving.chain(self.core.poll_timeout()).min()
+        let traffic = self.traffic.deadline(&self.clock, &self.ports);
+        leaving.chain(self.core.poll_timeout()).chain(traffic).min()
     }
 
-    fn is_done(&self, more: bool) -> bool {
+    fn is_done(&mut self, more: bool) -> bool {
         matches!(self.closing, Closing::Closed)
             && !more
-            && self.outbox.pending().is_none()
             && self.core.is_closed()
+            && self.traffic.wind_up(self.clock.now())
     }
 
     fn socket_stats(&self) -> SocketStats {
-        let mut sum = SocketStats::default();
-        for port in &self.ports {
-            sum += *port.stats();
-        }
-        sum
+        self.traffic.stats(&self.ports)
     }
 }
 
@@ -262,7 +215,6 @@ impl Drop for Driver {
 }
 
 /// Bounds of one turn: a few milliseconds at most.
-const BATCHES_PER_TURN: usize = 32;
 const COMMANDS_PER_TURN: usize = 64;
 const RINGS_PER_TURN: usize = 256;
 const EVENTS_PER_TURN: usize = 256;

@@ -1,4 +1,9 @@
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
 use super::*;
+use crate::receipt::Receipt;
 
 const CHANNEL: Delivery = Delivery::ordered(3);
 
@@ -90,9 +95,9 @@ fn room_made_before_the_driver_said_it_withholds_is_not_overlooked() {
 #[test]
 fn a_peer_that_ended_leaves_its_messages_and_takes_none() {
     let mailbox = proven();
-    let (sender, mut receipt) = oneshot::channel();
+    let (stub, receipt) = Receipt::with_stub(&Arc::default());
     let mut unsent = message(5);
-    unsent.receipt = Some(sender);
+    unsent.receipt = Some(stub);
     assert!(matches!(mailbox.push(unsent), Push::Queued { .. }));
     mailbox.deposit(&mut incoming(1), false);
     let (readable, writable) = (mailbox.readable(), mailbox.writable());
@@ -100,10 +105,49 @@ fn a_peer_that_ended_leaves_its_messages_and_takes_none() {
     mailbox.end(EndReason::IdleTimeout);
     completes(readable);
     completes(writable);
-    assert_eq!(receipt.try_recv(), Ok(Fate::Lost));
+    assert_eq!(completes(receipt), Fate::Lost);
     assert!(matches!(mailbox.push(message(5)), Push::Ended(EndReason::IdleTimeout)));
     assert!(matches!(mailbox.pop(), Pop::Message { .. }));
     assert!(matches!(mailbox.pop(), Pop::Ended));
+}
+
+#[test]
+fn a_message_that_is_withdrawn_makes_room_and_the_others_keep_their_order() {
+    let mailbox = Arc::new(proven());
+    let receipts = [(); 3].map(|()| {
+        let (stub, receipt) = Receipt::with_stub(&mailbox);
+        let mut message = message(MAX_BYTES / 3 + 1);
+        message.receipt = Some(stub);
+        assert!(matches!(mailbox.push(message), Push::Queued { .. }));
+        receipt
+    });
+    assert!(matches!(mailbox.push(message(1)), Push::Full(_)));
+    let writable = mailbox.writable();
+    mailbox.withdraw(&receipts[1].ticket).expect("it waits").finish(Fate::Cancelled);
+    completes(writable);
+    push(&mailbox, 1);
+    assert!(mailbox.withdraw(&receipts[1].ticket).is_none());
+
+    let mut queue = VecDeque::new();
+    mailbox.collect(&mut queue);
+    let [first, cancelled, last] = receipts;
+    assert!(queue[0].is_named(&first.ticket) && queue[1].is_named(&last.ticket));
+    assert_eq!((queue.len(), completes(cancelled)), (3, Fate::Cancelled));
+}
+
+#[test]
+fn a_peer_is_wanted_while_a_handle_to_it_is_on_its_way_and_ever_after_it_arrived() {
+    let mailbox = Mailbox::default();
+    assert!(!mailbox.is_wanted());
+    mailbox.offer();
+    mailbox.offer();
+    mailbox.settle_offer(false);
+    assert!(mailbox.is_wanted());
+    mailbox.settle_offer(false);
+    assert!(!mailbox.is_wanted());
+    mailbox.offer();
+    mailbox.settle_offer(true);
+    assert!(mailbox.is_wanted());
 }
 
 /// Whether taking a message rings.
@@ -114,9 +158,12 @@ fn pop(mailbox: &Mailbox) -> bool {
     }
 }
 
-fn completes(notified: Notified<'_>) {
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(std::pin::pin!(notified).poll(&mut cx).is_ready());
+fn completes<T>(future: impl Future<Output = T>) -> T {
+    let mut cx = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut cx) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("not complete"),
+    }
 }
 
 fn incoming(count: usize) -> VecDeque<Message> {

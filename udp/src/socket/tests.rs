@@ -6,7 +6,11 @@ use std::num::NonZeroU16;
 use handfast_core::{Origin, SocketId, canonical};
 
 use super::*;
+use crate::failure::{FATAL_COUNT, FATAL_TIME};
 use crate::{Inbox, Listen, Outbox};
+
+#[cfg(target_os = "linux")]
+mod faults;
 
 struct Node {
     io: UdpSocket,
@@ -154,6 +158,7 @@ fn an_empty_datagram_stalls_nothing() {
         .expect("sent");
     alice.send(transmit(to, 5, None), b"hello");
     assert_eq!(bob.receive_one().1, b"hello");
+    assert_eq!(bob.socket.stats().datagrams_received, 2, "it counts as a datagram");
 }
 
 #[test]
@@ -198,21 +203,54 @@ fn what_cannot_be_sent_is_counted_and_forgotten() {
 }
 
 #[test]
-fn a_socket_is_given_up_only_after_many_failures_in_a_row() {
+fn a_socket_is_given_up_only_after_many_failures_in_a_row_and_a_long_time() {
     let mut node = Node::dual();
+    let mut now = Instant::now();
+    let mut note = |socket: &mut Socket, result: io::Result<usize>, pause: Duration| {
+        now += pause;
+        socket.note_received(result, &[], now)
+    };
     let broken = || Err(io::Error::other("bad descriptor"));
-    let reset = || Err(io::ErrorKind::ConnectionReset.into());
-    for _ in 0..3 {
-        for _ in 1..MAX_BROKEN_RECEIVES {
-            assert_eq!(node.socket.note_received(broken(), &[]).expect("bearable"), 0);
-        }
-        assert_eq!(node.socket.note_received(Ok(0), &[]).expect("a success"), 0);
+    let drained = || Err(io::ErrorKind::WouldBlock.into());
+    let (millisecond, second) = (Duration::from_millis(1), Duration::from_secs(1));
+    // Many, but all at once.
+    for _ in 0..10 * FATAL_COUNT {
+        assert_eq!(note(&mut node.socket, broken(), millisecond).expect("bearable"), 0);
     }
-    for _ in 0..2 * MAX_BROKEN_RECEIVES {
-        assert_eq!(node.socket.note_received(reset(), &[]).expect("a notice"), 0);
+    assert_eq!(note(&mut node.socket, Ok(0), millisecond).expect("a success"), 0);
+    assert!(node.socket.pauses_until().is_none());
+    // For long, but few.
+    for _ in 1..FATAL_COUNT {
+        assert_eq!(note(&mut node.socket, broken(), second).expect("bearable"), 0);
     }
-    for _ in 1..MAX_BROKEN_RECEIVES {
-        assert_eq!(node.socket.note_received(broken(), &[]).expect("bearable"), 0);
+    note(&mut node.socket, drained(), second).expect_err("nothing to read");
+    assert!(node.socket.pauses_until().is_none(), "a socket that answers is whole");
+    // No failures of the socket.
+    for _ in 0..2 * FATAL_COUNT {
+        let reset = Err(io::ErrorKind::ConnectionReset.into());
+        assert_eq!(note(&mut node.socket, reset, second).expect("a notice"), 0);
+        assert!(node.socket.pauses_until().is_none());
     }
-    assert!(node.socket.note_received(broken(), &[]).is_err());
+    for _ in 1..FATAL_COUNT {
+        assert_eq!(note(&mut node.socket, broken(), second).expect("bearable"), 0);
+    }
+    note(&mut node.socket, broken(), second).expect_err("many, and for long");
+}
+
+#[test]
+fn a_socket_that_failed_pauses_ever_longer_but_never_long() {
+    let mut node = Node::dual();
+    let mut now = Instant::now();
+    let start = now;
+    let mut pauses = Vec::new();
+    while let Ok(0) = node.socket.note_received(Err(io::Error::other("no memory")), &[], now) {
+        let until = node.socket.pauses_until().expect("a pause");
+        pauses.push((until - now).as_millis());
+        now = until;
+    }
+    assert_eq!(pauses[..9], [1, 2, 4, 8, 16, 32, 64, 128, 128]);
+    assert!(pauses.is_sorted() && pauses.last() == Some(&128));
+    // A driver that obeys gives up after the number and not long after the time.
+    assert_eq!(pauses.len() + 1, FATAL_COUNT as usize);
+    assert!((FATAL_TIME..2 * FATAL_TIME).contains(&(now - start)));
 }

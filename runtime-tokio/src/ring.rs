@@ -1,0 +1,12 @@
+//! A bell at the driver's door.
+
+use handfast_core::PeerHandle;
+
+/// What handles tell the driver without waiting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ring {
+    /// Nobody was there to take this peer.
+    Declined(PeerHandle),
+    /// The peer's mailbox wants attention.
+    Mailbox(PeerHandle),
+}

@@ -1,0 +1,203 @@
+//! Cores on real sockets, some of which block.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use handfast_core::{
+    Config, CongestionControl, Delivery, Event, Identity, PeerHandle, SendError, Target,
+};
+use socket2::SockRef;
+
+use super::*;
+use crate::faults::{Call, Fault, Faults, When};
+use crate::{Listen, entropy};
+
+struct StdPort {
+    io: UdpSocket,
+    socket: Socket,
+}
+
+impl Port for StdPort {
+    fn receive(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
+        unless_blocked(inbox.receive(&mut self.socket, SockRef::from(&self.io)))
+    }
+
+    fn flush(&mut self, outbox: &mut Outbox) -> io::Result<bool> {
+        unless_blocked(outbox.flush(&mut self.socket, SockRef::from(&self.io)))
+    }
+
+    fn socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+fn unless_blocked(result: io::Result<()>) -> io::Result<bool> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+struct Node {
+    core: Endpoint,
+    clock: Clock,
+    ports: Vec<StdPort>,
+    traffic: Traffic,
+    received: usize,
+    connected: Vec<PeerHandle>,
+}
+
+impl Node {
+    fn new(sockets: usize) -> Self {
+        let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let ports = Listen::from(vec![address; sockets]).bind().expect("bound").into_iter();
+        let ports = ports
+            .map(|io| StdPort { socket: Socket::new(SockRef::from(&io)).expect("a socket"), io });
+        let clock = Clock::start();
+        let mut config = Config::default();
+        // More at once than may wait for a socket.
+        config.congestion = CongestionControl::Fixed(1 << 30);
+        let identity = Identity::from_seed(entropy().expect("entropy"));
+        Self {
+            core: Endpoint::new(config, identity, entropy().expect("entropy"), clock.now()),
+            clock,
+            ports: ports.collect(),
+            traffic: Traffic::new(sockets),
+            received: 0,
+            connected: Vec::new(),
+        }
+    }
+
+    fn address(&self, port: usize) -> SocketAddr {
+        self.ports[port].io.local_addr().expect("an address")
+    }
+
+    fn faults(&self, port: usize) -> Arc<Faults> {
+        Faults::of(self.address(port)).expect("a socket")
+    }
+
+    fn turn(&mut self) {
+        let Self { core, clock, ports, traffic, .. } = self;
+        traffic.receive(core, clock, ports).expect("no fatal error");
+        fire_timers(core, clock);
+        while let Some(event) = core.poll_event() {
+            match event {
+                Event::Connected { peer, .. } => self.connected.push(peer),
+                Event::Readable { peer } => {
+                    while core.receive(clock.now(), peer).is_some() {
+                        self.received += 1;
+                    }
+                }
+                Event::Ended { reason, .. } => panic!("{reason}"),
+                _ => {}
+            }
+        }
+        traffic.transmit(core, clock, ports).expect("no fatal error");
+    }
+
+    fn call(&mut self, address: SocketAddr) {
+        self.core.connect(self.clock.now(), Target::from(address)).expect("a dial");
+    }
+
+    fn send(&mut self, peer: PeerHandle, len: usize) {
+        let payload = vec![7; len].into();
+        let sent = self.core.send(self.clock.now(), peer, Delivery::reliable(0), payload);
+        assert!(sent.is_ok() || sent == Err(SendError::Blocked), "{sent:?}");
+    }
+}
+
+fn turn_until(nodes: &mut [Node; 3], done: impl Fn(&[Node; 3]) -> bool) {
+    let start = Instant::now();
+    while !done(nodes) {
+        assert!(start.elapsed() < Duration::from_secs(60), "hangs");
+        nodes.iter_mut().for_each(Node::turn);
+    }
+}
+
+#[test]
+fn a_blocked_socket_holds_back_nobody_else_and_loses_nothing_reliable() {
+    // The server has two sockets; alice calls the first, bob the second.
+    let mut nodes = [Node::new(2), Node::new(1), Node::new(1)];
+    for (at, name) in [(0, 1), (1, 2)] {
+        let address = nodes[0].address(at);
+        nodes[name].call(address);
+        turn_until(&mut nodes, |[server, ..]| server.connected.len() == name);
+    }
+    turn_until(&mut nodes, |[_, alice, bob]| {
+        [alice, bob].into_iter().all(|node| node.connected.len() == 1)
+    });
+    let [to_alice, to_bob] = [0, 1].map(|at| nodes[0].connected[at]);
+    let faults = nodes[0].faults(0);
+    faults.inject(Fault { call: Call::Send, errno: EAGAIN, when: When::Always });
+
+    nodes[0].send(to_alice, 4 << 20);
+    turn_until(&mut nodes, |[server, ..]| server.traffic.is_waiting(0));
+    for round in 1..=50 {
+        nodes[0].send(to_bob, 3000);
+        turn_until(&mut nodes, |[.., bob]| bob.received == round);
+    }
+    let overflowed = |server: &Node| server.traffic.stats(&server.ports).datagrams_overflowed;
+    turn_until(&mut nodes, |[server, ..]| overflowed(server) > 0);
+    assert_eq!(nodes[1].received, 0);
+    assert_eq!(nodes[0].traffic.waiting[0].len(), MAX_WAITING);
+
+    faults.heal();
+    turn_until(&mut nodes, |[server, alice, _]| alice.received == 1 && server.traffic.is_idle());
+}
+
+#[test]
+fn a_driver_with_one_blocked_socket_takes_nothing_more_from_the_core() {
+    let mut nodes = [Node::new(1), Node::new(1), Node::new(1)];
+    let address = nodes[0].address(0);
+    nodes[1].call(address);
+    turn_until(&mut nodes, |[server, alice, _]| {
+        [server, alice].into_iter().all(|node| node.connected.len() == 1)
+    });
+    let (to_alice, faults) = (nodes[0].connected[0], nodes[0].faults(0));
+    faults.inject(Fault { call: Call::Send, errno: EAGAIN, when: When::Always });
+    nodes[0].send(to_alice, 4 << 20);
+    turn_until(&mut nodes, |[server, ..]| server.traffic.is_waiting(0));
+    let sent = nodes[0].core.stats().datagrams_sent;
+    let mut turns = 0;
+    let before = faults.hits();
+    while turns < 1000 {
+        nodes.iter_mut().for_each(Node::turn);
+        turns += 1;
+    }
+    assert_eq!(nodes[0].core.stats().datagrams_sent, sent);
+    assert_eq!(faults.hits() - before, turns, "one attempt per turn");
+    faults.heal();
+    turn_until(&mut nodes, |[_, alice, _]| alice.received == 1);
+
+    let spare = |server: &Node| server.traffic.spare.is_some();
+    assert!(spare(&nodes[0]), "the batch that waited was thrown away");
+    faults.inject(Fault { call: Call::Send, errno: EAGAIN, when: When::Always });
+    nodes[0].send(to_alice, 3000);
+    turn_until(&mut nodes, |[server, ..]| server.traffic.is_waiting(0));
+    assert!(!spare(&nodes[0]), "another was made");
+}
+
+#[test]
+fn at_the_end_a_blocked_socket_has_a_second_and_no_more() {
+    let mut nodes = [Node::new(1), Node::new(1), Node::new(1)];
+    let address = nodes[0].address(0);
+    let faults = nodes[1].faults(0);
+    faults.inject(Fault { call: Call::Send, errno: EAGAIN, when: When::Always });
+    nodes[1].call(address);
+    nodes[1].turn();
+    let Node { traffic, clock, ports, .. } = &mut nodes[1];
+    assert!(traffic.is_waiting(0));
+    assert_eq!(traffic.deadline(clock, ports), None);
+    let end = clock.now();
+    for millis in [0, 1, 999] {
+        assert!(!traffic.wind_up(end + Duration::from_millis(millis)));
+        assert_eq!(traffic.deadline(clock, ports), Some(end + LAST_CHANCE));
+    }
+    assert!(traffic.wind_up(end + LAST_CHANCE));
+    assert!(traffic.is_idle());
+    assert_eq!(traffic.deadline(clock, ports), None);
+    assert_eq!(traffic.stats(ports).datagrams_overflowed, 1);
+}
+
+const EAGAIN: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 11 } else { 35 };
