@@ -6,9 +6,13 @@
 //!
 //! - [`Conditions`] are what a link does: latency, jitter, loss, bursts, reordering, duplication,
 //!   corruption, size limit, rate with a queue, ECN marks. They can change any time.
-//! - Nodes can be rebound, moved, killed and restarted, links cut one way or both, clocks can
-//!   jump. [`Faults`] counts what really happened.
-//! - After every input the contract of the core is checked.
+//! - Nodes can be rebound, moved, killed, restarted (as themselves or as someone else) and
+//!   suspended, links cut one way or both, clocks can jump. [`Faults`] counts what really happened.
+//! - Nodes can be behind a [NAT](nat) of any kind that RFC 4787 knows, alone or several together
+//!   ([`World::add_nat`], [`World::add_behind`]); NATs forget mappings and can be rebooted.
+//! - An [`Attacker`] sees every datagram, and replays, corrupts, delays and spoofs.
+//! - After every input the contract of the core is checked, and that no key sealed twice under one
+//!   nonce, in handshakes and sessions (the feature `audit`, on by default).
 //! - [`Scenario`] makes a whole random run from one seed and checks end to end what was promised
 //!   about messages. The program `sweep` runs many.
 //!
@@ -38,22 +42,29 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod attacker;
+mod audit;
 mod contract;
 mod faults;
+mod gateway;
 mod link;
 mod machine;
+pub mod nat;
 mod network;
 mod node;
 mod rng;
 mod scenario;
 mod step;
+mod suspend;
 mod trace;
 mod world;
 
 pub use app::{App, Cx};
+pub use attacker::{Acts, Attacker};
 pub use faults::Faults;
 pub use link::{Bursts, Conditions, Outcome};
 pub use machine::{Machine, NodeSetup, Unverified};
+pub use nat::NatId;
 pub use network::{Datagram, Network, NodeId};
 pub use rng::{Probability, Rng};
 pub use scenario::{Fault, Report, Scenario, Seen};

@@ -15,6 +15,11 @@ use crate::rng::Rng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u32);
 
+impl NodeId {
+    /// Stands for no node of the world: an attacker, or the owner of an address that nobody has.
+    pub const NOBODY: Self = Self(u32::MAX);
+}
+
 /// A datagram on its way, or arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
@@ -102,12 +107,19 @@ impl Network {
         self.blocked.clear();
     }
 
+    /// Lets a datagram arrive at a given time, whatever the links do.
+    pub fn inject(&mut self, at: Duration, datagram: Datagram) {
+        self.push(micros(at), u64::MAX, datagram);
+    }
+
     /// Takes a datagram at `now` and says what becomes of it.
     pub fn send(&mut self, now: Duration, datagram: Datagram) -> Outcome {
         let key = (datagram.from, datagram.to);
         let conditions = self.conditions(key.0, key.1);
         if self.blocked.contains(&key) {
             self.faults.partition_drops += 1;
+            let other_way = self.blocked.contains(&(key.1, key.0));
+            self.faults.one_way_drops += u64::from(!other_way);
             return Outcome::Dropped("partitioned");
         }
         let Self { links, rng, faults, .. } = self;
@@ -152,6 +164,9 @@ impl Network {
             return None;
         }
         let Reverse(UnderWay { datagram, number, .. }) = self.under_way.pop()?;
+        if number == u64::MAX {
+            return Some(datagram);
+        }
         let link = self.links.entry((datagram.from, datagram.to)).or_default();
         self.faults.reordered += u64::from(number < link.newest_arrived);
         link.newest_arrived = link.newest_arrived.max(number);

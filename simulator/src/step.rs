@@ -6,8 +6,9 @@ use std::time::Duration;
 use handfast_core::{Instant, Origin, SocketId, Transmit, canonical};
 
 use crate::app::{App, Cx};
+use crate::audit::Audit;
 use crate::contract::{self, Breach, FUEL};
-use crate::link::micros;
+use crate::link::{Outcome, micros};
 use crate::machine::Machine;
 use crate::network::{Datagram, NodeId};
 use crate::trace::{outcome_text, packet_name};
@@ -33,6 +34,9 @@ impl<M: Machine> World<M> {
     /// When something happens next, if nobody interferes.
     #[must_use]
     pub fn next_time(&self) -> Option<Duration> {
+        if !self.waiting.is_empty() {
+            return Some(self.time);
+        }
         let arrival = self.network.next_arrival();
         let timer = self.timers.first().map(|timer| timer.0);
         let due = self.due.first().map(|due| Duration::from_micros(due.0));
@@ -45,7 +49,9 @@ impl<M: Machine> World<M> {
             return false;
         };
         self.time = time;
-        if let Some(datagram) = self.network.receive(time) {
+        if let Some(datagram) = self.waiting.pop_front() {
+            self.arrive(datagram, app);
+        } else if let Some(datagram) = self.network.receive(time) {
             self.arrive(datagram, app);
         } else if self.timers.first().is_some_and(|timer| timer.0 <= time) {
             self.fire_timer(app);
@@ -61,7 +67,8 @@ impl<M: Machine> World<M> {
         if let Some(old) = node.due.take() {
             self.due.remove(&(old, id));
         }
-        node.due = deadline.map(|deadline| node.world_micros(deadline).max(micros(self.time)));
+        let awake = deadline.filter(|_| node.suspended.is_none());
+        node.due = awake.map(|deadline| node.world_micros(deadline).max(micros(self.time)));
         self.due.extend(node.due.map(|due| (due, id)));
     }
 
@@ -82,7 +89,8 @@ impl<M: Machine> World<M> {
                 None => contract::deadline_after_timeout(now, next)?,
                 Some(before) => contract::deadline_after_input(now, before, next)?,
             }
-            contract::amplification(machine.unverified_bytes())
+            contract::amplification(machine.unverified_bytes())?;
+            self.audit.check()
         });
         if let Err(breach) = drained {
             self.fail(node, &breach);
@@ -135,6 +143,7 @@ impl<M: Machine> World<M> {
         event: M::Event,
         app: &mut impl App<M>,
     ) -> bool {
+        self.events += 1;
         self.trace.note(&[u64::MAX, micros(self.time), u64::from(node.0)]);
         self.trace.note_debug(&event);
         self.tell(node, || format!("{event:?}"));
@@ -186,48 +195,67 @@ impl<M: Machine> World<M> {
         bytes: &[u8],
     ) {
         self.datagrams += 1;
-        let to = self.owners.get(&destination).copied();
+        let route = source.and_then(|source| self.route(from, source, destination));
+        let to = route.and_then(|(_, to)| to);
         let whom = to.map_or(u64::MAX, |to| u64::from(to.0));
         self.trace.note(&[micros(self.time), u64::from(from.0), whom]);
         self.trace.note_bytes(bytes);
-        let fate = match (source, to) {
-            (Some(source), Some(to)) => {
-                let bytes = bytes.to_vec();
-                let ecn = transmit.ecn;
-                let datagram = Datagram { from, to, source, destination, ecn, bytes };
-                outcome_text(self.network.send(self.time, datagram))
+        let fate = match route {
+            Some((source, to)) => {
+                let (to, ecn, bytes) = (to.unwrap_or(NodeId::NOBODY), transmit.ecn, bytes.to_vec());
+                self.post(Datagram { from, to, source, destination, ecn, bytes })
             }
-            _ => {
-                self.network.faults_mut().unroutable += 1;
-                "  (unroutable)".to_owned()
-            }
+            None => Err("unroutable"),
         };
+        let outcome = fate.unwrap_or_else(|reason| {
+            self.network.faults_mut().unroutable += u64::from(reason == "unroutable");
+            Outcome::Dropped(reason)
+        });
         let Self { trace, nodes, .. } = self;
         trace.line(self.time, || {
             let name = |id: NodeId| nodes[id.0 as usize].name.as_str();
             let (from, to) = (name(from), to.map_or("nobody", name));
-            format!("{from} -> {to}  {}, {} bytes{fate}", packet_name(bytes), bytes.len())
+            let (packet, len, fate) = (packet_name(bytes), bytes.len(), outcome_text(outcome));
+            format!("{from} -> {to}  {packet}, {len} bytes{fate}")
         });
     }
 
+    /// Puts a datagram on the network, past the attacker; what became of it, or why it is lost.
+    fn post(&mut self, datagram: Datagram) -> Result<Outcome, &'static str> {
+        if let Some(attacker) = &mut self.attacker {
+            let verdict = attacker.observe(self.time, &datagram, self.network.faults_mut());
+            for (at, forged) in attacker.take_sent() {
+                self.network.inject(at, forged);
+            }
+            verdict?;
+        }
+        if datagram.to == NodeId::NOBODY {
+            return Err("unroutable");
+        }
+        Ok(self.network.send(self.time, datagram))
+    }
+
     fn arrive(&mut self, mut datagram: Datagram, app: &mut impl App<M>) {
-        let id = datagram.to;
-        let now = self.clock(id);
-        self.trace.note(&[micros(self.time), u64::from(id.0), datagram.bytes.len() as u64]);
-        let node = self.node_mut(id);
-        let address = node.address_of(datagram.destination);
-        let (Some(address), Some(machine)) = (address, node.machine.as_mut()) else {
+        let Datagram { from, to, source, destination, ecn, .. } = datagram;
+        self.trace.note(&[micros(self.time), u64::from(to.0), datagram.bytes.len() as u64]);
+        let reached = self.reached(from, source, destination);
+        let Some((id, address)) = reached.filter(|(id, _)| self.endpoint(*id).is_some()) else {
             self.network.faults_mut().unroutable += 1;
             return;
         };
+        if let Some(suspended) = &mut self.node_mut(id).suspended {
+            let held = suspended.hold(datagram);
+            let faults = self.network.faults_mut();
+            faults.held += u64::from(held);
+            faults.overflowed += u64::from(!held);
+            return;
+        }
+        let now = self.clock(id);
+        let Some(machine) = self.node_mut(id).machine.as_mut() else { return };
         let before = machine.poll_timeout();
-        let origin = Origin {
-            socket: SocketId(0),
-            remote: datagram.source,
-            local: Some(address.local),
-            interface: None,
-            ecn: datagram.ecn,
-        };
+        let (socket, local) = (SocketId(0), Some(address.local));
+        let origin = Origin { socket, remote: source, local, interface: None, ecn };
+        Audit::begin();
         machine.handle_datagram(now, origin, &mut datagram.bytes);
         self.settle(id, app, Some(before));
     }
@@ -235,6 +263,7 @@ impl<M: Machine> World<M> {
     fn fire_deadline(&mut self, id: NodeId, app: &mut impl App<M>) {
         let now = self.clock(id);
         if let Some(machine) = self.node_mut(id).machine.as_mut() {
+            Audit::begin();
             machine.handle_timeout(now);
             self.settle(id, app, None);
         }
@@ -242,8 +271,13 @@ impl<M: Machine> World<M> {
 
     fn fire_timer(&mut self, app: &mut impl App<M>) {
         let Some((_, _, id, token)) = self.timers.pop_first() else { return };
+        if let Some(suspended) = &mut self.node_mut(id).suspended {
+            suspended.hold_timer(token);
+            return;
+        }
         let Some(mut machine) = self.node_mut(id).machine.take() else { return };
         let before = machine.poll_timeout();
+        Audit::begin();
         self.in_context(id, &mut machine, |cx| app.on_timer(cx, token));
         self.node_mut(id).machine = Some(machine);
         self.settle(id, app, Some(before));

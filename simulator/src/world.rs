@@ -1,16 +1,19 @@
 //! The world: nodes on a network in virtual time, and the faults that befall them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use handfast_core::{Config, Endpoint, Instant, canonical};
 
 use crate::app::App;
+use crate::attacker::Attacker;
+use crate::audit::Audit;
 use crate::faults::Faults;
 use crate::link::micros;
 use crate::machine::{Machine, NodeSetup};
-use crate::network::{Network, NodeId};
+use crate::nat::{Gateways, NatId};
+use crate::network::{Datagram, Network, NodeId};
 use crate::node::{Address, Node};
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -31,10 +34,16 @@ pub struct World<M: Machine = Endpoint> {
     pub(crate) timers: BTreeSet<(Duration, u64, NodeId, u64)>,
     pub(crate) timers_set: u64,
     pub(crate) network: Network,
+    pub(crate) gateways: Gateways,
+    /// Datagrams that waited for a suspended node and arrive now.
+    pub(crate) waiting: VecDeque<Datagram>,
+    pub(crate) attacker: Option<Attacker>,
+    pub(crate) audit: Audit,
     pub(crate) trace: Trace,
     pub(crate) rng: Rng,
     pub(crate) buffer: Vec<u8>,
     pub(crate) datagrams: u64,
+    pub(crate) events: u64,
 }
 
 impl World {
@@ -76,10 +85,15 @@ impl<M: Machine> World<M> {
             timers: BTreeSet::new(),
             timers_set: 0,
             network: Network::new(rng.next_u64()),
+            gateways: Gateways::default(),
+            waiting: VecDeque::new(),
+            attacker: None,
+            audit: Audit::default(),
             trace: Trace::default(),
             rng,
             buffer: vec![0; DEFAULT_BATCH],
             datagrams: 0,
+            events: 0,
         }
     }
 
@@ -88,13 +102,24 @@ impl<M: Machine> World<M> {
     /// # Panics
     /// When an address is taken.
     pub fn add(&mut self, setup: M::Setup, addresses: &[SocketAddr]) -> NodeId {
+        self.place(setup, addresses, None)
+    }
+
+    pub(crate) fn place(
+        &mut self,
+        setup: M::Setup,
+        addresses: &[SocketAddr],
+        nat: Option<NatId>,
+    ) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).expect("fewer than 2^32 nodes"));
         let mut node = Node {
             name: format!("node {}", id.0),
             setup,
             machine: None,
             addresses: Vec::new(),
-            clock_offset: self.rng.range(1_000_000..=1_000_000_000),
+            clock_offset: self.rng.range(1_000_000..=1_000_000_000) as i64,
+            nat,
+            suspended: None,
             due: None,
             log: Vec::new(),
         };
@@ -133,10 +158,11 @@ impl<M: Machine> World<M> {
     /// The endpoint of a node, unless it is down.
     #[must_use]
     pub fn endpoint(&self, node: NodeId) -> Option<&M> {
-        self.node(node).machine.as_ref()
+        self.node(node).machine.as_deref()
     }
 
-    /// Where the others see the node.
+    /// The addresses of a node: where the others see it, unless it is behind a NAT
+    /// ([`Self::address_seen_by`]).
     pub fn addresses(&self, node: NodeId) -> impl Iterator<Item = SocketAddr> {
         self.node(node).addresses.iter().map(|address| address.public)
     }
@@ -155,7 +181,7 @@ impl<M: Machine> World<M> {
     /// Commands a node's endpoint by its own clock, then sends what it has to send.
     ///
     /// # Panics
-    /// When the node is down.
+    /// When the node is down or suspended.
     pub fn with<R>(&mut self, node: NodeId, command: impl FnOnce(&mut M, Instant) -> R) -> R {
         self.with_app(node, &mut (), command)
     }
@@ -163,15 +189,17 @@ impl<M: Machine> World<M> {
     /// Like [`Self::with`], with an application that hears what comes of it.
     ///
     /// # Panics
-    /// When the node is down.
+    /// When the node is down or suspended.
     pub fn with_app<R>(
         &mut self,
         node: NodeId,
         app: &mut impl App<M>,
         command: impl FnOnce(&mut M, Instant) -> R,
     ) -> R {
+        assert!(!self.is_suspended(node), "the node is not suspended");
         let now = self.clock(node);
         let machine = self.node_mut(node).machine.as_mut().expect("the node is up");
+        Audit::begin();
         let before = machine.poll_timeout();
         let result = command(machine, now);
         self.settle(node, app, Some(before));
@@ -179,13 +207,15 @@ impl<M: Machine> World<M> {
     }
 
     /// Gives a node another address of the same family, as when a NAT forgets a mapping: the node
-    /// does not know, and what is sent to the old address is lost.
+    /// does not know, and what is sent to the old address is lost. For a node behind a NAT there is
+    /// [`Self::forget_mappings`].
     ///
     /// # Panics
-    /// When the address is taken or the node has none of this family.
+    /// When the address is taken, the node has none of this family or is behind a NAT.
     pub fn rebind(&mut self, node: NodeId, address: SocketAddr) {
         let public = canonical(address);
         assert!(!self.owners.contains_key(&public), "the address {public} is taken");
+        assert!(self.node(node).nat.is_none(), "its NAT decides where others see it");
         let addresses = &mut self.nodes[node.0 as usize].addresses;
         let slot = addresses.iter_mut().find(|a| a.public.is_ipv4() == public.is_ipv4());
         let old = std::mem::replace(&mut slot.expect("an address of this family").public, public);
@@ -198,7 +228,7 @@ impl<M: Machine> World<M> {
     /// Moves a node to another address of the same family, and lets it know.
     ///
     /// # Panics
-    /// When the address is taken or the node has none of this family.
+    /// When the address is taken, the node has none of this family or is behind a NAT.
     pub fn roam(&mut self, node: NodeId, address: SocketAddr) {
         self.rebind(node, address);
         let public = canonical(address);
@@ -217,6 +247,7 @@ impl<M: Machine> World<M> {
         self.reschedule(node, None);
         self.timers.retain(|&(_, _, owner, _)| owner != node);
         self.node_mut(node).machine = None;
+        self.node_mut(node).suspended = None;
         self.tell(node, || "killed".to_owned());
     }
 
@@ -227,10 +258,19 @@ impl<M: Machine> World<M> {
         self.boot(node);
     }
 
-    /// Lets a node's clock jump ahead, as after a suspension.
+    /// Starts a node anew as someone else: another setup, so perhaps another identity, at the same
+    /// addresses.
+    pub fn replace(&mut self, node: NodeId, setup: M::Setup) {
+        self.node_mut(node).setup = setup;
+        self.network.faults_mut().replacements += 1;
+        self.restart(node);
+    }
+
+    /// Lets a node's clock jump ahead, as after a suspension that the process did not notice.
     pub fn jump_clock(&mut self, node: NodeId, by: Duration) {
         let owner = self.node_mut(node);
-        owner.clock_offset = owner.clock_offset.saturating_add(micros(by));
+        let by_micros = i64::try_from(micros(by)).unwrap_or(i64::MAX);
+        owner.clock_offset = owner.clock_offset.saturating_add(by_micros);
         self.network.faults_mut().clock_jumps += 1;
         let deadline = self.endpoint(node).and_then(M::poll_timeout);
         self.reschedule(node, deadline);
@@ -243,10 +283,29 @@ impl<M: Machine> World<M> {
         self.network.faults()
     }
 
+    /// Events that machines reported.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
     /// Datagrams that the nodes sent, lost ones included.
     #[must_use]
     pub const fn datagrams(&self) -> u64 {
         self.datagrams
+    }
+
+    /// How often a machine sealed something; each time under another nonce of its key, or the world
+    /// would have panicked. Zero without the feature `audit`.
+    #[must_use]
+    pub const fn seals(&self) -> u64 {
+        self.audit.seals()
+    }
+
+    /// Lets an attacker at the network from now on, or takes it away. What it has under way still
+    /// arrives.
+    pub fn set_attacker(&mut self, attacker: Option<Attacker>) {
+        self.attacker = attacker;
     }
 
     /// A fingerprint of every datagram and event so far, with their times.
@@ -282,8 +341,9 @@ impl<M: Machine> World<M> {
 
     fn boot(&mut self, id: NodeId) {
         let (seed, now, age) = (self.rng.bytes(), self.clock(id), self.time);
+        Audit::begin();
         let node = self.node_mut(id);
-        node.machine = Some(M::make(&node.setup, seed, now, age));
+        node.machine = Some(Box::new(M::make(&node.setup, seed, now, age)));
         self.tell(id, || "started".to_owned());
         self.settle(id, &mut (), Some(None));
     }

@@ -82,6 +82,26 @@ fn a_peer_that_does_not_answer_is_silent_until_it_does() {
     assert_eq!(net.count(a, |event| matches!(event, Event::Restarted { .. })), 0);
 }
 
+/// Each heartbeat puts the probe off that would notice.
+#[test]
+fn silence_is_noticed_though_the_round_trip_is_longer_than_a_heartbeat() {
+    let config = with_timeouts(1, 60);
+    let (mut net, Link { a, b, .. }) = Net::pair(1, config.clone(), config);
+    let slow = Conditions { latency: MS * 1200, ..Conditions::default() };
+    net.world.network().set_all(slow);
+    net.run(30_000);
+    assert_eq!(net.states(a).last(), Some(&PeerState::Connected));
+    let before = net.states(a).len();
+    net.run(30_000);
+    assert_eq!(net.states(a).len(), before, "slow is not silent");
+    net.world.network().partition(a, b);
+    net.run(8000);
+    assert_eq!(net.states(a).last(), Some(&PeerState::Silent));
+    net.world.network().heal();
+    net.run(6000);
+    assert_eq!(net.states(a).last(), Some(&PeerState::Connected));
+}
+
 #[test]
 fn a_ping_measures_the_round_trip_of_its_path() {
     for ms in [1, 40, 400] {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
-use handfast_sim::Scenario;
+use handfast_sim::{Fault, Report, Scenario};
 
 /// `HANDFAST_SEED=X` runs that seed alone, `HANDFAST_SEEDS=N` the first N instead of 2,000.
 fn seeds() -> Range<u64> {
@@ -14,29 +16,55 @@ fn seeds() -> Range<u64> {
     }
 }
 
+/// Runs the seeds on two threads.
+fn run(seeds: &Range<u64>) -> Vec<Report> {
+    let next = AtomicU64::new(seeds.start);
+    let work = || -> Vec<Report> {
+        let seeds = std::iter::from_fn(|| {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            (seed < seeds.end).then_some(seed)
+        });
+        seeds.map(|seed| Scenario::from_seed(seed).run()).collect()
+    };
+    thread::scope(|scope| {
+        let workers = [scope.spawn(work), scope.spawn(work)];
+        workers.into_iter().flat_map(|worker| worker.join().expect("no broken promise")).collect()
+    })
+}
+
 #[test]
 fn two_thousand_seeds_keep_every_promise_and_see_every_kind_of_trouble() {
-    let mut seen = BTreeMap::new();
     let seeds = seeds();
-    for seed in seeds.clone() {
-        let report = Scenario::from_seed(seed).run();
-        assert_eq!(report.shortfall(), None, "seed {seed} proves little: adjust its plan");
+    let reports = run(&seeds);
+    let (mut seen, mut met) = (BTreeMap::new(), BTreeMap::new());
+    for report in &reports {
         for (name, happened) in report.seen.iter() {
             *seen.entry(name).or_insert(0) += u32::from(happened);
         }
+        for &kind in report.kinds.iter().filter(|kind| report.happened(**kind)) {
+            *met.entry(kind).or_insert(0) += 1;
+        }
+        assert!(report.seals > report.datagrams / 2, "seed {}: who sealed?", report.seed);
     }
-    println!("seeds that saw each: {seen:?}");
+    println!("seeds that saw each: {seen:?}\nseeds that met what they are about: {met:?}");
     if seeds.end - seeds.start < 2_000 {
         return; // Too few to ask for every kind of trouble.
     }
-    assert!(seen.len() >= 6 && seen.values().all(|&seeds| seeds > 100), "{seen:?}");
+    assert!(seen.len() >= 7 && seen.values().all(|&seeds| seeds > 100), "{seen:?}");
+    for kind in Fault::ALL {
+        // Of about 135 seeds that are about each.
+        assert!(met.get(&kind).is_some_and(|&seeds| seeds > 90), "{kind:?}: {met:?}");
+    }
+    let dull: Vec<_> = reports.iter().filter_map(Report::shortfall).collect();
+    assert!(dull.len() < 100, "too many prove little: {dull:?}");
 }
 
 #[test]
 fn a_seed_replays_to_the_same_trace_and_another_does_not() {
-    for seed in 0..26 {
+    let kinds = Fault::ALL.len() as u64;
+    for seed in 0..kinds * 2 {
         let first = Scenario::from_seed(seed).run();
         assert_eq!(first, Scenario::from_seed(seed).run());
-        assert_ne!(first.trace_hash, Scenario::from_seed(seed + 26).run().trace_hash);
+        assert_ne!(first.trace_hash, Scenario::from_seed(seed + kinds * 2).run().trace_hash);
     }
 }

@@ -1,13 +1,21 @@
 //! Whole random runs, each from one seed, with everything checked that was promised.
 
+mod configs;
+mod events;
+mod kind;
 mod model;
 mod payload;
 mod plan;
+mod player;
 mod report;
 mod run;
+mod setting;
 mod traffic;
 
+pub use kind::Fault;
 pub use report::{Report, Seen};
+
+use std::time::Duration;
 
 use plan::Plan;
 
@@ -20,64 +28,17 @@ use plan::Plan;
 ///   unreliable ones at most once; sequenced ones never go backwards;
 /// - every message with a receipt gets exactly one fate, and `Acked` means that it arrived;
 /// - what a restart interrupts is delivered or `Unknown`, never delivered twice;
-/// - 30 seconds after the traffic ends (the faults end before) all peers are connected and
-///   nothing is outstanding;
+/// - no peer ends unless it was silent for the idle timeout, no stranger gets in;
+/// - once the faults end, all pairs are connected within [`Scenario::recovery`];
+/// - 30 seconds after the traffic ends nothing is outstanding;
 /// - then goodbyes are said and confirmed.
+///
+/// An application whose peer ended by the idle timeout dials it again at once. A hub does not dial
+/// leaves behind a NAT, it waits for them.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     seed: u64,
     plan: Plan,
-}
-
-/// A kind of fault that a scenario is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Fault {
-    /// Independent loss.
-    Loss,
-    /// Loss in bursts.
-    Bursts,
-    /// Datagrams that overtake each other.
-    Reordering,
-    /// Datagrams that arrive twice.
-    Duplication,
-    /// Flipped bits.
-    Corruption,
-    /// A slow link with a short queue.
-    Congestion,
-    /// A link that carries only small datagrams for a while.
-    Mtu,
-    /// Nodes cut off, both ways or one way.
-    Partition,
-    /// Addresses that change, with or without the node's knowledge.
-    Rebind,
-    /// Nodes that lose their state.
-    Restart,
-    /// Clocks that jump ahead.
-    ClockJump,
-    /// No fault, but keys that change often.
-    Rekey,
-    /// No fault, but messages of many packets.
-    Fragmentation,
-}
-
-impl Fault {
-    /// All kinds. The scenario of a seed is about the kind at `seed % len`, and sometimes another.
-    pub const ALL: [Self; 13] = [
-        Self::Loss,
-        Self::Bursts,
-        Self::Reordering,
-        Self::Duplication,
-        Self::Corruption,
-        Self::Congestion,
-        Self::Mtu,
-        Self::Partition,
-        Self::Rebind,
-        Self::Restart,
-        Self::ClockJump,
-        Self::Rekey,
-        Self::Fragmentation,
-    ];
 }
 
 impl Scenario {
@@ -91,6 +52,19 @@ impl Scenario {
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         &self.plan.faults
+    }
+
+    /// Once all faults have ended, all pairs are connected within this time: 9/8 of the longest
+    /// heartbeat plus 15 seconds.
+    ///
+    /// An end that takes the peer for alive says something within 9/8 of its heartbeat, or within 2
+    /// seconds if it waits for an acknowledgement (the longest probe interval). If the other end has
+    /// forgotten it, a hint makes it shake hands anew, but not within 5 seconds of the last hint. A
+    /// handshake is tried again after 6 seconds at most (a dial to an address not proved). The rest
+    /// is for round trips. Peers that are gone for good go after their idle timeout.
+    #[must_use]
+    pub fn recovery(&self) -> Duration {
+        self.plan.recovery()
     }
 
     /// Runs it.

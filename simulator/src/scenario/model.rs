@@ -22,8 +22,10 @@ struct Sent {
     messages: Vec<Message>,
     /// The newest delivered message of each stream that keeps an order.
     newest: BTreeMap<Stream, u32>,
-    sender_restarted: bool,
-    receiver_restarted: bool,
+    /// The sender forgot the receiver: it restarted, or gave it up.
+    sender_forgot: bool,
+    /// The same of the receiver.
+    receiver_forgot: bool,
 }
 
 struct Message {
@@ -41,11 +43,24 @@ impl Model {
         self.flows.entry(flow).or_default().messages.push(message);
     }
 
+    /// A flow that may be used from now on.
+    pub(crate) fn open(&mut self, flow: Flow) {
+        self.flows.entry(flow).or_default();
+    }
+
     /// A node lost its state: it will not report fates, and what it held for others is gone.
     pub(crate) fn restarted(&mut self, node: u8) {
         for (flow, sent) in &mut self.flows {
-            sent.sender_restarted |= flow.from == node;
-            sent.receiver_restarted |= flow.to == node;
+            sent.sender_forgot |= flow.from == node;
+            sent.receiver_forgot |= flow.to == node;
+        }
+    }
+
+    /// A node gave another one up, and with it all state about it.
+    pub(crate) fn forgot(&mut self, node: u8, other: u8) {
+        for (flow, sent) in &mut self.flows {
+            sent.sender_forgot |= (flow.from, flow.to) == (node, other);
+            sent.receiver_forgot |= (flow.from, flow.to) == (other, node);
         }
     }
 
@@ -68,7 +83,10 @@ impl Model {
         if message.delivered {
             return breach("was delivered twice");
         }
-        if matches!(message.fate, Some(Fate::Unknown | Fate::Cancelled)) {
+        // A sender that gave the receiver up cannot know what is still on its way.
+        let unknown = message.fate == Some(Fate::Unknown) && !sent.sender_forgot;
+        let never = message.delivery.reliable && message.fate == Some(Fate::Lost);
+        if unknown || never || message.fate == Some(Fate::Cancelled) {
             return breach("was delivered after the sender had given it up");
         }
         message.delivered = true;
@@ -83,11 +101,12 @@ impl Model {
         }
     }
 
-    /// The sender was told the fate of a message.
-    pub(crate) fn fate(&mut self, key: Key, fate: Fate) -> Result<(), Broken> {
+    /// The sender was told the fate of a message. `ended` if it gave the receiver up.
+    pub(crate) fn fate(&mut self, key: Key, fate: Fate, ended: bool) -> Result<(), Broken> {
         let sent = self.flows.get_mut(&key.flow);
         let Some((restarted, message)) = sent.and_then(|sent| {
-            Some((sent.receiver_restarted, sent.messages.get_mut(key.number as usize)?))
+            let restarted = sent.receiver_forgot || ended;
+            Some((restarted, sent.messages.get_mut(key.number as usize)?))
         }) else {
             return Err(format!("{key:?} has a fate but was never sent"));
         };
@@ -102,8 +121,10 @@ impl Model {
                 breach("before it was delivered")
             }
             Fate::Unknown if !restarted => breach("though nobody restarted"),
-            Fate::Lost if delivery.reliable => breach("though its peer lives"),
-            Fate::Lost if !delivery.requires_ack => breach("though nobody asked"),
+            Fate::Lost if delivery.reliable && !ended => breach("though its peer lives"),
+            Fate::Lost if !delivery.requires_ack && !delivery.reliable => {
+                breach("though nobody asked")
+            }
             Fate::Acked | Fate::Unknown | Fate::Lost => Ok(()),
             _ => breach("though nobody did that"),
         }
@@ -111,7 +132,7 @@ impl Model {
 
     /// The first message that still lacks its delivery or its fate, and which.
     pub(crate) fn outstanding(&self) -> Option<(Key, &'static str)> {
-        self.flows.iter().filter(|(_, sent)| !sent.sender_restarted).find_map(|(&flow, sent)| {
+        self.flows.iter().filter(|(_, sent)| !sent.sender_forgot).find_map(|(&flow, sent)| {
             sent.messages.iter().zip(0..).find_map(|(message, number)| {
                 let lack = sent.lacks(message, number)?;
                 Some((Key { flow, number }, lack))
@@ -123,7 +144,7 @@ impl Model {
 impl Sent {
     /// Nothing that `key` had to wait for may still be on its way.
     fn gapless(&self, key: Key) -> Result<(), Broken> {
-        if self.receiver_restarted {
+        if self.receiver_forgot || self.sender_forgot {
             return Ok(());
         }
         let of = stream(self.messages[key.number as usize].delivery);
@@ -148,7 +169,7 @@ impl Sent {
         let newest = self.newest.get(&stream(delivery));
         let superseded = skips && newest.is_some_and(|&newest| newest > number);
         // What a restarted receiver held back for the sake of order was acknowledged all the same.
-        let forgotten = self.receiver_restarted
+        let forgotten = self.receiver_forgot
             && match message.fate {
                 Some(Fate::Acked) => delivery.order != Order::Unordered,
                 Some(fate) => fate == Fate::Unknown,
@@ -206,12 +227,12 @@ mod tests {
     fn fates_come_once_and_only_when_due() {
         let receipt = Delivery::reliable(0).with_receipt();
         let mut model = sent(&[receipt, receipt, Delivery::reliable(0), receipt]);
-        assert!(model.fate(key(0), Fate::Acked).is_err(), "not delivered yet");
+        assert!(model.fate(key(0), Fate::Acked, false).is_err(), "not delivered yet");
         assert!(model.delivered(1, key(1), receipt).is_ok());
-        assert!(model.fate(key(1), Fate::Acked).is_ok());
-        assert!(model.fate(key(1), Fate::Acked).is_err(), "a second fate");
-        assert!(model.fate(key(2), Fate::Acked).is_err(), "nobody asked");
-        assert!(model.fate(key(3), Fate::Unknown).is_err(), "nobody restarted");
+        assert!(model.fate(key(1), Fate::Acked, false).is_ok());
+        assert!(model.fate(key(1), Fate::Acked, false).is_err(), "a second fate");
+        assert!(model.fate(key(2), Fate::Acked, false).is_err(), "nobody asked");
+        assert!(model.fate(key(3), Fate::Unknown, false).is_err(), "nobody restarted");
     }
 
     #[test]
@@ -221,7 +242,7 @@ mod tests {
         assert_eq!(model.outstanding(), Some((key(1), "its delivery")));
         assert!(model.delivered(1, key(1), Delivery::reliable(0)).is_ok());
         assert_eq!(model.outstanding(), Some((key(2), "a fate")));
-        assert!(model.fate(key(2), Fate::Lost).is_ok());
+        assert!(model.fate(key(2), Fate::Lost, false).is_ok());
         assert_eq!(model.outstanding(), None);
     }
 
@@ -230,10 +251,26 @@ mod tests {
         let reliable = Delivery::reliable(0);
         let mut model = sent(&[reliable, reliable]);
         model.restarted(1);
-        assert!(model.fate(key(0), Fate::Unknown).is_ok());
+        assert!(model.fate(key(0), Fate::Unknown, false).is_ok());
         assert!(model.delivered(1, key(0), reliable).is_err(), "delivered after all");
         assert_eq!(model.outstanding(), Some((key(1), "its delivery")));
         model.restarted(0);
         assert_eq!(model.outstanding(), None);
+    }
+
+    #[test]
+    fn a_sender_that_gave_up_is_excused_and_its_messages_still_come_once_only() {
+        let receipt = Delivery::reliable(0).with_receipt();
+        let mut model = sent(&[receipt; 4]);
+        assert!(model.fate(key(0), Fate::Lost, false).is_err(), "it gave nobody up");
+        assert!(model.fate(key(1), Fate::Lost, true).is_ok());
+        assert!(model.fate(key(2), Fate::Unknown, true).is_ok());
+        model.forgot(0, 2);
+        assert!(model.delivered(1, key(2), receipt).is_err(), "it gave up somebody else");
+        model.forgot(0, 1);
+        assert!(model.delivered(1, key(2), receipt).is_ok(), "it was on its way");
+        assert!(model.delivered(1, key(2), receipt).is_err(), "twice");
+        assert!(model.delivered(1, key(1), receipt).is_err(), "it was never begun");
+        assert_eq!(model.outstanding(), None, "nobody is left to ask for it");
     }
 }

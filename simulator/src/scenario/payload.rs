@@ -16,7 +16,7 @@ pub(crate) struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Flow {
     pub(crate) from: u8,
-    /// Counts the restarts of the sender.
+    /// Counts how often the sender forgot the receiver.
     pub(crate) life: u8,
     pub(crate) to: u8,
 }

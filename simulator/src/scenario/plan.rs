@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use handfast_core::{Config, NetworkSecret, Retry};
+use handfast_core::Config;
 
 use super::Fault;
+use super::configs::{Dial, configs, dials, nat};
+use crate::attacker::Acts;
 use crate::link::{Bursts, Conditions};
+use crate::nat::NatKind;
 use crate::rng::{Probability, Rng};
 
 /// Everything that is decided before a scenario runs.
@@ -13,27 +16,30 @@ use crate::rng::{Probability, Rng};
 pub(crate) struct Plan {
     pub(crate) faults: Vec<Fault>,
     pub(crate) configs: Vec<Config>,
+    /// What the leaves are behind.
+    pub(crate) nat: Option<NatPlan>,
     pub(crate) batch: usize,
     /// Who dials whom. Every pair is node 0 and another.
     pub(crate) dials: Vec<Dial>,
     /// When there is no fault, and while the world heals.
     pub(crate) calm: Conditions,
     /// While there are faults of links.
-    storm: Conditions,
+    pub(super) storm: Conditions,
     /// Sorted by time.
     pub(crate) steps: Vec<(Duration, Step)>,
     pub(crate) traffic: TrafficPlan,
+    /// Peers may be out of each other's hearing for as long as the idle timeout.
+    pub(crate) may_expire: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Dial {
-    pub(crate) from: u8,
-    pub(crate) to: u8,
-    /// The caller knows the identity and not only the address.
-    pub(crate) knows_id: bool,
+pub(crate) struct NatPlan {
+    pub(crate) kind: NatKind,
+    /// All leaves are behind one, or each behind its own.
+    pub(crate) shared: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TrafficPlan {
     /// The time between two sends of a node, in microseconds, at most.
     pub(crate) pause: u64,
@@ -41,6 +47,8 @@ pub(crate) struct TrafficPlan {
     pub(crate) small: u64,
     /// The largest message, and how many of all are of such size.
     pub(crate) large: (u64, Probability),
+    /// When nobody sends anything: from, until.
+    pub(crate) quiet: Vec<(Duration, Duration)>,
 }
 
 /// Something that befalls the world.
@@ -51,9 +59,15 @@ pub(crate) enum Step {
     Block { from: u8, to: u8, both: bool },
     Heal,
     Rebind { node: u8, knowing: bool },
+    NatTimeout(Duration),
+    NatReboot,
     Kill { node: u8, redial: bool },
     Start { node: u8 },
+    Replace { node: u8 },
+    Suspend { node: u8, buffer: usize, clock_stops: bool },
+    Resume { node: u8 },
     JumpClock { node: u8, by: Duration },
+    Attacker(Option<Acts>),
 }
 
 /// When faults begin, if not at once, and when the last ends.
@@ -73,10 +87,14 @@ impl Plan {
             jitter: rng.duration(Duration::ZERO..=Duration::from_millis(10)),
             ..Conditions::default()
         };
+        let about_nat = faults.iter().any(|fault| matches!(fault, Fault::Nat | Fault::NatReboot));
+        let behind = rng.chance(Probability::percent(15)) || about_nat;
+        let shared = rng.chance(Probability::percent(60));
         let mut plan = Self {
             configs: configs(nodes, &mut rng),
+            nat: behind.then(|| NatPlan { kind: nat(&mut rng), shared }),
             batch: rng.pick(&[2_048, 4_096, 16_384]),
-            dials: dials(nodes, &mut rng),
+            dials: dials(nodes, behind, &mut rng),
             calm,
             storm: calm,
             steps: Vec::new(),
@@ -84,19 +102,30 @@ impl Plan {
                 pause: 220_000 * u64::from(nodes - 1),
                 small: 300,
                 large: (4_000, Probability::percent(1)),
+                quiet: Vec::new(),
             },
-            faults: Vec::new(),
+            may_expire: false,
+            faults,
         };
-        for fault in faults {
+        for fault in plan.faults.clone() {
             plan.add(fault, nodes, &mut rng);
-            plan.faults.push(fault);
         }
+        plan.finish(&mut rng);
+        plan
+    }
+
+    /// All pairs are connected so long after the last fault.
+    pub(crate) fn recovery(&self) -> Duration {
+        let heartbeat = self.configs.iter().map(|config| config.heartbeat).max();
+        heartbeat.unwrap_or_default() * 9 / 8 + Duration::from_secs(15)
+    }
+
+    fn finish(&mut self, rng: &mut Rng) {
         let start = Duration::from_secs(rng.pick(&[0, FAULTS.0]));
         let end = Duration::from_secs(FAULTS.1);
-        plan.steps.insert(0, (start, Step::Links(plan.storm)));
-        plan.steps.extend([(end, Step::Links(calm)), (end, Step::Heal)]);
-        plan.steps.sort_by_key(|step| step.0);
-        plan
+        self.steps.insert(0, (start, Step::Links(self.storm)));
+        self.steps.extend([(end, Step::Links(self.calm)), (end, Step::Heal)]);
+        self.steps.sort_by_key(|step| step.0);
     }
 
     fn add(&mut self, fault: Fault, nodes: u8, rng: &mut Rng) {
@@ -121,7 +150,11 @@ impl Plan {
                 self.traffic.large = (12_000, Probability::percent(4));
             }
             Fault::Mtu => self.narrow(rng),
-            Fault::Partition => self.partition(nodes, rng),
+            Fault::Partition => self.cut(nodes, true, rng),
+            Fault::OneWay => self.cut(nodes, false, rng),
+            Fault::Expiry => self.expire(nodes, rng),
+            Fault::Nat => self.forget_often(rng),
+            Fault::Attack => self.attack(rng),
             Fault::Rekey => {
                 let after = rng.duration(Duration::from_secs(1)..=Duration::from_secs(8));
                 let packets = rng.range(40..=120);
@@ -134,91 +167,21 @@ impl Plan {
             Fault::Fragmentation => {
                 self.traffic.large = (rng.range(5_000..=60_000), Probability::percent(3));
             }
-            Fault::Rebind | Fault::Restart | Fault::ClockJump => {
+            Fault::NewIdentity => {
+                self.hasten_expiry(rng);
+                self.shake(fault, nodes, rng);
+            }
+            Fault::Suspend => {
+                if rng.chance(Probability::percent(50)) {
+                    self.hasten_expiry(rng);
+                }
+                self.shake(fault, nodes, rng);
+            }
+            Fault::NatReboot | Fault::Rebind | Fault::Restart | Fault::ClockJump => {
                 self.shake(fault, nodes, rng);
             }
         }
     }
-
-    /// The links carry only small datagrams for a while.
-    fn narrow(&mut self, rng: &mut Rng) {
-        let start = Duration::from_secs(rng.range(5..=25));
-        let end = start + rng.duration(Duration::from_secs(2)..=Duration::from_secs(10));
-        let mtu = rng.range(60..=250) as usize;
-        self.steps.extend([(start, Step::Mtu(mtu)), (end, Step::Mtu(usize::MAX))]);
-    }
-
-    fn partition(&mut self, nodes: u8, rng: &mut Rng) {
-        for start in [5, 20, 33].into_iter().take(rng.range(1..=3) as usize) {
-            let start = Duration::from_secs(start);
-            let (hub, leaf) = (0, rng.range(1..=u64::from(nodes) - 1) as u8);
-            let (from, to) = rng.pick(&[(hub, leaf), (leaf, hub)]);
-            let both = rng.chance(Probability::percent(50));
-            let lasts = rng.duration(Duration::from_millis(500)..=Duration::from_secs(10));
-            self.steps.push((start, Step::Block { from, to, both }));
-            self.steps.push((start + lasts, Step::Heal));
-        }
-    }
-
-    /// Things that happen to single nodes, far enough apart for each to be got over.
-    fn shake(&mut self, fault: Fault, nodes: u8, rng: &mut Rng) {
-        for start in [6, 16, 26, 36].into_iter().take(rng.range(1..=4) as usize) {
-            let at =
-                Duration::from_secs(start) + rng.duration(Duration::ZERO..=Duration::from_secs(4));
-            let node = rng.index(usize::from(nodes)) as u8;
-            let coin = rng.chance(Probability::percent(50));
-            // Two jumps and a partition together stay below the idle timeout.
-            let by = rng.duration(Duration::from_millis(10)..=Duration::from_secs(20));
-            let step = match fault {
-                Fault::Rebind => Step::Rebind { node, knowing: coin },
-                Fault::Restart => {
-                    let down = rng.duration(Duration::from_millis(1)..=Duration::from_secs(4));
-                    self.steps.push((at + down, Step::Start { node }));
-                    Step::Kill { node, redial: coin }
-                }
-                _ => Step::JumpClock { node, by },
-            };
-            self.steps.push((at, step));
-        }
-    }
-}
-
-fn configs(nodes: u8, rng: &mut Rng) -> Vec<Config> {
-    let secret = rng.chance(Probability::percent(30)).then(|| NetworkSecret::new(rng.bytes()));
-    let clocked = rng.chance(Probability::percent(70));
-    (0..nodes)
-        .map(|_| {
-            let mut config = Config::default();
-            config.application = *b"a simulated app.";
-            config.network_secret = secret.clone();
-            config.retry = rng.pick(&[Retry::WhenNeeded, Retry::WhenNeeded, Retry::Always]);
-            config.heartbeat = rng.duration(Duration::from_secs(1)..=Duration::from_secs(5));
-            // Faults may hold up a dial, but not for longer than this.
-            config.connect_timeout = Duration::from_secs(60);
-            config.max_datagram = rng.range(1_200..=1_452) as u16;
-            config.aes_hardware = rng.chance(Probability::percent(50));
-            config.wall_clock = clocked.then(|| Duration::from_secs(1_700_000_000));
-            config
-        })
-        .collect()
-}
-
-/// Leaves dial the hub, the hub dials them, or both do.
-fn dials(nodes: u8, rng: &mut Rng) -> Vec<Dial> {
-    let mut dials = Vec::new();
-    for leaf in 1..nodes {
-        let who = rng.range(0..=3);
-        let mut dial = |from, to| {
-            dials.push(Dial { from, to, knows_id: rng.chance(Probability::percent(70)) });
-        };
-        if who != 0 {
-            dial(leaf, 0);
-        }
-        if who < 2 {
-            dial(0, leaf);
-        }
-    }
-    dials
 }
 
 fn bursts(rng: &mut Rng) -> Bursts {

@@ -15,8 +15,16 @@ pub struct Report {
     pub kinds: Vec<Fault>,
     /// How long it took in virtual time.
     pub simulated: Duration,
+    /// How long pairs were connected, summed over the pairs.
+    pub connected: Duration,
+    /// How long after the last fault some pair was last seen apart, looking four times a second.
+    pub recovered: Duration,
     /// Datagrams sent.
     pub datagrams: u64,
+    /// Events that endpoints reported.
+    pub events: u64,
+    /// Packets and handshake messages sealed, each under a nonce of its own.
+    pub seals: u64,
     /// Messages delivered to applications.
     pub delivered: u64,
     /// Handshakes completed, counted at both ends, not by nodes that restarted since.
@@ -45,6 +53,8 @@ pub struct Seen {
     pub fragmentation: bool,
     /// A peer that lost its state was noticed and shook hands anew.
     pub restart: bool,
+    /// A peer was given up after the idle timeout.
+    pub expiry: bool,
 }
 
 impl Seen {
@@ -57,6 +67,7 @@ impl Seen {
             ("roaming", self.roaming),
             ("fragmentation", self.fragmentation),
             ("restart", self.restart),
+            ("expiry", self.expiry),
         ]
         .into_iter()
     }
@@ -75,7 +86,14 @@ impl Report {
             Fault::Corruption => faults.corrupted > 0,
             Fault::Congestion => faults.queue_drops > 0 || faults.ce_marked > 0,
             Fault::Mtu => faults.mtu_drops > 0,
-            Fault::Partition => faults.partition_drops > 0,
+            Fault::Partition => faults.partition_drops > faults.one_way_drops,
+            Fault::OneWay => faults.one_way_drops > 0,
+            Fault::Expiry => faults.one_way_drops > 0 && self.seen.expiry,
+            Fault::Nat => faults.nat_expiries > 0,
+            Fault::NatReboot => faults.nat_reboots > 0 && faults.nat_mappings > 1,
+            Fault::NewIdentity => faults.replacements > 0,
+            Fault::Suspend => faults.suspensions > 0,
+            Fault::Attack => faults.attacks() > 10,
             Fault::Rebind => faults.rebinds > 0,
             Fault::Restart => faults.restarts > 0,
             Fault::ClockJump => faults.clock_jumps > 0,

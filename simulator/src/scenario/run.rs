@@ -1,17 +1,17 @@
 //! One scenario as it runs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{Endpoint, Farewell, Goodbye, Identity, PeerState, Target};
+use handfast_core::{Endpoint, Farewell, Goodbye, PeerState, Target};
 
-use super::plan::{Dial, FAULTS, Plan, Step};
+use super::configs::Dial;
+use super::plan::{FAULTS, Plan, Step};
 use super::report::{DATAGRAMS, Report, Seen};
+use super::setting::Setting;
 use super::traffic::Traffic;
 use crate::link::Conditions;
 use crate::network::NodeId;
-use crate::rng::Rng;
 use crate::world::World;
 
 /// A world with the applications of a plan.
@@ -19,33 +19,25 @@ pub(crate) struct Run {
     seed: u64,
     plan: Plan,
     world: World,
+    setting: Setting,
     traffic: Traffic,
     recorded: bool,
-    /// Addresses handed out, so that each is new.
-    addresses: u32,
     /// Nodes that are down and will dial when they come up.
     redial: BTreeSet<u8>,
     /// Key changes of endpoints that restarted since.
     rekeys: u64,
+    /// How long after the last fault some pair was last seen apart.
+    recovered: Duration,
 }
 
 impl Run {
     pub(crate) fn new(seed: u64, plan: Plan, recorded: bool) -> Self {
-        // Apart from the plan's numbers, or planning differently would change everything else.
-        let mut rng = Rng::from_seed(seed ^ 0x7261_6666_6963_2121);
-        let mut world = World::new(rng.next_u64());
-        world.record(recorded);
-        world.set_batch(plan.batch);
-        world.network().set_all(plan.calm);
-        let mut addresses = 0;
-        let mut ids = Vec::new();
-        for config in &plan.configs {
-            let identity = rng.bytes();
-            ids.push(Identity::from_seed(identity).id());
-            world.add_node(config.clone(), identity, &[fresh_address(&mut addresses)]);
-        }
-        let traffic = Traffic::new(seed, plan.traffic, rng.fork(), &ids);
-        Self { seed, plan, world, traffic, recorded, addresses, redial: BTreeSet::new(), rekeys: 0 }
+        let mut setting = Setting::new(seed);
+        let (world, ids) = setting.build(&plan, recorded);
+        let rng = setting.rng.fork();
+        let traffic = Traffic::new(seed, plan.traffic.clone(), plan.may_expire, rng, &ids);
+        let (redial, rekeys, recovered) = (BTreeSet::new(), 0, Duration::ZERO);
+        Self { seed, plan, world, setting, traffic, recorded, redial, rekeys, recovered }
     }
 
     pub(crate) fn finish(mut self) -> (Report, Vec<String>) {
@@ -68,16 +60,37 @@ impl Run {
         let mut steps: BTreeMap<(Duration, usize), Step> =
             planned.map(|(&(time, step), order)| ((time, order), step)).collect();
         while let Some(((time, order), step)) = steps.pop_first() {
-            self.world.run_until_with(time, &mut self.traffic);
-            if !self.apply(step) && time < Duration::from_secs(FAULTS.1) {
+            self.advance(time);
+            if !self.apply(step) && time < LAST_FAULT {
                 steps.insert((time + SECOND / 4, order), step);
             }
         }
-        self.world.run_until_with(TRAFFIC, &mut self.traffic);
+        self.advance(TRAFFIC);
         while self.world.datagrams() < DATAGRAMS && self.world.now() < TRAFFIC * 2 {
-            self.world.run_until_with(self.world.now() + SECOND, &mut self.traffic);
+            self.advance(self.world.now() + SECOND);
         }
         self.traffic.until = self.world.now();
+    }
+
+    /// Lets time pass. Applications dial those that they gave up, and once there are no faults any
+    /// more the pairs must find each other in time.
+    fn advance(&mut self, until: Duration) {
+        while self.world.now() < until {
+            let next = until.min(self.world.now() + SECOND / 4);
+            self.world.run_until_with(next, &mut self.traffic);
+            self.redial();
+            if next > LAST_FAULT && !self.traffic.closing {
+                self.note_recovery(next - LAST_FAULT);
+            }
+        }
+    }
+
+    fn note_recovery(&mut self, after: Duration) {
+        let Some(missing) = self.unconnected() else { return };
+        if after > self.plan.recovery() {
+            self.fail(&format!("{after:?} after the last fault {missing}"));
+        }
+        self.recovered = after;
     }
 
     /// Without faults and new messages, everything must come to its end.
@@ -85,11 +98,11 @@ impl Run {
         let limit = self.world.now() + CONVERGENCE;
         while let Some(missing) = self.missing() {
             if self.world.now() >= limit {
-                self.fail(&format!("{CONVERGENCE:?} after the last fault {missing}"));
+                self.fail(&format!("{CONVERGENCE:?} after the last message {missing}"));
             }
-            self.world.run_until_with(self.world.now() + SECOND / 4, &mut self.traffic);
+            self.advance(self.world.now() + SECOND / 4);
         }
-        self.world.run_until_with(SIMULATED.max(self.world.now()), &mut self.traffic);
+        self.advance(SIMULATED);
         if let Some(missing) = self.missing() {
             self.fail(&format!("after all was well {missing}"));
         }
@@ -135,9 +148,31 @@ impl Run {
             }
             Step::Heal => self.world.network().heal(),
             Step::Rebind { node, knowing } => return self.rebind(node, knowing),
+            Step::NatTimeout(timeout) => {
+                for nat in &self.setting.nats {
+                    self.world.set_nat_timeout(*nat, timeout);
+                }
+            }
+            Step::NatReboot => {
+                for nat in &self.setting.nats {
+                    self.world.reboot_nat(*nat);
+                }
+            }
             Step::Kill { node, redial } => self.kill(node, redial),
-            Step::Start { node } => self.start(node),
+            Step::Start { node } => self.start(node, false),
+            Step::Replace { node } => self.start(node, true),
+            Step::Suspend { node, buffer, clock_stops } => {
+                let node = NodeId(node.into());
+                if self.world.endpoint(node).is_some() {
+                    self.world.suspend(node, buffer, clock_stops);
+                }
+            }
+            Step::Resume { node } => self.world.resume(NodeId(node.into())),
             Step::JumpClock { node, by } => self.world.jump_clock(NodeId(node.into()), by),
+            Step::Attacker(acts) => {
+                let attacker = acts.map(|acts| self.setting.attacker(acts));
+                self.world.set_attacker(attacker);
+            }
         }
         true
     }
@@ -145,46 +180,74 @@ impl Run {
     /// Two nodes that move at once lose each other for good, so the others must know where the
     /// node is before it moves on, and the node where they are.
     fn rebind(&mut self, node: u8, knowing: bool) -> bool {
-        if !self.found(node) {
+        let id = NodeId(node.into());
+        if self.world.is_suspended(id) || !self.found(node) {
             return false;
         }
-        let address = fresh_address(&mut self.addresses);
-        if knowing {
-            self.world.roam(NodeId(node.into()), address);
+        if self.setting.is_behind(node) {
+            self.world.forget_mappings(id);
+            if knowing {
+                self.world.with_app(id, &mut self.traffic, Endpoint::addresses_changed);
+            }
+        } else if knowing {
+            self.world.roam(id, self.setting.fresh_address());
         } else {
-            self.world.rebind(NodeId(node.into()), address);
+            self.world.rebind(id, self.setting.fresh_address());
         }
         true
     }
 
-    /// A node that will not redial waits for the others, who must know where it is.
+    /// A node that will not redial waits for the others, who must know where it is, and stay able to
+    /// reach it.
     fn kill(&mut self, node: u8, redial: bool) {
         let id = NodeId(node.into());
-        if redial || !self.found(node) {
+        if redial || self.setting.is_behind(node) || self.plan.may_expire || !self.found(node) {
             self.redial.insert(node);
         }
         self.rekeys += self.world.endpoint(id).map_or(0, |endpoint| endpoint.stats().rekeys);
         self.world.kill(id);
-        self.traffic.restart(node);
+        self.traffic.restart(node, self.world.now());
     }
 
-    fn start(&mut self, node: u8) {
+    fn start(&mut self, node: u8, anew: bool) {
         let id = NodeId(node.into());
-        self.world.restart(id);
+        if self.world.endpoint(id).is_some() {
+            self.kill(node, true);
+        }
+        if anew {
+            let (setup, identity) =
+                self.setting.new_identity(&self.plan.configs[usize::from(node)]);
+            self.traffic.replaced(node, identity);
+            self.world.replace(id, setup);
+        } else {
+            self.world.restart(id);
+        }
         self.world.set_timer(id, self.world.now(), 0);
         if self.redial.remove(&node) {
-            for to in self.traffic.peers_of(node) {
-                self.dial(Dial { from: node, to, knows_id: true });
+            let peers = self.traffic.peers_of(node);
+            self.traffic.redials.extend(peers.into_iter().map(|to| (node, to)));
+            self.redial();
+        }
+    }
+
+    /// Dials those that applications gave up or that a restarted node misses.
+    fn redial(&mut self) {
+        for (from, to) in std::mem::take(&mut self.traffic.redials) {
+            let id = NodeId(from.into());
+            if self.world.endpoint(id).is_none() || self.world.is_suspended(id) {
+                self.traffic.redials.insert((from, to));
+            } else if !self.setting.is_behind(to) {
+                self.dial(Dial { from, to, knows_id: true });
             }
         }
     }
 
     fn dial(&mut self, dial: Dial) {
+        let (from, to) = (NodeId(dial.from.into()), NodeId(dial.to.into()));
         let target = Target {
             id: dial.knows_id.then(|| self.traffic.players[usize::from(dial.to)].id),
-            addresses: self.world.addresses(NodeId(dial.to.into())).collect(),
+            addresses: self.world.address_seen_by(to, from).into_iter().collect(),
         };
-        let from = NodeId(dial.from.into());
         let dialled = self.world.with_app(from, &mut self.traffic, |e, now| e.connect(now, target));
         match dialled {
             Ok(handle) if dial.knows_id => self.traffic.dialled(dial.from, dial.to, handle),
@@ -205,11 +268,28 @@ impl Run {
         let Some(peer) = handle.and_then(|handle| endpoint?.peer(handle)) else { return false };
         let remote = peer.path.and_then(|path| path.remote());
         matches!(peer.state, PeerState::Connected | PeerState::Silent)
-            && self.world.addresses(NodeId(other.into())).any(|address| remote == Some(address))
+            && remote == self.world.address_seen_by(NodeId(other.into()), NodeId(node.into()))
     }
 
     /// What keeps the world from being well.
     fn missing(&self) -> Option<String> {
+        if let Some(unconnected) = self.unconnected() {
+            return Some(unconnected);
+        }
+        let known: usize = self.endpoints().map(|endpoint| endpoint.peers().count()).sum();
+        let expected: usize = self.traffic.players.iter().map(|player| player.links.len()).sum();
+        if known != expected {
+            return Some(format!("{known} peers are known where there are {expected}"));
+        }
+        if !self.traffic.flushed() {
+            return Some("messages still wait for room".to_owned());
+        }
+        let (key, lack) = self.traffic.model.outstanding()?;
+        Some(format!("{key:?} lacks {lack}"))
+    }
+
+    /// Which pair is not connected, if any.
+    fn unconnected(&self) -> Option<String> {
         for (player, node) in self.traffic.players.iter().zip(0..) {
             for (other, link) in &player.links {
                 let endpoint = self.world.endpoint(NodeId(node));
@@ -220,11 +300,7 @@ impl Run {
                 }
             }
         }
-        if !self.traffic.flushed() {
-            return Some("messages still wait for room".to_owned());
-        }
-        let (key, lack) = self.traffic.model.outstanding()?;
-        Some(format!("{key:?} lacks {lack}"))
+        None
     }
 
     fn report(&self) -> Report {
@@ -237,12 +313,20 @@ impl Run {
             roaming: self.traffic.roamed > 0,
             fragmentation: self.traffic.large_delivered > 0,
             restart: self.traffic.noticed_restarts > 0,
+            expiry: self.traffic.expired > 0,
         };
+        let players = self.traffic.players.iter();
+        let connected: Duration = players.map(|p| p.connected_until(self.world.now())).sum();
         Report {
             seed: self.seed,
             kinds: self.plan.faults.clone(),
             simulated: self.world.now(),
+            // Each pair was counted at both ends.
+            connected: connected / 2,
+            recovered: self.recovered,
             datagrams: self.world.datagrams(),
+            events: self.world.events(),
+            seals: self.world.seals(),
             delivered: self.traffic.model.delivered,
             handshakes: sum(|endpoint| endpoint.stats().handshakes),
             faults,
@@ -271,16 +355,12 @@ impl Drop for Run {
     }
 }
 
-fn fresh_address(handed_out: &mut u32) -> SocketAddr {
-    *handed_out += 1;
-    let [_, high, middle, low] = handed_out.to_be_bytes();
-    SocketAddr::from(([10, high, middle, low], 4263))
-}
-
 const SECOND: Duration = Duration::from_secs(1);
+/// When the last fault is over.
+const LAST_FAULT: Duration = Duration::from_secs(FAULTS.1);
 /// How long traffic goes on at least.
 const TRAFFIC: Duration = Duration::from_secs(50);
-/// How long everything may take to be well again.
+/// How long after the last message everything may take to be through.
 const CONVERGENCE: Duration = Duration::from_secs(30);
 /// How long goodbyes may take.
 const FAREWELL: Duration = Duration::from_secs(10);

@@ -1,15 +1,16 @@
 //! The applications of a scenario: they send as planned and hold the endpoints to their promises.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use handfast_core::{
-    Bytes, Delivery, EndReason, Endpoint, Event, MessageId, Order, PeerHandle, PeerId, SendError,
+    Delivery, EndReason, Endpoint, Event, Fate, Order, PeerHandle, PeerId, SendError,
 };
 
 use super::model::{Broken, Model};
-use super::payload::{self, Flow, Key};
+use super::payload::{self, Key};
 use super::plan::TrafficPlan;
+use super::player::{LinkTo, Player};
 use crate::app::{App, Cx};
 use crate::rng::{Probability, Rng};
 
@@ -22,70 +23,84 @@ pub(crate) struct Traffic {
     pub(crate) players: Vec<Player>,
     /// No new messages from then on.
     pub(crate) until: Duration,
-    /// Some node restarted: that others notice is then no fault.
-    restarts: bool,
+    /// Peers may be given up: silence may last as long as the idle timeout.
+    may_expire: bool,
+    /// Some node forgot another: that others notice is then no fault.
+    forgot: bool,
+    /// Who has to dial whom anew.
+    pub(crate) redials: BTreeSet<(u8, u8)>,
     /// Goodbyes are expected.
     pub(crate) closing: bool,
     pub(crate) roamed: u64,
+    pub(crate) expired: u64,
     pub(crate) noticed_restarts: u64,
     pub(crate) large_delivered: u64,
 }
 
-/// The application of one node.
-pub(crate) struct Player {
-    pub(crate) id: PeerId,
-    pub(crate) life: u8,
-    pub(crate) links: BTreeMap<u8, LinkTo>,
-    sent: BTreeMap<(PeerHandle, MessageId), Key>,
-    pub(crate) goodbyes: u64,
-}
-
-/// What a node knows of another.
-#[derive(Default)]
-pub(crate) struct LinkTo {
-    pub(crate) handle: Option<PeerHandle>,
-    next: u32,
-    waiting: VecDeque<(Key, Delivery, Bytes)>,
-}
-
 impl Traffic {
-    pub(crate) fn new(seed: u64, plan: TrafficPlan, rng: Rng, ids: &[PeerId]) -> Self {
-        let players = ids.iter().map(|&id| Player {
-            id,
-            life: 0,
-            links: BTreeMap::new(),
-            sent: BTreeMap::new(),
-            goodbyes: 0,
-        });
-        let mut players: Vec<_> = players.collect();
+    pub(crate) fn new(
+        seed: u64,
+        plan: TrafficPlan,
+        may_expire: bool,
+        rng: Rng,
+        ids: &[PeerId],
+    ) -> Self {
+        let mut players: Vec<_> = ids.iter().map(|&id| Player::new(id)).collect();
         for leaf in 1..players.len() {
             players[0].links.insert(leaf as u8, LinkTo::default());
             players[leaf].links.insert(0, LinkTo::default());
+        }
+        let mut model = Model::default();
+        for leaf in 1..players.len() as u8 {
+            model.open(players[0].flow(0, leaf));
+            model.open(players[usize::from(leaf)].flow(leaf, 0));
         }
         Self {
             seed,
             plan,
             rng,
-            model: Model::default(),
+            model,
             players,
             until: Duration::MAX,
-            restarts: false,
+            may_expire,
+            forgot: false,
+            redials: BTreeSet::new(),
             closing: false,
             roamed: 0,
+            expired: 0,
             noticed_restarts: 0,
             large_delivered: 0,
         }
     }
 
     /// A node loses its state.
-    pub(crate) fn restart(&mut self, node: u8) {
+    pub(crate) fn restart(&mut self, node: u8, now: Duration) {
         self.model.restarted(node);
-        self.restarts = true;
-        let player = &mut self.players[usize::from(node)];
-        player.life += 1;
-        player.sent.clear();
-        for link in player.links.values_mut() {
-            *link = LinkTo::default();
+        self.forgot = true;
+        self.redials.retain(|(from, _)| *from != node);
+        self.player(node).restart(now);
+        for other in self.peers_of(node) {
+            self.begin_anew(node, other);
+        }
+    }
+
+    /// A node knows nothing of another any more.
+    fn begin_anew(&mut self, node: u8, other: u8) {
+        self.link(node, other).begin_anew();
+        let flow = self.players[usize::from(node)].flow(node, other);
+        self.model.open(flow);
+    }
+
+    /// A node comes back as someone else: to the others it is another node.
+    pub(crate) fn replaced(&mut self, node: u8, id: PeerId) {
+        self.player(node).id = id;
+        for other in self.peers_of(node) {
+            self.model.forgot(other, node);
+            let player = self.player(other);
+            if let Some(link) = player.links.get(&node) {
+                player.former.extend(link.handle);
+            }
+            self.begin_anew(other, node);
         }
     }
 
@@ -104,8 +119,12 @@ impl Traffic {
         self.players[usize::from(node)].links.keys().copied().collect()
     }
 
+    fn player(&mut self, node: u8) -> &mut Player {
+        &mut self.players[usize::from(node)]
+    }
+
     fn link(&mut self, from: u8, to: u8) -> &mut LinkTo {
-        self.players[usize::from(from)].links.entry(to).or_default()
+        self.player(from).links.entry(to).or_default()
     }
 
     /// Queues one to three messages to one of the node's peers.
@@ -116,9 +135,9 @@ impl Traffic {
             let large = self.rng.chance(self.plan.large.1);
             let most = if large { self.plan.large.0 } else { self.plan.small };
             let len = self.rng.range(most / 8..=most) as usize;
-            let life = self.players[usize::from(node)].life;
+            let flow = self.players[usize::from(node)].flow(node, to);
             let link = self.link(node, to);
-            let key = Key { flow: Flow { from: node, life, to }, number: link.next };
+            let key = Key { flow, number: link.next };
             link.next += 1;
             link.waiting.push_back((key, delivery, payload::make(key, len)));
         }
@@ -149,6 +168,8 @@ impl Traffic {
                     link.waiting.pop_front();
                 }
                 Err(SendError::Blocked) => return,
+                // It ended, and the event that says so is on its way.
+                Err(SendError::UnknownPeer) if self.may_expire => return,
                 Err(error) => panic!("node {node} could not send to node {to}: {error:?}"),
             }
         }
@@ -165,28 +186,54 @@ impl Traffic {
         Ok(())
     }
 
-    fn fate_of(&mut self, node: u8, event: &Event) -> Result<(), Broken> {
-        let Event::Fate { peer, message, fate, .. } = event else { return Ok(()) };
+    fn fate_of(
+        &mut self,
+        cx: &mut Cx<'_>,
+        peer: PeerHandle,
+        message: handfast_core::MessageId,
+        fate: Fate,
+    ) -> Result<(), Broken> {
+        let node = cx.node.0 as u8;
         let sent = &self.players[usize::from(node)].sent;
-        let key = sent.get(&(*peer, *message)).ok_or("the fate of a message never sent")?;
-        self.model.fate(*key, *fate)
+        let key = *sent.get(&(peer, message)).ok_or("the fate of a message never sent")?;
+        // Fates come before the event that tells the end.
+        let ended = self.may_expire && fate != Fate::Acked && cx.endpoint().peer(peer).is_none();
+        self.model.fate(key, fate, ended)
     }
 
-    fn ended(&mut self, node: u8, peer: PeerHandle, reason: &EndReason) -> Result<(), Broken> {
-        let player = &mut self.players[usize::from(node)];
+    fn ended(
+        &mut self,
+        node: u8,
+        peer: PeerHandle,
+        reason: &EndReason,
+        now: Duration,
+    ) -> Result<(), Broken> {
+        self.player(node).disconnected(peer, now);
         match reason {
-            EndReason::Merged { into } => {
-                player.adopt(peer, *into);
-                Ok(())
-            }
+            EndReason::Merged { into } => self.player(node).adopt(peer, *into),
             EndReason::Disconnected { acknowledged: true } | EndReason::PeerDisconnected(_)
                 if self.closing =>
             {
-                player.goodbyes += 1;
-                Ok(())
+                self.player(node).goodbyes += 1;
             }
-            _ => Err(format!("a peer ended: {reason}")),
+            EndReason::IdleTimeout | EndReason::DialTimeout
+                if self.player(node).former.remove(&peer) => {}
+            EndReason::IdleTimeout | EndReason::DialTimeout if self.may_expire => {
+                self.expired(node, peer);
+            }
+            _ => return Err(format!("a peer ended: {reason}")),
         }
+        Ok(())
+    }
+
+    /// A node gave another one up. It dials again.
+    fn expired(&mut self, node: u8, peer: PeerHandle) {
+        self.expired += 1;
+        self.forgot = true;
+        let Some(other) = self.player(node).who(peer) else { return };
+        self.model.forgot(node, other);
+        self.begin_anew(node, other);
+        self.redials.insert((node, other));
     }
 
     fn react(&mut self, cx: &mut Cx<'_>, event: &Event) -> Result<(), Broken> {
@@ -194,43 +241,33 @@ impl Traffic {
         match event {
             Event::Connected { peer, id, .. } => {
                 let other = self.players.iter().position(|player| player.id == *id);
-                let other = other.ok_or_else(|| format!("a stranger: {id:?}"))? as u8;
-                self.link(node, other).handle = Some(*peer);
-                self.flush(cx, other);
+                let Some(other) = other else {
+                    // A node that is no more may have been calling when it went.
+                    return if self.player(node).former.is_empty() {
+                        Err(format!("a stranger: {id:?}"))
+                    } else {
+                        self.player(node).former.insert(*peer);
+                        Ok(())
+                    };
+                };
+                self.player(node).connected(*peer, cx.time);
+                self.link(node, other as u8).handle = Some(*peer);
+                self.flush(cx, other as u8);
             }
             Event::Writable { peer } => {
-                if let Some(other) = self.players[usize::from(node)].who(*peer) {
+                if let Some(other) = self.player(node).who(*peer) {
                     self.flush(cx, other);
                 }
             }
             Event::Readable { peer } => self.receive(cx, *peer)?,
-            Event::Fate { .. } => self.fate_of(node, event)?,
-            Event::Ended { peer, reason, .. } => self.ended(node, *peer, reason)?,
+            Event::Fate { peer, message, fate } => self.fate_of(cx, *peer, *message, *fate)?,
+            Event::Ended { peer, reason, .. } => self.ended(node, *peer, reason, cx.time)?,
             Event::PathChanged { .. } => self.roamed += 1,
-            Event::Restarted { .. } if self.restarts => self.noticed_restarts += 1,
+            Event::Restarted { .. } if self.forgot => self.noticed_restarts += 1,
             Event::Restarted { .. } => return Err("a restart that nobody made".into()),
             _ => {}
         }
         Ok(())
-    }
-}
-
-impl Player {
-    fn who(&self, peer: PeerHandle) -> Option<u8> {
-        self.links.iter().find(|(_, link)| link.handle == Some(peer)).map(|(&other, _)| other)
-    }
-
-    /// Two handles turned out to name one peer.
-    fn adopt(&mut self, gone: PeerHandle, into: PeerHandle) {
-        for link in self.links.values_mut().filter(|link| link.handle == Some(gone)) {
-            link.handle = Some(into);
-        }
-        let moved: Vec<_> = self.sent.keys().filter(|key| key.0 == gone).copied().collect();
-        for old in moved {
-            if let Some(key) = self.sent.remove(&old) {
-                self.sent.entry((into, old.1)).or_insert(key);
-            }
-        }
     }
 }
 
@@ -244,6 +281,11 @@ impl App<Endpoint> for Traffic {
 
     fn on_timer(&mut self, cx: &mut Cx<'_>, token: u64) {
         if cx.time >= self.until {
+            return;
+        }
+        let quiet = self.plan.quiet.iter().find(|(from, until)| (*from..*until).contains(&cx.time));
+        if let Some((_, until)) = quiet {
+            cx.wake_after(*until - cx.time, token);
             return;
         }
         let to = self.produce(cx.node.0 as u8);

@@ -1,0 +1,62 @@
+//! Runs the scenarios of many seeds on all cores and prints what they came to.
+//!
+//! `sweep --seeds N [--start S] [--jobs J]` runs N seeds from S on; `sweep --seed X` runs one,
+//! recorded.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod jobs;
+mod totals;
+
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use handfast_sim::Scenario;
+
+use arguments::{Arguments, USAGE};
+
+fn main() -> ExitCode {
+    match Arguments::parse(std::env::args().skip(1)) {
+        Ok(Arguments::One(seed)) => replay(seed),
+        Ok(Arguments::Many { start, seeds, jobs }) => sweep(start, seeds, jobs),
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs one seed and prints everything that happened.
+fn replay(seed: u64) -> ExitCode {
+    let run = || Scenario::from_seed(seed).run_recorded();
+    let Ok((report, lines)) = catch_unwind(run) else {
+        eprintln!("seed {seed} failed. To see it again:\n{}", replay_command(seed));
+        return ExitCode::FAILURE;
+    };
+    for line in lines {
+        println!("{line}");
+    }
+    println!("{report:#?}");
+    ExitCode::SUCCESS
+}
+
+/// Runs them all, failures or not.
+fn sweep(start: u64, seeds: u64, jobs: usize) -> ExitCode {
+    let began = Instant::now();
+    let end = start.saturating_add(seeds);
+    let totals = jobs::run(start..end, jobs, |seed, failure| {
+        eprintln!("seed {seed} failed: {failure}\n  {}", replay_command(seed));
+    });
+    totals.print(began.elapsed(), jobs);
+    if totals.run() != seeds {
+        eprintln!("{} of {seeds} seeds were run", totals.run());
+        return ExitCode::FAILURE;
+    }
+    if totals.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn replay_command(seed: u64) -> String {
+    format!("cargo run --release -p handfast-sim --bin sweep -- --seed {seed}")
+}
