@@ -1,5 +1,7 @@
 //! `p2p_server`: see [`handfast_server`].
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

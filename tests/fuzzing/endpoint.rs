@@ -7,9 +7,10 @@ use core::time::Duration;
 use handfast_core::wire::{Frame, Frames};
 use handfast_core::{Config, Delivery, Event, Farewell, Goodbye, Order, PeerHandle, Target};
 
+use super::end::Datagram;
 use super::input::Input;
 use super::model::Model;
-use super::pair::{Datagram, Pair};
+use super::pair::Pair;
 
 /// Runs a list of operations on two endpoints that are connected at first, and checks after each
 /// one what must always hold.
@@ -49,7 +50,7 @@ struct World {
 impl World {
     fn operate(&mut self, input: &mut Input<'_>) {
         let operation = input.u8();
-        match operation % 20 {
+        match operation % 21 {
             0 | 1 => self.deliver_many(input),
             2 => self.deliver_one(input),
             3 => self.duplicate(input),
@@ -66,7 +67,8 @@ impl World {
             15 | 16 => self.lie(input),
             17 => self.roam(input),
             18 => self.repeat_lie(input),
-            _ => self.restart(input),
+            19 => self.restart(input),
+            _ => self.lie_in_handshakes(input),
         }
     }
 
@@ -214,6 +216,23 @@ impl World {
         let plaintext = input.bytes(len);
         for _ in 0..=times % 32 {
             self.deliver_lie(liar, 0, plaintext);
+        }
+    }
+
+    /// What an end says of itself when it shakes hands is no longer true: its incarnation, its limits,
+    /// its times, its identity.
+    fn lie_in_handshakes(&mut self, input: &mut Input<'_>) {
+        let (liar, at) = (side(input), usize::from(input.u8()) % 96);
+        let len = usize::from(input.u8()) % 96;
+        let mut change = [0; 96];
+        for (byte, lie) in change[at..].iter_mut().zip(input.bytes(len)) {
+            *byte = *lie;
+        }
+        self.pair.ends[liar].endpoint.distort_handshakes_for_test(change);
+        // Streams start over whenever the liar likes.
+        for model in &mut self.models {
+            model.is_tainted = true;
+            model.restarts = u32::MAX / 2;
         }
     }
 

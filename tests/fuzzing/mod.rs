@@ -4,16 +4,25 @@
 //! Each function takes any bytes and panics if, and only if, a property of the protocol's
 //! implementation does not hold.
 
+mod account;
+mod end;
 mod endpoint;
 mod frames;
 mod input;
+mod interaction;
 mod model;
+mod network;
+mod operation;
 mod packet;
 mod pair;
 mod seeds;
+mod world;
 
+pub use end::{Datagram, End};
 pub use endpoint::endpoint;
 pub use frames::frames;
+pub use interaction::{Outcome, Setup, interact, interaction};
+pub use operation::{Call, Direction, ENDS, Fault, Operation, Tamper};
 pub use packet::packet;
-pub use pair::{Datagram, End, Pair};
+pub use pair::Pair;
 pub use seeds::{Seed, seeds};

@@ -75,7 +75,7 @@ impl Model {
 }
 
 /// The number of the message, then a pattern that no other message has.
-fn content(id: usize, len: usize) -> impl Iterator<Item = u8> {
+pub(super) fn content(id: usize, len: usize) -> impl Iterator<Item = u8> {
     let number = u32::try_from(id).unwrap_or(u32::MAX).to_le_bytes();
     let pattern = (0..).map(move |at: usize| (at * 31 + id * 7 + at / 251) as u8);
     number.into_iter().chain(pattern).take(len)

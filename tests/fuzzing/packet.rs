@@ -83,8 +83,10 @@ fn check_payloads(data: &[u8]) {
     }
     if let Ok((payload, _)) = ResponsePayload::read_from_prefix(data) {
         let address = SocketAddr::from(payload.observed_address);
-        let again = ResponsePayload::new(payload.incarnation.get(), payload.parameters, address);
-        assert_eq!(again.as_bytes()[..54], data[..54]);
+        let index = payload.session_index.get();
+        let incarnation = payload.incarnation.get();
+        let again = ResponsePayload::new(incarnation, payload.parameters, address, index);
+        assert_eq!(again.as_bytes()[..58], data[..58]);
     }
     if let Ok((parameters, _)) = Parameters::read_from_prefix(data) {
         let aes = data[0] & 1 == 1;

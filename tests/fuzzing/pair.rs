@@ -1,34 +1,11 @@
-//! Two endpoints, the datagrams between them, and what must always hold for both.
+//! Two endpoints, and the datagrams between them.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use handfast_core::{
-    Config, Endpoint, Event, Identity, Instant, Origin, PeerHandle, PeerId, Target, Transmit,
-};
+use handfast_core::{Config, Instant, PeerHandle, PeerId, Target};
 
-/// A datagram under way.
-#[derive(Clone, Debug)]
-pub struct Datagram {
-    /// Where it seems to come from.
-    pub from: SocketAddr,
-    /// Where it goes.
-    pub to: SocketAddr,
-    /// What it holds.
-    pub bytes: Vec<u8>,
-}
-
-/// One of the two.
-#[derive(Debug)]
-pub struct End {
-    /// Its endpoint.
-    pub endpoint: Endpoint,
-    /// Where datagrams for it go.
-    pub address: SocketAddr,
-    /// What it told since someone looked.
-    pub events: Vec<Event>,
-}
+use super::end::{Datagram, End, FUEL};
 
 /// Two endpoints and a network that does nothing by itself.
 #[derive(Debug)]
@@ -39,8 +16,6 @@ pub struct Pair {
     pub ends: [End; 2],
     /// Datagrams under way, oldest first.
     pub flight: VecDeque<Datagram>,
-    config: Config,
-    lives: u8,
 }
 
 impl Pair {
@@ -48,12 +23,8 @@ impl Pair {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let now = Instant::from_micros(1_000_000_000);
-        let end = |side: u8| End {
-            endpoint: Endpoint::new(config.clone(), identity(side), [0x50 + side; 32], now),
-            address: SocketAddr::from(([10, 0, 0, side], 4000)),
-            events: Vec::new(),
-        };
-        Self { now, ends: [end(0), end(1)], flight: VecDeque::new(), config, lives: 0 }
+        let ends = [End::new(0, config.clone(), now), End::new(1, config, now)];
+        Self { now, ends, flight: VecDeque::new() }
     }
 
     /// The same after the first called the second.
@@ -92,12 +63,11 @@ impl Pair {
     }
 
     /// Hands a datagram to whoever is at its destination. True if someone is.
-    pub fn deliver(&mut self, mut datagram: Datagram) -> bool {
+    pub fn deliver(&mut self, datagram: Datagram) -> bool {
         let Some(side) = self.ends.iter().position(|end| end.address == datagram.to) else {
             return false;
         };
-        let origin = Origin::from_remote(datagram.from);
-        self.ends[side].endpoint.handle_datagram(self.now, origin, &mut datagram.bytes);
+        self.ends[side].take(self.now, datagram);
         self.poll(side);
         true
     }
@@ -109,10 +79,7 @@ impl Pair {
     pub fn advance(&mut self, to: Instant) {
         self.now = self.now.max(to);
         for side in 0..2 {
-            let endpoint = &mut self.ends[side].endpoint;
-            endpoint.handle_timeout(self.now);
-            let next = endpoint.poll_timeout();
-            assert!(next.is_none_or(|at| at > self.now), "{next:?} is over at {:?}", self.now);
+            self.ends[side].fire(self.now);
             self.poll(side);
         }
     }
@@ -140,52 +107,11 @@ impl Pair {
     /// # Panics
     /// It does not come to an end, or something does not hold that always must.
     pub fn poll(&mut self, side: usize) {
-        let end = &mut self.ends[side];
-        let mut buffer = [0; 4 * 1200];
-        let mut fuel = FUEL;
-        while let Some(transmit) = end.endpoint.poll_transmit(self.now, &mut buffer) {
-            fuel -= 1;
-            assert!(fuel > 0, "transmits without end");
-            self.flight.extend(datagrams(end.address, &transmit, &buffer));
-        }
-        while let Some(event) = end.endpoint.poll_event() {
-            fuel -= 1;
-            assert!(fuel > 0, "events without end");
-            end.events.push(event);
-        }
-        let stats = end.endpoint.stats();
-        assert!(stats.unverified_bytes_sent <= stats.unverified_bytes_received, "amplified");
-        let peers = end.endpoint.peers().count();
-        assert!(peers <= end.endpoint.config().max_peers, "{peers} peers");
+        self.ends[side].poll(self.now, &mut self.flight);
     }
 
     /// The end loses all it knows, but its identity.
     pub fn restart(&mut self, side: usize) {
-        self.lives = self.lives.wrapping_add(1);
-        let mut seed = [0x60 + side as u8; 32];
-        seed[0] = self.lives;
-        let identity = identity(side as u8);
-        let end = &mut self.ends[side];
-        end.endpoint = Endpoint::new(self.config.clone(), identity, seed, self.now);
-        end.events.clear();
+        self.ends[side].restart(self.now);
     }
 }
-
-fn identity(side: u8) -> Identity {
-    Identity::from_seed([side + 1; 32])
-}
-
-/// Takes a batch apart.
-fn datagrams<'a>(
-    from: SocketAddr,
-    transmit: &Transmit,
-    buffer: &'a [u8],
-) -> impl Iterator<Item = Datagram> + 'a {
-    let size = transmit.segment.map_or(transmit.len, |size| size.get().into());
-    let to = transmit.destination;
-    let batch = buffer[..transmit.len].chunks(size.max(1));
-    batch.map(move |bytes| Datagram { from, to, bytes: bytes.to_vec() })
-}
-
-/// More than an end may have to say at once.
-const FUEL: usize = 20_000;

@@ -12,7 +12,7 @@ use super::pair::Pair;
 /// An input of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seed {
-    /// `packet`, `frames` or `endpoint`.
+    /// `packet`, `frames`, `endpoint` or `interaction`.
     pub target: &'static str,
     /// The name of its file.
     pub name: String,
@@ -28,7 +28,8 @@ pub fn seeds() -> Vec<Seed> {
     };
     let frames = frames();
     let endpoint = endpoint(&frames);
-    of("packet", packets()).chain(of("frames", frames)).chain(of("endpoint", endpoint)).collect()
+    let bytes = of("packet", packets()).chain(of("frames", frames));
+    bytes.chain(of("endpoint", endpoint)).chain(of("interaction", interactions())).collect()
 }
 
 /// The datagrams of a call by address, of a message, of a goodbye; and odd ends.
@@ -157,4 +158,35 @@ fn endpoint(frames: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
     all.push(("bug-pong-after-the-end".into(), late));
     all.extend(lives.iter().map(|(name, bytes)| ((*name).into(), bytes.to_vec())));
     all
+}
+
+/// Its name, the choices of the ends, the operations.
+type Story<'a> = (&'a str, &'a [u8; 4], &'a [[u8; 6]]);
+
+/// Some ordinary stories of three ends.
+fn interactions() -> Vec<(String, Vec<u8>)> {
+    let run = [25, 0, 100, 0, 0, 0];
+    let send = |pair, bits, len| [3, pair, bits, len, 0, 2];
+    let stories: [Story<'_>; 9] = [
+        ("simultaneous-calls", &[0, 0, 0, 0], &[[0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], run]),
+        ("call-by-address", &[0, 0, 0, 0], &[[0, 3, 4, 0, 0, 0], send(3, 11, 50), run]),
+        ("call-at-a-wrong-address", &[16, 0, 0, 0], &[[0, 0, 7, 0, 0, 0], run, run]),
+        ("loss", &[64, 0, 0, 0], &[[20, 0, 1, 3, 0, 0], send(0, 11, 90), run, send(0, 9, 9), run]),
+        ("partition", &[64, 0, 0, 0], &[[20, 0, 1, 1, 0, 0], send(0, 3, 9), [30, 0, 200, 0, 0, 0]]),
+        (
+            "restart",
+            &[64, 0, 0, 0],
+            &[send(1, 3, 9), run, [18, 0, 0, 0, 0, 0], send(1, 11, 7), run],
+        ),
+        ("rebind", &[64, 0, 0, 0], &[[19, 1, 0, 0, 0, 0], send(1, 3, 9), run, [23, 0, 3, 2, 1, 1]]),
+        (
+            "farewell",
+            &[64, 0, 0, 0],
+            &[send(0, 3, 200), [16, 0, 9, 0, 0, 0], run, [17, 1, 0, 9, 0, 0]],
+        ),
+        ("keep-in-touch", &[0xf6, 0x21, 0xf6, 0], &[]),
+    ];
+    let bytes =
+        |(name, setup, steps): Story<'_>| (name.into(), [&setup[..], &steps.concat()].concat());
+    stories.map(bytes).into()
 }

@@ -6,19 +6,26 @@
 //! - [`Proxy`] stands between nodes and impairs what passes: seeded loss, delay, rate, queue.
 //! - [`script`] is a conversation with all that the transport can do; [`Rehearsal`] plays it in the
 //!   simulator.
+//! - [`memory`] counts what a thread allocates.
+//! - [`siege`] floods a server that runs in a process of its own, which can also be killed.
+//! - [`Vitals`] tells whether a test left descriptors or memory behind.
 //! - [`within`] keeps a hanging test from hanging the whole run. No test asserts on the time that
-//!   anything took, and none sleeps to let something happen.
+//!   anything took, and none sleeps to let something happen but the siege, which watches for a time.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod digest;
+pub mod memory;
 mod node;
 mod proxy;
 mod rehearsal;
 pub mod script;
+pub mod siege;
+mod vitals;
 mod watchdog;
 
 pub use node::{Commander, Happening, Node, Outgoing, Report, Runtime, Setup, What, loopback};
 pub use proxy::{Counters, Proxy, ProxyConfig, Way};
 pub use rehearsal::Rehearsal;
+pub use vitals::Vitals;
 pub use watchdog::within;

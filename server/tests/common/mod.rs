@@ -95,6 +95,12 @@ impl Server {
         assert!(sent.success());
     }
 
+    /// Waits for the end: what is left of its log.
+    pub(crate) fn rest(mut self) -> Vec<String> {
+        self.child.wait().expect("waited");
+        std::iter::from_fn(|| self.stderr.recv_timeout(PATIENCE).ok()).collect()
+    }
+
     /// Waits for the end: the exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
         // Its pipes end with it, and the guard against hanging is on the pipe.

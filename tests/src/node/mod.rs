@@ -17,7 +17,7 @@ mod on_mio;
 mod on_tokio;
 
 /// What drives an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Runtime {
     /// `handfast_mio`, on a thread of its own.
     Mio,
@@ -188,6 +188,19 @@ impl Node {
                 let (peers, report) = (self.driver.peers(), self.report());
                 panic!("hangs, waiting for {}\n{peers:#?}\n{report:#?}", awaited());
             }
+        }
+    }
+
+    /// The next thing, if it happens within `wait`.
+    ///
+    /// # Panics
+    /// When the node is gone.
+    #[must_use]
+    pub fn next_within(&self, wait: Duration) -> Option<Happening> {
+        match self.happenings.recv_timeout(wait) {
+            Ok(happening) => Some(happening),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => panic!("the node is gone"),
         }
     }
 

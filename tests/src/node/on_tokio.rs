@@ -76,7 +76,9 @@ impl Drive for TokioDriver {
 
     fn send(&self, peer: PeerHandle, message: Outgoing) {
         // Its end will be told, or was.
-        self.known(peer).outgoing.send(message).ok();
+        if let Some(known) = self.inner.peers().get(&peer) {
+            known.outgoing.send(message).ok();
+        }
     }
 
     fn ping(&self, peer: PeerHandle) {
@@ -145,7 +147,9 @@ impl Inner {
         {
             self.tell(peer.handle(), What::Message(message));
         }
-        self.tell(peer.handle(), What::Ended(peer.closed().await));
+        let reason = peer.closed().await;
+        self.peers().remove(&peer.handle());
+        self.tell(peer.handle(), What::Ended(reason));
     }
 
     async fn send(self: Arc<Self>, peer: Peer, mut queue: UnboundedReceiver<Outgoing>) {

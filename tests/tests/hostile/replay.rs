@@ -45,6 +45,11 @@ fn operations_of_the_corpus_and_at_random_hold_the_properties() {
 }
 
 #[test]
+fn interactions_of_the_corpus_and_at_random_hold_the_properties() {
+    assert!(replay("interaction", fuzzing::interaction, 100) >= 50);
+}
+
+#[test]
 fn the_committed_seeds_are_those_that_are_made() {
     for seed in fuzzing::seeds() {
         let path = directory(seed.target).join(&seed.name);

@@ -1,0 +1,9 @@
+//! Attacks on what only this protocol has: path ids, incarnations, changes of keys inside a
+//! session, hints, grants of credit, moving addresses.
+
+mod dials;
+mod grants;
+mod hints;
+mod paths;
+mod rekey;
+mod roam;

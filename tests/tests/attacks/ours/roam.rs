@@ -1,0 +1,121 @@
+//! Somebody beside the path: sees and copies packets, and wins races from an address of his own.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use handfast_core::{Config, Delivery};
+
+use crate::end::Datagram;
+use crate::kit::*;
+use crate::pair::Pair;
+
+fn place(pair: &Pair, side: usize) -> Option<SocketAddr> {
+    info(pair, side).path.and_then(|path| path.remote())
+}
+
+/// Copies every packet so that the copy comes first, from `thief`, and passes on what is sent there.
+fn race(pair: &mut Pair, thief: SocketAddr, ms: u32) {
+    for _ in 0..ms / 10 {
+        for datagram in std::mem::take(&mut pair.flight) {
+            let sender = pair.ends.iter().position(|end| end.address == datagram.from);
+            let to = pair.ends[1 - sender.expect("one of the two")].address;
+            pair.deliver(Datagram { from: thief, to, bytes: datagram.bytes.clone() });
+            pair.deliver(datagram);
+        }
+        let soon = pair.now + MS * 10;
+        pair.advance(soon);
+    }
+}
+
+fn chat(pair: &mut Pair, number: u8) {
+    for side in 0..2 {
+        send(pair, side, Delivery::ordered(0), &[number]);
+    }
+}
+
+/// The thief got both ends to talk through him, then goes away. The session must not go with him.
+#[test]
+fn ours_a_thief_who_had_moved_both_ends_and_goes_away_does_not_take_the_session_along() {
+    let mut pair = Pair::connected(Config::default());
+    let thief = elsewhere(66);
+    for round in 0..20 {
+        chat(&mut pair, round);
+        race(&mut pair, thief, 100);
+    }
+    let moved = [0, 1].map(|side| place(&pair, side) == Some(thief));
+    assert_eq!(moved, [true, true], "or this proves nothing");
+    chat(&mut pair, 20);
+    // What is sent to the thief goes nowhere from now on.
+    pair.step(Duration::from_secs(30));
+    for side in 0..2 {
+        assert_eq!(end_of(&pair, side), None);
+        assert_eq!(place(&pair, side), Some(pair.ends[1 - side].address));
+        let texts: Vec<_> = received(&mut pair, side).iter().map(|text| text[0]).collect();
+        assert_eq!(texts, (0..=20).collect::<Vec<u8>>(), "nothing is lost or comes twice");
+    }
+}
+
+/// The same against one end only: the other's packets come from where it is, and lead back there.
+#[test]
+fn ours_a_thief_who_moved_one_end_loses_it_to_the_genuine_address() {
+    let mut pair = Pair::connected(Config::default());
+    let thief = elsewhere(66);
+    for round in 0..10 {
+        chat(&mut pair, round);
+        for datagram in std::mem::take(&mut pair.flight) {
+            if datagram.from == pair.ends[0].address {
+                let copy = Datagram { from: thief, ..datagram.clone() };
+                pair.deliver(copy);
+            } else if datagram.to == thief {
+                // The challenge, passed on to the end it is meant for, as if from the other.
+                let (from, to) = (thief, pair.ends[0].address);
+                pair.deliver(Datagram { from, to, bytes: datagram.bytes.clone() });
+            }
+            pair.deliver(datagram);
+        }
+        let soon = pair.now + MS * 20;
+        pair.advance(soon);
+    }
+    pair.step(Duration::from_secs(3));
+    for round in 0..20 {
+        chat(&mut pair, round);
+        pair.step(Duration::from_millis(500));
+    }
+    for side in 0..2 {
+        assert_eq!(place(&pair, side), Some(pair.ends[1 - side].address), "side {side}");
+        assert_eq!(end_of(&pair, side), None);
+        received(&mut pair, side);
+    }
+}
+
+/// A copy that comes first but cannot answer a challenge moves nothing, and gets a challenge at most.
+#[test]
+fn ours_a_copied_packet_that_wins_the_race_moves_nobody() {
+    let mut pair = Pair::connected(Config::default());
+    let (mut from_thief, mut to_thief) = (0, 0);
+    for round in 0..50_u32 {
+        let thief = elsewhere(round % 3);
+        chat(&mut pair, round as u8);
+        for datagram in std::mem::take(&mut pair.flight) {
+            if datagram.to != pair.ends[0].address && datagram.to != pair.ends[1].address {
+                to_thief += datagram.bytes.len();
+                continue;
+            }
+            from_thief += datagram.bytes.len();
+            pair.deliver(Datagram { from: thief, ..datagram.clone() });
+            pair.deliver(datagram);
+        }
+        let soon = pair.now + MS * 100;
+        pair.advance(soon);
+        for side in 0..2 {
+            assert_eq!(place(&pair, side), Some(pair.ends[1 - side].address), "round {round}");
+        }
+    }
+    assert!(to_thief > 0 && to_thief <= 3 * from_thief, "{to_thief} for {from_thief}");
+    pair.flight.clear();
+    pair.step(Duration::from_secs(2));
+    for side in 0..2 {
+        assert_eq!(received(&mut pair, side).len(), 50);
+    }
+    assert_intact(&mut pair, "after lost races");
+}

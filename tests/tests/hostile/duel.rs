@@ -1,0 +1,53 @@
+//! A liar and its victim alone, and how that ends.
+
+use std::time::Duration;
+
+use handfast_core::{Config, EndReason, Event};
+
+use crate::fuzzing::Pair;
+
+pub(crate) const LIAR: usize = 0;
+pub(crate) const VICTIM: usize = 1;
+pub(crate) const MAX_MESSAGE: u32 = 1 << 16;
+
+/// Two ends with small limits, connected.
+pub(crate) fn pair() -> Pair {
+    let mut config = Config::default();
+    config.max_message = MAX_MESSAGE;
+    config.receive_window = 2 * MAX_MESSAGE;
+    config.max_streams = 4;
+    Pair::connected(config)
+}
+
+pub(crate) fn lie(pair: &mut Pair, path: u8, plaintext: &[u8]) -> usize {
+    let datagram = pair.lie(LIAR, path, plaintext).expect("a session");
+    let len = datagram.bytes.len();
+    assert!(pair.deliver(datagram));
+    len
+}
+
+/// How the session ends at the victim after these packets; `None` if it lives.
+pub(crate) fn end_after(packets: &[Vec<u8>]) -> Option<&'static str> {
+    let mut pair = pair();
+    for packet in packets {
+        lie(&mut pair, 0, packet);
+    }
+    end_of(&mut pair)
+}
+
+pub(crate) fn end_of(pair: &mut Pair) -> Option<&'static str> {
+    pair.step(Duration::from_secs(5));
+    let mut reasons = pair.ends[VICTIM].events.iter().filter_map(|event| match event {
+        Event::Ended { reason: EndReason::Violation(reason), .. } => Some(*reason),
+        _ => None,
+    });
+    let reason = reasons.next_back();
+    let told = pair.ends[LIAR].events.iter().any(|event| match event {
+        Event::Ended { reason: EndReason::PeerDisconnected(goodbye), .. } => {
+            Some(goodbye.reason.as_str()) == reason
+        }
+        _ => false,
+    });
+    assert_eq!(told, reason.is_some(), "the liar is told the reason: {reason:?}");
+    reason
+}
