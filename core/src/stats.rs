@@ -32,7 +32,8 @@ counters! {
         unsolicited,
         /// A counter seen before, or too old to tell.
         duplicate,
-        /// Half-open handshakes, peers or replies were at their cap, or the endpoint closes.
+        /// Half-open handshakes, peers, replies or the credit of a response were at their cap, or the
+        /// endpoint closes.
         full,
         /// A cookie that was not ours, not for this caller, or too old.
         bad_cookie,
@@ -40,7 +41,8 @@ counters! {
         bad_identity,
         /// The wrong length or a reserved field that was set.
         malformed,
-        /// Handshakes and questions beyond their budget, which would have been answered otherwise.
+        /// Handshakes and questions beyond their budget, which would have been answered otherwise, and
+        /// responses that came too fast to be opened.
         rate_limited,
         /// A receiver index that names no session.
         unknown_session,

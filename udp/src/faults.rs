@@ -1,6 +1,6 @@
 //! Sockets that fail as a test wants them to.
 //!
-//! Only there with the feature `faults`, which nothing but tests enables.
+//! Only there with the feature `faults`, which only tests ask for.
 
 use std::io;
 use std::net::SocketAddr;

@@ -38,8 +38,8 @@ const SIMULTANEOUS: Duration = Duration::from_secs(10);
 const RESTARTS: Limit = Limit::every(5_000_000, 4);
 
 impl Peer {
-    /// A retry arrived on `path`: take its cookie, and the identity if it was missing. Returns the identity
-    /// when it is news; `incarnation` then tells what names our state about it.
+    /// A retry arrived on `path`: take its cookie, and the identity if it was missing. Returns the
+    /// identity when it is news; `incarnation` then tells what names our state about it.
     pub(crate) fn on_retry(
         &mut self,
         cx: &mut Shared,
