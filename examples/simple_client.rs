@@ -19,14 +19,15 @@ use std::time::{Duration, Instant};
 
 use handfast_tokio::{
     Config, ConnectError, Delivery, EndReason, Endpoint, Farewell, Goodbye, Identity, Listen,
-    Target, entropy,
+    Target, entropy, explain,
 };
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
-    log.with_ansi(stderr().is_terminal()).with_writer(stderr).init();
+    // A console of Windows does not show colours unless asked to.
+    log.with_ansi(stderr().is_terminal() && !cfg!(windows)).with_writer(stderr).init();
     let target = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4263".to_owned());
     match talk_to(&target).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,7 +84,7 @@ fn resolve(name: &str) -> Result<Target, String> {
         None => (None, name),
     };
     let found = place.to_socket_addrs().map_err(|error| {
-        format!("cannot use {place} ({error}): write HOST:PORT or PeerId@HOST:PORT")
+        format!("cannot use {place} ({}): write HOST:PORT or PeerId@HOST:PORT", explain(&error))
     })?;
     let addresses: Vec<_> = found.collect();
     match (id, addresses.first()) {

@@ -66,6 +66,6 @@ pub use handfast_core::{
     PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, Retry, SocketId, Stats,
     Target,
 };
-pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy};
+pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy, explain};
 pub use peer::Peer;
 pub use receipt::Receipt;

@@ -9,6 +9,7 @@
 //! - [`memory`] counts what a thread allocates.
 //! - [`siege`] floods a server that runs in a process of its own, which can also be killed.
 //! - [`Vitals`] tells whether a test left descriptors or memory behind.
+//! - `refusal` (on Linux) has the kernel refuse socket options.
 //! - [`within`] keeps a hanging test from hanging the whole run. No test asserts on the time that
 //!   anything took, and none sleeps to let something happen but the siege, which watches for a time.
 
@@ -18,6 +19,8 @@ pub mod digest;
 pub mod memory;
 mod node;
 mod proxy;
+#[cfg(target_os = "linux")]
+pub mod refusal;
 mod rehearsal;
 pub mod script;
 pub mod siege;

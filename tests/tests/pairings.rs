@@ -27,6 +27,18 @@ fn the_script_comes_out_the_same_on_every_runtime_and_in_the_simulator() {
     }
 }
 
+/// As on a system that refuses all socket options: without offload, marks and local addresses.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_script_comes_out_the_same_without_offloads() {
+    use handfast_tests::refusal::{OPTIONS, refusing};
+    let expected = rehearse(1);
+    for runtime in Runtime::ALL {
+        let play = move || within(HANG, move || play(runtime, runtime));
+        assert!(refusing(&OPTIONS, libc::EPERM, play) == expected, "{runtime:?}");
+    }
+}
+
 fn rehearse(seed: u64) -> [Record; 2] {
     let loss = Probability::percent(1);
     let latency = Duration::from_millis(2);

@@ -49,7 +49,7 @@ impl ReceiveFailure {
             | Kind::NetworkDown
             | Kind::Interrupted
             | Kind::TimedOut => Self::Notice,
-            _ if error.raw_os_error() == Some(EMSGSIZE) => Self::Notice,
+            _ if NOTICES.iter().any(|number| error.raw_os_error() == Some(*number)) => Self::Notice,
             _ => Self::Broken,
         }
     }
@@ -117,6 +117,10 @@ impl OncePerMinute {
     const INTERVAL: Duration = Duration::from_secs(60);
 }
 
+/// What the standard library has no name for: a datagram that was too long, and on Windows the
+/// news that one sent earlier died on the way of its hop limit (`WSAENETRESET`).
+const NOTICES: &[i32] = if cfg!(windows) { &[EMSGSIZE, 10_052] } else { &[EMSGSIZE] };
+
 /// "Message too long", which the standard library has no name for.
 pub(crate) const EMSGSIZE: i32 = if cfg!(windows) {
     10_040
@@ -130,8 +134,13 @@ pub(crate) const EMSGSIZE: i32 = if cfg!(windows) {
 mod tests {
     use super::*;
 
-    const ENOBUFS: i32 =
-        if cfg!(any(target_os = "linux", target_os = "android")) { 105 } else { 55 };
+    const ENOBUFS: i32 = if cfg!(windows) {
+        10_055
+    } else if cfg!(any(target_os = "linux", target_os = "android")) {
+        105
+    } else {
+        55
+    };
 
     #[test]
     fn only_a_full_send_buffer_blocks() {
@@ -147,8 +156,27 @@ mod tests {
         for kind in [Kind::ConnectionReset, Kind::ConnectionRefused, Kind::HostUnreachable] {
             assert_eq!(ReceiveFailure::of(&kind.into()), ReceiveFailure::Notice);
         }
+        for number in NOTICES {
+            let error = io::Error::from_raw_os_error(*number);
+            assert_eq!(ReceiveFailure::of(&error), ReceiveFailure::Notice, "{error:?}");
+        }
         assert_eq!(ReceiveFailure::of(&Kind::WouldBlock.into()), ReceiveFailure::Drained);
         assert_eq!(ReceiveFailure::of(&io::Error::other("bad file")), ReceiveFailure::Broken);
+    }
+
+    /// What a send to a closed port brings upon the next receive (`WSAECONNRESET`), and what ICMP
+    /// messages that anyone can forge do.
+    #[cfg(windows)]
+    #[test]
+    fn what_windows_reports_of_datagrams_sent_earlier_never_breaks_a_socket() {
+        for number in [10_054, 10_052, 10_061, 10_065, 10_051, 10_050, 10_040] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(ReceiveFailure::of(&error), ReceiveFailure::Notice, "{error:?}");
+        }
+        assert_eq!(
+            ReceiveFailure::of(&io::Error::from_raw_os_error(10_035)),
+            ReceiveFailure::Drained
+        );
     }
 
     #[test]

@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod explain;
 mod failure;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
@@ -47,6 +48,7 @@ mod stats;
 mod traffic;
 
 pub use clock::Clock;
+pub use explain::explain;
 pub use handfast_core;
 pub use host::{entropy, host_config};
 pub use inbox::Inbox;

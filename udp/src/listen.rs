@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use handfast_core::canonical;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::explain;
+
 /// The port a handfast peer listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 4263;
 
@@ -92,7 +94,7 @@ impl<const N: usize> From<[SocketAddr; N]> for Listen {
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let address = canonical(address);
     try_bind(address).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on UDP {address}: {error}"))
+        io::Error::new(error.kind(), format!("cannot listen on UDP {address}: {}", explain(&error)))
     })
 }
 
@@ -106,6 +108,7 @@ fn try_bind(address: SocketAddr) -> io::Result<UdpSocket> {
         [socket.set_recv_buffer_size(BUFFER_BYTES), socket.set_send_buffer_size(BUFFER_BYTES)]
     {
         if let Err(error) = result {
+            let error = explain(&error);
             tracing::debug!(target: "handfast::driver", %address, %error, "socket buffer kept small");
         }
     }

@@ -7,14 +7,15 @@ use handfast_core::{Ecn, Transmit};
 use quinn_udp::{EcnCodepoint, RecvMeta};
 use socket2::SockRef;
 
-use crate::SocketStats;
 use crate::failure::{Breakage, OncePerMinute, ReceiveFailure, SendFailure};
+use crate::{SocketStats, explain};
 
+mod plain;
 mod route;
 mod system;
 
 use route::{Family, Route};
-use system::System;
+use system::{Refused, System};
 
 /// The largest batch handed to the system at once, in bytes: the longest UDP payload over IPv4.
 pub const MAX_BATCH: usize = 65_507;
@@ -40,14 +41,19 @@ pub struct Socket {
 
 impl Socket {
     /// Prepares `io`: non-blocking, reporting local addresses and ECN marks, never fragmenting.
+    /// What the system refuses of that is done without, and logged as one warning. If it refuses
+    /// too much, datagrams are sent and received one by one.
     ///
     /// # Errors
-    /// When the system refuses what the protocol cannot do without.
+    /// When the system refuses what the protocol cannot do without: that the socket is bound, and
+    /// never blocks.
     pub fn new(io: SockRef<'_>) -> io::Result<Self> {
-        let system = System::new(&io)?;
+        let (system, mut refused) = System::new(&io)?;
+        let family = Family::of(&io, &mut refused)?;
+        warn(&io, &refused);
         let offered = system.segments();
         Ok(Self {
-            family: Family::of(&io)?,
+            family,
             system,
             stats: SocketStats::default(),
             log: OncePerMinute::default(),
@@ -176,7 +182,7 @@ impl Socket {
             }
         }
         if self.log.permits(now) {
-            tracing::warn!(target: "handfast::driver", %error, "receive failed");
+            tracing::warn!(target: "handfast::driver", error = %explain(&error), "receive failed");
         }
         Ok(0)
     }
@@ -228,7 +234,8 @@ impl Socket {
         if SendFailure::of(error) == SendFailure::Lost && self.log.permits(Instant::now()) {
             tracing::warn!(
                 target: "handfast::driver",
-                %error, destination = %transmit.destination, source = ?transmit.source, len,
+                error = %explain(error), destination = %transmit.destination,
+                source = ?transmit.source, len,
                 "send failed, taken as loss; further failures within a minute are not logged",
             );
         }
@@ -262,9 +269,25 @@ impl Socket {
     fn restore(&mut self, io: &SockRef<'_>) {
         self.restored = Some(Instant::now());
         if let Err(error) = self.system.renew(io) {
+            let error = explain(&error);
             tracing::debug!(target: "handfast::driver", %error, "socket state not renewed");
         }
     }
+}
+
+/// Names what the socket does without, once.
+fn warn(io: &SockRef<'_>, refused: &Refused) {
+    let Refused { options, error } = refused;
+    if options.is_empty() {
+        return;
+    }
+    tracing::warn!(
+        target: "handfast::driver",
+        address = ?io.local_addr().ok().and_then(|address| address.as_socket()),
+        without = options.join(", "),
+        error = error.as_ref().map(|error| explain(error).to_string()),
+        "the system refuses options of this socket: it works without them, but more slowly",
+    );
 }
 
 fn datagrams(len: usize, segment: usize) -> u64 {

@@ -106,6 +106,7 @@ impl Driver {
     pub(crate) async fn run(mut self, outcome: watch::Sender<Outcome>) {
         let result = self.drive().await.map_err(Arc::new);
         if let Err(error) = &result {
+            let error = handfast_udp::explain(error);
             tracing::error!(target: "handfast::driver", %error, "a socket failed for good");
         }
         // The sockets are closed before anyone is told.

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use handfast_core::{Transmit, canonical};
 use socket2::SockRef;
 
+use super::system::Refused;
+
 /// What a socket can reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
@@ -23,11 +25,18 @@ pub(super) struct Route {
 }
 
 impl Family {
-    pub(super) fn of(io: &SockRef<'_>) -> io::Result<Self> {
-        if io.local_addr()?.is_ipv4() {
+    pub(super) fn of(io: &SockRef<'_>, refused: &mut Refused) -> io::Result<Self> {
+        let address = io.local_addr()?;
+        if address.is_ipv4() {
             return Ok(Self::V4);
         }
-        Ok(if io.only_v6()? { Self::V6 } else { Self::DualStack })
+        let only_v6 = io.only_v6().unwrap_or_else(|error| {
+            refused.options.push("telling whether IPv4 is taken too");
+            refused.error.get_or_insert(error);
+            // As `bind` asked for.
+            !address.as_socket_ipv6().is_some_and(|address| address.ip().is_unspecified())
+        });
+        Ok(if only_v6 { Self::V6 } else { Self::DualStack })
     }
 
     /// The addresses of `transmit` for this family. `None` if it cannot reach the destination, or

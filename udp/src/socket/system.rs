@@ -5,29 +5,65 @@ use std::io::{self, IoSliceMut};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::SockRef;
 
+use super::plain::Plain;
 #[cfg(any(test, feature = "faults"))]
 use crate::faults::{Call, Faults};
 
 /// The system's side of a socket. Tests may have it fail.
 #[derive(Debug)]
 pub(super) struct System {
-    state: UdpSocketState,
+    calls: Calls,
     #[cfg(any(test, feature = "faults"))]
     pub(super) faults: std::sync::Arc<Faults>,
 }
 
+/// How the system is called.
+#[derive(Debug)]
+enum Calls {
+    /// In batches, with ECN marks and local addresses.
+    Batched(UdpSocketState),
+    /// Where the system refuses what that takes.
+    Plain(Plain),
+}
+
+/// What a socket does without, in words, and the system's error where it gave one.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    pub(super) options: Vec<&'static str>,
+    pub(super) error: Option<io::Error>,
+}
+
 impl System {
-    pub(super) fn new(io: &SockRef<'_>) -> io::Result<Self> {
-        Ok(Self {
-            state: UdpSocketState::new((&**io).into())?,
+    /// Also says what the system refused of what it has elsewhere.
+    pub(super) fn new(io: &SockRef<'_>) -> io::Result<(Self, Refused)> {
+        let (calls, refused) = match UdpSocketState::new((&**io).into()) {
+            Ok(state) => {
+                let options = missing(&state, io);
+                (Calls::Batched(state), Refused { options, error: None })
+            }
+            Err(error) => {
+                let options = vec![SEGMENTATION, COALESCING, MARKS, LOCAL_ADDRESSES];
+                (Calls::Plain(Plain::new(io)?), Refused { options, error: Some(error) })
+            }
+        };
+        let system = Self {
+            calls,
             #[cfg(any(test, feature = "faults"))]
             faults: Faults::register(io),
-        })
+        };
+        Ok((system, refused))
+    }
+
+    #[cfg(test)]
+    pub(super) const fn is_plain(&self) -> bool {
+        matches!(self.calls, Calls::Plain(_))
     }
 
     /// Forgets what was concluded from failures.
     pub(super) fn renew(&mut self, io: &SockRef<'_>) -> io::Result<()> {
-        self.state = UdpSocketState::new((&**io).into())?;
+        if let Calls::Batched(state) = &mut self.calls {
+            *state = UdpSocketState::new((&**io).into())?;
+        }
         #[cfg(any(test, feature = "faults"))]
         self.faults.restore_offload();
         Ok(())
@@ -40,13 +76,19 @@ impl System {
         if self.faults.has_withdrawn_offload() {
             return 1;
         }
-        self.state.max_gso_segments()
+        match &self.calls {
+            Calls::Batched(state) => state.max_gso_segments(),
+            Calls::Plain(_) => 1,
+        }
     }
 
     pub(super) fn send(&self, io: &SockRef<'_>, transmit: &Transmit<'_>) -> io::Result<()> {
         #[cfg(any(test, feature = "faults"))]
         self.faults.strike(Call::sending(transmit))?;
-        self.state.try_send((&**io).into(), transmit)
+        match &self.calls {
+            Calls::Batched(state) => state.try_send((&**io).into(), transmit),
+            Calls::Plain(plain) => plain.send(transmit),
+        }
     }
 
     pub(super) fn receive(
@@ -57,6 +99,41 @@ impl System {
     ) -> io::Result<usize> {
         #[cfg(any(test, feature = "faults"))]
         self.faults.strike(Call::Receive)?;
-        self.state.recv((&**io).into(), buffers, metas)
+        match &self.calls {
+            Calls::Batched(state) => state.recv((&**io).into(), buffers, metas),
+            Calls::Plain(plain) => plain.receive(buffers, metas),
+        }
     }
 }
+
+/// What `state` does without, of what this system usually has.
+fn missing(state: &UdpSocketState, io: &SockRef<'_>) -> Vec<&'static str> {
+    let offers_segmentation = cfg!(any(target_os = "linux", target_os = "android", windows));
+    let offers_the_rest = cfg!(any(target_os = "linux", target_os = "android"));
+    [
+        (SEGMENTATION, offers_segmentation && state.max_gso_segments() == 1),
+        (COALESCING, offers_the_rest && state.gro_segments() == 1),
+        (MARKS, offers_the_rest && !reports_marks(io)),
+        (WHOLE_DATAGRAMS, offers_the_rest && state.may_fragment()),
+    ]
+    .into_iter()
+    .filter_map(|(option, is_missing)| is_missing.then_some(option))
+    .collect()
+}
+
+/// Whether the system was made to report the ECN marks of IPv4. (Those of IPv6 are no option.)
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn reports_marks(io: &SockRef<'_>) -> bool {
+    io.recv_tos_v4().unwrap_or(false)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn reports_marks(_: &SockRef<'_>) -> bool {
+    true
+}
+
+const SEGMENTATION: &str = "segmentation offload (GSO)";
+const COALESCING: &str = "coalesced reads (GRO)";
+const MARKS: &str = "ECN marks";
+const LOCAL_ADDRESSES: &str = "local addresses";
+const WHOLE_DATAGRAMS: &str = "a ban on fragments";

@@ -200,4 +200,10 @@ fn at_the_end_a_blocked_socket_has_a_second_and_no_more() {
     assert_eq!(traffic.stats(ports).datagrams_overflowed, 1);
 }
 
-const EAGAIN: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 11 } else { 35 };
+const EAGAIN: i32 = if cfg!(windows) {
+    10_035
+} else if cfg!(any(target_os = "linux", target_os = "android")) {
+    11
+} else {
+    35
+};

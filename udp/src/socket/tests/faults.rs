@@ -93,4 +93,10 @@ fn news_of_datagrams_sent_earlier_never_breaks_a_receiver() {
     }
 }
 
-const EAGAIN: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 11 } else { 35 };
+const EAGAIN: i32 = if cfg!(windows) {
+    10_035
+} else if cfg!(any(target_os = "linux", target_os = "android")) {
+    11
+} else {
+    35
+};
