@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use handfast_core::PeerId;
+use handfast_udp::explain;
 
 use crate::error::Error;
 
@@ -14,6 +15,7 @@ use crate::error::Error;
 /// When the file cannot be read or a line is not a `PeerId`; names the file and the line.
 pub fn read(path: &Path) -> Result<BTreeSet<PeerId>, Error> {
     let text = fs::read_to_string(path).map_err(|error| {
+        let error = explain(&error);
         Error::Usage(format!("cannot read the list of peers {}: {error}", path.display()))
     })?;
     let peers = parse(&text)

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use handfast_core::PeerId;
+use handfast_udp::explain;
 
 use crate::error::Error;
 
@@ -14,7 +15,7 @@ use crate::error::Error;
 /// When stdout is closed.
 pub fn print(text: &str) -> Result<(), Error> {
     io::Write::write_all(&mut io::stdout().lock(), text.as_bytes())
-        .map_err(|error| Error::Run(format!("cannot write to stdout: {error}")))
+        .map_err(|error| Error::Run(format!("cannot write to stdout: {}", explain(&error))))
 }
 
 /// Who we are, where, and the commands that reach us: from this machine and from others.

@@ -14,16 +14,25 @@ use crate::error::Error;
 pub enum Invocation {
     /// To print this text and end.
     Help(String),
-    /// To serve with these choices, those of the configuration file included.
-    Serve(Layer),
+    /// To serve.
+    Serve {
+        /// The choices, those of the configuration file included.
+        layer: Layer,
+        /// The configuration file that was read.
+        config: Option<PathBuf>,
+    },
 }
 
 /// Reads the command line, the first argument being the program's name, and the configuration
-/// file if it names one. What stands on the command line wins.
+/// file that it names. If it names none, `usual_file` is read where it exists. What stands on the
+/// command line wins.
 ///
 /// # Errors
 /// When an argument is not understood, or the file is not; both in one line.
-pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Error> {
+pub fn read(
+    arguments: impl IntoIterator<Item = OsString>,
+    usual_file: Option<PathBuf>,
+) -> Result<Invocation, Error> {
     let parsed = Cli::command().try_get_matches_from(arguments);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
@@ -34,11 +43,9 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation,
             _ => return Err(Error::Usage(in_one_line(&error.to_string()))),
         },
     };
-    let file = match &cli.config {
-        Some(path) => read_file(path)?,
-        None => Layer::default(),
-    };
-    Ok(Invocation::Serve(cli.layer.or(file)))
+    let config = cli.config.or_else(|| usual_file.filter(|file| file.exists()));
+    let file = config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+    Ok(Invocation::Serve { layer: cli.layer.or(file), config })
 }
 
 #[derive(Debug, Parser)]
@@ -49,7 +56,8 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation,
     after_help = HELP,
 )]
 struct Cli {
-    /// Take choices from this TOML file too: its keys are these flags without the dashes
+    /// Take choices from this TOML file too: its keys are these flags without the dashes [default:
+    /// handfast/server.toml where this system keeps configurations, if it is there; see below]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -70,10 +78,14 @@ const HELP: &str = "\
 Times are written 500ms, 60s or 2m. RUST_LOG chooses what is logged (default: info); \
 RUST_LOG=debug shows every frame.
 
-A network secret: (umask 077; head -c 32 /dev/urandom | base32 | tr -d = > network.secret)
+Configurations are kept in $XDG_CONFIG_HOME or ~/.config, on Windows in %APPDATA%, on macOS in \
+~/Library/Application Support.
 
-Exit code: 0 after SIGINT or SIGTERM, 1 when something failed, 2 when the command line, the \
-configuration or a file it names is at fault.";
+A network secret is 32 random bytes as one line of base32. On Unix: \
+(umask 077; head -c 32 /dev/urandom | base32 | tr -d = > network.secret)
+
+Exit code: 0 after SIGINT, SIGTERM, Ctrl-C, Ctrl-Break or the end of the console, 1 when something \
+failed, 2 when the command line, the configuration or a file it names is at fault.";
 
 #[cfg(test)]
 mod tests {
@@ -81,7 +93,7 @@ mod tests {
     use std::time::Duration;
 
     fn read_words(line: &str) -> Result<Invocation, Error> {
-        read(line.split(' ').map(OsString::from))
+        read(line.split(' ').map(OsString::from), None)
     }
 
     fn refusal(line: &str) -> String {
@@ -116,9 +128,34 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_configuration_is_read_if_it_is_there_and_no_other_is_named() {
+        let usual = std::env::temp_dir().join(format!("handfast-usual-{}", std::process::id()));
+        let layer = |words: &[&str]| {
+            let words = words.iter().map(OsString::from);
+            match read(words, Some(usual.clone())).expect("understood") {
+                Invocation::Serve { layer, config } => (layer.echo, config),
+                Invocation::Help(text) => panic!("{text}"),
+            }
+        };
+        assert_eq!(layer(&["p2p_server"]), (None, None));
+        std::fs::write(&usual, "echo = true").expect("written");
+        assert_eq!(layer(&["p2p_server"]), (Some(true), Some(usual.clone())));
+        assert_eq!(layer(&["p2p_server", "--echo=false"]).0, Some(false));
+        let other = usual.with_extension("other");
+        std::fs::write(&other, "").expect("written");
+        let named = ["p2p_server", "--config", other.to_str().expect("text")];
+        assert_eq!(layer(&named), (None, Some(other.clone())));
+        for file in [usual, other] {
+            std::fs::remove_file(file).expect("removed");
+        }
+    }
+
+    #[test]
     fn flags_may_be_repeated_and_spans_have_units() {
         let line = "p2p_server --listen 127.0.0.1:1 --listen [::1]:2 --idle-timeout 1500ms --echo";
-        let Ok(Invocation::Serve(layer)) = read_words(line) else { panic!("not understood") };
+        let Ok(Invocation::Serve { layer, config: None }) = read_words(line) else {
+            panic!("not understood")
+        };
         assert_eq!(layer.listen.expect("given").len(), 2);
         assert_eq!(layer.idle_timeout.expect("given").0, Duration::from_millis(1500));
         assert_eq!(layer.echo, Some(true));

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use clap::{Arg, Args, Command, ValueEnum};
 use handfast_core::{Admission, Config};
-use handfast_udp::Listen;
+use handfast_udp::{Listen, explain};
 use serde::{Deserialize, Deserializer};
 use toml::de::DeTable;
 
 use crate::error::Error;
-use crate::{allow, identity};
+use crate::{allow, identity, places};
 
 /// Choices as they stand on the command line or in the file: each may be missing.
 #[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -25,17 +25,20 @@ pub struct Layer {
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     #[serde(deserialize_with = "addresses")]
     pub listen: Option<Vec<SocketAddr>>,
-    /// The file with the server's secret key, made if missing [default:
-    /// $XDG_CONFIG_HOME/handfast/server.key]
+    /// The file with the server's secret key, made if missing [default: handfast/server.key where
+    /// this system keeps configurations, see below]
     #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "path")]
     pub identity: Option<PathBuf>,
     /// A file with the secret of a private network, on one line of base32: peers without it cannot
     /// shake hands
     #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "path")]
     pub network_secret_file: Option<PathBuf>,
     /// A file with the peers that may come in, one PeerId a line, # for comments [default:
     /// everyone]
     #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "path")]
     pub allow: Option<PathBuf>,
     /// Send every message back the way it came
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -114,6 +117,15 @@ fn addresses<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<SocketAddr>>,
     addresses.collect::<Result<_, _>>().map(Some).map_err(serde::de::Error::custom)
 }
 
+/// In double quotes TOML takes `\\` for an escape: a path of Windows is then another, or none.
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.contains(char::is_control) {
+        return Err(serde::de::Error::custom(format!("not a path: {BACKSLASH}")));
+    }
+    Ok(Some(text.into()))
+}
+
 /// Reads a configuration file. Relative paths in it start at the file's own directory, so that the
 /// file means the same wherever the server is started.
 ///
@@ -122,6 +134,7 @@ fn addresses<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<SocketAddr>>,
 /// file, the line and, for a key, the nearest one that exists.
 pub fn read_file(path: &Path) -> Result<Layer, Error> {
     let text = fs::read_to_string(path).map_err(|error| {
+        let error = explain(&error);
         Error::Usage(format!("cannot read the configuration {}: {error}", path.display()))
     })?;
     let mut layer = parse(&text).map_err(|Mistake { line, what }| {
@@ -148,9 +161,12 @@ fn parse(text: &str) -> Result<Layer, Mistake> {
         let before = text.as_bytes().iter().take(offset);
         before.filter(|&&byte| byte == b'\n').count() + 1
     };
-    let mistake = |error: toml::de::Error| Mistake {
-        line: at(error.span().map_or(0, |span| span.start)),
-        what: error.message().replace('\n', "; "),
+    let mistake = |error: toml::de::Error| {
+        let span = error.span().unwrap_or_default();
+        let around = text.get(span.start.saturating_sub(1)..=span.start);
+        let escape = around.is_some_and(|around| around.contains('\\'));
+        let hint = if escape { format!("; {BACKSLASH}") } else { String::new() };
+        Mistake { line: at(span.start), what: error.message().replace('\n', "; ") + &hint }
     };
     let known = keys();
     let table = DeTable::parse(text).map_err(mistake)?;
@@ -230,7 +246,7 @@ impl Settings {
         Ok(Self {
             runtime: layer.runtime.unwrap_or_default(),
             listen: layer.listen.map_or_else(Listen::default, Listen::from),
-            identity: layer.identity.map_or_else(identity::default_path, Ok)?,
+            identity: layer.identity.map_or_else(places::key, Ok)?,
             network_secret_file: layer.network_secret_file,
             allow: layer.allow,
             echo: layer.echo.unwrap_or_default(),
@@ -263,6 +279,7 @@ impl Settings {
     }
 }
 
+const BACKSLASH: &str = "write paths with backslashes in 'single quotes'";
 const STATS_INTERVAL: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -336,6 +353,16 @@ mod tests {
         assert!(line == 1 && what.contains("tokio"), "{line}: {what}");
         let (line, _) = mistake("echo = true\necho = \n");
         assert_eq!(line, 2);
+    }
+
+    #[test]
+    fn a_path_of_windows_is_taken_as_written_or_refused_with_advice() {
+        let layer = parse(r"identity = 'C:\temp\new.key'").expect("understood");
+        assert_eq!(layer.identity, Some(r"C:\temp\new.key".into()));
+        for text in [r#"identity = "C:\temp\new.key""#, r#"allow = "C:\keys\peers""#] {
+            let (line, what) = mistake(&format!("echo = true\n{text}"));
+            assert!(line == 2 && what.contains("'single quotes'"), "{line}: {what}");
+        }
     }
 
     #[test]

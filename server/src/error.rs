@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use handfast_udp::explain;
+
 /// A failure that ends the program. Its text is one line that says what is wrong and what to do.
 #[derive(Debug)]
 pub enum Error {
@@ -22,6 +24,12 @@ impl Error {
         }
     }
 
+    /// Says that the sockets failed for good.
+    #[must_use]
+    pub fn network(error: &io::Error) -> Self {
+        Self::Run(format!("the network failed: {}", explain(error)))
+    }
+
     /// Explains why the endpoint could not be opened.
     #[must_use]
     pub fn bind(error: &io::Error) -> Self {
@@ -31,15 +39,21 @@ impl Error {
             io::ErrorKind::AddrInUse => {
                 "another program uses this port: stop it, or choose another with --listen"
             }
+            io::ErrorKind::AddrNotAvailable if cfg!(windows) => {
+                "this machine has no such address: see `ipconfig`, or leave --listen out"
+            }
             io::ErrorKind::AddrNotAvailable => {
                 "this machine has no such address: see `ip address`, or leave --listen out"
+            }
+            io::ErrorKind::PermissionDenied if cfg!(windows) => {
+                "another program or the system has reserved this port: choose another with --listen"
             }
             io::ErrorKind::PermissionDenied => {
                 "ports below 1024 are reserved: choose another with --listen"
             }
             _ => "choose another address with --listen",
         };
-        Self::Run(format!("{error}; {advice}"))
+        Self::Run(format!("{}; {advice}", explain(error)))
     }
 }
 

@@ -1,29 +1,16 @@
 //! Files with secrets: the server's key and the network secret. Each is one line of base32.
 
-use std::env;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use data_encoding::{BASE32_NOPAD, BASE32_NOPAD_NOCASE};
 use handfast_core::{Identity, NetworkSecret};
+use handfast_udp::explain;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-
-/// Where the key is kept unless the operator says otherwise.
-///
-/// # Errors
-/// When the environment names no directory for configuration and no home.
-pub fn default_path() -> Result<PathBuf, Error> {
-    let directory = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let configuration =
-        directory("XDG_CONFIG_HOME").or_else(|| Some(directory("HOME")?.join(".config")));
-    let path = configuration.map(|path| path.join("handfast").join("server.key"));
-    path.ok_or_else(|| {
-        Error::Usage("no place for the key: set HOME, or name a file with --identity".to_owned())
-    })
-}
+use crate::private_file;
 
 /// Reads the server's key, or makes one if there is none yet.
 ///
@@ -34,8 +21,9 @@ pub fn load_or_create(path: &Path) -> Result<Identity, Error> {
         Ok(file) => Ok(Identity::from_seed(*read_secret(file, path, "key")?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path).map_err(|error| {
             Error::Usage(format!(
-                "cannot write the key {}: {error}; choose another file with --identity",
-                path.display()
+                "cannot write the key {}: {}; choose another file with --identity",
+                path.display(),
+                explain(&error)
             ))
         }),
         Err(error) => Err(unreadable(path, "key", &error)),
@@ -52,20 +40,11 @@ pub fn network_secret(path: &Path) -> Result<NetworkSecret, Error> {
 }
 
 fn create(path: &Path) -> io::Result<Identity> {
-    if let Some(directory) = path.parent().filter(|path| !path.as_os_str().is_empty()) {
-        private_directory(directory)?;
-    }
     let seed = Zeroizing::new(handfast_udp::entropy()?);
     let mut line = Zeroizing::new([b'\n'; TEXT + 1]);
     BASE32_NOPAD.encode_mut(&*seed, &mut line[..TEXT]);
     line.make_ascii_lowercase();
-    let mut file = private_file(path)?;
-    let written = file.write_all(&*line).and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        // Half a key would stop every later start.
-        fs::remove_file(path).ok();
-        return Err(error);
-    }
+    private_file::create(path, &*line)?;
     tracing::info!(file = %path.display(), "made a new key");
     Ok(Identity::from_seed(*seed))
 }
@@ -92,50 +71,21 @@ fn read_secret(file: File, path: &Path, what: &str) -> Result<Zeroizing<[u8; 32]
 
 fn unreadable(path: &Path, what: &str, error: &io::Error) -> Error {
     Error::Usage(format!(
-        "cannot read the {what} {}: {error}; check the path, and who owns the file",
-        path.display()
+        "cannot read the {what} {}: {}; check the path, and who owns the file",
+        path.display(),
+        explain(error)
     ))
 }
 
-#[cfg(unix)]
 fn refuse_if_open_to_others(file: &File, path: &Path, what: &str) -> Result<(), Error> {
-    use std::os::unix::fs::MetadataExt;
-    let mode = file.metadata().map_err(|error| unreadable(path, what, &error))?.mode() & 0o7777;
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    let path = path.display();
-    Err(Error::Usage(format!(
-        "others may read the {what} {path} (mode {mode:04o}): run `chmod 600 {path}`; if others \
-         may have, replace it"
-    )))
-}
-
-#[cfg(not(unix))]
-fn refuse_if_open_to_others(_: &File, _: &Path, _: &str) -> Result<(), Error> {
-    Ok(())
-}
-
-#[cfg(unix)]
-fn private_file(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-#[cfg(not(unix))]
-fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-#[cfg(unix)]
-fn private_directory(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-#[cfg(not(unix))]
-fn private_directory(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)
+    let exposure = private_file::exposure(file, path);
+    let exposure = exposure.map_err(|error| unreadable(path, what, &error))?;
+    exposure.map_or(Ok(()), |exposure| {
+        Err(Error::Usage(format!(
+            "others may read the {what} {} {exposure}; if others may have, replace it",
+            path.display()
+        )))
+    })
 }
 
 /// Characters of base32 that hold 32 bytes.
@@ -147,6 +97,8 @@ const LONGEST_FILE: usize = 128;
 mod tests {
     use super::*;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::path::PathBuf;
+    use std::{env, fs};
 
     /// A directory of the test's own, gone with it.
     struct Scratch(PathBuf);

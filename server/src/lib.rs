@@ -1,8 +1,8 @@
 //! The program `p2p_server`: a handfast peer that anyone who is let in can talk to.
 //!
 //! It is a library so that tests can use its parts. From the outside in: [`cli`] reads the command
-//! line, [`config`] adds the configuration file and the defaults, [`identity`] and [`allow`] read
-//! the files those name. [`app`] is what the server does about each event, on whichever runtime:
+//! line, [`config`] adds the configuration file and the defaults, [`places`] says where the system
+//! keeps such files, [`identity`] and [`allow`] read those that the configuration names. [`app`] is what the server does about each event, on whichever runtime:
 //! [`tokio_server`] and [`mio_server`] drive it. [`stats`] puts the statistics into a log line.
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,8 @@ pub mod error;
 pub mod identity;
 pub mod logging;
 pub mod mio_server;
+pub mod places;
+mod private_file;
 pub mod signals;
 pub mod stats;
 pub mod tokio_server;
@@ -47,11 +49,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
-    let settings = match cli::read(arguments)? {
+    let (settings, file) = match cli::read(arguments, places::configuration())? {
         Invocation::Help(text) => return banner::print(&text),
-        Invocation::Serve(layer) => Settings::resolve(layer)?,
+        Invocation::Serve { layer, config } => (Settings::resolve(layer)?, config),
     };
     logging::start(settings.log_format)?;
+    if let Some(file) = file {
+        tracing::info!(file = %file.display(), "configuration read");
+    }
     let identity = identity::load_or_create(&settings.identity)?;
     let config = settings.endpoint_config()?;
     match settings.runtime {

@@ -21,8 +21,13 @@ pub fn start(format: LogFormat) -> Result<(), Error> {
     // Nobody may be reading any more. To complain of that on stderr as well would be a panic.
     let lines = lines.log_internal_errors(false);
     let started = match format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => lines.with_ansi(shows_colours()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| Error::Run(format!("cannot log: {error}")))
+}
+
+/// A console of Windows has to be asked for them first.
+fn shows_colours() -> bool {
+    io::stderr().is_terminal() && anstyle_query::windows::enable_ansi_colors().unwrap_or(true)
 }

@@ -49,7 +49,7 @@ impl Server {
         while !self.endpoint.is_closed() {
             let wait = self.timers.wait(Instant::now());
             let turned = self.endpoint.turn(Some(wait));
-            turned.map_err(|error| Error::Run(format!("the network failed: {error}")))?;
+            turned.map_err(|error| Error::network(&error))?;
             for _ in 0..EVENTS_PER_TURN {
                 let Some(event) = self.endpoint.poll_event() else { break };
                 self.on_event(&event);

@@ -1,38 +1,35 @@
-//! SIGINT and SIGTERM: the first ends the server politely, the second at once.
+//! What asks the server to stop: SIGINT and SIGTERM, on Windows Ctrl-C, Ctrl-Break and the end of the
+//! console or of the session. The first ends the server politely, the second at once.
 
 use std::io;
+use std::thread;
+
+use handfast_udp::explain;
 
 use crate::error::Error;
+
+#[cfg_attr(unix, path = "signals/unix.rs")]
+#[cfg_attr(windows, path = "signals/windows.rs")]
+#[cfg_attr(not(any(unix, windows)), path = "signals/other.rs")]
+mod system;
 
 /// Has `stop` run, on a thread of its own, when the first signal comes.
 ///
 /// # Errors
 /// When signals cannot be caught.
 pub fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-    watch(stop).map_err(|error| Error::Run(format!("cannot catch signals: {error}")))
+    watch(stop).map_err(|error| Error::Run(format!("cannot catch signals: {}", explain(&error))))
 }
 
-#[cfg(unix)]
 fn watch(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    use signal_hook::iterator::Signals;
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = system::Signals::catch()?;
     let wait = move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            tracing::info!("stopping: saying goodbye to everyone (a second signal stops at once)");
-            stop();
-        }
-        if signals.next().is_some() {
-            tracing::warn!("stopped at once: some peers may not have been told");
-            std::process::exit(1);
-        }
+        signals.wait();
+        tracing::info!("stopping: saying goodbye to everyone (a second signal stops at once)");
+        stop();
+        signals.wait();
+        tracing::warn!("stopped at once: some peers may not have been told");
+        std::process::exit(1);
     };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
-}
-
-/// Elsewhere the system ends the process, and peers find out by its silence.
-#[cfg(not(unix))]
-fn watch(_stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    Ok(())
+    thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use handfast_core::{Config, Identity};
-use handfast_tokio::{Endpoint, Events, Peer, PeerError};
+use handfast_tokio::{Endpoint, Events, Peer, PeerError, explain};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -23,7 +23,8 @@ use crate::{CLEANUP_INTERVAL, banner, farewell, signals, stats};
 /// When the endpoint cannot be opened, or its sockets fail for good.
 pub fn serve(settings: &Settings, config: Config, identity: Identity) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::Run(format!("cannot start tokio: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| Error::Run(format!("cannot start tokio: {}", explain(&error))))?;
     runtime.block_on(async {
         let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
         let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
@@ -63,7 +64,7 @@ impl Server<'_> {
             self.clean_up(stopping.clone()),
             self.report(stopping),
         );
-        end.map_err(|error| Error::Run(format!("the network failed: {error}")))
+        end.map_err(|error| Error::network(&error))
     }
 
     /// Waits for the signal, or for the endpoint to fail, and ends everything.

@@ -1,6 +1,7 @@
 //! The built program under test, and a client to talk to it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -38,11 +39,24 @@ impl Drop for Scratch {
 }
 
 /// The program, with its configuration in `home` and not in the user's.
+///
+/// `P2P_SERVER_EXE` names the program built for Windows: then that is tested, under Wine.
 pub(crate) fn program(home: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_p2p_server"));
+    let mut command = match windows_program() {
+        Some(program) => {
+            let mut wine = Command::new("wine");
+            wine.arg(program).arg("--identity").arg(home.join("handfast").join("server.key"));
+            wine
+        }
+        None => Command::new(env!("CARGO_BIN_EXE_p2p_server")),
+    };
     command.args(arguments).env("XDG_CONFIG_HOME", home).env_remove("RUST_LOG");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+pub(crate) fn windows_program() -> Option<OsString> {
+    std::env::var_os("P2P_SERVER_EXE")
 }
 
 /// Runs a program that is to end by itself: its exit code and what it said on stderr.
@@ -90,6 +104,8 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, name: &str) {
+        // Wine makes of this one what Ctrl-C is on Windows, and ends at once at any other.
+        let name = if windows_program().is_some() { "INT" } else { name };
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill is there");
         assert!(sent.success());

@@ -1,0 +1,43 @@
+//! What a console tells its programs. When it is closed, Windows ends them five seconds later at the
+//! most: time enough for a goodbye.
+
+use std::io;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::select;
+use tokio::signal::windows::{
+    CtrlBreak, CtrlC, CtrlClose, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown,
+};
+
+pub(super) struct Signals {
+    runtime: Runtime,
+    c: CtrlC,
+    r#break: CtrlBreak,
+    close: CtrlClose,
+    shutdown: CtrlShutdown,
+}
+
+impl Signals {
+    pub(super) fn catch() -> io::Result<Self> {
+        Ok(Self {
+            runtime: Builder::new_current_thread().build()?,
+            c: ctrl_c()?,
+            r#break: ctrl_break()?,
+            close: ctrl_close()?,
+            shutdown: ctrl_shutdown()?,
+        })
+    }
+
+    /// Returns when the next one comes.
+    pub(super) fn wait(&mut self) {
+        let Self { runtime, c, r#break, close, shutdown } = self;
+        runtime.block_on(async {
+            select! {
+                _ = c.recv() => {}
+                _ = r#break.recv() => {}
+                _ = close.recv() => {}
+                _ = shutdown.recv() => {}
+            }
+        });
+    }
+}
