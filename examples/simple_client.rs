@@ -48,7 +48,7 @@ async fn talk_to(name: &str) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let peer = match endpoint.connect(resolve(name)?).await {
         Ok(peer) => peer,
-        Err(error) => return Err(explain(&error, name).into()),
+        Err(error) => return Err(refusal(&error, name).into()),
     };
     println!("connected  {} in {:.1?}", peer.id(), start.elapsed());
 
@@ -94,7 +94,7 @@ fn resolve(name: &str) -> Result<Target, String> {
     }
 }
 
-fn explain(error: &ConnectError, name: &str) -> String {
+fn refusal(error: &ConnectError, name: &str) -> String {
     match error {
         ConnectError::Ended(EndReason::DialTimeout) => format!(
             "nobody at {name} shook hands: is `cargo run --bin p2p_server` running there, are the \
