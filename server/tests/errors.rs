@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::fs;
 use std::net::UdpSocket;
 
 use common::{Scratch, failure, program};
@@ -69,6 +68,7 @@ fn times_that_do_not_fit_together_are_an_error_of_usage() {
 #[cfg(unix)]
 #[test]
 fn a_key_that_cannot_be_trusted_or_read_is_refused() {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new("key");
     let file = scratch.write("server.key", &"a".repeat(52));
