@@ -1,0 +1,63 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+/// What was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    /// Fewer and shorter rounds.
+    pub(crate) quick: bool,
+    /// Where to write the figures, a JSON object a line.
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Reads the words after the name of the program.
+    ///
+    /// # Errors
+    /// Names the first word that is wrong or missing.
+    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        match words.next().as_deref() {
+            Some("core") => {}
+            Some(other) => return Err(format!("there is no bench `{other}`")),
+            None => return Err("no bench is named".into()),
+        }
+        let mut arguments = Self::default();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--quick" => arguments.quick = true,
+                "--json" => {
+                    let file = words.next().ok_or("--json needs the name of a file")?;
+                    arguments.json = Some(file.into());
+                }
+                other => return Err(format!("`{other}` is not known")),
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, String> {
+        Arguments::parse(line.split_whitespace().map(String::from))
+    }
+
+    #[test]
+    fn choices_come_in_any_order() {
+        let expected = Ok(Arguments { quick: true, json: Some("rows.json".into()) });
+        assert_eq!(parse("core --quick --json rows.json"), expected);
+        assert_eq!(parse("core --json rows.json --quick"), expected);
+        assert_eq!(parse("core"), Ok(Arguments::default()));
+    }
+
+    #[test]
+    fn the_word_that_is_wrong_is_named() {
+        assert!(parse("").is_err_and(|error| error.contains("no bench")));
+        assert!(parse("cor").is_err_and(|error| error.contains("`cor`")));
+        assert!(parse("core --fast").is_err_and(|error| error.contains("`--fast`")));
+        assert!(parse("core --json").is_err_and(|error| error.contains("needs the name")));
+    }
+}

@@ -1,0 +1,57 @@
+//! handfast beside its peers, in one run on one machine.
+//!
+//! ```text
+//! cargo run --release --manifest-path bench/Cargo.toml -- core [--quick] [--json FILE]
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod case;
+mod clock;
+mod load;
+mod payload;
+mod report;
+mod rounds;
+mod systems;
+
+use std::process::ExitCode;
+use std::{env, fs};
+
+use arguments::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("error: {error}; say `core [--quick] [--json FILE]`");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures each case in turn, printing its table as soon as it is there.
+fn run(arguments: &Arguments) -> Result<(), String> {
+    // A file that cannot be written is better known now than after minutes.
+    if let Some(file) = &arguments.json {
+        fs::write(file, "").map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    println!("{}", report::HEAD);
+    let mut json = String::new();
+    for case in &case::CASES {
+        let results = rounds::measure(case, arguments.quick)?;
+        print!("\n{}", report::Table { case, results: &results });
+        json.push_str(&report::json_rows(case, &results));
+    }
+    match &arguments.json {
+        Some(file) => fs::write(file, json).map_err(|error| format!("{}: {error}", file.display())),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,85 @@
+//! What quinn needs besides a transport: keys, a certificate, and choices.
+
+use std::sync::Arc;
+
+use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn_proto::{ClientConfig, MtuDiscoveryConfig, ServerConfig, TransportConfig};
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::TLS13;
+use rustls::{CipherSuite, RootCertStore};
+
+use super::DATAGRAM;
+
+/// The choices of the two ends.
+#[derive(Clone)]
+pub(super) struct Configs {
+    pub(super) client: ClientConfig,
+    pub(super) server: Arc<ServerConfig>,
+}
+
+impl Configs {
+    /// A server with an Ed25519 key, and a client that trusts it.
+    pub(super) fn new() -> Self {
+        let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
+        let parameters = CertificateParams::new([SERVER_NAME.to_owned()]).expect("a right name");
+        let certificate = parameters.self_signed(&key).expect("a certificate").der().clone();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key that rustls reads");
+        Self { client: client(&certificate), server: Arc::new(server(certificate, key)) }
+    }
+}
+
+fn client(trusted: &CertificateDer<'static>) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).expect("a right certificate");
+    let builder = rustls::ClientConfig::builder_with_provider(provider());
+    let mut tls = builder
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider has suites for it")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // Each handshake is a whole one.
+    tls.resumption = Resumption::disabled();
+    let tls = QuicClientConfig::try_from(tls).expect("the suite of QUIC's first packets");
+    let mut config = ClientConfig::new(Arc::new(tls));
+    config.transport_config(transport());
+    config
+}
+
+fn server(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> ServerConfig {
+    let builder = rustls::ServerConfig::builder_with_provider(provider());
+    let mut tls = builder
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider has suites for it")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("the key of the certificate");
+    // Nobody would use them.
+    tls.send_tls13_tickets = 0;
+    let tls = QuicServerConfig::try_from(tls).expect("the suite of QUIC's first packets");
+    let mut config = ServerConfig::with_crypto(Arc::new(tls));
+    config.transport_config(transport());
+    config
+}
+
+/// AWS-LC with the suites in rustls's order, of which the first is chosen, and X25519.
+fn provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    let first = provider.cipher_suites.first().map(|suite| suite.suite());
+    assert_eq!(first, Some(CipherSuite::TLS13_AES_256_GCM_SHA384), "the report says so");
+    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+    Arc::new(provider)
+}
+
+/// The defaults, with datagrams of the size that all have here.
+fn transport() -> Arc<TransportConfig> {
+    let mut transport = TransportConfig::default();
+    transport.initial_mtu(DATAGRAM);
+    transport.mtu_discovery_config(None::<MtuDiscoveryConfig>);
+    Arc::new(transport)
+}
+
+/// What the certificate says, and the client expects.
+pub(super) const SERVER_NAME: &str = "localhost";
