@@ -108,7 +108,10 @@ impl handfast_udp::Port for Port {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handfast_core::{Config, Identity, Instant, SocketId};
+    use handfast_core::SocketId;
+    #[cfg(target_os = "linux")]
+    use handfast_core::{Config, Identity, Instant};
+    #[cfg(target_os = "linux")]
     use handfast_udp::faults::{Call, Fault, Faults, When};
     use handfast_udp::{Listen, Port as _};
     use mio::{Events, Poll};
@@ -174,6 +177,7 @@ mod tests {
     }
 
     /// A core that has something to send.
+    #[cfg(target_os = "linux")]
     fn dialling(address: SocketAddr) -> handfast_core::Endpoint {
         let now = Instant::from_micros(1);
         let identity = Identity::from_seed([1; 32]);
@@ -182,5 +186,6 @@ mod tests {
         core
     }
 
+    #[cfg(target_os = "linux")]
     const EAGAIN: i32 = 11;
 }

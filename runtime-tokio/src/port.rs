@@ -61,7 +61,10 @@ fn unless_blocked(result: io::Result<()>) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handfast_core::{Config, Identity, Instant, SocketId};
+    use handfast_core::SocketId;
+    #[cfg(target_os = "linux")]
+    use handfast_core::{Config, Identity, Instant};
+    #[cfg(target_os = "linux")]
     use handfast_udp::faults::{Call, Fault, Faults, When};
     use handfast_udp::{Listen, Port as _};
     use std::future::poll_fn;
@@ -116,6 +119,7 @@ mod tests {
     }
 
     /// A core that has something to send.
+    #[cfg(target_os = "linux")]
     fn dialling(address: SocketAddr) -> handfast_core::Endpoint {
         let now = Instant::from_micros(1);
         let identity = Identity::from_seed([1; 32]);
@@ -124,5 +128,6 @@ mod tests {
         core
     }
 
+    #[cfg(target_os = "linux")]
     const EAGAIN: i32 = 11;
 }
