@@ -5,7 +5,7 @@
 //! in, fire the deadline. Both ends run here, each on a thread, over loopback:
 //!
 //! ```text
-//! cargo run --example custom_event_loop
+//! cargo run -p handfast-examples --example custom_event_loop
 //! ```
 
 use std::error::Error;

@@ -1,12 +1,14 @@
 //! A client from start to end: shake hands, send, measure, part.
 //!
-//! Start the server with `cargo run --bin p2p_server`, then in another terminal:
+//! Start the server with `cargo run -p handfast-server`, then in another terminal:
 //!
 //! ```text
-//! cargo run --example simple_client                         # the server on this machine
-//! cargo run --example simple_client -- example.org:4263     # whoever answers there
-//! cargo run --example simple_client -- PEERID@10.0.0.7:4263 # that very peer and nobody else
+//! cargo run -p handfast-examples --example simple_client
 //! ```
+//!
+//! That is the server on this machine. Others are named by one argument, after `--`: with
+//! `example.org:4263` you talk to whoever answers there, with `PEERID@10.0.0.7:4263` to that very
+//! peer and nobody else.
 //!
 //! With a `PeerId` the handshake takes one round trip and no one else can answer. With an address
 //! alone it takes two, and you talk to whoever is there. `RUST_LOG=debug` shows every frame.
@@ -97,7 +99,7 @@ fn resolve(name: &str) -> Result<Target, String> {
 fn refusal(error: &ConnectError, name: &str) -> String {
     match error {
         ConnectError::Ended(EndReason::DialTimeout) => format!(
-            "nobody at {name} shook hands: is `cargo run --bin p2p_server` running there, are the \
+            "nobody at {name} shook hands: is `cargo run -p handfast-server` running there, are the \
              port and the PeerId right, does it let us in?"
         ),
         error => format!("cannot connect to {name}: {error}"),

@@ -3,6 +3,7 @@
 //! An [`Endpoint`] holds the whole protocol and does no I/O: no socket, clock, thread or randomness
 //! of its own. You hand it datagrams, commands and the time; it hands you datagrams, events and the
 //! next deadline. Runtimes for tokio and mio come as crates of their own; this is for your own loop.
+//! The [guide] says how to embed it, one page a topic.
 //!
 //! # The loop
 //!
@@ -107,6 +108,7 @@ mod delivery;
 mod endpoint;
 mod error;
 mod event;
+pub mod guide;
 mod handle;
 mod info;
 mod net;

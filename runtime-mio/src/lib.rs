@@ -42,6 +42,14 @@ mod turn;
 
 pub use endpoint::Endpoint;
 pub use handfast_core;
-pub use handfast_core::*;
+pub use handfast_core::{
+    Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
+    ConfigError, CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate,
+    Goodbye, Identity, Instant, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin,
+    Path, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
+    Retry, SocketId, Stats, Target,
+};
+// Commands act at once here, so they fail as they do in the core.
+pub use handfast_core::{ConnectError, SendError};
 pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy, explain};
 pub use remote::{Remote, RemoteError};

@@ -60,11 +60,11 @@ pub use endpoint::{Endpoint, EndpointStats, Events};
 pub use error::{ConnectError, PeerError, SendError, Stopped};
 pub use handfast_core;
 pub use handfast_core::{
-    Admission, AdmissionHook, BASE_DATAGRAM, Bytes, CommandError, Config, ConfigError,
-    CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate, Goodbye, Identity,
-    Instant, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, Path, PathStats,
-    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, Retry, SocketId, Stats,
-    Target,
+    Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
+    ConfigError, CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate,
+    Goodbye, Identity, Instant, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin,
+    Path, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
+    Retry, SocketId, Stats, Target,
 };
 pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy, explain};
 pub use peer::Peer;

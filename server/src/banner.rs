@@ -66,7 +66,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("a string takes any text");
 }
 
-const CLIENT: &str = "cargo run --example simple_client --";
+const CLIENT: &str = "cargo run -p handfast-examples --example simple_client --";
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ use crate::{allow, identity, places};
 #[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Layer {
-    /// What drives the sockets [default: tokio]
+    /// What drives the sockets [default: tokio, or mio where tokio is not built in]
     #[arg(long, value_enum)]
     pub runtime: Option<RuntimeKind>,
     /// An address to listen on; may be repeated [default: every address, port 4263]
@@ -78,15 +78,50 @@ impl Layer {
     }
 }
 
-/// Which runtime drives the sockets.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
+/// Which runtime drives the sockets. Each is built in by the feature of its name.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuntimeKind {
     /// Asynchronous tasks.
-    #[default]
     Tokio,
     /// One thread and one poll loop.
     Mio,
+}
+
+impl RuntimeKind {
+    /// The name of the runtime: on the command line, in the file, and as a feature.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tokio => "tokio",
+            Self::Mio => "mio",
+        }
+    }
+
+    /// Whether this build of the program has the runtime.
+    #[must_use]
+    pub const fn is_built_in(self) -> bool {
+        match self {
+            Self::Tokio => cfg!(feature = "tokio"),
+            Self::Mio => cfg!(feature = "mio"),
+        }
+    }
+
+    /// The error of choosing a runtime that this build does not have.
+    pub(crate) fn not_built_in(self) -> Error {
+        let (name, other) = (self.name(), Self::default().name());
+        Error::Usage(format!(
+            "the runtime {name} is not built into this program: choose --runtime {other}, or build \
+             it with the feature `{name}` of handfast-server"
+        ))
+    }
+}
+
+impl Default for RuntimeKind {
+    /// Tokio, or mio where tokio is not built in.
+    fn default() -> Self {
+        if Self::Tokio.is_built_in() { Self::Tokio } else { Self::Mio }
+    }
 }
 
 /// How log lines are written.
@@ -236,15 +271,20 @@ impl Settings {
     /// Fills in the defaults.
     ///
     /// # Errors
-    /// When there is no place for the key: neither chosen, nor a home directory.
+    /// When there is no place for the key (neither chosen, nor a home directory), or when the chosen
+    /// runtime is not built in.
     pub fn resolve(layer: Layer) -> Result<Self, Error> {
+        let runtime = layer.runtime.unwrap_or_default();
+        if !runtime.is_built_in() {
+            return Err(runtime.not_built_in());
+        }
         let defaults = Config::default();
         let idle_timeout = layer.idle_timeout.map_or(defaults.idle_timeout, |span| span.0);
         let usual_heartbeat = defaults.heartbeat.min(idle_timeout / 3);
         let heartbeat = layer.heartbeat.map_or(usual_heartbeat, |span| span.0);
         let stats_interval = layer.stats_interval.map_or(STATS_INTERVAL, |span| span.0);
         Ok(Self {
-            runtime: layer.runtime.unwrap_or_default(),
+            runtime,
             listen: layer.listen.map_or_else(Listen::default, Listen::from),
             identity: layer.identity.map_or_else(places::key, Ok)?,
             network_secret_file: layer.network_secret_file,
@@ -305,11 +345,15 @@ mod tests {
             stats-interval = "0s"
             log-format = "json"
         "#;
-        let layer = parse(text).expect("understood");
+        let mut layer = parse(text).expect("understood");
+        assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
+        // The one of the file may not be built in.
+        let runtime = RuntimeKind::default();
+        layer.runtime = Some(runtime);
         let lines = text.lines().filter(|line| line.contains('=')).count();
         assert_eq!(lines, keys().len(), "a key is missing in this test");
         let settings = Settings::resolve(layer).expect("resolved");
-        assert_eq!(settings.runtime, RuntimeKind::Mio);
+        assert_eq!(settings.runtime, runtime);
         assert_eq!(settings.idle_timeout, Duration::from_secs(120));
         assert_eq!(settings.heartbeat, Duration::from_millis(500));
         assert_eq!(settings.stats_interval, None);
@@ -374,6 +418,24 @@ mod tests {
         assert_eq!(merged.echo, Some(false));
         assert_eq!(merged.runtime, Some(RuntimeKind::Mio));
         assert_eq!(merged.allow, Some("a".into()));
+    }
+
+    #[test]
+    fn a_runtime_that_is_not_built_in_is_refused_with_one_that_is() {
+        for runtime in [RuntimeKind::Tokio, RuntimeKind::Mio] {
+            let identity = Some(PathBuf::from("k"));
+            let layer = Layer { runtime: Some(runtime), identity, ..Layer::default() };
+            let resolved = Settings::resolve(layer);
+            if runtime.is_built_in() {
+                assert_eq!(resolved.expect("resolved").runtime, runtime);
+                continue;
+            }
+            let error = resolved.expect_err("refused");
+            assert_eq!(error.exit_code(), 2);
+            let advice = format!("--runtime {}", RuntimeKind::default().name());
+            let text = error.to_string();
+            assert!(text.contains(&advice) && text.contains("the feature `"), "{text}");
+        }
     }
 
     #[test]

@@ -3,8 +3,12 @@
 //! It is a library so that tests can use its parts. From the outside in: [`cli`] reads the command
 //! line, [`config`] adds the configuration file and the defaults, [`places`] says where the system
 //! keeps such files, [`identity`] and [`allow`] read those that the configuration names. [`app`] is what the server does about each event, on whichever runtime:
-//! [`tokio_server`] and [`mio_server`] drive it. [`stats`] puts the statistics into a log line.
+//! `tokio_server` and `mio_server` drive it, each behind the feature of that name. [`stats`] puts the
+//! statistics into a log line.
 #![forbid(unsafe_code)]
+
+#[cfg(not(any(feature = "tokio", feature = "mio")))]
+compile_error!("handfast-server needs a runtime: enable the feature `tokio` or `mio`");
 
 pub mod allow;
 pub mod app;
@@ -14,11 +18,13 @@ pub mod config;
 pub mod error;
 pub mod identity;
 pub mod logging;
+#[cfg(feature = "mio")]
 pub mod mio_server;
 pub mod places;
 mod private_file;
 pub mod signals;
 pub mod stats;
+#[cfg(feature = "tokio")]
 pub mod tokio_server;
 
 use std::ffi::OsString;
@@ -60,8 +66,12 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     let identity = identity::load_or_create(&settings.identity)?;
     let config = settings.endpoint_config()?;
     match settings.runtime {
+        #[cfg(feature = "tokio")]
         RuntimeKind::Tokio => tokio_server::serve(&settings, config, identity),
+        #[cfg(feature = "mio")]
         RuntimeKind::Mio => mio_server::serve(&settings, config, identity),
+        #[cfg(not(all(feature = "tokio", feature = "mio")))]
+        absent => Err(absent.not_built_in()),
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use std::net::UdpSocket;
 
-use common::{Scratch, failure, program};
+use common::{Scratch, failure, program, runtimes};
 
 /// Runs the program, expects one line on stderr that contains all `words`, and this exit code.
 #[track_caller]
@@ -20,13 +20,24 @@ fn expect(scratch: &Scratch, arguments: &[&str], code: i32, words: &[&str]) {
 }
 
 #[test]
-fn a_port_in_use_is_named_on_both_runtimes() {
+fn a_port_in_use_is_named_on_every_runtime() {
     let scratch = Scratch::new("port");
     let taken = UdpSocket::bind("127.0.0.1:0").expect("bound");
     let address = taken.local_addr().expect("an address").to_string();
-    for runtime in ["tokio", "mio"] {
+    for runtime in runtimes() {
         let arguments = ["--runtime", runtime, "--listen", &address];
         expect(&scratch, &arguments, 1, &[&address, "in use", "--listen"]);
+    }
+}
+
+#[test]
+fn a_runtime_that_is_not_built_in_is_an_error_of_usage() {
+    let scratch = Scratch::new("absent");
+    let absent = ["tokio", "mio"].into_iter().filter(|name| !runtimes().contains(name));
+    for name in absent {
+        let (feature, other) =
+            (format!("feature `{name}`"), format!("--runtime {}", runtimes()[0]));
+        expect(&scratch, &["--runtime", name], 2, &["not built into", &feature, &other]);
     }
 }
 

@@ -6,12 +6,12 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{Client, PATIENCE, Scratch, Server};
+use common::{Client, PATIENCE, Scratch, Server, pairs};
 use handfast_mio::{Delivery, Event, Fate, MessageId};
 
 #[test]
 fn a_killed_server_is_back_for_its_clients_and_gets_no_message_twice() {
-    for (first, second) in [("tokio", "mio"), ("mio", "tokio")] {
+    for (first, second) in pairs() {
         let scratch = Scratch::new(&format!("kill-{first}"));
         let local = ["--runtime", first, "--listen", "127.78.0.1:0"];
         let server = Server::start(&scratch.0, &local);

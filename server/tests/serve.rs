@@ -1,4 +1,4 @@
-//! The program at work, on both runtimes, with a client on loopback.
+//! The program at work, on the runtimes that are built in, with a client on loopback.
 #![cfg(unix)]
 
 mod common;
@@ -7,11 +7,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use common::{Client, PATIENCE, Scratch, Server};
+use common::{Client, PATIENCE, Scratch, Server, pairs, runtimes};
 use handfast_mio::{Config, Delivery, EndReason, Event, Fate, Goodbye, Identity, NetworkSecret};
 use handfast_server::SHUTTING_DOWN;
-
-const RUNTIMES: [&str; 2] = ["tokio", "mio"];
 
 fn on(runtime: &str) -> [&str; 4] {
     ["--runtime", runtime, "--listen", "127.0.0.1:0"]
@@ -37,7 +35,7 @@ fn end_reason(client: &mut Client) -> EndReason {
 
 #[test]
 fn a_signal_ends_the_server_politely() {
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         for signal in ["TERM", "INT"] {
             let scratch = Scratch::new(&format!("signal-{runtime}-{signal}"));
             let server = Server::start(&scratch.0, &on(runtime));
@@ -56,7 +54,7 @@ fn a_signal_ends_the_server_politely() {
 
 #[test]
 fn a_server_without_peers_ends_at_once() {
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let scratch = Scratch::new(&format!("alone-{runtime}"));
         // Statistics that never come are no trouble either.
         let never = ["--stats-interval", "500000000000y"];
@@ -68,7 +66,7 @@ fn a_server_without_peers_ends_at_once() {
 
 #[test]
 fn a_server_whose_log_nobody_reads_goes_on() {
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let scratch = Scratch::new(&format!("unread-{runtime}"));
         let server = Server::start_unread(&scratch.0, &on(runtime));
         say(&mut Client::connect(server.id, server.address), b"is anybody there?");
@@ -79,7 +77,7 @@ fn a_server_whose_log_nobody_reads_goes_on() {
 
 #[test]
 fn a_restarted_server_is_the_same_peer() {
-    for (first, second) in [("tokio", "mio"), ("mio", "tokio")] {
+    for (first, second) in pairs() {
         let scratch = Scratch::new(&format!("restart-{first}"));
         let server = Server::start(&scratch.0, &on(first));
         let (id, address) = (server.id, server.address.to_string());
@@ -96,7 +94,7 @@ fn a_restarted_server_is_the_same_peer() {
 
 #[test]
 fn an_echo_comes_back_as_it_was_sent() {
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let scratch = Scratch::new(&format!("echo-{runtime}"));
         let file = scratch.write("server.toml", "echo = true\nlisten = [\"127.0.0.1:0\"]\n");
         let file = file.to_str().expect("text");
@@ -124,7 +122,7 @@ fn echoes_wait_for_a_client_that_reads_late() {
     const BEFORE_READING: usize = 90 * 4;
     const MESSAGES: usize = 110 * 4;
     let fill = |number: usize| u8::try_from(number % 251).expect("small");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let scratch = Scratch::new(&format!("late-{runtime}"));
         let server = Server::start(&scratch.0, &[&on(runtime)[..], &["--echo"]].concat());
         let mut config = Config::default();
@@ -156,7 +154,7 @@ fn echoes_wait_for_a_client_that_reads_late() {
 
 #[test]
 fn silent_peers_are_pinged_and_statistics_are_logged() {
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let scratch = Scratch::new(&format!("beat-{runtime}"));
         let often = ["--heartbeat", "100ms", "--stats-interval", "100ms"];
         let server = Server::start(&scratch.0, &[&on(runtime)[..], &often].concat());
@@ -184,7 +182,7 @@ fn only_those_on_the_list_and_in_the_network_come_in() {
     let text = "network-secret-file = \"network.secret\"\nallow = \"peers\"\n";
     let file = scratch.write("server.toml", text);
     let file = ["--config", file.to_str().expect("text")];
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let server = Server::start(&scratch.0, &[&on(runtime)[..], &file].concat());
         let call = |seed, secret, patience| {
             let mut config = Config::default();

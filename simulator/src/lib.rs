@@ -12,9 +12,11 @@
 //!   ([`World::add_nat`], [`World::add_behind`]); NATs forget mappings and can be rebooted.
 //! - An [`Attacker`] sees every datagram, and replays, corrupts, delays and spoofs.
 //! - After every input the contract of the core is checked, and that no key sealed twice under one
-//!   nonce, in handshakes and sessions (the feature `audit`, on by default).
+//!   nonce, in handshakes and sessions (with the feature `audit`, which is for tests).
 //! - [`Scenario`] makes a whole random run from one seed and checks end to end what was promised
 //!   about messages. The program `sweep` runs many.
+//!
+//! The [guide] has a test of an application to start from.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -47,6 +49,8 @@ mod audit;
 mod contract;
 mod faults;
 mod gateway;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod link;
 mod machine;
 pub mod nat;

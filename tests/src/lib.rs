@@ -32,3 +32,14 @@ pub use proxy::{Counters, Proxy, ProxyConfig, Way};
 pub use rehearsal::Rehearsal;
 pub use vitals::Vitals;
 pub use watchdog::within;
+
+/// The examples of the READMEs run with the tests of the documentation.
+#[cfg(doctest)]
+mod readmes {
+    #[doc = include_str!("../../README.md")]
+    mod all {}
+    #[doc = include_str!("../../runtime-tokio/README.md")]
+    mod tokio {}
+    #[doc = include_str!("../../runtime-mio/README.md")]
+    mod mio {}
+}

@@ -15,6 +15,21 @@ use handfast_mio::{
     Config, Endpoint, Event, Identity, Listen, PeerHandle, PeerId, Target, entropy,
 };
 
+/// The runtimes that are built into the program.
+pub(crate) fn runtimes() -> Vec<&'static str> {
+    let built = [("tokio", cfg!(feature = "tokio")), ("mio", cfg!(feature = "mio"))];
+    built.into_iter().filter_map(|(name, is_built)| is_built.then_some(name)).collect()
+}
+
+/// A runtime to start on and one to go on with: both ways where there are two.
+pub(crate) fn pairs() -> Vec<(&'static str, &'static str)> {
+    match runtimes()[..] {
+        [first, second] => vec![(first, second), (second, first)],
+        [only] => vec![(only, only)],
+        _ => Vec::new(),
+    }
+}
+
 /// A directory of the test's own, gone with it.
 pub(crate) struct Scratch(pub(crate) PathBuf);
 

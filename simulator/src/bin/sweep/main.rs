@@ -58,5 +58,5 @@ fn sweep(start: u64, seeds: u64, jobs: usize) -> ExitCode {
 }
 
 fn replay_command(seed: u64) -> String {
-    format!("cargo run --release -p handfast-sim --bin sweep -- --seed {seed}")
+    format!("cargo run --release -p handfast-sim --features audit --bin sweep -- --seed {seed}")
 }
