@@ -38,6 +38,7 @@ mod clock;
 mod explain;
 mod failure;
 #[cfg(any(test, feature = "faults"))]
+#[doc(hidden)]
 pub mod faults;
 mod host;
 mod inbox;
