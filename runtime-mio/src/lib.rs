@@ -43,5 +43,5 @@ mod turn;
 pub use endpoint::Endpoint;
 pub use handfast_core;
 pub use handfast_core::*;
-pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy, explain};
+pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
 pub use remote::{Remote, RemoteError};

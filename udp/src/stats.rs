@@ -1,7 +1,7 @@
 //! What happened at a socket.
 
 handfast_core::counters! {
-    /// Counters of one socket, or of all sockets of a driver.
+    /// Counters of one socket, or of all sockets of a driver, with those that are closed.
     SocketStats {
         /// Calls to the system that received something.
         receives,
@@ -17,8 +17,8 @@ handfast_core::counters! {
         sends_blocked,
         /// Datagrams the system refused to send: lost, as far as the protocol is concerned.
         datagrams_refused,
-        /// Datagrams dropped because too many waited for a blocked socket already, or because it was
-        /// still blocked a second after the endpoint was closed.
+        /// Datagrams dropped because too many waited for a blocked socket already, because it was
+        /// still blocked a second after the endpoint was closed, or because their socket is closed.
         datagrams_overflowed,
         /// Batches that had to be sent datagram by datagram because segmentation offload failed.
         offload_failures,
