@@ -2,10 +2,11 @@
 
 use alloc::string::String;
 use core::fmt;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::delivery::{Fate, MessageId};
-use crate::net::Path;
+use crate::net::{Path, SocketId};
 use crate::{PeerHandle, PeerId};
 
 /// Something the application may want to know. Events of one peer come in the order of causes:
@@ -41,6 +42,16 @@ pub enum Event {
         message: MessageId,
         /// What became of it.
         fate: Fate,
+    },
+    /// Another socket is wanted. This is for the driver: it answers with
+    /// [`socket_opened`](crate::Endpoint::socket_opened), or with
+    /// [`socket_closed`](crate::Endpoint::socket_closed) if it cannot open one.
+    #[non_exhaustive]
+    OpenSocket {
+        /// What the socket is to be called.
+        socket: SocketId,
+        /// What to bind it to. Port zero stands for a port that the system chooses.
+        address: SocketAddr,
     },
     /// The peer moved to another address and proved that it is there.
     PathChanged {
@@ -84,9 +95,9 @@ pub enum Event {
 }
 
 impl Event {
-    /// The peer the event is about.
+    /// The peer the event is about; `None` for `OpenSocket`.
     #[must_use]
-    pub const fn peer(&self) -> PeerHandle {
+    pub const fn peer(&self) -> Option<PeerHandle> {
         match self {
             Self::Connected { peer, .. }
             | Self::Ended { peer, .. }
@@ -96,7 +107,8 @@ impl Event {
             | Self::Readable { peer }
             | Self::Restarted { peer }
             | Self::StateChanged { peer, .. }
-            | Self::Writable { peer } => *peer,
+            | Self::Writable { peer } => Some(*peer),
+            Self::OpenSocket { .. } => None,
         }
     }
 }

@@ -18,6 +18,10 @@
 //! 6. Call [`handle_timeout`](Endpoint::handle_timeout) or
 //!    [`handle_datagram`](Endpoint::handle_datagram), and go on with 3.
 //!
+//! One socket is all that this takes. A driver with more says so by
+//! [`socket_opened`](Endpoint::socket_opened) and [`socket_closed`](Endpoint::socket_closed), and opens
+//! another on [`Event::OpenSocket`].
+//!
 //! Here two endpoints do all of that with a network that is a function call:
 //!
 //! ```

@@ -3,9 +3,10 @@
 use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU16;
 
-/// Names one of the driver's sockets. A driver with a single socket uses the default, zero.
+/// Names one of the driver's sockets, for ever: another socket has another id. A driver with a single
+/// socket uses the default, zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SocketId(pub u16);
+pub struct SocketId(pub u32);
 
 /// The explicit congestion notification codepoint of an IP packet (RFC 3168).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-/// Declares a struct of `u64` counters with a way to walk them by name.
+/// Declares a struct of `u64` counters that can be walked by name and added up. For the crates of
+/// this project alone.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! counters {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident,)* }) => {
         $(#[$meta])*
@@ -14,6 +17,12 @@ macro_rules! counters {
             /// All counters by name, in the order of declaration.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($field), self.$field),)*].into_iter()
+            }
+        }
+
+        impl ::core::ops::AddAssign for $name {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$field += other.$field;)*
             }
         }
     };

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use handfast_core::{
     Bytes, CommandError, Config, ConnectError, Delivery, Drops, Event, Farewell, Identity, Instant,
-    Message, MessageId, PeerHandle, PeerId, PeerInfo, PingId, SendError, Stats, Target,
+    Message, MessageId, PeerHandle, PeerId, PeerInfo, PingId, SendError, SocketId, Stats, Target,
 };
-use handfast_udp::{Clock, Listen, SocketStats, Traffic, entropy, host_config};
+use handfast_udp::{Clock, Listen, SocketError, SocketStats, Traffic, entropy, host_config};
 use mio::{Events, Poll, Token, Waker};
 
 use crate::Remote;
@@ -22,14 +22,12 @@ use crate::remote::Jobs;
 pub struct Endpoint {
     pub(crate) core: handfast_core::Endpoint,
     pub(crate) clock: Clock,
-    pub(crate) ports: Vec<Port>,
-    pub(crate) traffic: Traffic,
+    pub(crate) traffic: Traffic<Port>,
     pub(crate) jobs: Jobs,
     /// Polled from the core to know whether there is one, not yet by the application.
     pub(crate) next_event: Option<Event>,
     pub(crate) more_jobs: bool,
     pub(crate) more_to_send: bool,
-    closing: bool,
     pub(crate) readiness: Events,
     pub(crate) poll: Poll,
 }
@@ -44,24 +42,19 @@ impl Endpoint {
     pub fn bind(config: Config, identity: Identity, listen: impl Into<Listen>) -> io::Result<Self> {
         config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let poll = Poll::new()?;
-        let sockets = listen.into().bind()?;
-        let ports = sockets.into_iter().enumerate();
-        let ports = ports.map(|(at, socket)| Port::new(socket, Token(at), poll.registry()));
-        let ports = ports.collect::<io::Result<Vec<_>>>()?;
         let clock = Clock::start();
-        let core =
-            handfast_core::Endpoint::new(host_config(config), identity, entropy()?, clock.now());
+        let (seed, now) = (entropy()?, clock.now());
+        let mut core = handfast_core::Endpoint::new(host_config(config), identity, seed, now);
+        let make = |socket, io| Port::new(io, socket, poll.registry());
         let endpoint = Self {
+            traffic: Traffic::bind(&mut core, now, &listen.into(), make)?,
             core,
             clock,
-            traffic: Traffic::new(ports.len()),
             jobs: Jobs::new(Waker::new(poll.registry(), WAKER)?),
             next_event: None,
             more_jobs: false,
             more_to_send: false,
-            closing: false,
-            readiness: Events::with_capacity(ports.len() + 1),
-            ports,
+            readiness: Events::with_capacity(READINESS_PER_TURN),
             poll,
         };
         let addresses = endpoint.local_addresses();
@@ -120,25 +113,42 @@ impl Endpoint {
         self.core.disconnect(self.clock.now(), peer, farewell)
     }
 
-    /// Ends every peer and accepts nobody from now on. Keep turning until [`Self::is_closed`].
+    /// Ends every peer and accepts nobody from now on. Keep turning until [`Self::is_closed`], and
+    /// take the messages that arrived: those that nobody takes delay it by an idle timeout.
     pub fn close(&mut self, farewell: Farewell) {
-        self.closing = true;
         self.core.close(self.clock.now(), farewell);
     }
 
-    /// Whether a [`Self::close`] is complete: every peer has ended, all events are polled, all
-    /// datagrams sent. (A socket that stays blocked is waited for no longer than a second.)
+    /// Whether a [`Self::close`] is complete: every peer has ended and was answered for a while after
+    /// that, all events are polled, all messages received, all datagrams sent. (A socket that stays
+    /// blocked is waited for no longer than a second.)
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.is_over() && self.traffic.is_idle()
+        self.next_event.is_none() && !self.more_to_send && self.traffic.is_closed(&self.core)
     }
 
-    /// Whether nothing more will come of a [`Self::close`], other than what waits for a socket.
-    pub(crate) fn is_over(&self) -> bool {
-        self.closing
-            && self.next_event.is_none()
-            && !self.more_to_send
-            && self.core.peers().next().is_none()
+    /// Opens another socket on `address`. Port zero lets the system choose one:
+    /// [`Self::local_address`] tells. Peers go on by the sockets they have.
+    ///
+    /// # Errors
+    /// `Open` if the system refuses, for instance because the address is in use; `TooMany`.
+    pub fn add_socket(&mut self, address: SocketAddr) -> Result<SocketId, SocketError> {
+        let Self { core, clock, traffic, poll, .. } = self;
+        traffic.add(core, clock.now(), address, |socket, io| Port::new(io, socket, poll.registry()))
+    }
+
+    /// Closes a socket, at once. Its peers go on by another socket that reaches them, and notice with
+    /// the next [`Self::turn`]. Reliable messages are not lost; datagrams under way to the socket are,
+    /// and those that waited for room in it ([`SocketStats::datagrams_overflowed`]). A peer that no
+    /// other socket reaches ends by its idle timeout, unless one is added before.
+    ///
+    /// # Errors
+    /// `Unknown`, or `Last`: an endpoint has at least one socket. Add the new one first.
+    pub fn remove_socket(&mut self, socket: SocketId) -> Result<(), SocketError> {
+        let Self { core, clock, traffic, poll, .. } = self;
+        let port = traffic.remove(core, clock.now(), socket)?;
+        port.close(poll.registry());
+        Ok(())
     }
 
     /// Tells the core that this machine's addresses changed, so that it looks for peers anew.
@@ -158,10 +168,16 @@ impl Endpoint {
         self.core.id()
     }
 
-    /// The addresses the sockets are bound to, in the order they were asked for.
+    /// The addresses that the sockets are bound to now, in the order in which they were opened.
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.ports.iter().map(Port::address).collect()
+        self.traffic.addresses().map(|(_, address)| address).collect()
+    }
+
+    /// The address that this socket is bound to; `None` unless it is open.
+    #[must_use]
+    pub fn local_address(&self, socket: SocketId) -> Option<SocketAddr> {
+        self.traffic.addresses().find(|(open, _)| *open == socket).map(|(_, address)| address)
     }
 
     /// A peer as seen now.
@@ -199,10 +215,10 @@ impl Endpoint {
         self.core.drops()
     }
 
-    /// What happened at the sockets, all together.
+    /// What happened at the sockets, all together, also those that are removed.
     #[must_use]
     pub fn socket_stats(&self) -> SocketStats {
-        self.traffic.stats(&self.ports)
+        self.traffic.stats()
     }
 
     /// The time, as in [`PeerInfo::last_received`].
@@ -221,5 +237,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// The waker's name among the sockets, which are named by their position.
+/// The waker's name among the sockets, which are named by their ids: the core never gives out the last.
 pub(crate) const WAKER: Token = Token(usize::MAX);
+/// How many sockets a poll tells of at most; the next poll tells of the others.
+const READINESS_PER_TURN: usize = 64;

@@ -51,5 +51,5 @@ pub use handfast_core::{
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};
-pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy, explain};
+pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
 pub use remote::{Remote, RemoteError};

@@ -3,7 +3,8 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
-use handfast_udp::{Inbox, Outbox, SockRef, Socket};
+use handfast_core::SocketId;
+use handfast_udp::{Inbox, Outbox, SockRef, Socket, explain};
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
@@ -25,7 +26,8 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    pub(crate) fn new(std: StdSocket, token: Token, registry: &Registry) -> io::Result<Self> {
+    pub(crate) fn new(std: StdSocket, id: SocketId, registry: &Registry) -> io::Result<Self> {
+        let token = Token(id.0 as usize);
         let mut io = UdpSocket::from_std(std);
         let socket = Socket::new(SockRef::from(&io))?;
         let address = io.local_addr()?;
@@ -34,8 +36,12 @@ impl Port {
         Ok(Self { io, socket, token, address, readable: true, blocked: false, armed: false })
     }
 
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+    /// Closes the socket. The poll tells no more of it.
+    pub(crate) fn close(mut self, registry: &Registry) {
+        if let Err(error) = registry.deregister(&mut self.io) {
+            let error = explain(&error);
+            tracing::debug!(target: "handfast::driver", %error, "closed though still registered");
+        }
     }
 
     /// Whether there may be something to read, and now is the time.
@@ -103,6 +109,15 @@ impl handfast_udp::Port for Port {
     fn socket(&self) -> &Socket {
         &self.socket
     }
+
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// The socket that a registration stands for.
+pub(crate) fn socket_of(token: Token) -> Option<SocketId> {
+    u32::try_from(token.0).ok().map(SocketId)
 }
 
 #[cfg(test)]
@@ -125,7 +140,7 @@ mod tests {
         let mut poll = Poll::new().expect("a poll");
         let listen = Listen::from("127.0.0.1:0".parse::<SocketAddr>().expect("an address"));
         let socket = listen.bind().expect("bound").remove(0);
-        let mut port = Port::new(socket, Token(0), poll.registry()).expect("a port");
+        let mut port = Port::new(socket, SocketId(0), poll.registry()).expect("a port");
         let (mut inbox, mut events) = (Inbox::new(), Events::with_capacity(8));
         assert!(!port.receive(&mut inbox).expect("nothing to read"));
         assert!(!port.is_readable());
@@ -157,7 +172,7 @@ mod tests {
         let mut poll = Poll::new().expect("a poll");
         let listen = Listen::from("127.0.0.1:0".parse::<SocketAddr>().expect("an address"));
         let socket = listen.bind().expect("bound").remove(0);
-        let mut port = Port::new(socket, Token(0), poll.registry()).expect("a port");
+        let mut port = Port::new(socket, SocketId(0), poll.registry()).expect("a port");
         let (mut outbox, mut core) = (Outbox::new(), dialling(port.address()));
         assert!(outbox.fill(&mut core, Instant::from_micros(1), port.socket().batch_len()));
         let faults = Faults::of(port.address()).expect("a socket");

@@ -9,6 +9,7 @@ use handfast_udp::fire_timers;
 
 use crate::Endpoint;
 use crate::endpoint::WAKER;
+use crate::port::{Port, socket_of};
 
 impl Endpoint {
     /// Does what is due, waiting for something to become due for at most `max_wait` (`None`: as
@@ -21,12 +22,12 @@ impl Endpoint {
     /// When polling fails, or a socket for good. Datagrams that cannot be sent are no errors.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
         self.transmit()?;
-        for port in &mut self.ports {
+        for port in self.traffic.ports_mut() {
             port.arm(self.poll.registry())?;
         }
         let wait = self.wait(max_wait);
         self.poll(wait)?;
-        self.traffic.receive(&mut self.core, &self.clock, &mut self.ports)?;
+        self.traffic.receive(&mut self.core, &self.clock)?;
         self.run_jobs();
         fire_timers(&mut self.core, &self.clock);
         self.transmit()?;
@@ -65,7 +66,9 @@ impl Endpoint {
 
     fn peek_event(&mut self) {
         if self.next_event.is_none() {
-            self.next_event = self.core.poll_event();
+            let Self { core, clock, traffic, poll, .. } = self;
+            self.next_event = traffic
+                .poll_event(core, clock.now(), |socket, io| Port::new(io, socket, poll.registry()));
         }
     }
 
@@ -77,11 +80,11 @@ impl Endpoint {
             || self.next_event.is_some()
             || self.more_jobs
             || self.more_to_send
-            || self.ports.iter().any(|port| port.is_readable());
+            || self.traffic.ports().any(|(_, port)| port.is_readable());
         if busy {
             return Some(Duration::ZERO);
         }
-        let traffic = self.traffic.deadline(&self.clock, &self.ports);
+        let traffic = self.traffic.deadline(&self.clock);
         let deadline = self.core.poll_timeout().into_iter().chain(traffic).min();
         let deadline = deadline.map(|deadline| self.clock.until(deadline));
         match (deadline, max_wait) {
@@ -101,7 +104,8 @@ impl Endpoint {
                 self.more_jobs = true;
                 continue;
             }
-            let Some(port) = self.ports.get_mut(event.token().0) else { continue };
+            let port = socket_of(event.token()).and_then(|id| self.traffic.port_mut(id));
+            let Some(port) = port else { continue };
             // An error is news for the reader: the read will tell.
             if event.is_readable() || event.is_error() {
                 port.on_readable();
@@ -127,10 +131,8 @@ impl Endpoint {
     }
 
     fn transmit(&mut self) -> io::Result<()> {
-        self.more_to_send = self.traffic.transmit(&mut self.core, &self.clock, &mut self.ports)?;
-        if self.is_over() {
-            self.traffic.wind_up(self.clock.now());
-        }
+        self.more_to_send = self.traffic.transmit(&mut self.core, &self.clock)?;
+        self.traffic.wind_up(&self.core, self.clock.now());
         Ok(())
     }
 }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{Event, Farewell, PeerHandle, PeerId, Target};
-use handfast_udp::SocketStats;
+use handfast_core::{Event, Farewell, PeerHandle, PeerId, SocketId, Target};
+use handfast_udp::{SocketError, SocketStats};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{ConnectError, PeerError};
@@ -13,6 +13,7 @@ use crate::ticket::Ticket;
 
 /// A request to the driver, with where to send the answer.
 pub(crate) enum Command {
+    AddSocket { address: SocketAddr, reply: oneshot::Sender<Result<SocketId, SocketError>> },
     AddressesChanged,
     Cancel { peer: PeerHandle, ticket: Ticket, reply: oneshot::Sender<Result<(), PeerError>> },
     Close { farewell: Farewell },
@@ -21,6 +22,7 @@ pub(crate) enum Command {
     Find { whom: Whom, reply: oneshot::Sender<Option<Offer>> },
     Ping { peer: PeerHandle, reply: oneshot::Sender<Result<Duration, PeerError>> },
     Query(Query),
+    RemoveSocket { socket: SocketId, reply: oneshot::Sender<Result<(), SocketError>> },
     Subscribe(mpsc::Sender<Event>),
 }
 

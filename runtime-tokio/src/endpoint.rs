@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use handfast_core::{
-    Config, Drops, Event, Farewell, Identity, PeerHandle, PeerId, PeerInfo, Stats, Target,
+    Config, Drops, Event, Farewell, Identity, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
 };
-use handfast_udp::{Listen, SocketStats};
+use handfast_udp::{Listen, SocketError, SocketStats};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -45,11 +45,14 @@ impl Endpoint {
         let (bell, rings) = mpsc::unbounded_channel();
         let inputs = driver::Inputs { commands: from_handles, rings, bell: bell.clone() };
         let driver = Driver::new(config, identity, &listen.into(), inputs, Arc::clone(&backlog))?;
-        let addresses = driver.local_addresses();
-        tracing::info!(target: "handfast::driver", %id, ?addresses, "listening");
+        let addresses = driver.addresses();
         let (result, stopped) = watch::channel(None);
         runtime.spawn(driver.run(result));
-        Ok(Self { link: Arc::new(Link { id, addresses, backlog, commands, bell, stopped }) })
+        let link = Link { id, addresses, backlog, commands, bell, stopped };
+        let endpoint = Self { link: Arc::new(link) };
+        let addresses = endpoint.local_addresses();
+        tracing::info!(target: "handfast::driver", %id, ?addresses, "listening");
+        Ok(endpoint)
     }
 
     /// Dials a peer: by address, by [`PeerId`] with addresses in a [`Target`], or by the `PeerId`
@@ -134,6 +137,26 @@ impl Endpoint {
         self.link.command(Command::AddressesChanged).await
     }
 
+    /// Opens another socket on `address`. Port zero lets the system choose one:
+    /// [`Self::local_address`] tells. Peers go on by the sockets they have.
+    ///
+    /// # Errors
+    /// `Open` if the system refuses, for instance because the address is in use; `TooMany`; `Stopped`.
+    pub async fn add_socket(&self, address: SocketAddr) -> Result<SocketId, SocketError> {
+        self.ask(|reply| Command::AddSocket { address, reply }).await
+    }
+
+    /// Closes a socket, and completes when it is closed. Its peers go on by another socket that
+    /// reaches them, and notice at once. Reliable messages are not lost; datagrams under way to the
+    /// socket are, and those that waited for room in it ([`SocketStats::datagrams_overflowed`]). A peer
+    /// that no other socket reaches ends by its idle timeout, unless one is added before.
+    ///
+    /// # Errors
+    /// `Unknown`; `Last`: an endpoint has at least one socket, add the new one first; `Stopped`.
+    pub async fn remove_socket(&self, socket: SocketId) -> Result<(), SocketError> {
+        self.ask(|reply| Command::RemoveSocket { socket, reply }).await
+    }
+
     /// Ends every peer, accepts nobody from now on, and completes when all are told, what was sent
     /// before is delivered (for as long as `farewell` lingers) and the sockets are closed.
     ///
@@ -166,10 +189,28 @@ impl Endpoint {
         self.link.id
     }
 
-    /// The addresses the sockets are bound to, in the order they were asked for.
+    /// The addresses that the sockets are bound to now, in the order in which they were opened. None
+    /// once the endpoint has stopped.
     #[must_use]
-    pub fn local_addresses(&self) -> &[SocketAddr] {
-        &self.link.addresses
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.link.addresses.borrow().iter().map(|(_, address)| *address).collect()
+    }
+
+    /// The address that this socket is bound to; `None` unless it is open.
+    #[must_use]
+    pub fn local_address(&self, socket: SocketId) -> Option<SocketAddr> {
+        let addresses = self.link.addresses.borrow();
+        addresses.iter().find(|(open, _)| *open == socket).map(|(_, address)| *address)
+    }
+
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<Result<T, SocketError>>) -> Command,
+    ) -> Result<T, SocketError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.link.command(question(reply)).await;
+        sent.map_err(|Stopped| SocketError::Stopped)?;
+        answer.await.unwrap_or(Err(SocketError::Stopped))
     }
 
     async fn find(&self, whom: Whom) -> Option<Peer> {
@@ -184,7 +225,7 @@ impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
             .field("id", &self.link.id)
-            .field("addresses", &self.link.addresses)
+            .field("addresses", &self.local_addresses())
             .finish_non_exhaustive()
     }
 }
@@ -197,7 +238,7 @@ pub struct EndpointStats {
     pub stats: Stats,
     /// Datagrams dropped, by reason.
     pub drops: Drops,
-    /// What happened at the sockets, all together.
+    /// What happened at the sockets, all together, also those that are removed.
     pub sockets: SocketStats,
 }
 

@@ -32,7 +32,8 @@
 //! - [`Peer::recv`], [`Endpoint::accept`], [`Events::recv`]: nothing is lost, the next call gets it.
 //! - [`Endpoint::connect`]: the dial goes on, but a peer that nobody takes when it is connected is
 //!   told goodbye at once, unless it called us as well: then [`Endpoint::accept`] has it.
-//! - [`Peer::ping`], [`Peer::cancel`]: once polled, they go on, the answer is ignored.
+//! - [`Endpoint::add_socket`]: a socket that nobody learns of is removed again.
+//! - [`Endpoint::remove_socket`], [`Peer::ping`], [`Peer::cancel`]: once polled, they go on, the answer is ignored.
 //! - [`Peer::disconnect`], [`Endpoint::close`]: once polled, they go on without being waited for.
 //!
 //! # Backpressure
@@ -66,6 +67,6 @@ pub use handfast_core::{
     Path, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
     Retry, SocketId, Stats, Target,
 };
-pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy, explain};
+pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
 pub use peer::Peer;
 pub use receipt::Receipt;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use handfast_core::{PeerHandle, PeerId};
+use handfast_core::{PeerHandle, PeerId, SocketId};
 use handfast_udp::SocketStats;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -18,7 +18,8 @@ use crate::ring::Ring;
 /// its channels end, and so does the driver.
 pub(crate) struct Link {
     pub(crate) id: PeerId,
-    pub(crate) addresses: Vec<SocketAddr>,
+    /// What the sockets are bound to now.
+    pub(crate) addresses: watch::Receiver<Vec<(SocketId, SocketAddr)>>,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) bell: mpsc::UnboundedSender<Ring>,

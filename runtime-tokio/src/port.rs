@@ -21,10 +21,6 @@ impl Port {
         Ok(Self { socket: Socket::new(SockRef::from(&io))?, address: io.local_addr()?, io })
     }
 
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Ready when there may be something to read or, if `to_send`, room to send.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, to_send: bool) -> Poll<()> {
         // An error will be found by the call that follows.
@@ -47,6 +43,10 @@ impl handfast_udp::Port for Port {
 
     fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 

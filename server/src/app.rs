@@ -68,7 +68,7 @@ impl App {
             }
             Event::Ended { peer, reason, .. } => self.on_ended(*peer, reason),
             event => {
-                if let Some(id) = self.id(event.peer()) {
+                if let Some(id) = event.peer().and_then(|peer| self.id(peer)) {
                     log(event, &id);
                 }
             }

@@ -54,7 +54,7 @@ impl Server<'_> {
         signals::on_first(move || notify.notify_one())?;
         let (stop, stopping) = watch::channel(false);
         let (id, addresses) = (self.endpoint.id(), self.endpoint.local_addresses());
-        banner::print(&banner::text("tokio", &id, addresses))?;
+        banner::print(&banner::text("tokio", &id, &addresses))?;
 
         let (end, (), (), (), (), ()) = tokio::join!(
             self.live(&signal, stop),

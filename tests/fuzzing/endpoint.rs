@@ -266,7 +266,7 @@ impl World {
     fn note_events(&mut self) {
         for side in 0..2 {
             for event in core::mem::take(&mut self.pair.ends[side].events) {
-                let peer = event.peer();
+                let peer = event.peer().expect("nobody asked for a socket");
                 assert!(!self.ended[side].contains(&peer), "{event:?} after the end");
                 self.learn(side, peer);
                 match event {

@@ -191,8 +191,9 @@ impl World {
             self.account.note_events(end, &events);
             for event in &events {
                 let told = matches!(event, Event::Readable { .. }) && self.is_attentive;
-                if told || matches!(event, Event::Ended { .. }) {
-                    self.receive_all(end, event.peer());
+                let ended = matches!(event, Event::Ended { .. });
+                if let Some(peer) = event.peer().filter(|_| told || ended) {
+                    self.receive_all(end, peer);
                 }
             }
         }

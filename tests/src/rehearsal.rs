@@ -70,7 +70,7 @@ impl Actor {
     }
 
     fn on_event(&mut self, mut core: Timed<'_>, event: &Event) {
-        let peer = event.peer();
+        let Some(peer) = event.peer() else { return };
         let mut actions = Vec::new();
         if matches!(event, Event::Connected { .. }) {
             actions = self.speaker.begin();

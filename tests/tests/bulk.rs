@@ -37,7 +37,8 @@ struct Bulk {
 
 impl App for Bulk {
     fn on_event(&mut self, cx: &mut Cx<'_>, event: &Event) {
-        let (peer, now) = (event.peer(), cx.now());
+        let Some(peer) = event.peer() else { return };
+        let now = cx.now();
         match event {
             Event::Connected { .. } if cx.node() == self.client => {
                 for number in 0..MESSAGES {

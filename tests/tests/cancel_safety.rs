@@ -134,7 +134,7 @@ fn a_dial_that_is_dropped_leaves_nobody_behind() {
 fn one_of_two_dials_of_a_peer_may_be_dropped() {
     run_in_turn(async {
         let (alice, bob) = (endpoint(), endpoint());
-        let target = handfast_core::Target::new(bob.id(), bob.local_addresses().to_vec());
+        let target = handfast_core::Target::new(bob.id(), bob.local_addresses());
         for _ in 0..20 {
             assert!(try_once(alice.connect(target.clone())).is_none());
             let peer = alice.connect(target.clone()).await.expect("connected");

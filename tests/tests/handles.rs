@@ -23,7 +23,7 @@ fn endpoint(config: Config) -> Endpoint {
 }
 
 fn target(endpoint: &Endpoint) -> Target {
-    Target::new(endpoint.id(), endpoint.local_addresses().to_vec())
+    Target::new(endpoint.id(), endpoint.local_addresses())
 }
 
 fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> bool {

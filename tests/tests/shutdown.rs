@@ -31,7 +31,7 @@ fn endpoint(config: Config) -> Endpoint {
 }
 
 fn target(endpoint: &Endpoint) -> Target {
-    Target::new(endpoint.id(), endpoint.local_addresses().to_vec())
+    Target::new(endpoint.id(), endpoint.local_addresses())
 }
 
 /// An application that takes everything of everyone.

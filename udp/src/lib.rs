@@ -4,8 +4,8 @@
 //! A driver owns a [`handfast_core::Endpoint`] and, per address it listens on, a socket of its
 //! runtime beside a [`Socket`] from here. [`Inbox`] reads batches and splits them into datagrams,
 //! [`Outbox`] keeps a batch until all of it is sent, [`Traffic`] does both for all sockets of a
-//! driver (with several of them, up to 16 batches wait per blocked socket), [`Clock`] tells the time
-//! in the core's terms.
+//! driver, which come and go meanwhile (with several of them, up to 16 batches wait per blocked
+//! socket), [`Clock`] tells the time in the core's terms.
 //! Neither blocks, and a failure to send is a lost datagram, as it would be anywhere further along
 //! the way (the core recovers from it).
 //!
@@ -35,26 +35,31 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod error;
 mod explain;
 mod failure;
 #[cfg(any(test, feature = "faults"))]
+#[doc(hidden)]
 pub mod faults;
 mod host;
 mod inbox;
 mod listen;
 mod outbox;
+mod port;
 mod socket;
 mod stats;
 mod traffic;
 
 pub use clock::Clock;
+pub use error::SocketError;
 pub use explain::explain;
 pub use handfast_core;
 pub use host::{entropy, host_config};
 pub use inbox::Inbox;
 pub use listen::{DEFAULT_PORT, Listen, bind};
 pub use outbox::Outbox;
+pub use port::Port;
 pub use socket::{MAX_BATCH, Socket};
 pub use socket2::SockRef;
 pub use stats::SocketStats;
-pub use traffic::{Port, Traffic, fire_timers};
+pub use traffic::{Traffic, fire_timers};

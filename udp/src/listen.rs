@@ -12,7 +12,7 @@ use crate::explain;
 pub const DEFAULT_PORT: u16 = 4263;
 
 /// Where to listen: one socket per address. The position of an address is its
-/// [`handfast_core::SocketId`].
+/// [`handfast_core::SocketId`]. Sockets that are added later have larger ones.
 ///
 /// The default is every address of the machine, IPv6 and IPv4, on port 4263.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,13 +10,18 @@ use socket2::SockRef;
 use crate::failure::{Breakage, OncePerMinute, ReceiveFailure, SendFailure};
 use crate::{SocketStats, explain};
 
+#[cfg(any(test, feature = "faults"))]
+mod faulty;
 mod plain;
 mod refused;
 mod route;
 mod system;
 
+#[cfg(any(test, feature = "faults"))]
+use faulty::System;
 use refused::Refused;
 use route::{Family, Route};
+#[cfg(not(any(test, feature = "faults")))]
 use system::System;
 
 /// The largest batch handed to the system at once, in bytes: the longest UDP payload over IPv4.

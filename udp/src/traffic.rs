@@ -1,6 +1,6 @@
 //! Everything between the core and the sockets, whatever a driver waits with.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::mem;
@@ -8,76 +8,66 @@ use std::time::Duration;
 
 use handfast_core::{Endpoint, Instant, SocketId};
 
-use crate::{Clock, Inbox, Outbox, Socket, SocketStats};
+use crate::{Clock, Inbox, Outbox, Port, SocketStats};
 
-/// A socket of a runtime.
-pub trait Port {
-    /// Reads one batch. False when there is nothing to read. Not called while the socket
-    /// [pauses](Socket::is_pausing), which is no reason to wake the driver either.
-    ///
-    /// # Errors
-    /// When the socket failed for good.
-    fn receive(&mut self, inbox: &mut Inbox) -> io::Result<bool>;
+mod sockets;
 
-    /// Sends what is pending. False when the system's send buffer is full: then the rest stays
-    /// pending, and the runtime waits for room.
-    ///
-    /// # Errors
-    /// When the runtime failed.
-    fn flush(&mut self, outbox: &mut Outbox) -> io::Result<bool>;
-
-    /// What is known about the socket.
-    fn socket(&self) -> &Socket;
-}
-
-/// The batches of a driver on their way in and out.
-///
-/// A driver's sockets are its ports in the order of their [`SocketId`]s, the same at every call.
+/// The sockets of a driver, and the batches on their way in and out.
 ///
 /// While a socket has no room, its batch waits. With a single socket nothing more is taken from
 /// the core then: what waits, waits there. With several, the others go on, and what the core has
 /// for the blocked one meanwhile waits behind its batch: a megabyte at most, the rest is lost.
-pub struct Traffic {
+pub struct Traffic<P> {
     inbox: Inbox,
     filling: Outbox,
     /// One that waited and was sent: a socket that blocks now and then costs no memory each time.
     spare: Option<Outbox>,
-    /// For each port, what it had no room for.
-    waiting: Vec<VecDeque<Outbox>>,
-    overflowed: u64,
+    lanes: BTreeMap<SocketId, Lane<P>>,
+    /// What is counted beside the sockets: by those that are closed, and datagrams dropped here.
+    retired: SocketStats,
     /// When what waits is given up: known once the end has come.
     give_up: Option<Instant>,
 }
 
-impl Traffic {
-    /// For a driver with so many sockets.
-    #[must_use]
-    pub fn new(ports: usize) -> Self {
+/// A socket, and what it had no room for.
+struct Lane<P> {
+    port: P,
+    waiting: VecDeque<Outbox>,
+}
+
+impl<P> Lane<P> {
+    const fn new(port: P) -> Self {
+        Self { port, waiting: VecDeque::new() }
+    }
+
+    /// Forgets what waits. Returns how many datagrams that were.
+    fn discard(&mut self) -> u64 {
+        self.waiting.drain(..).map(|mut batch| batch.discard()).sum()
+    }
+}
+
+impl<P: Port> Traffic<P> {
+    fn new() -> Self {
         Self {
             inbox: Inbox::new(),
             filling: Outbox::new(),
             spare: None,
-            waiting: (0..ports).map(|_| VecDeque::new()).collect(),
-            overflowed: 0,
+            lanes: BTreeMap::new(),
+            retired: SocketStats::default(),
             give_up: None,
         }
     }
 
-    /// Hands one batch of each port to the core: what arrived is answered before more is read. The
+    /// Hands one batch of each socket to the core: what arrived is answered before more is read. The
     /// ports remember whether there may be more.
     ///
     /// # Errors
     /// When a socket failed for good.
-    pub fn receive(
-        &mut self,
-        core: &mut Endpoint,
-        clock: &Clock,
-        ports: &mut [impl Port],
-    ) -> io::Result<()> {
-        for (id, port) in (0..).map(SocketId).zip(ports) {
+    pub fn receive(&mut self, core: &mut Endpoint, clock: &Clock) -> io::Result<()> {
+        for (socket, Lane { port, .. }) in &mut self.lanes {
             if !port.socket().is_pausing() && port.receive(&mut self.inbox)? {
                 let now = clock.now();
-                for (origin, datagram) in self.inbox.datagrams(id) {
+                for (origin, datagram) in self.inbox.datagrams(*socket) {
                     core.handle_datagram(now, origin, datagram);
                 }
             }
@@ -90,37 +80,32 @@ impl Traffic {
     ///
     /// # Errors
     /// When a runtime failed.
-    pub fn transmit<P: Port>(
-        &mut self,
-        core: &mut Endpoint,
-        clock: &Clock,
-        ports: &mut [P],
-    ) -> io::Result<bool> {
-        for (waiting, port) in self.waiting.iter_mut().zip(ports.iter_mut()) {
+    pub fn transmit(&mut self, core: &mut Endpoint, clock: &Clock) -> io::Result<bool> {
+        for Lane { port, waiting } in self.lanes.values_mut() {
             while let Some(batch) = waiting.front_mut()
                 && port.flush(batch)?
             {
                 self.spare = waiting.pop_front();
             }
         }
-        let batch_len = ports.iter().map(|port| port.socket().batch_len()).min().unwrap_or(0);
+        let batch_len = self.lanes.values().map(|lane| lane.port.socket().batch_len()).min();
         for _ in 0..BATCHES_PER_TURN {
-            let all_blocked = self.waiting.iter().all(|waiting| !waiting.is_empty());
-            if all_blocked || !self.filling.fill(core, clock.now(), batch_len) {
+            let all_blocked = self.lanes.values().all(|lane| !lane.waiting.is_empty());
+            if all_blocked || !self.filling.fill(core, clock.now(), batch_len.unwrap_or(0)) {
                 return Ok(false);
             }
-            self.dispatch(ports)?;
+            self.dispatch()?;
         }
         Ok(true)
     }
 
     /// Sends the batch that was filled, or has it wait.
-    fn dispatch(&mut self, ports: &mut [impl Port]) -> io::Result<()> {
-        let id = self.filling.pending().unwrap_or_default();
-        let at = usize::from(id.0);
-        let (Some(port), Some(waiting)) = (ports.get_mut(at), self.waiting.get_mut(at)) else {
-            tracing::warn!(target: "handfast::driver", ?id, "a batch for no socket of ours");
-            self.filling.discard();
+    fn dispatch(&mut self) -> io::Result<()> {
+        let socket = self.filling.pending().unwrap_or_default();
+        let Some(Lane { port, waiting }) = self.lanes.get_mut(&socket) else {
+            // No other reaches the destination, or the core would have named that one.
+            tracing::debug!(target: "handfast::driver", ?socket, "a batch for a closed socket");
+            self.retired.datagrams_overflowed += self.filling.discard();
             return Ok(());
         };
         if waiting.is_empty() && port.flush(&mut self.filling)? {
@@ -130,63 +115,83 @@ impl Traffic {
             let empty = self.spare.take().unwrap_or_default();
             waiting.push_back(mem::replace(&mut self.filling, empty));
         } else {
-            self.overflowed += self.filling.discard();
+            self.retired.datagrams_overflowed += self.filling.discard();
         }
         Ok(())
     }
 
-    /// Whether the port at this position has something to send once there is room.
-    #[must_use]
-    pub fn is_waiting(&self, port: usize) -> bool {
-        self.waiting.get(port).is_some_and(|waiting| !waiting.is_empty())
+    /// All sockets, those first that were opened first.
+    pub fn ports(&self) -> impl Iterator<Item = (SocketId, &P)> {
+        self.lanes.iter().map(|(socket, lane)| (*socket, &lane.port))
     }
 
-    /// To be asked at every turn once the core is closed: whether nothing waits to be sent any more.
+    /// The same, to change their state.
+    pub fn ports_mut(&mut self) -> impl Iterator<Item = &mut P> {
+        self.lanes.values_mut().map(|lane| &mut lane.port)
+    }
+
+    /// One socket, to change its state. `None` once it is closed.
+    pub fn port_mut(&mut self, socket: SocketId) -> Option<&mut P> {
+        self.lanes.get_mut(&socket).map(|lane| &mut lane.port)
+    }
+
+    /// Whether this socket has something to send once there is room.
+    #[must_use]
+    pub fn is_waiting(&self, socket: SocketId) -> bool {
+        self.lanes.get(&socket).is_some_and(|lane| !lane.waiting.is_empty())
+    }
+
+    /// To be called at every turn: whether the endpoint is closed, as [`Self::is_closed`] says.
     ///
     /// A socket that stays blocked would have the driver wait for ever. So what still waits a second
-    /// after the first call is dropped.
-    pub fn wind_up(&mut self, now: Instant) -> bool {
-        if self.is_idle() {
-            return true;
+    /// after the first call that found the core closed is dropped.
+    pub fn wind_up(&mut self, core: &Endpoint, now: Instant) -> bool {
+        if core.is_closed()
+            && !self.is_idle()
+            && now >= *self.give_up.get_or_insert(now + LAST_CHANCE)
+        {
+            let dropped: u64 = self.lanes.values_mut().map(Lane::discard).sum();
+            self.retired.datagrams_overflowed += dropped;
         }
-        if now < *self.give_up.get_or_insert(now + LAST_CHANCE) {
-            return false;
-        }
-        let batches = self.waiting.iter_mut().flat_map(|waiting| waiting.drain(..));
-        self.overflowed += batches.map(|mut batch| batch.discard()).sum::<u64>();
-        true
+        self.is_closed(core)
+    }
+
+    /// Whether an endpoint that was told to close is closed: the core is
+    /// ([`Endpoint::is_closed`]), and nothing waits to be sent.
+    #[must_use]
+    pub fn is_closed(&self, core: &Endpoint) -> bool {
+        core.is_closed() && self.is_idle()
     }
 
     /// When the traffic itself needs another turn, whatever the sockets say: a socket that failed
     /// is to be tried again, or what waits is to be given up.
     #[must_use]
-    pub fn deadline(&self, clock: &Clock, ports: &[impl Port]) -> Option<Instant> {
-        let pauses = ports.iter().filter_map(|port| port.socket().pauses_until());
+    pub fn deadline(&self, clock: &Clock) -> Option<Instant> {
+        let pauses = self.lanes.values().filter_map(|lane| lane.port.socket().pauses_until());
         let give_up = self.give_up.filter(|_| !self.is_idle());
         pauses.map(|until| clock.at(until)).chain(give_up).min()
     }
 
     /// Whether nothing waits to be sent.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.waiting.iter().all(VecDeque::is_empty)
+    fn is_idle(&self) -> bool {
+        self.lanes.values().all(|lane| lane.waiting.is_empty())
     }
 
-    /// The counters of all ports together.
+    /// The counters of all sockets together, also of those that are closed.
     #[must_use]
-    pub fn stats(&self, ports: &[impl Port]) -> SocketStats {
-        let mut sum =
-            SocketStats { datagrams_overflowed: self.overflowed, ..SocketStats::default() };
-        for port in ports {
-            sum += *port.socket().stats();
+    pub fn stats(&self) -> SocketStats {
+        let mut sum = self.retired;
+        for lane in self.lanes.values() {
+            sum += *lane.port.socket().stats();
         }
         sum
     }
 }
 
-impl fmt::Debug for Traffic {
+impl<P> fmt::Debug for Traffic<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting: Vec<_> = self.waiting.iter().map(VecDeque::len).collect();
+        let waiting: BTreeMap<_, _> =
+            self.lanes.iter().map(|(socket, lane)| (socket, lane.waiting.len())).collect();
         f.debug_struct("Traffic").field("waiting", &waiting).finish_non_exhaustive()
     }
 }

@@ -6,11 +6,12 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::sockets::Sockets;
 use super::{Endpoint, Target};
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, ConnectError, SendError};
 use crate::event::{Farewell, PingId};
-use crate::net::{Path, SocketId, canonical};
+use crate::net::{Path, canonical};
 use crate::peer::Peer;
 use crate::time::Instant;
 use crate::{PeerHandle, PeerId};
@@ -42,7 +43,7 @@ impl Endpoint {
         }
         let handle = self.add_peer(target.id);
         if let Some(peer) = self.peers.get_mut(handle) {
-            peer.dial(&mut self.shared, dialled(&target.addresses));
+            peer.dial(&mut self.shared, dialled(&self.sockets, &target.addresses));
         }
         self.settle(handle.slot);
         Ok(handle)
@@ -177,11 +178,12 @@ impl Endpoint {
 
 /// Paths to the addresses to try, each once: resolvers repeat themselves, and what an address may be
 /// sent before it answers counts per address.
-fn dialled(addresses: &[SocketAddr]) -> SmallVec<[Path; 2]> {
-    let (socket, local) = (SocketId::default(), None);
+fn dialled(sockets: &Sockets, addresses: &[SocketAddr]) -> SmallVec<[Path; 2]> {
     let mut paths = SmallVec::new();
     for address in addresses {
-        let path = Path::Direct { socket, local, remote: canonical(*address) };
+        let remote = canonical(*address);
+        let socket = sockets.toward(remote).unwrap_or_default();
+        let path = Path::Direct { socket, local: None, remote };
         if paths.len() < MAX_DIALLED && !paths.contains(&path) {
             paths.push(path);
         }

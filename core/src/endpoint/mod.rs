@@ -2,8 +2,9 @@
 //! and leaves the rest to it.
 //!
 //! The way in is `handle_datagram` (module `input`, handshakes in `admit`), the way out is
-//! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`. After whatever
-//! touched a peer, `settle` brings the lists and indices up to date.
+//! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`, the driver's
+//! sockets in `sockets`. After whatever touched a peer, `settle` brings the lists and indices up to
+//! date.
 
 mod admit;
 mod answer;
@@ -15,6 +16,7 @@ mod input;
 mod output;
 mod room;
 mod slot_queue;
+mod sockets;
 mod table;
 #[cfg(feature = "testing")]
 mod testing;
@@ -31,6 +33,7 @@ use smallvec::SmallVec;
 use budget::Purse;
 use half_open::HalfOpenTable;
 use slot_queue::SlotQueue;
+use sockets::Sockets;
 use table::PeerTable;
 
 use crate::config::Config;
@@ -50,6 +53,7 @@ pub struct Endpoint {
     shared: Shared,
     peers: PeerTable,
     half_open: HalfOpenTable,
+    sockets: Sockets,
     /// The next deadline of each peer.
     deadlines: Deadlines,
     /// Peers that may have something to transmit.
@@ -111,6 +115,7 @@ impl Endpoint {
             shared,
             peers: PeerTable::default(),
             half_open: HalfOpenTable::default(),
+            sockets: Sockets::default(),
             deadlines: Deadlines::new(),
             ready: SlotQueue::default(),
             eventful: SlotQueue::default(),

@@ -52,8 +52,11 @@ impl Endpoint {
         None
     }
 
-    /// The next event.
+    /// The next event. Requests for sockets come first.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some(request) = self.sockets.poll_event() {
+            return Some(request);
+        }
         while let Some(slot) = self.eventful.pop() {
             let Some(peer) = self.peers.at_mut(slot) else { continue };
             if let Some(event) = peer.poll_event() {
@@ -102,6 +105,6 @@ impl Endpoint {
         let segment = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
         self.shared.stats.datagrams_sent += transmit.len.div_ceil(segment.max(1)) as u64;
         self.shared.stats.bytes_sent += transmit.len as u64;
-        transmit
+        self.sockets.redirect(transmit)
     }
 }

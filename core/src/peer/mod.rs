@@ -269,6 +269,21 @@ impl Peer {
         }
     }
 
+    /// Sockets closed: each path goes by the one that `replace` names for it, if any, and the peer is
+    /// made to notice.
+    pub(crate) fn change_sockets(&mut self, mut replace: impl FnMut(&Path) -> Option<Path>) {
+        let mut changed = false;
+        for path in &mut self.paths {
+            if let Some(other) = replace(&path.route) {
+                path.route = other;
+                changed = true;
+            }
+        }
+        if changed && self.state.is_live() {
+            self.outbound.nudge();
+        }
+    }
+
     /// The datagram must have met a session that the peer forgot: perhaps shake hands anew.
     pub(crate) fn on_hint(&mut self, cx: &mut Shared, remote_index: u32, path: u8, counter: u64) {
         let Some(session) = self.sessions.current() else { return };

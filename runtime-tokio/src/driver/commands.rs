@@ -55,6 +55,7 @@ impl Driver {
 
     pub(super) fn execute(&mut self, command: Command) {
         match command {
+            Command::AddSocket { address, reply } => self.add_socket(address, reply),
             Command::AddressesChanged => self.core.addresses_changed(self.clock.now()),
             Command::Cancel { peer, ticket, reply } => {
                 if let Some(result) = self.cancel(peer, &ticket) {
@@ -73,7 +74,8 @@ impl Driver {
                     }
                 }
             },
-            Command::Query(query) => query(&self.core, self.socket_stats()),
+            Command::Query(query) => query(&self.core, self.traffic.stats()),
+            Command::RemoveSocket { socket, reply } => answer(reply, self.remove_socket(socket)),
             Command::Subscribe(subscriber) => {
                 self.subscriber = Some(subscriber);
                 self.stalled = false;

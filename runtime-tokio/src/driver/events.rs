@@ -24,7 +24,7 @@ impl Driver {
             if self.stalled {
                 return count;
             }
-            let Some(event) = self.core.poll_event() else { return count };
+            let Some(event) = self.next_event() else { return count };
             if let Some(subscriber) = &self.subscriber
                 && !matches!(event, Event::Readable { .. } | Event::Writable { .. })
                 && let Err(error) = subscriber.try_send(event.clone())
@@ -53,7 +53,7 @@ impl Driver {
     }
 
     fn on_peer_event(&mut self, event: Event) {
-        let peer = event.peer();
+        let Some(peer) = event.peer() else { return };
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         match event {
             Event::Fate { message, fate, .. } => {

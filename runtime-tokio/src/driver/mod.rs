@@ -10,8 +10,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 
-use handfast_core::{Config, EndReason, Event, Farewell, Identity, Instant, Message, PeerHandle};
-use handfast_udp::{Clock, Listen, SocketStats, Traffic, entropy, fire_timers, host_config};
+use handfast_core::{
+    Config, EndReason, Event, Farewell, Identity, Instant, Message, PeerHandle, SocketId,
+};
+use handfast_udp::{Clock, Listen, Traffic, entropy, fire_timers, host_config};
 use tokio::sync::{mpsc, watch};
 
 use crate::backlog::Backlog;
@@ -24,6 +26,7 @@ mod commands;
 mod entry;
 mod events;
 mod messages;
+mod sockets;
 
 use alarm::Alarm;
 use entry::Entry;
@@ -43,8 +46,9 @@ pub(crate) struct Inputs {
 pub(crate) struct Driver {
     core: handfast_core::Endpoint,
     clock: Clock,
-    ports: Vec<Port>,
-    traffic: Traffic,
+    traffic: Traffic<Port>,
+    /// What the sockets are bound to, for the handles.
+    addresses: watch::Sender<Vec<(SocketId, SocketAddr)>>,
     inputs: Inputs,
     backlog: Arc<Backlog>,
     peers: HashMap<PeerHandle, Entry>,
@@ -78,14 +82,15 @@ impl Driver {
         inputs: Inputs,
         backlog: Arc<Backlog>,
     ) -> io::Result<Self> {
-        let ports = listen.bind()?.into_iter().map(Port::new).collect::<io::Result<Vec<_>>>()?;
         let clock = Clock::start();
-        let seed = entropy()?;
+        let (seed, now) = (entropy()?, clock.now());
+        let mut core = handfast_core::Endpoint::new(host_config(config), identity, seed, now);
+        let traffic = Traffic::bind(&mut core, now, listen, |_, io| Port::new(io))?;
         Ok(Self {
-            core: handfast_core::Endpoint::new(host_config(config), identity, seed, clock.now()),
+            addresses: watch::Sender::new(traffic.addresses().collect()),
+            core,
             clock,
-            traffic: Traffic::new(ports.len()),
-            ports,
+            traffic,
             inputs,
             backlog,
             peers: HashMap::new(),
@@ -98,8 +103,9 @@ impl Driver {
         })
     }
 
-    pub(crate) fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.ports.iter().map(Port::address).collect()
+    /// What the sockets are bound to, at any time.
+    pub(crate) fn addresses(&self) -> watch::Receiver<Vec<(SocketId, SocketAddr)>> {
+        self.addresses.subscribe()
     }
 
     /// Runs until the endpoint is closed, or a socket fails for good.
@@ -135,12 +141,12 @@ impl Driver {
     fn turn(&mut self) -> io::Result<bool> {
         self.run_commands();
         self.answer_rings();
-        self.traffic.receive(&mut self.core, &self.clock, &mut self.ports)?;
+        self.traffic.receive(&mut self.core, &self.clock)?;
         fire_timers(&mut self.core, &self.clock);
         self.drain_events();
         self.move_messages();
         self.let_leave();
-        let mut more = self.traffic.transmit(&mut self.core, &self.clock, &mut self.ports)?;
+        let mut more = self.traffic.transmit(&mut self.core, &self.clock)?;
         // Sending may have told us more, and what follows from that may be to send again.
         more |= self.drain_events() > 0;
         more |= !self.ready.is_empty();
@@ -150,14 +156,13 @@ impl Driver {
     /// Waits for a reason to take another turn.
     async fn wait(&mut self, alarm: &mut Alarm) {
         alarm.set(self.deadline(), &self.clock);
-        let Self { inputs, ports, traffic, subscriber, stalled, closing, .. } = self;
+        let Self { inputs, traffic, subscriber, stalled, closing, .. } = self;
         // That the last handle is gone is told once, and then again and again.
         let listening = matches!(closing, Closing::No) || !inputs.commands.is_closed();
         let sockets = poll_fn(|cx| {
-            let polls = ports.iter().enumerate();
             // Every socket is asked, so that every one will wake us.
-            let ready = polls.fold(false, |ready, (at, port)| {
-                port.poll_ready(cx, traffic.is_waiting(at)).is_ready() || ready
+            let ready = traffic.ports().fold(false, |ready, (socket, port)| {
+                port.poll_ready(cx, traffic.is_waiting(socket)).is_ready() || ready
             });
             if ready { Poll::Ready(()) } else { Poll::Pending }
         });
@@ -189,25 +194,19 @@ impl Driver {
 
     fn deadline(&self) -> Option<Instant> {
         let leaving = self.leaving.iter().filter_map(|peer| self.peers.get(peer)?.leave_by());
-        let traffic = self.traffic.deadline(&self.clock, &self.ports);
+        let traffic = self.traffic.deadline(&self.clock);
         leaving.chain(self.core.poll_timeout()).chain(traffic).min()
     }
 
     fn is_done(&mut self, more: bool) -> bool {
-        matches!(self.closing, Closing::Closed)
-            && !more
-            && self.core.is_closed()
-            && self.traffic.wind_up(self.clock.now())
-    }
-
-    fn socket_stats(&self) -> SocketStats {
-        self.traffic.stats(&self.ports)
+        self.traffic.wind_up(&self.core, self.clock.now()) && !more
     }
 }
 
 impl Drop for Driver {
     /// However the driver ends, nobody waits for it in vain.
     fn drop(&mut self) {
+        self.addresses.send_replace(Vec::new());
         for entry in self.peers.values_mut() {
             entry.end(EndReason::Disconnected { acknowledged: false });
         }

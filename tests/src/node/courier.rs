@@ -41,7 +41,7 @@ impl Courier {
         event: Event,
         mut tell: impl FnMut(Happening),
     ) {
-        let peer = event.peer();
+        let Some(peer) = event.peer() else { return };
         let mut tell = |what| tell(Happening { peer, what });
         match event {
             Event::Writable { .. } => self.hand_over(core, peer),

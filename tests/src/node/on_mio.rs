@@ -165,7 +165,7 @@ impl Loop {
     }
 
     fn on_event(&mut self, event: Event) {
-        let peer = event.peer();
+        let Some(peer) = event.peer() else { return };
         match &event {
             Event::Connected { .. } => match self.dials.remove(&peer) {
                 Some(dial) => tell(&dial, Ok(peer)),

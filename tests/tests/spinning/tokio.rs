@@ -293,7 +293,8 @@ impl Spinner {
     async fn replace_endpoint(&mut self) {
         let slot = self.rng.index(ENDPOINTS);
         let old = lock(&self.slots[slot]).clone();
-        let address = old.local_addresses()[0];
+        // None if another task closed it and is about to put one in its place.
+        let Some(address) = old.local_addresses().first().copied() else { return };
         if self.rng.index(2) == 0 {
             let farewell = farewell(&mut self.rng);
             self.try_for(old.close(farewell)).await;

@@ -8,20 +8,10 @@ use socket2::SockRef;
 use super::plain::Plain;
 use super::refused::Refused;
 use super::route::Family;
-#[cfg(any(test, feature = "faults"))]
-use crate::faults::{Call, Faults};
 
-/// The system's side of a socket. Tests may have it fail.
+/// The system's side of a socket: how the system is called.
 #[derive(Debug)]
-pub(super) struct System {
-    calls: Calls,
-    #[cfg(any(test, feature = "faults"))]
-    pub(super) faults: std::sync::Arc<Faults>,
-}
-
-/// How the system is called.
-#[derive(Debug)]
-enum Calls {
+pub(super) enum System {
     /// In batches, with ECN marks and local addresses.
     Batched(UdpSocketState),
     /// Where the system refuses what that takes.
@@ -30,59 +20,41 @@ enum Calls {
 
 impl System {
     pub(super) fn new(io: &SockRef<'_>, family: Family, refused: &mut Refused) -> io::Result<Self> {
-        let calls = match UdpSocketState::new((&**io).into()) {
+        match UdpSocketState::new((&**io).into()) {
             Ok(state) => {
                 missing(&state, io, family).for_each(|option| refused.add(option));
-                Calls::Batched(state)
+                Ok(Self::Batched(state))
             }
             Err(error) => {
                 let options = [SEGMENTATION, COALESCING, MARKS, LOCAL_ADDRESSES];
                 options.into_iter().for_each(|option| refused.add(option));
                 refused.add_error(error);
-                Calls::Plain(Plain::new(io)?)
+                Plain::new(io).map(Self::Plain)
             }
-        };
-        Ok(Self {
-            calls,
-            #[cfg(any(test, feature = "faults"))]
-            faults: Faults::register(io),
-        })
-    }
-
-    #[cfg(test)]
-    pub(super) const fn is_plain(&self) -> bool {
-        matches!(self.calls, Calls::Plain(_))
+        }
     }
 
     /// Forgets what was concluded from failures.
     pub(super) fn renew(&mut self, io: &SockRef<'_>) -> io::Result<()> {
-        if let Calls::Batched(state) = &mut self.calls {
+        if let Self::Batched(state) = self {
             *state = UdpSocketState::new((&**io).into())?;
         }
-        #[cfg(any(test, feature = "faults"))]
-        self.faults.restore_offload();
         Ok(())
     }
 
     /// Datagrams per call that the system offers now: falls to one after a failure that may be due
     /// to more.
     pub(super) fn segments(&self) -> usize {
-        #[cfg(any(test, feature = "faults"))]
-        if self.faults.has_withdrawn_offload() {
-            return 1;
-        }
-        match &self.calls {
-            Calls::Batched(state) => state.max_gso_segments(),
-            Calls::Plain(_) => 1,
+        match self {
+            Self::Batched(state) => state.max_gso_segments(),
+            Self::Plain(_) => 1,
         }
     }
 
     pub(super) fn send(&self, io: &SockRef<'_>, transmit: &Transmit<'_>) -> io::Result<()> {
-        #[cfg(any(test, feature = "faults"))]
-        self.faults.strike(Call::sending(transmit))?;
-        match &self.calls {
-            Calls::Batched(state) => state.try_send((&**io).into(), transmit),
-            Calls::Plain(plain) => plain.send(transmit),
+        match self {
+            Self::Batched(state) => state.try_send((&**io).into(), transmit),
+            Self::Plain(plain) => plain.send(transmit),
         }
     }
 
@@ -92,11 +64,9 @@ impl System {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> io::Result<usize> {
-        #[cfg(any(test, feature = "faults"))]
-        self.faults.strike(Call::Receive)?;
-        match &self.calls {
-            Calls::Batched(state) => state.recv((&**io).into(), buffers, metas),
-            Calls::Plain(plain) => plain.receive(buffers, metas),
+        match self {
+            Self::Batched(state) => state.recv((&**io).into(), buffers, metas),
+            Self::Plain(plain) => plain.receive(buffers, metas),
         }
     }
 }

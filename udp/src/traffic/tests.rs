@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use handfast_core::{
-    Config, CongestionControl, Delivery, Event, Identity, PeerHandle, SendError, Target,
+    Config, CongestionControl, Delivery, Event, Farewell, Identity, PeerHandle, SendError, Target,
 };
 use socket2::SockRef;
 
 use super::*;
 use crate::faults::{Call, Fault, Faults, When};
-use crate::{Listen, entropy};
+use crate::{Listen, Socket, SocketError, entropy};
+
+mod sockets;
 
 struct StdPort {
     io: UdpSocket,
@@ -30,6 +32,14 @@ impl Port for StdPort {
     fn socket(&self) -> &Socket {
         &self.socket
     }
+
+    fn address(&self) -> SocketAddr {
+        self.io.local_addr().expect("an address")
+    }
+}
+
+fn port(_: SocketId, io: UdpSocket) -> io::Result<StdPort> {
+    Ok(StdPort { socket: Socket::new(SockRef::from(&io))?, io })
 }
 
 fn unless_blocked(result: io::Result<()>) -> io::Result<bool> {
@@ -42,46 +52,51 @@ fn unless_blocked(result: io::Result<()>) -> io::Result<bool> {
 struct Node {
     core: Endpoint,
     clock: Clock,
-    ports: Vec<StdPort>,
-    traffic: Traffic,
+    traffic: Traffic<StdPort>,
     received: usize,
     connected: Vec<PeerHandle>,
 }
 
 impl Node {
     fn new(sockets: usize) -> Self {
-        let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-        let ports = Listen::from(vec![address; sockets]).bind().expect("bound").into_iter();
-        let ports = ports
-            .map(|io| StdPort { socket: Socket::new(SockRef::from(&io)).expect("a socket"), io });
+        let listen = Listen::from(vec![loopback(); sockets]);
         let clock = Clock::start();
         let mut config = Config::default();
         // More at once than may wait for a socket.
         config.congestion = CongestionControl::Fixed(1 << 30);
         let identity = Identity::from_seed(entropy().expect("entropy"));
+        let seed = entropy().expect("entropy");
+        let mut core = Endpoint::new(config, identity, seed, clock.now());
         Self {
-            core: Endpoint::new(config, identity, entropy().expect("entropy"), clock.now()),
+            traffic: Traffic::bind(&mut core, clock.now(), &listen, port).expect("bound"),
+            core,
             clock,
-            ports: ports.collect(),
-            traffic: Traffic::new(sockets),
             received: 0,
             connected: Vec::new(),
         }
     }
 
-    fn address(&self, port: usize) -> SocketAddr {
-        self.ports[port].io.local_addr().expect("an address")
+    fn address(&self, socket: u32) -> SocketAddr {
+        self.traffic.lanes[&SocketId(socket)].port.address()
     }
 
-    fn faults(&self, port: usize) -> Arc<Faults> {
-        Faults::of(self.address(port)).expect("a socket")
+    fn faults(&self, socket: u32) -> Arc<Faults> {
+        Faults::of(self.address(socket)).expect("a socket")
+    }
+
+    fn add(&mut self, address: SocketAddr) -> Result<SocketId, SocketError> {
+        self.traffic.add(&mut self.core, self.clock.now(), address, port)
+    }
+
+    fn remove(&mut self, socket: SocketId) -> Result<(), SocketError> {
+        self.traffic.remove(&mut self.core, self.clock.now(), socket).map(drop)
     }
 
     fn turn(&mut self) {
-        let Self { core, clock, ports, traffic, .. } = self;
-        traffic.receive(core, clock, ports).expect("no fatal error");
+        let Self { core, clock, traffic, .. } = self;
+        traffic.receive(core, clock).expect("no fatal error");
         fire_timers(core, clock);
-        while let Some(event) = core.poll_event() {
+        while let Some(event) = traffic.poll_event(core, clock.now(), port) {
             match event {
                 Event::Connected { peer, .. } => self.connected.push(peer),
                 Event::Readable { peer } => {
@@ -93,7 +108,7 @@ impl Node {
                 _ => {}
             }
         }
-        traffic.transmit(core, clock, ports).expect("no fatal error");
+        traffic.transmit(core, clock).expect("no fatal error");
     }
 
     fn call(&mut self, address: SocketAddr) {
@@ -105,6 +120,10 @@ impl Node {
         let sent = self.core.send(self.clock.now(), peer, Delivery::reliable(0), payload);
         assert!(sent.is_ok() || sent == Err(SendError::Blocked), "{sent:?}");
     }
+}
+
+fn loopback() -> SocketAddr {
+    "127.0.0.1:0".parse().expect("an address")
 }
 
 fn turn_until(nodes: &mut [Node; 3], done: impl Fn(&[Node; 3]) -> bool) {
@@ -119,8 +138,8 @@ fn turn_until(nodes: &mut [Node; 3], done: impl Fn(&[Node; 3]) -> bool) {
 fn a_blocked_socket_holds_back_nobody_else_and_loses_nothing_reliable() {
     // The server has two sockets; alice calls the first, bob the second.
     let mut nodes = [Node::new(2), Node::new(1), Node::new(1)];
-    for (at, name) in [(0, 1), (1, 2)] {
-        let address = nodes[0].address(at);
+    for (socket, name) in [(0, 1), (1, 2)] {
+        let address = nodes[0].address(socket);
         nodes[name].call(address);
         turn_until(&mut nodes, |[server, ..]| server.connected.len() == name);
     }
@@ -132,15 +151,15 @@ fn a_blocked_socket_holds_back_nobody_else_and_loses_nothing_reliable() {
     faults.inject(Fault { call: Call::Send, errno: EAGAIN, when: When::Always });
 
     nodes[0].send(to_alice, 4 << 20);
-    turn_until(&mut nodes, |[server, ..]| server.traffic.is_waiting(0));
+    turn_until(&mut nodes, |[server, ..]| server.traffic.is_waiting(FIRST));
     for round in 1..=50 {
         nodes[0].send(to_bob, 3000);
         turn_until(&mut nodes, |[.., bob]| bob.received == round);
     }
-    let overflowed = |server: &Node| server.traffic.stats(&server.ports).datagrams_overflowed;
+    let overflowed = |server: &Node| server.traffic.stats().datagrams_overflowed;
     turn_until(&mut nodes, |[server, ..]| overflowed(server) > 0);
     assert_eq!(nodes[1].received, 0);
-    assert_eq!(nodes[0].traffic.waiting[0].len(), MAX_WAITING);
+    assert_eq!(nodes[0].traffic.lanes[&FIRST].waiting.len(), MAX_WAITING);
 
     faults.heal();
     turn_until(&mut nodes, |[server, alice, _]| alice.received == 1 && server.traffic.is_idle());
@@ -157,7 +176,7 @@ fn a_driver_with_one_blocked_socket_takes_nothing_more_from_the_core() {
     let (to_alice, faults) = (nodes[0].connected[0], nodes[0].faults(0));
     faults.inject(Fault { call: Call::Send, errno: EAGAIN, when: When::Always });
     nodes[0].send(to_alice, 4 << 20);
-    turn_until(&mut nodes, |[server, ..]| server.traffic.is_waiting(0));
+    turn_until(&mut nodes, |[server, ..]| server.traffic.is_waiting(FIRST));
     let sent = nodes[0].core.stats().datagrams_sent;
     let mut turns = 0;
     let before = faults.hits();
@@ -174,7 +193,7 @@ fn a_driver_with_one_blocked_socket_takes_nothing_more_from_the_core() {
     assert!(spare(&nodes[0]), "the batch that waited was thrown away");
     faults.inject(Fault { call: Call::Send, errno: EAGAIN, when: When::Always });
     nodes[0].send(to_alice, 3000);
-    turn_until(&mut nodes, |[server, ..]| server.traffic.is_waiting(0));
+    turn_until(&mut nodes, |[server, ..]| server.traffic.is_waiting(FIRST));
     assert!(!spare(&nodes[0]), "another was made");
 }
 
@@ -186,19 +205,26 @@ fn at_the_end_a_blocked_socket_has_a_second_and_no_more() {
     faults.inject(Fault { call: Call::Send, errno: EAGAIN, when: When::Always });
     nodes[1].call(address);
     nodes[1].turn();
-    let Node { traffic, clock, ports, .. } = &mut nodes[1];
-    assert!(traffic.is_waiting(0));
-    assert_eq!(traffic.deadline(clock, ports), None);
+    let Node { core, traffic, clock, .. } = &mut nodes[1];
+    assert!(traffic.is_waiting(FIRST));
+    let long_after = clock.now() + 2 * LAST_CHANCE;
+    assert!(!traffic.wind_up(core, long_after), "it is not to close");
+    assert_eq!(traffic.deadline(clock), None);
+    core.close(clock.now(), Farewell::default());
+    while core.poll_event().is_some() {}
+    assert!(core.is_closed(), "a dial ends at once");
     let end = clock.now();
     for millis in [0, 1, 999] {
-        assert!(!traffic.wind_up(end + Duration::from_millis(millis)));
-        assert_eq!(traffic.deadline(clock, ports), Some(end + LAST_CHANCE));
+        assert!(!traffic.wind_up(core, end + Duration::from_millis(millis)));
+        assert_eq!(traffic.deadline(clock), Some(end + LAST_CHANCE));
     }
-    assert!(traffic.wind_up(end + LAST_CHANCE));
-    assert!(traffic.is_idle());
-    assert_eq!(traffic.deadline(clock, ports), None);
-    assert_eq!(traffic.stats(ports).datagrams_overflowed, 1);
+    assert!(traffic.wind_up(core, end + LAST_CHANCE));
+    assert!(traffic.is_closed(core));
+    assert_eq!(traffic.deadline(clock), None);
+    assert_eq!(traffic.stats().datagrams_overflowed, 1);
 }
+
+const FIRST: SocketId = SocketId(0);
 
 const EAGAIN: i32 = if cfg!(windows) {
     10_035

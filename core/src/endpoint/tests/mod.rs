@@ -9,6 +9,7 @@ mod reconnect;
 mod rekey;
 mod repair;
 mod siege;
+mod sockets;
 
 use core::net::SocketAddr;
 use core::time::Duration;

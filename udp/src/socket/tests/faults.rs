@@ -10,7 +10,7 @@ const EINVAL: i32 = 22;
 const LOST: [i32; 9] = [4, 19, 1, 99, 100, 101, 105, 111, 113];
 
 fn inject(node: &Node, call: Call, errno: i32, when: When) {
-    node.socket.system.faults.inject(Fault { call, errno, when });
+    node.socket.system.faults().inject(Fault { call, errno, when });
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn segments_of_a_failed_batch_go_out_one_by_one_and_offload_stays_off() {
         assert_eq!(alice.socket.batch_len(), usize::from(handfast_core::MAX_DATAGRAM));
         let stats = alice.socket.stats();
         assert_eq!((stats.offload_failures, stats.datagrams_refused), (1, 0));
-        assert_eq!(alice.socket.system.faults.hits(), 1, "offload was tried again");
+        assert_eq!(alice.socket.system.faults().hits(), 1, "offload was tried again");
     }
 }
 
@@ -43,7 +43,7 @@ fn offload_is_not_blamed_for_what_fails_alone_as_well() {
     inject(&alice, Call::Send, EIO, When::Always);
     alice.send(transmit(to, bytes.len(), Some(1200)), &bytes);
     assert_eq!(alice.socket.stats().datagrams_refused, 11);
-    alice.socket.system.faults.heal();
+    alice.socket.system.faults().heal();
     // What `quinn-udp` concluded is forgotten after a second.
     alice.socket.restored = None;
     alice.send(transmit(to, bytes.len(), Some(1200)), &bytes);

@@ -1,0 +1,164 @@
+//! The driver's sockets: which there are, which more are wanted, and by which one a datagram leaves.
+//!
+//! Socket zero is there from the start, so that a driver with a single socket has nothing to say.
+//! Sockets come and go after that. Nothing is ever sent by one that is gone: what would be leaves by
+//! another, if another reaches the destination.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use super::Endpoint;
+use crate::error::CommandError;
+use crate::event::Event;
+use crate::net::{Path, SocketId, Transmit, canonical};
+use crate::time::Instant;
+
+impl Endpoint {
+    /// Asks the driver for another socket, bound to `address`. `Event::OpenSocket` follows with the
+    /// id that is returned here, unless the driver answers before it polls that event.
+    ///
+    /// # Errors
+    /// `TooMany` if 1,024 sockets are open or asked for.
+    pub fn request_socket(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+    ) -> Result<SocketId, CommandError> {
+        self.touch(now);
+        self.sockets.request(address).ok_or(CommandError::TooMany)
+    }
+
+    /// A socket is open, bound to `address`: one that the endpoint asked for, or one of the driver's
+    /// own. A driver with several sockets announces each before the first datagram from it.
+    ///
+    /// Peers that no open socket could reach are reached by this one from now on, if it can.
+    pub fn socket_opened(&mut self, now: Instant, socket: SocketId, address: SocketAddr) {
+        self.touch(now);
+        self.sockets.open(socket, address);
+        if self.sockets.has_stranded {
+            self.leave_closed_sockets();
+        }
+    }
+
+    /// A socket is closed, or could not be opened. Hand in what was read from it before.
+    ///
+    /// What was to leave by it leaves by the socket that has been open longest of those that reach the
+    /// destination. Each peer it served is sent a packet by the other socket at once, by which it
+    /// notices. While no other reaches a peer, its datagrams still name the closed socket, and are
+    /// lost: it ends by its idle timeout unless another socket opens before. So does a peer that leaves
+    /// its own address within the same round trip: neither end learns where the other is then.
+    pub fn socket_closed(&mut self, now: Instant, socket: SocketId) {
+        self.touch(now);
+        self.sockets.close(socket);
+        self.leave_closed_sockets();
+    }
+
+    fn leave_closed_sockets(&mut self) {
+        self.sockets.has_stranded = false;
+        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle.slot).collect();
+        for slot in slots {
+            if let Some(peer) = self.peers.at_mut(slot) {
+                peer.change_sockets(|path| self.sockets.replace(path));
+            }
+            self.settle(slot);
+        }
+    }
+}
+
+/// All sockets. An id names one socket for ever: each new one is larger than all before.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    /// With the addresses that they are bound to, where the driver told.
+    open: BTreeMap<SocketId, Option<SocketAddr>>,
+    /// Asked for; the driver was not told yet.
+    requests: VecDeque<(SocketId, SocketAddr)>,
+    /// Larger than all ids so far.
+    next: u32,
+    /// The socket of some peer's path closed, and no other reached the peer.
+    has_stranded: bool,
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Self {
+            open: BTreeMap::from([(SocketId::default(), None)]),
+            requests: VecDeque::new(),
+            next: 1,
+            has_stranded: false,
+        }
+    }
+}
+
+impl Sockets {
+    fn request(&mut self, address: SocketAddr) -> Option<SocketId> {
+        if self.open.len() + self.requests.len() >= MAX_SOCKETS {
+            return None;
+        }
+        let socket = SocketId(self.next);
+        // The last id is never given out.
+        self.next = self.next.checked_add(1)?;
+        self.requests.push_back((socket, address));
+        Some(socket)
+    }
+
+    fn open(&mut self, socket: SocketId, address: SocketAddr) {
+        self.requests.retain(|(request, _)| *request != socket);
+        self.open.insert(socket, Some(canonical(address)));
+        self.next = self.next.max(socket.0.saturating_add(1));
+    }
+
+    fn close(&mut self, socket: SocketId) {
+        self.requests.retain(|(request, _)| *request != socket);
+        self.open.remove(&socket);
+    }
+
+    /// The next request that the driver was not told.
+    pub(super) fn poll_event(&mut self) -> Option<Event> {
+        let (socket, address) = self.requests.pop_front()?;
+        Some(Event::OpenSocket { socket, address })
+    }
+
+    /// The socket to send by to `remote`: of those that reach it, the one that has been open longest.
+    pub(super) fn toward(&self, remote: SocketAddr) -> Option<SocketId> {
+        let mut reaching = self.open.iter().filter(|(_, bound)| reaches(**bound, remote));
+        reaching.next().map(|(socket, _)| *socket)
+    }
+
+    /// A socket that the driver did not announce counts as open.
+    fn is_closed(&self, socket: SocketId) -> bool {
+        socket.0 < self.next && !self.open.contains_key(&socket)
+    }
+
+    /// The same datagrams, by a socket that is open if any reaches their destination.
+    pub(super) fn redirect(&self, transmit: Transmit) -> Transmit {
+        if !self.is_closed(transmit.socket) {
+            return transmit;
+        }
+        let other = self.toward(transmit.destination);
+        other.map_or(transmit, |socket| Transmit { socket, source: None, ..transmit })
+    }
+
+    /// The path that takes the place of one whose socket is closed, if any does.
+    fn replace(&mut self, path: &Path) -> Option<Path> {
+        let Path::Direct { socket, remote, .. } = *path;
+        if !self.is_closed(socket) {
+            return None;
+        }
+        let other = self.toward(remote);
+        self.has_stranded |= other.is_none();
+        other.map(|socket| Path::Direct { socket, local: None, remote })
+    }
+}
+
+/// Whether a socket bound to `bound` can send to `remote`: as far as its family and the loopback
+/// interface tell. `[::]` takes IPv4 as well. A socket of which nothing is known may reach anything.
+fn reaches(bound: Option<SocketAddr>, remote: SocketAddr) -> bool {
+    let Some(bound) = bound.map(|bound| bound.ip()) else { return true };
+    let (to, any) = (canonical(remote).ip(), bound.is_unspecified());
+    let family = bound.is_ipv4() == to.is_ipv4() || (any && bound.is_ipv6());
+    family && (any || to.is_loopback() || !IpAddr::is_loopback(&bound))
+}
+
+/// Open or asked for. Punching holes from fresh ports takes some hundreds.
+const MAX_SOCKETS: usize = 1024;

@@ -1,0 +1,162 @@
+//! Sockets come and go while traffic flows.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use handfast_mio::{
+    Config, Delivery, Endpoint, Event, Identity, Listen, PeerHandle, SendError, SocketError,
+    SocketId, entropy,
+};
+
+const HANG: Duration = Duration::from_secs(120);
+
+fn loopback() -> SocketAddr {
+    "127.0.0.1:0".parse().expect("an address")
+}
+
+/// An endpoint that sends numbers to its first peer while it is to talk, and expects the same from it.
+struct Node {
+    endpoint: Endpoint,
+    peer: Option<PeerHandle>,
+    talks: bool,
+    connected: usize,
+    sent: u32,
+    received: u32,
+    /// The only one there is.
+    socket: SocketId,
+}
+
+impl Node {
+    fn new() -> Self {
+        let identity = Identity::from_seed(entropy().expect("entropy"));
+        let endpoint = Endpoint::bind(Config::default(), identity, Listen::from(loopback()));
+        let endpoint = endpoint.expect("bound");
+        let socket = SocketId(0);
+        Self { endpoint, peer: None, talks: true, connected: 0, sent: 0, received: 0, socket }
+    }
+
+    fn turn(&mut self) {
+        self.endpoint.turn(Some(Duration::ZERO)).expect("no fatal error");
+        while let Some(event) = self.endpoint.poll_event() {
+            match event {
+                Event::Connected { peer, .. } => {
+                    self.connected += 1;
+                    self.peer.get_or_insert(peer);
+                }
+                Event::Readable { peer } => self.receive(peer),
+                Event::Ended { peer, reason, .. } => assert_ne!(self.peer, Some(peer), "{reason}"),
+                _ => {}
+            }
+        }
+        self.send();
+    }
+
+    fn send(&mut self) {
+        let Some(peer) = self.peer else { return };
+        while self.talks {
+            let payload = self.sent.to_le_bytes().to_vec();
+            match self.endpoint.send(peer, Delivery::ordered(1), payload) {
+                Ok(_) => self.sent += 1,
+                Err(SendError::Blocked) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn receive(&mut self, peer: PeerHandle) {
+        while let Some(message) = self.endpoint.receive(peer) {
+            assert_eq!(message.payload.as_ref(), self.received.to_le_bytes());
+            self.received += 1;
+        }
+    }
+
+    fn remote(&self) -> Option<SocketAddr> {
+        self.endpoint.peer(self.peer?)?.path?.remote()
+    }
+
+    /// Puts a socket in the place of the only one there is.
+    fn exchange_socket(&mut self) {
+        let before = self.endpoint.local_addresses();
+        let new = self.endpoint.add_socket(loopback()).expect("added");
+        let address = self.endpoint.local_address(new).expect("open");
+        assert_eq!(self.endpoint.local_addresses(), [before[0], address]);
+        let connected = self.connected;
+        let mut visitor = Self { talks: false, ..Self::new() };
+        visitor.endpoint.connect(address).expect("a dial");
+        turn_until(&mut [self, &mut visitor], |nodes| nodes[0].connected > connected);
+
+        self.endpoint.remove_socket(self.socket).expect("removed");
+        assert_eq!(self.endpoint.local_addresses(), [address]);
+        assert_eq!(self.endpoint.local_address(self.socket), None);
+        UdpSocket::bind(before[0]).expect("the socket is closed");
+        self.socket = new;
+    }
+}
+
+fn turn_until(nodes: &mut [&mut Node], done: impl Fn(&[&mut Node]) -> bool) {
+    let start = Instant::now();
+    while !done(nodes) {
+        assert!(start.elapsed() < HANG, "hangs");
+        nodes.iter_mut().for_each(|node| node.turn());
+    }
+}
+
+#[test]
+fn sockets_come_and_go_under_traffic_and_nothing_reliable_is_lost() {
+    let (mut alice, mut bob) = (Node::new(), Node::new());
+    alice.endpoint.connect(bob.endpoint.local_addresses()[0]).expect("a dial");
+    // Not both at once: each has to tell the other where it is now.
+    for round in 1..=6 {
+        let some = |nodes: &[&mut Node]| nodes.iter().all(|node| node.received > round * 3000);
+        turn_until(&mut [&mut alice, &mut bob], some);
+        let node = if round % 2 == 0 { &mut alice } else { &mut bob };
+        node.exchange_socket();
+    }
+    (alice.talks, bob.talks) = (false, false);
+    turn_until(&mut [&mut alice, &mut bob], |nodes| {
+        nodes[0].received == nodes[1].sent && nodes[1].received == nodes[0].sent
+    });
+    for (one, other) in [(&alice, &bob), (&bob, &alice)] {
+        assert_eq!(one.remote(), Some(other.endpoint.local_addresses()[0]));
+        let (seen, taken) = (one.endpoint.socket_stats(), one.endpoint.stats());
+        assert_eq!(seen.datagrams_received, taken.datagrams_received, "removed sockets count");
+    }
+}
+
+#[test]
+fn a_socket_that_cannot_come_or_go_is_an_error_that_says_why() {
+    let mut endpoint = Node::new().endpoint;
+    let taken = endpoint.local_addresses();
+    let error = endpoint.add_socket(taken[0]).expect_err("taken");
+    assert!(error.to_string().contains(&taken[0].to_string()), "{error}");
+    let SocketError::Open(error) = error else { panic!("{error}") };
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    let unknown = endpoint.remove_socket(SocketId(7));
+    assert!(matches!(unknown, Err(SocketError::Unknown(SocketId(7)))));
+    let last = endpoint.remove_socket(SocketId(0));
+    assert!(matches!(last, Err(SocketError::Last(SocketId(0)))));
+    assert_eq!(endpoint.local_addresses(), taken);
+}
+
+/// What is read was written to a socket that was added: the poll tells of it.
+#[test]
+fn a_socket_that_was_added_wakes_the_loop_and_one_that_was_removed_does_not() {
+    let mut endpoint = Node::new().endpoint;
+    let new = endpoint.add_socket(loopback()).expect("added");
+    let address = endpoint.local_address(new).expect("open");
+    endpoint.turn(Some(Duration::ZERO)).expect("no fatal error");
+    let stranger = UdpSocket::bind(loopback()).expect("bound");
+    let received = endpoint.socket_stats().datagrams_received;
+    stranger.send_to(b"x", address).expect("sent");
+    endpoint.turn(Some(HANG)).expect("no fatal error");
+    assert_eq!(endpoint.socket_stats().datagrams_received, received + 1);
+
+    endpoint.remove_socket(new).expect("removed");
+    // Perhaps the system tells that nobody is there.
+    stranger.send_to(b"x", address).ok();
+    let start = Instant::now();
+    endpoint.turn(Some(Duration::from_millis(200))).expect("no fatal error");
+    assert!(start.elapsed() >= Duration::from_millis(200), "woken by nothing");
+    assert_eq!(endpoint.socket_stats().datagrams_received, received + 1);
+}

@@ -1,0 +1,54 @@
+//! Sockets come and go.
+
+use std::net::SocketAddr;
+
+use handfast_core::{Event, SocketId};
+use handfast_udp::SocketError;
+use tokio::sync::oneshot;
+
+use crate::port::Port;
+
+use super::Driver;
+
+impl Driver {
+    /// Adds a socket for somebody. If nobody is there to learn of it, it is removed again.
+    pub(super) fn add_socket(
+        &mut self,
+        address: SocketAddr,
+        reply: oneshot::Sender<Result<SocketId, SocketError>>,
+    ) {
+        let Self { core, clock, traffic, .. } = self;
+        let added = traffic.add(core, clock.now(), address, |_, io| Port::new(io));
+        self.publish_addresses();
+        if let Err(Ok(socket)) = reply.send(added)
+            && let Err(error) = self.remove_socket(socket)
+        {
+            tracing::debug!(target: "handfast::driver", ?socket, %error, "an unclaimed socket stays");
+        }
+    }
+
+    pub(super) fn remove_socket(&mut self, socket: SocketId) -> Result<(), SocketError> {
+        let port = self.traffic.remove(&mut self.core, self.clock.now(), socket)?;
+        drop(port);
+        self.publish_addresses();
+        Ok(())
+    }
+
+    /// The next event, unless it is a request for a socket: that is granted.
+    pub(super) fn next_event(&mut self) -> Option<Event> {
+        let Self { core, clock, traffic, .. } = self;
+        let mut opened = false;
+        let event = traffic.poll_event(core, clock.now(), |_, io| {
+            opened = true;
+            Port::new(io)
+        });
+        if opened {
+            self.publish_addresses();
+        }
+        event
+    }
+
+    fn publish_addresses(&self) {
+        self.addresses.send_replace(self.traffic.addresses().collect());
+    }
+}

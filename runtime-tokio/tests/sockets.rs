@@ -1,0 +1,145 @@
+//! Sockets come and go while traffic flows.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use handfast_tokio::{
+    Config, Delivery, Endpoint, Farewell, Identity, Listen, Peer, SocketError, SocketId, entropy,
+};
+
+fn loopback() -> SocketAddr {
+    "127.0.0.1:0".parse().expect("an address")
+}
+
+fn endpoint() -> Endpoint {
+    let identity = Identity::from_seed(entropy().expect("entropy"));
+    Endpoint::bind(Config::default(), identity, Listen::from(loopback())).expect("bound")
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(120), future).await.expect("in time")
+}
+
+/// Sends numbers until it is to stop, then an empty message. Returns how many numbers that were.
+async fn send_until(peer: Peer, stop: Arc<AtomicBool>) -> u32 {
+    let mut number = 0_u32;
+    while !stop.load(Ordering::Relaxed) {
+        let payload = number.to_le_bytes().to_vec();
+        peer.send(Delivery::ordered(1), payload).await.expect("sent");
+        number += 1;
+    }
+    peer.send(Delivery::ordered(1), "").await.expect("sent");
+    number
+}
+
+/// Expects numbers up to an empty message. Returns how many that were.
+async fn receive_all(peer: Peer) -> u32 {
+    let mut number = 0_u32;
+    loop {
+        let message = peer.recv().await.expect("a message");
+        if message.payload.is_empty() {
+            return number;
+        }
+        assert_eq!(message.payload.as_ref(), number.to_le_bytes());
+        number += 1;
+    }
+}
+
+/// Puts a socket in the place of the only one there is.
+async fn exchange_socket(endpoint: &Endpoint, old: SocketId) -> SocketId {
+    let before = endpoint.local_addresses();
+    let new = endpoint.add_socket(loopback()).await.expect("added");
+    let address = endpoint.local_address(new).expect("open");
+    assert_eq!(endpoint.local_addresses(), [before[0], address]);
+    let visitor = self::endpoint();
+    visitor.connect(address).await.expect("somebody is there");
+    visitor.close(Farewell::default()).await.expect("closed");
+
+    endpoint.remove_socket(old).await.expect("removed");
+    assert_eq!(endpoint.local_addresses(), [address]);
+    assert_eq!(endpoint.local_address(old), None);
+    UdpSocket::bind(before[0]).expect("the socket is closed");
+    new
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sockets_come_and_go_under_traffic_and_nothing_reliable_is_lost() {
+    within(async {
+        let (alice, bob) = (endpoint(), endpoint());
+        let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+        let to_alice = bob.accept().await.expect("a peer");
+        let stop = Arc::new(AtomicBool::new(false));
+        let traffic = [
+            tokio::spawn(send_until(to_bob.clone(), Arc::clone(&stop))),
+            tokio::spawn(receive_all(to_alice.clone())),
+            tokio::spawn(send_until(to_alice.clone(), Arc::clone(&stop))),
+            tokio::spawn(receive_all(to_bob.clone())),
+        ];
+        let (mut of_alice, mut of_bob) = (SocketId(0), SocketId(0));
+        for _ in 0..3 {
+            of_alice = exchange_socket(&alice, of_alice).await;
+            of_bob = exchange_socket(&bob, of_bob).await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        let mut counts = Vec::new();
+        for task in traffic {
+            counts.push(task.await.expect("no panic"));
+        }
+        assert!(counts[0] == counts[1] && counts[2] == counts[3], "{counts:?}");
+        assert!(counts.iter().all(|count| *count > 1000), "hardly any traffic: {counts:?}");
+        let path = to_bob.info().await.expect("alive").path.expect("a path");
+        assert_eq!(path.remote(), Some(bob.local_addresses()[0]));
+        let moved = to_alice.info().await.expect("alive").path.expect("a path");
+        assert_eq!(moved.remote(), Some(alice.local_addresses()[0]));
+        let stats = alice.stats().await.expect("it runs");
+        let seen = stats.sockets.datagrams_received;
+        assert_eq!(seen, stats.stats.datagrams_received, "removed sockets count");
+        alice.close(Farewell::default()).await.expect("closed");
+        assert_eq!(alice.local_addresses(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_socket_that_cannot_come_or_go_is_an_error_that_says_why() {
+    within(async {
+        let endpoint = endpoint();
+        let taken = endpoint.local_addresses();
+        let error = endpoint.add_socket(taken[0]).await.expect_err("taken");
+        assert!(error.to_string().contains(&taken[0].to_string()), "{error}");
+        let SocketError::Open(error) = error else { panic!("{error}") };
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let unknown = endpoint.remove_socket(SocketId(7)).await;
+        assert!(matches!(unknown, Err(SocketError::Unknown(SocketId(7)))));
+        let last = endpoint.remove_socket(SocketId(0)).await;
+        assert!(matches!(last, Err(SocketError::Last(SocketId(0)))));
+        assert_eq!(endpoint.local_addresses(), taken);
+        endpoint.close(Farewell::default()).await.expect("closed");
+        assert!(matches!(endpoint.add_socket(loopback()).await, Err(SocketError::Stopped)));
+        assert!(matches!(endpoint.remove_socket(SocketId(0)).await, Err(SocketError::Stopped)));
+    })
+    .await;
+}
+
+/// The runtime has one thread: the command is queued when the future is dropped, and not run.
+#[tokio::test]
+async fn a_socket_that_nobody_learns_of_is_removed_again() {
+    within(async {
+        let endpoint = endpoint();
+        let before = endpoint.local_addresses();
+        {
+            let mut adding = std::pin::pin!(endpoint.add_socket(loopback()));
+            let polled =
+                std::future::poll_fn(|cx| std::task::Poll::Ready(adding.as_mut().poll(cx)));
+            assert!(polled.await.is_pending());
+        }
+        endpoint.stats().await.expect("it runs");
+        assert_eq!(endpoint.local_addresses(), before);
+        let next = endpoint.add_socket(loopback()).await.expect("added");
+        assert_eq!(next, SocketId(2), "there was one in between");
+    })
+    .await;
+}

@@ -1,0 +1,119 @@
+//! Sockets come and go while traffic flows.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use handfast_core::{Endpoint, Event, Instant, SocketId};
+
+use super::{Lane, Traffic};
+use crate::{Listen, Port, SocketError, bind, explain};
+
+/// Each takes a way to make a port of a socket that was opened.
+impl<P: Port> Traffic<P> {
+    /// Opens the sockets of `listen`. The position of an address is the id of its socket.
+    ///
+    /// # Errors
+    /// Names the address that could not be opened, or what the system or `make` refused.
+    pub fn bind(
+        core: &mut Endpoint,
+        now: Instant,
+        listen: &Listen,
+        make: impl Fn(SocketId, UdpSocket) -> io::Result<P>,
+    ) -> io::Result<Self> {
+        let mut traffic = Self::new();
+        for (socket, io) in (0..).map(SocketId).zip(listen.bind()?) {
+            traffic.attach(core, now, socket, make(socket, io)?);
+        }
+        Ok(traffic)
+    }
+
+    /// Opens a socket on `address` and announces it to the core. Port zero lets the system choose one.
+    ///
+    /// # Errors
+    /// `Open` if the system or `make` refuses, `TooMany`.
+    pub fn add(
+        &mut self,
+        core: &mut Endpoint,
+        now: Instant,
+        address: SocketAddr,
+        make: impl FnOnce(SocketId, UdpSocket) -> io::Result<P>,
+    ) -> Result<SocketId, SocketError> {
+        let socket = core.request_socket(now, address).map_err(|_| SocketError::TooMany)?;
+        self.open(core, now, socket, address, make).map_err(SocketError::Open)?;
+        Ok(socket)
+    }
+
+    /// Closes a socket. What waits to be sent by it is lost, and counted; its counters stay in
+    /// [`Self::stats`]. The core goes on by the other sockets.
+    ///
+    /// # Errors
+    /// `Unknown`, and `Last` for the only socket there is.
+    pub fn remove(
+        &mut self,
+        core: &mut Endpoint,
+        now: Instant,
+        socket: SocketId,
+    ) -> Result<P, SocketError> {
+        if self.lanes.len() == 1 && self.lanes.contains_key(&socket) {
+            return Err(SocketError::Last(socket));
+        }
+        let mut lane = self.lanes.remove(&socket).ok_or(SocketError::Unknown(socket))?;
+        self.retired += *lane.port.socket().stats();
+        self.retired.datagrams_overflowed += lane.discard();
+        core.socket_closed(now, socket);
+        let address = lane.port.address();
+        tracing::info!(target: "handfast::driver", ?socket, %address, "socket removed");
+        Ok(lane.port)
+    }
+
+    /// The core's next event that is for the application. Sockets that the core asks for are opened on
+    /// the way; what cannot be opened is logged, and the core told.
+    pub fn poll_event(
+        &mut self,
+        core: &mut Endpoint,
+        now: Instant,
+        mut make: impl FnMut(SocketId, UdpSocket) -> io::Result<P>,
+    ) -> Option<Event> {
+        loop {
+            let event = core.poll_event()?;
+            let Event::OpenSocket { socket, address, .. } = event else { return Some(event) };
+            if let Err(error) = self.open(core, now, socket, address, &mut make) {
+                let error = explain(&error);
+                tracing::warn!(target: "handfast::driver", ?socket, %error, "no further socket");
+            }
+        }
+    }
+
+    /// The sockets and the addresses they are bound to, those first that were opened first.
+    pub fn addresses(&self) -> impl Iterator<Item = (SocketId, SocketAddr)> {
+        self.ports().map(|(socket, port)| (socket, port.address()))
+    }
+
+    /// Opens what the core asked for, or tells it that there will be no such socket.
+    fn open(
+        &mut self,
+        core: &mut Endpoint,
+        now: Instant,
+        socket: SocketId,
+        address: SocketAddr,
+        make: impl FnOnce(SocketId, UdpSocket) -> io::Result<P>,
+    ) -> io::Result<()> {
+        match bind(address).and_then(|io| make(socket, io)) {
+            Ok(port) => {
+                let address = port.address();
+                tracing::info!(target: "handfast::driver", ?socket, %address, "socket added");
+                self.attach(core, now, socket, port);
+                Ok(())
+            }
+            Err(error) => {
+                core.socket_closed(now, socket);
+                Err(error)
+            }
+        }
+    }
+
+    fn attach(&mut self, core: &mut Endpoint, now: Instant, socket: SocketId, port: P) {
+        core.socket_opened(now, socket, port.address());
+        self.lanes.insert(socket, Lane::new(port));
+    }
+}
