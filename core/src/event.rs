@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::delivery::{Fate, MessageId};
 use crate::net::Path;
-use crate::{PeerHandle, PeerId};
+use crate::{PeerHandle, PeerId, Violation};
 
 /// Something the application may want to know. Events of one peer come in the order of causes:
 /// `Connected` first, then the rest, `Ended` last.
@@ -145,7 +145,7 @@ pub enum EndReason {
     /// The peer said goodbye.
     PeerDisconnected(Goodbye),
     /// The peer, though authenticated, broke the protocol.
-    Violation(&'static str),
+    Violation(Violation),
 }
 
 /// What a disconnecting peer says.
@@ -203,7 +203,7 @@ impl fmt::Display for EndReason {
             Self::PeerDisconnected(goodbye) => {
                 write!(f, "the peer disconnected (code {}: {:?})", goodbye.code, goodbye.reason)
             }
-            Self::Violation(what) => write!(f, "the peer broke the protocol: {what}"),
+            Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
         }
     }
 }

@@ -116,6 +116,7 @@ mod stats;
 mod time;
 mod timer;
 mod trace;
+mod violation;
 pub mod wire;
 
 pub use bytes::Bytes;
@@ -133,3 +134,4 @@ pub use info::PeerInfo;
 pub use net::{Ecn, Origin, Path, SocketId, Transmit, canonical};
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;
+pub use violation::Violation;

@@ -5,8 +5,8 @@ use alloc::collections::btree_map::{BTreeMap, Entry};
 
 use bytes::Bytes;
 
+use crate::Violation;
 use crate::delivery::{Message, Order};
-use crate::peer::Violation;
 use crate::peer::assembly::Assembly;
 use crate::peer::receive_stream::{Held, ReceiveStream};
 use crate::peer::send::cost;

@@ -3,11 +3,12 @@
 use core::time::Duration;
 
 use crate::PeerId;
+use crate::Violation;
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::schedule::Role;
+use crate::peer::Peer;
 use crate::peer::session::Session;
 use crate::peer::timeouts::Timer;
-use crate::peer::{Peer, Violation};
 use crate::shared::{Owner, Shared};
 
 impl Peer {

@@ -39,7 +39,6 @@ mod state;
 mod testing;
 mod timeouts;
 mod transmit;
-mod violation;
 mod window;
 
 use alloc::boxed::Box;
@@ -51,7 +50,6 @@ use smallvec::SmallVec;
 pub(crate) use called::Called;
 pub(crate) use dial::{Dial, prologue};
 pub(crate) use establish::{Established, suite};
-pub(crate) use violation::Violation;
 
 use inbox::{Inbox, ReceiveLimits};
 use notices::Notices;

@@ -5,11 +5,11 @@ use core::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::Violation;
 use crate::config::{BASE_DATAGRAM, Config};
 use crate::crypto::replay::ReplayWindow;
 use crate::crypto::rng::Rng;
 use crate::net::Path;
-use crate::peer::Violation;
 use crate::peer::ack::AckTracker;
 use crate::peer::congestion::{Congestion, Controller};
 use crate::peer::ledger::{Ledger, Sent, Settled};

@@ -3,12 +3,12 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::Violation;
 use crate::event::{EndReason, Goodbye};
 use crate::net::{Origin, Path};
 use crate::peer::Peer;
 use crate::peer::path::{Fates, PeerPath};
 use crate::peer::roam::Answering;
-use crate::peer::violation::{VIOLATION_CODE, Violation};
 use crate::shared::Shared;
 use crate::trace;
 use crate::wire::{AckFrame, Frame, Frames, PacketNumber};
@@ -242,11 +242,10 @@ impl Peer {
         if self.state.is_over() || self.end_reason.is_some() {
             return;
         }
-        let name = violation.as_str();
         let peer = self.id.map(tracing::field::debug);
-        tracing::debug!(target: "handfast::packet", peer, violation = name, "violation");
-        self.end_reason = Some(EndReason::Violation(name));
-        self.farewell = Goodbye::with_any_code(VIOLATION_CODE, name);
+        tracing::debug!(target: "handfast::packet", peer, %violation, "violation");
+        self.end_reason = Some(EndReason::Violation(violation));
+        self.farewell = Goodbye::with_any_code(Violation::CODE, violation.as_str());
         if !self.state.is_leaving() {
             self.leave(cx);
         }
