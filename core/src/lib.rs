@@ -98,10 +98,12 @@ compile_error!(
     "handfast-core needs a crypto backend: enable the feature `rustcrypto` or `aws-lc-rs`"
 );
 
+mod admission;
 #[cfg(feature = "audit")]
 pub mod audit;
 mod bucket;
 mod config;
+mod context;
 mod crypto;
 mod delivery;
 mod endpoint;
@@ -109,9 +111,13 @@ mod error;
 mod event;
 mod handle;
 mod info;
+mod message;
 mod net;
+mod path;
 mod peer;
-mod shared;
+mod recovery;
+mod session;
+
 mod stats;
 mod time;
 mod timer;

@@ -2,22 +2,23 @@
 //! anyone who has not earned it.
 //!
 //! Checks come in the order of their cost: the MAC (which strangers to the network cannot make), a
-//! repetition (which is answered from memory), the cookie, the budgets (`budget`), and only then
-//! Diffie-Hellman, the identity, the application's say and room (`room`). Until the caller uses the
+//! repetition (which is answered from memory), the cookie, the budgets (`admission::limits`), and only then
+//! Diffie-Hellman, the identity, the application's say and room (`capacity`). Until the caller uses the
 //! keys it is no peer.
 
+use smallvec::SmallVec;
 use zerocopy::FromBytes;
 
 use super::Endpoint;
-use super::budget::{Payer, Source};
 use super::caller::Caller;
-use super::half_open::HalfOpen;
-use super::room::NoRoom;
+use super::capacity::NoRoom;
+use crate::admission::HalfOpen;
+use crate::admission::{Payer, Source};
 use crate::crypto::noise::{Accepted, Opening};
 use crate::event::EndReason;
 use crate::net::{Origin, Path};
-use crate::peer::{Established, Peer, prologue};
-use crate::shared::Owner;
+use crate::peer::Peer;
+use crate::session::{Established, Owner, prologue};
 use crate::wire::{Cookie, HandshakeRequest, KeyRequest, RequestPayload, SealedHeader};
 use crate::{PeerHandle, PeerId};
 
@@ -208,9 +209,10 @@ impl Endpoint {
     fn merge_dials(&mut self, goes: PeerHandle, into: PeerHandle) {
         let Some(other) = self.peers.get(goes) else { return };
         let until = other.dial_deadline();
-        let Some(called) = other.dialled().map(|dial| dial.called.clone()) else { return };
+        let targets = other.dialled().map(|dial| SmallVec::<[_; 8]>::from(dial.targets()));
+        let Some(targets) = targets else { return };
         if let Some(peer) = self.peers.get_mut(into).filter(|peer| !peer.has_session()) {
-            peer.call_also(&called, until);
+            peer.add_targets(&targets, until);
         }
         self.settle(into.slot);
     }

@@ -3,16 +3,16 @@
 use zerocopy::IntoBytes;
 
 use super::Endpoint;
-use super::budget::Payer;
 use super::caller::Caller;
-use super::half_open::{HalfOpen, Place};
 use crate::PeerId;
+use crate::admission::Payer;
+use crate::admission::{HalfOpen, Place};
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::mac::MacKey;
 use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::{Origin, Path};
-use crate::peer::{Established, Peer, suite};
-use crate::shared::Owner;
+use crate::peer::Peer;
+use crate::session::{Established, Owner, suite};
 use crate::wire::{Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, ResponsePayload};
 
 impl Endpoint {

@@ -165,7 +165,7 @@ impl Endpoint {
         &mut self,
         now: Instant,
         peer: PeerHandle,
-        run: impl FnOnce(&mut Peer, &mut crate::shared::Shared) -> Result<T, CommandError>,
+        run: impl FnOnce(&mut Peer, &mut crate::context::Context) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         self.touch(now);
         let found = self.peers.get_mut(peer).ok_or(CommandError::UnknownPeer)?;

@@ -4,8 +4,9 @@ use zerocopy::IntoBytes;
 
 use super::Endpoint;
 use crate::PeerId;
+use crate::context::Context;
 use crate::net::{Origin, Path, canonical};
-use crate::shared::{Owner, Shared};
+use crate::session::Owner;
 use crate::time::Instant;
 use crate::trace;
 use crate::wire::{HandshakeResponse, HandshakeRetry, Hint, Packet, PacketError, SealedHeader};
@@ -91,7 +92,7 @@ impl Endpoint {
         let Some(slot) = self.dialling(retry.receiver_index.get()) else { return };
         let Some(peer) = self.peers.at_mut(slot) else { return };
         let half_open = &self.half_open;
-        let incarnation = |shared: &Shared, id: &PeerId| half_open.incarnation(shared, id);
+        let incarnation = |shared: &Context, id: &PeerId| half_open.incarnation(shared, id);
         let path = Path::from(origin);
         let learned = peer.on_retry(&mut self.shared, &path, retry, incarnation);
         match learned {
@@ -110,7 +111,7 @@ impl Endpoint {
         };
         let dialling = slot.filter(|slot| {
             let dial = self.peers.at(*slot).and_then(|peer| peer.dialled());
-            dial.is_some_and(|dial| dial.local_index == index)
+            dial.is_some_and(|dial| dial.local_index() == index)
         });
         if dialling.is_none() {
             self.shared.drops.unsolicited += 1;

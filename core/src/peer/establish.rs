@@ -5,31 +5,14 @@ use core::time::Duration;
 use crate::PeerId;
 use crate::bucket::Limit;
 use crate::config::BASE_DATAGRAM;
-use crate::crypto::backend::Suite;
+use crate::context::Context;
 use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::{Origin, Path};
+use crate::path::PeerPath;
 use crate::peer::Peer;
-use crate::peer::dial::{Answer, Unopened};
-use crate::peer::path::PeerPath;
-use crate::peer::session::Session;
-use crate::peer::timeouts::Timer;
-use crate::shared::Shared;
+use crate::peer::timers::Timer;
+use crate::session::{Answer, Established, Session, Unopened, suite};
 use crate::wire::{HandshakeResponse, HandshakeRetry, Parameters};
-
-/// The outcome of a handshake, whoever began it.
-#[derive(Debug)]
-pub(crate) struct Established {
-    pub(crate) local_index: u32,
-    pub(crate) remote_index: u32,
-    pub(crate) secrets: SessionSecrets,
-    pub(crate) key_id: u64,
-    pub(crate) initiated_by_us: bool,
-    pub(crate) remote_incarnation: u64,
-    pub(crate) parameters: Parameters,
-    /// The credit that the peer was told.
-    pub(crate) granted: u64,
-    pub(crate) path: Path,
-}
 
 /// Two handshakes begun by either end within this time met halfway.
 const SIMULTANEOUS: Duration = Duration::from_secs(10);
@@ -42,13 +25,13 @@ impl Peer {
     /// identity when it is news; `incarnation` then tells what names our state about it.
     pub(crate) fn on_retry(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         path: &Path,
         retry: &HandshakeRetry,
-        incarnation: impl FnOnce(&Shared, &PeerId) -> u64,
+        incarnation: impl FnOnce(&Context, &PeerId) -> u64,
     ) -> Option<Option<PeerId>> {
         let dial = self.dial.as_mut()?;
-        if !dial.calls(path) || !dial.is_answered_by_retry(retry) {
+        if !dial.has_target(path) || !dial.is_answered_by_retry(retry) {
             return None;
         }
         dial.note_answer(path);
@@ -56,13 +39,14 @@ impl Peer {
             return None;
         }
         let mut learned = None;
-        if dial.remote.is_none() {
+        if dial.remote().is_none() {
             let id = PeerId::from_bytes(*retry.identity()?).ok()?;
-            (dial.remote, self.id, learned) = (Some(id), Some(id), Some(id));
+            dial.expect(id);
+            (self.id, learned) = (Some(id), Some(id));
             self.incarnation = incarnation(cx, &id);
         }
         dial.build(cx, self.incarnation, self.inbox.fresh_grant(), retry.cookie);
-        dial.hurry();
+        dial.expedite();
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         Some(learned)
     }
@@ -70,12 +54,12 @@ impl Peer {
     /// A response arrived: if it is genuine, a session stands.
     pub(crate) fn on_response(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         origin: &Origin,
         response: &HandshakeResponse,
     ) {
         let path = Path::from(origin);
-        let Some(dial) = self.dial.as_mut().filter(|dial| dial.calls(&path)) else {
+        let Some(dial) = self.dial.as_mut().filter(|dial| dial.has_target(&path)) else {
             cx.drops.unsolicited += 1;
             return;
         };
@@ -90,7 +74,7 @@ impl Peer {
                 return;
             }
         };
-        let local_index = dial.local_index;
+        let local_index = dial.local_index();
         let remote_incarnation = payload.incarnation.get();
         if !self.may_grant(remote_incarnation, granted) {
             // Messages came meanwhile: a peer that starts over is granted what they leave.
@@ -119,7 +103,7 @@ impl Peer {
     }
 
     /// Takes in a session; both ends have its keys.
-    pub(crate) fn establish(&mut self, cx: &mut Shared, established: Established) {
+    pub(crate) fn establish(&mut self, cx: &mut Context, established: Established) {
         self.drop_dial(cx);
         let news = self.remote_incarnation != Some(established.remote_incarnation);
         if news {
@@ -160,7 +144,7 @@ impl Peer {
     }
 
     /// A peer we knew nothing about, or one that lost what it knew about us.
-    fn meet(&mut self, cx: &mut Shared, established: &Established) {
+    fn meet(&mut self, cx: &mut Context, established: &Established) {
         let granted = established.parameters.receive_window.get();
         let met_before = self.remote_incarnation.replace(established.remote_incarnation).is_some();
         if met_before {
@@ -183,7 +167,7 @@ impl Peer {
     }
 
     /// Takes in what the peer says about itself.
-    fn adopt(&mut self, cx: &Shared, parameters: &Parameters) {
+    fn adopt(&mut self, cx: &Context, parameters: &Parameters) {
         let ms = |ms: u64| Duration::from_millis(ms);
         let theirs = ms(parameters.idle_timeout_ms.get().into());
         self.idle_timeout = cx.config.idle_timeout.min(theirs).max(SHORTEST_IDLE);
@@ -198,21 +182,12 @@ impl Peer {
 
     /// Whether a further session is the one to seal with. When both ends called at once, it is the
     /// one begun by the larger identity; else the newest.
-    fn is_preferred(&self, cx: &Shared, established: &Established) -> bool {
+    fn is_preferred(&self, cx: &Context, established: &Established) -> bool {
         let Some(current) = self.sessions.current() else { return true };
-        let crossed = current.initiated_by_us != established.initiated_by_us
-            && cx.now < current.since + SIMULTANEOUS;
+        let crossed = current.initiated_by_us() != established.initiated_by_us
+            && cx.now < current.since() + SIMULTANEOUS;
         let we_are_larger = Some(cx.identity.id()) > self.id;
         !crossed || established.initiated_by_us == we_are_larger
-    }
-}
-
-/// The cipher of a session: AES where both ends have it in hardware.
-pub(crate) fn suite(cx: &Shared, parameters: &Parameters) -> Suite {
-    if cx.config.aes_hardware && parameters.offers(Parameters::AES_HARDWARE) {
-        Suite::Aes256Gcm
-    } else {
-        Suite::ChaCha20Poly1305
     }
 }
 

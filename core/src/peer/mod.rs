@@ -1,45 +1,24 @@
 //! One peer: what it is owed and owes, and when to act.
 //!
-//! [`Peer`] is glue. Each decision lives in a module of its own: numbering and fates in `send`,
-//! order and credit in `inbox`, keys in `session` and `rekey`, packets and their loss in `path`,
-//! the handshake we began in `dial`, the states in `state`. `receive`, `transmit`, `timeouts` and
-//! `notify` are the four ways through: datagrams in, datagrams out, time, events.
+//! [`Peer`] is glue. Each decision is made elsewhere: numbering, order and fates in `message`, keys
+//! and our handshake in `session`, packets and their loss in `path` and `recovery`, the states in
+//! `state`. `receive`, `transmit`, `timers` and `events` are the four ways through: datagrams in,
+//! datagrams out, time, events.
 
-mod ack;
-mod assembly;
-mod called;
-mod congestion;
-mod dial;
+mod control;
 mod establish;
-mod fragment;
-mod inbox;
+mod events;
 mod keys;
-mod ledger;
-mod loss;
 mod notices;
-mod notify;
-mod outbound;
-mod outgoing;
-mod pacer;
-mod path;
 mod pings;
-mod ranges;
 mod receive;
-mod receive_stream;
-mod rekey;
 mod roam;
-mod rtt;
-mod send;
-mod send_stream;
-mod sent;
-mod session;
-mod spans;
+mod sent_frame;
 mod state;
 #[cfg(feature = "testing")]
 mod testing;
-mod timeouts;
+mod timers;
 mod transmit;
-mod window;
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -47,25 +26,22 @@ use core::time::Duration;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-pub(crate) use called::Called;
-pub(crate) use dial::{Dial, prologue};
-pub(crate) use establish::{Established, suite};
+pub(crate) use sent_frame::SentFrame;
 
-use inbox::{Inbox, ReceiveLimits};
+use control::Outbound;
 use notices::Notices;
-use outbound::Outbound;
-use path::{Fates, PeerPath};
-use send::{MESSAGE_CHARGE, SendLimits};
-use session::Sessions;
 use state::State;
-use timeouts::Timer;
+use timers::Timer;
 
 use crate::bucket::TokenBucket;
+use crate::context::Context;
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, SendError};
 use crate::event::{EndReason, Goodbye, PingId};
+use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::Path;
-use crate::shared::{Owner, Shared};
+use crate::path::{Answering, Fates, PeerPath};
+use crate::session::{Dial, HandshakeTarget, Owner, Sessions};
 use crate::stats::PeerStats;
 use crate::time::Instant;
 use crate::timer::Timers;
@@ -96,7 +72,7 @@ pub(crate) struct Peer {
     paths: SmallVec<[PeerPath; 1]>,
     outbound: Outbound,
     send_limits: SendLimits,
-    inbox: Inbox,
+    inbox: ReceiveQueue,
     /// Kept between acknowledgements, so that they cost no allocation.
     fates: Fates,
     notices: Notices,
@@ -104,7 +80,7 @@ pub(crate) struct Peer {
     end_reason: Option<EndReason>,
     farewell: Goodbye,
     /// A challenge of the peer that waits for its answer: the newest counts.
-    answering: Option<roam::Answering>,
+    answering: Option<Answering>,
     timers: Timers<{ Timer::COUNT }>,
     /// The smaller of both ends'.
     idle_timeout: Duration,
@@ -126,7 +102,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// A peer about which nothing is proved. `incarnation` is what those who know it are told.
     pub(crate) fn new(
-        cx: &mut Shared,
+        cx: &mut Context,
         handle: PeerHandle,
         id: Option<PeerId>,
         incarnation: u64,
@@ -159,7 +135,7 @@ impl Peer {
                 max_streams: config.max_streams,
                 buffer: config.send_buffer,
             },
-            inbox: Inbox::new(limits),
+            inbox: ReceiveQueue::new(limits),
             fates: Fates::default(),
             notices: Notices::default(),
             end_reason: None,
@@ -179,7 +155,7 @@ impl Peer {
     }
 
     /// Starts to call the peer.
-    pub(crate) fn dial(&mut self, cx: &mut Shared, addresses: SmallVec<[Path; 2]>) {
+    pub(crate) fn dial(&mut self, cx: &mut Context, addresses: SmallVec<[Path; 2]>) {
         let deadline = cx.now + cx.config.connect_timeout;
         self.timers.set(Timer::DialDeadline, Some(deadline));
         self.start_dial(cx, addresses, false);
@@ -230,7 +206,7 @@ impl Peer {
     /// Says goodbye once what is queued went through, or `linger` is over.
     pub(crate) fn disconnect(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         farewell: Farewell,
     ) -> Result<(), CommandError> {
         if self.state.is_over() {
@@ -268,12 +244,12 @@ impl Peer {
     }
 
     /// The datagram must have met a session that the peer forgot: perhaps shake hands anew.
-    pub(crate) fn on_hint(&mut self, cx: &mut Shared, remote_index: u32, path: u8, counter: u64) {
+    pub(crate) fn on_hint(&mut self, cx: &mut Context, remote_index: u32, path: u8, counter: u64) {
         let Some(session) = self.sessions.current() else { return };
         let sent = self.paths.iter().find(|known| known.id == path);
         let recent = sent.is_some_and(|known| known.was_sent_lately(counter));
         let early = self.last_hint.is_some_and(|last| cx.now < last + HINT_INTERVAL);
-        if session.remote_index != remote_index || !recent || early || self.state.is_over() {
+        if session.remote_index() != remote_index || !recent || early || self.state.is_over() {
             cx.drops.unsolicited += 1;
             return;
         }
@@ -284,9 +260,9 @@ impl Peer {
     /// Shakes hands anew beside the session that stands: where the peer is proved to be, where it was
     /// at the last handshake, and where it was before it moved. Whoever lured both ends elsewhere could
     /// pass on every proof.
-    fn redial(&mut self, cx: &mut Shared) {
+    fn redial(&mut self, cx: &mut Context) {
         if let Some(dial) = &mut self.dial {
-            dial.hurry();
+            dial.expedite();
             self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         } else if let Some(path) = self.paths.first() {
             let mut addresses: SmallVec<[Path; 2]> = SmallVec::new();
@@ -300,7 +276,7 @@ impl Peer {
         }
     }
 
-    fn start_dial(&mut self, cx: &mut Shared, addresses: SmallVec<[Path; 2]>, proved: bool) {
+    fn start_dial(&mut self, cx: &mut Context, addresses: SmallVec<[Path; 2]>, proved: bool) {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
         let mut dial = Dial::new(cx, index, self.id, addresses, proved);
         dial.build(cx, self.incarnation, self.inbox.fresh_grant(), Cookie::NONE);
@@ -309,16 +285,16 @@ impl Peer {
     }
 
     /// Gives up our own handshake.
-    fn drop_dial(&mut self, cx: &mut Shared) {
+    fn drop_dial(&mut self, cx: &mut Context) {
         if let Some(dial) = self.dial.take() {
-            cx.indices.release(dial.local_index);
+            cx.indices.release(dial.local_index());
         }
         self.timers.clear(Timer::Dial);
         self.timers.clear(Timer::DialDeadline);
     }
 
     /// The peer ended. Packets are answered a little longer if a session stands.
-    pub(crate) fn end(&mut self, cx: &mut Shared, reason: EndReason) {
+    pub(crate) fn end(&mut self, cx: &mut Context, reason: EndReason) {
         if self.state.is_over() {
             return;
         }
@@ -341,7 +317,7 @@ impl Peer {
     }
 
     /// Nothing is answered any more; only unread messages may keep the peer.
-    fn bury(&mut self, cx: &mut Shared) {
+    fn bury(&mut self, cx: &mut Context) {
         self.state.move_to_gone();
         let freed = self.sessions.clear();
         cx.release(freed);
@@ -406,11 +382,11 @@ impl Peer {
         self.dial.as_deref()
     }
 
-    /// Calls also where another dial for the same peer called, which gives way to this one, and as
-    /// long as that would have.
-    pub(crate) fn call_also(&mut self, others: &[Called], until: Option<Instant>) {
+    /// Adds the addresses of another dial for the same peer, which gives way to this one. The dial
+    /// lasts as long as that one would have.
+    pub(crate) fn add_targets(&mut self, others: &[HandshakeTarget], until: Option<Instant>) {
         let Some(dial) = &mut self.dial else { return };
-        dial.call_also(others);
+        dial.add_targets(others);
         let until = until.max(self.timers.get(Timer::DialDeadline));
         self.timers.set(Timer::DialDeadline, until);
     }
@@ -441,7 +417,7 @@ impl Peer {
 
     fn stats_now(&self) -> PeerStats {
         PeerStats {
-            messages_overflowed: self.inbox.overflowed,
+            messages_overflowed: self.inbox.overflowed(),
             messages_received: self.inbox.delivered(),
             ..self.stats
         }

@@ -4,12 +4,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::Violation;
+use crate::context::Context;
 use crate::event::{EndReason, Goodbye};
 use crate::net::{Origin, Path};
+use crate::path::Answering;
+use crate::path::{Fates, PeerPath};
 use crate::peer::Peer;
-use crate::peer::path::{Fates, PeerPath};
-use crate::peer::roam::Answering;
-use crate::shared::Shared;
 use crate::trace;
 use crate::wire::{AckFrame, Frame, Frames, PacketNumber};
 
@@ -27,7 +27,7 @@ impl Peer {
     /// Takes a sealed datagram for the session `local_index`.
     pub(crate) fn handle_sealed(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         origin: &Origin,
         local_index: u32,
         number: PacketNumber,
@@ -73,7 +73,7 @@ impl Peer {
 
     fn handle_frames(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         origin: &Origin,
         local_index: u32,
         number: PacketNumber,
@@ -100,7 +100,7 @@ impl Peer {
 
     fn on_frame(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         origin: &Origin,
         local_index: u32,
         frame: Frame<'_>,
@@ -154,7 +154,7 @@ impl Peer {
         Ok(())
     }
 
-    fn on_ack(&mut self, cx: &mut Shared, ack: &AckFrame<'_>) -> Result<(), Violation> {
+    fn on_ack(&mut self, cx: &mut Context, ack: &AckFrame<'_>) -> Result<(), Violation> {
         let Some(path) = self.paths.iter_mut().find(|path| path.id == ack.path) else {
             return Err(Violation::AckOfUnsent);
         };
@@ -165,10 +165,10 @@ impl Peer {
     }
 
     /// The peer is alive under keys that still seal: there is no need to shake hands anew.
-    fn note_answer(&mut self, cx: &mut Shared, local_index: u32) {
+    fn note_answer(&mut self, cx: &mut Context, local_index: u32) {
         let current = self.sessions.current();
         let serves = current.is_some_and(|session| {
-            session.local_index == local_index && !session.is_worn(cx.now, &cx.config)
+            session.local_index() == local_index && !session.is_worn(cx.now, &cx.config)
         });
         if serves && self.dial.is_some() {
             self.drop_dial(cx);
@@ -176,7 +176,7 @@ impl Peer {
     }
 
     /// Draws the consequences of packets acknowledged or lost.
-    pub(super) fn settle(&mut self, cx: &mut Shared, mut fates: Fates) {
+    pub(super) fn settle(&mut self, cx: &mut Context, mut fates: Fates) {
         for frame in fates.acked.drain(..) {
             self.outbound.on_acked(frame);
         }
@@ -191,7 +191,7 @@ impl Peer {
     }
 
     /// Loss detection asked to be called now.
-    pub(super) fn on_loss_timer(&mut self, cx: &mut Shared) {
+    pub(super) fn on_loss_timer(&mut self, cx: &mut Context) {
         for at in 0..self.paths.len() {
             // Consequences may reach as far as the end of the peer, and of its paths.
             let Some(path) = self.paths.get_mut(at) else { break };
@@ -208,7 +208,7 @@ impl Peer {
     }
 
     /// Three probes in a row went unanswered: the peer may have lost our session.
-    fn note_silence(&mut self, cx: &mut Shared) {
+    fn note_silence(&mut self, cx: &mut Context) {
         let unanswered = self.paths.first().map_or(0, PeerPath::unanswered_probes);
         let quiet = self.last_received.is_some_and(|last| cx.now >= last + QUIET);
         if unanswered >= PROBES_TO_SILENCE && quiet && self.state.is_live() {
@@ -217,7 +217,7 @@ impl Peer {
     }
 
     /// The peer does not answer: shakes hands anew.
-    pub(super) fn fall_silent(&mut self, cx: &mut Shared) {
+    pub(super) fn fall_silent(&mut self, cx: &mut Context) {
         if !self.state.is_silent() {
             self.state.move_to_silent();
         }
@@ -226,7 +226,7 @@ impl Peer {
         }
     }
 
-    fn on_disconnect(&mut self, cx: &mut Shared, code: u16, reason: &str) {
+    fn on_disconnect(&mut self, cx: &mut Context, code: u16, reason: &str) {
         let reason = match self.end_reason.take() {
             Some(reason) => reason,
             None if self.state.is_leaving() => {
@@ -238,7 +238,7 @@ impl Peer {
     }
 
     /// The peer broke the protocol: tell it, and be done with it.
-    fn violate(&mut self, cx: &Shared, violation: Violation) {
+    fn violate(&mut self, cx: &Context, violation: Violation) {
         if self.state.is_over() || self.end_reason.is_some() {
             return;
         }
@@ -255,7 +255,7 @@ impl Peer {
         self.state.is_up()
     }
 
-    fn note_data_received(&mut self, cx: &mut Shared, local_index: u32) {
+    fn note_data_received(&mut self, cx: &mut Context, local_index: u32) {
         if let Some(session) = self.sessions.by_index(local_index) {
             session.note_data(cx.now);
         }
@@ -266,7 +266,7 @@ impl Peer {
     }
 
     /// The peer uses another path id.
-    fn open_path(&mut self, cx: &Shared, origin: &Origin, id: u8) -> Option<usize> {
+    fn open_path(&mut self, cx: &Context, origin: &Origin, id: u8) -> Option<usize> {
         if self.paths.len() >= MAX_PATHS {
             return None;
         }

@@ -7,45 +7,17 @@
 
 use core::time::Duration;
 
+use crate::context::Context;
 use crate::net::{Origin, Path, Transmit, canonical};
+use crate::path::{Answering, Candidate, PeerPath};
 use crate::peer::Peer;
-use crate::peer::timeouts::Timer;
-use crate::shared::Shared;
+use crate::peer::timers::Timer;
 use crate::time::Instant;
 use crate::wire::{Frame, SEALED_HEADER_LEN, TAG_LEN, Writer};
 
-/// An address that a peer seems to have moved to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate {
-    route: Path,
-    token: [u8; 8],
-    received: u64,
-    sent: u64,
-    tries: u8,
-    due: bool,
-}
-
-impl Candidate {
-    /// Whether `cost` more bytes may go there; they count as sent then.
-    const fn charge(&mut self, cost: u64) -> bool {
-        let allowed = self.sent + cost <= self.received * AMPLIFICATION;
-        if allowed {
-            self.sent += cost;
-        }
-        allowed
-    }
-}
-
-/// A challenge that the peer sent, to be answered to where it came from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answering {
-    pub(crate) token: [u8; 8],
-    pub(crate) route: Path,
-}
-
 impl Peer {
     /// The newest packet of a path came from `origin`.
-    pub(super) fn note_origin(&mut self, cx: &mut Shared, at: usize, origin: &Origin, len: usize) {
+    pub(super) fn note_origin(&mut self, cx: &mut Context, at: usize, origin: &Origin, len: usize) {
         let path = &mut self.paths[at];
         let remote = canonical(origin.remote);
         if path.route.remote() == Some(remote) {
@@ -81,7 +53,7 @@ impl Peer {
     }
 
     /// The peer answered a challenge, from `origin`.
-    pub(super) fn on_path_response(&mut self, cx: &Shared, origin: &Origin, token: [u8; 8]) {
+    pub(super) fn on_path_response(&mut self, cx: &Context, origin: &Origin, token: [u8; 8]) {
         let remote = Some(canonical(origin.remote));
         let proved =
             |candidate: &Candidate| candidate.token == token && candidate.route.remote() == remote;
@@ -94,13 +66,13 @@ impl Peer {
 
     /// The peer answered a handshake of ours from where `route` leads: it is there, wherever it
     /// seemed to be.
-    pub(super) fn follow_answer(&mut self, cx: &Shared, route: Path) {
+    pub(super) fn follow_answer(&mut self, cx: &Context, route: Path) {
         if self.route().is_some_and(|present| present.remote() != route.remote()) {
             self.move_path(cx, 0, route);
         }
     }
 
-    fn move_path(&mut self, cx: &Shared, at: usize, route: Path) {
+    fn move_path(&mut self, cx: &Context, at: usize, route: Path) {
         self.paths[at].move_to(route, &cx.config, cx.now);
         self.notices.moved = true;
         self.stats.roams += 1;
@@ -123,12 +95,16 @@ impl Peer {
 
     /// Whether a challenge or an answer to one is due.
     pub(super) fn has_roaming(&self) -> bool {
-        let due = |path: &super::PeerPath| path.candidate.is_some_and(|candidate| candidate.due);
+        let due = |path: &PeerPath| path.candidate.is_some_and(|candidate| candidate.due);
         self.answering.is_some() || self.paths.iter().any(due)
     }
 
     /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
-    pub(super) fn transmit_roaming(&mut self, cx: &mut Shared, buf: &mut [u8]) -> Option<Transmit> {
+    pub(super) fn transmit_roaming(
+        &mut self,
+        cx: &mut Context,
+        buf: &mut [u8],
+    ) -> Option<Transmit> {
         if let Some(Answering { token, route }) = self.answering.take() {
             let frame = Frame::PathResponse { token };
             if self.charge_answer(&route, sealed_len(&frame)) {
@@ -166,7 +142,7 @@ impl Peer {
     /// Seals a packet of one frame that is not worth repeating.
     fn seal_alone(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         at: usize,
         frame: Frame<'_>,
         buf: &mut [u8],
@@ -189,7 +165,5 @@ fn sealed_len(frame: &Frame<'_>) -> u64 {
 
 /// How often a candidate is challenged.
 const MAX_TRIES: u8 = 3;
-/// Bytes sent to an address not proved, per byte received from it.
-const AMPLIFICATION: u64 = 3;
 /// A peer that just left an address is not followed back to it.
 const FLAP_GUARD: Duration = Duration::from_secs(2);

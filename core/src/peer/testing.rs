@@ -1,9 +1,9 @@
 //! Packets that no honest peer would send. Not for production.
 
+use crate::context::Context;
 use crate::net::Path;
+use crate::path::PeerPath;
 use crate::peer::Peer;
-use crate::peer::path::PeerPath;
-use crate::shared::Shared;
 use crate::wire::PacketNumber;
 
 impl Peer {
@@ -11,7 +11,7 @@ impl Peer {
     /// which is opened if need be. Returns where it goes.
     pub(crate) fn seal_for_test(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         id: u8,
         packet: &mut [u8],
     ) -> Option<Path> {
@@ -28,7 +28,7 @@ impl Peer {
     /// The same with a number of the caller's choice, of which no note is taken.
     pub(crate) fn seal_numbered_for_test(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         number: PacketNumber,
         packet: &mut [u8],
     ) -> Option<Path> {

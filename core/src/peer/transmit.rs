@@ -2,13 +2,13 @@
 
 use core::num::NonZeroU16;
 
+use crate::context::Context;
 use crate::net::Transmit;
+use crate::path::Permit;
 use crate::peer::Peer;
-use crate::peer::ledger::Sent;
-use crate::peer::path::Permit;
-use crate::peer::sent::SentFrame;
-use crate::peer::timeouts::Timer;
-use crate::shared::Shared;
+use crate::peer::sent_frame::SentFrame;
+use crate::peer::timers::Timer;
+use crate::recovery::Sent;
 use crate::trace;
 use crate::wire::{SEALED_HEADER_LEN, TAG_LEN, Writer};
 
@@ -25,7 +25,7 @@ pub(super) struct Content {
 
 impl Peer {
     /// Writes the next datagrams for the peer, all on one path.
-    pub(crate) fn poll_transmit(&mut self, cx: &mut Shared, buf: &mut [u8]) -> Option<Transmit> {
+    pub(crate) fn poll_transmit(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Transmit> {
         let usable = self.has_usable_keys(cx);
         if let Some(dial) = self.dial.as_mut().filter(|dial| dial.has_work()) {
             let transmit = dial.transmit(cx.now, buf);
@@ -46,7 +46,7 @@ impl Peer {
     }
 
     /// Fills the buffer with packets of equal size, the last perhaps shorter.
-    fn transmit_batch(&mut self, cx: &mut Shared, buf: &mut [u8]) -> Option<Transmit> {
+    fn transmit_batch(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Transmit> {
         let path = self.paths.first()?;
         let (route, full) = (path.route, path.max_datagram());
         let mut len = 0;
@@ -71,7 +71,7 @@ impl Peer {
     }
 
     /// Writes one packet on the first path, if there is reason to.
-    fn write_packet(&mut self, cx: &mut Shared, buf: &mut [u8]) -> Option<usize> {
+    fn write_packet(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<usize> {
         let permit = self.paths[0].permit(cx.now, buf.len());
         let may_send_data = permit == Permit::Now && !self.state.is_over();
         let unheard = self.paths[0].is_unheard();
@@ -101,7 +101,7 @@ impl Peer {
 
     fn write_frames(
         &mut self,
-        cx: &Shared,
+        cx: &Context,
         writer: &mut Writer<'_>,
         may_send_data: bool,
         room: usize,
@@ -144,7 +144,7 @@ impl Peer {
     /// interest.
     pub(super) fn seal(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         at: usize,
         packet: &mut [u8],
         content: Option<Content>,
@@ -186,7 +186,7 @@ impl Peer {
     }
 
     /// Sets the timers that depend on what was sent and received.
-    pub(super) fn schedule_path(&mut self, cx: &Shared) {
+    pub(super) fn schedule_path(&mut self, cx: &Context) {
         let delay = self.remote_ack_delay;
         let waits = !self.state.is_over();
         let loss = self.paths.iter().filter_map(|path| path.loss_deadline(delay)).min();

@@ -9,7 +9,7 @@ use super::*;
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::noise::Initiation;
 use crate::net::Path;
-use crate::peer::prologue;
+use crate::session::prologue;
 use crate::wire::{Cookie, HandshakeRequest, KeyRequest, RequestPayload};
 
 /// What the server answered to addresses that were never the client's, and what it had heard there.

@@ -19,7 +19,7 @@ use crate::crypto::hash::{Secret, blake2s, expand, keyed};
 use crate::crypto::noise::{Accepted, Initiation, Opening, Split};
 use crate::crypto::schedule::{Role, SessionSecrets, data_key, rekey_root};
 use crate::net::Path;
-use crate::peer::prologue;
+use crate::session::prologue;
 use crate::wire::{
     Frame, Frames, HandshakeRequest, HandshakeResponse, HandshakeRetry, Hint, KeyRequest,
     SEALED_HEADER_LEN, SealedHeader,
