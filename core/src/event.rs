@@ -5,7 +5,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::delivery::{Fate, MessageId};
-use crate::net::Path;
+use crate::net::Via;
 use crate::{PeerHandle, PeerId, Violation};
 
 /// Something the application may want to know. Events of one peer come in the order of causes:
@@ -20,7 +20,7 @@ pub enum Event {
         /// Its identity.
         id: PeerId,
         /// Where it is.
-        path: Path,
+        path: Via,
     },
     /// The peer is gone. No further event names it, and its handle is good only to `receive` what
     /// arrived before, for a while.
@@ -47,7 +47,7 @@ pub enum Event {
         /// The peer.
         peer: PeerHandle,
         /// Where it is now.
-        path: Path,
+        path: Via,
     },
     /// The answer to a ping.
     Pong {

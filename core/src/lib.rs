@@ -137,7 +137,7 @@ pub use error::{CommandError, ConfigError, ConnectError, SendError};
 pub use event::{EndReason, Event, Farewell, Goodbye, PeerState, PingId};
 pub use handle::PeerHandle;
 pub use info::PeerInfo;
-pub use net::{Ecn, Origin, Path, SocketId, Transmit, canonical};
+pub use net::{Ecn, FourTuple, Origin, SocketId, Transmit, Via, canonical};
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;
 pub use violation::Violation;

@@ -61,10 +61,10 @@ pub use error::{ConnectError, PeerError, SendError, Stopped};
 pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Bytes, CommandError, Config, ConfigError,
-    CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate, Goodbye, Identity,
-    Instant, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, Path, PathStats,
+    CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate, FourTuple, Goodbye,
+    Identity, Instant, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats,
     PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, Retry, SocketId, Stats,
-    Target,
+    Target, Via, Violation,
 };
 pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketStats, entropy};
 pub use peer::Peer;

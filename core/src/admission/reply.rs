@@ -4,12 +4,12 @@ use alloc::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use crate::net::{Path, Transmit};
+use crate::net::{Departure, Via};
 
 /// A datagram that answers one of a stranger. It is never larger than what it answers.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    pub(super) path: Path,
+    pub(super) via: Via,
     bytes: SmallVec<[u8; 144]>,
 }
 
@@ -24,30 +24,30 @@ const MAX_REPLIES: usize = 256;
 
 impl Replies {
     /// Queues a response; false when too many answers wait already.
-    pub(crate) fn push(&mut self, path: Path, bytes: &[u8]) -> bool {
-        self.push_below(MAX_REPLIES, path, bytes)
+    pub(crate) fn push(&mut self, via: Via, bytes: &[u8]) -> bool {
+        self.push_below(MAX_REPLIES, via, bytes)
     }
 
     /// Queues an answer that cost next to nothing; half the queue is kept for others.
-    pub(crate) fn push_cheap(&mut self, path: Path, bytes: &[u8]) -> bool {
-        self.push_below(MAX_REPLIES / 2, path, bytes)
+    pub(crate) fn push_cheap(&mut self, via: Via, bytes: &[u8]) -> bool {
+        self.push_below(MAX_REPLIES / 2, via, bytes)
     }
 
-    fn push_below(&mut self, most: usize, path: Path, bytes: &[u8]) -> bool {
+    fn push_below(&mut self, most: usize, via: Via, bytes: &[u8]) -> bool {
         let room = self.queue.len() < most;
         if room {
-            self.queue.push_back(Reply { path, bytes: SmallVec::from_slice(bytes) });
+            self.queue.push_back(Reply { via, bytes: SmallVec::from_slice(bytes) });
         }
         room
     }
 
     /// Copies the next answer that fits into `buf`.
-    pub(crate) fn poll(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+    pub(crate) fn poll(&mut self, buf: &mut [u8]) -> Option<Departure> {
         if self.queue.front()?.bytes.len() > buf.len() {
             return None;
         }
         let reply = self.queue.pop_front()?;
         buf[..reply.bytes.len()].copy_from_slice(&reply.bytes);
-        Some(reply.path.transmit(reply.bytes.len()))
+        Some(Departure::single(reply.via, reply.bytes.len()))
     }
 }

@@ -10,7 +10,7 @@ use super::{Endpoint, Target};
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, ConnectError, SendError};
 use crate::event::{Farewell, PingId};
-use crate::net::{Path, SocketId, canonical};
+use crate::net::{FourTuple, Via, canonical};
 use crate::peer::Peer;
 use crate::time::Instant;
 use crate::{PeerHandle, PeerId};
@@ -175,18 +175,17 @@ impl Endpoint {
     }
 }
 
-/// Paths to the addresses to try, each once: resolvers repeat themselves, and what an address may be
+/// The ways to the addresses to try, each once: resolvers repeat themselves, and what an address may be
 /// sent before it answers counts per address.
-fn dialled(addresses: &[SocketAddr]) -> SmallVec<[Path; 2]> {
-    let (socket, local) = (SocketId::default(), None);
-    let mut paths = SmallVec::new();
+fn dialled(addresses: &[SocketAddr]) -> SmallVec<[Via; 2]> {
+    let mut targets = SmallVec::new();
     for address in addresses {
-        let path = Path::Direct { socket, local, remote: canonical(*address) };
-        if paths.len() < MAX_DIALLED && !paths.contains(&path) {
-            paths.push(path);
+        let via = Via::Direct(FourTuple::to(canonical(*address)));
+        if targets.len() < MAX_DIALLED && !targets.contains(&via) {
+            targets.push(via);
         }
     }
-    paths
+    targets
 }
 
 /// The most addresses tried at once.

@@ -12,7 +12,7 @@ pub(crate) use validation::{Answering, Candidate};
 
 use crate::config::{BASE_DATAGRAM, Config};
 use crate::crypto::rng::Rng;
-use crate::net::Path;
+use crate::net::Via;
 use crate::peer::SentFrame;
 use crate::recovery::{
     AckTracker, Congestion, Controller, Loss, LossOutcome, Pace, Pacer, ReplayWindow, Rtt, Sent,
@@ -26,11 +26,11 @@ use crate::wire::{self, AckFrame, PacketNumber, Writer};
 #[derive(Debug)]
 pub(crate) struct PeerPath {
     pub(crate) id: u8,
-    pub(crate) route: Path,
+    pub(crate) via: Via,
     /// An address from which the peer's newest packets come, not proved yet.
     pub(crate) candidate: Option<Candidate>,
-    /// The route before the last change, and when that was.
-    pub(crate) left: Option<(Path, Instant)>,
+    /// The via before the last change, and when that was.
+    pub(crate) left: Option<(Via, Instant)>,
     window: ReplayWindow,
     highest: Option<u64>,
     /// When and with which counter the present round trip of arrivals began.
@@ -71,10 +71,10 @@ pub(crate) struct Fates {
 }
 
 impl PeerPath {
-    pub(crate) fn new(id: u8, route: Path, config: &Config) -> Self {
+    pub(crate) fn new(id: u8, via: Via, config: &Config) -> Self {
         Self {
             id,
-            route,
+            via,
             candidate: None,
             left: None,
             window: ReplayWindow::new(),
@@ -312,22 +312,22 @@ impl PeerPath {
 
     /// Our own addresses changed.
     pub(crate) fn forget_local(&mut self) {
-        self.route.forget_local();
+        self.via.forget_local();
         self.left.iter_mut().for_each(|(left, _)| left.forget_local());
     }
 
     /// The peer is elsewhere now: what was learned about the way there no longer holds, unless only
     /// its port changed.
-    pub(crate) fn move_to(&mut self, route: Path, config: &Config, now: Instant) {
-        let ip = |path: &Path| path.remote().map(|remote| remote.ip());
-        if ip(&route) != ip(&self.route) {
+    pub(crate) fn move_to(&mut self, via: Via, config: &Config, now: Instant) {
+        let ip = |path: &Via| path.remote().map(|remote| remote.ip());
+        if ip(&via) != ip(&self.via) {
             self.rtt = Rtt::new();
             self.loss = Loss::new();
             self.congestion = Congestion::new(config.congestion, self.max_datagram);
             self.pacer = Pacer::new();
         }
-        self.left = Some((self.route, now));
-        self.route = route;
+        self.left = Some((self.via, now));
+        self.via = via;
         self.candidate = None;
     }
 

@@ -1,11 +1,11 @@
 //! Whether the peer is at an address: challenges to it and answers to its own.
 
-use crate::net::Path;
+use crate::net::Via;
 
 /// An address that a peer seems to have moved to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
-    pub(crate) route: Path,
+    pub(crate) via: Via,
     pub(crate) token: [u8; 8],
     pub(crate) received: u64,
     pub(crate) sent: u64,
@@ -28,7 +28,7 @@ impl Candidate {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answering {
     pub(crate) token: [u8; 8],
-    pub(crate) route: Path,
+    pub(crate) via: Via,
 }
 
 /// Bytes sent to an address not proved, per byte received from it.

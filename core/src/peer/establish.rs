@@ -7,7 +7,7 @@ use crate::bucket::Limit;
 use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
 use crate::crypto::schedule::{Role, SessionSecrets};
-use crate::net::{Origin, Path};
+use crate::net::Arrival;
 use crate::path::PeerPath;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
@@ -21,20 +21,20 @@ const SIMULTANEOUS: Duration = Duration::from_secs(10);
 const RESTARTS: Limit = Limit::every(5_000_000, 4);
 
 impl Peer {
-    /// A retry arrived on `path`: take its cookie, and the identity if it was missing. Returns the
+    /// A retry arrived: take its cookie, and the identity if it was missing. Returns the
     /// identity when it is news; `incarnation` then tells what names our state about it.
     pub(crate) fn on_retry(
         &mut self,
         cx: &mut Context,
-        path: &Path,
+        arrival: &Arrival,
         retry: &HandshakeRetry,
         incarnation: impl FnOnce(&Context, &PeerId) -> u64,
     ) -> Option<Option<PeerId>> {
         let dial = self.dial.as_mut()?;
-        if !dial.has_target(path) || !dial.is_answered_by_retry(retry) {
+        if !dial.has_target(&arrival.via) || !dial.is_answered_by_retry(retry) {
             return None;
         }
-        dial.note_answer(path);
+        dial.note_answer(&arrival.via);
         if !dial.may_rebuild() {
             return None;
         }
@@ -55,11 +55,10 @@ impl Peer {
     pub(crate) fn on_response(
         &mut self,
         cx: &mut Context,
-        origin: &Origin,
+        arrival: &Arrival,
         response: &HandshakeResponse,
     ) {
-        let path = Path::from(origin);
-        let Some(dial) = self.dial.as_mut().filter(|dial| dial.has_target(&path)) else {
+        let Some(dial) = self.dial.as_mut().filter(|dial| dial.has_target(&arrival.via)) else {
             cx.drops.unsolicited += 1;
             return;
         };
@@ -93,7 +92,7 @@ impl Peer {
             remote_incarnation,
             parameters,
             granted,
-            path,
+            via: arrival.via,
         };
         // The index lives on in the session.
         self.dial = None;
@@ -109,9 +108,9 @@ impl Peer {
         if news {
             self.meet(cx, &established);
         } else if established.initiated_by_us {
-            self.follow_answer(cx, established.path);
+            self.follow_answer(cx, established.via);
         }
-        self.home = Some(established.path);
+        self.home = Some(established.via);
         self.adopt(cx, &established.parameters);
         if news {
             self.outbound.queue.refuse_beyond(&self.send_limits);
@@ -136,7 +135,7 @@ impl Peer {
         tracing::debug!(
             target: "handfast::handshake",
             peer = self.id.map(tracing::field::debug),
-            path = ?established.path,
+            via = ?established.via,
             initiated_by_us = established.initiated_by_us,
             new_incarnation = news,
             "session established"
@@ -157,12 +156,12 @@ impl Peer {
                 self.last_hint = None;
             }
         } else {
-            self.notices.connected = Some(established.path);
+            self.notices.connected = Some(established.via);
         }
         self.inbox.restart(established.granted);
         self.outbound.restart(granted);
         self.paths.clear();
-        self.paths.push(PeerPath::new(0, established.path, &cx.config));
+        self.paths.push(PeerPath::new(0, established.via, &cx.config));
         self.timers.clear(Timer::Loss);
     }
 

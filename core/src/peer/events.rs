@@ -35,7 +35,7 @@ impl Peer {
 
     /// Events about the peer itself.
     fn poll_session_event(&mut self) -> Option<Event> {
-        let (peer, path) = (self.handle, self.route());
+        let (peer, path) = (self.handle, self.via());
         let notices = &mut self.notices;
         if let (Some(path), Some(id)) = (notices.connected.take(), self.id) {
             return Some(Event::Connected { peer, id, path });

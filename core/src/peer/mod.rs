@@ -39,7 +39,7 @@ use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, SendError};
 use crate::event::{EndReason, Goodbye, PingId};
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
-use crate::net::Path;
+use crate::net::Via;
 use crate::path::{Answering, Fates, PeerPath};
 use crate::session::{Dial, HandshakeTarget, Owner, Sessions};
 use crate::stats::PeerStats;
@@ -67,7 +67,7 @@ pub(crate) struct Peer {
     dial: Option<Box<Dial>>,
     sessions: Sessions,
     /// Where the last handshake with the peer was made.
-    home: Option<Path>,
+    home: Option<Via>,
     /// One per path id in use; the first is where data goes.
     paths: SmallVec<[PeerPath; 1]>,
     outbound: Outbound,
@@ -155,7 +155,7 @@ impl Peer {
     }
 
     /// Starts to call the peer.
-    pub(crate) fn dial(&mut self, cx: &mut Context, addresses: SmallVec<[Path; 2]>) {
+    pub(crate) fn dial(&mut self, cx: &mut Context, addresses: SmallVec<[Via; 2]>) {
         let deadline = cx.now + cx.config.connect_timeout;
         self.timers.set(Timer::DialDeadline, Some(deadline));
         self.start_dial(cx, addresses, false);
@@ -236,7 +236,7 @@ impl Peer {
         for path in &mut self.paths {
             path.forget_local();
         }
-        self.home.iter_mut().for_each(Path::forget_local);
+        self.home.iter_mut().for_each(Via::forget_local);
         self.dial.iter_mut().for_each(|dial| dial.forget_local());
         if self.state.is_live() {
             self.outbound.nudge();
@@ -265,18 +265,18 @@ impl Peer {
             dial.expedite();
             self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         } else if let Some(path) = self.paths.first() {
-            let mut addresses: SmallVec<[Path; 2]> = SmallVec::new();
+            let mut addresses: SmallVec<[Via; 2]> = SmallVec::new();
             let left = path.left.map(|(left, _)| left);
-            for route in [Some(path.route), self.home, left].into_iter().flatten() {
-                if addresses.iter().all(|one| one.remote() != route.remote()) {
-                    addresses.push(route);
+            for via in [Some(path.via), self.home, left].into_iter().flatten() {
+                if addresses.iter().all(|one| one.remote() != via.remote()) {
+                    addresses.push(via);
                 }
             }
             self.start_dial(cx, addresses, true);
         }
     }
 
-    fn start_dial(&mut self, cx: &mut Context, addresses: SmallVec<[Path; 2]>, proved: bool) {
+    fn start_dial(&mut self, cx: &mut Context, addresses: SmallVec<[Via; 2]>, proved: bool) {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
         let mut dial = Dial::new(cx, index, self.id, addresses, proved);
         dial.build(cx, self.incarnation, self.inbox.fresh_grant(), Cookie::NONE);
@@ -369,8 +369,8 @@ impl Peer {
     }
 
     /// Where the peer is proved to be.
-    pub(crate) fn route(&self) -> Option<Path> {
-        self.paths.first().map(|path| path.route)
+    pub(crate) fn via(&self) -> Option<Via> {
+        self.paths.first().map(|path| path.via)
     }
 
     /// The credit that a handshake with the peer would grant.
@@ -408,7 +408,7 @@ impl Peer {
             handle: self.handle,
             id: self.id,
             state: self.state.public(),
-            path: self.route(),
+            path: self.via(),
             last_received: self.last_received,
             path_stats,
             stats: self.stats_now(),

@@ -6,13 +6,13 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::event::{EndReason, PingId};
-use crate::net::Path;
+use crate::net::Via;
 
 /// Everything that waits to be told, messages' fates and the state apart.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     /// Connected, on this path.
-    pub(super) connected: Option<Path>,
+    pub(super) connected: Option<Via>,
     pub(super) restarted: bool,
     pub(super) moved: bool,
     pub(super) readable: bool,

@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::Violation;
 use crate::context::Context;
 use crate::event::{EndReason, Goodbye};
-use crate::net::{Origin, Path};
+use crate::net::Arrival;
 use crate::path::Answering;
 use crate::path::{Fates, PeerPath};
 use crate::peer::Peer;
@@ -28,7 +28,7 @@ impl Peer {
     pub(crate) fn handle_sealed(
         &mut self,
         cx: &mut Context,
-        origin: &Origin,
+        arrival: &Arrival,
         local_index: u32,
         number: PacketNumber,
         datagram: &mut [u8],
@@ -56,15 +56,15 @@ impl Peer {
         self.note_life(cx);
         self.prove_keys(cx, local_index);
         self.note_answer(cx, local_index);
-        let Some(at) = known.or_else(|| self.open_path(cx, origin, number.path())) else {
+        let Some(at) = known.or_else(|| self.open_path(cx, arrival, number.path())) else {
             self.violate(cx, Violation::TooManyPaths);
             return;
         };
         let newest = self.paths[at].note_received(number.counter(), cx.now);
         if newest {
-            self.note_origin(cx, at, origin, len);
+            self.note_origin(cx, at, arrival, len);
         }
-        self.handle_frames(cx, origin, local_index, number, plaintext);
+        self.handle_frames(cx, arrival, local_index, number, plaintext);
         if self.paths.iter().any(PeerPath::is_overfull) {
             self.violate(cx, Violation::NeverAcknowledges);
         }
@@ -74,7 +74,7 @@ impl Peer {
     fn handle_frames(
         &mut self,
         cx: &mut Context,
-        origin: &Origin,
+        arrival: &Arrival,
         local_index: u32,
         number: PacketNumber,
         plaintext: &[u8],
@@ -83,7 +83,7 @@ impl Peer {
         for frame in Frames::new(plaintext) {
             let handled = frame
                 .map_err(Violation::from)
-                .and_then(|frame| self.on_frame(cx, origin, local_index, frame, &mut summary));
+                .and_then(|frame| self.on_frame(cx, arrival, local_index, frame, &mut summary));
             if let Err(violation) = handled {
                 self.violate(cx, violation);
                 return;
@@ -91,7 +91,7 @@ impl Peer {
         }
         let path = self.paths.iter_mut().find(|path| path.id == number.path());
         if let Some(path) = path.filter(|_| !summary.refused) {
-            path.acks.on_packet(number.counter(), summary.ack_eliciting, origin.ecn, cx.now);
+            path.acks.on_packet(number.counter(), summary.ack_eliciting, arrival.ecn, cx.now);
             if summary.urgent {
                 path.acks.hurry(cx.now);
             }
@@ -101,7 +101,7 @@ impl Peer {
     fn on_frame(
         &mut self,
         cx: &mut Context,
-        origin: &Origin,
+        arrival: &Arrival,
         local_index: u32,
         frame: Frame<'_>,
         summary: &mut Summary,
@@ -139,10 +139,10 @@ impl Peer {
                 return self.on_rekey_response(cx, local_index, indices, ephemeral);
             }
             Frame::PathChallenge { token } => {
-                self.answering = Some(Answering { token, route: Path::from(origin) });
+                self.answering = Some(Answering { token, via: arrival.via });
             }
             Frame::PathResponse { token } if !self.state.is_over() => {
-                self.on_path_response(cx, origin, token);
+                self.on_path_response(cx, arrival, token);
             }
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}
@@ -266,18 +266,18 @@ impl Peer {
     }
 
     /// The peer uses another path id.
-    fn open_path(&mut self, cx: &Context, origin: &Origin, id: u8) -> Option<usize> {
+    fn open_path(&mut self, cx: &Context, arrival: &Arrival, id: u8) -> Option<usize> {
         if self.paths.len() >= MAX_PATHS {
             return None;
         }
-        self.paths.push(PeerPath::new(id, Path::from(origin), &cx.config));
+        self.paths.push(PeerPath::new(id, arrival.via, &cx.config));
         Some(self.paths.len() - 1)
     }
 
     /// Addresses of the peer that the endpoint should list.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         let live = !self.state.is_over();
-        self.route().filter(|_| live).and_then(|route| route.remote())
+        self.via().filter(|_| live).and_then(|via| via.remote())
     }
 }
 

@@ -8,7 +8,7 @@
 use core::time::Duration;
 
 use crate::context::Context;
-use crate::net::{Origin, Path, Transmit, canonical};
+use crate::net::{Arrival, Departure, Via};
 use crate::path::{Answering, Candidate, PeerPath};
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
@@ -17,29 +17,34 @@ use crate::wire::{Frame, SEALED_HEADER_LEN, TAG_LEN, Writer};
 
 impl Peer {
     /// The newest packet of a path came from `origin`.
-    pub(super) fn note_origin(&mut self, cx: &mut Context, at: usize, origin: &Origin, len: usize) {
+    pub(super) fn note_origin(
+        &mut self,
+        cx: &mut Context,
+        at: usize,
+        arrival: &Arrival,
+        len: usize,
+    ) {
         let path = &mut self.paths[at];
-        let remote = canonical(origin.remote);
-        if path.route.remote() == Some(remote) {
+        let remote = arrival.via.remote();
+        if path.via.remote() == remote {
             // Where it reached us is where our answers leave from.
-            path.route = Path::from(origin);
+            path.via = arrival.via;
             return;
         }
-        let back = |(left, when): (Path, Instant)| {
-            left.remote() == Some(remote) && cx.now < when + FLAP_GUARD
-        };
+        let back =
+            |(left, when): (Via, Instant)| left.remote() == remote && cx.now < when + FLAP_GUARD;
         if path.left.is_some_and(back) || self.state.is_over() {
             return;
         }
         let len = len as u64;
         match &mut path.candidate {
-            Some(candidate) if candidate.route.remote() == Some(remote) => {
+            Some(candidate) if candidate.via.remote() == remote => {
                 candidate.received += len;
             }
             Some(candidate) if candidate.tries < MAX_TRIES => {}
             _ => {
                 path.candidate = Some(Candidate {
-                    route: Path::from(origin),
+                    via: arrival.via,
                     token: cx.rng.bytes(),
                     received: len,
                     sent: 0,
@@ -47,36 +52,36 @@ impl Peer {
                     due: true,
                 });
                 let peer = self.id.map(tracing::field::debug);
-                tracing::debug!(target: "handfast::path", peer, %remote, "seen elsewhere");
+                tracing::debug!(target: "handfast::path", peer, ?remote, "seen elsewhere");
             }
         }
     }
 
     /// The peer answered a challenge, from `origin`.
-    pub(super) fn on_path_response(&mut self, cx: &Context, origin: &Origin, token: [u8; 8]) {
-        let remote = Some(canonical(origin.remote));
+    pub(super) fn on_path_response(&mut self, cx: &Context, arrival: &Arrival, token: [u8; 8]) {
+        let remote = arrival.via.remote();
         let proved =
-            |candidate: &Candidate| candidate.token == token && candidate.route.remote() == remote;
+            |candidate: &Candidate| candidate.token == token && candidate.via.remote() == remote;
         let mut paths = self.paths.iter().enumerate();
         let found = paths.find_map(|(at, path)| Some((at, path.candidate.filter(proved)?)));
         if let Some((at, candidate)) = found {
-            self.move_path(cx, at, candidate.route);
+            self.move_path(cx, at, candidate.via);
         }
     }
 
-    /// The peer answered a handshake of ours from where `route` leads: it is there, wherever it
+    /// The peer answered a handshake of ours from where `via` leads: it is there, wherever it
     /// seemed to be.
-    pub(super) fn follow_answer(&mut self, cx: &Context, route: Path) {
-        if self.route().is_some_and(|present| present.remote() != route.remote()) {
-            self.move_path(cx, 0, route);
+    pub(super) fn follow_answer(&mut self, cx: &Context, via: Via) {
+        if self.via().is_some_and(|present| present.remote() != via.remote()) {
+            self.move_path(cx, 0, via);
         }
     }
 
-    fn move_path(&mut self, cx: &Context, at: usize, route: Path) {
-        self.paths[at].move_to(route, &cx.config, cx.now);
+    fn move_path(&mut self, cx: &Context, at: usize, via: Via) {
+        self.paths[at].move_to(via, &cx.config, cx.now);
         self.notices.moved = true;
         self.stats.roams += 1;
-        let (peer, remote) = (self.id.map(tracing::field::debug), route.remote());
+        let (peer, remote) = (self.id.map(tracing::field::debug), via.remote());
         tracing::debug!(target: "handfast::path", peer, ?remote, "moved");
     }
 
@@ -104,12 +109,12 @@ impl Peer {
         &mut self,
         cx: &mut Context,
         buf: &mut [u8],
-    ) -> Option<Transmit> {
-        if let Some(Answering { token, route }) = self.answering.take() {
+    ) -> Option<Departure> {
+        if let Some(Answering { token, via }) = self.answering.take() {
             let frame = Frame::PathResponse { token };
-            if self.charge_answer(&route, sealed_len(&frame)) {
+            if self.charge_answer(&via, sealed_len(&frame)) {
                 let len = self.seal_alone(cx, 0, frame, buf)?;
-                return Some(route.transmit(len));
+                return Some(Departure::single(via, len));
             }
         }
         for at in 0..self.paths.len() {
@@ -125,17 +130,17 @@ impl Peer {
             self.timers.set(Timer::Roam, Some(cx.now + wait));
             if allowed {
                 let len = self.seal_alone(cx, at, frame, buf)?;
-                return Some(candidate.route.transmit(len));
+                return Some(Departure::single(candidate.via, len));
             }
         }
         None
     }
 
-    /// Whether an answer of `cost` bytes may go to `route`: a candidate pays for it as it does for
+    /// Whether an answer of `cost` bytes may go to `via`: a candidate pays for it as it does for
     /// challenges. Anywhere else gets one answer for a packet at least as long.
-    fn charge_answer(&mut self, route: &Path, cost: u64) -> bool {
+    fn charge_answer(&mut self, via: &Via, cost: u64) -> bool {
         let mut candidates = self.paths.iter_mut().filter_map(|path| path.candidate.as_mut());
-        let candidate = candidates.find(|candidate| candidate.route.remote() == route.remote());
+        let candidate = candidates.find(|candidate| candidate.via.remote() == via.remote());
         candidate.is_none_or(|candidate| candidate.charge(cost))
     }
 

@@ -1,7 +1,7 @@
 //! Packets that no honest peer would send. Not for production.
 
 use crate::context::Context;
-use crate::net::Path;
+use crate::net::Via;
 use crate::path::PeerPath;
 use crate::peer::Peer;
 use crate::wire::PacketNumber;
@@ -14,15 +14,15 @@ impl Peer {
         cx: &mut Context,
         id: u8,
         packet: &mut [u8],
-    ) -> Option<Path> {
-        let route = self.route()?;
+    ) -> Option<Via> {
+        let via = self.via()?;
         let known = self.paths.iter().position(|path| path.id == id);
         let at = known.unwrap_or_else(|| {
-            self.paths.push(PeerPath::new(id, route, &cx.config));
+            self.paths.push(PeerPath::new(id, via, &cx.config));
             self.paths.len() - 1
         });
         self.seal(cx, at, packet, None)?;
-        Some(route)
+        Some(via)
     }
 
     /// The same with a number of the caller's choice, of which no note is taken.
@@ -31,9 +31,9 @@ impl Peer {
         cx: &mut Context,
         number: PacketNumber,
         packet: &mut [u8],
-    ) -> Option<Path> {
-        let route = self.route()?;
+    ) -> Option<Via> {
+        let via = self.via()?;
         self.sessions.current_mut()?.seal(&mut cx.keys, number, packet);
-        Some(route)
+        Some(via)
     }
 }

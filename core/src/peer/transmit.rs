@@ -3,7 +3,7 @@
 use core::num::NonZeroU16;
 
 use crate::context::Context;
-use crate::net::Transmit;
+use crate::net::Departure;
 use crate::path::Permit;
 use crate::peer::Peer;
 use crate::peer::sent_frame::SentFrame;
@@ -25,30 +25,30 @@ pub(super) struct Content {
 
 impl Peer {
     /// Writes the next datagrams for the peer, all on one path.
-    pub(crate) fn poll_transmit(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Transmit> {
+    pub(crate) fn poll_transmit(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let usable = self.has_usable_keys(cx);
         if let Some(dial) = self.dial.as_mut().filter(|dial| dial.has_work()) {
-            let transmit = dial.transmit(cx.now, buf);
-            if transmit.is_some() {
-                return transmit;
+            let departure = dial.transmit(cx.now, buf);
+            if departure.is_some() {
+                return departure;
             }
         }
         if !usable {
             return None;
         }
         if self.has_roaming() {
-            let transmit = self.transmit_roaming(cx, buf);
-            if transmit.is_some() {
-                return transmit;
+            let departure = self.transmit_roaming(cx, buf);
+            if departure.is_some() {
+                return departure;
             }
         }
         self.transmit_batch(cx, buf)
     }
 
     /// Fills the buffer with packets of equal size, the last perhaps shorter.
-    fn transmit_batch(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Transmit> {
+    fn transmit_batch(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let path = self.paths.first()?;
-        let (route, full) = (path.route, path.max_datagram());
+        let (via, full) = (path.via, path.max_datagram());
         let mut len = 0;
         let mut segment = None;
         for _ in 0..MAX_SEGMENTS {
@@ -67,7 +67,7 @@ impl Peer {
         self.schedule_path(cx);
         let segment = segment.filter(|size| *size < len);
         let segment = segment.and_then(|size| NonZeroU16::new(u16::try_from(size).ok()?));
-        (len > 0).then(|| Transmit { segment, ..route.transmit(len) })
+        (len > 0).then_some(Departure { via, len, segment })
     }
 
     /// Writes one packet on the first path, if there is reason to.

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::crypto::backend::Suite;
 use crate::crypto::schedule::SessionSecrets;
-use crate::net::Path;
+use crate::net::Via;
 use crate::wire::Parameters;
 
 /// The outcome of a handshake, whoever began it.
@@ -18,7 +18,7 @@ pub(crate) struct Established {
     pub(crate) parameters: Parameters,
     /// The credit that the peer was told.
     pub(crate) granted: u64,
-    pub(crate) path: Path,
+    pub(crate) via: Via,
 }
 
 /// The cipher of a session: AES where both ends have it in hardware.

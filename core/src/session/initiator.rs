@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::mac::MacKey;
 use crate::crypto::noise::{Initiation, Split};
-use crate::net::{Path, Transmit};
+use crate::net::{Departure, Via};
 use crate::time::Instant;
 use crate::wire::{
     Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, RequestPayload,
@@ -97,13 +97,13 @@ impl Dial {
         cx: &mut Context,
         local_index: u32,
         remote: Option<PeerId>,
-        addresses: SmallVec<[Path; 2]>,
+        addresses: SmallVec<[Via; 2]>,
         proved: bool,
     ) -> Self {
         Self {
             local_index,
             remote,
-            targets: addresses.into_iter().map(|path| HandshakeTarget::new(path, proved)).collect(),
+            targets: addresses.into_iter().map(|via| HandshakeTarget::new(via, proved)).collect(),
             granted: 0,
             round: 0,
             stage: Stage::Identity { nonce: cx.rng.bytes() },
@@ -210,40 +210,40 @@ impl Dial {
     }
 
     /// Copies the packet for the next address of the round that may be sent one.
-    pub(crate) fn transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
+    pub(crate) fn transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Departure> {
         let room = buf.get_mut(..REQUEST_LEN)?;
         while let Some(target) = self.targets.get_mut(self.round) {
             self.round += 1;
             if target.spend(now) {
                 room.copy_from_slice(&self.packet);
-                return Some(target.path.transmit(REQUEST_LEN));
+                return Some(Departure::single(target.via, REQUEST_LEN));
             }
         }
         None
     }
 
-    /// Whether the handshake is sent to the far end of `path`.
-    pub(crate) fn has_target(&self, path: &Path) -> bool {
-        self.targets.iter().any(|target| target.is_at(path))
+    /// Whether the handshake is sent to the far end of `via`.
+    pub(crate) fn has_target(&self, via: &Via) -> bool {
+        self.targets.iter().any(|target| target.is_at(via))
     }
 
-    /// Somebody at the far end of `path` answered.
-    pub(crate) fn note_answer(&mut self, path: &Path) {
+    /// Somebody at the far end of `via` answered.
+    pub(crate) fn note_answer(&mut self, via: &Via) {
         self.targets
             .iter_mut()
-            .filter(|target| target.is_at(path))
+            .filter(|target| target.is_at(via))
             .for_each(HandshakeTarget::note_answer);
     }
 
     /// Our own addresses changed.
     pub(crate) fn forget_local(&mut self) {
-        self.targets.iter_mut().for_each(|target| target.path.forget_local());
+        self.targets.iter_mut().for_each(|target| target.via.forget_local());
     }
 
     /// Sends the handshake to these addresses too, from the next round on, while there is room.
     pub(crate) fn add_targets(&mut self, others: &[HandshakeTarget]) {
         for other in others {
-            if !self.has_target(&other.path) && self.targets.len() < MAX_TARGETS {
+            if !self.has_target(&other.via) && self.targets.len() < MAX_TARGETS {
                 self.targets.push(other.clone());
             }
         }

@@ -3,13 +3,13 @@
 
 use core::time::Duration;
 
-use crate::net::Path;
+use crate::net::Via;
 use crate::time::Instant;
 
 /// An address to which a handshake is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct HandshakeTarget {
-    pub(super) path: Path,
+    pub(super) via: Via,
     /// It sent what only the receiver of our packets could send, now or before.
     answered: bool,
     /// When it was sent the last packets, oldest at `next`.
@@ -22,13 +22,13 @@ const BUDGET: usize = 8;
 const WINDOW: Duration = Duration::from_secs(10);
 
 impl HandshakeTarget {
-    pub(crate) fn new(path: Path, answered: bool) -> Self {
-        Self { path, answered, sent: [None; BUDGET], next: 0 }
+    pub(crate) fn new(via: Via, answered: bool) -> Self {
+        Self { via, answered, sent: [None; BUDGET], next: 0 }
     }
 
-    /// Whether `path` leads here.
-    pub(crate) fn is_at(&self, path: &Path) -> bool {
-        self.path.remote() == path.remote()
+    /// Whether `via` leads here.
+    pub(crate) fn is_at(&self, via: &Via) -> bool {
+        self.via.is_same_remote(via)
     }
 
     pub(crate) fn note_answer(&mut self) {

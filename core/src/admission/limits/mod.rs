@@ -33,7 +33,7 @@ use table::{Shares, SourceTable};
 use crate::bucket::{Limit, TokenBucket};
 use crate::config::{Budget, Budgets};
 use crate::crypto::hash::Secret;
-use crate::net::Path;
+use crate::net::Via;
 use crate::time::{Instant, micros};
 
 /// All budgets, and what is left of them.
@@ -113,9 +113,9 @@ impl Purse {
         }
     }
 
-    /// Who pays for what comes in on `path`.
-    pub(crate) fn payer(&self, path: &Path) -> Payer {
-        let source = Source::of(path);
+    /// Who pays for what comes in by `via`.
+    pub(crate) fn payer(&self, via: &Via) -> Payer {
+        let source = Source::of(via);
         Payer { source, mark: self.marker.mark(&source) }
     }
 
@@ -167,7 +167,7 @@ const REST: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Origin;
+    use crate::net::Arrival;
 
     const NOW: Instant = Instant::from_micros(1_000_000);
 
@@ -177,7 +177,7 @@ mod tests {
 
     fn payer(purse: &Purse, number: u32) -> Payer {
         let address = core::net::SocketAddr::from((number.to_be_bytes(), 4263));
-        purse.payer(&Path::from(&Origin::from_remote(address)))
+        purse.payer(&Arrival::from_remote(address).via)
     }
 
     /// How many of the payments of sources in `numbers` are taken, each paying `times`.

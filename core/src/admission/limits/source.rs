@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use crate::crypto::hash::{Secret, keyed};
-use crate::net::{Path, canonical};
+use crate::net::{FourTuple, Via, canonical};
 
 /// Those who share a budget: an IPv4 address, or an IPv6 network of 64 bits, of which one customer
 /// has at least one.
@@ -17,8 +17,8 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    pub(crate) fn of(path: &Path) -> Self {
-        let Path::Direct { remote, .. } = path;
+    pub(crate) fn of(via: &Via) -> Self {
+        let Via::Direct(FourTuple { remote, .. }) = via;
         Self::at(*remote)
     }
 
@@ -66,12 +66,11 @@ impl Marker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Origin;
+    use crate::net::Arrival;
     use std::collections::BTreeSet;
 
     fn source(address: &str) -> Source {
-        let origin = Origin::from_remote(address.parse().expect("an address"));
-        Source::of(&Path::from(&origin))
+        Source::of(&Arrival::from_remote(address.parse().expect("an address")).via)
     }
 
     #[test]
@@ -92,7 +91,7 @@ mod tests {
     #[test]
     fn a_mapped_address_on_a_path_made_by_hand_is_unmapped_too() {
         let remote = "[::ffff:192.0.2.7]:3".parse().expect("an address");
-        let path = Path::Direct { socket: Default::default(), local: None, remote };
+        let path = Via::Direct(FourTuple::to(remote));
         assert_eq!(Source::of(&path), Source::V4([192, 0, 2, 7]));
     }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::crypto::backend::Suite;
 use crate::crypto::noise::Split;
 use crate::crypto::schedule::SessionSecrets;
-use crate::net::{Origin, Path};
+use crate::net::Arrival;
 use crate::recovery::SentPackets;
 use crate::session::Established;
 use crate::time::Instant;
@@ -30,7 +30,7 @@ fn connected() -> (Context, Peer) {
         remote_incarnation: 1,
         parameters: cx.parameters(0),
         granted: 0,
-        path: Path::from(&Origin::from_remote(([10, 0, 0, 2], 1).into())),
+        via: Arrival::from_remote(([10, 0, 0, 2], 1).into()).via,
     };
     peer.establish(&mut cx, established);
     (cx, peer)
@@ -142,8 +142,8 @@ fn a_peer_whose_keys_were_forged_upon_too_often_is_called_anew() {
     peer.sessions.current_mut().expect("a session").wear(0, true);
     let mut forged = [0; 60];
     let number = PacketNumber::new(0, 7).expect("small");
-    let origin = Origin::from_remote(([10, 0, 0, 3], 1).into());
-    peer.handle_sealed(&mut cx, &origin, 1, number, &mut forged);
+    let arrival = Arrival::from_remote(([10, 0, 0, 3], 1).into());
+    peer.handle_sealed(&mut cx, &arrival, 1, number, &mut forged);
     assert!(!peer.has_session(), "the keys are gone");
     assert!(!peer.is_over());
     assert_eq!(sealed(&mut cx, &mut peer), None);
