@@ -14,7 +14,7 @@ use crate::crypto::mac::MacKey;
 use crate::crypto::rng::Rng;
 use crate::session::{ForgottenList, Indices};
 use crate::stats::{Drops, Stats};
-use crate::time::Instant;
+use crate::time::{Absence, Instant};
 use crate::wire::Parameters;
 use crate::{Identity, PeerId};
 
@@ -22,6 +22,8 @@ use crate::{Identity, PeerId};
 pub(crate) struct Context {
     /// The newest time the driver told.
     pub(crate) now: Instant,
+    /// When the driver was away.
+    pub(crate) absence: Absence,
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) rng: Rng,
@@ -57,6 +59,7 @@ impl Context {
         let psk = psk(&config);
         Self {
             now,
+            absence: Absence::default(),
             cookies: CookieJar::new(rng.secret()),
             request_mac: MacKey::request(&identity.id(), &config.application, &psk),
             network_mac: MacKey::network(&config.application, &psk),

@@ -134,7 +134,7 @@ impl Endpoint {
         let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle.slot).collect();
         for slot in slots {
             if let Some(peer) = self.peers.at_mut(slot) {
-                peer.addresses_changed();
+                peer.addresses_changed(&self.shared);
             }
             self.settle(slot);
         }
@@ -144,8 +144,11 @@ impl Endpoint {
     /// host was asleep, and silence proves nothing.
     pub(super) fn touch(&mut self, now: Instant) {
         let patience = self.shared.config.idle_timeout / 4;
-        if self.poll_timeout().is_some_and(|due| now > due + patience) {
-            self.grace_until = Some(now + patience);
+        if let Some(due) = self.poll_timeout() {
+            self.shared.absence.observe(due, now);
+            if now > due + patience {
+                self.grace_until = Some(now + patience);
+            }
         }
         self.shared.advance(now);
     }

@@ -1,5 +1,11 @@
-//! One path to a peer: its packet numbers in both directions, its losses, its congestion.
+//! Ways to a peer: where each leads, whether the peer is there, and how fast it may be used.
+//!
+//! A [`Path`] is what was learned about one way. The packet numbers under which it is used are a
+//! [`PacketSpace`]: they outlive the way, because a number is a nonce. When the peer is found to be
+//! elsewhere, a new *generation* begins: what becomes of packets sent before counts for the messages
+//! in them, but tells nothing about the new way (RFC 9000 section 9.4).
 
+mod manager;
 mod validation;
 
 use alloc::vec::Vec;
@@ -8,46 +14,65 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::Violation;
-pub(crate) use validation::{Answering, Candidate};
-
 use crate::config::{BASE_DATAGRAM, Config};
-use crate::crypto::rng::Rng;
 use crate::net::Via;
-use crate::peer::SentFrame;
 use crate::recovery::{
-    AckTracker, Congestion, Controller, Loss, LossOutcome, Pace, Pacer, ReplayWindow, Rtt, Sent,
-    SentPackets, Settled, Timeout,
+    Congestion, Controller, Loss, LossOutcome, Pace, Pacer, PacketSpace, Rtt, Sent, Settled,
+    Timeout,
 };
 use crate::stats::{PathStats, PeerStats};
-use crate::time::Instant;
-use crate::wire::{self, AckFrame, PacketNumber, Writer};
+use crate::time::{Absence, Instant};
+use crate::timer::{TimerKind, Timers};
+use crate::wire::AckFrame;
 
-/// The state that goes with one path id.
+pub(crate) use manager::{PathTimeout, Paths};
+use validation::Candidate;
+pub(crate) use validation::Challenge;
+
+/// One way to the peer.
 #[derive(Debug)]
-pub(crate) struct PeerPath {
-    pub(crate) id: u8,
-    pub(crate) via: Via,
-    /// An address from which the peer's newest packets come, not proved yet.
-    pub(crate) candidate: Option<Candidate>,
-    /// The via before the last change, and when that was.
-    pub(crate) left: Option<(Via, Instant)>,
-    window: ReplayWindow,
-    highest: Option<u64>,
-    /// When and with which counter the present round trip of arrivals began.
-    spell: Option<(Instant, u64)>,
-    /// The next packet number to leave out.
-    skip_at: Option<u64>,
-    pub(crate) acks: AckTracker,
-    pub(crate) ledger: SentPackets<SentFrame>,
+pub(crate) struct Path<F> {
+    space: PacketSpace<F>,
+    via: Via,
+    /// What carried packets before the last change, and when that was.
+    previous: Option<(Via, Instant)>,
+    /// Where the peer's newest packets come from, if it was not validated there yet.
+    candidate: Option<Candidate>,
+    timers: Timers<{ PathTimer::COUNT }>,
     rtt: Rtt,
     loss: Loss,
     congestion: Congestion,
     pacer: Pacer,
-    /// Congestion marks that the peer reported so far.
-    ce_reported: u64,
     /// Packets that may leave at once, whatever the window says.
     probes: u32,
+    /// The absences of the driver that this path made up for.
+    absence: Absence,
     max_datagram: u16,
+}
+
+/// What a path waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PathTimer {
+    /// An acknowledgement has waited long enough for company.
+    Ack,
+    /// The challenge to the candidate is overdue.
+    Challenge,
+    /// A packet is overdue.
+    Loss,
+    /// The next packet may leave.
+    Pace,
+}
+
+impl PathTimer {
+    const COUNT: usize = 4;
+}
+
+impl TimerKind<{ Self::COUNT }> for PathTimer {
+    const ALL: [Self; Self::COUNT] = [Self::Ack, Self::Challenge, Self::Loss, Self::Pace];
+
+    fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// Whether a packet with data may leave.
@@ -60,100 +85,69 @@ pub(crate) enum Permit {
     Full,
 }
 
-/// What an acknowledgement or a timeout did to packets and their frames. One is reused, so that it
-/// costs no allocation.
-#[derive(Debug, Default)]
-pub(crate) struct Fates {
-    pub(crate) acked: Vec<SentFrame>,
-    pub(crate) lost: Vec<SentFrame>,
+/// What an acknowledgement or a timeout did to packets: their frames. One is reused, so that it costs
+/// no allocation.
+#[derive(Debug)]
+pub(crate) struct AckResult<F> {
+    acked: Vec<F>,
+    lost: Vec<F>,
     /// Of packets acknowledged in time: when sent, how large, whether little was to be sent then.
     news: Vec<(Instant, u16, bool)>,
 }
 
-impl PeerPath {
-    pub(crate) fn new(id: u8, via: Via, config: &Config) -> Self {
+impl<F> AckResult<F> {
+    /// Takes the frames that arrived.
+    pub(crate) fn drain_acked(&mut self) -> impl Iterator<Item = F> + '_ {
+        self.acked.drain(..)
+    }
+
+    /// Takes the frames that were lost.
+    pub(crate) fn drain_lost(&mut self) -> impl Iterator<Item = F> + '_ {
+        self.lost.drain(..)
+    }
+}
+
+impl<F> Default for AckResult<F> {
+    fn default() -> Self {
+        Self { acked: Vec::new(), lost: Vec::new(), news: Vec::new() }
+    }
+}
+
+impl<F: Copy> Path<F> {
+    fn new(space: PacketSpace<F>, via: Via, config: &Config) -> Self {
         Self {
-            id,
+            space,
             via,
+            previous: None,
             candidate: None,
-            left: None,
-            window: ReplayWindow::new(),
-            highest: None,
-            spell: None,
-            skip_at: None,
-            acks: AckTracker::new(config.max_ack_delay),
-            ledger: SentPackets::new(0),
+            timers: Timers::new(),
             rtt: Rtt::new(),
             loss: Loss::new(),
             congestion: Congestion::new(config.congestion, BASE_DATAGRAM),
             pacer: Pacer::new(),
-            ce_reported: 0,
             probes: 0,
+            absence: Absence::default(),
             max_datagram: BASE_DATAGRAM,
         }
     }
 
-    /// Whether a packet with this counter is neither seen nor too old.
-    pub(crate) fn is_new(&self, counter: u64) -> bool {
-        self.window.is_new(counter)
+    /// The packet numbers in use on it.
+    pub(crate) const fn space(&self) -> &PacketSpace<F> {
+        &self.space
     }
 
-    /// Notes an authenticated packet; true if no later one was sent before it.
-    pub(crate) fn note_received(&mut self, counter: u64, now: Instant) -> bool {
-        self.widen_window(counter, now);
-        self.window.insert(counter);
-        let newest = self.highest.is_none_or(|highest| counter > highest);
-        if newest {
-            self.highest = Some(counter);
-        }
-        newest
+    pub(crate) const fn space_mut(&mut self) -> &mut PacketSpace<F> {
+        &mut self.space
     }
 
-    /// The replay window covers twice what arrives in a round trip, so that reordering is not taken
-    /// for replay. The first packets of a busy spell widen it already.
-    fn widen_window(&mut self, counter: u64, now: Instant) {
-        let (since, first) = *self.spell.get_or_insert((now, counter));
-        let arrived = counter.saturating_sub(first);
-        if arrived > IN_USE {
-            self.window.grow(WINDOW_IN_USE.max(2 * arrived));
-        }
-        if now.saturating_since(since) >= self.rtt.smoothed() {
-            self.spell = Some((now, counter));
-        }
+    /// What carries its packets.
+    pub(crate) const fn via(&self) -> Via {
+        self.via
     }
 
-    /// Nothing was heard for a while: gives memory back.
-    pub(crate) fn rest(&mut self) {
-        if self.ledger.packets_in_flight() == 0 {
-            self.ledger.release();
-            self.congestion.on_idle();
-        }
-        self.window.shrink();
-        self.spell = None;
-    }
-
-    /// Leaves out a packet number now and then: a peer that acknowledges it is guessing, to make us
-    /// send faster than the path bears.
-    pub(crate) fn skip_number_sometimes(&mut self, now: Instant, rng: &mut Rng) {
-        let next = self.ledger.next_counter();
-        let at = *self.skip_at.get_or_insert_with(|| next + SKIP_AFTER + rng.below(SKIP_AFTER));
-        if next >= at {
-            self.ledger.skip_counter(now);
-            self.skip_at = None;
-        }
-    }
-
-    /// Writes an acknowledgement of what arrived; true if it fit. Returns the highest counter.
-    pub(crate) fn write_ack(&mut self, now: Instant, writer: &mut Writer<'_>) -> Option<u64> {
-        let ecn = self.acks.ecn();
-        let delay = crate::time::micros(self.acks.delay(now));
-        let largest = self.acks.ranges().next().map(|range| *range.end());
-        let written = wire::encode_ack(writer, self.id, delay, ecn, self.acks.ranges());
-        if written == 0 {
-            return None;
-        }
-        self.acks.on_sent();
-        largest
+    /// What carried them before the last change.
+    pub(crate) fn previous(&self) -> Option<Via> {
+        self.previous.map(|(via, _)| via)
     }
 
     /// Takes an acknowledgement of what we sent.
@@ -163,55 +157,66 @@ impl PeerPath {
         frame: &AckFrame<'_>,
         max_delay: Duration,
         stats: &mut PeerStats,
-        fates: &mut Fates,
+        result: &mut AckResult<F>,
     ) -> Result<(), Violation> {
         let (congestion, rtt) = (&mut self.congestion, &mut self.rtt);
-        let visit = |settled: Settled<'_, SentFrame>| {
-            fates.acked.extend(settled.frames.copied());
-            if !settled.was_lost && settled.ack_eliciting {
+        let visit = |settled: Settled<'_, F>| {
+            result.acked.extend(settled.frames.copied());
+            stats.packets_spuriously_lost += u64::from(settled.was_lost);
+            if !settled.was_lost && settled.ack_eliciting && settled.on_path {
                 let packet = settled.packet;
-                fates.news.push((packet.sent_at, packet.size, packet.app_limited));
+                result.news.push((packet.sent_at, packet.size, packet.is_app_limited()));
             }
         };
-        let outcome =
-            self.ledger.on_ack(frame.ranges(), visit).map_err(|_| Violation::AckOfUnsent)?;
-        if let Some(sent_at) = outcome.sample_sent_at {
+        let outcome = self
+            .space
+            .sent_mut()
+            .on_ack(frame.ranges(), visit)
+            .map_err(|_| Violation::AckOfUnsent)?;
+        // An absence between a packet and its acknowledgement is no round trip.
+        let present = |sent_at: &Instant| Some(*sent_at) >= self.absence.until;
+        if let Some(sent_at) = outcome.sample_sent_at.filter(present) {
             let delay = Duration::from_micros(frame.delay_micros);
             rtt.update(now.saturating_since(sent_at), delay, max_delay);
         }
-        for (sent_at, size, app_limited) in fates.news.drain(..) {
+        for (sent_at, size, app_limited) in result.news.drain(..) {
             congestion.on_ack(now, sent_at, size.into(), rtt, app_limited);
         }
-        stats.packets_spuriously_lost += u64::from(outcome.spurious);
         if outcome.epoch_spurious {
             congestion.on_spurious(now);
         }
         if let Some(largest) = outcome.acked_our_ack {
-            self.acks.on_ack_of_ack(largest);
+            self.space.on_ack_of_ack(largest);
         }
-        self.on_marks(now, frame, outcome.largest.map(|(_, sent_at)| sent_at), stats);
+        let marked = frame.ecn.filter(|_| outcome.largest.is_some());
+        let marked = marked.is_some_and(|counts| self.space.on_marks(counts));
+        if let Some((_, sent_at)) = outcome.largest.filter(|_| marked && outcome.largest_on_path) {
+            let slowed = self.congestion.on_congestion(now, sent_at, false, true);
+            stats.congestion_events += u64::from(slowed);
+        }
         self.loss.on_ack(&outcome, &self.rtt, now);
-        let lost = &mut fates.lost;
-        let losses = self.loss.detect(&mut self.ledger, &self.rtt, max_delay, now, |settled| {
-            note_lost(settled, lost);
-        });
+        let lost = &mut result.lost;
+        let losses =
+            self.loss.detect(self.space.sent_mut(), &self.rtt, max_delay, now, |settled| {
+                note_lost(settled, lost);
+            });
         self.on_losses(now, losses, stats);
         Ok(())
     }
 
     /// A deadline of loss detection passed.
-    pub(crate) fn on_loss_timeout(
+    fn on_loss_timeout(
         &mut self,
         now: Instant,
         max_delay: Duration,
         stats: &mut PeerStats,
-        fates: &mut Fates,
+        result: &mut AckResult<F>,
     ) {
-        let lost = &mut fates.lost;
-        let timeout =
-            self.loss.on_timeout(&mut self.ledger, &self.rtt, max_delay, now, |settled| {
-                note_lost(settled, lost);
-            });
+        let lost = &mut result.lost;
+        let sent = self.space.sent_mut();
+        let timeout = self.loss.on_timeout(sent, &self.rtt, max_delay, now, |settled| {
+            note_lost(settled, lost);
+        });
         match timeout {
             Timeout::Nothing => {}
             Timeout::LossDetected(losses) => self.on_losses(now, losses, stats),
@@ -223,19 +228,15 @@ impl PeerPath {
     }
 
     /// What a probe should repeat: the frames of the oldest and of the newest packet under way.
-    pub(crate) fn probe_frames(&mut self) -> SmallVec<[SentFrame; 8]> {
+    fn probe_frames(&mut self) -> SmallVec<[F; 8]> {
         if self.probes == 0 {
             return SmallVec::new();
         }
-        let oldest = self.ledger.oldest_in_flight().map(|(counter, _)| counter);
-        let newest = self.ledger.newest_in_flight().map(|(counter, _)| counter);
+        let sent = self.space.sent_mut();
+        let oldest = sent.oldest_in_flight().map(|(counter, _)| counter);
+        let newest = sent.newest_in_flight().map(|(counter, _)| counter);
         let counters = oldest.into_iter().chain(newest.filter(|_| newest != oldest));
-        counters.flat_map(|counter| self.ledger.frames_of(counter).copied()).collect()
-    }
-
-    /// When loss detection wants to be called.
-    pub(crate) fn loss_deadline(&self, max_delay: Duration) -> Option<Instant> {
-        self.loss.deadline(&self.ledger, &self.rtt, max_delay)
+        counters.flat_map(|counter| sent.frames_of(counter).copied()).collect()
     }
 
     /// Whether a packet of `bytes` with data may leave now.
@@ -244,59 +245,50 @@ impl PeerPath {
             return Permit::Now;
         }
         let bytes = bytes as u64;
-        if self.ledger.bytes_in_flight() + bytes > self.congestion.window() {
+        if self.space.sent().bytes_in_flight() + bytes > self.congestion.window() {
             return Permit::Full;
         }
         self.pacer.delay(now, bytes, &self.pace()).map_or(Permit::Now, Permit::Later)
     }
 
+    /// Waits until `at` before the next packet, or not at all.
+    pub(crate) fn schedule_pacing(&mut self, at: Option<Instant>) {
+        self.timers.set(PathTimer::Pace, at);
+    }
+
     /// Whether so much is unacknowledged beyond the window that control frames wait too, but for
     /// probes: a peer that only asks and never acknowledges would make us remember without end.
     pub(crate) fn is_unheard(&self) -> bool {
+        let sent = self.space.sent();
         self.probes == 0
-            && self.ledger.packets_in_flight() >= MAX_UNHEARD
-            && self.ledger.bytes_in_flight() > self.congestion.window()
-    }
-
-    /// Whether more packets wait for their fate than any honest peer leaves behind.
-    pub(crate) fn is_overfull(&self) -> bool {
-        self.ledger.len() > MAX_REMEMBERED
+            && sent.packets_in_flight() >= MAX_UNHEARD
+            && sent.bytes_in_flight() > self.congestion.window()
     }
 
     /// Whether a probe is due.
-    pub(crate) fn owes_probe(&self) -> bool {
+    pub(crate) const fn owes_probe(&self) -> bool {
         self.probes > 0
     }
 
-    /// The packet whose frames were pushed leaves. `app_limited` if nothing more waits.
-    pub(crate) fn note_sent(&mut self, now: Instant, sent: Sent) {
+    /// The packet whose frames were pushed leaves.
+    pub(crate) fn on_sent(&mut self, now: Instant, sent: Sent) {
         let bytes = u64::from(sent.size);
-        self.ledger.commit(now, sent);
+        self.space.sent_mut().commit(now, sent);
         if !sent.ack_eliciting {
             return;
         }
         self.probes = self.probes.saturating_sub(1);
         let pace = self.pace();
         self.pacer.on_sent(now, bytes, &pace);
-        self.congestion.on_sent(now, bytes, self.ledger.bytes_in_flight());
-    }
-
-    /// The number of the next packet; `None` when all are used up.
-    pub(crate) fn next_number(&self) -> Option<PacketNumber> {
-        PacketNumber::new(self.id, self.ledger.next_counter())
-    }
-
-    /// Whether a packet with this counter left a short while ago.
-    pub(crate) fn was_sent_lately(&self, counter: u64) -> bool {
-        let next = self.ledger.next_counter();
-        counter < next && next - counter <= LATELY
+        self.congestion.on_sent(now, bytes, self.space.sent().bytes_in_flight());
     }
 
     /// Probes since the peer last acknowledged anything.
-    pub(crate) fn unanswered_probes(&self) -> u8 {
+    pub(crate) const fn unanswered_probes(&self) -> u8 {
         self.loss.pto_count()
     }
 
+    /// How long to wait for an acknowledgement before probing.
     pub(crate) fn pto(&self, max_delay: Duration) -> Duration {
         self.rtt.pto(max_delay)
     }
@@ -305,55 +297,65 @@ impl PeerPath {
         self.max_datagram.into()
     }
 
-    pub(crate) fn set_max_datagram(&mut self, max_datagram: u16) {
-        self.max_datagram = max_datagram;
-        self.congestion.on_mtu(max_datagram);
-    }
-
-    /// Our own addresses changed.
-    pub(crate) fn forget_local(&mut self) {
-        self.via.forget_local();
-        self.left.iter_mut().for_each(|(left, _)| left.forget_local());
-    }
-
-    /// The peer is elsewhere now: what was learned about the way there no longer holds, unless only
-    /// its port changed.
-    pub(crate) fn move_to(&mut self, via: Via, config: &Config, now: Instant) {
-        let ip = |path: &Via| path.remote().map(|remote| remote.ip());
-        if ip(&via) != ip(&self.via) {
-            self.rtt = Rtt::new();
-            self.loss = Loss::new();
-            self.congestion = Congestion::new(config.congestion, self.max_datagram);
-            self.pacer = Pacer::new();
-        }
-        self.left = Some((self.via, now));
-        self.via = via;
-        self.candidate = None;
-    }
-
     pub(crate) fn stats(&self) -> PathStats {
         PathStats {
             rtt: self.rtt.is_sampled().then(|| self.rtt.smoothed()),
             congestion_window: self.congestion.window(),
-            bytes_in_flight: self.ledger.bytes_in_flight(),
+            bytes_in_flight: self.space.sent().bytes_in_flight(),
             max_datagram: self.max_datagram,
         }
     }
 
-    /// Routers reported congestion through the peer.
-    fn on_marks(
-        &mut self,
-        now: Instant,
-        frame: &AckFrame<'_>,
-        sent_at: Option<Instant>,
-        stats: &mut PeerStats,
-    ) {
-        let Some((ecn, sent_at)) = frame.ecn.zip(sent_at) else { return };
-        if ecn.ce > self.ce_reported {
-            self.ce_reported = ecn.ce;
-            let slowed = self.congestion.on_congestion(now, sent_at, false, true);
-            stats.congestion_events += u64::from(slowed);
+    fn set_max_datagram(&mut self, max_datagram: u16) {
+        self.max_datagram = max_datagram;
+        self.congestion.on_mtu(max_datagram);
+    }
+
+    /// The driver was away. That no acknowledgement came meanwhile tells nothing.
+    fn on_absence(&mut self, absence: Absence) {
+        let Some(until) = absence.until.filter(|_| absence != self.absence) else { return };
+        self.loss.on_absence(until);
+        self.congestion.on_absence(absence.total.saturating_sub(self.absence.total));
+        self.absence = absence;
+    }
+
+    /// Nothing was heard for a while: gives memory back.
+    fn on_idle(&mut self) {
+        if self.space.on_idle() {
+            self.congestion.on_idle();
         }
+    }
+
+    /// The peer is elsewhere now. What was learned no longer holds, unless only its port changed.
+    fn move_to(&mut self, via: Via, config: &Config, now: Instant) {
+        let ip = |via: &Via| via.remote().map(|remote| remote.ip());
+        if ip(&via) != ip(&self.via) {
+            self.begin_generation(config);
+        }
+        self.previous = Some((self.via, now));
+        self.via = via;
+        self.candidate = None;
+        self.timers.clear(PathTimer::Challenge);
+    }
+
+    /// The way is another from here on, at either end: everything is to be learned anew.
+    fn begin_generation(&mut self, config: &Config) {
+        self.space.sent_mut().begin_generation();
+        self.rtt = Rtt::new();
+        self.loss = Loss::new();
+        self.congestion = Congestion::new(config.congestion, self.max_datagram);
+        self.pacer = Pacer::new();
+    }
+
+    /// Sets the deadlines that depend on what was sent and received. Without `waits` nothing that was
+    /// sent is missed.
+    fn review(&mut self, now: Instant, max_delay: Duration, waits: bool) {
+        let loss = self.loss.deadline(self.space.sent(), &self.rtt, max_delay).filter(|_| waits);
+        // Good news shortens the wait for what was sent before: it may be over already.
+        self.timers.set(PathTimer::Loss, loss.map(|at| at.max(now)));
+        // What is due already only waits for the driver to ask.
+        let ack = self.space.acks().deadline().filter(|at| *at > now);
+        self.timers.set(PathTimer::Ack, ack);
     }
 
     fn on_losses(&mut self, now: Instant, losses: LossOutcome, stats: &mut PeerStats) {
@@ -370,21 +372,11 @@ impl PeerPath {
 }
 
 /// Collects the frames of a packet declared lost.
-fn note_lost(settled: Settled<'_, SentFrame>, lost: &mut Vec<SentFrame>) {
+fn note_lost<F: Copy>(settled: Settled<'_, F>, lost: &mut Vec<F>) {
     let Settled { counter, frames, .. } = settled;
     tracing::debug!(target: "handfast::packet", counter, "declared lost");
     lost.extend(frames.copied());
 }
 
-/// Numbers are left out after this many packets to twice as many.
-const SKIP_AFTER: u64 = 256;
-/// So many packets in a round trip make a path one in use.
-const IN_USE: u64 = 64;
-/// How many numbers the replay window of a path in use covers.
-const WINDOW_IN_USE: u64 = 2048;
 /// Packets in flight beyond which control frames respect the congestion window.
 const MAX_UNHEARD: u32 = 4096;
-/// Packets remembered at most: 300 MB under way, 8 MB of memory.
-const MAX_REMEMBERED: usize = 1 << 18;
-/// How many numbers back a hint may refer to.
-const LATELY: u64 = 1024;

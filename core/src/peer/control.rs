@@ -35,7 +35,7 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     /// Makes the peer acknowledge something soon.
-    pub(crate) fn nudge(&mut self) {
+    pub(crate) fn queue_ping(&mut self) {
         self.nudge = true;
     }
 

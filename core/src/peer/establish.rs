@@ -8,7 +8,6 @@ use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
 use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::Arrival;
-use crate::path::PeerPath;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
 use crate::session::{Answer, Established, Session, Unopened, suite};
@@ -98,7 +97,7 @@ impl Peer {
         self.dial = None;
         self.establish(cx, established);
         // The other end may not send before it heard from us under the new keys.
-        self.outbound.nudge();
+        self.outbound.queue_ping();
     }
 
     /// Takes in a session; both ends have its keys.
@@ -107,8 +106,10 @@ impl Peer {
         let news = self.remote_incarnation != Some(established.remote_incarnation);
         if news {
             self.meet(cx, &established);
-        } else if established.initiated_by_us {
-            self.follow_answer(cx, established.via);
+        } else if established.initiated_by_us
+            && self.paths.follow(established.via, &cx.config, cx.now)
+        {
+            self.on_moved(established.via);
         }
         self.home = Some(established.via);
         self.adopt(cx, &established.parameters);
@@ -160,9 +161,7 @@ impl Peer {
         }
         self.inbox.restart(established.granted);
         self.outbound.restart(granted);
-        self.paths.clear();
-        self.paths.push(PeerPath::new(0, established.via, &cx.config));
-        self.timers.clear(Timer::Loss);
+        self.paths.restart(established.via, &cx.config);
     }
 
     /// Takes in what the peer says about itself.
@@ -174,9 +173,7 @@ impl Peer {
         self.send_limits.max_message = cx.config.max_message.min(parameters.max_message.get());
         self.send_limits.max_streams = parameters.max_streams.get();
         let datagram = parameters.max_datagram.get().min(cx.config.max_datagram).max(BASE_DATAGRAM);
-        for path in &mut self.paths {
-            path.set_max_datagram(datagram);
-        }
+        self.paths.set_max_datagram(datagram);
     }
 
     /// Whether a further session is the one to seal with. When both ends called at once, it is the

@@ -128,7 +128,7 @@ impl Peer {
         let freed = self.sessions.install(session, cx.now);
         cx.release(freed);
         // The other end may not seal with the new keys before it heard from us under them.
-        self.outbound.nudge();
+        self.outbound.queue_ping();
         self.note_rekey(cx);
         Ok(())
     }

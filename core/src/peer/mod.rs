@@ -12,7 +12,6 @@ mod keys;
 mod notices;
 mod pings;
 mod receive;
-mod roam;
 mod sent_frame;
 mod state;
 #[cfg(feature = "testing")]
@@ -40,7 +39,7 @@ use crate::error::{CommandError, SendError};
 use crate::event::{EndReason, Goodbye, PingId};
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::Via;
-use crate::path::{Answering, Fates, PeerPath};
+use crate::path::{AckResult, Path, Paths};
 use crate::session::{Dial, HandshakeTarget, Owner, Sessions};
 use crate::stats::PeerStats;
 use crate::time::Instant;
@@ -68,19 +67,16 @@ pub(crate) struct Peer {
     sessions: Sessions,
     /// Where the last handshake with the peer was made.
     home: Option<Via>,
-    /// One per path id in use; the first is where data goes.
-    paths: SmallVec<[PeerPath; 1]>,
+    paths: Paths<SentFrame>,
     outbound: Outbound,
     send_limits: SendLimits,
     inbox: ReceiveQueue,
     /// Kept between acknowledgements, so that they cost no allocation.
-    fates: Fates,
+    ack_result: AckResult<SentFrame>,
     notices: Notices,
     /// How the peer ends, once the goodbye is through.
     end_reason: Option<EndReason>,
     farewell: Goodbye,
-    /// A challenge of the peer that waits for its answer: the newest counts.
-    answering: Option<Answering>,
     timers: Timers<{ Timer::COUNT }>,
     /// The smaller of both ends'.
     idle_timeout: Duration,
@@ -127,7 +123,7 @@ impl Peer {
             dial: None,
             sessions: Sessions::default(),
             home: None,
-            paths: SmallVec::new(),
+            paths: Paths::default(),
             outbound: Outbound::default(),
             // Until the peer tells its own limits, ours are a guess that queues what is sensible.
             send_limits: SendLimits {
@@ -136,11 +132,10 @@ impl Peer {
                 buffer: config.send_buffer,
             },
             inbox: ReceiveQueue::new(limits),
-            fates: Fates::default(),
+            ack_result: AckResult::default(),
             notices: Notices::default(),
             end_reason: None,
             farewell: Goodbye::default(),
-            answering: None,
             timers: Timers::new(),
             idle_timeout: config.idle_timeout,
             remote_ack_delay: config.max_ack_delay,
@@ -232,22 +227,19 @@ impl Peer {
     }
 
     /// The host's addresses changed: make the peer notice.
-    pub(crate) fn addresses_changed(&mut self) {
-        for path in &mut self.paths {
-            path.forget_local();
-        }
+    pub(crate) fn addresses_changed(&mut self, cx: &Context) {
+        self.paths.on_local_change(&cx.config);
         self.home.iter_mut().for_each(Via::forget_local);
         self.dial.iter_mut().for_each(|dial| dial.forget_local());
         if self.state.is_live() {
-            self.outbound.nudge();
+            self.outbound.queue_ping();
         }
     }
 
     /// The datagram must have met a session that the peer forgot: perhaps shake hands anew.
     pub(crate) fn on_hint(&mut self, cx: &mut Context, remote_index: u32, path: u8, counter: u64) {
         let Some(session) = self.sessions.current() else { return };
-        let sent = self.paths.iter().find(|known| known.id == path);
-        let recent = sent.is_some_and(|known| known.was_sent_lately(counter));
+        let recent = self.paths.was_sent_lately(path, counter);
         let early = self.last_hint.is_some_and(|last| cx.now < last + HINT_INTERVAL);
         if session.remote_index() != remote_index || !recent || early || self.state.is_over() {
             cx.drops.unsolicited += 1;
@@ -264,11 +256,10 @@ impl Peer {
         if let Some(dial) = &mut self.dial {
             dial.expedite();
             self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
-        } else if let Some(path) = self.paths.first() {
+        } else if let Some(path) = self.paths.primary() {
             let mut addresses: SmallVec<[Via; 2]> = SmallVec::new();
-            let left = path.left.map(|(left, _)| left);
-            for via in [Some(path.via), self.home, left].into_iter().flatten() {
-                if addresses.iter().all(|one| one.remote() != via.remote()) {
+            for via in [Some(path.via()), self.home, path.previous()].into_iter().flatten() {
+                if addresses.iter().all(|one| !one.is_same_remote(&via)) {
                     addresses.push(via);
                 }
             }
@@ -306,6 +297,7 @@ impl Peer {
         self.notices.moved = false;
         self.notices.ended = Some(reason);
         self.timers = Timers::new();
+        self.paths.stop_timers();
         let draining = !self.state.is_connecting() && self.sessions.current().is_some();
         if draining {
             self.state.move_to_draining();
@@ -365,12 +357,12 @@ impl Peer {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.timers.min()
+        self.timers.min().into_iter().chain(self.paths.deadline()).min()
     }
 
     /// Where the peer is proved to be.
     pub(crate) fn via(&self) -> Option<Via> {
-        self.paths.first().map(|path| path.via)
+        self.paths.primary().map(Path::via)
     }
 
     /// The credit that a handshake with the peer would grant.
@@ -398,12 +390,12 @@ impl Peer {
 
     /// How long to wait for an answer. Bounded, since the peer decides what round trip we measure.
     fn probe_timeout(&self) -> Duration {
-        let pto = self.paths.first().map(|path| path.pto(self.remote_ack_delay));
+        let pto = self.paths.primary().map(|path| path.pto(self.remote_ack_delay));
         pto.unwrap_or(Duration::from_secs(1)).min(LONGEST_PROBE_TIMEOUT)
     }
 
     pub(crate) fn info(&self) -> PeerInfo {
-        let path_stats = self.paths.first().map(PeerPath::stats).unwrap_or_default();
+        let path_stats = self.paths.primary().map(Path::stats).unwrap_or_default();
         PeerInfo {
             handle: self.handle,
             id: self.id,

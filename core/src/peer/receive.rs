@@ -6,10 +6,9 @@ use core::time::Duration;
 use crate::Violation;
 use crate::context::Context;
 use crate::event::{EndReason, Goodbye};
-use crate::net::Arrival;
-use crate::path::Answering;
-use crate::path::{Fates, PeerPath};
-use crate::peer::Peer;
+use crate::net::{Arrival, Via};
+use crate::path::{AckResult, Path, PathTimeout};
+use crate::peer::{Peer, SentFrame};
 use crate::trace;
 use crate::wire::{AckFrame, Frame, Frames, PacketNumber};
 
@@ -33,9 +32,9 @@ impl Peer {
         number: PacketNumber,
         datagram: &mut [u8],
     ) {
+        self.paths.on_absence(cx.absence);
         let len = datagram.len();
-        let known = self.paths.iter().position(|path| path.id == number.path());
-        if known.is_some_and(|at| !self.paths[at].is_new(number.counter())) {
+        if self.paths.is_duplicate(number) {
             cx.drops.duplicate += 1;
             return;
         }
@@ -56,19 +55,21 @@ impl Peer {
         self.note_life(cx);
         self.prove_keys(cx, local_index);
         self.note_answer(cx, local_index);
-        let Some(at) = known.or_else(|| self.open_path(cx, arrival, number.path())) else {
-            self.violate(cx, Violation::TooManyPaths);
+        if let Err(violation) = self.paths.ensure(number.path(), arrival.via, &cx.config) {
+            self.violate(cx, violation);
             return;
-        };
-        let newest = self.paths[at].note_received(number.counter(), cx.now);
-        if newest {
-            self.note_origin(cx, at, arrival, len);
+        }
+        let follow = !self.state.is_over();
+        let candidate = self.paths.on_received(number, arrival, len, follow, cx.now, &mut cx.rng);
+        if let Some(via) = candidate {
+            let (peer, remote) = (self.id.map(tracing::field::debug), via.remote());
+            tracing::debug!(target: "handfast::path", peer, ?remote, "seen elsewhere");
         }
         self.handle_frames(cx, arrival, local_index, number, plaintext);
-        if self.paths.iter().any(PeerPath::is_overfull) {
+        if self.paths.is_overfull() {
             self.violate(cx, Violation::NeverAcknowledges);
         }
-        self.schedule_path(cx);
+        self.review_paths(cx);
     }
 
     fn handle_frames(
@@ -89,12 +90,9 @@ impl Peer {
                 return;
             }
         }
-        let path = self.paths.iter_mut().find(|path| path.id == number.path());
-        if let Some(path) = path.filter(|_| !summary.refused) {
-            path.acks.on_packet(number.counter(), summary.ack_eliciting, arrival.ecn, cx.now);
-            if summary.urgent {
-                path.acks.hurry(cx.now);
-            }
+        let Summary { ack_eliciting, refused, urgent } = summary;
+        if !refused {
+            self.paths.on_processed(number, ack_eliciting, urgent, arrival.ecn, cx.now);
         }
     }
 
@@ -139,10 +137,13 @@ impl Peer {
                 return self.on_rekey_response(cx, local_index, indices, ephemeral);
             }
             Frame::PathChallenge { token } => {
-                self.answering = Some(Answering { token, via: arrival.via });
+                self.paths.on_challenge(arrival.via, token);
             }
             Frame::PathResponse { token } if !self.state.is_over() => {
-                self.on_path_response(cx, arrival, token);
+                let moved = self.paths.on_response(arrival.via, token, &cx.config, cx.now);
+                if let Some(via) = moved {
+                    self.on_moved(via);
+                }
             }
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}
@@ -155,13 +156,19 @@ impl Peer {
     }
 
     fn on_ack(&mut self, cx: &mut Context, ack: &AckFrame<'_>) -> Result<(), Violation> {
-        let Some(path) = self.paths.iter_mut().find(|path| path.id == ack.path) else {
-            return Err(Violation::AckOfUnsent);
-        };
-        let mut fates = core::mem::take(&mut self.fates);
-        let taken = path.on_ack(cx.now, ack, self.remote_ack_delay, &mut self.stats, &mut fates);
-        self.settle(cx, fates);
+        let mut result = core::mem::take(&mut self.ack_result);
+        let (delay, stats) = (self.remote_ack_delay, &mut self.stats);
+        let taken = self.paths.on_ack(cx.now, ack, delay, stats, &mut result);
+        self.on_packets_resolved(cx, result);
         taken
+    }
+
+    /// The peer proved to be elsewhere.
+    pub(super) fn on_moved(&mut self, via: Via) {
+        self.notices.moved = true;
+        self.stats.roams += 1;
+        let (peer, remote) = (self.id.map(tracing::field::debug), via.remote());
+        tracing::debug!(target: "handfast::path", peer, ?remote, "moved");
     }
 
     /// The peer is alive under keys that still seal: there is no need to shake hands anew.
@@ -176,40 +183,38 @@ impl Peer {
     }
 
     /// Draws the consequences of packets acknowledged or lost.
-    pub(super) fn settle(&mut self, cx: &mut Context, mut fates: Fates) {
-        for frame in fates.acked.drain(..) {
+    fn on_packets_resolved(&mut self, cx: &mut Context, mut result: AckResult<SentFrame>) {
+        for frame in result.drain_acked() {
             self.outbound.on_acked(frame);
         }
-        for frame in fates.lost.drain(..) {
+        for frame in result.drain_lost() {
             self.outbound.on_lost(frame, &mut self.inbox);
         }
-        self.fates = fates;
+        self.ack_result = result;
         if self.state.is_leaving() && self.outbound.goodbye_acked {
             self.finish_leaving(cx);
         }
         self.leave_if_flushed(cx);
     }
 
-    /// Loss detection asked to be called now.
-    pub(super) fn on_loss_timer(&mut self, cx: &mut Context) {
-        for at in 0..self.paths.len() {
-            // Consequences may reach as far as the end of the peer, and of its paths.
-            let Some(path) = self.paths.get_mut(at) else { break };
-            let mut fates = core::mem::take(&mut self.fates);
-            path.on_loss_timeout(cx.now, self.remote_ack_delay, &mut self.stats, &mut fates);
-            let frames = path.probe_frames();
-            self.settle(cx, fates);
+    /// A deadline of a path passed.
+    pub(super) fn on_path_timer(&mut self, cx: &mut Context) {
+        let mut result = core::mem::take(&mut self.ack_result);
+        let (delay, stats) = (self.remote_ack_delay, &mut self.stats);
+        let timeout = self.paths.handle_timeout(cx.now, delay, stats, &mut result);
+        self.on_packets_resolved(cx, result);
+        if let Some(PathTimeout::Loss(frames)) = timeout {
             for frame in frames {
                 self.outbound.probe(frame, &mut self.inbox);
             }
+            self.note_silence(cx);
+            self.review_paths(cx);
         }
-        self.note_silence(cx);
-        self.schedule_path(cx);
     }
 
     /// Three probes in a row went unanswered: the peer may have lost our session.
     fn note_silence(&mut self, cx: &mut Context) {
-        let unanswered = self.paths.first().map_or(0, PeerPath::unanswered_probes);
+        let unanswered = self.paths.primary().map_or(0, Path::unanswered_probes);
         let quiet = self.last_received.is_some_and(|last| cx.now >= last + QUIET);
         if unanswered >= PROBES_TO_SILENCE && quiet && self.state.is_live() {
             self.fall_silent(cx);
@@ -265,15 +270,6 @@ impl Peer {
         self.review_keys(cx);
     }
 
-    /// The peer uses another path id.
-    fn open_path(&mut self, cx: &Context, arrival: &Arrival, id: u8) -> Option<usize> {
-        if self.paths.len() >= MAX_PATHS {
-            return None;
-        }
-        self.paths.push(PeerPath::new(id, arrival.via, &cx.config));
-        Some(self.paths.len() - 1)
-    }
-
     /// Addresses of the peer that the endpoint should list.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         let live = !self.state.is_over();
@@ -281,8 +277,6 @@ impl Peer {
     }
 }
 
-/// The most paths of one peer.
-const MAX_PATHS: usize = 4;
 /// Unanswered probes that make a peer silent, but not before this long without a sign of life.
 const PROBES_TO_SILENCE: u8 = 3;
 const QUIET: Duration = Duration::from_secs(1);

@@ -2,7 +2,6 @@
 
 use crate::context::Context;
 use crate::net::Via;
-use crate::path::PeerPath;
 use crate::peer::Peer;
 use crate::wire::PacketNumber;
 
@@ -16,12 +15,8 @@ impl Peer {
         packet: &mut [u8],
     ) -> Option<Via> {
         let via = self.via()?;
-        let known = self.paths.iter().position(|path| path.id == id);
-        let at = known.unwrap_or_else(|| {
-            self.paths.push(PeerPath::new(id, via, &cx.config));
-            self.paths.len() - 1
-        });
-        self.seal(cx, at, packet, None)?;
+        self.paths.ensure(id, via, &cx.config).ok()?;
+        self.seal(cx, id, packet, None)?;
         Some(via)
     }
 

@@ -5,14 +5,12 @@ use core::time::Duration;
 use crate::context::Context;
 use crate::event::EndReason;
 use crate::peer::Peer;
-use crate::time::micros;
+use crate::time::{Instant, micros};
 use crate::timer::TimerKind;
 
 /// What a peer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// An acknowledgement has waited long enough for company.
-    Ack,
     /// The goodbye, or what goes before it, has taken long enough.
     Close,
     /// The next round of our handshake.
@@ -27,21 +25,14 @@ pub(crate) enum Timer {
     Idle,
     /// Keys are old, or retired keys may be forgotten.
     Keys,
-    /// A packet is overdue.
-    Loss,
-    /// The next packet may leave.
-    Pace,
-    /// A challenge to a new address is overdue.
-    Roam,
 }
 
 impl Timer {
-    pub(crate) const COUNT: usize = 11;
+    pub(crate) const COUNT: usize = 7;
 }
 
 impl TimerKind<{ Self::COUNT }> for Timer {
     const ALL: [Self; Self::COUNT] = [
-        Self::Ack,
         Self::Close,
         Self::Dial,
         Self::DialDeadline,
@@ -49,9 +40,6 @@ impl TimerKind<{ Self::COUNT }> for Timer {
         Self::Heartbeat,
         Self::Idle,
         Self::Keys,
-        Self::Loss,
-        Self::Pace,
-        Self::Roam,
     ];
 
     fn index(self) -> usize {
@@ -63,16 +51,21 @@ impl Peer {
     /// Acts on every deadline that `cx.now` has reached. `slept` if the driver was away for so long
     /// that silence proves nothing.
     pub(crate) fn handle_timeout(&mut self, cx: &mut Context, slept: bool) {
+        self.paths.on_absence(cx.absence);
         for _ in 0..MAX_STEPS {
-            let Some(timer) = self.timers.take_due::<Timer>(cx.now) else { return };
-            self.on_timer(cx, timer, slept);
+            let paths_first = self.paths.deadline() < self.timers.min().or(Some(Instant::MAX));
+            if paths_first && self.paths.deadline().is_some_and(|at| at <= cx.now) {
+                self.on_path_timer(cx);
+            } else if let Some(timer) = self.timers.take_due::<Timer>(cx.now) {
+                self.on_timer(cx, timer, slept);
+            } else {
+                return;
+            }
         }
     }
 
     fn on_timer(&mut self, cx: &mut Context, timer: Timer, slept: bool) {
         match timer {
-            // Both only make the peer ready to transmit.
-            Timer::Ack | Timer::Pace => {}
             Timer::Close => self.on_close_timer(cx),
             Timer::Dial => self.on_dial_timer(cx),
             Timer::DialDeadline => self.end(cx, EndReason::DialTimeout),
@@ -80,8 +73,6 @@ impl Peer {
             Timer::Heartbeat => self.on_heartbeat_timer(cx, slept),
             Timer::Idle => self.on_idle_timer(cx, slept),
             Timer::Keys => self.on_keys_timer(cx),
-            Timer::Loss => self.on_loss_timer(cx),
-            Timer::Roam => self.on_roam_timer(),
         }
     }
 
@@ -117,10 +108,8 @@ impl Peer {
             self.timers.set(Timer::Heartbeat, Some(due));
             return;
         }
-        for path in &mut self.paths {
-            path.rest();
-        }
-        self.fates = Default::default();
+        self.paths.on_idle();
+        self.ack_result = Default::default();
         if self.state.is_up() {
             self.outbound.pings.heartbeat();
             self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.heartbeat));
@@ -141,7 +130,7 @@ impl Peer {
         } else if slept && !self.grace {
             // We were not there to hear it: ask once before giving it up.
             self.grace = true;
-            self.outbound.nudge();
+            self.outbound.queue_ping();
             self.timers.set(Timer::Idle, Some(cx.now + self.idle_timeout / 4));
         } else {
             self.end(cx, EndReason::IdleTimeout);
@@ -192,4 +181,4 @@ const ANSWER_TIME: Duration = Duration::from_secs(3);
 /// In probe timeouts: the goodbye is repeated after 1, 3 and 7 of them.
 const GOODBYE_PATIENCE: u32 = 8;
 /// More than a peer has timers: a handler that sets its own for now is due at the next call.
-const MAX_STEPS: usize = 2 * Timer::COUNT;
+const MAX_STEPS: usize = 24;

@@ -68,8 +68,8 @@ impl AckTracker {
         self.deadline = Some(self.deadline.map_or(due, |deadline| deadline.min(due)));
     }
 
-    /// What is owed is owed now.
-    pub(crate) fn hurry(&mut self, now: Instant) {
+    /// An acknowledgement that is owed must leave now.
+    pub(crate) fn expedite(&mut self, now: Instant) {
         self.deadline = self.deadline.map(|deadline| deadline.min(now));
     }
 

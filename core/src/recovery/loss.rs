@@ -22,6 +22,8 @@ pub(crate) struct Loss {
     epoch_start: Option<Instant>,
     /// When the last probe was asked for.
     probed_at: Option<Instant>,
+    /// The end of the driver's last absence. What was sent before is missed from then on.
+    present_since: Option<Instant>,
     widenings: u8,
     pto_count: u8,
 }
@@ -31,7 +33,8 @@ pub(crate) struct Loss {
 pub(crate) struct LossOutcome {
     /// Packets declared lost, probes of the MTU included.
     pub(crate) packets: u32,
-    /// When the newest of them was sent that tells of congestion: probes of the MTU do not.
+    /// When the newest of them was sent that tells of congestion on the present path: probes of the
+    /// MTU do not, nor what was sent before the peer moved.
     pub(crate) congestion: Option<Instant>,
     /// Nothing got through for so long that the path must be taken for changed
     /// (RFC 9002 section 7.6).
@@ -54,6 +57,11 @@ impl Loss {
     /// No packet was sent.
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// The driver was away until `until`: acknowledgements may have come that it did not see yet.
+    pub(crate) fn on_absence(&mut self, until: Instant) {
+        self.present_since = Some(until);
     }
 
     /// Learns from an acknowledgement. Detection is to follow, with the same `now`.
@@ -89,27 +97,29 @@ impl Loss {
         self.forget_reordering(now);
         let patience = self.patience(rtt);
         let mut outcome = LossOutcome::default();
-        let mut silence = Silence::new(rtt, max_ack_delay);
+        let mut run = PersistentCongestion::new(rtt, max_ack_delay, self.present_since);
         self.deadline = None;
         while let Some((counter, packet)) = ledger.oldest_in_flight() {
             if counter >= ledger.acked_end() {
                 break;
             }
-            let late_at = packet.sent_at + patience;
+            let late_at = self.missed_from(packet.sent_at) + patience;
             let overtaken = ledger.acked_end() > counter + PACKET_THRESHOLD;
             if now < late_at && !(overtaken && self.reordered_at.is_none()) {
                 self.deadline = Some(late_at);
                 break;
             }
             outcome.packets += 1;
-            if !packet.mtu_probe {
+            if ledger.tells_of_congestion(&packet) {
                 self.note_epoch(ledger, &packet, now);
                 outcome.congestion = Some(packet.sent_at);
-                outcome.persistent |= silence.covers(counter, &packet, ledger);
+                outcome.persistent |= run.covers(counter, &packet, ledger);
             }
             ledger.lose(counter, &mut visit);
         }
-        ledger.forget(now, rtt.pto(max_ack_delay).saturating_mul(SPURIOUS_HORIZON));
+        let horizon = rtt.pto(max_ack_delay).saturating_mul(SPURIOUS_HORIZON);
+        let just_back = self.present_since.is_some_and(|since| now < since + horizon);
+        ledger.forget(now, if just_back { Duration::MAX } else { horizon });
         outcome
     }
 
@@ -125,7 +135,7 @@ impl Loss {
         }
         let probe = || {
             let since = ledger.last_eliciting_sent_at().max(self.probed_at)?;
-            Some(since + self.probe_interval(rtt, max_ack_delay))
+            Some(self.missed_from(since) + self.probe_interval(rtt, max_ack_delay))
         };
         self.deadline.or_else(probe)
     }
@@ -173,6 +183,11 @@ impl Loss {
         round_trip.saturating_add(window).max(GRANULARITY)
     }
 
+    /// From when on an acknowledgement of what was sent at `sent_at` is missed.
+    fn missed_from(&self, sent_at: Instant) -> Instant {
+        self.present_since.map_or(sent_at, |since| since.max(sent_at))
+    }
+
     fn forget_reordering(&mut self, now: Instant) {
         if self.reordered_at.is_some_and(|at| at + REORDER_MEMORY <= now) {
             self.reordered_at = None;
@@ -193,22 +208,26 @@ impl Loss {
 
 /// Looks for a run of lost packets, none between them acknowledged, that spans the duration of
 /// persistent congestion.
-struct Silence {
+struct PersistentCongestion {
     /// None until the round-trip time is known.
     duration: Option<Duration>,
     /// When the first packet of the run was sent, and the counter of its last.
     run: Option<(Instant, u64)>,
+    /// The end of the driver's last absence, which no run spans.
+    present_since: Option<Instant>,
 }
 
-impl Silence {
-    fn new(rtt: &Rtt, max_ack_delay: Duration) -> Self {
+impl PersistentCongestion {
+    fn new(rtt: &Rtt, max_ack_delay: Duration, present_since: Option<Instant>) -> Self {
         let duration = rtt.pto(max_ack_delay).saturating_mul(PERSISTENT_CONGESTION);
-        Self { duration: rtt.is_sampled().then_some(duration), run: None }
+        Self { duration: rtt.is_sampled().then_some(duration), run: None, present_since }
     }
 
     fn covers<F: Copy>(&mut self, counter: u64, packet: &Packet, ledger: &SentPackets<F>) -> bool {
         let unbroken = self.run.filter(|(_, last)| !ledger.any_acked(last + 1..counter));
         let start = unbroken.map_or(packet.sent_at, |(start, _)| start);
+        let start = self.present_since.filter(|since| *since <= packet.sent_at).max(Some(start));
+        let start = start.unwrap_or(packet.sent_at);
         self.run = Some((start, counter));
         self.duration.is_some_and(|duration| packet.sent_at.saturating_since(start) > duration)
     }

@@ -11,11 +11,11 @@ mod ranges;
 mod replay;
 mod rtt;
 mod sent;
+mod space;
 
-pub(crate) use ack::AckTracker;
 pub(crate) use congestion::{Congestion, Controller};
 pub(crate) use loss::{Loss, LossOutcome, Timeout};
 pub(crate) use pacer::{Pace, Pacer};
-pub(crate) use replay::ReplayWindow;
 pub(crate) use rtt::Rtt;
-pub(crate) use sent::{Sent, SentPackets, Settled};
+pub(crate) use sent::{Sent, Settled};
+pub(crate) use space::PacketSpace;

@@ -25,12 +25,15 @@ pub(crate) struct SentPackets<F> {
     cursor: u64,
     /// One more than the highest counter acknowledged.
     acked_end: u64,
+    /// Of the present generation.
     bytes_in_flight: u64,
     last_eliciting: Option<Instant>,
     packets_in_flight: u32,
     /// Packets declared lost in the current loss epoch and not acknowledged since.
     missing: u32,
     epoch: u8,
+    /// The path that packets are sent on now, among all that this space has served.
+    generation: u8,
 }
 
 /// The record of one packet.
@@ -48,11 +51,15 @@ pub(crate) struct Packet {
     state: State,
     /// The loss epoch in which it was declared lost.
     epoch: u8,
-    /// The sender had nothing more to send: says nothing about the window.
-    pub(crate) app_limited: bool,
-    /// Probes the path's MTU: its loss says nothing about congestion.
-    pub(crate) mtu_probe: bool,
+    /// The path that it was sent on, as in `SentPackets::generation`.
+    generation: u8,
+    flags: u8,
 }
+
+/// The sender had nothing more to send.
+const APP_LIMITED: u8 = 1;
+/// It probes the path's MTU.
+const MTU_PROBE: u8 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -94,6 +101,8 @@ pub(crate) struct Settled<'a, F> {
     pub(crate) was_lost: bool,
     /// It was in flight: the peer had to acknowledge it.
     pub(crate) ack_eliciting: bool,
+    /// It was sent on the present path, so its fate tells something about that path.
+    pub(crate) on_path: bool,
 }
 
 /// The sum of an acknowledgement's news.
@@ -101,20 +110,23 @@ pub(crate) struct Settled<'a, F> {
 pub(crate) struct AckOutcome {
     /// Packets newly acknowledged.
     pub(crate) packets: u32,
-    /// Bytes that were in flight and are no more.
+    /// Bytes that were in flight on the present path and are no more.
     pub(crate) bytes: u64,
     /// The highest counter newly acknowledged, and when it was sent.
     pub(crate) largest: Option<(u64, Instant)>,
+    /// That packet was sent on the present path.
+    pub(crate) largest_on_path: bool,
     /// When the packet was sent that gives a sample of the round-trip time: the highest of the
-    /// acknowledgement, if it is news and any news was ack-eliciting (RFC 9002 section 5.1).
+    /// acknowledgement, if it is news and any news was ack-eliciting (RFC 9002 section 5.1), and if
+    /// it was sent on the present path (RFC 9000 section 9.4).
     pub(crate) sample_sent_at: Option<Instant>,
     /// An ack-eliciting packet is among the news.
     pub(crate) ack_eliciting: bool,
-    /// Packets acknowledged that had been declared lost.
+    /// Packets of the present path acknowledged that had been declared lost.
     pub(crate) spurious: u32,
     /// Every loss of the current epoch has turned out spurious: the slowdown was undeserved.
     pub(crate) epoch_spurious: bool,
-    /// A counter below one acknowledged before: the path reorders.
+    /// A packet of the present path with a counter below one acknowledged before: it reorders.
     pub(crate) reordered: bool,
     /// The highest counter of the acknowledgements of ours that have now arrived.
     pub(crate) acked_our_ack: Option<u64>,
@@ -139,6 +151,7 @@ impl<F: Copy> SentPackets<F> {
             packets_in_flight: 0,
             missing: 0,
             epoch: 0,
+            generation: 0,
         }
     }
 
@@ -202,11 +215,12 @@ impl<F: Copy> SentPackets<F> {
         outcome.sample_sent_at = outcome
             .largest
             .filter(|(counter, _)| outcome.ack_eliciting && counter + 1 == claimed_end)
+            .filter(|_| outcome.largest_on_path)
             .map(|(_, sent_at)| sent_at);
         Ok(outcome)
     }
 
-    /// Bytes of ack-eliciting packets whose fate is unknown.
+    /// Bytes of ack-eliciting packets sent on the present path whose fate is unknown.
     pub(crate) const fn bytes_in_flight(&self) -> u64 {
         self.bytes_in_flight
     }
@@ -261,6 +275,19 @@ impl<F: Copy> SentPackets<F> {
         )
     }
 
+    /// Packets are sent on another path from here on. What becomes of those before tells nothing about
+    /// it, and they do not count as in flight on it (RFC 9000 section 9.4).
+    pub(crate) fn begin_generation(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        self.bytes_in_flight = 0;
+        self.begin_loss_epoch();
+    }
+
+    /// Whether the fate of a packet tells something about congestion on the present path.
+    pub(crate) const fn tells_of_congestion(&self, packet: &Packet) -> bool {
+        packet.generation == self.generation && packet.flags & MTU_PROBE == 0
+    }
+
     /// Declares a packet in flight lost and hands it to `visit`. Its record stays a while, to tell
     /// if the loss was spurious. Does nothing to a packet that is not in flight.
     pub(crate) fn lose(&mut self, counter: u64, mut visit: impl FnMut(Settled<'_, F>)) {
@@ -273,12 +300,13 @@ impl<F: Copy> SentPackets<F> {
         packet.state = State::Lost;
         packet.epoch = self.epoch;
         self.packets_in_flight -= 1;
-        self.bytes_in_flight -= u64::from(packet.size);
-        if !packet.mtu_probe {
-            self.missing += 1;
+        let on_path = packet.generation == self.generation;
+        if on_path {
+            self.bytes_in_flight -= u64::from(packet.size);
+            self.missing += u32::from(packet.flags & MTU_PROBE == 0);
         }
         let frames = self.frames.range(packet.span(first_frame));
-        visit(Settled { counter, packet, frames, was_lost: false, ack_eliciting: true });
+        visit(Settled { counter, packet, frames, was_lost: false, ack_eliciting: true, on_path });
     }
 
     /// Losses from here on belong to a new epoch: see [`AckOutcome::epoch_spurious`].
@@ -339,8 +367,9 @@ impl<F: Copy> SentPackets<F> {
             frame_count: u16::try_from(staged).expect("a datagram has fewer frames than bytes"),
             state,
             epoch: 0,
-            app_limited: sent.app_limited,
-            mtu_probe: sent.mtu_probe,
+            generation: self.generation,
+            flags: if sent.app_limited { APP_LIMITED } else { 0 }
+                | if sent.mtu_probe { MTU_PROBE } else { 0 },
         };
         self.packets.push_back(packet);
         packet
@@ -360,15 +389,19 @@ impl<F: Copy> SentPackets<F> {
             let packet = &mut self.packets[(counter - self.base) as usize];
             let was_lost = packet.state == State::Lost;
             let ack_eliciting = packet.state != State::Untracked;
+            let on_path = packet.generation == self.generation;
             match packet.state {
                 State::InFlight => {
                     self.packets_in_flight -= 1;
-                    self.bytes_in_flight -= u64::from(packet.size);
-                    outcome.bytes += u64::from(packet.size);
+                    if on_path {
+                        self.bytes_in_flight -= u64::from(packet.size);
+                        outcome.bytes += u64::from(packet.size);
+                    }
                 }
+                State::Lost if !on_path => {}
                 State::Lost => {
                     outcome.spurious += 1;
-                    if packet.epoch == self.epoch && !packet.mtu_probe {
+                    if packet.epoch == self.epoch && packet.flags & MTU_PROBE == 0 {
                         self.missing = self.missing.saturating_sub(1);
                         outcome.epoch_spurious = true;
                     }
@@ -376,10 +409,10 @@ impl<F: Copy> SentPackets<F> {
                 State::Untracked => {}
                 State::Acked | State::Skipped => return Err(NeverSent),
             }
-            outcome.count(counter, packet, known_end);
+            outcome.count(counter, packet, on_path, known_end);
             packet.state = State::Acked;
             let frames = self.frames.range(packet.span(first_frame));
-            visit(Settled { counter, packet, frames, was_lost, ack_eliciting });
+            visit(Settled { counter, packet, frames, was_lost, ack_eliciting, on_path });
         }
         self.acked.insert_range(range);
         Ok(())
@@ -406,6 +439,11 @@ impl<F: Copy> SentPackets<F> {
 }
 
 impl Packet {
+    /// The sender had nothing more to send: says nothing about the window.
+    pub(crate) const fn is_app_limited(&self) -> bool {
+        self.flags & APP_LIMITED != 0
+    }
+
     /// Where its frames are in a queue that starts at the absolute position `origin`.
     fn span(&self, origin: u64) -> Range<usize> {
         let start = (self.first_frame - origin) as usize;
@@ -414,12 +452,13 @@ impl Packet {
 }
 
 impl AckOutcome {
-    fn count(&mut self, counter: u64, packet: &Packet, known_end: u64) {
+    fn count(&mut self, counter: u64, packet: &Packet, on_path: bool, known_end: u64) {
         self.packets += 1;
         self.ack_eliciting |= packet.state != State::Untracked;
-        self.reordered |= counter < known_end;
+        self.reordered |= on_path && counter < known_end;
         if self.largest.is_none_or(|(largest, _)| largest < counter) {
             self.largest = Some((counter, packet.sent_at));
+            self.largest_on_path = on_path;
         }
         if packet.acks_up_to != NO_ACK {
             self.acked_our_ack = self.acked_our_ack.max(Some(packet.acks_up_to));

@@ -203,6 +203,12 @@ impl Controller for Cubic {
         self.state.window = self.state.window.max(least);
     }
 
+    fn on_absence(&mut self, span: Duration) {
+        // The curve is one of time (RFC 9438 section 4.2), but not of time in which nothing was sent.
+        self.epoch_start = self.epoch_start.map(|start| start + span);
+        self.last_ack = self.last_ack.map(|at| at + span);
+    }
+
     fn on_idle(&mut self) {
         self.epoch_start = None;
         self.hystart = HyStart::new();

@@ -1,5 +1,7 @@
 //! A fixed rate, for tests and dedicated links. It does not yield to others.
 
+use core::time::Duration;
+
 use super::{Controller, MIN_PACKETS};
 use crate::recovery::Rtt;
 use crate::time::{Instant, micros};
@@ -46,6 +48,8 @@ impl Controller for Fixed {
         self.mtu = mtu;
         self.window = self.window.max(MIN_PACKETS * u64::from(mtu));
     }
+
+    fn on_absence(&mut self, _: Duration) {}
 
     fn on_idle(&mut self) {}
 

@@ -38,6 +38,9 @@ pub(crate) trait Controller {
     /// The largest datagram of the path is now `mtu` bytes.
     fn on_mtu(&mut self, mtu: u16);
 
+    /// The driver was away for so long: that time tells nothing about the path.
+    fn on_absence(&mut self, span: Duration);
+
     /// Nothing is in flight and nothing waits: what was known of the path's load grows old.
     fn on_idle(&mut self);
 
@@ -101,6 +104,10 @@ impl Controller for Congestion {
 
     fn on_mtu(&mut self, mtu: u16) {
         dispatch!(self, controller => controller.on_mtu(mtu));
+    }
+
+    fn on_absence(&mut self, span: Duration) {
+        dispatch!(self, controller => controller.on_absence(span));
     }
 
     fn on_idle(&mut self) {
