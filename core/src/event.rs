@@ -6,8 +6,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::delivery::{Fate, MessageId};
-use crate::net::{Path, SocketId};
-use crate::{PeerHandle, PeerId};
+use crate::net::{SocketId, Via};
+use crate::{PeerHandle, PeerId, Violation};
 
 /// Something the application may want to know. Events of one peer come in the order of causes:
 /// `Connected` first, then the rest, `Ended` last.
@@ -21,7 +21,7 @@ pub enum Event {
         /// Its identity.
         id: PeerId,
         /// Where it is.
-        path: Path,
+        path: Via,
     },
     /// The peer is gone. No further event names it, and its handle is good only to `receive` what
     /// arrived before, for a while.
@@ -58,7 +58,7 @@ pub enum Event {
         /// The peer.
         peer: PeerHandle,
         /// Where it is now.
-        path: Path,
+        path: Via,
     },
     /// The answer to a ping.
     Pong {
@@ -157,7 +157,7 @@ pub enum EndReason {
     /// The peer said goodbye.
     PeerDisconnected(Goodbye),
     /// The peer, though authenticated, broke the protocol.
-    Violation(&'static str),
+    Violation(Violation),
 }
 
 /// What a disconnecting peer says.
@@ -215,7 +215,7 @@ impl fmt::Display for EndReason {
             Self::PeerDisconnected(goodbye) => {
                 write!(f, "the peer disconnected (code {}: {:?})", goodbye.code, goodbye.reason)
             }
-            Self::Violation(what) => write!(f, "the peer broke the protocol: {what}"),
+            Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
         }
     }
 }

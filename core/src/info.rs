@@ -1,7 +1,7 @@
 //! A peer as queries show it.
 
 use crate::event::PeerState;
-use crate::net::Path;
+use crate::net::Via;
 use crate::stats::{PathStats, PeerStats};
 use crate::time::Instant;
 use crate::{PeerHandle, PeerId};
@@ -17,7 +17,7 @@ pub struct PeerInfo {
     /// Its state.
     pub state: PeerState,
     /// Where it is, once connected.
-    pub path: Option<Path>,
+    pub path: Option<Via>,
     /// When a packet of it was last authenticated.
     pub last_received: Option<Instant>,
     /// The path in numbers.

@@ -103,10 +103,12 @@ compile_error!(
     "handfast-core needs a crypto backend: enable the feature `rustcrypto` or `aws-lc-rs`"
 );
 
+mod admission;
 #[cfg(feature = "audit")]
 pub mod audit;
 mod bucket;
 mod config;
+mod context;
 mod crypto;
 mod delivery;
 mod endpoint;
@@ -115,13 +117,18 @@ mod event;
 pub mod guide;
 mod handle;
 mod info;
+mod message;
 mod net;
+mod path;
 mod peer;
-mod shared;
+mod recovery;
+mod session;
+
 mod stats;
 mod time;
 mod timer;
 mod trace;
+mod violation;
 pub mod wire;
 
 pub use bytes::Bytes;
@@ -136,6 +143,7 @@ pub use error::{CommandError, ConfigError, ConnectError, SendError};
 pub use event::{EndReason, Event, Farewell, Goodbye, PeerState, PingId};
 pub use handle::PeerHandle;
 pub use info::PeerInfo;
-pub use net::{Ecn, Origin, Path, SocketId, Transmit, canonical};
+pub use net::{Ecn, FourTuple, Origin, SocketId, Transmit, Via, canonical};
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;
+pub use violation::Violation;

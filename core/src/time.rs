@@ -45,6 +45,31 @@ impl Instant {
     }
 }
 
+/// Times when the driver was not there although it should have been called: the process was suspended,
+/// the host asleep, or its clock jumped. Nothing that should have happened meanwhile says anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Absence {
+    /// How long the driver was away, of all times together.
+    pub(crate) total: Duration,
+    /// The end of the last one.
+    pub(crate) until: Option<Instant>,
+}
+
+impl Absence {
+    /// Notes that the driver comes at `now` for what was due at `due`.
+    pub(crate) fn observe(&mut self, due: Instant, now: Instant) {
+        // What was due stays due until the driver asks for it: one absence counts once.
+        let late = now.saturating_since(self.until.map_or(due, |until| until.max(due)));
+        if late >= ABSENT {
+            self.total += late;
+            self.until = Some(now);
+        }
+    }
+}
+
+/// A driver that comes so late was away. Busy ones are late by a few milliseconds.
+const ABSENT: Duration = Duration::from_millis(100);
+
 impl Add<Duration> for Instant {
     type Output = Self;
 

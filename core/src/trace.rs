@@ -1,11 +1,10 @@
 //! One log line per frame and per unsealed packet, in the names of the protocol. Payloads and keys
 //! never appear.
 
-use core::net::SocketAddr;
-
 use tracing::Level;
 
 use crate::PeerId;
+use crate::net::Via;
 use crate::wire::{Frames, Packet, PacketNumber};
 
 /// Logs the frames of a packet about to be sealed.
@@ -28,8 +27,8 @@ fn frames(what: &str, peer: Option<&PeerId>, number: PacketNumber, plaintext: &[
     }
 }
 
-/// Logs a packet that is not sealed, seen as `what` at `remote`.
-pub(crate) fn unsealed(what: &str, remote: SocketAddr, datagram: &[u8]) {
+/// Logs a packet that is not sealed, seen as `what`, with what is at the far end of `via`.
+pub(crate) fn unsealed(what: &str, via: &Via, datagram: &[u8]) {
     if !tracing::enabled!(target: "handfast::packet", Level::DEBUG) {
         return;
     }
@@ -41,6 +40,6 @@ pub(crate) fn unsealed(what: &str, remote: SocketAddr, datagram: &[u8]) {
         Ok(Packet::Hint(_)) => "Hint",
         Ok(Packet::Sealed(_)) | Err(_) => return,
     };
-    let remote = crate::canonical(remote);
-    tracing::debug!(target: "handfast::packet", %remote, "{what} {name}");
+    let remote = via.remote().map(tracing::field::display);
+    tracing::debug!(target: "handfast::packet", remote, "{what} {name}");
 }

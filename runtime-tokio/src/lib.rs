@@ -63,9 +63,9 @@ pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
     ConfigError, CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate,
-    Goodbye, Identity, Instant, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin,
-    Path, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
-    Retry, SocketId, Stats, Target,
+    FourTuple, Goodbye, Identity, Instant, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order,
+    Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
+    Retry, SocketId, Stats, Target, Via, Violation,
 };
 pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
 pub use peer::Peer;

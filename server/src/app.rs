@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use handfast_core::{
-    Bytes, Delivery, EndReason, Event, Message, Path, PeerHandle, PeerId, PeerState,
+    Bytes, Delivery, EndReason, Event, Message, PeerHandle, PeerId, PeerState, Via,
 };
 use tracing::{debug, info};
 
@@ -178,8 +178,8 @@ fn log(event: &Event, peer: &PeerId) {
     }
 }
 
-fn place(path: &Path) -> String {
-    path.remote().map_or_else(|| format!("{path:?}"), |remote| remote.to_string())
+fn place(via: &Via) -> String {
+    via.remote().map_or_else(|| format!("{via:?}"), |remote| remote.to_string())
 }
 
 /// More would be a burst.

@@ -5,7 +5,7 @@ mod common;
 use std::net::SocketAddr;
 
 use common::*;
-use handfast_core::{Config, Delivery, Event, Path, PeerState};
+use handfast_core::{Config, Delivery, Event, PeerState, Via};
 
 fn at(last: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 7, last], 7000 + u16::from(last)))
@@ -208,5 +208,5 @@ fn a_peer_that_moved_can_still_be_told_goodbye() {
         Event::Connected { path, .. } => Some(*path),
         _ => None,
     });
-    assert!(matches!(path, Some(Path::Direct { .. })));
+    assert!(matches!(path, Some(Via::Direct(_))));
 }

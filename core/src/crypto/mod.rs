@@ -11,7 +11,6 @@ pub(crate) mod identity;
 pub(crate) mod keycache;
 pub(crate) mod mac;
 pub(crate) mod noise;
-pub(crate) mod replay;
 pub(crate) mod rng;
 pub(crate) mod schedule;
 

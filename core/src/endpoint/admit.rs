@@ -2,22 +2,23 @@
 //! anyone who has not earned it.
 //!
 //! Checks come in the order of their cost: the MAC (which strangers to the network cannot make), a
-//! repetition (which is answered from memory), the cookie, the budgets (`budget`), and only then
-//! Diffie-Hellman, the identity, the application's say and room (`room`). Until the caller uses the
+//! repetition (which is answered from memory), the cookie, the budgets (`admission::limits`), and only then
+//! Diffie-Hellman, the identity, the application's say and room (`capacity`). Until the caller uses the
 //! keys it is no peer.
 
+use smallvec::SmallVec;
 use zerocopy::FromBytes;
 
 use super::Endpoint;
-use super::budget::{Payer, Source};
 use super::caller::Caller;
-use super::half_open::HalfOpen;
-use super::room::NoRoom;
+use super::capacity::NoRoom;
+use crate::admission::HalfOpen;
+use crate::admission::{Payer, Source};
 use crate::crypto::noise::{Accepted, Opening};
 use crate::event::EndReason;
-use crate::net::{Origin, Path};
-use crate::peer::{Established, Peer, prologue};
-use crate::shared::Owner;
+use crate::net::{Arrival, Via};
+use crate::peer::Peer;
+use crate::session::{Established, Owner, prologue};
 use crate::wire::{Cookie, HandshakeRequest, KeyRequest, RequestPayload, SealedHeader};
 use crate::{PeerHandle, PeerId};
 
@@ -34,7 +35,7 @@ enum Proof {
 
 impl Endpoint {
     /// A caller knows our address and wants to know who we are.
-    pub(super) fn handle_key_request(&mut self, origin: &Origin, request: &KeyRequest) {
+    pub(super) fn handle_key_request(&mut self, arrival: &Arrival, request: &KeyRequest) {
         self.shared.stats.unverified_bytes_received += size_of::<KeyRequest>() as u64;
         let mac = &self.shared.network_mac;
         if !mac.verify(request.authenticated(), &request.network_mac) {
@@ -43,15 +44,15 @@ impl Endpoint {
             self.shared.drops.admission += 1;
         } else {
             let index = request.sender_index.get();
-            let payer = self.purse.payer(&Path::from(origin));
-            if !self.retry(origin, &payer, index, &request.nonce, Some(self.id())) {
+            let payer = self.purse.payer(&arrival.via);
+            if !self.retry(arrival, &payer, index, &request.nonce, Some(self.id())) {
                 self.shared.drops.rate_limited += 1;
             }
         }
     }
 
     /// A caller wants a session.
-    pub(super) fn handle_request(&mut self, origin: &Origin, request: &HandshakeRequest) {
+    pub(super) fn handle_request(&mut self, arrival: &Arrival, request: &HandshakeRequest) {
         self.shared.stats.unverified_bytes_received += size_of::<HandshakeRequest>() as u64;
         if !self.shared.request_mac.verify(request.authenticated(), &request.mac) {
             self.shared.drops.bad_mac += 1;
@@ -61,64 +62,65 @@ impl Endpoint {
             self.shared.drops.full += 1;
             return;
         }
-        let path = Path::from(origin);
-        let payer = self.purse.payer(&path);
+        let payer = self.purse.payer(&arrival.via);
         if let Some(known) = self.half_open.by_request(&request.mac) {
             // One response proves one address. Whoever calls from another, be it the one who copied
             // the request or the one from whom it was copied, must come again.
-            if known.established.path.remote() == path.remote() {
+            if known.established.via.is_same_remote(&arrival.via) {
                 let response = known.response.clone();
-                self.respond_again(origin, &payer, &response);
+                self.respond_again(arrival, &payer, &response);
             } else {
                 self.shared.drops.duplicate += 1;
-                self.retry(origin, &payer, request.sender_index.get(), &request.mac, None);
+                self.retry(arrival, &payer, request.sender_index.get(), &request.mac, None);
             }
             return;
         }
-        let proved = match self.proof(&path, request) {
+        let proved = match self.proof(&arrival.via, request) {
             Proof::None => false,
             Proof::Good => true,
             Proof::Bad => {
                 self.shared.drops.bad_cookie += 1;
-                self.retry(origin, &payer, request.sender_index.get(), &request.mac, None);
+                self.retry(arrival, &payer, request.sender_index.get(), &request.mac, None);
                 return;
             }
         };
-        if !self.pays(&path, &payer, proved) {
+        if !self.pays(&arrival.via, &payer, proved) {
             if proved {
                 self.shared.drops.rate_limited += 1;
             } else {
-                self.ask_for_proof(origin, &payer, request);
+                self.ask_for_proof(arrival, &payer, request);
             }
             return;
         }
-        let Some(caller) = self.authenticate(origin, request, payer.source, proved) else { return };
+        let Some(caller) = self.authenticate(arrival, request, payer.source, proved) else {
+            return;
+        };
         if !proved && self.may_be_replay(&caller) {
-            self.ask_for_proof(origin, &payer, request);
+            self.ask_for_proof(arrival, &payer, request);
             return;
         }
         match self.make_room(&caller) {
-            Ok(place) => self.respond(origin, request, caller, place),
-            Err(NoRoom::Unproved) => self.ask_for_proof(origin, &payer, request),
+            Ok(place) => self.respond(arrival, request, caller, place),
+            Err(NoRoom::Unproved) => self.ask_for_proof(arrival, &payer, request),
             Err(NoRoom::Overtaken) => self.shared.drops.duplicate += 1,
             Err(NoRoom::Full) => self.shared.drops.full += 1,
         }
     }
 
     /// Whether there is a budget to shake hands with a caller.
-    fn pays(&mut self, path: &Path, payer: &Payer, proved: bool) -> bool {
+    fn pays(&mut self, via: &Via, payer: &Payer, proved: bool) -> bool {
         let now = self.shared.now;
         if proved {
-            let at_peer = self.is_at_peer(path);
+            let at_peer = self.is_at_peer(via);
             self.purse.pay_proved(now, payer, at_peer)
         } else {
             !self.asks_for_proof() && self.purse.pay_unproved(now, payer)
         }
     }
 
-    /// Whether a peer with a session is at the far end of a path.
-    fn is_at_peer(&self, path: &Path) -> bool {
-        let slot = path.remote().and_then(|remote| self.peers.by_address(remote));
+    /// Whether a peer with a session is at the far end.
+    fn is_at_peer(&self, via: &Via) -> bool {
+        let slot = via.remote().and_then(|remote| self.peers.by_address(remote));
         slot.and_then(|slot| self.peers.at(slot)).is_some_and(Peer::has_session)
     }
 
@@ -126,7 +128,7 @@ impl Endpoint {
     /// Returns the peer's slot.
     pub(super) fn confirm(
         &mut self,
-        origin: &Origin,
+        arrival: &Arrival,
         slot: u32,
         header: &SealedHeader,
         datagram: &[u8],
@@ -142,7 +144,7 @@ impl Endpoint {
         if !self.may_become_peer(&half_open, known) {
             // The caller is told by a hint that its session is unknown, and calls again.
             self.shared.indices.release(half_open.established.local_index);
-            self.hint(origin, header, datagram.len());
+            self.hint(arrival, header, datagram.len());
             return None;
         }
         let HalfOpen { id, incarnation, timestamp_ms, established, .. } = half_open;
@@ -159,7 +161,7 @@ impl Endpoint {
 
     /// Whether the handshake still fits what we know about the caller, and there is room.
     fn may_become_peer(&self, half_open: &HalfOpen, known: Option<u32>) -> bool {
-        let source = Source::of(&half_open.established.path);
+        let source = Source::of(&half_open.established.via);
         let room = known.is_some() || self.has_room_for_peer(&source);
         let known = known.and_then(|slot| self.peers.at(slot));
         // It was answered on behalf of the peer that is there now, or the one that is there now knows
@@ -208,20 +210,21 @@ impl Endpoint {
     fn merge_dials(&mut self, goes: PeerHandle, into: PeerHandle) {
         let Some(other) = self.peers.get(goes) else { return };
         let until = other.dial_deadline();
-        let Some(called) = other.dialled().map(|dial| dial.called.clone()) else { return };
+        let targets = other.dialled().map(|dial| SmallVec::<[_; 8]>::from(dial.targets()));
+        let Some(targets) = targets else { return };
         if let Some(peer) = self.peers.get_mut(into).filter(|peer| !peer.has_session()) {
-            peer.call_also(&called, until);
+            peer.add_targets(&targets, until);
         }
         self.settle(into.slot);
     }
 
-    fn proof(&self, path: &Path, request: &HandshakeRequest) -> Proof {
+    fn proof(&self, via: &Via, request: &HandshakeRequest) -> Proof {
         let Cookie { time, mac } = &request.cookie;
         if request.cookie.is_none() {
             return Proof::None;
         }
         let (now, index) = (self.shared.cookie_time(), request.sender_index.get());
-        if self.shared.cookies.verify(now, time.get(), mac, &path.binding(), index) {
+        if self.shared.cookies.verify(now, time.get(), mac, &via.binding(), index) {
             Proof::Good
         } else {
             Proof::Bad
@@ -231,7 +234,7 @@ impl Endpoint {
     /// Opens the request and checks who made it and whether it may come in.
     fn authenticate(
         &mut self,
-        origin: &Origin,
+        arrival: &Arrival,
         request: &HandshakeRequest,
         source: Source,
         proved: bool,
@@ -251,7 +254,7 @@ impl Endpoint {
             self.shared.drops.bad_identity += 1;
             return None;
         };
-        if !self.shared.config.admission.admits(&id, origin) {
+        if !self.shared.config.admission.admits(&id, &arrival.origin()) {
             self.shared.drops.admission += 1;
             return None;
         }

@@ -3,23 +3,23 @@
 use zerocopy::IntoBytes;
 
 use super::Endpoint;
-use super::budget::Payer;
 use super::caller::Caller;
-use super::half_open::{HalfOpen, Place};
 use crate::PeerId;
+use crate::admission::Payer;
+use crate::admission::{HalfOpen, Place};
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::mac::MacKey;
 use crate::crypto::schedule::{Role, SessionSecrets};
-use crate::net::{Origin, Path};
-use crate::peer::{Established, Peer, suite};
-use crate::shared::Owner;
+use crate::net::Arrival;
+use crate::peer::Peer;
+use crate::session::{Established, Owner, suite};
 use crate::wire::{Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, ResponsePayload};
 
 impl Endpoint {
     /// Answers a genuine request, and keeps what is needed should the caller go on.
     pub(super) fn respond(
         &mut self,
-        origin: &Origin,
+        arrival: &Arrival,
         request: &HandshakeRequest,
         caller: Caller,
         place: Place,
@@ -37,7 +37,8 @@ impl Endpoint {
         let remote_index = request.sender_index.get();
         let mut response = HandshakeResponse::new(remote_index, local_index);
         let parameters = shared.parameters(granted);
-        let answer = ResponsePayload::new(incarnation, parameters, origin.remote, local_index);
+        let answer =
+            ResponsePayload::new(incarnation, parameters, arrival.origin().remote, local_index);
         response.payload_ciphertext[..size_of::<ResponsePayload>()]
             .copy_from_slice(answer.as_bytes());
         #[cfg(feature = "testing")]
@@ -61,9 +62,9 @@ impl Endpoint {
             remote_incarnation: payload.incarnation.get(),
             parameters: payload.parameters,
             granted,
-            path: Path::from(origin),
+            via: arrival.via,
         };
-        self.send_response(origin, &response);
+        self.send_response(arrival, &response);
         let half_open = HalfOpen {
             id,
             peer,
@@ -79,20 +80,20 @@ impl Endpoint {
     /// Sends a response again, which may have been lost, for the price of a Retry.
     pub(super) fn respond_again(
         &mut self,
-        origin: &Origin,
+        arrival: &Arrival,
         payer: &Payer,
         response: &HandshakeResponse,
     ) {
         if self.purse.pay_retry(self.shared.now, payer) {
-            self.send_response(origin, response);
+            self.send_response(arrival, response);
         } else {
             self.shared.drops.rate_limited += 1;
             self.shared.stats.answers_withheld += 1;
         }
     }
 
-    fn send_response(&mut self, origin: &Origin, response: &HandshakeResponse) {
-        if !self.shared.replies.push(Path::from(origin), response.as_bytes()) {
+    fn send_response(&mut self, arrival: &Arrival, response: &HandshakeResponse) {
+        if !self.shared.replies.push(arrival.via, response.as_bytes()) {
             self.shared.drops.full += 1;
         }
     }
@@ -100,11 +101,11 @@ impl Endpoint {
     /// Asks a caller that did nothing wrong to come again with a cookie.
     pub(super) fn ask_for_proof(
         &mut self,
-        origin: &Origin,
+        arrival: &Arrival,
         payer: &Payer,
         request: &HandshakeRequest,
     ) {
-        if !self.retry(origin, payer, request.sender_index.get(), &request.mac, None) {
+        if !self.retry(arrival, payer, request.sender_index.get(), &request.mac, None) {
             self.shared.drops.rate_limited += 1;
         }
     }
@@ -112,7 +113,7 @@ impl Endpoint {
     /// Sends a cookie, if there is a budget for it. Nothing about the caller is kept.
     pub(super) fn retry(
         &mut self,
-        origin: &Origin,
+        arrival: &Arrival,
         payer: &Payer,
         index: u32,
         proof: &[u8; 16],
@@ -123,13 +124,12 @@ impl Endpoint {
             shared.stats.answers_withheld += 1;
             return false;
         }
-        let path = Path::from(origin);
         let time = shared.cookie_time();
-        let mac = shared.cookies.issue(time, &path.binding(), index);
+        let mac = shared.cookies.issue(time, &arrival.via.binding(), index);
         let cookie = Cookie { time: time.into(), mac };
         let mut retry = HandshakeRetry::new(index, cookie, identity.map(|id| *id.as_bytes()));
         retry.mac = MacKey::retry(proof).mac(retry.authenticated());
-        let sent = shared.replies.push_cheap(path, retry.as_bytes());
+        let sent = shared.replies.push_cheap(arrival.via, retry.as_bytes());
         let count =
             if sent { &mut shared.stats.retries_sent } else { &mut shared.stats.answers_withheld };
         *count += 1;

@@ -1,7 +1,7 @@
 //! Who calls.
 
-use super::budget::Source;
 use crate::PeerId;
+use crate::admission::Source;
 use crate::crypto::noise::Accepted;
 use crate::wire::RequestPayload;
 

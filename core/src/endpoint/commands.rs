@@ -11,7 +11,7 @@ use super::{Endpoint, Target};
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, ConnectError, SendError};
 use crate::event::{Farewell, PingId};
-use crate::net::{Path, canonical};
+use crate::net::{FourTuple, Via, canonical};
 use crate::peer::Peer;
 use crate::time::Instant;
 use crate::{PeerHandle, PeerId};
@@ -135,7 +135,7 @@ impl Endpoint {
         let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle.slot).collect();
         for slot in slots {
             if let Some(peer) = self.peers.at_mut(slot) {
-                peer.addresses_changed();
+                peer.addresses_changed(&self.shared);
             }
             self.settle(slot);
         }
@@ -145,8 +145,11 @@ impl Endpoint {
     /// host was asleep, and silence proves nothing.
     pub(super) fn touch(&mut self, now: Instant) {
         let patience = self.shared.config.idle_timeout / 4;
-        if self.poll_timeout().is_some_and(|due| now > due + patience) {
-            self.grace_until = Some(now + patience);
+        if let Some(due) = self.poll_timeout() {
+            self.shared.absence.observe(due, now);
+            if now > due + patience {
+                self.grace_until = Some(now + patience);
+            }
         }
         self.shared.advance(now);
     }
@@ -166,7 +169,7 @@ impl Endpoint {
         &mut self,
         now: Instant,
         peer: PeerHandle,
-        run: impl FnOnce(&mut Peer, &mut crate::shared::Shared) -> Result<T, CommandError>,
+        run: impl FnOnce(&mut Peer, &mut crate::context::Context) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         self.touch(now);
         let found = self.peers.get_mut(peer).ok_or(CommandError::UnknownPeer)?;
@@ -176,19 +179,19 @@ impl Endpoint {
     }
 }
 
-/// Paths to the addresses to try, each once: resolvers repeat themselves, and what an address may be
+/// The ways to the addresses to try, each once: resolvers repeat themselves, and what an address may be
 /// sent before it answers counts per address.
-fn dialled(sockets: &Sockets, addresses: &[SocketAddr]) -> SmallVec<[Path; 2]> {
-    let mut paths = SmallVec::new();
+fn dialled(sockets: &Sockets, addresses: &[SocketAddr]) -> SmallVec<[Via; 2]> {
+    let mut targets = SmallVec::new();
     for address in addresses {
         let remote = canonical(*address);
         let socket = sockets.toward(remote).unwrap_or_default();
-        let path = Path::Direct { socket, local: None, remote };
-        if paths.len() < MAX_DIALLED && !paths.contains(&path) {
-            paths.push(path);
+        let via = Via::Direct(FourTuple { socket, ..FourTuple::to(remote) });
+        if targets.len() < MAX_DIALLED && !targets.contains(&via) {
+            targets.push(via);
         }
     }
-    paths
+    targets
 }
 
 /// The most addresses tried at once.

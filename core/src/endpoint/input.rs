@@ -4,8 +4,9 @@ use zerocopy::IntoBytes;
 
 use super::Endpoint;
 use crate::PeerId;
-use crate::net::{Origin, Path, canonical};
-use crate::shared::{Owner, Shared};
+use crate::context::Context;
+use crate::net::{Arrival, Origin};
+use crate::session::Owner;
 use crate::time::Instant;
 use crate::trace;
 use crate::wire::{HandshakeResponse, HandshakeRetry, Hint, Packet, PacketError, SealedHeader};
@@ -19,47 +20,52 @@ impl Endpoint {
         self.touch(now);
         self.shared.stats.datagrams_received += 1;
         self.shared.stats.bytes_received += datagram.len() as u64;
-        trace::unsealed("received", origin.remote, datagram);
+        self.handle_packet(&Arrival::from(&origin), datagram);
+    }
+
+    /// Takes one packet, however it arrived.
+    fn handle_packet(&mut self, arrival: &Arrival, datagram: &mut [u8]) {
+        trace::unsealed("received", &arrival.via, datagram);
         match Packet::parse(datagram) {
             Ok(Packet::Sealed(header)) => {
                 let header = *header;
-                self.handle_sealed(origin, header, datagram);
+                self.handle_sealed(arrival, header, datagram);
             }
-            Ok(Packet::KeyRequest(request)) => self.handle_key_request(&origin, request),
-            Ok(Packet::HandshakeRequest(request)) => self.handle_request(&origin, request),
-            Ok(Packet::HandshakeResponse(response)) => self.handle_response(&origin, response),
-            Ok(Packet::HandshakeRetry(retry)) => self.handle_retry(&origin, retry),
-            Ok(Packet::Hint(hint)) => self.handle_hint(&origin, hint),
+            Ok(Packet::KeyRequest(request)) => self.handle_key_request(arrival, request),
+            Ok(Packet::HandshakeRequest(request)) => self.handle_request(arrival, request),
+            Ok(Packet::HandshakeResponse(response)) => self.handle_response(arrival, response),
+            Ok(Packet::HandshakeRetry(retry)) => self.handle_retry(arrival, retry),
+            Ok(Packet::Hint(hint)) => self.handle_hint(arrival, hint),
             Err(error) => self.count_unreadable(error),
         }
     }
 
-    fn handle_sealed(&mut self, origin: Origin, header: SealedHeader, datagram: &mut [u8]) {
+    fn handle_sealed(&mut self, arrival: &Arrival, header: SealedHeader, datagram: &mut [u8]) {
         let index = header.receiver_index.get();
         let owner = match self.shared.indices.owner(index) {
-            Some(Owner::HalfOpen(slot)) => self.confirm(&origin, slot, &header, datagram),
+            Some(Owner::HalfOpen(slot)) => self.confirm(arrival, slot, &header, datagram),
             Some(Owner::Peer(slot)) => Some(slot),
             None => {
-                self.hint(&origin, &header, datagram.len());
+                self.hint(arrival, &header, datagram.len());
                 None
             }
         };
         let Some(slot) = owner else { return };
         if let Some(peer) = self.peers.at_mut(slot) {
             let number = header.packet_number();
-            peer.handle_sealed(&mut self.shared, &origin, index, number, datagram);
+            peer.handle_sealed(&mut self.shared, arrival, index, number, datagram);
             self.settle(slot);
         }
     }
 
     /// Tells the sender of a sealed packet, within limits, that its session is unknown here.
-    pub(super) fn hint(&mut self, origin: &Origin, header: &SealedHeader, len: usize) {
+    pub(super) fn hint(&mut self, arrival: &Arrival, header: &SealedHeader, len: usize) {
         self.shared.drops.unknown_session += 1;
         self.shared.stats.unverified_bytes_received += len as u64;
         let hint = Hint::new(header);
         let shared = &mut self.shared;
         if self.purse.pay_hint(shared.now)
-            && shared.replies.push_cheap(Path::from(origin), hint.as_bytes())
+            && shared.replies.push_cheap(arrival.via, hint.as_bytes())
         {
             shared.stats.hints_sent += 1;
         } else {
@@ -67,8 +73,9 @@ impl Endpoint {
         }
     }
 
-    fn handle_hint(&mut self, origin: &Origin, hint: &Hint) {
-        let Some(slot) = self.peers.by_address(canonical(origin.remote)) else {
+    fn handle_hint(&mut self, arrival: &Arrival, hint: &Hint) {
+        let remote = arrival.via.remote();
+        let Some(slot) = remote.and_then(|remote| self.peers.by_address(remote)) else {
             self.shared.drops.unsolicited += 1;
             return;
         };
@@ -80,20 +87,19 @@ impl Endpoint {
         }
     }
 
-    fn handle_response(&mut self, origin: &Origin, response: &HandshakeResponse) {
+    fn handle_response(&mut self, arrival: &Arrival, response: &HandshakeResponse) {
         let Some(slot) = self.dialling(response.receiver_index.get()) else { return };
         let Some(peer) = self.peers.at_mut(slot) else { return };
-        peer.on_response(&mut self.shared, origin, response);
+        peer.on_response(&mut self.shared, arrival, response);
         self.settle(slot);
     }
 
-    fn handle_retry(&mut self, origin: &Origin, retry: &HandshakeRetry) {
+    fn handle_retry(&mut self, arrival: &Arrival, retry: &HandshakeRetry) {
         let Some(slot) = self.dialling(retry.receiver_index.get()) else { return };
         let Some(peer) = self.peers.at_mut(slot) else { return };
         let half_open = &self.half_open;
-        let incarnation = |shared: &Shared, id: &PeerId| half_open.incarnation(shared, id);
-        let path = Path::from(origin);
-        let learned = peer.on_retry(&mut self.shared, &path, retry, incarnation);
+        let incarnation = |shared: &Context, id: &PeerId| half_open.incarnation(shared, id);
+        let learned = peer.on_retry(&mut self.shared, arrival, retry, incarnation);
         match learned {
             None => self.shared.drops.unsolicited += 1,
             Some(None) => {}
@@ -110,7 +116,7 @@ impl Endpoint {
         };
         let dialling = slot.filter(|slot| {
             let dial = self.peers.at(*slot).and_then(|peer| peer.dialled());
-            dial.is_some_and(|dial| dial.local_index == index)
+            dial.is_some_and(|dial| dial.local_index() == index)
         });
         if dialling.is_none() {
             self.shared.drops.unsolicited += 1;

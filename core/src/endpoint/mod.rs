@@ -8,14 +8,12 @@
 
 mod admit;
 mod answer;
-mod budget;
 mod caller;
+mod capacity;
 mod commands;
-mod half_open;
 mod input;
 mod output;
-mod room;
-mod slot_queue;
+mod ready;
 mod sockets;
 mod table;
 #[cfg(feature = "testing")]
@@ -30,17 +28,16 @@ use core::net::SocketAddr;
 
 use smallvec::SmallVec;
 
-use budget::Purse;
-use half_open::HalfOpenTable;
-use slot_queue::SlotQueue;
+use ready::ReadyQueue;
 use sockets::Sockets;
 use table::PeerTable;
 
+use crate::admission::{HalfOpenTable, Purse};
 use crate::config::Config;
+use crate::context::Context;
 use crate::info::PeerInfo;
 use crate::net::canonical;
 use crate::peer::Peer;
-use crate::shared::Shared;
 use crate::stats::{Drops, Stats};
 use crate::time::Instant;
 use crate::timer::Deadlines;
@@ -50,16 +47,16 @@ use crate::{Identity, PeerHandle, PeerId};
 ///
 /// See the [crate documentation](crate) for the loop that drives it.
 pub struct Endpoint {
-    shared: Shared,
+    shared: Context,
     peers: PeerTable,
     half_open: HalfOpenTable,
     sockets: Sockets,
     /// The next deadline of each peer.
     deadlines: Deadlines,
     /// Peers that may have something to transmit.
-    ready: SlotQueue,
+    ready: ReadyQueue,
     /// Peers that may have something to tell.
-    eventful: SlotQueue,
+    eventful: ReadyQueue,
     /// What may be spent on strangers.
     purse: Purse,
     /// A stranger was answered: the next turn is that of peers.
@@ -109,7 +106,7 @@ impl Endpoint {
     /// call it first.
     #[must_use]
     pub fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
-        let shared = Shared::new(config, identity, seed, now);
+        let shared = Context::new(config, identity, seed, now);
         Self {
             purse: Purse::new(&shared.config.budgets, shared.source_secret()),
             shared,
@@ -117,8 +114,8 @@ impl Endpoint {
             half_open: HalfOpenTable::default(),
             sockets: Sockets::default(),
             deadlines: Deadlines::new(),
-            ready: SlotQueue::default(),
-            eventful: SlotQueue::default(),
+            ready: ReadyQueue::default(),
+            eventful: ReadyQueue::default(),
             answered: false,
             closing: false,
             grace_until: None,

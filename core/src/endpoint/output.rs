@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::Endpoint;
 use crate::event::Event;
-use crate::net::Transmit;
+use crate::net::{Departure, FourTuple, Transmit, Via};
 use crate::peer::Peer;
 use crate::time::Instant;
 use crate::trace;
@@ -32,21 +32,21 @@ impl Endpoint {
         let reply = self.shared.replies.poll(buf)?;
         self.answered = true;
         self.shared.stats.unverified_bytes_sent += reply.len as u64;
-        Some(self.count(reply, buf))
+        Some(self.dispatch(reply, buf))
     }
 
     fn poll_peers(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(slot) = self.ready.pop() {
             let Some(peer) = self.peers.at_mut(slot) else { continue };
-            let transmit = peer.poll_transmit(&mut self.shared, buf);
+            let departure = peer.poll_transmit(&mut self.shared, buf);
             self.deadlines.set(slot, peer.deadline());
             if peer.has_events() {
                 self.eventful.push(slot);
             }
-            if let Some(transmit) = transmit {
+            if let Some(departure) = departure {
                 // Its next turn comes after everyone else's.
                 self.ready.push(slot);
-                return Some(self.count(transmit, buf));
+                return Some(self.dispatch(departure, buf));
             }
         }
         None
@@ -100,11 +100,29 @@ impl Endpoint {
         }
     }
 
-    fn count(&mut self, transmit: Transmit, buf: &[u8]) -> Transmit {
-        trace::unsealed("sent", transmit.destination, &buf[..transmit.len]);
-        let segment = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
-        self.shared.stats.datagrams_sent += transmit.len.div_ceil(segment.max(1)) as u64;
-        self.shared.stats.bytes_sent += transmit.len as u64;
-        self.sockets.redirect(transmit)
+    /// Counts what departs and says how to send it.
+    fn dispatch(&mut self, departure: Departure, buf: &[u8]) -> Transmit {
+        let Departure { via, len, segment } = departure;
+        trace::unsealed("sent", &via, &buf[..len]);
+        let size = segment.map_or(len, |size| usize::from(size.get()));
+        self.shared.stats.datagrams_sent += len.div_ceil(size.max(1)) as u64;
+        self.shared.stats.bytes_sent += len as u64;
+        self.sockets.redirect(transmit(departure))
+    }
+}
+
+/// How a driver sends what departs.
+pub(super) const fn transmit(departure: Departure) -> Transmit {
+    let Departure { via: Via::Direct(FourTuple { socket, local, remote }), len, segment } =
+        departure;
+    Transmit {
+        socket,
+        destination: remote,
+        source: local,
+        interface: None,
+        hop_limit: None,
+        ecn: None,
+        len,
+        segment,
     }
 }

@@ -11,7 +11,7 @@ use core::net::{IpAddr, SocketAddr};
 use super::Endpoint;
 use crate::error::CommandError;
 use crate::event::Event;
-use crate::net::{Path, SocketId, Transmit, canonical};
+use crate::net::{FourTuple, SocketId, Transmit, canonical};
 use crate::time::Instant;
 
 impl Endpoint {
@@ -59,7 +59,7 @@ impl Endpoint {
         let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle.slot).collect();
         for slot in slots {
             if let Some(peer) = self.peers.at_mut(slot) {
-                peer.change_sockets(|path| self.sockets.replace(path));
+                peer.change_sockets(&self.shared.config, |tuple| self.sockets.replace(tuple));
             }
             self.settle(slot);
         }
@@ -139,15 +139,15 @@ impl Sockets {
         other.map_or(transmit, |socket| Transmit { socket, source: None, ..transmit })
     }
 
-    /// The path that takes the place of one whose socket is closed, if any does.
-    fn replace(&mut self, path: &Path) -> Option<Path> {
-        let Path::Direct { socket, remote, .. } = *path;
+    /// What takes the place of addresses whose socket is closed, if anything does.
+    fn replace(&mut self, tuple: &FourTuple) -> Option<FourTuple> {
+        let FourTuple { socket, remote, .. } = *tuple;
         if !self.is_closed(socket) {
             return None;
         }
         let other = self.toward(remote);
         self.has_stranded |= other.is_none();
-        other.map(|socket| Path::Direct { socket, local: None, remote })
+        other.map(|socket| FourTuple { socket, local: None, remote })
     }
 }
 

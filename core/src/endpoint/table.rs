@@ -6,7 +6,7 @@ use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::budget::Source;
+use crate::admission::Source;
 use crate::peer::Peer;
 use crate::{PeerHandle, PeerId};
 

@@ -4,8 +4,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Endpoint;
+use super::output::transmit;
 use crate::PeerHandle;
-use crate::net::Transmit;
+use crate::net::{Departure, Transmit};
 use crate::time::Instant;
 use crate::wire::{PacketNumber, SEALED_HEADER_LEN, TAG_LEN};
 
@@ -26,9 +27,9 @@ impl Endpoint {
         self.touch(now);
         let mut packet = unsealed(plaintext);
         let found = self.peers.get_mut(peer)?;
-        let route = found.seal_for_test(&mut self.shared, path, &mut packet);
+        let via = found.seal_for_test(&mut self.shared, path, &mut packet);
         self.settle(peer.slot);
-        Some((route?.transmit(packet.len()), packet))
+        Some((transmit(Departure::single(via?, packet.len())), packet))
     }
 
     /// The same under a number of the caller's choice: the session takes no note of it, so that the
@@ -42,8 +43,8 @@ impl Endpoint {
     ) -> Option<(Transmit, Vec<u8>)> {
         let mut packet = unsealed(plaintext);
         let found = self.peers.get_mut(peer)?;
-        let route = found.seal_numbered_for_test(&mut self.shared, number, &mut packet)?;
-        Some((route.transmit(packet.len()), packet))
+        let via = found.seal_numbered_for_test(&mut self.shared, number, &mut packet)?;
+        Some((transmit(Departure::single(via, packet.len())), packet))
     }
 
     /// Changes the payload of every handshake from now on, before it is sealed: what an end says of

@@ -5,31 +5,13 @@ use core::time::Duration;
 use crate::PeerId;
 use crate::bucket::Limit;
 use crate::config::BASE_DATAGRAM;
-use crate::crypto::backend::Suite;
+use crate::context::Context;
 use crate::crypto::schedule::{Role, SessionSecrets};
-use crate::net::{Origin, Path};
+use crate::net::Arrival;
 use crate::peer::Peer;
-use crate::peer::dial::{Answer, Unopened};
-use crate::peer::path::PeerPath;
-use crate::peer::session::Session;
-use crate::peer::timeouts::Timer;
-use crate::shared::Shared;
+use crate::peer::timers::Timer;
+use crate::session::{Answer, Established, Session, Unopened, suite};
 use crate::wire::{HandshakeResponse, HandshakeRetry, Parameters};
-
-/// The outcome of a handshake, whoever began it.
-#[derive(Debug)]
-pub(crate) struct Established {
-    pub(crate) local_index: u32,
-    pub(crate) remote_index: u32,
-    pub(crate) secrets: SessionSecrets,
-    pub(crate) key_id: u64,
-    pub(crate) initiated_by_us: bool,
-    pub(crate) remote_incarnation: u64,
-    pub(crate) parameters: Parameters,
-    /// The credit that the peer was told.
-    pub(crate) granted: u64,
-    pub(crate) path: Path,
-}
 
 /// Two handshakes begun by either end within this time met halfway.
 const SIMULTANEOUS: Duration = Duration::from_secs(10);
@@ -38,31 +20,32 @@ const SIMULTANEOUS: Duration = Duration::from_secs(10);
 const RESTARTS: Limit = Limit::every(5_000_000, 4);
 
 impl Peer {
-    /// A retry arrived on `path`: take its cookie, and the identity if it was missing. Returns the
+    /// A retry arrived: take its cookie, and the identity if it was missing. Returns the
     /// identity when it is news; `incarnation` then tells what names our state about it.
     pub(crate) fn on_retry(
         &mut self,
-        cx: &mut Shared,
-        path: &Path,
+        cx: &mut Context,
+        arrival: &Arrival,
         retry: &HandshakeRetry,
-        incarnation: impl FnOnce(&Shared, &PeerId) -> u64,
+        incarnation: impl FnOnce(&Context, &PeerId) -> u64,
     ) -> Option<Option<PeerId>> {
         let dial = self.dial.as_mut()?;
-        if !dial.calls(path) || !dial.is_answered_by_retry(retry) {
+        if !dial.has_target(&arrival.via) || !dial.is_answered_by_retry(retry) {
             return None;
         }
-        dial.note_answer(path);
+        dial.note_answer(&arrival.via);
         if !dial.may_rebuild() {
             return None;
         }
         let mut learned = None;
-        if dial.remote.is_none() {
+        if dial.remote().is_none() {
             let id = PeerId::from_bytes(*retry.identity()?).ok()?;
-            (dial.remote, self.id, learned) = (Some(id), Some(id), Some(id));
+            dial.expect(id);
+            (self.id, learned) = (Some(id), Some(id));
             self.incarnation = incarnation(cx, &id);
         }
         dial.build(cx, self.incarnation, self.inbox.fresh_grant(), retry.cookie);
-        dial.hurry();
+        dial.expedite();
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         Some(learned)
     }
@@ -70,12 +53,11 @@ impl Peer {
     /// A response arrived: if it is genuine, a session stands.
     pub(crate) fn on_response(
         &mut self,
-        cx: &mut Shared,
-        origin: &Origin,
+        cx: &mut Context,
+        arrival: &Arrival,
         response: &HandshakeResponse,
     ) {
-        let path = Path::from(origin);
-        let Some(dial) = self.dial.as_mut().filter(|dial| dial.calls(&path)) else {
+        let Some(dial) = self.dial.as_mut().filter(|dial| dial.has_target(&arrival.via)) else {
             cx.drops.unsolicited += 1;
             return;
         };
@@ -90,7 +72,7 @@ impl Peer {
                 return;
             }
         };
-        let local_index = dial.local_index;
+        let local_index = dial.local_index();
         let remote_incarnation = payload.incarnation.get();
         if !self.may_grant(remote_incarnation, granted) {
             // Messages came meanwhile: a peer that starts over is granted what they leave.
@@ -109,25 +91,27 @@ impl Peer {
             remote_incarnation,
             parameters,
             granted,
-            path,
+            via: arrival.via,
         };
         // The index lives on in the session.
         self.dial = None;
         self.establish(cx, established);
         // The other end may not send before it heard from us under the new keys.
-        self.outbound.nudge();
+        self.outbound.queue_ping();
     }
 
     /// Takes in a session; both ends have its keys.
-    pub(crate) fn establish(&mut self, cx: &mut Shared, established: Established) {
+    pub(crate) fn establish(&mut self, cx: &mut Context, established: Established) {
         self.drop_dial(cx);
         let news = self.remote_incarnation != Some(established.remote_incarnation);
         if news {
             self.meet(cx, &established);
-        } else if established.initiated_by_us {
-            self.follow_answer(cx, established.path);
+        } else if established.initiated_by_us
+            && self.paths.follow(established.via, &cx.config, cx.now)
+        {
+            self.on_moved(established.via);
         }
-        self.home = Some(established.path);
+        self.home = Some(established.via);
         self.adopt(cx, &established.parameters);
         if news {
             self.outbound.queue.refuse_beyond(&self.send_limits);
@@ -152,7 +136,7 @@ impl Peer {
         tracing::debug!(
             target: "handfast::handshake",
             peer = self.id.map(tracing::field::debug),
-            path = ?established.path,
+            via = ?established.via,
             initiated_by_us = established.initiated_by_us,
             new_incarnation = news,
             "session established"
@@ -160,7 +144,7 @@ impl Peer {
     }
 
     /// A peer we knew nothing about, or one that lost what it knew about us.
-    fn meet(&mut self, cx: &mut Shared, established: &Established) {
+    fn meet(&mut self, cx: &mut Context, established: &Established) {
         let granted = established.parameters.receive_window.get();
         let met_before = self.remote_incarnation.replace(established.remote_incarnation).is_some();
         if met_before {
@@ -173,17 +157,15 @@ impl Peer {
                 self.last_hint = None;
             }
         } else {
-            self.notices.connected = Some(established.path);
+            self.notices.connected = Some(established.via);
         }
         self.inbox.restart(established.granted);
         self.outbound.restart(granted);
-        self.paths.clear();
-        self.paths.push(PeerPath::new(0, established.path, &cx.config));
-        self.timers.clear(Timer::Loss);
+        self.paths.restart(established.via, &cx.config);
     }
 
     /// Takes in what the peer says about itself.
-    fn adopt(&mut self, cx: &Shared, parameters: &Parameters) {
+    fn adopt(&mut self, cx: &Context, parameters: &Parameters) {
         let ms = |ms: u64| Duration::from_millis(ms);
         let theirs = ms(parameters.idle_timeout_ms.get().into());
         self.idle_timeout = cx.config.idle_timeout.min(theirs).max(SHORTEST_IDLE);
@@ -191,28 +173,17 @@ impl Peer {
         self.send_limits.max_message = cx.config.max_message.min(parameters.max_message.get());
         self.send_limits.max_streams = parameters.max_streams.get();
         let datagram = parameters.max_datagram.get().min(cx.config.max_datagram).max(BASE_DATAGRAM);
-        for path in &mut self.paths {
-            path.set_max_datagram(datagram);
-        }
+        self.paths.set_max_datagram(datagram);
     }
 
     /// Whether a further session is the one to seal with. When both ends called at once, it is the
     /// one begun by the larger identity; else the newest.
-    fn is_preferred(&self, cx: &Shared, established: &Established) -> bool {
+    fn is_preferred(&self, cx: &Context, established: &Established) -> bool {
         let Some(current) = self.sessions.current() else { return true };
-        let crossed = current.initiated_by_us != established.initiated_by_us
-            && cx.now < current.since + SIMULTANEOUS;
+        let crossed = current.initiated_by_us() != established.initiated_by_us
+            && cx.now < current.since() + SIMULTANEOUS;
         let we_are_larger = Some(cx.identity.id()) > self.id;
         !crossed || established.initiated_by_us == we_are_larger
-    }
-}
-
-/// The cipher of a session: AES where both ends have it in hardware.
-pub(crate) fn suite(cx: &Shared, parameters: &Parameters) -> Suite {
-    if cx.config.aes_hardware && parameters.offers(Parameters::AES_HARDWARE) {
-        Suite::Aes256Gcm
-    } else {
-        Suite::ChaCha20Poly1305
     }
 }
 

@@ -3,16 +3,18 @@
 use core::time::Duration;
 
 use crate::PeerId;
+use crate::Violation;
+use crate::context::Context;
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::schedule::Role;
-use crate::peer::session::Session;
-use crate::peer::timeouts::Timer;
-use crate::peer::{Peer, Violation};
-use crate::shared::{Owner, Shared};
+use crate::peer::Peer;
+use crate::peer::timers::Timer;
+use crate::session::Owner;
+use crate::session::Session;
 
 impl Peer {
     /// Whether there are keys that may seal. If they are worn, a new handshake is begun instead.
-    pub(super) fn has_usable_keys(&mut self, cx: &mut Shared) -> bool {
+    pub(super) fn has_usable_keys(&mut self, cx: &mut Context) -> bool {
         // Of a peer that is up they may be worn, or forgotten after too many forgeries.
         let current = self.sessions.current();
         let worn = current.is_none_or(|session| session.is_worn(cx.now, &cx.config));
@@ -23,7 +25,7 @@ impl Peer {
     }
 
     /// Time or packets may ask for new keys, and old ones may be forgotten.
-    pub(super) fn on_keys_timer(&mut self, cx: &mut Shared) {
+    pub(super) fn on_keys_timer(&mut self, cx: &mut Context) {
         let freed = self.sessions.expire(cx.now);
         if !freed.is_empty() && !self.sessions.has_next() {
             self.outbound.rekey.forget_answer();
@@ -33,7 +35,7 @@ impl Peer {
     }
 
     /// Begins a change of keys if it is time, else sets the timer for it.
-    pub(super) fn review_keys(&mut self, cx: &mut Shared) {
+    pub(super) fn review_keys(&mut self, cx: &mut Context) {
         if self.outbound.rekey.offer().is_some_and(|offer| offer.until <= cx.now) {
             self.withdraw_rekey(cx);
         }
@@ -50,7 +52,7 @@ impl Peer {
         self.timers.set(Timer::Keys, next);
     }
 
-    fn begin_rekey(&mut self, cx: &mut Shared) {
+    fn begin_rekey(&mut self, cx: &mut Context) {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
         self.outbound.rekey.begin(index, ephemeral, cx.now + OFFER_LIFE);
@@ -59,7 +61,7 @@ impl Peer {
     }
 
     /// Our own request for new keys, if any, is void.
-    pub(super) fn withdraw_rekey(&mut self, cx: &mut Shared) {
+    pub(super) fn withdraw_rekey(&mut self, cx: &mut Context) {
         if let Some(offer) = self.outbound.rekey.take_offer() {
             cx.indices.release(offer.index);
         }
@@ -68,7 +70,7 @@ impl Peer {
     /// The peer asks for new keys, in a packet under the keys of `local_index`.
     pub(super) fn on_rekey_request(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         local_index: u32,
         remote_index: u32,
         remote: &[u8; 32],
@@ -85,10 +87,10 @@ impl Peer {
         }
         let Some(session) = self.sessions.current() else { return Ok(()) };
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
-        let secrets = session.secrets.rekey(Role::Responder, &ephemeral, remote);
+        let secrets = session.rekeyed(Role::Responder, &ephemeral, remote);
         // Nothing comes of such a key, so it could be sent again and again.
         let secrets = secrets.ok_or(Violation::UnusableKey)?;
-        let initiated_by_us = session.initiated_by_us;
+        let initiated_by_us = session.initiated_by_us();
         self.withdraw_rekey(cx);
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
         self.outbound.rekey.answer(index, ephemeral.public(), remote_index, *remote);
@@ -104,7 +106,7 @@ impl Peer {
     /// its index and ours of the keys to be.
     pub(super) fn on_rekey_response(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         local_index: u32,
         (remote_index, our_index): (u32, u32),
         remote: &[u8; 32],
@@ -117,30 +119,30 @@ impl Peer {
         else {
             return Ok(());
         };
-        let secrets = session.secrets.rekey(Role::Initiator, &offer.ephemeral, remote);
+        let secrets = session.rekeyed(Role::Initiator, &offer.ephemeral, remote);
         let secrets = secrets.ok_or(Violation::UnusableKey)?;
-        let initiated_by_us = session.initiated_by_us;
+        let initiated_by_us = session.initiated_by_us();
         self.outbound.rekey.take_offer();
         let indices = (our_index, remote_index);
         let session = Session::new(indices, secrets, cx.key_id(), initiated_by_us, cx.now);
         let freed = self.sessions.install(session, cx.now);
         cx.release(freed);
         // The other end may not seal with the new keys before it heard from us under them.
-        self.outbound.nudge();
+        self.outbound.queue_ping();
         self.note_rekey(cx);
         Ok(())
     }
 
     /// A packet under the keys of `local_index` was genuine: if they waited for that, they seal
     /// from now on.
-    pub(super) fn prove_keys(&mut self, cx: &mut Shared, local_index: u32) {
+    pub(super) fn prove_keys(&mut self, cx: &mut Context, local_index: u32) {
         if self.sessions.prove(local_index, cx.now) {
             self.withdraw_rekey(cx);
             self.note_rekey(cx);
         }
     }
 
-    fn note_rekey(&mut self, cx: &mut Shared) {
+    fn note_rekey(&mut self, cx: &mut Context) {
         self.stats.rekeys += 1;
         cx.stats.rekeys += 1;
         self.review_keys(cx);

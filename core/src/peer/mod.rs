@@ -1,46 +1,23 @@
 //! One peer: what it is owed and owes, and when to act.
 //!
-//! [`Peer`] is glue. Each decision lives in a module of its own: numbering and fates in `send`,
-//! order and credit in `inbox`, keys in `session` and `rekey`, packets and their loss in `path`,
-//! the handshake we began in `dial`, the states in `state`. `receive`, `transmit`, `timeouts` and
-//! `notify` are the four ways through: datagrams in, datagrams out, time, events.
+//! [`Peer`] is glue. Each decision is made elsewhere: numbering, order and fates in `message`, keys
+//! and our handshake in `session`, packets and their loss in `path` and `recovery`, the states in
+//! `state`. `receive`, `transmit`, `timers` and `events` are the four ways through: datagrams in,
+//! datagrams out, time, events.
 
-mod ack;
-mod assembly;
-mod called;
-mod congestion;
-mod dial;
+mod control;
 mod establish;
-mod fragment;
-mod inbox;
+mod events;
 mod keys;
-mod ledger;
-mod loss;
 mod notices;
-mod notify;
-mod outbound;
-mod outgoing;
-mod pacer;
-mod path;
 mod pings;
-mod ranges;
 mod receive;
-mod receive_stream;
-mod rekey;
-mod roam;
-mod rtt;
-mod send;
-mod send_stream;
-mod sent;
-mod session;
-mod spans;
+mod sent_frame;
 mod state;
 #[cfg(feature = "testing")]
 mod testing;
-mod timeouts;
+mod timers;
 mod transmit;
-mod violation;
-mod window;
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -48,26 +25,23 @@ use core::time::Duration;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-pub(crate) use called::Called;
-pub(crate) use dial::{Dial, prologue};
-pub(crate) use establish::{Established, suite};
-pub(crate) use violation::Violation;
+pub(crate) use sent_frame::SentFrame;
 
-use inbox::{Inbox, ReceiveLimits};
+use control::Outbound;
 use notices::Notices;
-use outbound::Outbound;
-use path::{Fates, PeerPath};
-use send::{MESSAGE_CHARGE, SendLimits};
-use session::Sessions;
 use state::State;
-use timeouts::Timer;
+use timers::Timer;
 
 use crate::bucket::TokenBucket;
+use crate::config::Config;
+use crate::context::Context;
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, SendError};
 use crate::event::{EndReason, Goodbye, PingId};
-use crate::net::Path;
-use crate::shared::{Owner, Shared};
+use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
+use crate::net::{FourTuple, Via};
+use crate::path::{AckResult, Path, Paths};
+use crate::session::{Dial, HandshakeTarget, Owner, Sessions};
 use crate::stats::PeerStats;
 use crate::time::Instant;
 use crate::timer::Timers;
@@ -93,20 +67,17 @@ pub(crate) struct Peer {
     dial: Option<Box<Dial>>,
     sessions: Sessions,
     /// Where the last handshake with the peer was made.
-    home: Option<Path>,
-    /// One per path id in use; the first is where data goes.
-    paths: SmallVec<[PeerPath; 1]>,
+    home: Option<Via>,
+    paths: Paths<SentFrame>,
     outbound: Outbound,
     send_limits: SendLimits,
-    inbox: Inbox,
+    inbox: ReceiveQueue,
     /// Kept between acknowledgements, so that they cost no allocation.
-    fates: Fates,
+    ack_result: AckResult<SentFrame>,
     notices: Notices,
     /// How the peer ends, once the goodbye is through.
     end_reason: Option<EndReason>,
     farewell: Goodbye,
-    /// A challenge of the peer that waits for its answer: the newest counts.
-    answering: Option<roam::Answering>,
     timers: Timers<{ Timer::COUNT }>,
     /// The smaller of both ends'.
     idle_timeout: Duration,
@@ -128,7 +99,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// A peer about which nothing is proved. `incarnation` is what those who know it are told.
     pub(crate) fn new(
-        cx: &mut Shared,
+        cx: &mut Context,
         handle: PeerHandle,
         id: Option<PeerId>,
         incarnation: u64,
@@ -153,7 +124,7 @@ impl Peer {
             dial: None,
             sessions: Sessions::default(),
             home: None,
-            paths: SmallVec::new(),
+            paths: Paths::default(),
             outbound: Outbound::default(),
             // Until the peer tells its own limits, ours are a guess that queues what is sensible.
             send_limits: SendLimits {
@@ -161,12 +132,11 @@ impl Peer {
                 max_streams: config.max_streams,
                 buffer: config.send_buffer,
             },
-            inbox: Inbox::new(limits),
-            fates: Fates::default(),
+            inbox: ReceiveQueue::new(limits),
+            ack_result: AckResult::default(),
             notices: Notices::default(),
             end_reason: None,
             farewell: Goodbye::default(),
-            answering: None,
             timers: Timers::new(),
             idle_timeout: config.idle_timeout,
             remote_ack_delay: config.max_ack_delay,
@@ -181,7 +151,7 @@ impl Peer {
     }
 
     /// Starts to call the peer.
-    pub(crate) fn dial(&mut self, cx: &mut Shared, addresses: SmallVec<[Path; 2]>) {
+    pub(crate) fn dial(&mut self, cx: &mut Context, addresses: SmallVec<[Via; 2]>) {
         let deadline = cx.now + cx.config.connect_timeout;
         self.timers.set(Timer::DialDeadline, Some(deadline));
         self.start_dial(cx, addresses, false);
@@ -232,7 +202,7 @@ impl Peer {
     /// Says goodbye once what is queued went through, or `linger` is over.
     pub(crate) fn disconnect(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         farewell: Farewell,
     ) -> Result<(), CommandError> {
         if self.state.is_over() {
@@ -258,39 +228,33 @@ impl Peer {
     }
 
     /// The host's addresses changed: make the peer notice.
-    pub(crate) fn addresses_changed(&mut self) {
-        for path in &mut self.paths {
-            path.forget_local();
-        }
-        self.home.iter_mut().for_each(Path::forget_local);
+    pub(crate) fn addresses_changed(&mut self, cx: &Context) {
+        self.paths.on_local_change(&cx.config);
+        self.home.iter_mut().for_each(Via::forget_local);
         self.dial.iter_mut().for_each(|dial| dial.forget_local());
         if self.state.is_live() {
-            self.outbound.nudge();
+            self.outbound.queue_ping();
         }
     }
 
     /// Sockets closed: each path goes by the one that `replace` names for it, if any, and the peer is
     /// made to notice.
-    pub(crate) fn change_sockets(&mut self, mut replace: impl FnMut(&Path) -> Option<Path>) {
-        let mut changed = false;
-        for path in &mut self.paths {
-            if let Some(other) = replace(&path.route) {
-                path.route = other;
-                changed = true;
-            }
-        }
-        if changed && self.state.is_live() {
-            self.outbound.nudge();
+    pub(crate) fn change_sockets(
+        &mut self,
+        config: &Config,
+        replace: impl FnMut(&FourTuple) -> Option<FourTuple>,
+    ) {
+        if self.paths.change_sockets(config, replace) && self.state.is_live() {
+            self.outbound.queue_ping();
         }
     }
 
     /// The datagram must have met a session that the peer forgot: perhaps shake hands anew.
-    pub(crate) fn on_hint(&mut self, cx: &mut Shared, remote_index: u32, path: u8, counter: u64) {
+    pub(crate) fn on_hint(&mut self, cx: &mut Context, remote_index: u32, path: u8, counter: u64) {
         let Some(session) = self.sessions.current() else { return };
-        let sent = self.paths.iter().find(|known| known.id == path);
-        let recent = sent.is_some_and(|known| known.was_sent_lately(counter));
+        let recent = self.paths.was_sent_lately(path, counter);
         let early = self.last_hint.is_some_and(|last| cx.now < last + HINT_INTERVAL);
-        if session.remote_index != remote_index || !recent || early || self.state.is_over() {
+        if session.remote_index() != remote_index || !recent || early || self.state.is_over() {
             cx.drops.unsolicited += 1;
             return;
         }
@@ -301,23 +265,22 @@ impl Peer {
     /// Shakes hands anew beside the session that stands: where the peer is proved to be, where it was
     /// at the last handshake, and where it was before it moved. Whoever lured both ends elsewhere could
     /// pass on every proof.
-    fn redial(&mut self, cx: &mut Shared) {
+    fn redial(&mut self, cx: &mut Context) {
         if let Some(dial) = &mut self.dial {
-            dial.hurry();
+            dial.expedite();
             self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
-        } else if let Some(path) = self.paths.first() {
-            let mut addresses: SmallVec<[Path; 2]> = SmallVec::new();
-            let left = path.left.map(|(left, _)| left);
-            for route in [Some(path.route), self.home, left].into_iter().flatten() {
-                if addresses.iter().all(|one| one.remote() != route.remote()) {
-                    addresses.push(route);
+        } else if let Some(path) = self.paths.primary() {
+            let mut addresses: SmallVec<[Via; 2]> = SmallVec::new();
+            for via in [Some(path.via()), self.home, path.previous()].into_iter().flatten() {
+                if addresses.iter().all(|one| !one.is_same_remote(&via)) {
+                    addresses.push(via);
                 }
             }
             self.start_dial(cx, addresses, true);
         }
     }
 
-    fn start_dial(&mut self, cx: &mut Shared, addresses: SmallVec<[Path; 2]>, proved: bool) {
+    fn start_dial(&mut self, cx: &mut Context, addresses: SmallVec<[Via; 2]>, proved: bool) {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
         let mut dial = Dial::new(cx, index, self.id, addresses, proved);
         dial.build(cx, self.incarnation, self.inbox.fresh_grant(), Cookie::NONE);
@@ -326,16 +289,16 @@ impl Peer {
     }
 
     /// Gives up our own handshake.
-    fn drop_dial(&mut self, cx: &mut Shared) {
+    fn drop_dial(&mut self, cx: &mut Context) {
         if let Some(dial) = self.dial.take() {
-            cx.indices.release(dial.local_index);
+            cx.indices.release(dial.local_index());
         }
         self.timers.clear(Timer::Dial);
         self.timers.clear(Timer::DialDeadline);
     }
 
     /// The peer ended. Packets are answered a little longer if a session stands.
-    pub(crate) fn end(&mut self, cx: &mut Shared, reason: EndReason) {
+    pub(crate) fn end(&mut self, cx: &mut Context, reason: EndReason) {
         if self.state.is_over() {
             return;
         }
@@ -347,6 +310,7 @@ impl Peer {
         self.notices.moved = false;
         self.notices.ended = Some(reason);
         self.timers = Timers::new();
+        self.paths.stop_timers();
         let draining = !self.state.is_connecting() && self.sessions.current().is_some();
         if draining {
             self.state.move_to_draining();
@@ -358,7 +322,7 @@ impl Peer {
     }
 
     /// Nothing is answered any more; only unread messages may keep the peer.
-    fn bury(&mut self, cx: &mut Shared) {
+    fn bury(&mut self, cx: &mut Context) {
         self.state.move_to_gone();
         let freed = self.sessions.clear();
         cx.release(freed);
@@ -406,12 +370,12 @@ impl Peer {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.timers.min()
+        self.timers.min().into_iter().chain(self.paths.deadline()).min()
     }
 
     /// Where the peer is proved to be.
-    pub(crate) fn route(&self) -> Option<Path> {
-        self.paths.first().map(|path| path.route)
+    pub(crate) fn via(&self) -> Option<Via> {
+        self.paths.primary().map(Path::via)
     }
 
     /// The credit that a handshake with the peer would grant.
@@ -423,11 +387,11 @@ impl Peer {
         self.dial.as_deref()
     }
 
-    /// Calls also where another dial for the same peer called, which gives way to this one, and as
-    /// long as that would have.
-    pub(crate) fn call_also(&mut self, others: &[Called], until: Option<Instant>) {
+    /// Adds the addresses of another dial for the same peer, which gives way to this one. The dial
+    /// lasts as long as that one would have.
+    pub(crate) fn add_targets(&mut self, others: &[HandshakeTarget], until: Option<Instant>) {
         let Some(dial) = &mut self.dial else { return };
-        dial.call_also(others);
+        dial.add_targets(others);
         let until = until.max(self.timers.get(Timer::DialDeadline));
         self.timers.set(Timer::DialDeadline, until);
     }
@@ -439,17 +403,17 @@ impl Peer {
 
     /// How long to wait for an answer. Bounded, since the peer decides what round trip we measure.
     fn probe_timeout(&self) -> Duration {
-        let pto = self.paths.first().map(|path| path.pto(self.remote_ack_delay));
+        let pto = self.paths.primary().map(|path| path.pto(self.remote_ack_delay));
         pto.unwrap_or(Duration::from_secs(1)).min(LONGEST_PROBE_TIMEOUT)
     }
 
     pub(crate) fn info(&self) -> PeerInfo {
-        let path_stats = self.paths.first().map(PeerPath::stats).unwrap_or_default();
+        let path_stats = self.paths.primary().map(Path::stats).unwrap_or_default();
         PeerInfo {
             handle: self.handle,
             id: self.id,
             state: self.state.public(),
-            path: self.route(),
+            path: self.via(),
             last_received: self.last_received,
             path_stats,
             stats: self.stats_now(),
@@ -458,7 +422,7 @@ impl Peer {
 
     fn stats_now(&self) -> PeerStats {
         PeerStats {
-            messages_overflowed: self.inbox.overflowed,
+            messages_overflowed: self.inbox.overflowed(),
             messages_received: self.inbox.delivered(),
             ..self.stats
         }

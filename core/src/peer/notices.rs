@@ -6,22 +6,22 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::event::{EndReason, PingId};
-use crate::net::Path;
+use crate::net::Via;
 
 /// Everything that waits to be told, messages' fates and the state apart.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     /// Connected, on this path.
-    pub(crate) connected: Option<Path>,
-    pub(crate) restarted: bool,
-    pub(crate) moved: bool,
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
+    pub(super) connected: Option<Via>,
+    pub(super) restarted: bool,
+    pub(super) moved: bool,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
     /// Bounded by the number of pings under way.
-    pub(crate) pongs: SmallVec<[(PingId, Duration); 1]>,
-    pub(crate) ended: Option<EndReason>,
+    pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
+    pub(super) ended: Option<EndReason>,
     /// `Readable` was told and `receive` has not run dry since.
-    pub(crate) readable_told: bool,
+    pub(super) readable_told: bool,
 }
 
 impl Notices {

@@ -3,13 +3,12 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::Violation;
+use crate::context::Context;
 use crate::event::{EndReason, Goodbye};
-use crate::net::{Origin, Path};
-use crate::peer::Peer;
-use crate::peer::path::{Fates, PeerPath};
-use crate::peer::roam::Answering;
-use crate::peer::violation::{VIOLATION_CODE, Violation};
-use crate::shared::Shared;
+use crate::net::{Arrival, Via};
+use crate::path::{AckResult, Path, PathTimeout};
+use crate::peer::{Peer, SentFrame};
 use crate::trace;
 use crate::wire::{AckFrame, Frame, Frames, PacketNumber};
 
@@ -27,15 +26,15 @@ impl Peer {
     /// Takes a sealed datagram for the session `local_index`.
     pub(crate) fn handle_sealed(
         &mut self,
-        cx: &mut Shared,
-        origin: &Origin,
+        cx: &mut Context,
+        arrival: &Arrival,
         local_index: u32,
         number: PacketNumber,
         datagram: &mut [u8],
     ) {
+        self.paths.on_absence(cx.absence);
         let len = datagram.len();
-        let known = self.paths.iter().position(|path| path.id == number.path());
-        if known.is_some_and(|at| !self.paths[at].is_new(number.counter())) {
+        if self.paths.is_duplicate(number) {
             cx.drops.duplicate += 1;
             return;
         }
@@ -56,25 +55,27 @@ impl Peer {
         self.note_life(cx);
         self.prove_keys(cx, local_index);
         self.note_answer(cx, local_index);
-        let Some(at) = known.or_else(|| self.open_path(cx, origin, number.path())) else {
-            self.violate(cx, Violation::TooManyPaths);
+        if let Err(violation) = self.paths.ensure(number.path(), arrival.via, &cx.config) {
+            self.violate(cx, violation);
             return;
-        };
-        let newest = self.paths[at].note_received(number.counter(), cx.now);
-        if newest {
-            self.note_origin(cx, at, origin, len);
         }
-        self.handle_frames(cx, origin, local_index, number, plaintext);
-        if self.paths.iter().any(PeerPath::is_overfull) {
+        let follow = !self.state.is_over();
+        let candidate = self.paths.on_received(number, arrival, len, follow, cx.now, &mut cx.rng);
+        if let Some(via) = candidate {
+            let (peer, remote) = (self.id.map(tracing::field::debug), via.remote());
+            tracing::debug!(target: "handfast::path", peer, ?remote, "seen elsewhere");
+        }
+        self.handle_frames(cx, arrival, local_index, number, plaintext);
+        if self.paths.is_overfull() {
             self.violate(cx, Violation::NeverAcknowledges);
         }
-        self.schedule_path(cx);
+        self.review_paths(cx);
     }
 
     fn handle_frames(
         &mut self,
-        cx: &mut Shared,
-        origin: &Origin,
+        cx: &mut Context,
+        arrival: &Arrival,
         local_index: u32,
         number: PacketNumber,
         plaintext: &[u8],
@@ -83,25 +84,22 @@ impl Peer {
         for frame in Frames::new(plaintext) {
             let handled = frame
                 .map_err(Violation::from)
-                .and_then(|frame| self.on_frame(cx, origin, local_index, frame, &mut summary));
+                .and_then(|frame| self.on_frame(cx, arrival, local_index, frame, &mut summary));
             if let Err(violation) = handled {
                 self.violate(cx, violation);
                 return;
             }
         }
-        let path = self.paths.iter_mut().find(|path| path.id == number.path());
-        if let Some(path) = path.filter(|_| !summary.refused) {
-            path.acks.on_packet(number.counter(), summary.ack_eliciting, origin.ecn, cx.now);
-            if summary.urgent {
-                path.acks.hurry(cx.now);
-            }
+        let Summary { ack_eliciting, refused, urgent } = summary;
+        if !refused {
+            self.paths.on_processed(number, ack_eliciting, urgent, arrival.ecn, cx.now);
         }
     }
 
     fn on_frame(
         &mut self,
-        cx: &mut Shared,
-        origin: &Origin,
+        cx: &mut Context,
+        arrival: &Arrival,
         local_index: u32,
         frame: Frame<'_>,
         summary: &mut Summary,
@@ -139,10 +137,13 @@ impl Peer {
                 return self.on_rekey_response(cx, local_index, indices, ephemeral);
             }
             Frame::PathChallenge { token } => {
-                self.answering = Some(Answering { token, route: Path::from(origin) });
+                self.paths.on_challenge(arrival.via, token);
             }
             Frame::PathResponse { token } if !self.state.is_over() => {
-                self.on_path_response(cx, origin, token);
+                let moved = self.paths.on_response(arrival.via, token, &cx.config, cx.now);
+                if let Some(via) = moved {
+                    self.on_moved(via);
+                }
             }
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}
@@ -154,21 +155,27 @@ impl Peer {
         Ok(())
     }
 
-    fn on_ack(&mut self, cx: &mut Shared, ack: &AckFrame<'_>) -> Result<(), Violation> {
-        let Some(path) = self.paths.iter_mut().find(|path| path.id == ack.path) else {
-            return Err(Violation::AckOfUnsent);
-        };
-        let mut fates = core::mem::take(&mut self.fates);
-        let taken = path.on_ack(cx.now, ack, self.remote_ack_delay, &mut self.stats, &mut fates);
-        self.settle(cx, fates);
+    fn on_ack(&mut self, cx: &mut Context, ack: &AckFrame<'_>) -> Result<(), Violation> {
+        let mut result = core::mem::take(&mut self.ack_result);
+        let (delay, stats) = (self.remote_ack_delay, &mut self.stats);
+        let taken = self.paths.on_ack(cx.now, ack, delay, stats, &mut result);
+        self.on_packets_resolved(cx, result);
         taken
     }
 
+    /// The peer proved to be elsewhere.
+    pub(super) fn on_moved(&mut self, via: Via) {
+        self.notices.moved = true;
+        self.stats.roams += 1;
+        let (peer, remote) = (self.id.map(tracing::field::debug), via.remote());
+        tracing::debug!(target: "handfast::path", peer, ?remote, "moved");
+    }
+
     /// The peer is alive under keys that still seal: there is no need to shake hands anew.
-    fn note_answer(&mut self, cx: &mut Shared, local_index: u32) {
+    fn note_answer(&mut self, cx: &mut Context, local_index: u32) {
         let current = self.sessions.current();
         let serves = current.is_some_and(|session| {
-            session.local_index == local_index && !session.is_worn(cx.now, &cx.config)
+            session.local_index() == local_index && !session.is_worn(cx.now, &cx.config)
         });
         if serves && self.dial.is_some() {
             self.drop_dial(cx);
@@ -176,40 +183,38 @@ impl Peer {
     }
 
     /// Draws the consequences of packets acknowledged or lost.
-    pub(super) fn settle(&mut self, cx: &mut Shared, mut fates: Fates) {
-        for frame in fates.acked.drain(..) {
+    fn on_packets_resolved(&mut self, cx: &mut Context, mut result: AckResult<SentFrame>) {
+        for frame in result.drain_acked() {
             self.outbound.on_acked(frame);
         }
-        for frame in fates.lost.drain(..) {
+        for frame in result.drain_lost() {
             self.outbound.on_lost(frame, &mut self.inbox);
         }
-        self.fates = fates;
+        self.ack_result = result;
         if self.state.is_leaving() && self.outbound.goodbye_acked {
             self.finish_leaving(cx);
         }
         self.leave_if_flushed(cx);
     }
 
-    /// Loss detection asked to be called now.
-    pub(super) fn on_loss_timer(&mut self, cx: &mut Shared) {
-        for at in 0..self.paths.len() {
-            // Consequences may reach as far as the end of the peer, and of its paths.
-            let Some(path) = self.paths.get_mut(at) else { break };
-            let mut fates = core::mem::take(&mut self.fates);
-            path.on_loss_timeout(cx.now, self.remote_ack_delay, &mut self.stats, &mut fates);
-            let frames = path.probe_frames();
-            self.settle(cx, fates);
+    /// A deadline of a path passed.
+    pub(super) fn on_path_timer(&mut self, cx: &mut Context) {
+        let mut result = core::mem::take(&mut self.ack_result);
+        let (delay, stats) = (self.remote_ack_delay, &mut self.stats);
+        let timeout = self.paths.handle_timeout(cx.now, delay, stats, &mut result);
+        self.on_packets_resolved(cx, result);
+        if let Some(PathTimeout::Loss(frames)) = timeout {
             for frame in frames {
                 self.outbound.probe(frame, &mut self.inbox);
             }
+            self.note_silence(cx);
+            self.review_paths(cx);
         }
-        self.note_silence(cx);
-        self.schedule_path(cx);
     }
 
     /// Three probes in a row went unanswered: the peer may have lost our session.
-    fn note_silence(&mut self, cx: &mut Shared) {
-        let unanswered = self.paths.first().map_or(0, PeerPath::unanswered_probes);
+    fn note_silence(&mut self, cx: &mut Context) {
+        let unanswered = self.paths.primary().map_or(0, Path::unanswered_probes);
         let quiet = self.last_received.is_some_and(|last| cx.now >= last + QUIET);
         if unanswered >= PROBES_TO_SILENCE && quiet && self.state.is_live() {
             self.fall_silent(cx);
@@ -217,7 +222,7 @@ impl Peer {
     }
 
     /// The peer does not answer: shakes hands anew.
-    pub(super) fn fall_silent(&mut self, cx: &mut Shared) {
+    pub(super) fn fall_silent(&mut self, cx: &mut Context) {
         if !self.state.is_silent() {
             self.state.move_to_silent();
         }
@@ -226,7 +231,7 @@ impl Peer {
         }
     }
 
-    fn on_disconnect(&mut self, cx: &mut Shared, code: u16, reason: &str) {
+    fn on_disconnect(&mut self, cx: &mut Context, code: u16, reason: &str) {
         let reason = match self.end_reason.take() {
             Some(reason) => reason,
             None if self.state.is_leaving() => {
@@ -238,15 +243,14 @@ impl Peer {
     }
 
     /// The peer broke the protocol: tell it, and be done with it.
-    fn violate(&mut self, cx: &Shared, violation: Violation) {
+    fn violate(&mut self, cx: &Context, violation: Violation) {
         if self.state.is_over() || self.end_reason.is_some() {
             return;
         }
-        let name = violation.as_str();
         let peer = self.id.map(tracing::field::debug);
-        tracing::debug!(target: "handfast::packet", peer, violation = name, "violation");
-        self.end_reason = Some(EndReason::Violation(name));
-        self.farewell = Goodbye::with_any_code(VIOLATION_CODE, name);
+        tracing::debug!(target: "handfast::packet", peer, %violation, "violation");
+        self.end_reason = Some(EndReason::Violation(violation));
+        self.farewell = Goodbye::with_any_code(Violation::CODE, violation.as_str());
         if !self.state.is_leaving() {
             self.leave(cx);
         }
@@ -256,7 +260,7 @@ impl Peer {
         self.state.is_up()
     }
 
-    fn note_data_received(&mut self, cx: &mut Shared, local_index: u32) {
+    fn note_data_received(&mut self, cx: &mut Context, local_index: u32) {
         if let Some(session) = self.sessions.by_index(local_index) {
             session.note_data(cx.now);
         }
@@ -266,24 +270,13 @@ impl Peer {
         self.review_keys(cx);
     }
 
-    /// The peer uses another path id.
-    fn open_path(&mut self, cx: &Shared, origin: &Origin, id: u8) -> Option<usize> {
-        if self.paths.len() >= MAX_PATHS {
-            return None;
-        }
-        self.paths.push(PeerPath::new(id, Path::from(origin), &cx.config));
-        Some(self.paths.len() - 1)
-    }
-
     /// Addresses of the peer that the endpoint should list.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         let live = !self.state.is_over();
-        self.route().filter(|_| live).and_then(|route| route.remote())
+        self.via().filter(|_| live).and_then(|via| via.remote())
     }
 }
 
-/// The most paths of one peer.
-const MAX_PATHS: usize = 4;
 /// Unanswered probes that make a peer silent, but not before this long without a sign of life.
 const PROBES_TO_SILENCE: u8 = 3;
 const QUIET: Duration = Duration::from_secs(1);

@@ -1,9 +1,8 @@
 //! Packets that no honest peer would send. Not for production.
 
-use crate::net::Path;
+use crate::context::Context;
+use crate::net::Via;
 use crate::peer::Peer;
-use crate::peer::path::PeerPath;
-use crate::shared::Shared;
 use crate::wire::PacketNumber;
 
 impl Peer {
@@ -11,29 +10,25 @@ impl Peer {
     /// which is opened if need be. Returns where it goes.
     pub(crate) fn seal_for_test(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         id: u8,
         packet: &mut [u8],
-    ) -> Option<Path> {
-        let route = self.route()?;
-        let known = self.paths.iter().position(|path| path.id == id);
-        let at = known.unwrap_or_else(|| {
-            self.paths.push(PeerPath::new(id, route, &cx.config));
-            self.paths.len() - 1
-        });
-        self.seal(cx, at, packet, None)?;
-        Some(route)
+    ) -> Option<Via> {
+        let via = self.via()?;
+        self.paths.ensure(id, via, &cx.config).ok()?;
+        self.seal(cx, id, packet, None)?;
+        Some(via)
     }
 
     /// The same with a number of the caller's choice, of which no note is taken.
     pub(crate) fn seal_numbered_for_test(
         &mut self,
-        cx: &mut Shared,
+        cx: &mut Context,
         number: PacketNumber,
         packet: &mut [u8],
-    ) -> Option<Path> {
-        let route = self.route()?;
+    ) -> Option<Via> {
+        let via = self.via()?;
         self.sessions.current_mut()?.seal(&mut cx.keys, number, packet);
-        Some(route)
+        Some(via)
     }
 }

@@ -1,16 +1,14 @@
-//! The way out: what a peer is owed becomes sealed datagrams.
+//! The way out: what a peer is owed becomes sealed packets.
 
 use core::num::NonZeroU16;
 
-use crate::net::Transmit;
-use crate::peer::Peer;
-use crate::peer::ledger::Sent;
-use crate::peer::path::Permit;
-use crate::peer::sent::SentFrame;
-use crate::peer::timeouts::Timer;
-use crate::shared::Shared;
+use crate::context::Context;
+use crate::net::Departure;
+use crate::path::{Challenge, Permit};
+use crate::peer::{Peer, SentFrame};
+use crate::recovery::Sent;
 use crate::trace;
-use crate::wire::{SEALED_HEADER_LEN, TAG_LEN, Writer};
+use crate::wire::{Frame, SEALED_HEADER_LEN, TAG_LEN, Writer};
 
 /// Bytes of a sealed packet that are not frames.
 const OVERHEAD: usize = SEALED_HEADER_LEN + TAG_LEN;
@@ -24,31 +22,46 @@ pub(super) struct Content {
 }
 
 impl Peer {
-    /// Writes the next datagrams for the peer, all on one path.
-    pub(crate) fn poll_transmit(&mut self, cx: &mut Shared, buf: &mut [u8]) -> Option<Transmit> {
+    /// Writes the next packets for the peer, all on one path.
+    pub(crate) fn poll_transmit(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
+        self.paths.on_absence(cx.absence);
         let usable = self.has_usable_keys(cx);
         if let Some(dial) = self.dial.as_mut().filter(|dial| dial.has_work()) {
-            let transmit = dial.transmit(cx.now, buf);
-            if transmit.is_some() {
-                return transmit;
+            let departure = dial.transmit(cx.now, buf);
+            if departure.is_some() {
+                return departure;
             }
         }
         if !usable {
             return None;
         }
-        if self.has_roaming() {
-            let transmit = self.transmit_roaming(cx, buf);
-            if transmit.is_some() {
-                return transmit;
+        if self.paths.has_validation_work() {
+            let departure = self.transmit_validation(cx, buf);
+            if departure.is_some() {
+                return departure;
             }
         }
         self.transmit_batch(cx, buf)
     }
 
+    /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
+    fn transmit_validation(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
+        if let Some((via, token)) = self.paths.take_answer(VALIDATION_LEN) {
+            let path = self.paths.primary()?.space().id();
+            let len = self.seal_alone(cx, path, Frame::PathResponse { token }, buf)?;
+            return Some(Departure::single(via, len));
+        }
+        let patience = self.probe_timeout() * 3;
+        let Challenge { path, via, token } =
+            self.paths.take_challenge(VALIDATION_LEN, cx.now, patience)?;
+        let len = self.seal_alone(cx, path, Frame::PathChallenge { token }, buf)?;
+        Some(Departure::single(via, len))
+    }
+
     /// Fills the buffer with packets of equal size, the last perhaps shorter.
-    fn transmit_batch(&mut self, cx: &mut Shared, buf: &mut [u8]) -> Option<Transmit> {
-        let path = self.paths.first()?;
-        let (route, full) = (path.route, path.max_datagram());
+    fn transmit_batch(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
+        let path = self.paths.primary()?;
+        let (via, full) = (path.via(), path.max_datagram());
         let mut len = 0;
         let mut segment = None;
         for _ in 0..MAX_SEGMENTS {
@@ -64,62 +77,53 @@ impl Peer {
                 break;
             }
         }
-        self.schedule_path(cx);
+        self.review_paths(cx);
         let segment = segment.filter(|size| *size < len);
         let segment = segment.and_then(|size| NonZeroU16::new(u16::try_from(size).ok()?));
-        (len > 0).then(|| Transmit { segment, ..route.transmit(len) })
+        (len > 0).then_some(Departure { via, len, segment })
     }
 
-    /// Writes one packet on the first path, if there is reason to.
-    fn write_packet(&mut self, cx: &mut Shared, buf: &mut [u8]) -> Option<usize> {
-        let permit = self.paths[0].permit(cx.now, buf.len());
+    /// Writes one packet on the primary path, if there is reason to.
+    fn write_packet(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<usize> {
+        let path = self.paths.primary()?;
+        let permit = path.permit(cx.now, buf.len());
         let may_send_data = permit == Permit::Now && !self.state.is_over();
-        let unheard = self.paths[0].is_unheard();
-        let control = !unheard && self.outbound.has_control(&self.inbox);
+        let control = !path.is_unheard() && self.outbound.has_control(&self.inbox);
         let data = may_send_data && self.outbound.queue.has_work();
-        let probe = self.paths[0].owes_probe();
-        let ack_due = self.paths.iter().any(|path| path.acks.is_due(cx.now));
-        if !(control || data || probe || ack_due) {
+        if !(control || data || path.owes_probe() || self.paths.is_ack_due(cx.now)) {
             self.schedule_pacing(permit);
             return None;
         }
-        self.paths[0].skip_number_sometimes(cx.now, &mut cx.rng);
-        self.paths[0].next_number()?;
-        let room = self.paths[0].max_datagram() - OVERHEAD;
+        let path = self.paths.primary_mut()?;
+        let (id, room) = (path.space().id(), path.max_datagram() - OVERHEAD);
+        path.space_mut().skip_number_sometimes(cx.now, &mut cx.rng);
+        path.space().next_number()?;
         let mut writer =
             Writer::new(buf.get_mut(SEALED_HEADER_LEN..)?.split_last_chunk_mut::<TAG_LEN>()?.0);
-        let content = self.write_frames(cx, &mut writer, may_send_data, room);
+        let content = self.write_frames(cx, &mut writer, may_send_data, room)?;
         let len = writer.position();
         if len == 0 {
-            self.paths[0].ledger.abandon();
+            self.paths.primary_mut()?.space_mut().abandon();
             return None;
         }
         let packet = &mut buf[..len + OVERHEAD];
-        self.seal(cx, 0, packet, Some(content))?;
+        self.seal(cx, id, packet, Some(content))?;
         Some(len + OVERHEAD)
     }
 
     fn write_frames(
         &mut self,
-        cx: &Shared,
+        cx: &Context,
         writer: &mut Writer<'_>,
         may_send_data: bool,
         room: usize,
-    ) -> Content {
-        let mut content = Content::default();
-        for (at, path) in self.paths.iter_mut().enumerate() {
-            if !path.acks.wants_piggyback() {
-                continue;
-            }
-            let largest = path.write_ack(cx.now, writer);
-            if at == 0 {
-                content.acks_up_to = largest;
-            }
-        }
+    ) -> Option<Content> {
+        let mut content =
+            Content { acks_up_to: self.paths.write_acks(cx.now, writer), ..Content::default() };
         let acks = writer.position();
-        let unheard = self.paths[0].is_unheard();
-        let ledger = &mut self.paths[0].ledger;
-        let mut push = |frame| ledger.push_frame(frame);
+        let path = self.paths.primary_mut()?;
+        let (unheard, owes_probe) = (path.is_unheard(), path.owes_probe());
+        let mut push = |frame| path.space_mut().push_frame(frame);
         if !unheard {
             self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
         }
@@ -130,27 +134,43 @@ impl Peer {
             self.stats.parts_retransmitted += resent;
             content.data = writer.position() > before;
         }
-        if writer.position() == acks && self.paths[0].owes_probe() {
-            self.outbound.nudge();
-            let ledger = &mut self.paths[0].ledger;
-            let mut push = |frame| ledger.push_frame(frame);
+        if writer.position() == acks && owes_probe {
+            self.outbound.queue_ping();
             self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
         }
         content.ack_eliciting = writer.position() > acks;
-        content
+        Some(content)
     }
 
-    /// Gives a packet its number, notes it and seals it. Without `content`, its fate is of no
-    /// interest.
+    /// Seals a packet of one frame that is not worth repeating.
+    fn seal_alone(
+        &mut self,
+        cx: &mut Context,
+        path: u8,
+        frame: Frame<'_>,
+        buf: &mut [u8],
+    ) -> Option<usize> {
+        let body = buf.get_mut(SEALED_HEADER_LEN..)?;
+        let mut writer = Writer::new(body);
+        if !frame.encode(&mut writer) {
+            return None;
+        }
+        let len = writer.position() + OVERHEAD;
+        self.seal(cx, path, buf.get_mut(..len)?, None)?;
+        Some(len)
+    }
+
+    /// Gives a packet its number on a path, notes it and seals it. Without `content`, its fate is of
+    /// no interest.
     pub(super) fn seal(
         &mut self,
-        cx: &mut Shared,
-        at: usize,
+        cx: &mut Context,
+        path: u8,
         packet: &mut [u8],
         content: Option<Content>,
     ) -> Option<()> {
-        let path = self.paths.get_mut(at)?;
-        let number = path.next_number()?;
+        let path = self.paths.get_mut(path)?;
+        let number = path.space().next_number()?;
         let session = self.sessions.current_mut()?;
         trace::sent(self.id.as_ref(), number, &packet[SEALED_HEADER_LEN..packet.len() - TAG_LEN]);
         session.seal(&mut cx.keys, number, packet);
@@ -167,7 +187,7 @@ impl Peer {
             acks_up_to: content.acks_up_to,
             ..Sent::default()
         };
-        path.note_sent(cx.now, sent);
+        path.on_sent(cx.now, sent);
         self.stats.datagrams_sent += 1;
         self.stats.bytes_sent += packet.len() as u64;
         if review {
@@ -182,22 +202,18 @@ impl Peer {
             Permit::Later(at) if self.outbound.queue.has_work() => Some(at),
             _ => None,
         };
-        self.timers.set(Timer::Pace, at);
+        if let Some(path) = self.paths.primary_mut() {
+            path.schedule_pacing(at);
+        }
     }
 
-    /// Sets the timers that depend on what was sent and received.
-    pub(super) fn schedule_path(&mut self, cx: &Shared) {
-        let delay = self.remote_ack_delay;
-        let waits = !self.state.is_over();
-        let loss = self.paths.iter().filter_map(|path| path.loss_deadline(delay)).min();
-        let loss = loss.filter(|_| waits);
-        // Good news shortens the wait for what was sent before: it may be over already.
-        self.timers.set(Timer::Loss, loss.map(|at| at.max(cx.now)));
-        let ack = self.paths.iter().filter_map(|path| path.acks.deadline()).min();
-        // What is due already only waits for the driver to ask.
-        self.timers.set(Timer::Ack, ack.filter(|at| *at > cx.now));
+    /// Sets the deadlines that depend on what was sent and received.
+    pub(super) fn review_paths(&mut self, cx: &Context) {
+        self.paths.review(cx.now, self.remote_ack_delay, !self.state.is_over());
     }
 }
 
 /// What the kernel takes in one call (UDP_MAX_SEGMENTS of Linux).
 const MAX_SEGMENTS: usize = 64;
+/// The length of a packet that holds a challenge or its answer: a type and a token of 8 bytes.
+const VALIDATION_LEN: u64 = (OVERHEAD + 9) as u64;

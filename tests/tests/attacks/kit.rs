@@ -233,7 +233,7 @@ pub(crate) fn end_of(pair: &Pair, side: usize) -> Option<EndReason> {
 pub(crate) fn violation(pair: &mut Pair) -> Option<&'static str> {
     pair.step(Duration::from_secs(5));
     match end_of(pair, VICTIM) {
-        Some(EndReason::Violation(name)) => Some(name),
+        Some(EndReason::Violation(violation)) => Some(violation.as_str()),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use handfast_core::wire::{Frames, StreamKey};
-use handfast_core::{Config, Delivery, EndReason, Order};
+use handfast_core::{Config, Delivery, EndReason, Order, Violation};
 
 use crate::kit::*;
 use crate::memory::growth;
@@ -35,7 +35,7 @@ fn row_01_cve_2023_42805_unknown_frame_types_never_panic() {
                 let end = provoke(&mut pair, &plaintext);
                 let known = matches!(kind, 0..=0x0d | 0x20..=0x7f);
                 if !known {
-                    assert_eq!(end, Some(EndReason::Violation("unknown frame type")));
+                    assert_eq!(end, Some(EndReason::Violation(Violation::UnknownFrameType)));
                 } else if !legal {
                     assert!(
                         matches!(

@@ -365,10 +365,10 @@ impl Run {
         }
         self.stage.step(Duration::from_secs(2));
         let told = self.stage.farewell().map(|(code, reason)| (code, reason.to_owned()));
-        let Some(EndReason::Violation(reason)) = self.stage.reason() else {
+        let Some(EndReason::Violation(violation)) = self.stage.reason() else {
             panic!("{:?}", self.stage.reason());
         };
-        assert_eq!(told, Some((0xff01, (*reason).to_owned())));
+        assert_eq!(told, Some((0xff01, violation.as_str().to_owned())));
     }
 
     fn talk(&mut self, stream: u8, len: usize) {

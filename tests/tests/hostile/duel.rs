@@ -38,7 +38,7 @@ pub(crate) fn end_after(packets: &[Vec<u8>]) -> Option<&'static str> {
 pub(crate) fn end_of(pair: &mut Pair) -> Option<&'static str> {
     pair.step(Duration::from_secs(5));
     let mut reasons = pair.ends[VICTIM].events.iter().filter_map(|event| match event {
-        Event::Ended { reason: EndReason::Violation(reason), .. } => Some(*reason),
+        Event::Ended { reason: EndReason::Violation(violation), .. } => Some(violation.as_str()),
         _ => None,
     });
     let reason = reasons.next_back();

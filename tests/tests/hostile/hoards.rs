@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use handfast_core::wire::{Fragment, StreamKey};
-use handfast_core::{Config, Delivery, EndReason, Order, SendError};
+use handfast_core::{Config, Delivery, EndReason, Order, SendError, Violation};
 
 use crate::lies::{self, ROOM, data, fragment, stream};
 use crate::stage::{LIAR, Stage, VICTIM};
@@ -188,7 +188,7 @@ fn withholding_all_acknowledgement_for_too_long_ends_the_session() {
         hoard(&mut stage, 600_000, |_| lies::packet(|writer| writer.u8(1) && writer.u64(0)));
     stage.step(Duration::from_secs(2));
     println!("{most} bytes");
-    let expected = EndReason::Violation("does not acknowledge what it received");
+    let expected = EndReason::Violation(Violation::NeverAcknowledges);
     assert_eq!(stage.reason(), Some(&expected));
     assert!(most < 40 << 20, "{most} bytes");
 }

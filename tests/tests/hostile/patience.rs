@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use handfast_core::wire::Frame;
-use handfast_core::{Config, Delivery, EndReason, Farewell, PeerState};
+use handfast_core::{Config, Delivery, EndReason, Farewell, PeerState, Violation};
 
 use crate::lies::{ack, frame};
 use crate::stage::{LIAR, Stage, VICTIM};
@@ -82,7 +82,7 @@ fn a_violation_is_over_soon_though_the_peer_answers_late() {
         stage.lie(0, &frame(Frame::Ping { token: 0 }));
         stage.pass_unheard(Duration::from_secs(1));
     }
-    assert_eq!(stage.reason(), Some(&EndReason::Violation("unknown frame type")));
+    assert_eq!(stage.reason(), Some(&EndReason::Violation(Violation::UnknownFrameType)));
 }
 
 /// What a peer says about its own delay is believed up to half a second, and its idle timeout down

@@ -18,7 +18,7 @@ use crate::crypto::backend::{Suite, active::AeadKey, active::SecretKey};
 use crate::crypto::mac::MacKey;
 use crate::crypto::noise::{Accepted, Initiation, Opening};
 use crate::crypto::schedule::{Role, SessionSecrets};
-use crate::peer::prologue;
+use crate::session::prologue;
 use crate::wire::{
     Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, PacketNumber, Parameters,
     RequestPayload, ResponsePayload, SealedHeader,

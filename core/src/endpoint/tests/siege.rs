@@ -8,8 +8,8 @@ use zerocopy::IntoBytes;
 use super::*;
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::noise::Initiation;
-use crate::net::Path;
-use crate::peer::prologue;
+use crate::net::Arrival;
+use crate::session::prologue;
 use crate::wire::{Cookie, HandshakeRequest, KeyRequest, RequestPayload};
 
 /// What the server answered to addresses that were never the client's, and what it had heard there.
@@ -132,7 +132,7 @@ impl Siege {
     /// The cookie that the server gives to a caller.
     pub(super) fn cookie(&self, from: SocketAddr, index: u32) -> Cookie {
         let shared = &self.server.endpoint.shared;
-        let path = Path::from(&Origin::from_remote(from));
+        let path = Arrival::from_remote(from).via;
         let time = shared.cookie_time();
         Cookie { time: time.into(), mac: shared.cookies.issue(time, &path.binding(), index) }
     }

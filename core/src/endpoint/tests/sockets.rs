@@ -1,7 +1,7 @@
 //! Sockets come and go.
 
 use super::*;
-use crate::net::{Path, SocketId, Transmit};
+use crate::net::{FourTuple, SocketId, Transmit, Via};
 use crate::{CommandError, PeerInfo};
 
 const FIRST: SocketId = SocketId(0);
@@ -82,7 +82,7 @@ impl Table {
     }
 
     fn socket(&self) -> SocketId {
-        let Path::Direct { socket, .. } = self.info().path.expect("a path");
+        let Via::Direct(FourTuple { socket, .. }) = self.info().path.expect("a path");
         socket
     }
 }

@@ -18,8 +18,8 @@ use crate::crypto::cookie::CookieJar;
 use crate::crypto::hash::{Secret, blake2s, expand, keyed};
 use crate::crypto::noise::{Accepted, Initiation, Opening, Split};
 use crate::crypto::schedule::{Role, SessionSecrets, data_key, rekey_root};
-use crate::net::Path;
-use crate::peer::prologue;
+use crate::net::Arrival;
+use crate::session::prologue;
 use crate::wire::{
     Frame, Frames, HandshakeRequest, HandshakeResponse, HandshakeRetry, Hint, KeyRequest,
     SEALED_HEADER_LEN, SealedHeader,
@@ -122,7 +122,7 @@ fn note_discovery(vectors: &mut Vectors, key_request: &[u8], retry: &[u8]) {
     vectors.hex("key_request.packet", key_request);
 
     let (answer, _) = HandshakeRetry::read_from_prefix(retry).expect("a retry");
-    let (time, origin) = (answer.cookie.time.get(), Path::from(&origin_a()).binding());
+    let (time, origin) = (answer.cookie.time.get(), Arrival::from(&origin_a()).via.binding());
     let index = asked.sender_index.get();
     let issues = |master: &[u8; 32]| {
         CookieJar::new((*master).into()).issue(time, &origin, index) == answer.cookie.mac

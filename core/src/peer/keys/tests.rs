@@ -2,17 +2,16 @@ use super::*;
 use crate::crypto::backend::Suite;
 use crate::crypto::noise::Split;
 use crate::crypto::schedule::SessionSecrets;
-use crate::net::{Origin, Path};
-use crate::peer::Established;
-use crate::peer::ledger::Ledger;
+use crate::net::Arrival;
+use crate::session::Established;
 use crate::time::Instant;
 use crate::wire::{Packet, PacketNumber};
 use crate::{Config, Identity, PeerHandle};
 
 /// An endpoint with a peer whose keys are known by index 1.
-fn connected() -> (Shared, Peer) {
+fn connected() -> (Context, Peer) {
     let now = Instant::from_micros(1);
-    let mut cx = Shared::new(Config::default(), Identity::from_seed([1; 32]), [1; 32], now);
+    let mut cx = Context::new(Config::default(), Identity::from_seed([1; 32]), [1; 32], now);
     let id = Identity::from_seed([2; 32]).id();
     let mut peer = Peer::new(&mut cx, PeerHandle { slot: 0, generation: 0 }, Some(id), 0);
     let split = Split {
@@ -30,15 +29,15 @@ fn connected() -> (Shared, Peer) {
         remote_incarnation: 1,
         parameters: cx.parameters(0),
         granted: 0,
-        path: Path::from(&Origin::from_remote(([10, 0, 0, 2], 1).into())),
+        via: Arrival::from_remote(([10, 0, 0, 2], 1).into()).via,
     };
     peer.establish(&mut cx, established);
     (cx, peer)
 }
 
 /// The number of the sealed packet that leaves next, if one does.
-fn sealed(cx: &mut Shared, peer: &mut Peer) -> Option<PacketNumber> {
-    peer.outbound.nudge();
+fn sealed(cx: &mut Context, peer: &mut Peer) -> Option<PacketNumber> {
+    peer.outbound.queue_ping();
     let mut buffer = [0; 1200];
     let transmit = peer.poll_transmit(cx, &mut buffer)?;
     match Packet::parse(&buffer[..transmit.len]) {
@@ -63,10 +62,10 @@ fn a_flood_of_requests_for_new_keys_costs_one_answer() {
 #[test]
 fn a_peer_that_goes_through_with_every_change_of_keys_gets_sixteen_a_second() {
     let (mut cx, mut peer) = connected();
-    let ask = |cx: &mut Shared, peer: &mut Peer, seconds: u32| {
+    let ask = |cx: &mut Context, peer: &mut Peer, seconds: u32| {
         let before = cx.stats.rekeys;
         for request in 0..100u8 {
-            let current = peer.sessions.current().expect("a session").local_index;
+            let current = peer.sessions.current().expect("a session").local_index();
             let ephemeral = [[request, seconds as u8, 9, 9]; 8].concat();
             let ephemeral = ephemeral.try_into().expect("32 bytes");
             let ephemeral = SecretKey::from_bytes(&ephemeral).public();
@@ -122,7 +121,7 @@ fn numbers_go_on_at_32_bits_and_stop_at_56() {
     let last = PacketNumber::MAX_COUNTER;
     for first in [(1 << 32) - 3, last - 3] {
         let (mut cx, mut peer) = connected();
-        peer.paths[0].ledger = Ledger::new(first);
+        peer.paths.primary_mut().expect("a path").space_mut().skip_to(first);
         let numbers: alloc::vec::Vec<_> = core::iter::from_fn(|| sealed(&mut cx, &mut peer))
             .take(7)
             .map(|number| (number.path(), number.counter()))
@@ -142,8 +141,8 @@ fn a_peer_whose_keys_were_forged_upon_too_often_is_called_anew() {
     peer.sessions.current_mut().expect("a session").wear(0, true);
     let mut forged = [0; 60];
     let number = PacketNumber::new(0, 7).expect("small");
-    let origin = Origin::from_remote(([10, 0, 0, 3], 1).into());
-    peer.handle_sealed(&mut cx, &origin, 1, number, &mut forged);
+    let arrival = Arrival::from_remote(([10, 0, 0, 3], 1).into());
+    peer.handle_sealed(&mut cx, &arrival, 1, number, &mut forged);
     assert!(!peer.has_session(), "the keys are gone");
     assert!(!peer.is_over());
     assert_eq!(sealed(&mut cx, &mut peer), None);

@@ -1,0 +1,235 @@
+//! What may be spent on strangers.
+//!
+//! Each check of a request costs more than the one before. What the costly ones may cost in all is
+//! decided here, in tables that never grow, so that
+//!
+//! - *who proves nothing* (anyone can put any source address on a datagram) gets at most 200
+//!   handshakes a second, then a Retry: never silence, as the flood may be in the caller's own name;
+//! - *who proved an address* by a cookie has a budget and a table of its own, into which nobody else
+//!   gets: what is sent in its name takes nothing from it. Of the 2,000 a second anyone may take what is
+//!   left over, but sources that asked for more than their part leave half the burst alone, and
+//!   sources that were served in the last 5 s a quarter. A newcomer is thus served unless newcomers
+//!   alone exceed the budget: that takes some thousand sources with real addresses, which then
+//!   share it with newcomers by chance;
+//! - *who proved to be where a peer is* draws on a third budget first. Only peers get there, and
+//!   4,096 of them that call once in 5 s do not use it up;
+//! - *Retries* cost little more than the MAC that every request must have; they have shares that
+//!   nobody can use up for others, and a common rest (`Shares`). 20,000 plus 4,096 times 8 is about
+//!   50,000 a second, 4 MB/s, always less than what asks for them;
+//! - *Hints* cost nothing but sending them.
+//!
+//! At worst this makes 3,200 handshakes a second with callers, of four Diffie-Hellman computations and
+//! a new key each. Those that we begin ourselves are limited peer by peer (`session::initiator`).
+
+mod source;
+mod table;
+
+use core::time::Duration;
+
+pub(crate) use source::Source;
+use source::{Mark, Marker};
+use table::{Shares, SourceTable};
+
+use crate::bucket::{Limit, TokenBucket};
+use crate::config::{Budget, Budgets};
+use crate::crypto::hash::Secret;
+use crate::net::Via;
+use crate::time::{Instant, micros};
+
+/// All budgets, and what is left of them.
+pub(crate) struct Purse {
+    marker: Marker,
+    unproved: Pot,
+    unproved_sources: SourceTable,
+    unproved_per_source: Limit,
+    proved: Pot,
+    at_peers: Pot,
+    proved_sources: SourceTable,
+    proved_per_source: Limit,
+    retries: Shares,
+    hints: Pot,
+}
+
+/// Who is charged, and where it stands in the tables.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payer {
+    pub(crate) source: Source,
+    mark: Mark,
+}
+
+/// A budget that all draw on.
+struct Pot {
+    bucket: TokenBucket,
+    limit: Limit,
+}
+
+impl Pot {
+    fn new(budget: Budget) -> Self {
+        Self { bucket: TokenBucket::FULL, limit: Limit::new(budget) }
+    }
+
+    fn take(&mut self, now: Instant, kept: u64) -> bool {
+        self.bucket.take(now, &self.limit, kept)
+    }
+
+    /// What is left alone by those who have this standing.
+    const fn kept(&self, standing: Standing) -> u64 {
+        match standing {
+            Standing::Newcomer => 0,
+            Standing::Within => self.limit.part(4),
+            Standing::Beyond => self.limit.part(2),
+        }
+    }
+}
+
+/// How a source that proved itself stands with its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Not served for a while.
+    Newcomer,
+    Within,
+    Beyond,
+}
+
+impl Purse {
+    /// Full budgets. `secret` hides which sources share a place.
+    pub(crate) fn new(budgets: &Budgets, secret: Secret) -> Self {
+        let retries = Shares::new(
+            budgets.sources,
+            Limit::new(budgets.retries_per_share),
+            Limit::new(budgets.retries),
+        );
+        Self {
+            marker: Marker::new(secret),
+            unproved: Pot::new(budgets.unproved),
+            unproved_sources: SourceTable::new(budgets.sources),
+            unproved_per_source: Limit::new(budgets.unproved_per_source),
+            proved: Pot::new(budgets.proved),
+            at_peers: Pot::new(budgets.at_peers),
+            proved_sources: SourceTable::new(budgets.sources),
+            proved_per_source: Limit::new(budgets.proved_per_source),
+            retries,
+            hints: Pot::new(budgets.hints),
+        }
+    }
+
+    /// Who pays for what comes in by `via`.
+    pub(crate) fn payer(&self, via: &Via) -> Payer {
+        let source = Source::of(via);
+        Payer { source, mark: self.marker.mark(&source) }
+    }
+
+    /// Pays for a handshake with a caller that proved nothing. If not, it has to.
+    pub(crate) fn pay_unproved(&mut self, now: Instant, payer: &Payer) -> bool {
+        let mut found = self.unproved_sources.find(payer.mark);
+        let paid =
+            found.bucket.take(now, &self.unproved_per_source, 0) && self.unproved.take(now, 0);
+        if paid {
+            self.unproved_sources.put(found);
+        }
+        paid
+    }
+
+    /// Pays for a handshake with a caller that proved its address; `at_peer` if that is where a
+    /// peer is.
+    pub(crate) fn pay_proved(&mut self, now: Instant, payer: &Payer, at_peer: bool) -> bool {
+        let mut found = self.proved_sources.find(payer.mark);
+        let newcomer = found.is_new(now, micros(REST));
+        let within = found.bucket.take(now, &self.proved_per_source, 0);
+        let standing = match (newcomer, within) {
+            (true, _) => Standing::Newcomer,
+            (false, true) => Standing::Within,
+            (false, false) => Standing::Beyond,
+        };
+        let (at_peers, proved) = (&mut self.at_peers, &mut self.proved);
+        let paid = (at_peer && at_peers.take(now, at_peers.kept(standing)))
+            || proved.take(now, proved.kept(standing));
+        if paid {
+            self.proved_sources.put(found);
+        }
+        paid
+    }
+
+    /// Pays for a Retry.
+    pub(crate) fn pay_retry(&mut self, now: Instant, payer: &Payer) -> bool {
+        self.retries.take(now, payer.mark)
+    }
+
+    /// Pays for a Hint.
+    pub(crate) fn pay_hint(&mut self, now: Instant) -> bool {
+        self.hints.take(now, 0)
+    }
+}
+
+/// A source that was not served for so long is a newcomer.
+const REST: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Arrival;
+
+    const NOW: Instant = Instant::from_micros(1_000_000);
+
+    fn purse() -> Purse {
+        Purse::new(&Budgets::default(), Secret::new([7; 32]))
+    }
+
+    fn payer(purse: &Purse, number: u32) -> Payer {
+        let address = core::net::SocketAddr::from((number.to_be_bytes(), 4263));
+        purse.payer(&Arrival::from_remote(address).via)
+    }
+
+    /// How many of the payments of sources in `numbers` are taken, each paying `times`.
+    fn paid(purse: &mut Purse, now: Instant, numbers: core::ops::Range<u32>, times: u32) -> u32 {
+        let each = |number| {
+            let payer = payer(purse, number);
+            (0..times).map(|_| u32::from(purse.pay_proved(now, &payer, false))).sum::<u32>()
+        };
+        numbers.map(each).sum()
+    }
+
+    #[test]
+    fn what_is_sent_in_the_name_of_a_source_takes_nothing_from_what_it_proved() {
+        let mut purse = purse();
+        let victim = payer(&purse, 1);
+        assert_eq!((0..1000).filter(|_| purse.pay_unproved(NOW, &victim)).count(), 20);
+        // So that there is nothing for those beyond their own budget.
+        assert_eq!(paid(&mut purse, NOW, 1000..1290, 1), 290);
+        assert_eq!(paid(&mut purse, NOW, 1..2, 100), 20);
+    }
+
+    #[test]
+    fn what_is_left_is_for_those_who_had_least() {
+        let mut purse = purse();
+        // One alone gets half of all there is.
+        assert_eq!(paid(&mut purse, NOW, 0..1, 1000), 250);
+        // Each of some gets its part of the next quarter; then they were served already.
+        assert_eq!(paid(&mut purse, NOW, 1..21, 100), 125 + 13);
+        // The rest is for those who come for the first time.
+        assert_eq!(paid(&mut purse, NOW, 1..21, 100), 0);
+        assert_eq!(paid(&mut purse, NOW, 1000..2000, 1), 112);
+        // Who was served is new again after a while.
+        let soon = NOW + Duration::from_millis(50);
+        assert_eq!(paid(&mut purse, soon, 1..21, 1), 0);
+        let later = NOW + REST + Duration::from_millis(100);
+        assert_eq!(paid(&mut purse, later, 1000..1600, 1), 500);
+    }
+
+    #[test]
+    fn more_sources_than_there_are_places_do_not_pass_for_new_ones() {
+        let mut purse = purse();
+        let mut now = NOW;
+        let mut served = 0;
+        // 20,000 sources in turn; each comes once in 5 s, 4,096 places.
+        for number in 0..40_000 {
+            now += Duration::from_micros(250);
+            served += paid(&mut purse, now, number % 20_000..number % 20_000 + 1, 1);
+        }
+        // 2,000 a second and the burst, but for the quarter that is kept.
+        let most = 2000 * 10 + 500;
+        assert!((most - 250..=most).contains(&served), "{served}");
+        assert!(!purse.proved.bucket.has(now, &purse.proved.limit, 126), "in use");
+        assert!(purse.proved.bucket.has(now, &purse.proved.limit, 100), "a quarter is kept");
+    }
+}

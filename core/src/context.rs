@@ -1,0 +1,190 @@
+//! What all peers of an endpoint share: choices, identity, randomness, indices, counters.
+
+use core::fmt;
+use core::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::admission::Replies;
+use crate::config::{BASE_DATAGRAM, Config, MAX_DATAGRAM, SHORTEST_HEARTBEAT};
+use crate::crypto::cookie::CookieJar;
+use crate::crypto::hash::{Secret, expand, keyed};
+use crate::crypto::keycache::KeyCache;
+use crate::crypto::mac::MacKey;
+use crate::crypto::rng::Rng;
+use crate::session::{ForgottenList, Indices};
+use crate::stats::{Drops, Stats};
+use crate::time::{Absence, Instant};
+use crate::wire::Parameters;
+use crate::{Identity, PeerId};
+
+/// The endpoint without its peers.
+pub(crate) struct Context {
+    /// The newest time the driver told.
+    pub(crate) now: Instant,
+    /// When the driver was away.
+    pub(crate) absence: Absence,
+    pub(crate) config: Config,
+    pub(crate) identity: Identity,
+    pub(crate) rng: Rng,
+    pub(crate) keys: KeyCache,
+    pub(crate) indices: Indices,
+    pub(crate) cookies: CookieJar,
+    pub(crate) request_mac: MacKey,
+    pub(crate) network_mac: MacKey,
+    pub(crate) stats: Stats,
+    pub(crate) drops: Drops,
+    pub(crate) replies: Replies,
+    started: Instant,
+    next_key_id: u64,
+    next_peer_number: u64,
+    incarnations: Zeroizing<[u8; 32]>,
+    /// Peers that ended.
+    lives: u64,
+    /// What a lying end changes in the payloads of its handshakes.
+    #[cfg(feature = "testing")]
+    pub(crate) distortion: [u8; 96],
+}
+
+impl Context {
+    pub(crate) fn new(
+        mut config: Config,
+        identity: Identity,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Self {
+        let mut rng = Rng::from_seed(seed);
+        config.heartbeat = config.heartbeat.max(SHORTEST_HEARTBEAT);
+        config.max_datagram = config.max_datagram.clamp(BASE_DATAGRAM, MAX_DATAGRAM);
+        let psk = psk(&config);
+        Self {
+            now,
+            absence: Absence::default(),
+            cookies: CookieJar::new(rng.secret()),
+            request_mac: MacKey::request(&identity.id(), &config.application, &psk),
+            network_mac: MacKey::network(&config.application, &psk),
+            keys: KeyCache::new(u32::try_from(config.active_keys).unwrap_or(u32::MAX)),
+            indices: Indices::new(config.shard),
+            config,
+            identity,
+            stats: Stats::default(),
+            drops: Drops::default(),
+            replies: Replies::default(),
+            incarnations: rng.secret(),
+            started: now,
+            next_key_id: 0,
+            next_peer_number: 0,
+            lives: 0,
+            #[cfg(feature = "testing")]
+            distortion: [0; 96],
+            rng,
+        }
+    }
+
+    /// Moves the clock; never back.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// The secret that only members of the network have, or zeros.
+    pub(crate) fn psk(&self) -> Zeroizing<[u8; 32]> {
+        psk(&self.config)
+    }
+
+    /// The key of the MAC that `peer` expects on our requests.
+    pub(crate) fn request_mac_for(&self, peer: &PeerId) -> MacKey {
+        MacKey::request(peer, &self.config.application, &self.psk())
+    }
+
+    /// Whole seconds on our own clock, as cookies tell them.
+    pub(crate) fn cookie_time(&self) -> u32 {
+        u32::try_from(self.now.as_micros() / 1_000_000).unwrap_or(u32::MAX)
+    }
+
+    /// Milliseconds since 1970, 0 without a clock.
+    pub(crate) fn timestamp_ms(&self) -> u64 {
+        let elapsed = self.now.saturating_since(self.started);
+        let time = self.config.wall_clock.map(|start| start.saturating_add(elapsed).as_millis());
+        time.map_or(0, |ms| u64::try_from(ms).unwrap_or(u64::MAX))
+    }
+
+    /// What we tell a peer about ourselves, with so many bytes of credit for it.
+    pub(crate) fn parameters(&self, receive_window: u64) -> Parameters {
+        let config = &self.config;
+        let ms = |duration: Duration| u64::try_from(duration.as_millis());
+        Parameters {
+            capabilities: u32::from(config.aes_hardware).into(),
+            max_datagram: config.max_datagram.into(),
+            max_streams: config.max_streams.into(),
+            idle_timeout_ms: clamped(ms(config.idle_timeout)).into(),
+            max_ack_delay_ms: (clamped(ms(config.max_ack_delay)) as u16).into(),
+            reserved: 0.into(),
+            max_message: config.max_message.into(),
+            receive_window: receive_window.into(),
+        }
+    }
+
+    /// Falsifies the payload of a handshake before it is sealed, if a test wants that.
+    #[cfg(feature = "testing")]
+    pub(crate) fn distort(&self, payload: &mut [u8]) {
+        for (byte, change) in payload.iter_mut().zip(&self.distortion) {
+            *byte ^= change;
+        }
+    }
+
+    /// A name for new keys, never used before.
+    pub(crate) fn key_id(&mut self) -> u64 {
+        self.next_key_id += 1;
+        self.next_key_id
+    }
+
+    /// The number of a new peer: larger than those of all before.
+    pub(crate) fn peer_number(&mut self) -> u64 {
+        self.next_peer_number += 1;
+        self.next_peer_number
+    }
+
+    /// What names our state about a peer that we know nothing about: the same for every handshake
+    /// under way with it, another once state about any peer was lost.
+    pub(crate) fn incarnation(&self, id: &PeerId) -> u64 {
+        let lives = self.lives.to_le_bytes();
+        let bytes = keyed(&self.incarnations, &[id.as_bytes(), &lives]);
+        bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// What hides which sources share a place in the tables of their budgets.
+    pub(crate) fn source_secret(&self) -> Secret {
+        // Under another construction than what `incarnation` makes with the same key.
+        expand(&self.incarnations, [b"handfast/1 sources", &[]])
+    }
+
+    /// State about a peer is lost.
+    pub(crate) fn note_end(&mut self) {
+        self.lives += 1;
+        self.stats.peers_ended += 1;
+    }
+
+    /// Cleans up after sessions that ended.
+    pub(crate) fn release(&mut self, sessions: ForgottenList) {
+        for session in sessions {
+            self.indices.release(session.index);
+            self.keys.remove(session.key_slot, session.key_id);
+        }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+fn psk(config: &Config) -> Zeroizing<[u8; 32]> {
+    let secret = config.network_secret.as_ref().map(crate::NetworkSecret::as_bytes);
+    Zeroizing::new(secret.copied().unwrap_or_default())
+}
+
+/// A number of milliseconds that `Config::validate` keeps small.
+fn clamped(ms: Result<u64, core::num::TryFromIntError>) -> u32 {
+    ms.ok().and_then(|ms| u32::try_from(ms).ok()).unwrap_or(u32::MAX)
+}

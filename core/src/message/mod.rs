@@ -1,0 +1,17 @@
+//! Messages on their way out and in: numbering, order, fragments, credit and fates.
+//!
+//! Everything here is a plain state machine over frames. Nothing here knows peers, packets or keys.
+
+mod assembly;
+mod fragment;
+mod outgoing;
+mod receive;
+mod receive_stream;
+mod send;
+mod send_stream;
+mod spans;
+mod window;
+
+pub(crate) use outgoing::Part;
+pub(crate) use receive::{ReceiveLimits, ReceiveQueue};
+pub(crate) use send::{MESSAGE_CHARGE, SendLimits, SendQueue};

@@ -1,0 +1,108 @@
+//! One message on its way out, and the parts of it that packets carry.
+
+use bytes::Bytes;
+
+use super::spans::Spans;
+use crate::delivery::{Delivery, Fate, MessageId};
+
+/// A range of bytes of one outgoing message, as carried by one frame of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The message's slot in the send queue.
+    pub(super) slot: u32,
+    /// Tells the message from earlier and later ones in the same slot.
+    pub(super) generation: u32,
+    pub(super) offset: u32,
+    pub(super) len: u32,
+}
+
+impl Part {
+    /// What is left when the first `len` bytes are taken.
+    pub(crate) fn after(self, len: u32) -> Self {
+        Self { offset: self.offset + len, len: self.len - len, ..self }
+    }
+}
+
+/// A message from `send` until its fate is known and told.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(super) id: MessageId,
+    pub(super) delivery: Delivery,
+    /// The position of its stream in the send queue.
+    pub(super) stream: u16,
+    /// Its place in the stream, from the first byte sent on.
+    pub(super) sequence_number: Option<u64>,
+    pub(super) payload: Bytes,
+    /// Bytes below this were sent at least once.
+    pub(super) sent: u32,
+    /// Bytes known to have arrived, when there is more than one part.
+    acked: Spans,
+    acked_bytes: u32,
+    /// Set when the fate is known and waits to be told.
+    pub(super) fate: Option<Fate>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(id: MessageId, delivery: Delivery, stream: u16, payload: Bytes) -> Self {
+        Self {
+            id,
+            delivery,
+            stream,
+            sequence_number: None,
+            payload,
+            sent: 0,
+            acked: Spans::default(),
+            acked_bytes: 0,
+            fate: None,
+        }
+    }
+
+    /// Bytes of payload; `send` checked that they fit.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.payload.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        (self.id.0 & u64::from(u32::MAX)) as u32
+    }
+
+    pub(crate) fn is_started(&self) -> bool {
+        self.sequence_number.is_some()
+    }
+
+    pub(crate) fn is_fully_sent(&self) -> bool {
+        self.is_started() && self.sent == self.len()
+    }
+
+    /// All bytes that were not sent yet.
+    pub(crate) fn unsent(&self, slot: u32) -> Part {
+        let generation = self.generation();
+        Part { slot, generation, offset: self.sent, len: self.len() - self.sent }
+    }
+
+    /// Whether the fate must be told to the application.
+    pub(crate) fn reports(&self, fate: Fate) -> bool {
+        self.delivery.requires_ack || (self.delivery.reliable && fate != Fate::Acked)
+    }
+
+    /// Whether anything depends on what becomes of its packets.
+    pub(crate) fn is_tracked(&self) -> bool {
+        let Delivery { reliable, requires_ack, order, .. } = self.delivery;
+        reliable || requires_ack || order == crate::Order::Ordered
+    }
+
+    /// Notes that `part` arrived; true once the whole message has.
+    pub(crate) fn acknowledge(&mut self, part: Part) -> bool {
+        if part.len == self.len() {
+            return true;
+        }
+        self.acked_bytes += self.acked.insert(part.offset..part.offset + part.len);
+        self.acked_bytes == self.len()
+    }
+
+    /// Whether all of `part` is known to have arrived.
+    pub(crate) fn is_acknowledged(&self, part: Part) -> bool {
+        let range = part.offset..part.offset + part.len;
+        part.len > 0 && self.acked.gaps(range).next().is_none()
+    }
+}

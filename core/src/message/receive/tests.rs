@@ -1,0 +1,141 @@
+use alloc::vec::Vec;
+
+use super::*;
+use crate::wire::Fragment;
+
+const LIMITS: ReceiveLimits =
+    ReceiveLimits { max_message: 1000, max_streams: 4, window: 10_000, unreliable: 100_000 };
+
+/// The first or second half of a message of 600 bytes.
+fn half(stream: StreamKey, sequence_number: u64, second: bool) -> DataFrame<'static> {
+    let fragment = Some(Fragment { total: 600, offset: if second { 300 } else { 0 } });
+    let payload = &[1; 300];
+    DataFrame { stream, requires_ack: false, sequence_number, fragment, payload }
+}
+
+#[test]
+fn credit_flows_again_when_a_restarted_peer_filled_its_window_before_it_was_read() {
+    let stream = StreamKey::new(0, true, Order::Ordered);
+    let whole = |sequence_number| DataFrame {
+        stream,
+        requires_ack: false,
+        sequence_number,
+        fragment: None,
+        payload: &[0; 936],
+    };
+    let mut inbox = ReceiveQueue::new(LIMITS);
+    for number in 0..100 {
+        inbox.on_data(&whole(number)).expect("within the credit");
+        inbox.take().expect("a message");
+        if inbox.is_credit_due() {
+            inbox.advertise();
+        }
+    }
+    let granted = inbox.fresh_grant();
+    inbox.restart(granted);
+    for number in 0..10 {
+        inbox.on_data(&whole(number)).expect("within the credit");
+    }
+    inbox.on_blocked(granted);
+    assert!(!inbox.is_credit_due(), "there is nothing to give");
+    while inbox.take().is_some() {}
+    assert!(inbox.is_credit_due());
+    assert_eq!(inbox.advertise(), 2 * granted);
+}
+
+/// Whoever shakes hands is told what is left of the window: that is not to be counted anew.
+#[test]
+fn what_waits_is_known_without_counting() {
+    let mut inbox = ReceiveQueue::new(LIMITS);
+    let counted = |inbox: &ReceiveQueue| {
+        inbox.reliable.iter().map(|ready| cost(ready.message.payload.len())).sum::<u64>()
+    };
+    for number in 0..30 {
+        let stream = StreamKey::new(0, number % 3 > 0, Order::Unordered);
+        let payload = &[0; 40][..number as usize];
+        let fragment = None;
+        let frame =
+            DataFrame { stream, requires_ack: false, sequence_number: number, fragment, payload };
+        inbox.on_data(&frame).expect("within the credit");
+        if number % 5 == 0 {
+            inbox.take().expect("a message");
+        }
+        if number == 20 {
+            inbox.restart(10_000);
+        }
+        assert_eq!(inbox.waiting, counted(&inbox));
+        assert_eq!(inbox.fresh_grant(), LIMITS.window - counted(&inbox));
+    }
+    assert!(inbox.waiting > 0);
+    inbox.clear();
+    assert_eq!(inbox.waiting, 0);
+}
+
+#[test]
+fn a_peer_that_is_stuck_hears_of_the_least_credit() {
+    let stream = StreamKey::new(0, true, Order::Unordered);
+    let mut inbox = ReceiveQueue::new(LIMITS);
+    inbox.on_blocked(10_000);
+    let payload = &[0; 10];
+    let fragment = None;
+    let frame = DataFrame { stream, requires_ack: false, sequence_number: 0, fragment, payload };
+    inbox.on_data(&frame).expect("within the credit");
+    inbox.take().expect("a message");
+    assert!(inbox.is_credit_due());
+    assert_eq!(inbox.advertise(), 10_000 + cost(10));
+    assert!(!inbox.is_credit_due());
+}
+
+/// The limit that is told again may be the one at which the peer is stuck: it says nothing to that.
+#[test]
+fn a_peer_that_is_stuck_is_not_forgotten_when_an_old_limit_is_told_again() {
+    let stream = StreamKey::new(0, true, Order::Unordered);
+    let mut inbox = ReceiveQueue::new(LIMITS);
+    inbox.on_blocked(10_000);
+    inbox.repeat_credit();
+    assert_eq!(inbox.advertise(), 10_000);
+    let (payload, fragment) = (&[0; 10], None);
+    let frame = DataFrame { stream, requires_ack: false, sequence_number: 0, fragment, payload };
+    inbox.on_data(&frame).expect("within the credit");
+    inbox.take().expect("a message");
+    assert!(inbox.is_credit_due());
+}
+
+#[test]
+fn making_room_on_an_unreliable_ordered_stream_neither_stalls_it_nor_turns_it_back() {
+    let stream = StreamKey::new(0, false, Order::Ordered);
+    let mut inbox = ReceiveQueue::new(LIMITS);
+    let begun = MAX_PARTIAL as u64 + 6;
+    for number in 0..begun {
+        inbox.on_data(&half(stream, number, false)).expect("legal");
+    }
+    assert_eq!(inbox.overflowed, 6);
+    // All are finished, newest first; the six that gave way are not waited for.
+    for number in (0..begun).rev() {
+        inbox.on_data(&half(stream, number, true)).expect("legal");
+    }
+    let taken = core::iter::from_fn(|| inbox.take().map(|message| message.sequence_number));
+    assert_eq!(taken.collect::<Vec<_>>(), (6..begun).collect::<Vec<_>>());
+    assert_eq!(inbox.unreliable_bytes, 0);
+    // A late beginning of one that gave way changes nothing.
+    inbox.on_data(&half(stream, 2, false)).expect("legal");
+    inbox.on_data(&half(stream, begun, false)).expect("legal");
+    inbox.on_data(&half(stream, begun, true)).expect("legal");
+    assert_eq!(inbox.take().map(|message| message.sequence_number), Some(begun));
+}
+
+#[test]
+fn what_making_room_went_past_is_neither_kept_nor_delivered() {
+    let stream = StreamKey::new(0, false, Order::Ordered);
+    let mut inbox = ReceiveQueue::new(LIMITS);
+    for number in 1..=MAX_PARTIAL as u64 {
+        inbox.on_data(&half(stream, number, false)).expect("legal");
+    }
+    // Room for it is made by giving up the first that waits, and with it everything before.
+    inbox.on_data(&half(stream, 0, false)).expect("legal");
+    inbox.on_data(&half(stream, 2, true)).expect("legal");
+    inbox.on_data(&half(stream, 0, true)).expect("legal");
+    let taken = core::iter::from_fn(|| inbox.take().map(|message| message.sequence_number));
+    assert_eq!(taken.collect::<Vec<_>>(), [2]);
+    assert_eq!(inbox.unreliable_bytes, 600 * (MAX_PARTIAL as u64 - 2));
+}

@@ -1,0 +1,82 @@
+//! One incoming stream: what is whole, what is in pieces, what must wait for its turn.
+
+use alloc::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::assembly::Assembly;
+use super::window::SettledWindow;
+use crate::delivery::Order;
+use crate::wire::StreamKey;
+
+/// A whole message waiting for earlier ones of its ordered stream.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(super) payload: Bytes,
+    pub(super) requires_ack: bool,
+}
+
+/// The receiving end of one stream.
+#[derive(Debug)]
+pub(crate) struct ReceiveStream {
+    pub(super) key: StreamKey,
+    /// Reliable: the numbers that came, whole or superseded.
+    pub(super) settled: SettledWindow,
+    /// Ordered: the number to hand over next. Sequenced: one more than the newest handed over.
+    pub(super) next: u64,
+    /// Messages in pieces.
+    pub(super) partial: BTreeMap<u64, Assembly>,
+    /// Ordered: whole messages whose turn has not come.
+    pub(super) held: BTreeMap<u64, Held>,
+}
+
+impl ReceiveStream {
+    pub(crate) fn new(key: StreamKey) -> Self {
+        Self {
+            key,
+            settled: SettledWindow::default(),
+            next: 0,
+            partial: BTreeMap::new(),
+            held: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a message with this number could still be handed over.
+    pub(crate) fn is_wanted(&self, number: u64) -> bool {
+        let settled = self.key.is_reliable() && self.settled.contains(number);
+        let late = self.key.order() != Order::Unordered && number < self.next;
+        !settled && !late && !self.held.contains_key(&number)
+    }
+
+    /// The held message whose turn it is.
+    pub(crate) fn take_next(&mut self) -> Option<(u64, Held)> {
+        let first = self.held.first_entry()?;
+        if *first.key() != self.next {
+            return None;
+        }
+        self.next += 1;
+        Some(first.remove_entry())
+    }
+
+    /// The first held message below `end`, whatever is missing before it.
+    pub(crate) fn take_below(&mut self, end: u64) -> Option<(u64, Held)> {
+        let first = self.held.first_entry()?;
+        if *first.key() >= end {
+            return None;
+        }
+        self.next = self.next.max(first.key() + 1);
+        Some(first.remove_entry())
+    }
+
+    /// Forgets pieces of messages below `end`; returns the bytes they held.
+    pub(crate) fn drop_partial_below(&mut self, end: u64) -> u64 {
+        let mut freed = 0;
+        while let Some(first) = self.partial.first_entry() {
+            if *first.key() >= end {
+                break;
+            }
+            freed += u64::from(first.remove().total());
+        }
+        freed
+    }
+}

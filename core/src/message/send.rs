@@ -1,0 +1,436 @@
+//! The messages a peer is owed: queued, under way, waiting for their fate.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use slab::Slab;
+
+use super::fragment::encode;
+use super::outgoing::{Outgoing, Part};
+use super::send_stream::SendStream;
+use crate::delivery::{Delivery, Fate, MessageId};
+use crate::error::{CommandError, SendError};
+use crate::wire::{StreamKey, Writer};
+
+/// What a message costs beyond its bytes, in the send buffer and in the receiver's credit: without
+/// it, empty messages would be free.
+pub(crate) const MESSAGE_CHARGE: u64 = 64;
+
+/// What the peer allows us.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SendLimits {
+    pub(crate) max_message: u32,
+    pub(crate) max_streams: u16,
+    pub(crate) buffer: usize,
+}
+
+/// All outgoing messages to one peer.
+#[derive(Debug, Default)]
+pub(crate) struct SendQueue {
+    messages: Slab<Outgoing>,
+    streams: Vec<SendStream>,
+    /// Streams with unsent bytes, taking turns packet by packet.
+    turns: VecDeque<u16>,
+    /// Parts of reliable messages to send again.
+    resend: VecDeque<Part>,
+    /// Some unreliable ordered message was lost at some time.
+    gaps: bool,
+    /// Messages whose fate waits to be told.
+    fates: VecDeque<u32>,
+    next_id: u64,
+    /// Bytes held, charges included.
+    held: u64,
+    /// What the message that found no room would cost.
+    wanted: Option<u64>,
+    /// Credit: what was used of what the receiver granted, both counted from the session's start.
+    used: u64,
+    granted: u64,
+    starved: bool,
+}
+
+impl SendQueue {
+    /// Accepts a message, or says why not.
+    pub(crate) fn push(
+        &mut self,
+        limits: &SendLimits,
+        delivery: Delivery,
+        payload: Bytes,
+    ) -> Result<MessageId, SendError> {
+        if payload.len() as u64 > u64::from(limits.max_message) {
+            return Err(SendError::TooLarge(limits.max_message));
+        }
+        let cost = cost(payload.len());
+        if self.held > 0 && self.held + cost > limits.buffer as u64 {
+            self.wanted = Some(cost);
+            return Err(SendError::Blocked);
+        }
+        let stream = self.stream(StreamKey::from(delivery), limits)?;
+        let id = MessageId(self.next_id);
+        self.next_id += 1;
+        self.held += cost;
+        let slot = self.messages.insert(Outgoing::new(id, delivery, stream, payload));
+        self.streams[usize::from(stream)].queue.push_back(slot_number(slot));
+        self.wake(stream);
+        Ok(id)
+    }
+
+    /// Withdraws a message none of which was sent.
+    pub(crate) fn cancel(&mut self, id: MessageId) -> Result<(), CommandError> {
+        let unsent = |message: &Outgoing| !message.is_started() && message.fate.is_none();
+        let found = self.messages.iter().find(|(_, message)| message.id == id && unsent(message));
+        let Some((slot, stream)) = found.map(|(slot, message)| (slot, message.stream)) else {
+            return Err(CommandError::TooLate);
+        };
+        self.streams[usize::from(stream)].queue.retain(|queued| *queued != slot_number(slot));
+        self.finish(slot, Fate::Cancelled);
+        Ok(())
+    }
+
+    /// Whether room was made for a message that found none. True once per refusal.
+    pub(crate) fn take_writable(&mut self, limits: &SendLimits) -> bool {
+        let writable = self.is_writable_due(limits);
+        if writable {
+            self.wanted = None;
+        }
+        writable
+    }
+
+    /// Whether `take_writable` has something to tell.
+    pub(crate) fn is_writable_due(&self, limits: &SendLimits) -> bool {
+        let room = |cost| self.held == 0 || self.held + cost <= limits.buffer as u64;
+        self.wanted.is_some_and(room)
+    }
+
+    /// The next fate to tell; its message is forgotten.
+    pub(crate) fn poll_fate(&mut self) -> Option<(MessageId, Fate)> {
+        let slot = self.fates.pop_front()? as usize;
+        let message = self.messages.remove(slot);
+        self.held -= MESSAGE_CHARGE;
+        message.fate.map(|fate| (message.id, fate))
+    }
+
+    pub(crate) fn has_fates(&self) -> bool {
+        !self.fates.is_empty()
+    }
+
+    /// Whether nothing is left to send and no reliable message is unacknowledged.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.messages.len() == self.fates.len()
+    }
+
+    /// Whether there are bytes that could be sent now.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.resend.is_empty() || !self.turns.is_empty()
+    }
+
+    /// Raises the credit the receiver granted in all.
+    pub(crate) fn grant(&mut self, limit: u64) {
+        if limit > self.granted {
+            self.granted = limit;
+            if core::mem::take(&mut self.starved) {
+                self.wake_all();
+            }
+        }
+    }
+
+    /// The credit limit at which we are stuck, if we are.
+    pub(crate) fn starved_at(&self) -> Option<u64> {
+        self.starved.then_some(self.granted)
+    }
+
+    /// Appends data frames while they fit, calling `sent` for each part whose fate matters. `room`
+    /// is the space for frames in an empty packet. Returns how many parts were sent again.
+    pub(crate) fn write(
+        &mut self,
+        writer: &mut Writer<'_>,
+        room: usize,
+        sent: &mut impl FnMut(Part),
+    ) -> u64 {
+        let mut resent = 0;
+        while let Some(part) = self.resend.pop_front() {
+            let Some(message) = self.find(part) else { continue };
+            if message.is_acknowledged(part) {
+                continue;
+            }
+            let Some(len) = encode(message, part, room, writer) else {
+                self.resend.push_front(part);
+                return resent;
+            };
+            resent += 1;
+            sent(Part { len, ..part });
+            if len < part.len {
+                self.resend.push_front(part.after(len));
+            }
+        }
+        while let Some(stream) = self.turns.front() {
+            if !self.write_fresh(usize::from(*stream), writer, room, sent) {
+                self.turns.rotate_left(1);
+                break;
+            }
+        }
+        resent
+    }
+
+    /// Writes the next unsent bytes of the stream whose turn it is; false once the packet is full.
+    fn write_fresh(
+        &mut self,
+        index: usize,
+        writer: &mut Writer<'_>,
+        room: usize,
+        sent: &mut impl FnMut(Part),
+    ) -> bool {
+        let Some(slot) = self.next_slot(index) else {
+            self.turns.pop_front();
+            self.streams[index].has_turn = false;
+            return true;
+        };
+        let stream = &mut self.streams[index];
+        let message = &mut self.messages[slot as usize];
+        let fresh = message.sequence_number.is_none();
+        if fresh {
+            message.sequence_number = Some(stream.next());
+        }
+        let part = message.unsent(slot);
+        let Some(len) = encode(message, part, room, writer) else {
+            if fresh {
+                message.sequence_number = None;
+            }
+            return false;
+        };
+        if fresh {
+            stream.advance();
+            if message.delivery.reliable {
+                self.used += cost(message.payload.len());
+            }
+        }
+        message.sent += len;
+        if message.is_tracked() {
+            sent(Part { len, ..part });
+        }
+        if message.is_fully_sent() {
+            stream.queue.pop_front();
+            if !message.is_tracked() {
+                self.finish(slot as usize, Fate::Acked);
+            }
+        }
+        true
+    }
+
+    /// The message at the head of a stream, if it may be sent now.
+    fn next_slot(&mut self, index: usize) -> Option<u32> {
+        let stream = &self.streams[index];
+        let slot = *stream.queue.front()?;
+        let message = &self.messages[slot as usize];
+        if message.is_started() {
+            return Some(slot);
+        }
+        if stream.is_full() {
+            return None;
+        }
+        if message.delivery.reliable && self.used + cost(message.payload.len()) > self.granted {
+            self.starved = true;
+            return None;
+        }
+        Some(slot)
+    }
+
+    /// The part arrived.
+    pub(crate) fn on_acked(&mut self, part: Part) {
+        let slot = part.slot as usize;
+        if self.find(part).is_some_and(|message| message.acknowledge(part)) {
+            self.finish(slot, Fate::Acked);
+        }
+    }
+
+    /// The part was lost, as far as we can tell.
+    pub(crate) fn on_lost(&mut self, part: Part) {
+        let Some(message) = self.find(part) else { return };
+        if message.is_acknowledged(part) {
+            return;
+        }
+        if message.delivery.reliable {
+            self.resend.push_back(part);
+        } else {
+            let (stream, whole) = (usize::from(message.stream), message.is_fully_sent());
+            if !whole {
+                self.streams[stream].queue.retain(|queued| *queued != part.slot);
+            }
+            self.finish(part.slot as usize, Fate::Lost);
+        }
+    }
+
+    /// Sends a part that is still under way once more, ahead of everything else. False if there is
+    /// no need.
+    pub(crate) fn probe(&mut self, part: Part) -> bool {
+        let Some(message) = self.find(part) else { return false };
+        let useful = message.delivery.reliable && !message.is_acknowledged(part);
+        if useful && !self.resend.contains(&part) {
+            self.resend.push_front(part);
+        }
+        useful
+    }
+
+    /// The next stream whose receiver must be told of a gap, with the number below which nothing
+    /// more will come.
+    pub(crate) fn take_skip(&mut self) -> Option<(u16, StreamKey, u64)> {
+        if !self.has_skips() {
+            return None;
+        }
+        let index = self.streams.iter().position(SendStream::has_skip)?;
+        let stream = &mut self.streams[index];
+        Some((index as u16, stream.key, stream.take_skip()))
+    }
+
+    pub(crate) fn has_skips(&self) -> bool {
+        self.gaps && self.streams.iter().any(SendStream::has_skip)
+    }
+
+    /// A skip did not arrive, or did not fit.
+    pub(crate) fn repeat_skip(&mut self, stream: u16) {
+        if let Some(stream) = self.streams.get_mut(usize::from(stream)) {
+            stream.repeat_skip();
+        }
+    }
+
+    /// The peer lost its state: what was under way has an unknown fate, what was not starts over.
+    pub(crate) fn restart(&mut self, granted: u64) {
+        self.end_all(|message| message.is_started().then_some(Fate::Unknown));
+        for stream in &mut self.streams {
+            stream.restart();
+        }
+        self.used = 0;
+        self.granted = granted;
+        self.starved = false;
+        self.wake_all();
+    }
+
+    /// The peer's limits are known now: messages beyond them cannot be sent.
+    pub(crate) fn refuse_beyond(&mut self, limits: &SendLimits) {
+        self.end_all(|message| {
+            let beyond = message.len() > limits.max_message || message.stream >= limits.max_streams;
+            beyond.then_some(Fate::Refused)
+        });
+    }
+
+    /// The peer is gone: every message meets its fate.
+    pub(crate) fn end(&mut self) {
+        self.end_all(|message| Some(if message.is_started() { Fate::Unknown } else { Fate::Lost }));
+    }
+
+    /// Ends every message for which `fate` has an answer.
+    fn end_all(&mut self, fate: impl Fn(&Outgoing) -> Option<Fate>) {
+        self.resend.clear();
+        let messages = &self.messages;
+        for stream in &mut self.streams {
+            let stays = |slot: &u32| fate(&messages[*slot as usize]).is_none();
+            stream.queue.retain(stays);
+        }
+        let open = |(slot, message): (usize, &Outgoing)| match message.fate {
+            Some(_) => None,
+            None => fate(message).map(|fate| (slot, fate)),
+        };
+        let ended: Vec<_> = self.messages.iter().filter_map(open).collect();
+        for (slot, fate) in ended {
+            self.finish(slot, fate);
+        }
+    }
+
+    /// The message is done: forget it, or keep its slot until the fate is told.
+    fn finish(&mut self, slot: usize, fate: Fate) {
+        let message = &mut self.messages[slot];
+        let index = message.stream;
+        self.gaps |= fate == Fate::Lost;
+        if let Some(number) = message.sequence_number {
+            self.streams[usize::from(index)].settle(number, fate);
+        }
+        self.held -= message.payload.len() as u64;
+        if message.reports(fate) {
+            message.fate = Some(fate);
+            message.payload = Bytes::new();
+            self.fates.push_back(slot_number(slot));
+        } else {
+            self.messages.remove(slot);
+            self.held -= MESSAGE_CHARGE;
+        }
+        self.wake(index);
+    }
+
+    fn find(&mut self, part: Part) -> Option<&mut Outgoing> {
+        let message = self.messages.get_mut(part.slot as usize)?;
+        (message.generation() == part.generation && message.fate.is_none()).then_some(message)
+    }
+
+    fn stream(&mut self, key: StreamKey, limits: &SendLimits) -> Result<u16, SendError> {
+        let known = self.streams.iter().position(|stream| stream.key == key);
+        let index = known.unwrap_or(self.streams.len());
+        if index >= usize::from(limits.max_streams) {
+            return Err(SendError::TooManyStreams);
+        }
+        if known.is_none() {
+            self.streams.push(SendStream::new(key));
+        }
+        Ok(index as u16)
+    }
+
+    /// Gives a stream with unsent bytes its turn.
+    fn wake(&mut self, stream: u16) {
+        let waiting = &mut self.streams[usize::from(stream)];
+        if !waiting.queue.is_empty() && !waiting.has_turn {
+            waiting.has_turn = true;
+            self.turns.push_back(stream);
+        }
+    }
+
+    fn wake_all(&mut self) {
+        for index in 0..self.streams.len() {
+            self.wake(index as u16);
+        }
+    }
+}
+
+/// What a message of `len` bytes takes of the send buffer and of the receiver's credit.
+pub(crate) const fn cost(len: usize) -> u64 {
+    len as u64 + MESSAGE_CHARGE
+}
+
+/// A slot of the slab as stored: the buffer cap keeps slots far below 2^32.
+fn slot_number(slot: usize) -> u32 {
+    u32::try_from(slot).expect("the send buffer bounds the number of messages")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: SendLimits = SendLimits { max_message: 1000, max_streams: 4, buffer: 1 << 20 };
+
+    #[test]
+    fn a_message_is_cancelled_once_though_its_fate_was_not_told_yet() {
+        let mut queue = SendQueue::default();
+        let id =
+            queue.push(&LIMITS, Delivery::ordered(0), Bytes::from_static(b"no")).expect("room");
+        assert_eq!(queue.cancel(id), Ok(()));
+        assert_eq!(queue.cancel(id), Err(CommandError::TooLate));
+        let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
+        assert_eq!(fates, [(id, Fate::Cancelled)]);
+        assert_eq!((queue.messages.len(), queue.held), (0, 0));
+    }
+
+    #[test]
+    fn messages_beyond_limits_that_were_not_known_are_refused_and_the_others_stay() {
+        let mut queue = SendQueue::default();
+        let mut push = |channel, len| {
+            let delivery = Delivery::ordered(channel);
+            queue.push(&LIMITS, delivery, Bytes::from(alloc::vec![0; len])).expect("room")
+        };
+        let [_small, large, _other, far] = [push(0, 100), push(0, 101), push(1, 100), push(2, 100)];
+        queue.refuse_beyond(&SendLimits { max_message: 100, max_streams: 2, ..LIMITS });
+        let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
+        assert_eq!(fates, [(large, Fate::Refused), (far, Fate::Refused)]);
+        assert_eq!(queue.messages.len(), 2);
+        assert_eq!(queue.held, 2 * cost(100));
+        let queued: Vec<_> = queue.streams.iter().map(|stream| stream.queue.len()).collect();
+        assert_eq!(queued, [1, 1, 0]);
+    }
+}

@@ -1,0 +1,94 @@
+//! The numbering of one outgoing stream.
+
+use alloc::collections::VecDeque;
+
+use super::window::{STREAM_WINDOW, SettledWindow};
+use crate::delivery::{Fate, Order};
+use crate::wire::StreamKey;
+
+/// One outgoing stream: what waits in it, which numbers are settled, which gaps to tell.
+#[derive(Debug)]
+pub(crate) struct SendStream {
+    pub(super) key: StreamKey,
+    /// Slots of messages with unsent bytes, in order.
+    pub(super) queue: VecDeque<u32>,
+    /// It stands in line to be written from.
+    pub(super) has_turn: bool,
+    next: u64,
+    /// Numbers that no longer matter: acknowledged, or given up.
+    settled: SettledWindow,
+    /// Of an unreliable ordered stream, the lowest and highest lost numbers that the receiver,
+    /// which waits for them, was not told about.
+    gap: Option<(u64, u64)>,
+}
+
+impl SendStream {
+    pub(crate) fn new(key: StreamKey) -> Self {
+        Self {
+            key,
+            queue: VecDeque::new(),
+            has_turn: false,
+            next: 0,
+            settled: SettledWindow::default(),
+            gap: None,
+        }
+    }
+
+    /// The number of the next message.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The next message got its number.
+    pub(crate) fn advance(&mut self) {
+        self.next += 1;
+    }
+
+    /// Whether the receiver could not take another message before older ones are settled.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_settling() && self.next - self.settled.floor() >= STREAM_WINDOW
+    }
+
+    /// The message with this number met its fate.
+    pub(crate) fn settle(&mut self, number: u64, fate: Fate) {
+        if !self.is_settling() {
+            return;
+        }
+        self.settled.insert(number);
+        if fate == Fate::Lost {
+            let (low, high) = self.gap.unwrap_or((number, number));
+            self.gap = Some((low.min(number), high.max(number)));
+        }
+    }
+
+    /// Whether the receiver waits for numbers that will not come.
+    pub(crate) fn has_skip(&self) -> bool {
+        self.gap.is_some_and(|(low, _)| low < self.settled.floor())
+    }
+
+    /// The number below which nothing more will come; the gaps below it count as told.
+    pub(crate) fn take_skip(&mut self) -> u64 {
+        let floor = self.settled.floor();
+        self.gap = self.gap.and_then(|(_, high)| (high >= floor).then_some((floor, high)));
+        floor
+    }
+
+    /// What was told last did not arrive.
+    pub(crate) fn repeat_skip(&mut self) {
+        let Some(last) = self.settled.floor().checked_sub(1) else { return };
+        let high = self.gap.map_or(last, |(_, high)| high.max(last));
+        self.gap = Some((0, high));
+    }
+
+    /// The receiver lost its state: count from zero.
+    pub(crate) fn restart(&mut self) {
+        self.next = 0;
+        self.settled = SettledWindow::default();
+        self.gap = None;
+    }
+
+    /// Whether numbers are tracked until settled: in the other streams nobody waits for them.
+    fn is_settling(&self) -> bool {
+        self.key.is_reliable() || self.key.order() == Order::Ordered
+    }
+}

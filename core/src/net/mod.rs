@@ -1,0 +1,58 @@
+//! The network as drivers describe it: where datagrams come from and where they go.
+
+mod arrival;
+mod departure;
+mod via;
+
+use core::net::SocketAddr;
+
+pub(crate) use arrival::Arrival;
+pub use arrival::Origin;
+pub(crate) use departure::Departure;
+pub use departure::Transmit;
+pub use via::{FourTuple, Via};
+
+/// Names one of the driver's sockets, for ever: another socket has another id. A driver with a single
+/// socket uses the default, zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u32);
+
+/// The explicit congestion notification codepoint of an IP packet (RFC 3168).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ecn {
+    /// ECN-capable transport, codepoint 0b10.
+    Ect0,
+    /// ECN-capable transport, codepoint 0b01.
+    Ect1,
+    /// Congestion experienced, codepoint 0b11.
+    Ce,
+}
+
+/// The one form of an address: IPv4-mapped IPv6 becomes IPv4, flow labels are dropped.
+#[must_use]
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(_) => address,
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::from((v4, v6.port())),
+            None => {
+                let mut plain = v6;
+                plain.set_flowinfo(0);
+                SocketAddr::V6(plain)
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_and_plain_addresses_are_one() {
+        let plain: SocketAddr = "192.0.2.7:4263".parse().expect("an address");
+        let mapped: SocketAddr = "[::ffff:192.0.2.7]:4263".parse().expect("an address");
+        assert_eq!(canonical(mapped), plain);
+        assert_eq!(canonical(plain), plain);
+    }
+}

@@ -1,0 +1,440 @@
+//! All paths of one peer: which one data takes, where the peer is followed to, and their deadlines.
+//!
+//! A packet that is newer than all others and comes from elsewhere makes the new place a candidate.
+//! The candidate is challenged, and its own challenges are answered. The peer's answer, from there,
+//! moves the path.
+
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::validation::{Candidate, Challenge};
+use super::{AckResult, Path, PathTimer};
+use crate::Violation;
+use crate::config::Config;
+use crate::crypto::rng::Rng;
+use crate::net::{Arrival, Ecn, FourTuple, Via};
+use crate::recovery::PacketSpace;
+use crate::stats::PeerStats;
+use crate::time::{Absence, Instant};
+use crate::timer::Timers;
+use crate::wire::{AckFrame, PacketNumber, Writer};
+
+/// The paths of a peer. There is none before the first session.
+#[derive(Debug)]
+pub(crate) struct Paths<F> {
+    /// One for each path id in use; data takes the first.
+    list: SmallVec<[Path<F>; 1]>,
+    /// A challenge of the peer that waits for its answer: the newest counts.
+    answer: Option<(Via, [u8; 8])>,
+}
+
+/// What a timeout of a path asks for.
+#[derive(Clone, Debug)]
+pub(crate) enum PathTimeout<F> {
+    /// Nothing, but there may be something to send.
+    Ready,
+    /// Frames may have been lost: they are in the result. A probe should repeat these.
+    Loss(SmallVec<[F; 8]>),
+}
+
+impl<F> Default for Paths<F> {
+    fn default() -> Self {
+        Self { list: SmallVec::new(), answer: None }
+    }
+}
+
+impl<F: Copy> Paths<F> {
+    /// Starts over with one path that leads where `via` does.
+    pub(crate) fn restart(&mut self, via: Via, config: &Config) {
+        self.clear();
+        self.open(0, via, config);
+    }
+
+    /// Forgets all paths.
+    pub(crate) fn clear(&mut self) {
+        self.list.clear();
+        self.answer = None;
+    }
+
+    /// Sockets closed: each path goes by the addresses that `replace` names instead of its own, if any.
+    /// Returns whether one does.
+    pub(crate) fn change_sockets(
+        &mut self,
+        config: &Config,
+        mut replace: impl FnMut(&FourTuple) -> Option<FourTuple>,
+    ) -> bool {
+        self.list
+            .iter_mut()
+            .fold(false, |changed, path| path.change_socket(config, &mut replace) || changed)
+    }
+
+    /// The path that data takes.
+    pub(crate) fn primary(&self) -> Option<&Path<F>> {
+        self.list.first()
+    }
+
+    pub(crate) fn primary_mut(&mut self) -> Option<&mut Path<F>> {
+        self.list.first_mut()
+    }
+
+    /// The path with this id.
+    pub(crate) fn get_mut(&mut self, id: u8) -> Option<&mut Path<F>> {
+        self.list.iter_mut().find(|path| path.space.id() == id)
+    }
+
+    fn get(&self, id: u8) -> Option<&Path<F>> {
+        self.list.iter().find(|path| path.space.id() == id)
+    }
+
+    /// Whether a packet with this number was received already, or is too old to tell.
+    pub(crate) fn is_duplicate(&self, number: PacketNumber) -> bool {
+        self.get(number.path()).is_some_and(|path| !path.space.is_new(number.counter()))
+    }
+
+    /// Whether a packet with this number was sent a short while ago.
+    pub(crate) fn was_sent_lately(&self, id: u8, counter: u64) -> bool {
+        self.get(id).is_some_and(|path| path.space.was_sent_lately(counter))
+    }
+
+    /// Makes sure that there is a path with this id.
+    ///
+    /// # Errors
+    /// There would be too many.
+    pub(crate) fn ensure(&mut self, id: u8, via: Via, config: &Config) -> Result<(), Violation> {
+        if self.get(id).is_none() {
+            if self.list.len() >= MAX_PATHS {
+                return Err(Violation::TooManyPaths);
+            }
+            self.open(id, via, config);
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, id: u8, via: Via, config: &Config) {
+        let space = PacketSpace::new(id, config.max_ack_delay);
+        self.list.push(Path::new(space, via, config));
+    }
+
+    /// Notes an authenticated packet of `len` bytes. Returns the candidate that it made, if any.
+    /// Without `follow`, the peer is not followed to another place.
+    pub(crate) fn on_received(
+        &mut self,
+        number: PacketNumber,
+        arrival: &Arrival,
+        len: usize,
+        follow: bool,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Option<Via> {
+        let path = self.get_mut(number.path())?;
+        let newest = path.space.on_received(number.counter(), path.rtt.smoothed(), now);
+        if !newest {
+            return None;
+        }
+        if path.via.is_same_remote(&arrival.via) {
+            // Where it reached us is where our answers leave from.
+            path.via = arrival.via;
+            return None;
+        }
+        let just_left = path.previous.is_some_and(|(previous, when)| {
+            previous.is_same_remote(&arrival.via) && now < when + FLAP_GUARD
+        });
+        if just_left || !follow {
+            return None;
+        }
+        match &mut path.candidate {
+            Some(candidate) if candidate.via().is_same_remote(&arrival.via) => {
+                candidate.on_received(len as u64);
+                None
+            }
+            Some(candidate) if !candidate.is_exhausted() => None,
+            _ => {
+                path.candidate = Some(Candidate::new(arrival.via, rng.bytes(), len as u64));
+                Some(arrival.via)
+            }
+        }
+    }
+
+    /// Notes that the frames of a packet were taken: it is to be acknowledged, at once if `urgent`.
+    pub(crate) fn on_processed(
+        &mut self,
+        number: PacketNumber,
+        ack_eliciting: bool,
+        urgent: bool,
+        ecn: Option<Ecn>,
+        now: Instant,
+    ) {
+        if let Some(path) = self.get_mut(number.path()) {
+            path.space.on_processed(number.counter(), ack_eliciting, urgent, ecn, now);
+        }
+    }
+
+    /// Takes an acknowledgement of what we sent.
+    ///
+    /// # Errors
+    /// It acknowledges what was never sent.
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Instant,
+        frame: &AckFrame<'_>,
+        max_delay: Duration,
+        stats: &mut PeerStats,
+        result: &mut AckResult<F>,
+    ) -> Result<(), Violation> {
+        let path = self.get_mut(frame.path).ok_or(Violation::AckOfUnsent)?;
+        path.on_ack(now, frame, max_delay, stats, result)
+    }
+
+    /// The peer challenges us by a packet that arrived by `via`.
+    pub(crate) fn on_challenge(&mut self, via: Via, token: [u8; 8]) {
+        self.answer = Some((via, token));
+    }
+
+    /// The peer answered a challenge by a packet that arrived by `via`. Returns where it is now, if it
+    /// moved.
+    pub(crate) fn on_response(
+        &mut self,
+        via: Via,
+        token: [u8; 8],
+        config: &Config,
+        now: Instant,
+    ) -> Option<Via> {
+        let validated = |path: &Path<F>| {
+            path.candidate.as_ref().is_some_and(|candidate| candidate.is_validated_by(&via, token))
+        };
+        let path = self.list.iter_mut().find(|path| validated(path))?;
+        let place = path.candidate.as_ref().map(Candidate::via)?;
+        path.move_to(place, config, now);
+        Some(place)
+    }
+
+    /// The peer answered a handshake of ours by `via`: it is there, wherever it seemed to be. True if
+    /// it moved.
+    pub(crate) fn follow(&mut self, via: Via, config: &Config, now: Instant) -> bool {
+        let elsewhere = |path: &&mut Path<F>| !path.via.is_same_remote(&via);
+        let moved = self.list.first_mut().filter(elsewhere);
+        moved.map(|path| path.move_to(via, config, now)).is_some()
+    }
+
+    /// Our own addresses changed: every way is another from here on.
+    pub(crate) fn on_local_change(&mut self, config: &Config) {
+        for path in &mut self.list {
+            path.via.forget_local();
+            path.previous.iter_mut().for_each(|(previous, _)| previous.forget_local());
+            path.begin_generation(config);
+        }
+    }
+
+    /// The driver was away at times, up to the present call.
+    pub(crate) fn on_absence(&mut self, absence: Absence) {
+        self.list.iter_mut().for_each(|path| path.on_absence(absence));
+    }
+
+    pub(crate) fn set_max_datagram(&mut self, max_datagram: u16) {
+        self.list.iter_mut().for_each(|path| path.set_max_datagram(max_datagram));
+    }
+
+    /// Nothing was heard for a while: gives memory back.
+    pub(crate) fn on_idle(&mut self) {
+        self.list.iter_mut().for_each(Path::on_idle);
+    }
+
+    /// Whether more packets wait for their fate than any honest peer leaves behind.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.list.iter().any(|path| path.space.is_overfull())
+    }
+
+    /// Whether an acknowledgement must leave now.
+    pub(crate) fn is_ack_due(&self, now: Instant) -> bool {
+        self.list.iter().any(|path| path.space.acks().is_due(now))
+    }
+
+    /// Writes acknowledgements for all paths that owe one, while they fit. Returns the highest counter
+    /// in that of the primary path.
+    pub(crate) fn write_acks(&mut self, now: Instant, writer: &mut Writer<'_>) -> Option<u64> {
+        let mut primary = None;
+        for (at, path) in self.list.iter_mut().enumerate() {
+            if path.space.acks().wants_piggyback() {
+                let largest = path.space.write_ack(now, writer);
+                if at == 0 {
+                    primary = largest;
+                }
+            }
+        }
+        primary
+    }
+
+    /// Forgets all deadlines: the peer ended.
+    pub(crate) fn stop_timers(&mut self) {
+        self.list.iter_mut().for_each(|path| path.timers = Timers::new());
+    }
+
+    /// Whether a challenge or the answer to one is due.
+    pub(crate) fn has_validation_work(&self) -> bool {
+        let due = |path: &Path<F>| path.candidate.is_some_and(|candidate| candidate.is_due());
+        self.answer.is_some() || self.list.iter().any(due)
+    }
+
+    /// Takes the answer to the peer's challenge, if its packet of `len` bytes may go where it belongs:
+    /// a candidate is charged for it as for challenges, and any other place gets one answer for a
+    /// packet at least as long.
+    pub(crate) fn take_answer(&mut self, len: u64) -> Option<(Via, [u8; 8])> {
+        let (via, token) = self.answer.take()?;
+        let mut candidates = self.list.iter_mut().filter_map(|path| path.candidate.as_mut());
+        let candidate = candidates.find(|candidate| candidate.via().is_same_remote(&via));
+        candidate.is_none_or(|candidate| candidate.charge(len)).then_some((via, token))
+    }
+
+    /// Takes the next challenge whose packet of `len` bytes may be sent; its answer is awaited for
+    /// `patience`.
+    pub(crate) fn take_challenge(
+        &mut self,
+        len: u64,
+        now: Instant,
+        patience: Duration,
+    ) -> Option<Challenge> {
+        for path in &mut self.list {
+            let Some(candidate) = path.candidate.as_mut().filter(|one| one.is_due()) else {
+                continue;
+            };
+            let token = candidate.take_challenge(len);
+            let via = candidate.via();
+            path.timers.set(PathTimer::Challenge, Some(now + patience));
+            if let Some(token) = token {
+                return Some(Challenge { path: path.space.id(), via, token });
+            }
+        }
+        None
+    }
+
+    /// Sets the deadlines that depend on what was sent and received. Without `waits` nothing that was
+    /// sent is missed.
+    pub(crate) fn review(&mut self, now: Instant, max_delay: Duration, waits: bool) {
+        self.list.iter_mut().for_each(|path| path.review(now, max_delay, waits));
+    }
+
+    /// The earliest deadline of all paths.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.list.iter().filter_map(|path| path.timers.min()).min()
+    }
+
+    /// Acts on the next deadline that `now` has reached.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        max_delay: Duration,
+        stats: &mut PeerStats,
+        result: &mut AckResult<F>,
+    ) -> Option<PathTimeout<F>> {
+        let due = |path: &&mut Path<F>| path.timers.min().is_some_and(|at| at <= now);
+        let path = self.list.iter_mut().filter(due).min_by_key(|path| path.timers.min())?;
+        match path.timers.take_due::<PathTimer>(now)? {
+            // Both only make the peer ready to transmit.
+            PathTimer::Ack | PathTimer::Pace => {}
+            PathTimer::Challenge => {
+                path.candidate = path.candidate.filter(|candidate| !candidate.is_exhausted());
+                path.candidate.iter_mut().for_each(Candidate::expire);
+            }
+            PathTimer::Loss => {
+                path.on_loss_timeout(now, max_delay, stats, result);
+                return Some(PathTimeout::Loss(path.probe_frames()));
+            }
+        }
+        Some(PathTimeout::Ready)
+    }
+}
+
+/// The most paths of one peer.
+const MAX_PATHS: usize = 4;
+/// A peer that just left an address is not followed back to it.
+const FLAP_GUARD: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recovery::Sent;
+
+    const PATIENCE: Duration = Duration::from_millis(300);
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_micros(1_000_000 + ms * 1000)
+    }
+
+    fn from(host: u8) -> Arrival {
+        Arrival::from_remote(([10, 0, 0, host], 1).into())
+    }
+
+    /// Two paths to host 1.
+    fn two() -> (Paths<u32>, Rng) {
+        let (mut paths, config) = (Paths::default(), Config::default());
+        paths.restart(from(1).via, &config);
+        paths.ensure(1, from(1).via, &config).expect("few");
+        (paths, Rng::from_seed([1; 32]))
+    }
+
+    /// A packet on the path `id` comes from `host`.
+    fn receive(paths: &mut Paths<u32>, rng: &mut Rng, id: u8, counter: u64, host: u8) {
+        let number = PacketNumber::new(id, counter).expect("small");
+        let candidate = paths.on_received(number, &from(host), 1000, true, at(0), rng);
+        assert_eq!(candidate, Some(from(host).via));
+    }
+
+    fn challenge(paths: &mut Paths<u32>, ms: u64) -> Option<u8> {
+        paths.take_challenge(40, at(ms), PATIENCE).map(|challenge| challenge.path)
+    }
+
+    fn fire(paths: &mut Paths<u32>, ms: u64) {
+        let (mut stats, mut result) = (PeerStats::default(), AckResult::default());
+        let fired = paths.handle_timeout(at(ms), PATIENCE, &mut stats, &mut result);
+        assert!(matches!(fired, Some(PathTimeout::Ready)), "{fired:?}");
+    }
+
+    #[test]
+    fn each_path_waits_for_the_answer_to_its_own_challenge() {
+        let (mut paths, mut rng) = two();
+        receive(&mut paths, &mut rng, 0, 0, 2);
+        assert_eq!(challenge(&mut paths, 0), Some(0));
+        receive(&mut paths, &mut rng, 1, 0, 3);
+        assert_eq!(challenge(&mut paths, 100), Some(1));
+        assert_eq!(paths.deadline(), Some(at(300)), "the second does not put off the first");
+        fire(&mut paths, 300);
+        assert_eq!(challenge(&mut paths, 300), Some(0), "only its own challenge is due again");
+        assert_eq!(challenge(&mut paths, 300), None);
+        assert_eq!(paths.deadline(), Some(at(400)));
+        fire(&mut paths, 400);
+        assert_eq!(challenge(&mut paths, 400), Some(1));
+        assert_eq!(paths.deadline(), Some(at(600)));
+    }
+
+    #[test]
+    fn what_was_sent_before_the_peer_moved_tells_nothing_about_the_new_way() {
+        let (mut paths, _) = two();
+        let sent = Sent { size: 1000, ack_eliciting: true, ..Sent::default() };
+        let path = paths.primary_mut().expect("a path");
+        (0..20).for_each(|_| path.on_sent(at(0), sent));
+        assert_eq!(path.stats().bytes_in_flight, 20_000);
+        paths.follow(from(2).via, &Config::default(), at(100));
+        let path = paths.primary_mut().expect("a path");
+        let fresh = path.stats();
+        assert_eq!(fresh.bytes_in_flight, 0);
+        (0..4).for_each(|_| path.on_sent(at(110), sent));
+        // All that was sent to the old place is lost; what was sent to the new one arrives.
+        let mut buffer = [0; 64];
+        let mut writer = Writer::new(&mut buffer);
+        assert_eq!(crate::wire::encode_ack(&mut writer, 0, 0, None, core::iter::once(20..=23)), 1);
+        let written = writer.position();
+        let crate::wire::Frame::Ack(ack) =
+            crate::wire::Frames::new(&buffer[..written]).next().expect("one").expect("legal")
+        else {
+            panic!("an acknowledgement")
+        };
+        let (mut stats, mut result) = (PeerStats::default(), AckResult::default());
+        paths.on_ack(at(160), &ack, PATIENCE, &mut stats, &mut result).expect("was sent");
+        assert_eq!((stats.packets_lost, stats.congestion_events), (20, 0));
+        let now = paths.primary().expect("a path").stats();
+        assert_eq!(now.bytes_in_flight, 0);
+        assert_eq!(now.rtt, Some(Duration::from_millis(50)));
+        assert!(now.congestion_window >= fresh.congestion_window, "no slowdown");
+    }
+}

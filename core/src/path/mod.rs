@@ -1,0 +1,395 @@
+//! Ways to a peer: where each leads, whether the peer is there, and how fast it may be used.
+//!
+//! A [`Path`] is what was learned about one way. The packet numbers under which it is used are a
+//! [`PacketSpace`]: they outlive the way, because a number is a nonce. When the peer is found to be
+//! elsewhere, a new *generation* begins: what becomes of packets sent before counts for the messages
+//! in them, but tells nothing about the new way (RFC 9000 section 9.4).
+
+mod manager;
+mod validation;
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::Violation;
+use crate::config::{BASE_DATAGRAM, Config};
+use crate::net::{FourTuple, Via};
+use crate::recovery::{
+    Congestion, Controller, Loss, LossOutcome, Pace, Pacer, PacketSpace, Rtt, Sent, Settled,
+    Timeout,
+};
+use crate::stats::{PathStats, PeerStats};
+use crate::time::{Absence, Instant};
+use crate::timer::{TimerKind, Timers};
+use crate::wire::AckFrame;
+
+pub(crate) use manager::{PathTimeout, Paths};
+use validation::Candidate;
+pub(crate) use validation::Challenge;
+
+/// One way to the peer.
+#[derive(Debug)]
+pub(crate) struct Path<F> {
+    space: PacketSpace<F>,
+    via: Via,
+    /// What carried packets before the last change, and when that was.
+    previous: Option<(Via, Instant)>,
+    /// Where the peer's newest packets come from, if it was not validated there yet.
+    candidate: Option<Candidate>,
+    timers: Timers<{ PathTimer::COUNT }>,
+    rtt: Rtt,
+    loss: Loss,
+    congestion: Congestion,
+    pacer: Pacer,
+    /// Packets that may leave at once, whatever the window says.
+    probes: u32,
+    /// The absences of the driver that this path made up for.
+    absence: Absence,
+    max_datagram: u16,
+}
+
+/// What a path waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PathTimer {
+    /// An acknowledgement has waited long enough for company.
+    Ack,
+    /// The challenge to the candidate is overdue.
+    Challenge,
+    /// A packet is overdue.
+    Loss,
+    /// The next packet may leave.
+    Pace,
+}
+
+impl PathTimer {
+    const COUNT: usize = 4;
+}
+
+impl TimerKind<{ Self::COUNT }> for PathTimer {
+    const ALL: [Self; Self::COUNT] = [Self::Ack, Self::Challenge, Self::Loss, Self::Pace];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Whether a packet with data may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permit {
+    Now,
+    /// Too soon after the last ones.
+    Later(Instant),
+    /// The congestion window is full.
+    Full,
+}
+
+/// What an acknowledgement or a timeout did to packets: their frames. One is reused, so that it costs
+/// no allocation.
+#[derive(Debug)]
+pub(crate) struct AckResult<F> {
+    acked: Vec<F>,
+    lost: Vec<F>,
+    /// Of packets acknowledged in time: when sent, how large, whether little was to be sent then.
+    news: Vec<(Instant, u16, bool)>,
+}
+
+impl<F> AckResult<F> {
+    /// Takes the frames that arrived.
+    pub(crate) fn drain_acked(&mut self) -> impl Iterator<Item = F> + '_ {
+        self.acked.drain(..)
+    }
+
+    /// Takes the frames that were lost.
+    pub(crate) fn drain_lost(&mut self) -> impl Iterator<Item = F> + '_ {
+        self.lost.drain(..)
+    }
+}
+
+impl<F> Default for AckResult<F> {
+    fn default() -> Self {
+        Self { acked: Vec::new(), lost: Vec::new(), news: Vec::new() }
+    }
+}
+
+impl<F: Copy> Path<F> {
+    fn new(space: PacketSpace<F>, via: Via, config: &Config) -> Self {
+        Self {
+            space,
+            via,
+            previous: None,
+            candidate: None,
+            timers: Timers::new(),
+            rtt: Rtt::new(),
+            loss: Loss::new(),
+            congestion: Congestion::new(config.congestion, BASE_DATAGRAM),
+            pacer: Pacer::new(),
+            probes: 0,
+            absence: Absence::default(),
+            max_datagram: BASE_DATAGRAM,
+        }
+    }
+
+    /// The packet numbers in use on it.
+    pub(crate) const fn space(&self) -> &PacketSpace<F> {
+        &self.space
+    }
+
+    pub(crate) const fn space_mut(&mut self) -> &mut PacketSpace<F> {
+        &mut self.space
+    }
+
+    /// What carries its packets.
+    pub(crate) const fn via(&self) -> Via {
+        self.via
+    }
+
+    /// What carried them before the last change.
+    pub(crate) fn previous(&self) -> Option<Via> {
+        self.previous.map(|(via, _)| via)
+    }
+
+    /// Takes an acknowledgement of what we sent.
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Instant,
+        frame: &AckFrame<'_>,
+        max_delay: Duration,
+        stats: &mut PeerStats,
+        result: &mut AckResult<F>,
+    ) -> Result<(), Violation> {
+        let (congestion, rtt) = (&mut self.congestion, &mut self.rtt);
+        let visit = |settled: Settled<'_, F>| {
+            result.acked.extend(settled.frames.copied());
+            stats.packets_spuriously_lost += u64::from(settled.was_lost);
+            if !settled.was_lost && settled.ack_eliciting && settled.on_path {
+                let packet = settled.packet;
+                result.news.push((packet.sent_at, packet.size, packet.is_app_limited()));
+            }
+        };
+        let outcome = self
+            .space
+            .sent_mut()
+            .on_ack(frame.ranges(), visit)
+            .map_err(|_| Violation::AckOfUnsent)?;
+        // An absence between a packet and its acknowledgement is no round trip.
+        let present = |sent_at: &Instant| Some(*sent_at) >= self.absence.until;
+        if let Some(sent_at) = outcome.sample_sent_at.filter(present) {
+            let delay = Duration::from_micros(frame.delay_micros);
+            rtt.update(now.saturating_since(sent_at), delay, max_delay);
+        }
+        for (sent_at, size, app_limited) in result.news.drain(..) {
+            congestion.on_ack(now, sent_at, size.into(), rtt, app_limited);
+        }
+        if outcome.epoch_spurious {
+            congestion.on_spurious(now);
+        }
+        if let Some(largest) = outcome.acked_our_ack {
+            self.space.on_ack_of_ack(largest);
+        }
+        let marked = frame.ecn.filter(|_| outcome.largest.is_some());
+        let marked = marked.is_some_and(|counts| self.space.on_marks(counts));
+        if let Some((_, sent_at)) = outcome.largest.filter(|_| marked && outcome.largest_on_path) {
+            let slowed = self.congestion.on_congestion(now, sent_at, false, true);
+            stats.congestion_events += u64::from(slowed);
+        }
+        self.loss.on_ack(&outcome, &self.rtt, now);
+        let lost = &mut result.lost;
+        let losses =
+            self.loss.detect(self.space.sent_mut(), &self.rtt, max_delay, now, |settled| {
+                note_lost(settled, lost);
+            });
+        self.on_losses(now, losses, stats);
+        Ok(())
+    }
+
+    /// A deadline of loss detection passed.
+    fn on_loss_timeout(
+        &mut self,
+        now: Instant,
+        max_delay: Duration,
+        stats: &mut PeerStats,
+        result: &mut AckResult<F>,
+    ) {
+        let lost = &mut result.lost;
+        let sent = self.space.sent_mut();
+        let timeout = self.loss.on_timeout(sent, &self.rtt, max_delay, now, |settled| {
+            note_lost(settled, lost);
+        });
+        match timeout {
+            Timeout::Nothing => {}
+            Timeout::LossDetected(losses) => self.on_losses(now, losses, stats),
+            Timeout::Probe(count) => {
+                stats.probe_timeouts += 1;
+                self.probes = count;
+            }
+        }
+    }
+
+    /// What a probe should repeat: the frames of the oldest and of the newest packet under way.
+    fn probe_frames(&mut self) -> SmallVec<[F; 8]> {
+        if self.probes == 0 {
+            return SmallVec::new();
+        }
+        let sent = self.space.sent_mut();
+        let oldest = sent.oldest_in_flight().map(|(counter, _)| counter);
+        let newest = sent.newest_in_flight().map(|(counter, _)| counter);
+        let counters = oldest.into_iter().chain(newest.filter(|_| newest != oldest));
+        counters.flat_map(|counter| sent.frames_of(counter).copied()).collect()
+    }
+
+    /// Whether a packet of `bytes` with data may leave now.
+    pub(crate) fn permit(&self, now: Instant, bytes: usize) -> Permit {
+        if self.probes > 0 {
+            return Permit::Now;
+        }
+        let bytes = bytes as u64;
+        if self.space.sent().bytes_in_flight() + bytes > self.congestion.window() {
+            return Permit::Full;
+        }
+        self.pacer.delay(now, bytes, &self.pace()).map_or(Permit::Now, Permit::Later)
+    }
+
+    /// Waits until `at` before the next packet, or not at all.
+    pub(crate) fn schedule_pacing(&mut self, at: Option<Instant>) {
+        self.timers.set(PathTimer::Pace, at);
+    }
+
+    /// Whether so much is unacknowledged beyond the window that control frames wait too, but for
+    /// probes: a peer that only asks and never acknowledges would make us remember without end.
+    pub(crate) fn is_unheard(&self) -> bool {
+        let sent = self.space.sent();
+        self.probes == 0
+            && sent.packets_in_flight() >= MAX_UNHEARD
+            && sent.bytes_in_flight() > self.congestion.window()
+    }
+
+    /// Whether a probe is due.
+    pub(crate) const fn owes_probe(&self) -> bool {
+        self.probes > 0
+    }
+
+    /// The packet whose frames were pushed leaves.
+    pub(crate) fn on_sent(&mut self, now: Instant, sent: Sent) {
+        let bytes = u64::from(sent.size);
+        self.space.sent_mut().commit(now, sent);
+        if !sent.ack_eliciting {
+            return;
+        }
+        self.probes = self.probes.saturating_sub(1);
+        let pace = self.pace();
+        self.pacer.on_sent(now, bytes, &pace);
+        self.congestion.on_sent(now, bytes, self.space.sent().bytes_in_flight());
+    }
+
+    /// Probes since the peer last acknowledged anything.
+    pub(crate) const fn unanswered_probes(&self) -> u8 {
+        self.loss.pto_count()
+    }
+
+    /// How long to wait for an acknowledgement before probing.
+    pub(crate) fn pto(&self, max_delay: Duration) -> Duration {
+        self.rtt.pto(max_delay)
+    }
+
+    pub(crate) fn max_datagram(&self) -> usize {
+        self.max_datagram.into()
+    }
+
+    pub(crate) fn stats(&self) -> PathStats {
+        PathStats {
+            rtt: self.rtt.is_sampled().then(|| self.rtt.smoothed()),
+            congestion_window: self.congestion.window(),
+            bytes_in_flight: self.space.sent().bytes_in_flight(),
+            max_datagram: self.max_datagram,
+        }
+    }
+
+    fn set_max_datagram(&mut self, max_datagram: u16) {
+        self.max_datagram = max_datagram;
+        self.congestion.on_mtu(max_datagram);
+    }
+
+    /// The driver was away. That no acknowledgement came meanwhile tells nothing.
+    fn on_absence(&mut self, absence: Absence) {
+        let Some(until) = absence.until.filter(|_| absence != self.absence) else { return };
+        self.loss.on_absence(until);
+        self.congestion.on_absence(absence.total.saturating_sub(self.absence.total));
+        self.absence = absence;
+    }
+
+    /// Nothing was heard for a while: gives memory back.
+    fn on_idle(&mut self) {
+        if self.space.on_idle() {
+            self.congestion.on_idle();
+        }
+    }
+
+    /// The peer is elsewhere now. What was learned no longer holds, unless only its port changed.
+    fn move_to(&mut self, via: Via, config: &Config, now: Instant) {
+        let ip = |via: &Via| via.remote().map(|remote| remote.ip());
+        if ip(&via) != ip(&self.via) {
+            self.begin_generation(config);
+        }
+        self.previous = Some((self.via, now));
+        self.via = via;
+        self.candidate = None;
+        self.timers.clear(PathTimer::Challenge);
+    }
+
+    /// Packets leave by another socket, and so perhaps from another address. Returns whether they do.
+    fn change_socket(
+        &mut self,
+        config: &Config,
+        replace: &mut impl FnMut(&FourTuple) -> Option<FourTuple>,
+    ) -> bool {
+        let Via::Direct(tuple) = &mut self.via;
+        let Some(other) = replace(tuple) else { return false };
+        *tuple = other;
+        self.begin_generation(config);
+        true
+    }
+
+    /// The way is another from here on, at either end: everything is to be learned anew.
+    fn begin_generation(&mut self, config: &Config) {
+        self.space.sent_mut().begin_generation();
+        self.rtt = Rtt::new();
+        self.loss = Loss::new();
+        self.congestion = Congestion::new(config.congestion, self.max_datagram);
+        self.pacer = Pacer::new();
+    }
+
+    /// Sets the deadlines that depend on what was sent and received. Without `waits` nothing that was
+    /// sent is missed.
+    fn review(&mut self, now: Instant, max_delay: Duration, waits: bool) {
+        let loss = self.loss.deadline(self.space.sent(), &self.rtt, max_delay).filter(|_| waits);
+        // Good news shortens the wait for what was sent before: it may be over already.
+        self.timers.set(PathTimer::Loss, loss.map(|at| at.max(now)));
+        // What is due already only waits for the driver to ask.
+        let ack = self.space.acks().deadline().filter(|at| *at > now);
+        self.timers.set(PathTimer::Ack, ack);
+    }
+
+    fn on_losses(&mut self, now: Instant, losses: LossOutcome, stats: &mut PeerStats) {
+        stats.packets_lost += u64::from(losses.packets);
+        if let Some(sent_at) = losses.congestion {
+            let slowed = self.congestion.on_congestion(now, sent_at, losses.persistent, false);
+            stats.congestion_events += u64::from(slowed);
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::new(&self.congestion, &self.rtt, self.max_datagram)
+    }
+}
+
+/// Collects the frames of a packet declared lost.
+fn note_lost<F: Copy>(settled: Settled<'_, F>, lost: &mut Vec<F>) {
+    let Settled { counter, frames, .. } = settled;
+    tracing::debug!(target: "handfast::packet", counter, "declared lost");
+    lost.extend(frames.copied());
+}
+
+/// Packets in flight beyond which control frames respect the congestion window.
+const MAX_UNHEARD: u32 = 4096;

@@ -1,0 +1,215 @@
+//! Everything a peer is owed, messages and control alike, and the order in which it goes out.
+
+use smallvec::SmallVec;
+
+use crate::event::Goodbye;
+use crate::message::ReceiveQueue;
+use crate::message::SendQueue;
+use crate::peer::pings::Pings;
+use crate::peer::sent_frame::SentFrame;
+use crate::session::Rekey;
+use crate::time::Instant;
+use crate::wire::{Frame, Writer};
+
+/// The most unanswered pings of the peer we remember; the oldest give way.
+const MAX_PONGS: usize = 8;
+
+/// What is due to the peer.
+#[derive(Debug, Default)]
+pub(crate) struct Outbound {
+    pub(super) queue: SendQueue,
+    pub(super) pings: Pings,
+    pub(super) rekey: Rekey,
+    /// Tokens of the peer's pings to answer.
+    pongs: SmallVec<[u64; 2]>,
+    /// The credit limit at which the peer was told that we are stuck.
+    told_blocked: Option<u64>,
+    /// A ping without a token is due: it only makes the peer acknowledge.
+    nudge: bool,
+    /// Our goodbye, once it may go out, and whether it is due.
+    goodbye: Option<Goodbye>,
+    goodbye_due: bool,
+    /// The peer acknowledged our goodbye.
+    pub(super) goodbye_acked: bool,
+}
+
+impl Outbound {
+    /// Makes the peer acknowledge something soon.
+    pub(crate) fn queue_ping(&mut self) {
+        self.nudge = true;
+    }
+
+    /// The peer asked for an answer.
+    pub(crate) fn on_ping(&mut self, token: u64) {
+        // Repetitions must not push out the answers to other pings.
+        if token == 0 || self.pongs.contains(&token) {
+            return;
+        }
+        if self.pongs.len() >= MAX_PONGS {
+            self.pongs.remove(0);
+        }
+        self.pongs.push(token);
+    }
+
+    /// Says goodbye from now on; nothing else is owed any more.
+    pub(crate) fn leave(&mut self, goodbye: Goodbye) {
+        self.goodbye = Some(goodbye);
+        self.goodbye_due = true;
+        self.queue.end();
+    }
+
+    /// Whether control frames are due: they wait for neither window nor pacing.
+    pub(crate) fn has_control(&self, inbox: &ReceiveQueue) -> bool {
+        self.nudge
+            || self.goodbye_due
+            || !self.pongs.is_empty()
+            || self.pings.has_unsent()
+            || self.rekey.is_due()
+            || inbox.is_credit_due()
+            || self.queue.has_skips()
+            || self.is_blocked_due()
+    }
+
+    /// Writes control frames while they fit.
+    pub(crate) fn write_control(
+        &mut self,
+        now: Instant,
+        inbox: &mut ReceiveQueue,
+        writer: &mut Writer<'_>,
+        sent: &mut impl FnMut(SentFrame),
+    ) {
+        self.write_goodbye(writer, sent);
+        self.rekey.write(writer, &mut |frame| sent(SentFrame::Rekey(frame)));
+        self.write_pings(now, writer, sent);
+        while let Some(token) = self.pongs.first().copied() {
+            if !(Frame::Pong { token }).encode(writer) {
+                return;
+            }
+            self.pongs.remove(0);
+            sent(SentFrame::Pong { token });
+        }
+        self.write_flow(inbox, writer, sent);
+    }
+
+    /// The frame arrived.
+    pub(crate) fn on_acked(&mut self, frame: SentFrame) {
+        match frame {
+            SentFrame::Part(part) => self.queue.on_acked(part),
+            SentFrame::Disconnect => self.goodbye_acked = true,
+            SentFrame::Blocked
+            | SentFrame::Credit
+            | SentFrame::Ping { .. }
+            | SentFrame::Pong { .. }
+            | SentFrame::Rekey(_)
+            | SentFrame::Skip { .. } => {}
+        }
+    }
+
+    /// The frame was lost, as far as we can tell: what it said is due again, if still true.
+    pub(crate) fn on_lost(&mut self, frame: SentFrame, inbox: &mut ReceiveQueue) {
+        match frame {
+            SentFrame::Part(part) => self.queue.on_lost(part),
+            SentFrame::Blocked => self.told_blocked = None,
+            SentFrame::Credit => inbox.repeat_credit(),
+            SentFrame::Disconnect => self.goodbye_due = self.goodbye.is_some(),
+            SentFrame::Ping { token: 0 } => self.nudge = true,
+            SentFrame::Ping { token } => self.pings.on_lost(token),
+            SentFrame::Pong { token } => self.on_ping(token),
+            SentFrame::Rekey(frame) => self.rekey.on_lost(frame),
+            SentFrame::Skip { stream } => self.queue.repeat_skip(stream),
+        }
+    }
+
+    /// A probe timeout fired: send the frame again although it may still arrive. True if that
+    /// makes a packet worth sending.
+    pub(crate) fn probe(&mut self, frame: SentFrame, inbox: &mut ReceiveQueue) -> bool {
+        match frame {
+            SentFrame::Part(part) => self.queue.probe(part),
+            SentFrame::Ping { token: 0 } => false,
+            SentFrame::Blocked
+            | SentFrame::Credit
+            | SentFrame::Disconnect
+            | SentFrame::Ping { .. }
+            | SentFrame::Pong { .. }
+            | SentFrame::Rekey(_)
+            | SentFrame::Skip { .. } => {
+                self.on_lost(frame, inbox);
+                true
+            }
+        }
+    }
+
+    /// The peer restarted with this much credit for us.
+    pub(crate) fn restart(&mut self, granted: u64) {
+        self.queue.restart(granted);
+        self.rekey = Rekey::default();
+        self.pings.restart();
+        self.pongs.clear();
+        self.told_blocked = None;
+        self.goodbye_due = self.goodbye.is_some();
+    }
+
+    fn is_blocked_due(&self) -> bool {
+        let starved = self.queue.starved_at();
+        starved.is_some() && starved != self.told_blocked
+    }
+
+    fn write_goodbye(&mut self, writer: &mut Writer<'_>, sent: &mut impl FnMut(SentFrame)) {
+        let Some(goodbye) = self.goodbye.as_ref().filter(|_| self.goodbye_due) else { return };
+        if (Frame::Disconnect { code: goodbye.code, reason: &goodbye.reason }).encode(writer) {
+            self.goodbye_due = false;
+            sent(SentFrame::Disconnect);
+        }
+    }
+
+    fn write_pings(
+        &mut self,
+        now: Instant,
+        writer: &mut Writer<'_>,
+        sent: &mut impl FnMut(SentFrame),
+    ) {
+        if self.nudge && (Frame::Ping { token: 0 }).encode(writer) {
+            self.nudge = false;
+            sent(SentFrame::Ping { token: 0 });
+        }
+        while writer.remaining() >= PING_LEN {
+            let Some(token) = self.pings.take_unsent(now) else { return };
+            if (Frame::Ping { token }).encode(writer) {
+                sent(SentFrame::Ping { token });
+            }
+        }
+    }
+
+    /// Credit, blocked and skip.
+    fn write_flow(
+        &mut self,
+        inbox: &mut ReceiveQueue,
+        writer: &mut Writer<'_>,
+        sent: &mut impl FnMut(SentFrame),
+    ) {
+        if inbox.is_credit_due() {
+            if (Frame::Credit { limit: inbox.advertise() }).encode(writer) {
+                sent(SentFrame::Credit);
+            } else {
+                inbox.repeat_credit();
+            }
+        }
+        if let Some(limit) = self.queue.starved_at()
+            && self.is_blocked_due()
+            && (Frame::Blocked { limit }).encode(writer)
+        {
+            self.told_blocked = Some(limit);
+            sent(SentFrame::Blocked);
+        }
+        while let Some((stream, key, sequence_number)) = self.queue.take_skip() {
+            if !(Frame::Skip { stream: key, sequence_number }).encode(writer) {
+                self.queue.repeat_skip(stream);
+                return;
+            }
+            sent(SentFrame::Skip { stream });
+        }
+    }
+}
+
+/// The bytes of a ping frame.
+const PING_LEN: usize = 9;

@@ -1,0 +1,134 @@
+//! Congestion control: how much may be in flight on one path, and how fast it may leave.
+
+mod cubic;
+mod fixed;
+mod hystart;
+
+use core::time::Duration;
+
+use crate::config::CongestionControl;
+use crate::recovery::Rtt;
+use crate::time::{Instant, micros};
+use cubic::Cubic;
+use fixed::Fixed;
+
+/// A congestion controller of one path. Sizes are bytes of UDP payload; `now` never goes back.
+pub(crate) trait Controller {
+    /// An ack-eliciting packet of `bytes` left; `in_flight` includes it.
+    fn on_sent(&mut self, now: Instant, bytes: u64, in_flight: u64);
+
+    /// A packet of `bytes`, sent at `sent_at` and not declared lost, was acknowledged.
+    /// `app_limited`: when it was sent, the window was not what held the sender back.
+    fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt, app_limited: bool);
+
+    /// Congestion was seen; the newest packet that tells was sent at `sent_at`. Packets sent before
+    /// the last reaction tell nothing new. `persistent`: nothing at all got through for long.
+    /// `ecn`: a router said so, no packet was lost. Returns whether the controller slowed down.
+    fn on_congestion(
+        &mut self,
+        now: Instant,
+        sent_at: Instant,
+        persistent: bool,
+        ecn: bool,
+    ) -> bool;
+
+    /// Every loss that led to the last slowdown proved to be a late arrival: takes it back.
+    fn on_spurious(&mut self, now: Instant);
+
+    /// The largest datagram of the path is now `mtu` bytes.
+    fn on_mtu(&mut self, mtu: u16);
+
+    /// The driver was away for so long: that time tells nothing about the path.
+    fn on_absence(&mut self, span: Duration);
+
+    /// Nothing is in flight and nothing waits: what was known of the path's load grows old.
+    fn on_idle(&mut self);
+
+    /// How many bytes may be in flight.
+    fn window(&self) -> u64;
+
+    /// The rate at which to send, in bytes per second, if the controller has a view: otherwise the
+    /// pacer spreads the window over a round trip.
+    fn pacing_rate(&self, rtt: &Rtt) -> Option<u64>;
+}
+
+/// The configured controller: an enum, so that a peer needs no allocation and no indirection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Congestion {
+    Cubic(Cubic),
+    Fixed(Fixed),
+}
+
+impl Congestion {
+    /// A controller for a path whose datagrams have up to `mtu` bytes.
+    pub(crate) fn new(choice: CongestionControl, mtu: u16) -> Self {
+        match choice {
+            CongestionControl::Cubic => Self::Cubic(Cubic::new(mtu)),
+            CongestionControl::Fixed(rate) => Self::Fixed(Fixed::new(rate, mtu)),
+        }
+    }
+}
+
+/// Calls the same method of whichever controller it is.
+macro_rules! dispatch {
+    ($self:ident, $controller:ident => $call:expr) => {
+        match $self {
+            Self::Cubic($controller) => $call,
+            Self::Fixed($controller) => $call,
+        }
+    };
+}
+
+impl Controller for Congestion {
+    fn on_sent(&mut self, now: Instant, bytes: u64, in_flight: u64) {
+        dispatch!(self, controller => controller.on_sent(now, bytes, in_flight));
+    }
+
+    fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt, app_limited: bool) {
+        dispatch!(self, controller => controller.on_ack(now, sent_at, bytes, rtt, app_limited));
+    }
+
+    fn on_congestion(
+        &mut self,
+        now: Instant,
+        sent_at: Instant,
+        persistent: bool,
+        ecn: bool,
+    ) -> bool {
+        dispatch!(self, controller => controller.on_congestion(now, sent_at, persistent, ecn))
+    }
+
+    fn on_spurious(&mut self, now: Instant) {
+        dispatch!(self, controller => controller.on_spurious(now));
+    }
+
+    fn on_mtu(&mut self, mtu: u16) {
+        dispatch!(self, controller => controller.on_mtu(mtu));
+    }
+
+    fn on_absence(&mut self, span: Duration) {
+        dispatch!(self, controller => controller.on_absence(span));
+    }
+
+    fn on_idle(&mut self) {
+        dispatch!(self, controller => controller.on_idle());
+    }
+
+    fn window(&self) -> u64 {
+        dispatch!(self, controller => controller.window())
+    }
+
+    fn pacing_rate(&self, rtt: &Rtt) -> Option<u64> {
+        dispatch!(self, controller => controller.pacing_rate(rtt))
+    }
+}
+
+/// The rate, in bytes per second, that sends `window` bytes in `time`.
+pub(super) fn per_second(window: u64, time: Duration) -> u64 {
+    window.saturating_mul(1_000_000) / micros(time).max(1)
+}
+
+/// The window of a fresh path, in packets (RFC 6928).
+const INITIAL_PACKETS: u64 = 10;
+/// A thin flow never falls below this: its latency is then loss detection's affair.
+const MIN_PACKETS: u64 = 4;

@@ -1,0 +1,21 @@
+//! Packets of one path: which arrived, which were lost, and how many may be under way.
+//!
+//! Everything here is a plain state machine over counters and times. Nothing here knows peers,
+//! addresses, keys or messages.
+
+mod ack;
+mod congestion;
+mod loss;
+mod pacer;
+mod ranges;
+mod replay;
+mod rtt;
+mod sent;
+mod space;
+
+pub(crate) use congestion::{Congestion, Controller};
+pub(crate) use loss::{Loss, LossOutcome, Timeout};
+pub(crate) use pacer::{Pace, Pacer};
+pub(crate) use rtt::Rtt;
+pub(crate) use sent::{Sent, Settled};
+pub(crate) use space::PacketSpace;

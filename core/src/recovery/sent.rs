@@ -1,0 +1,475 @@
+//! The ledger of packets sent on one path: what each carried, and what became of it.
+//!
+//! Counters are consecutive, so records lie in a ring indexed by counter, and the frames of all
+//! packets in one shared queue: sending allocates nothing once both have grown to the window.
+
+use alloc::collections::{VecDeque, vec_deque};
+use core::ops::{Range, RangeInclusive};
+use core::time::Duration;
+
+use super::ranges::RangeSet;
+use crate::time::Instant;
+
+/// The packets of one path that may still be acknowledged, with their frames.
+#[derive(Debug)]
+pub(crate) struct SentPackets<F> {
+    packets: VecDeque<Packet>,
+    /// The frames of `packets`, in order, and then those of the packet being built.
+    frames: VecDeque<F>,
+    /// Counters at or above `base` that were acknowledged: finds the news in an acknowledgement
+    /// that mostly repeats itself.
+    acked: RangeSet,
+    /// The counter of `packets[0]`.
+    base: u64,
+    /// No packet below is in flight.
+    cursor: u64,
+    /// One more than the highest counter acknowledged.
+    acked_end: u64,
+    /// Of the present generation.
+    bytes_in_flight: u64,
+    last_eliciting: Option<Instant>,
+    packets_in_flight: u32,
+    /// Packets declared lost in the current loss epoch and not acknowledged since.
+    missing: u32,
+    epoch: u8,
+    /// The path that packets are sent on now, among all that this space has served.
+    generation: u8,
+}
+
+/// The record of one packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packet {
+    /// When it was sent.
+    pub(crate) sent_at: Instant,
+    /// Absolute position of its first frame; that of `frames[0]` is the front packet's.
+    first_frame: u64,
+    /// The highest counter acknowledged by an `Ack` it carried, or `NO_ACK`.
+    acks_up_to: u64,
+    /// Bytes of UDP payload.
+    pub(crate) size: u16,
+    frame_count: u16,
+    state: State,
+    /// The loss epoch in which it was declared lost.
+    epoch: u8,
+    /// The path that it was sent on, as in `SentPackets::generation`.
+    generation: u8,
+    flags: u8,
+}
+
+/// The sender had nothing more to send.
+const APP_LIMITED: u8 = 1;
+/// It probes the path's MTU.
+const MTU_PROBE: u8 = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Ack-eliciting, fate unknown.
+    InFlight,
+    /// Elicits no acknowledgement; may be covered by one.
+    Untracked,
+    Acked,
+    Lost,
+    /// A counter that was never sent: acknowledging it is a lie.
+    Skipped,
+}
+
+/// What the sender knows about a packet as it leaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sent {
+    /// Bytes of UDP payload.
+    pub(crate) size: u16,
+    /// The peer will acknowledge it.
+    pub(crate) ack_eliciting: bool,
+    /// The sender had nothing more to send.
+    pub(crate) app_limited: bool,
+    /// It probes the path's MTU.
+    pub(crate) mtu_probe: bool,
+    /// The highest counter acknowledged by an `Ack` in it.
+    pub(crate) acks_up_to: Option<u64>,
+}
+
+/// A packet handed to a visitor: acknowledged, or declared lost.
+#[derive(Debug)]
+pub(crate) struct Settled<'a, F> {
+    /// Its number on the path.
+    pub(crate) counter: u64,
+    /// Its record.
+    pub(crate) packet: &'a Packet,
+    /// Its frames, in the order they were pushed.
+    pub(crate) frames: vec_deque::Iter<'a, F>,
+    /// It had been declared lost before, and its frames handed out then.
+    pub(crate) was_lost: bool,
+    /// It was in flight: the peer had to acknowledge it.
+    pub(crate) ack_eliciting: bool,
+    /// It was sent on the present path, so its fate tells something about that path.
+    pub(crate) on_path: bool,
+}
+
+/// The sum of an acknowledgement's news.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AckOutcome {
+    /// Packets newly acknowledged.
+    pub(crate) packets: u32,
+    /// Bytes that were in flight on the present path and are no more.
+    pub(crate) bytes: u64,
+    /// The highest counter newly acknowledged, and when it was sent.
+    pub(crate) largest: Option<(u64, Instant)>,
+    /// That packet was sent on the present path.
+    pub(crate) largest_on_path: bool,
+    /// When the packet was sent that gives a sample of the round-trip time: the highest of the
+    /// acknowledgement, if it is news and any news was ack-eliciting (RFC 9002 section 5.1), and if
+    /// it was sent on the present path (RFC 9000 section 9.4).
+    pub(crate) sample_sent_at: Option<Instant>,
+    /// An ack-eliciting packet is among the news.
+    pub(crate) ack_eliciting: bool,
+    /// Packets of the present path acknowledged that had been declared lost.
+    pub(crate) spurious: u32,
+    /// Every loss of the current epoch has turned out spurious: the slowdown was undeserved.
+    pub(crate) epoch_spurious: bool,
+    /// A packet of the present path with a counter below one acknowledged before: it reorders.
+    pub(crate) reordered: bool,
+    /// The highest counter of the acknowledgements of ours that have now arrived.
+    pub(crate) acked_our_ack: Option<u64>,
+}
+
+/// The peer acknowledged a counter that was never sent, or an impossible range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NeverSent;
+
+impl<F: Copy> SentPackets<F> {
+    /// An empty ledger whose first packet will have the counter `first`.
+    pub(crate) fn new(first: u64) -> Self {
+        Self {
+            packets: VecDeque::new(),
+            frames: VecDeque::new(),
+            acked: RangeSet::new(),
+            base: first,
+            cursor: first,
+            acked_end: first,
+            bytes_in_flight: 0,
+            last_eliciting: None,
+            packets_in_flight: 0,
+            missing: 0,
+            epoch: 0,
+            generation: 0,
+        }
+    }
+
+    /// The counter of the next packet.
+    pub(crate) fn next_counter(&self) -> u64 {
+        self.base + self.packets.len() as u64
+    }
+
+    /// Adds a frame to the packet being built.
+    pub(crate) fn push_frame(&mut self, frame: F) {
+        self.frames.push_back(frame);
+    }
+
+    /// The frames of the packet being built are not sent after all.
+    pub(crate) fn abandon(&mut self) {
+        self.frames.truncate(self.committed());
+    }
+
+    /// The packet being built leaves now. Returns its counter.
+    pub(crate) fn commit(&mut self, now: Instant, sent: Sent) -> u64 {
+        let state = if sent.ack_eliciting { State::InFlight } else { State::Untracked };
+        let packet = self.append(now, state, sent);
+        if sent.ack_eliciting {
+            self.bytes_in_flight += u64::from(sent.size);
+            self.packets_in_flight += 1;
+            self.last_eliciting = Some(packet.sent_at);
+        }
+        self.next_counter() - 1
+    }
+
+    /// Leaves out one counter. A peer that acknowledges it acknowledges what it did not receive.
+    pub(crate) fn skip_counter(&mut self, now: Instant) {
+        self.abandon();
+        self.append(now, State::Skipped, Sent::default());
+    }
+
+    /// Takes the ranges of an acknowledgement, in any order, and hands each packet that is newly
+    /// acknowledged to `visit`, once in its life. Costs O(ranges + news).
+    ///
+    /// # Errors
+    /// A range ends before it starts or covers a counter that was not sent. Ranges before it have
+    /// been taken; the session is to end.
+    pub(crate) fn on_ack(
+        &mut self,
+        ranges: impl IntoIterator<Item = RangeInclusive<u64>>,
+        mut visit: impl FnMut(Settled<'_, F>),
+    ) -> Result<AckOutcome, NeverSent> {
+        let mut outcome = AckOutcome::default();
+        let known_end = self.acked_end;
+        let mut claimed_end = 0;
+        for range in ranges {
+            let (first, last) = range.into_inner();
+            if last >= self.next_counter() || first > last {
+                return Err(NeverSent);
+            }
+            claimed_end = claimed_end.max(last + 1);
+            self.acknowledge(first.max(self.base)..last + 1, known_end, &mut outcome, &mut visit)?;
+        }
+        self.acked_end = self.acked_end.max(claimed_end);
+        outcome.epoch_spurious = outcome.epoch_spurious && self.missing == 0;
+        outcome.sample_sent_at = outcome
+            .largest
+            .filter(|(counter, _)| outcome.ack_eliciting && counter + 1 == claimed_end)
+            .filter(|_| outcome.largest_on_path)
+            .map(|(_, sent_at)| sent_at);
+        Ok(outcome)
+    }
+
+    /// Bytes of ack-eliciting packets sent on the present path whose fate is unknown.
+    pub(crate) const fn bytes_in_flight(&self) -> u64 {
+        self.bytes_in_flight
+    }
+
+    /// Ack-eliciting packets whose fate is unknown.
+    pub(crate) const fn packets_in_flight(&self) -> u32 {
+        self.packets_in_flight
+    }
+
+    /// How many packets are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// When the last ack-eliciting packet was sent.
+    pub(crate) const fn last_eliciting_sent_at(&self) -> Option<Instant> {
+        self.last_eliciting
+    }
+
+    /// One more than the highest counter acknowledged; the first counter when none was.
+    pub(crate) const fn acked_end(&self) -> u64 {
+        self.acked_end
+    }
+
+    /// Whether a packet with a counter in `counters` is known to have arrived.
+    pub(crate) fn any_acked(&self, counters: Range<u64>) -> bool {
+        self.acked.overlaps(counters)
+    }
+
+    /// The oldest packet in flight. Constant time on average: the search never goes back.
+    pub(crate) fn oldest_in_flight(&mut self) -> Option<(u64, Packet)> {
+        while let Some(packet) = self.packet(self.cursor) {
+            if packet.state == State::InFlight {
+                return Some((self.cursor, *packet));
+            }
+            self.cursor += 1;
+        }
+        None
+    }
+
+    /// The newest packet in flight.
+    pub(crate) fn newest_in_flight(&self) -> Option<(u64, Packet)> {
+        let at = self.packets.iter().rposition(|packet| packet.state == State::InFlight)?;
+        Some((self.base + at as u64, self.packets[at]))
+    }
+
+    /// The frames of a packet, none if it is forgotten: what a probe may repeat.
+    pub(crate) fn frames_of(&self, counter: u64) -> vec_deque::Iter<'_, F> {
+        self.packet(counter).map_or_else(
+            || self.frames.range(0..0),
+            |packet| self.frames.range(packet.span(self.first_frame())),
+        )
+    }
+
+    /// Packets are sent on another path from here on. What becomes of those before tells nothing about
+    /// it, and they do not count as in flight on it (RFC 9000 section 9.4).
+    pub(crate) fn begin_generation(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        self.bytes_in_flight = 0;
+        self.begin_loss_epoch();
+    }
+
+    /// Whether the fate of a packet tells something about congestion on the present path.
+    pub(crate) const fn tells_of_congestion(&self, packet: &Packet) -> bool {
+        packet.generation == self.generation && packet.flags & MTU_PROBE == 0
+    }
+
+    /// Declares a packet in flight lost and hands it to `visit`. Its record stays a while, to tell
+    /// if the loss was spurious. Does nothing to a packet that is not in flight.
+    pub(crate) fn lose(&mut self, counter: u64, mut visit: impl FnMut(Settled<'_, F>)) {
+        let first_frame = self.first_frame();
+        let Some(at) = self.index(counter) else { return };
+        let packet = &mut self.packets[at];
+        if packet.state != State::InFlight {
+            return;
+        }
+        packet.state = State::Lost;
+        packet.epoch = self.epoch;
+        self.packets_in_flight -= 1;
+        let on_path = packet.generation == self.generation;
+        if on_path {
+            self.bytes_in_flight -= u64::from(packet.size);
+            self.missing += u32::from(packet.flags & MTU_PROBE == 0);
+        }
+        let frames = self.frames.range(packet.span(first_frame));
+        visit(Settled { counter, packet, frames, was_lost: false, ack_eliciting: true, on_path });
+    }
+
+    /// Losses from here on belong to a new epoch: see [`AckOutcome::epoch_spurious`].
+    pub(crate) fn begin_loss_epoch(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.missing = 0;
+    }
+
+    /// Forgets the oldest records while they are settled. Lost packets, and those that elicit no
+    /// acknowledgement, are settled once sent `horizon` ago or 1,024 packets behind.
+    pub(crate) fn forget(&mut self, now: Instant, horizon: Duration) {
+        while let Some(front) = self.packets.front().copied() {
+            let old = front.sent_at + horizon <= now || self.packets.len() > MAX_BEHIND;
+            let settled = match front.state {
+                State::InFlight => false,
+                State::Untracked | State::Lost => old,
+                State::Acked => true,
+                // Its neighbours' acknowledgement must not cover it: wait for the next one up.
+                State::Skipped => self.acked_end > self.base,
+            };
+            if !settled {
+                break;
+            }
+            self.packets.pop_front();
+            self.frames.drain(..usize::from(front.frame_count));
+            self.base += 1;
+        }
+        self.cursor = self.cursor.max(self.base);
+        self.acked.remove_below(self.base);
+    }
+
+    /// Gives all memory back if nothing is in flight and no packet is being built. What is
+    /// acknowledged later is ignored.
+    pub(crate) fn release(&mut self) {
+        if self.packets_in_flight > 0 || self.frames.len() > self.committed() {
+            return;
+        }
+        self.base = self.next_counter();
+        self.cursor = self.base;
+        self.packets = VecDeque::new();
+        self.frames = VecDeque::new();
+        self.acked = RangeSet::new();
+    }
+
+    fn append(&mut self, now: Instant, state: State, sent: Sent) -> Packet {
+        // A path that only acknowledges hears nothing back that would prune its records.
+        if self.packets.len() > MAX_BEHIND {
+            self.forget(now, Duration::MAX);
+        }
+        let committed = self.committed();
+        let staged = self.frames.len() - committed;
+        let packet = Packet {
+            // Never before the packet before: loss detection relies on the order.
+            sent_at: self.packets.back().map_or(now, |last| last.sent_at.max(now)),
+            first_frame: self.first_frame() + committed as u64,
+            acks_up_to: sent.acks_up_to.unwrap_or(NO_ACK),
+            size: sent.size,
+            frame_count: u16::try_from(staged).expect("a datagram has fewer frames than bytes"),
+            state,
+            epoch: 0,
+            generation: self.generation,
+            flags: if sent.app_limited { APP_LIMITED } else { 0 }
+                | if sent.mtu_probe { MTU_PROBE } else { 0 },
+        };
+        self.packets.push_back(packet);
+        packet
+    }
+
+    /// Acknowledges what is new in `range`, all of which has a record.
+    fn acknowledge(
+        &mut self,
+        range: Range<u64>,
+        known_end: u64,
+        outcome: &mut AckOutcome,
+        visit: &mut impl FnMut(Settled<'_, F>),
+    ) -> Result<(), NeverSent> {
+        let first_frame = self.first_frame();
+        for counter in self.acked.gaps(range.clone()).flatten() {
+            // Below next_counter(), so below the length of a deque.
+            let packet = &mut self.packets[(counter - self.base) as usize];
+            let was_lost = packet.state == State::Lost;
+            let ack_eliciting = packet.state != State::Untracked;
+            let on_path = packet.generation == self.generation;
+            match packet.state {
+                State::InFlight => {
+                    self.packets_in_flight -= 1;
+                    if on_path {
+                        self.bytes_in_flight -= u64::from(packet.size);
+                        outcome.bytes += u64::from(packet.size);
+                    }
+                }
+                State::Lost if !on_path => {}
+                State::Lost => {
+                    outcome.spurious += 1;
+                    if packet.epoch == self.epoch && packet.flags & MTU_PROBE == 0 {
+                        self.missing = self.missing.saturating_sub(1);
+                        outcome.epoch_spurious = true;
+                    }
+                }
+                State::Untracked => {}
+                State::Acked | State::Skipped => return Err(NeverSent),
+            }
+            outcome.count(counter, packet, on_path, known_end);
+            packet.state = State::Acked;
+            let frames = self.frames.range(packet.span(first_frame));
+            visit(Settled { counter, packet, frames, was_lost, ack_eliciting, on_path });
+        }
+        self.acked.insert_range(range);
+        Ok(())
+    }
+
+    /// How many of `frames` belong to packets that were sent.
+    fn committed(&self) -> usize {
+        self.packets.back().map_or(0, |last| last.span(self.first_frame()).end)
+    }
+
+    /// The absolute position of `frames[0]`.
+    fn first_frame(&self) -> u64 {
+        self.packets.front().map_or(0, |front| front.first_frame)
+    }
+
+    fn packet(&self, counter: u64) -> Option<&Packet> {
+        self.packets.get(self.index(counter)?)
+    }
+
+    fn index(&self, counter: u64) -> Option<usize> {
+        let at = usize::try_from(counter.checked_sub(self.base)?).ok()?;
+        (at < self.packets.len()).then_some(at)
+    }
+}
+
+impl Packet {
+    /// The sender had nothing more to send: says nothing about the window.
+    pub(crate) const fn is_app_limited(&self) -> bool {
+        self.flags & APP_LIMITED != 0
+    }
+
+    /// Where its frames are in a queue that starts at the absolute position `origin`.
+    fn span(&self, origin: u64) -> Range<usize> {
+        let start = (self.first_frame - origin) as usize;
+        start..start + usize::from(self.frame_count)
+    }
+}
+
+impl AckOutcome {
+    fn count(&mut self, counter: u64, packet: &Packet, on_path: bool, known_end: u64) {
+        self.packets += 1;
+        self.ack_eliciting |= packet.state != State::Untracked;
+        self.reordered |= on_path && counter < known_end;
+        if self.largest.is_none_or(|(largest, _)| largest < counter) {
+            self.largest = Some((counter, packet.sent_at));
+            self.largest_on_path = on_path;
+        }
+        if packet.acks_up_to != NO_ACK {
+            self.acked_our_ack = self.acked_our_ack.max(Some(packet.acks_up_to));
+        }
+    }
+}
+
+/// Counters have 56 bits.
+const NO_ACK: u64 = u64::MAX;
+const MAX_BEHIND: usize = 1024;
+const _: () = assert!(size_of::<Packet>() <= 32);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! The packet numbers of one path id, in both directions: what was sent under them, what arrived.
+
+use core::time::Duration;
+
+use super::ack::AckTracker;
+use super::replay::ReplayWindow;
+use super::sent::SentPackets;
+use crate::crypto::rng::Rng;
+use crate::net::Ecn;
+use crate::time::{Instant, micros};
+use crate::wire::{self, EcnCounts, PacketNumber, Writer};
+
+/// What goes with one path id as long as both ends keep their state, whatever carries its packets.
+///
+/// A packet number is the nonce of its packet. So a counter never goes back, and a number that was
+/// received counts as received for ever.
+#[derive(Debug)]
+pub(crate) struct PacketSpace<F> {
+    id: u8,
+    /// The packets sent, with what they carried.
+    sent: SentPackets<F>,
+    /// The next counter to leave out.
+    skip_at: Option<u64>,
+    replay: ReplayWindow,
+    highest: Option<u64>,
+    /// When the present round trip of arrivals began, and with which counter.
+    round: Option<(Instant, u64)>,
+    acks: AckTracker,
+    /// Congestion marks that the peer reported so far.
+    ce_reported: u64,
+}
+
+impl<F: Copy> PacketSpace<F> {
+    /// The space of the path id `id`, in which nothing was sent or received.
+    pub(crate) fn new(id: u8, max_ack_delay: Duration) -> Self {
+        Self {
+            id,
+            sent: SentPackets::new(0),
+            skip_at: None,
+            replay: ReplayWindow::new(),
+            highest: None,
+            round: None,
+            acks: AckTracker::new(max_ack_delay),
+            ce_reported: 0,
+        }
+    }
+
+    pub(crate) const fn id(&self) -> u8 {
+        self.id
+    }
+
+    pub(crate) const fn acks(&self) -> &AckTracker {
+        &self.acks
+    }
+
+    pub(crate) const fn sent(&self) -> &SentPackets<F> {
+        &self.sent
+    }
+
+    pub(crate) const fn sent_mut(&mut self) -> &mut SentPackets<F> {
+        &mut self.sent
+    }
+
+    /// Whether a packet with this counter was not received and is not too old to tell.
+    pub(crate) fn is_new(&self, counter: u64) -> bool {
+        self.replay.is_new(counter)
+    }
+
+    /// Notes that an authenticated packet arrived; true if no later one arrived before it. `rtt` is
+    /// the round-trip time of the path.
+    pub(crate) fn on_received(&mut self, counter: u64, rtt: Duration, now: Instant) -> bool {
+        self.widen_replay_window(counter, rtt, now);
+        self.replay.insert(counter);
+        let newest = self.highest.is_none_or(|highest| counter > highest);
+        if newest {
+            self.highest = Some(counter);
+        }
+        newest
+    }
+
+    /// Notes that the frames of a packet that arrived were taken: it is to be acknowledged, at once
+    /// if `urgent`.
+    pub(crate) fn on_processed(
+        &mut self,
+        counter: u64,
+        ack_eliciting: bool,
+        urgent: bool,
+        ecn: Option<Ecn>,
+        now: Instant,
+    ) {
+        self.acks.on_packet(counter, ack_eliciting, ecn, now);
+        if urgent {
+            self.acks.expedite(now);
+        }
+    }
+
+    /// Writes an acknowledgement of what arrived, if it fits. Returns the highest counter in it.
+    pub(crate) fn write_ack(&mut self, now: Instant, writer: &mut Writer<'_>) -> Option<u64> {
+        let ecn = self.acks.ecn();
+        let delay = micros(self.acks.delay(now));
+        let largest = self.acks.ranges().next().map(|range| *range.end());
+        let written = wire::encode_ack(writer, self.id, delay, ecn, self.acks.ranges());
+        if written == 0 {
+            return None;
+        }
+        self.acks.on_sent();
+        largest
+    }
+
+    /// The peer received an acknowledgement of ours whose highest counter was `largest`.
+    pub(crate) fn on_ack_of_ack(&mut self, largest: u64) {
+        self.acks.on_ack_of_ack(largest);
+    }
+
+    /// Whether the peer counts more congestion marks than it reported before.
+    pub(crate) fn on_marks(&mut self, counts: EcnCounts) -> bool {
+        let more = counts.ce > self.ce_reported;
+        self.ce_reported = self.ce_reported.max(counts.ce);
+        more
+    }
+
+    /// The number of the next packet; `None` once all are used up.
+    pub(crate) fn next_number(&self) -> Option<PacketNumber> {
+        PacketNumber::new(self.id, self.sent.next_counter())
+    }
+
+    /// Leaves out a packet number now and then: a peer that acknowledges it guesses, to make us send
+    /// faster than the path bears.
+    pub(crate) fn skip_number_sometimes(&mut self, now: Instant, rng: &mut Rng) {
+        let next = self.sent.next_counter();
+        let at = *self.skip_at.get_or_insert_with(|| next + SKIP_AFTER + rng.below(SKIP_AFTER));
+        if next >= at {
+            self.sent.skip_counter(now);
+            self.skip_at = None;
+        }
+    }
+
+    /// Adds a frame to the packet being built.
+    pub(crate) fn push_frame(&mut self, frame: F) {
+        self.sent.push_frame(frame);
+    }
+
+    /// The packet being built is not sent after all.
+    pub(crate) fn abandon(&mut self) {
+        self.sent.abandon();
+    }
+
+    /// Whether a packet with this counter was sent a short while ago.
+    pub(crate) fn was_sent_lately(&self, counter: u64) -> bool {
+        let next = self.sent.next_counter();
+        counter < next && next - counter <= LATELY
+    }
+
+    /// Whether more packets wait for their fate than any honest peer leaves behind.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.sent.len() > MAX_REMEMBERED
+    }
+
+    /// As if all packets up to `counter` had been sent.
+    #[cfg(test)]
+    pub(crate) fn skip_to(&mut self, counter: u64) {
+        self.sent = SentPackets::new(counter);
+    }
+
+    /// Gives memory back: nothing was received for a while. True if nothing is in flight either.
+    pub(crate) fn on_idle(&mut self) -> bool {
+        self.replay.shrink();
+        self.round = None;
+        let idle = self.sent.packets_in_flight() == 0;
+        if idle {
+            self.sent.release();
+        }
+        idle
+    }
+
+    /// The replay window covers twice what arrives in a round trip, so that reordering is not taken
+    /// for replay. The first packets of a busy round widen it already.
+    fn widen_replay_window(&mut self, counter: u64, rtt: Duration, now: Instant) {
+        let (since, first) = *self.round.get_or_insert((now, counter));
+        let arrived = counter.saturating_sub(first);
+        if arrived > IN_USE {
+            self.replay.grow(WINDOW_IN_USE.max(2 * arrived));
+        }
+        if now.saturating_since(since) >= rtt {
+            self.round = Some((now, counter));
+        }
+    }
+}
+
+/// Numbers are left out after this many packets to twice as many.
+const SKIP_AFTER: u64 = 256;
+/// So many packets in a round trip make a path one in use.
+const IN_USE: u64 = 64;
+/// How many numbers the replay window of a path in use covers.
+const WINDOW_IN_USE: u64 = 2048;
+/// Packets remembered at most: 300 MB under way, 8 MB of memory.
+const MAX_REMEMBERED: usize = 1 << 18;
+/// How many numbers back an `UnknownSession` hint may refer to.
+const LATELY: u64 = 1024;

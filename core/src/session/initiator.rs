@@ -1,0 +1,357 @@
+//! The handshake as its initiator: one dial.
+//!
+//! A request is resent byte for byte or rebuilt with a fresh ephemeral key, never encrypted anew
+//! under the same one: Noise keys do not depend on the prologue, so that would repeat a nonce.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use smallvec::SmallVec;
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::target::HandshakeTarget;
+use crate::PeerId;
+use crate::bucket::{Limit, TokenBucket};
+use crate::context::Context;
+use crate::crypto::backend::active::SecretKey;
+use crate::crypto::mac::MacKey;
+use crate::crypto::noise::{Initiation, Split};
+use crate::net::{Departure, Via};
+use crate::time::Instant;
+use crate::wire::{
+    Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, RequestPayload,
+    ResponsePayload,
+};
+
+/// Both kinds of packet that we send.
+const REQUEST_LEN: usize = size_of::<HandshakeRequest>();
+
+/// A handshake that we began.
+pub(crate) struct Dial {
+    /// The index in which we expect the answer.
+    local_index: u32,
+    remote: Option<PeerId>,
+    targets: SmallVec<[HandshakeTarget; 1]>,
+    /// The credit that our request grants.
+    granted: u64,
+    /// How many addresses were sent the packet in this round.
+    round: usize,
+    stage: Stage,
+    /// The last request without a cookie, and its grant, once another took its place. Anyone who saw
+    /// it could make us build that other by a retry; an answer to it still counts.
+    bare: Option<(Box<Initiation>, u64)>,
+    has_cookie: bool,
+    packet: [u8; REQUEST_LEN],
+    interval: Duration,
+    max_interval: Duration,
+    rebuild_at: Instant,
+    /// Retries that may still be followed before the next round that rebuilds.
+    retries: u8,
+    /// Responses that may be opened.
+    opens: TokenBucket,
+}
+
+enum Stage {
+    /// We ask who is at the address.
+    Identity { nonce: [u8; 16] },
+    /// We ask for a session.
+    Session { initiation: Box<Initiation>, mac: [u8; 16] },
+}
+
+/// What a genuine response says.
+pub(crate) struct Answer {
+    pub(crate) split: Split,
+    pub(crate) payload: ResponsePayload,
+    pub(crate) remote_index: u32,
+    /// The credit that the request granted.
+    pub(crate) granted: u64,
+}
+
+/// Why a response came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unopened {
+    Forged,
+    /// More came in a short time than are worth opening.
+    TooMany,
+}
+
+/// A thousand a second: forgers have to be fast to keep the genuine one out, and cost us a tenth of
+/// a core at most.
+const OPENS: Limit = Limit::every(1_000, 4_000);
+/// The most addresses of a dial into which others merged.
+const MAX_TARGETS: usize = 16;
+/// The first pause between two requests; each is longer than the last.
+const FIRST_INTERVAL: Duration = Duration::from_millis(150);
+/// A stranger's address gets 8 requests in 10 s: less than 2 KB.
+const MAX_INTERVAL: Duration = Duration::from_secs(4);
+/// An address where the peer was proved to be.
+const MAX_INTERVAL_PROVED: Duration = Duration::from_secs(1);
+/// How many retries are followed between two rounds that rebuild.
+const MAX_RETRIES: u8 = 3;
+/// Then the request is rebuilt, so that its cookie and time are fresh.
+const REBUILD_AFTER: Duration = Duration::from_secs(5);
+
+impl Dial {
+    /// A dial to `addresses`, at least one. `proved` if the peer answered there before.
+    pub(crate) fn new(
+        cx: &mut Context,
+        local_index: u32,
+        remote: Option<PeerId>,
+        addresses: SmallVec<[Via; 2]>,
+        proved: bool,
+    ) -> Self {
+        Self {
+            local_index,
+            remote,
+            targets: addresses.into_iter().map(|via| HandshakeTarget::new(via, proved)).collect(),
+            granted: 0,
+            round: 0,
+            stage: Stage::Identity { nonce: cx.rng.bytes() },
+            bare: None,
+            has_cookie: false,
+            packet: [0; REQUEST_LEN],
+            interval: FIRST_INTERVAL,
+            max_interval: if proved { MAX_INTERVAL_PROVED } else { MAX_INTERVAL },
+            rebuild_at: cx.now,
+            retries: MAX_RETRIES,
+            opens: TokenBucket::FULL,
+        }
+    }
+
+    /// The index in which we expect the answer.
+    pub(crate) const fn local_index(&self) -> u32 {
+        self.local_index
+    }
+
+    /// The identity that we expect, once it is known.
+    pub(crate) const fn remote(&self) -> Option<PeerId> {
+        self.remote
+    }
+
+    /// The peer behind the addresses turned out to be `id`.
+    pub(crate) const fn expect(&mut self, id: PeerId) {
+        self.remote = Some(id);
+    }
+
+    /// The addresses to which the handshake is sent.
+    pub(crate) fn targets(&self) -> &[HandshakeTarget] {
+        &self.targets
+    }
+
+    /// Makes the packet to send: a request if the identity is known, else the question for it.
+    pub(crate) fn build(
+        &mut self,
+        cx: &mut Context,
+        incarnation: u64,
+        granted: u64,
+        cookie: Cookie,
+    ) {
+        self.round = 0;
+        let nothing = Stage::Identity { nonce: [0; 16] };
+        let last = core::mem::replace(&mut self.stage, nothing);
+        if let (Stage::Session { initiation, .. }, false) = (last, self.has_cookie) {
+            self.bare = Some((initiation, self.granted));
+        }
+        self.has_cookie = !cookie.is_none();
+        self.granted = granted;
+        self.rebuild_at = cx.now + REBUILD_AFTER;
+        let built = self.remote.and_then(|id| self.build_request(cx, &id, incarnation, cookie));
+        if built.is_none() {
+            self.build_key_request(cx);
+        }
+    }
+
+    /// Starts the next round; returns when the one after it is due.
+    pub(crate) fn next_round(
+        &mut self,
+        cx: &mut Context,
+        incarnation: u64,
+        granted: u64,
+    ) -> Instant {
+        self.round = 0;
+        if cx.now >= self.rebuild_at {
+            self.retries = MAX_RETRIES;
+            self.build(cx, incarnation, granted, Cookie::NONE);
+        }
+        self.schedule(cx)
+    }
+
+    /// When the next round is due: after the interval and up to half as much again. Never sooner, or
+    /// an address that does not answer would get more than its budget.
+    pub(crate) fn schedule(&mut self, cx: &mut Context) -> Instant {
+        let micros = u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX);
+        let jittered = micros + cx.rng.below(micros / 2);
+        self.interval = (self.interval * 8 / 5).min(self.max_interval);
+        cx.now + Duration::from_micros(jittered)
+    }
+
+    /// Whether another retry may be followed: a responder that likes no cookie of its own must not
+    /// keep us busy.
+    pub(crate) fn may_rebuild(&mut self) -> bool {
+        let allowed = self.retries > 0;
+        self.retries = self.retries.saturating_sub(1);
+        allowed
+    }
+
+    /// Sends the next rounds soon again: there is reason to expect an answer.
+    pub(crate) fn expedite(&mut self) {
+        self.round = 0;
+        self.interval = FIRST_INTERVAL;
+    }
+
+    /// The next round builds the packet anew.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.rebuild_at = now;
+    }
+
+    /// Whether the packet may go to another address in this round.
+    pub(crate) fn has_work(&self) -> bool {
+        self.round < self.targets.len()
+    }
+
+    /// Copies the packet for the next address of the round that may be sent one.
+    pub(crate) fn transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Departure> {
+        let room = buf.get_mut(..REQUEST_LEN)?;
+        while let Some(target) = self.targets.get_mut(self.round) {
+            self.round += 1;
+            if target.spend(now) {
+                room.copy_from_slice(&self.packet);
+                return Some(Departure::single(target.via, REQUEST_LEN));
+            }
+        }
+        None
+    }
+
+    /// Whether the handshake is sent to the far end of `via`.
+    pub(crate) fn has_target(&self, via: &Via) -> bool {
+        self.targets.iter().any(|target| target.is_at(via))
+    }
+
+    /// Somebody at the far end of `via` answered.
+    pub(crate) fn note_answer(&mut self, via: &Via) {
+        self.targets
+            .iter_mut()
+            .filter(|target| target.is_at(via))
+            .for_each(HandshakeTarget::note_answer);
+    }
+
+    /// Our own addresses changed.
+    pub(crate) fn forget_local(&mut self) {
+        self.targets.iter_mut().for_each(|target| target.via.forget_local());
+    }
+
+    /// Sends the handshake to these addresses too, from the next round on, while there is room.
+    pub(crate) fn add_targets(&mut self, others: &[HandshakeTarget]) {
+        for other in others {
+            if !self.has_target(&other.via) && self.targets.len() < MAX_TARGETS {
+                self.targets.push(other.clone());
+            }
+        }
+    }
+
+    /// Whether `retry` answers the packet we sent, and nobody else's.
+    pub(crate) fn is_answered_by_retry(&self, retry: &HandshakeRetry) -> bool {
+        let proof = match &self.stage {
+            Stage::Identity { nonce } => nonce,
+            Stage::Session { mac, .. } => mac,
+        };
+        MacKey::retry(proof).verify(retry.authenticated(), &retry.mac)
+    }
+
+    /// Reads a response to the last request or the last without a cookie. If it is not genuine,
+    /// another may still be.
+    pub(crate) fn open(
+        &mut self,
+        cx: &Context,
+        response: &HandshakeResponse,
+    ) -> Result<Answer, Unopened> {
+        let last = match &self.stage {
+            Stage::Session { initiation, .. } => Some((initiation, self.granted)),
+            Stage::Identity { .. } => None,
+        };
+        let bare = self.bare.as_ref().map(|(initiation, granted)| (initiation, *granted));
+        let asked = last.into_iter().chain(bare).find(|(initiation, _)| {
+            let mac = MacKey::response(&initiation.ephemeral(), &cx.identity.id());
+            mac.verify(response.authenticated(), &response.mac)
+        });
+        let (initiation, granted) = asked.ok_or(Unopened::Forged)?;
+        // Whoever saw the request makes the MAC; what comes next costs Diffie-Hellman.
+        if !self.opens.take(cx.now, &OPENS, 0) {
+            return Err(Unopened::TooMany);
+        }
+        read_answer(cx, initiation, granted, response).ok_or(Unopened::Forged)
+    }
+
+    fn build_request(
+        &mut self,
+        cx: &mut Context,
+        id: &PeerId,
+        incarnation: u64,
+        cookie: Cookie,
+    ) -> Option<()> {
+        let mut request = HandshakeRequest::new(self.local_index, cookie);
+        let parameters = cx.parameters(self.granted);
+        let identity = *cx.identity.id().as_bytes();
+        let payload = RequestPayload::new(identity, incarnation, cx.timestamp_ms(), parameters);
+        let text = &mut request.payload_ciphertext;
+        text[..size_of::<RequestPayload>()].copy_from_slice(payload.as_bytes());
+        #[cfg(feature = "testing")]
+        cx.distort(&mut text[..size_of::<RequestPayload>()]);
+        let prologue = prologue(&cx.config.application, request.prologue());
+        let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
+        let (initiation, opening) = Initiation::new(
+            cx.identity.x25519(),
+            &id.x25519(),
+            &prologue,
+            ephemeral,
+            &mut request.payload_ciphertext,
+        )?;
+        request.ephemeral = opening.ephemeral;
+        request.static_ciphertext = opening.static_ciphertext;
+        request.mac = cx.request_mac_for(id).mac(request.authenticated());
+        self.packet.copy_from_slice(request.as_bytes());
+        let initiation = Box::new(initiation);
+        self.stage = Stage::Session { initiation, mac: request.mac };
+        Some(())
+    }
+
+    fn build_key_request(&mut self, cx: &mut Context) {
+        let nonce = cx.rng.bytes();
+        let mut request = KeyRequest::new(self.local_index, nonce);
+        request.network_mac = cx.network_mac.mac(request.authenticated());
+        self.packet.copy_from_slice(request.as_bytes());
+        self.stage = Stage::Identity { nonce };
+    }
+}
+
+fn read_answer(
+    cx: &Context,
+    initiation: &Initiation,
+    granted: u64,
+    response: &HandshakeResponse,
+) -> Option<Answer> {
+    let mut text = response.payload_ciphertext;
+    let key = cx.identity.x25519();
+    let split = initiation.finish(key, &cx.psk(), &response.ephemeral, &mut text)?;
+    let (payload, _) = ResponsePayload::read_from_prefix(&text).ok()?;
+    // The head is not part of the transcript; without this, whoever knows our identity could lead
+    // our packets to a session that is not ours.
+    let remote_index = payload.session_index.get();
+    let same = remote_index == response.sender_index.get();
+    same.then_some(Answer { split, payload, remote_index, granted })
+}
+
+/// What both sides mix into the handshake before its first message.
+pub(crate) fn prologue(application: &[u8; 16], head: &[u8; 32]) -> [u8; 58] {
+    let mut bytes = [0; 58];
+    bytes[..10].copy_from_slice(b"handfast/1");
+    bytes[10..26].copy_from_slice(application);
+    bytes[26..].copy_from_slice(head);
+    bytes
+}
+
+impl core::fmt::Debug for Dial {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Dial {{ remote: {:?}, targets: {:?} }}", self.remote, self.targets)
+    }
+}

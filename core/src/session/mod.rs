@@ -1,0 +1,15 @@
+//! Sessions: how the initiator makes one, which keys it has, and how they change.
+
+mod established;
+mod index;
+mod initiator;
+mod keys;
+mod rekey;
+mod target;
+
+pub(crate) use established::{Established, suite};
+pub(crate) use index::{ForgottenList, Indices, Owner};
+pub(crate) use initiator::{Answer, Dial, Unopened, prologue};
+pub(crate) use keys::{Session, Sessions};
+pub(crate) use rekey::{Rekey, RekeyFrame};
+pub(crate) use target::HandshakeTarget;
