@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,7 +50,8 @@ fn one_warning_names_what_is_done_without() {
     for (name, words) in expected {
         let option = OPTIONS.into_iter().find(|option| option.name == name).expect("an option");
         for runtime in Runtime::ALL {
-            let log = refusing(&[option], libc::ENOPROTOOPT, move || log_of_start(runtime));
+            let log =
+                refusing(&[option], libc::ENOPROTOOPT, move || log_of_start(runtime, everywhere()));
             let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
             assert_eq!(warnings.len(), 1, "{log}");
             assert!(warnings[0].contains(words), "{name}: {}", warnings[0]);
@@ -61,9 +62,12 @@ fn one_warning_names_what_is_done_without() {
 #[test]
 fn nothing_is_said_where_nothing_is_refused() {
     let none: [SocketOption; 0] = [];
+    let only_v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
     for runtime in Runtime::ALL {
-        let log = refusing(&none, libc::EPERM, move || log_of_start(runtime));
-        assert!(!log.contains("WARN"), "{log}");
+        for listen in [everywhere(), loopback(), only_v6] {
+            let log = refusing(&none, libc::EPERM, move || log_of_start(runtime, listen));
+            assert!(!log.contains("WARN"), "{log}");
+        }
     }
 }
 
@@ -110,13 +114,13 @@ fn converse(runtime: Runtime, listen: SocketAddr) -> (u64, u64) {
     (sum(|socket| socket.datagrams_sent), sum(|socket| socket.sends))
 }
 
-/// What the driver logs while it opens a dual-stack socket.
-fn log_of_start(runtime: Runtime) -> String {
+/// What the driver logs while it opens its socket.
+fn log_of_start(runtime: Runtime, listen: SocketAddr) -> String {
     let log = Log::default();
     let writer = log.clone();
     let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
     tracing::subscriber::with_default(lines.finish(), || {
-        drop(Node::start(Setup { listen: everywhere(), ..Setup::new(runtime, 1) }));
+        drop(Node::start(Setup { listen, ..Setup::new(runtime, 1) }));
     });
     String::from_utf8(log.bytes().clone()).expect("text")
 }

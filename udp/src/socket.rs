@@ -11,11 +11,13 @@ use crate::failure::{Breakage, OncePerMinute, ReceiveFailure, SendFailure};
 use crate::{SocketStats, explain};
 
 mod plain;
+mod refused;
 mod route;
 mod system;
 
+use refused::Refused;
 use route::{Family, Route};
-use system::{Refused, System};
+use system::System;
 
 /// The largest batch handed to the system at once, in bytes: the longest UDP payload over IPv4.
 pub const MAX_BATCH: usize = 65_507;
@@ -48,9 +50,10 @@ impl Socket {
     /// When the system refuses what the protocol cannot do without: that the socket is bound, and
     /// never blocks.
     pub fn new(io: SockRef<'_>) -> io::Result<Self> {
-        let (system, mut refused) = System::new(&io)?;
+        let mut refused = Refused::default();
         let family = Family::of(&io, &mut refused)?;
-        warn(&io, &refused);
+        let system = System::new(&io, family, &mut refused)?;
+        refused.warn(&io);
         let offered = system.segments();
         Ok(Self {
             family,
@@ -273,21 +276,6 @@ impl Socket {
             tracing::debug!(target: "handfast::driver", %error, "socket state not renewed");
         }
     }
-}
-
-/// Names what the socket does without, once.
-fn warn(io: &SockRef<'_>, refused: &Refused) {
-    let Refused { options, error } = refused;
-    if options.is_empty() {
-        return;
-    }
-    tracing::warn!(
-        target: "handfast::driver",
-        address = ?io.local_addr().ok().and_then(|address| address.as_socket()),
-        without = options.join(", "),
-        error = error.as_ref().map(|error| explain(error).to_string()),
-        "the system refuses options of this socket: it works without them, but more slowly",
-    );
 }
 
 fn datagrams(len: usize, segment: usize) -> u64 {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use handfast_core::{Transmit, canonical};
 use socket2::SockRef;
 
-use super::system::Refused;
+use super::refused::Refused;
 
 /// What a socket can reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ impl Family {
             return Ok(Self::V4);
         }
         let only_v6 = io.only_v6().unwrap_or_else(|error| {
-            refused.options.push("telling whether IPv4 is taken too");
-            refused.error.get_or_insert(error);
+            refused.add("telling whether IPv4 is taken too");
+            refused.add_error(error);
             // As `bind` asked for.
             !address.as_socket_ipv6().is_some_and(|address| address.ip().is_unspecified())
         });

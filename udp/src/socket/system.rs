@@ -6,6 +6,8 @@ use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::SockRef;
 
 use super::plain::Plain;
+use super::refused::Refused;
+use super::route::Family;
 #[cfg(any(test, feature = "faults"))]
 use crate::faults::{Call, Faults};
 
@@ -26,32 +28,25 @@ enum Calls {
     Plain(Plain),
 }
 
-/// What a socket does without, in words, and the system's error where it gave one.
-#[derive(Debug, Default)]
-pub(super) struct Refused {
-    pub(super) options: Vec<&'static str>,
-    pub(super) error: Option<io::Error>,
-}
-
 impl System {
-    /// Also says what the system refused of what it has elsewhere.
-    pub(super) fn new(io: &SockRef<'_>) -> io::Result<(Self, Refused)> {
-        let (calls, refused) = match UdpSocketState::new((&**io).into()) {
+    pub(super) fn new(io: &SockRef<'_>, family: Family, refused: &mut Refused) -> io::Result<Self> {
+        let calls = match UdpSocketState::new((&**io).into()) {
             Ok(state) => {
-                let options = missing(&state, io);
-                (Calls::Batched(state), Refused { options, error: None })
+                missing(&state, io, family).for_each(|option| refused.add(option));
+                Calls::Batched(state)
             }
             Err(error) => {
-                let options = vec![SEGMENTATION, COALESCING, MARKS, LOCAL_ADDRESSES];
-                (Calls::Plain(Plain::new(io)?), Refused { options, error: Some(error) })
+                let options = [SEGMENTATION, COALESCING, MARKS, LOCAL_ADDRESSES];
+                options.into_iter().for_each(|option| refused.add(option));
+                refused.add_error(error);
+                Calls::Plain(Plain::new(io)?)
             }
         };
-        let system = Self {
+        Ok(Self {
             calls,
             #[cfg(any(test, feature = "faults"))]
             faults: Faults::register(io),
-        };
-        Ok((system, refused))
+        })
     }
 
     #[cfg(test)]
@@ -107,18 +102,21 @@ impl System {
 }
 
 /// What `state` does without, of what this system usually has.
-fn missing(state: &UdpSocketState, io: &SockRef<'_>) -> Vec<&'static str> {
+fn missing(
+    state: &UdpSocketState,
+    io: &SockRef<'_>,
+    family: Family,
+) -> impl Iterator<Item = &'static str> {
     let offers_segmentation = cfg!(any(target_os = "linux", target_os = "android", windows));
     let offers_the_rest = cfg!(any(target_os = "linux", target_os = "android"));
     [
         (SEGMENTATION, offers_segmentation && state.max_gso_segments() == 1),
         (COALESCING, offers_the_rest && state.gro_segments() == 1),
-        (MARKS, offers_the_rest && !reports_marks(io)),
+        (MARKS, offers_the_rest && family != Family::V6 && !reports_marks(io)),
         (WHOLE_DATAGRAMS, offers_the_rest && state.may_fragment()),
     ]
     .into_iter()
     .filter_map(|(option, is_missing)| is_missing.then_some(option))
-    .collect()
 }
 
 /// Whether the system was made to report the ECN marks of IPv4. (Those of IPv6 are no option.)
