@@ -68,7 +68,7 @@ impl Endpoint {
         if self.next_event.is_none() {
             let Self { core, clock, traffic, poll, .. } = self;
             self.next_event = traffic
-                .poll_event(core, clock.now(), |socket, io| Port::new(io, socket, poll.registry()));
+                .poll_event(core, clock, |socket, io| Port::new(io, socket, poll.registry()));
         }
     }
 
@@ -141,3 +141,29 @@ impl Endpoint {
 /// that does not wait.
 const EVENTS_PER_TURN: usize = 256;
 const JOBS_PER_TURN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use handfast_core::{Config, Identity, SocketId};
+    use std::net::{SocketAddr, UdpSocket};
+
+    #[test]
+    fn a_socket_that_the_core_asks_for_is_opened_and_polled() {
+        let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let identity = Identity::from_seed([1; 32]);
+        let endpoint = Endpoint::bind(Config::default(), identity, loopback);
+        let mut endpoint = endpoint.expect("bound");
+        let wanted = endpoint.core.request_socket(endpoint.clock.now(), loopback).expect("room");
+        endpoint.turn(Some(Duration::ZERO)).expect("no fatal error");
+        assert_eq!(endpoint.poll_event(), None, "it is not for the application");
+        let sockets: Vec<_> = endpoint.traffic.ports().map(|(socket, _)| socket).collect();
+        assert_eq!(sockets, [SocketId(0), wanted]);
+
+        let address = endpoint.local_address(wanted).expect("open");
+        endpoint.turn(Some(Duration::ZERO)).expect("no fatal error");
+        UdpSocket::bind(loopback).expect("bound").send_to(b"x", address).expect("sent");
+        endpoint.turn(Some(Duration::from_secs(60))).expect("no fatal error");
+        assert_eq!(endpoint.socket_stats().datagrams_received, 1);
+    }
+}

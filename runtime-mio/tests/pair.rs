@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use handfast_mio::{
     Config, Delivery, EndReason, Endpoint, Event, Farewell, Fate, Goodbye, Identity, Listen,
@@ -72,6 +72,40 @@ fn peers_meet_talk_and_part() {
     assert_eq!(end, (MESSAGES, EndReason::PeerDisconnected(Goodbye::new(7, "done"))));
     remote.run(|bob| bob.close(Farewell::default())).expect("room");
     server.join().expect("no panic");
+}
+
+/// What closed means is the core's to say, on every runtime.
+#[test]
+fn an_endpoint_is_not_closed_before_the_messages_that_arrived_are_received() {
+    let (mut alice, mut bob) = (endpoint(), endpoint());
+    let to_bob = alice.connect(bob.local_addresses()[0]).expect("a dial");
+    let start = Instant::now();
+    let mut turn_until =
+        |alice: &mut Endpoint, done: &dyn Fn(&Endpoint, Option<&Event>) -> bool| {
+            loop {
+                assert!(start.elapsed() < Duration::from_secs(60), "hangs");
+                alice.turn(Some(Duration::ZERO)).expect("no fatal error");
+                bob.turn(Some(Duration::ZERO)).expect("no fatal error");
+                if let Some(Event::Connected { peer, .. }) = bob.poll_event() {
+                    bob.send(peer, Delivery::ordered(0), "hello").expect("room");
+                }
+                let event = alice.poll_event();
+                if done(alice, event.as_ref()) {
+                    return;
+                }
+            }
+        };
+    turn_until(&mut alice, &|_, event| matches!(event, Some(Event::Readable { .. })));
+    alice.close(Farewell::default());
+    turn_until(&mut alice, &|_, event| matches!(event, Some(Event::Ended { .. })));
+    let ended = Instant::now();
+    turn_until(&mut alice, &|alice, _| {
+        assert!(!alice.is_closed());
+        ended.elapsed() > Duration::from_millis(300)
+    });
+    assert_eq!(alice.receive(to_bob).expect("a message").payload, "hello");
+    assert!(alice.receive(to_bob).is_none());
+    turn_until(&mut alice, &|alice, _| alice.is_closed());
 }
 
 /// Sends until blocked; the last message asks for a receipt.

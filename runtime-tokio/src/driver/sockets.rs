@@ -38,7 +38,7 @@ impl Driver {
     pub(super) fn next_event(&mut self) -> Option<Event> {
         let Self { core, clock, traffic, .. } = self;
         let mut opened = false;
-        let event = traffic.poll_event(core, clock.now(), |_, io| {
+        let event = traffic.poll_event(core, clock, |_, io| {
             opened = true;
             Port::new(io)
         });
@@ -50,5 +50,36 @@ impl Driver {
 
     fn publish_addresses(&self) {
         self.addresses.send_replace(self.traffic.addresses().collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use handfast_core::{Config, Identity};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::backlog::Backlog;
+    use crate::driver::Inputs;
+
+    #[tokio::test]
+    async fn a_socket_that_the_core_asks_for_is_opened_and_listed() {
+        let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let (_handles, commands) = mpsc::channel(1);
+        let (bell, rings) = mpsc::unbounded_channel();
+        let inputs = Inputs { commands, rings, bell };
+        let (identity, backlog) = (Identity::from_seed([1; 32]), Arc::new(Backlog::new(1)));
+        let driver = Driver::new(Config::default(), identity, &loopback.into(), inputs, backlog);
+        let mut driver = driver.expect("bound");
+        let known = driver.addresses();
+        let wanted = driver.core.request_socket(driver.clock.now(), loopback).expect("room");
+        driver.turn().expect("no fatal error");
+        let sockets: Vec<_> = known.borrow().iter().map(|(socket, _)| *socket).collect();
+        assert_eq!(sockets, [SocketId(0), wanted]);
+        assert!(known.borrow().iter().all(|(_, address)| address.port() != 0));
+        drop(driver);
+        assert_eq!(*known.borrow(), []);
     }
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use handfast_core::{Endpoint, Event, Instant, SocketId};
 
 use super::{Lane, Traffic};
-use crate::{Listen, Port, SocketError, bind, explain};
+use crate::{Clock, Listen, Port, SocketError, bind, explain};
 
 /// Each takes a way to make a port of a socket that was opened.
 impl<P: Port> Traffic<P> {
@@ -71,13 +71,13 @@ impl<P: Port> Traffic<P> {
     pub fn poll_event(
         &mut self,
         core: &mut Endpoint,
-        now: Instant,
+        clock: &Clock,
         mut make: impl FnMut(SocketId, UdpSocket) -> io::Result<P>,
     ) -> Option<Event> {
         loop {
             let event = core.poll_event()?;
             let Event::OpenSocket { socket, address, .. } = event else { return Some(event) };
-            if let Err(error) = self.open(core, now, socket, address, &mut make) {
+            if let Err(error) = self.open(core, clock.now(), socket, address, &mut make) {
                 let error = explain(&error);
                 tracing::warn!(target: "handfast::driver", ?socket, %error, "no further socket");
             }
