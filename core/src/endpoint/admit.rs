@@ -152,8 +152,7 @@ impl Endpoint {
         let peer_slot = known.unwrap_or_else(|| self.add_peer(Some(id)).slot);
         self.shared.indices.assign(established.local_index, Owner::Peer(peer_slot));
         let peer = self.peers.at_mut(peer_slot)?;
-        peer.incarnation = incarnation;
-        peer.timestamp_ms = peer.timestamp_ms.max(timestamp_ms);
+        peer.on_confirmed(incarnation, timestamp_ms);
         peer.establish(&mut self.shared, established);
         self.settle(peer_slot);
         Some(peer_slot)
@@ -168,9 +167,9 @@ impl Endpoint {
         // no more than what was answered.
         let fits = known.is_none_or(|peer| {
             let Established { remote_incarnation, granted, .. } = half_open.established;
-            peer.incarnation == half_open.incarnation
+            peer.incarnation() == half_open.incarnation
                 && peer.may_grant(remote_incarnation, granted)
-                && (half_open.peer == Some(peer.handle) || peer.is_unmet())
+                && (half_open.peer == Some(peer.handle()) || peer.is_unmet())
         });
         let vanished = known.is_none() && half_open.peer.is_some();
         room && fits && !vanished && !self.closing
@@ -180,13 +179,13 @@ impl Endpoint {
     /// peer with a session lives on whatever its age.
     pub(super) fn on_identity_learned(&mut self, slot: u32, id: PeerId) {
         let own = id == self.id();
-        let learner = self.peers.at(slot).map(|peer| (peer.handle, peer.number));
+        let learner = self.peers.at(slot).map(|peer| (peer.handle(), peer.number()));
         let Some((handle, number)) = learner else { return };
         let known = self.peers.by_id(&id).and_then(|known| self.peers.at(known));
-        let known = known.filter(|known| known.handle != handle);
+        let known = known.filter(|known| known.handle() != handle);
         let merge = known.map(|known| {
-            let is_younger_dial = !known.has_session() && known.number > number;
-            if is_younger_dial { (known.handle, handle) } else { (handle, known.handle) }
+            let is_younger_dial = !known.has_session() && known.number() > number;
+            if is_younger_dial { (known.handle(), handle) } else { (handle, known.handle()) }
         });
         let end = match merge {
             Some((goes, into)) => Some((goes, EndReason::Merged { into })),
@@ -265,7 +264,7 @@ impl Endpoint {
     fn may_be_replay(&self, caller: &Caller) -> bool {
         let known = self.peers.by_id(&caller.id).and_then(|slot| self.peers.at(slot));
         known.is_some_and(|peer| {
-            peer.has_session() && caller.payload.timestamp_ms.get() <= peer.timestamp_ms
+            peer.has_session() && caller.payload.timestamp_ms.get() <= peer.timestamp_ms()
         })
     }
 }

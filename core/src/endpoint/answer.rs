@@ -27,9 +27,9 @@ impl Endpoint {
         let Caller { id, accepted, payload, .. } = caller;
         let shared = &mut self.shared;
         let known = self.peers.by_id(&id).and_then(|slot| self.peers.at(slot));
-        let incarnation =
-            known.map_or_else(|| self.half_open.incarnation(shared, &id), |peer| peer.incarnation);
-        let peer = known.map(|peer| peer.handle);
+        let incarnation = known
+            .map_or_else(|| self.half_open.incarnation(shared, &id), |peer| peer.incarnation());
+        let peer = known.map(|peer| peer.handle());
         let window = u64::from(shared.config.receive_window);
         let granted = known.map_or(window, Peer::fresh_grant);
         let owner = Owner::HalfOpen(self.half_open.next_slot());

@@ -119,7 +119,7 @@ impl Endpoint {
         while let Some(index) = self.half_open.forget_any() {
             self.shared.indices.release(index);
         }
-        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle.slot).collect();
+        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();
         for slot in slots {
             if let Some(peer) = self.peers.at_mut(slot) {
                 // Those that are closing or over go their way already.
@@ -132,7 +132,7 @@ impl Endpoint {
     /// The host's addresses changed: each peer is sent a packet, by which it notices.
     pub fn addresses_changed(&mut self, now: Instant) {
         self.touch(now);
-        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle.slot).collect();
+        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();
         for slot in slots {
             if let Some(peer) = self.peers.at_mut(slot) {
                 peer.addresses_changed(&self.shared);

@@ -146,21 +146,21 @@ impl Endpoint {
     pub fn has_called(&self, peer: PeerHandle) -> bool {
         let found = self.peers.get(peer).filter(|peer| !peer.is_over());
         found.is_some_and(|peer| {
-            peer.has_called() || peer.id.is_some_and(|id| self.half_open.has(&id))
+            peer.has_initiated() || peer.id().is_some_and(|id| self.half_open.has(&id))
         })
     }
 
     /// The peer with this identity.
     #[must_use]
     pub fn peer_by_id(&self, id: &PeerId) -> Option<PeerHandle> {
-        self.peers.by_id(id).and_then(|slot| self.peers.at(slot)).map(|peer| peer.handle)
+        self.peers.by_id(id).and_then(|slot| self.peers.at(slot)).map(|peer| peer.handle())
     }
 
     /// The peer that is at this address now.
     #[must_use]
     pub fn peer_by_addr(&self, address: SocketAddr) -> Option<PeerHandle> {
         let slot = self.peers.by_address(canonical(address))?;
-        self.peers.at(slot).map(|peer| peer.handle)
+        self.peers.at(slot).map(|peer| peer.handle())
     }
 
     /// All peers that have not ended, in an order that means nothing.
@@ -199,9 +199,9 @@ impl Endpoint {
             self.eventful.push(slot);
         }
         self.deadlines.set(slot, peer.deadline());
-        let (over, id) = (peer.is_over(), peer.id);
-        let (listed, address) = (peer.listed_at, peer.address());
-        peer.listed_at = address;
+        let (over, id) = (peer.is_over(), peer.id());
+        let address = peer.address();
+        let listed = peer.list_at(address);
         if listed != address {
             if let Some(old) = listed {
                 self.peers.unplace(old, slot);
@@ -221,10 +221,10 @@ impl Endpoint {
     fn remove(&mut self, slot: u32) {
         self.deadlines.set(slot, None);
         let Some(peer) = self.peers.remove(slot) else { return };
-        if let Some(id) = peer.id {
+        if let Some(id) = peer.id() {
             self.peers.unname(&id, slot);
         }
-        if let Some(address) = peer.listed_at {
+        if let Some(address) = peer.listed_at() {
             self.peers.unplace(address, slot);
         }
     }

@@ -56,7 +56,7 @@ impl Endpoint {
 
     fn leave_closed_sockets(&mut self) {
         self.sockets.has_stranded = false;
-        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle.slot).collect();
+        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();
         for slot in slots {
             if let Some(peer) = self.peers.at_mut(slot) {
                 peer.change_sockets(&self.shared.config, |tuple| self.sockets.replace(tuple));

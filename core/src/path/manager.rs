@@ -27,6 +27,10 @@ pub(crate) struct Paths<F> {
     list: SmallVec<[Path<F>; 1]>,
     /// A challenge of the peer that waits for its answer: the newest counts.
     answer: Option<(Via, [u8; 8])>,
+    /// How long the peer delays acknowledgements at most.
+    max_ack_delay: Duration,
+    /// What the last acknowledgement or timeout led to.
+    result: AckResult<F>,
 }
 
 /// What a timeout of a path asks for.
@@ -38,13 +42,12 @@ pub(crate) enum PathTimeout<F> {
     Loss(SmallVec<[F; 8]>),
 }
 
-impl<F> Default for Paths<F> {
-    fn default() -> Self {
-        Self { list: SmallVec::new(), answer: None }
-    }
-}
-
 impl<F: Copy> Paths<F> {
+    /// No path. The peer is taken to delay acknowledgements for `max_ack_delay` until it says so.
+    pub(crate) fn new(max_ack_delay: Duration) -> Self {
+        Self { list: SmallVec::new(), answer: None, max_ack_delay, result: AckResult::default() }
+    }
+
     /// Starts over with one path that leads where `via` does.
     pub(crate) fn restart(&mut self, via: Via, config: &Config) {
         self.clear();
@@ -76,6 +79,17 @@ impl<F: Copy> Paths<F> {
 
     pub(crate) fn primary_mut(&mut self) -> Option<&mut Path<F>> {
         self.list.first_mut()
+    }
+
+    /// What carries data to the peer.
+    pub(crate) fn via(&self) -> Option<Via> {
+        self.primary().map(Path::via)
+    }
+
+    /// How long to wait for an answer. Bounded, since the peer decides which round trip we measure.
+    pub(crate) fn probe_timeout(&self) -> Duration {
+        let pto = self.primary().map(|path| path.pto(self.max_ack_delay));
+        pto.unwrap_or(Duration::from_secs(1)).min(LONGEST_PROBE_TIMEOUT)
     }
 
     /// The path with this id.
@@ -178,12 +192,17 @@ impl<F: Copy> Paths<F> {
         &mut self,
         now: Instant,
         frame: &AckFrame<'_>,
-        max_delay: Duration,
         stats: &mut PeerStats,
-        result: &mut AckResult<F>,
     ) -> Result<(), Violation> {
-        let path = self.get_mut(frame.path).ok_or(Violation::AckOfUnsent)?;
-        path.on_ack(now, frame, max_delay, stats, result)
+        let path = self.list.iter_mut().find(|path| path.space.id() == frame.path);
+        let path = path.ok_or(Violation::AckOfUnsent)?;
+        path.on_ack(now, frame, self.max_ack_delay, stats, &mut self.result)
+    }
+
+    /// The frames that arrived, and those that were lost, as far as the last acknowledgement or
+    /// timeout told. They are handed out once.
+    pub(crate) fn resolved(&mut self) -> &mut AckResult<F> {
+        &mut self.result
     }
 
     /// The peer challenges us by a packet that arrived by `via`.
@@ -231,12 +250,18 @@ impl<F: Copy> Paths<F> {
         self.list.iter_mut().for_each(|path| path.on_absence(absence));
     }
 
+    /// The peer delays acknowledgements for so long at most.
+    pub(crate) const fn set_max_ack_delay(&mut self, max_ack_delay: Duration) {
+        self.max_ack_delay = max_ack_delay;
+    }
+
     pub(crate) fn set_max_datagram(&mut self, max_datagram: u16) {
         self.list.iter_mut().for_each(|path| path.set_max_datagram(max_datagram));
     }
 
     /// Nothing was heard for a while: gives memory back.
     pub(crate) fn on_idle(&mut self) {
+        self.result = AckResult::default();
         self.list.iter_mut().for_each(Path::on_idle);
     }
 
@@ -310,7 +335,8 @@ impl<F: Copy> Paths<F> {
 
     /// Sets the deadlines that depend on what was sent and received. Without `waits` nothing that was
     /// sent is missed.
-    pub(crate) fn review(&mut self, now: Instant, max_delay: Duration, waits: bool) {
+    pub(crate) fn review(&mut self, now: Instant, waits: bool) {
+        let max_delay = self.max_ack_delay;
         self.list.iter_mut().for_each(|path| path.review(now, max_delay, waits));
     }
 
@@ -323,9 +349,7 @@ impl<F: Copy> Paths<F> {
     pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,
-        max_delay: Duration,
         stats: &mut PeerStats,
-        result: &mut AckResult<F>,
     ) -> Option<PathTimeout<F>> {
         let due = |path: &&mut Path<F>| path.timers.min().is_some_and(|at| at <= now);
         let path = self.list.iter_mut().filter(due).min_by_key(|path| path.timers.min())?;
@@ -337,7 +361,7 @@ impl<F: Copy> Paths<F> {
                 path.candidate.iter_mut().for_each(Candidate::expire);
             }
             PathTimer::Loss => {
-                path.on_loss_timeout(now, max_delay, stats, result);
+                path.on_loss_timeout(now, self.max_ack_delay, stats, &mut self.result);
                 return Some(PathTimeout::Loss(path.probe_frames()));
             }
         }
@@ -345,6 +369,8 @@ impl<F: Copy> Paths<F> {
     }
 }
 
+/// Goodbyes, late packets and answers from new addresses are waited for in multiples of this at most.
+const LONGEST_PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most paths of one peer.
 const MAX_PATHS: usize = 4;
 /// A peer that just left an address is not followed back to it.
@@ -367,7 +393,7 @@ mod tests {
 
     /// Two paths to host 1.
     fn two() -> (Paths<u32>, Rng) {
-        let (mut paths, config) = (Paths::default(), Config::default());
+        let (mut paths, config) = (Paths::new(PATIENCE), Config::default());
         paths.restart(from(1).via, &config);
         paths.ensure(1, from(1).via, &config).expect("few");
         (paths, Rng::from_seed([1; 32]))
@@ -385,8 +411,7 @@ mod tests {
     }
 
     fn fire(paths: &mut Paths<u32>, ms: u64) {
-        let (mut stats, mut result) = (PeerStats::default(), AckResult::default());
-        let fired = paths.handle_timeout(at(ms), PATIENCE, &mut stats, &mut result);
+        let fired = paths.handle_timeout(at(ms), &mut PeerStats::default());
         assert!(matches!(fired, Some(PathTimeout::Ready)), "{fired:?}");
     }
 
@@ -429,8 +454,8 @@ mod tests {
         else {
             panic!("an acknowledgement")
         };
-        let (mut stats, mut result) = (PeerStats::default(), AckResult::default());
-        paths.on_ack(at(160), &ack, PATIENCE, &mut stats, &mut result).expect("was sent");
+        let mut stats = PeerStats::default();
+        paths.on_ack(at(160), &ack, &mut stats).expect("was sent");
         assert_eq!((stats.packets_lost, stats.congestion_events), (20, 0));
         let now = paths.primary().expect("a path").stats();
         assert_eq!(now.bytes_in_flight, 0);

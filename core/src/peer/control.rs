@@ -1,9 +1,13 @@
 //! Everything a peer is owed, messages and control alike, and the order in which it goes out.
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::delivery::{Delivery, MessageId};
+use crate::error::SendError;
 use crate::event::Goodbye;
 use crate::message::ReceiveQueue;
+use crate::message::SendLimits;
 use crate::message::SendQueue;
 use crate::peer::pings::Pings;
 use crate::peer::sent_frame::SentFrame;
@@ -15,8 +19,10 @@ use crate::wire::{Frame, Writer};
 const MAX_PONGS: usize = 8;
 
 /// What is due to the peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbound {
+    /// What the peer allows us.
+    pub(super) limits: SendLimits,
     pub(super) queue: SendQueue,
     pub(super) pings: Pings,
     pub(super) rekey: Rekey,
@@ -34,6 +40,31 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
+    /// Nothing is due.
+    pub(crate) fn new(limits: SendLimits) -> Self {
+        Self {
+            limits,
+            queue: SendQueue::default(),
+            pings: Pings::default(),
+            rekey: Rekey::default(),
+            pongs: SmallVec::new(),
+            told_blocked: None,
+            nudge: false,
+            goodbye: None,
+            goodbye_due: false,
+            goodbye_acked: false,
+        }
+    }
+
+    /// Accepts a message, or says why not.
+    pub(crate) fn push(
+        &mut self,
+        delivery: Delivery,
+        payload: Bytes,
+    ) -> Result<MessageId, SendError> {
+        self.queue.push(&self.limits, delivery, payload)
+    }
+
     /// Makes the peer acknowledge something soon.
     pub(crate) fn queue_ping(&mut self) {
         self.nudge = true;

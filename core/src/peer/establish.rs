@@ -2,16 +2,14 @@
 
 use core::time::Duration;
 
-use crate::PeerId;
 use crate::bucket::Limit;
 use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
 use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::Arrival;
 use crate::peer::Peer;
-use crate::peer::timers::Timer;
 use crate::session::{Answer, Established, Session, Unopened, suite};
-use crate::wire::{HandshakeResponse, HandshakeRetry, Parameters};
+use crate::wire::{HandshakeResponse, Parameters};
 
 /// Two handshakes begun by either end within this time met halfway.
 const SIMULTANEOUS: Duration = Duration::from_secs(10);
@@ -20,36 +18,6 @@ const SIMULTANEOUS: Duration = Duration::from_secs(10);
 const RESTARTS: Limit = Limit::every(5_000_000, 4);
 
 impl Peer {
-    /// A retry arrived: take its cookie, and the identity if it was missing. Returns the
-    /// identity when it is news; `incarnation` then tells what names our state about it.
-    pub(crate) fn on_retry(
-        &mut self,
-        cx: &mut Context,
-        arrival: &Arrival,
-        retry: &HandshakeRetry,
-        incarnation: impl FnOnce(&Context, &PeerId) -> u64,
-    ) -> Option<Option<PeerId>> {
-        let dial = self.dial.as_mut()?;
-        if !dial.has_target(&arrival.via) || !dial.is_answered_by_retry(retry) {
-            return None;
-        }
-        dial.note_answer(&arrival.via);
-        if !dial.may_rebuild() {
-            return None;
-        }
-        let mut learned = None;
-        if dial.remote().is_none() {
-            let id = PeerId::from_bytes(*retry.identity()?).ok()?;
-            dial.expect(id);
-            (self.id, learned) = (Some(id), Some(id));
-            self.incarnation = incarnation(cx, &id);
-        }
-        dial.build(cx, self.incarnation, self.inbox.fresh_grant(), retry.cookie);
-        dial.expedite();
-        self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
-        Some(learned)
-    }
-
     /// A response arrived: if it is genuine, a session stands.
     pub(crate) fn on_response(
         &mut self,
@@ -57,7 +25,8 @@ impl Peer {
         arrival: &Arrival,
         response: &HandshakeResponse,
     ) {
-        let Some(dial) = self.dial.as_mut().filter(|dial| dial.has_target(&arrival.via)) else {
+        let Some(dial) = self.dialing.dial.as_mut().filter(|dial| dial.has_target(&arrival.via))
+        else {
             cx.drops.unsolicited += 1;
             return;
         };
@@ -77,7 +46,7 @@ impl Peer {
         if !self.may_grant(remote_incarnation, granted) {
             // Messages came meanwhile: a peer that starts over is granted what they leave.
             cx.drops.full += 1;
-            self.dial.iter_mut().for_each(|dial| dial.expire(cx.now));
+            self.dialing.dial.iter_mut().for_each(|dial| dial.expire(cx.now));
             return;
         }
         let parameters = payload.parameters;
@@ -94,7 +63,7 @@ impl Peer {
             via: arrival.via,
         };
         // The index lives on in the session.
-        self.dial = None;
+        self.dialing.dial = None;
         self.establish(cx, established);
         // The other end may not send before it heard from us under the new keys.
         self.outbound.queue_ping();
@@ -103,19 +72,18 @@ impl Peer {
     /// Takes in a session; both ends have its keys.
     pub(crate) fn establish(&mut self, cx: &mut Context, established: Established) {
         self.drop_dial(cx);
-        let news = self.remote_incarnation != Some(established.remote_incarnation);
+        let news = self.acquaintance.remote_incarnation != Some(established.remote_incarnation);
         if news {
-            self.meet(cx, &established);
+            self.on_new_incarnation(cx, &established);
         } else if established.initiated_by_us
             && self.paths.follow(established.via, &cx.config, cx.now)
         {
             self.on_moved(established.via);
         }
-        self.home = Some(established.via);
-        self.adopt(cx, &established.parameters);
+        self.dialing.handshake_via = Some(established.via);
+        self.apply_parameters(cx, &established.parameters);
         if news {
-            self.outbound.queue.refuse_beyond(&self.send_limits);
-            self.leave_if_flushed(cx);
+            self.outbound.queue.refuse_beyond(&self.outbound.limits);
         }
         let prefer = news || self.is_preferred(cx, &established);
         let Established { local_index, remote_index, secrets, key_id, .. } = established;
@@ -128,14 +96,14 @@ impl Peer {
             self.sessions.install_retired(session, cx.now)
         };
         cx.release(freed);
-        self.has_called |= !established.initiated_by_us;
+        self.acquaintance.has_initiated |= !established.initiated_by_us;
         self.stats.handshakes += 1;
         cx.stats.handshakes += 1;
-        self.note_life(cx);
-        self.review_keys(cx);
+        self.on_authenticated_packet(cx);
+        self.review(cx);
         tracing::debug!(
             target: "handfast::handshake",
-            peer = self.id.map(tracing::field::debug),
+            peer = self.acquaintance.id.map(tracing::field::debug),
             via = ?established.via,
             initiated_by_us = established.initiated_by_us,
             new_incarnation = news,
@@ -144,20 +112,21 @@ impl Peer {
     }
 
     /// A peer we knew nothing about, or one that lost what it knew about us.
-    fn meet(&mut self, cx: &mut Context, established: &Established) {
+    fn on_new_incarnation(&mut self, cx: &mut Context, established: &Established) {
         let granted = established.parameters.receive_window.get();
-        let met_before = self.remote_incarnation.replace(established.remote_incarnation).is_some();
+        let met_before =
+            self.acquaintance.remote_incarnation.replace(established.remote_incarnation).is_some();
         if met_before {
             let freed = self.sessions.clear();
             cx.release(freed);
             self.withdraw_rekey(cx);
-            self.notices.restarted = true;
+            self.events.restarted = true;
             // The hint was true; the next may be as well, unless the peer makes a habit of it.
-            if self.restarts.take(cx.now, &RESTARTS, 0) {
-                self.last_hint = None;
+            if self.dialing.restarts.take(cx.now, &RESTARTS, 0) {
+                self.dialing.last_hint = None;
             }
         } else {
-            self.notices.connected = Some(established.via);
+            self.events.connected = Some(established.via);
         }
         self.inbox.restart(established.granted);
         self.outbound.restart(granted);
@@ -165,13 +134,14 @@ impl Peer {
     }
 
     /// Takes in what the peer says about itself.
-    fn adopt(&mut self, cx: &Context, parameters: &Parameters) {
+    fn apply_parameters(&mut self, cx: &Context, parameters: &Parameters) {
         let ms = |ms: u64| Duration::from_millis(ms);
         let theirs = ms(parameters.idle_timeout_ms.get().into());
-        self.idle_timeout = cx.config.idle_timeout.min(theirs).max(SHORTEST_IDLE);
-        self.remote_ack_delay = ms(parameters.max_ack_delay_ms.get().into()).min(LONGEST_ACK_DELAY);
-        self.send_limits.max_message = cx.config.max_message.min(parameters.max_message.get());
-        self.send_limits.max_streams = parameters.max_streams.get();
+        self.liveness.idle_timeout = cx.config.idle_timeout.min(theirs).max(SHORTEST_IDLE);
+        let ack_delay = ms(parameters.max_ack_delay_ms.get().into());
+        self.paths.set_max_ack_delay(ack_delay.min(LONGEST_ACK_DELAY));
+        self.outbound.limits.max_message = cx.config.max_message.min(parameters.max_message.get());
+        self.outbound.limits.max_streams = parameters.max_streams.get();
         let datagram = parameters.max_datagram.get().min(cx.config.max_datagram).max(BASE_DATAGRAM);
         self.paths.set_max_datagram(datagram);
     }
@@ -182,7 +152,7 @@ impl Peer {
         let Some(current) = self.sessions.current() else { return true };
         let crossed = current.initiated_by_us() != established.initiated_by_us
             && cx.now < current.since() + SIMULTANEOUS;
-        let we_are_larger = Some(cx.identity.id()) > self.id;
+        let we_are_larger = Some(cx.identity.id()) > self.acquaintance.id;
         !crossed || established.initiated_by_us == we_are_larger
     }
 }

@@ -7,37 +7,37 @@ impl Peer {
     /// The next event. Causes come before consequences, the end comes last.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         self.note_writable();
-        let peer = self.handle;
+        let peer = self.acquaintance.handle;
         self.poll_session_event()
             .or_else(|| {
                 let (message, fate) = self.outbound.queue.poll_fate()?;
                 Some(Event::Fate { peer, message, fate })
             })
             .or_else(|| {
-                let told = &mut self.notices.pongs;
+                let told = &mut self.events.pongs;
                 let (ping, rtt) = (!told.is_empty()).then(|| told.remove(0))?;
                 Some(Event::Pong { peer, ping, rtt })
             })
             .or_else(|| self.poll_flow_event())
             .or_else(|| {
-                let reason = self.notices.ended.take()?;
-                Some(Event::Ended { peer, id: self.id, reason })
+                let reason = self.events.ended.take()?;
+                Some(Event::Ended { peer, id: self.acquaintance.id, reason })
             })
     }
 
     /// Whether an event waits.
     pub(crate) fn has_events(&self) -> bool {
-        !self.notices.is_empty()
+        !self.events.is_empty()
             || self.state.has_changed()
             || self.outbound.queue.has_fates()
-            || (!self.state.is_over() && self.outbound.queue.is_writable_due(&self.send_limits))
+            || (!self.state.is_over() && self.outbound.queue.is_writable_due(&self.outbound.limits))
     }
 
     /// Events about the peer itself.
     fn poll_session_event(&mut self) -> Option<Event> {
-        let (peer, path) = (self.handle, self.via());
-        let notices = &mut self.notices;
-        if let (Some(path), Some(id)) = (notices.connected.take(), self.id) {
+        let (peer, path) = (self.acquaintance.handle, self.paths.via());
+        let notices = &mut self.events;
+        if let (Some(path), Some(id)) = (notices.connected.take(), self.acquaintance.id) {
             return Some(Event::Connected { peer, id, path });
         }
         if core::mem::take(&mut notices.restarted) {
@@ -52,16 +52,16 @@ impl Peer {
 
     /// Events about messages in general.
     fn poll_flow_event(&mut self) -> Option<Event> {
-        let peer = self.handle;
-        if core::mem::take(&mut self.notices.readable) {
-            self.notices.readable_told = true;
+        let peer = self.acquaintance.handle;
+        if core::mem::take(&mut self.events.readable) {
+            self.events.readable_told = true;
             return Some(Event::Readable { peer });
         }
-        core::mem::take(&mut self.notices.writable).then_some(Event::Writable { peer })
+        core::mem::take(&mut self.events.writable).then_some(Event::Writable { peer })
     }
 
     fn note_writable(&mut self) {
-        let writable = self.outbound.queue.take_writable(&self.send_limits);
-        self.notices.writable |= writable && !self.state.is_over();
+        let writable = self.outbound.queue.take_writable(&self.outbound.limits);
+        self.events.writable |= writable && !self.state.is_over();
     }
 }

@@ -18,20 +18,19 @@ impl Peer {
         // Of a peer that is up they may be worn, or forgotten after too many forgeries.
         let current = self.sessions.current();
         let worn = current.is_none_or(|session| session.is_worn(cx.now, &cx.config));
-        if worn && self.dial.is_none() && self.state.is_up() {
+        if worn && self.dialing.dial.is_none() && self.state.is_up() {
             self.redial(cx);
         }
         !worn
     }
 
     /// Time or packets may ask for new keys, and old ones may be forgotten.
-    pub(super) fn on_keys_timer(&mut self, cx: &mut Context) {
+    pub(super) fn expire_keys(&mut self, cx: &mut Context) {
         let freed = self.sessions.expire(cx.now);
         if !freed.is_empty() && !self.sessions.has_next() {
             self.outbound.rekey.forget_answer();
         }
         cx.release(freed);
-        self.review_keys(cx);
     }
 
     /// Begins a change of keys if it is time, else sets the timer for it.
@@ -53,10 +52,10 @@ impl Peer {
     }
 
     fn begin_rekey(&mut self, cx: &mut Context) {
-        let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
+        let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.acquaintance.handle.slot));
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
         self.outbound.rekey.begin(index, ephemeral, cx.now + OFFER_LIFE);
-        let peer = self.id.map(tracing::field::debug);
+        let peer = self.acquaintance.id.map(tracing::field::debug);
         tracing::debug!(target: "handfast::handshake", peer, "rekey begun");
     }
 
@@ -92,13 +91,12 @@ impl Peer {
         let secrets = secrets.ok_or(Violation::UnusableKey)?;
         let initiated_by_us = session.initiated_by_us();
         self.withdraw_rekey(cx);
-        let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
+        let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.acquaintance.handle.slot));
         self.outbound.rekey.answer(index, ephemeral.public(), remote_index, *remote);
         let indices = (index, remote_index);
         let next = Session::new(indices, secrets, cx.key_id(), initiated_by_us, cx.now);
         let freed = self.sessions.install_next(next);
         cx.release(freed);
-        self.review_keys(cx);
         Ok(())
     }
 
@@ -129,29 +127,28 @@ impl Peer {
         cx.release(freed);
         // The other end may not seal with the new keys before it heard from us under them.
         self.outbound.queue_ping();
-        self.note_rekey(cx);
+        self.on_rekeyed(cx);
         Ok(())
     }
 
     /// A packet under the keys of `local_index` was genuine: if they waited for that, they seal
     /// from now on.
-    pub(super) fn prove_keys(&mut self, cx: &mut Context, local_index: u32) {
+    pub(super) fn on_key_confirmed(&mut self, cx: &mut Context, local_index: u32) {
         if self.sessions.prove(local_index, cx.now) {
             self.withdraw_rekey(cx);
-            self.note_rekey(cx);
+            self.on_rekeyed(cx);
         }
     }
 
-    fn note_rekey(&mut self, cx: &mut Context) {
+    fn on_rekeyed(&mut self, cx: &mut Context) {
         self.stats.rekeys += 1;
         cx.stats.rekeys += 1;
-        self.review_keys(cx);
-        let peer = self.id.map(tracing::field::debug);
+        let peer = self.acquaintance.id.map(tracing::field::debug);
         tracing::debug!(target: "handfast::handshake", peer, "rekeyed");
     }
 
     fn is_smaller_than(&self, id: &PeerId) -> bool {
-        self.id.is_some_and(|peer| peer < *id)
+        self.acquaintance.id.is_some_and(|peer| peer < *id)
     }
 }
 

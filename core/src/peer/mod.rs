@@ -5,13 +5,18 @@
 //! `state`. `receive`, `transmit`, `timers` and `events` are the four ways through: datagrams in,
 //! datagrams out, time, events.
 
+mod acquaintance;
+mod closing;
 mod control;
+mod dialing;
 mod establish;
 mod events;
 mod keys;
+mod liveness;
 mod notices;
 mod pings;
 mod receive;
+mod review;
 mod sent_frame;
 mod state;
 #[cfg(feature = "testing")]
@@ -19,20 +24,20 @@ mod testing;
 mod timers;
 mod transmit;
 
-use alloc::boxed::Box;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
-
 pub(crate) use sent_frame::SentFrame;
 
+use acquaintance::Acquaintance;
 use control::Outbound;
+use dialing::Dialing;
+use liveness::Liveness;
 use notices::Notices;
 use state::State;
 use timers::Timer;
 
-use crate::bucket::TokenBucket;
 use crate::config::Config;
 use crate::context::Context;
 use crate::delivery::{Delivery, Message, MessageId};
@@ -40,60 +45,27 @@ use crate::error::{CommandError, SendError};
 use crate::event::{EndReason, Goodbye, PingId};
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{FourTuple, Via};
-use crate::path::{AckResult, Path, Paths};
-use crate::session::{Dial, HandshakeTarget, Owner, Sessions};
+use crate::path::{Path, Paths};
+use crate::session::Sessions;
 use crate::stats::PeerStats;
 use crate::time::Instant;
 use crate::timer::Timers;
-use crate::wire::Cookie;
 use crate::{Farewell, PeerHandle, PeerId, PeerInfo};
 
 /// One peer.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) handle: PeerHandle,
-    /// Peers are numbered in the order in which they were made.
-    pub(crate) number: u64,
-    /// Its identity: proved, or what a dial expects.
-    pub(crate) id: Option<PeerId>,
-    /// Tells our state about the peer from earlier ones that we lost; 0 until its identity is
-    /// known.
-    pub(crate) incarnation: u64,
-    /// The same of the peer, once it told.
-    remote_incarnation: Option<u64>,
-    /// The newest time the peer claimed to shake hands at.
-    pub(crate) timestamp_ms: u64,
+    acquaintance: Acquaintance,
     state: State,
-    dial: Option<Box<Dial>>,
+    dialing: Dialing,
     sessions: Sessions,
-    /// Where the last handshake with the peer was made.
-    home: Option<Via>,
     paths: Paths<SentFrame>,
     outbound: Outbound,
-    send_limits: SendLimits,
     inbox: ReceiveQueue,
-    /// Kept between acknowledgements, so that they cost no allocation.
-    ack_result: AckResult<SentFrame>,
-    notices: Notices,
-    /// How the peer ends, once the goodbye is through.
-    end_reason: Option<EndReason>,
-    farewell: Goodbye,
+    events: Notices,
+    liveness: Liveness,
     timers: Timers<{ Timer::COUNT }>,
-    /// The smaller of both ends'.
-    idle_timeout: Duration,
-    /// How long the peer delays acknowledgements at most.
-    remote_ack_delay: Duration,
-    last_received: Option<Instant>,
-    last_hint: Option<Instant>,
-    /// Restarts of the peer after which a hint counts at once.
-    restarts: TokenBucket,
-    /// A handshake that the peer began succeeded.
-    has_called: bool,
-    /// The peer overslept: it has this one chance to answer.
-    grace: bool,
     stats: PeerStats,
-    /// The address under which the endpoint's table lists the peer.
-    pub(crate) listed_at: Option<core::net::SocketAddr>,
 }
 
 impl Peer {
@@ -113,48 +85,25 @@ impl Peer {
             // Room for the largest message and its charge.
             unreliable: config.unreliable_buffer as u64 + MESSAGE_CHARGE,
         };
+        // Until the peer tells its own limits, ours are a guess that queues what is sensible.
+        let send_limits = SendLimits {
+            max_message: config.max_message,
+            max_streams: config.max_streams,
+            buffer: config.send_buffer,
+        };
         Self {
-            handle,
-            number,
-            id,
-            incarnation,
-            remote_incarnation: None,
-            timestamp_ms: 0,
+            acquaintance: Acquaintance::new(handle, number, id, incarnation),
             state: State::new(),
-            dial: None,
+            dialing: Dialing::default(),
             sessions: Sessions::default(),
-            home: None,
-            paths: Paths::default(),
-            outbound: Outbound::default(),
-            // Until the peer tells its own limits, ours are a guess that queues what is sensible.
-            send_limits: SendLimits {
-                max_message: config.max_message,
-                max_streams: config.max_streams,
-                buffer: config.send_buffer,
-            },
+            paths: Paths::new(config.max_ack_delay),
+            outbound: Outbound::new(send_limits),
             inbox: ReceiveQueue::new(limits),
-            ack_result: AckResult::default(),
-            notices: Notices::default(),
-            end_reason: None,
-            farewell: Goodbye::default(),
+            events: Notices::default(),
+            liveness: Liveness::new(config.idle_timeout),
             timers: Timers::new(),
-            idle_timeout: config.idle_timeout,
-            remote_ack_delay: config.max_ack_delay,
-            last_received: None,
-            last_hint: None,
-            restarts: TokenBucket::FULL,
-            has_called: false,
-            grace: false,
             stats: PeerStats::default(),
-            listed_at: None,
         }
-    }
-
-    /// Starts to call the peer.
-    pub(crate) fn dial(&mut self, cx: &mut Context, addresses: SmallVec<[Via; 2]>) {
-        let deadline = cx.now + cx.config.connect_timeout;
-        self.timers.set(Timer::DialDeadline, Some(deadline));
-        self.start_dial(cx, addresses, false);
     }
 
     pub(crate) fn send(
@@ -168,7 +117,7 @@ impl Peer {
         if self.state.is_closing() {
             return Err(SendError::Closing);
         }
-        let id = self.outbound.queue.push(&self.send_limits, delivery, payload)?;
+        let id = self.outbound.push(delivery, payload)?;
         self.stats.messages_sent += 1;
         Ok(id)
     }
@@ -176,7 +125,7 @@ impl Peer {
     pub(crate) fn receive(&mut self) -> Option<Message> {
         let message = self.inbox.take();
         if message.is_none() {
-            self.notices.readable_told = false;
+            self.events.readable_told = false;
         }
         message
     }
@@ -195,7 +144,7 @@ impl Peer {
         if self.state.is_closing() {
             return Err(CommandError::Closing);
         }
-        let untold = self.notices.pongs.len();
+        let untold = self.events.pongs.len();
         self.outbound.pings.start(untold).ok_or(CommandError::TooMany)
     }
 
@@ -216,13 +165,12 @@ impl Peer {
             return Ok(());
         }
         let Goodbye { code, reason } = farewell.goodbye;
-        self.farewell = Goodbye::new(code, &reason);
-        self.state.move_to_flushing();
+        self.state.move_to_flushing(Goodbye::new(code, &reason));
         self.timers.set(Timer::Close, Some(cx.now + farewell.linger));
         if farewell.linger.is_zero() {
             self.leave(cx);
         } else {
-            self.leave_if_flushed(cx);
+            self.review(cx);
         }
         Ok(())
     }
@@ -230,8 +178,8 @@ impl Peer {
     /// The host's addresses changed: make the peer notice.
     pub(crate) fn addresses_changed(&mut self, cx: &Context) {
         self.paths.on_local_change(&cx.config);
-        self.home.iter_mut().for_each(Via::forget_local);
-        self.dial.iter_mut().for_each(|dial| dial.forget_local());
+        self.dialing.handshake_via.iter_mut().for_each(Via::forget_local);
+        self.dialing.dial.iter_mut().for_each(|dial| dial.forget_local());
         if self.state.is_live() {
             self.outbound.queue_ping();
         }
@@ -253,87 +201,13 @@ impl Peer {
     pub(crate) fn on_hint(&mut self, cx: &mut Context, remote_index: u32, path: u8, counter: u64) {
         let Some(session) = self.sessions.current() else { return };
         let recent = self.paths.was_sent_lately(path, counter);
-        let early = self.last_hint.is_some_and(|last| cx.now < last + HINT_INTERVAL);
+        let early = self.dialing.last_hint.is_some_and(|last| cx.now < last + HINT_INTERVAL);
         if session.remote_index() != remote_index || !recent || early || self.state.is_over() {
             cx.drops.unsolicited += 1;
             return;
         }
-        self.last_hint = Some(cx.now);
+        self.dialing.last_hint = Some(cx.now);
         self.redial(cx);
-    }
-
-    /// Shakes hands anew beside the session that stands: where the peer is proved to be, where it was
-    /// at the last handshake, and where it was before it moved. Whoever lured both ends elsewhere could
-    /// pass on every proof.
-    fn redial(&mut self, cx: &mut Context) {
-        if let Some(dial) = &mut self.dial {
-            dial.expedite();
-            self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
-        } else if let Some(path) = self.paths.primary() {
-            let mut addresses: SmallVec<[Via; 2]> = SmallVec::new();
-            for via in [Some(path.via()), self.home, path.previous()].into_iter().flatten() {
-                if addresses.iter().all(|one| !one.is_same_remote(&via)) {
-                    addresses.push(via);
-                }
-            }
-            self.start_dial(cx, addresses, true);
-        }
-    }
-
-    fn start_dial(&mut self, cx: &mut Context, addresses: SmallVec<[Via; 2]>, proved: bool) {
-        let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.handle.slot));
-        let mut dial = Dial::new(cx, index, self.id, addresses, proved);
-        dial.build(cx, self.incarnation, self.inbox.fresh_grant(), Cookie::NONE);
-        self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
-        self.dial = Some(Box::new(dial));
-    }
-
-    /// Gives up our own handshake.
-    fn drop_dial(&mut self, cx: &mut Context) {
-        if let Some(dial) = self.dial.take() {
-            cx.indices.release(dial.local_index());
-        }
-        self.timers.clear(Timer::Dial);
-        self.timers.clear(Timer::DialDeadline);
-    }
-
-    /// The peer ended. Packets are answered a little longer if a session stands.
-    pub(crate) fn end(&mut self, cx: &mut Context, reason: EndReason) {
-        if self.state.is_over() {
-            return;
-        }
-        let peer = self.id.map(tracing::field::debug);
-        tracing::debug!(target: "handfast::handshake", peer, %reason, "ended");
-        self.drop_dial(cx);
-        self.outbound.queue.end();
-        self.notices.pongs.clear();
-        self.notices.moved = false;
-        self.notices.ended = Some(reason);
-        self.timers = Timers::new();
-        self.paths.stop_timers();
-        let draining = !self.state.is_connecting() && self.sessions.current().is_some();
-        if draining {
-            self.state.move_to_draining();
-            self.timers.set(Timer::Drain, Some(cx.now + self.probe_timeout() * 3));
-        } else {
-            self.bury(cx);
-        }
-        cx.note_end();
-    }
-
-    /// Nothing is answered any more; only unread messages may keep the peer.
-    fn bury(&mut self, cx: &mut Context) {
-        self.state.move_to_gone();
-        let freed = self.sessions.clear();
-        cx.release(freed);
-        if let Some(offer) = self.outbound.rekey.take_offer() {
-            cx.indices.release(offer.index);
-        }
-        self.paths.clear();
-        self.timers = Timers::new();
-        if !self.inbox.is_empty() {
-            self.timers.set(Timer::Drain, Some(cx.now + self.idle_timeout));
-        }
     }
 
     /// Whether nothing is left to do, to tell or to read.
@@ -345,6 +219,47 @@ impl Peer {
         self.state.is_over()
     }
 
+    /// Its name for the application.
+    pub(crate) const fn handle(&self) -> PeerHandle {
+        self.acquaintance.handle
+    }
+
+    /// Larger than those of all peers that were made before.
+    pub(crate) const fn number(&self) -> u64 {
+        self.acquaintance.number
+    }
+
+    /// Its identity: validated, or what a dial expects.
+    pub(crate) const fn id(&self) -> Option<PeerId> {
+        self.acquaintance.id
+    }
+
+    /// What names our state about the peer.
+    pub(crate) const fn incarnation(&self) -> u64 {
+        self.acquaintance.incarnation
+    }
+
+    /// The newest time at which the peer claimed to shake hands.
+    pub(crate) const fn timestamp_ms(&self) -> u64 {
+        self.acquaintance.timestamp_ms
+    }
+
+    /// The address under which the endpoint's table lists the peer.
+    pub(crate) const fn listed_at(&self) -> Option<SocketAddr> {
+        self.acquaintance.listed_at
+    }
+
+    /// Notes the address under which the table lists the peer; returns the one before.
+    pub(crate) const fn list_at(&mut self, address: Option<SocketAddr>) -> Option<SocketAddr> {
+        core::mem::replace(&mut self.acquaintance.listed_at, address)
+    }
+
+    /// The peer's handshake was answered on behalf of `incarnation`, and made at `timestamp_ms`.
+    pub(crate) fn on_confirmed(&mut self, incarnation: u64, timestamp_ms: u64) {
+        self.acquaintance.incarnation = incarnation;
+        self.acquaintance.timestamp_ms = self.acquaintance.timestamp_ms.max(timestamp_ms);
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.state.is_closing()
     }
@@ -352,30 +267,25 @@ impl Peer {
     /// Whether a handshake with this incarnation of the peer may grant it `granted` bytes: one that
     /// starts over is granted no more than what unread messages leave.
     pub(crate) fn may_grant(&self, remote_incarnation: u64, granted: u64) -> bool {
-        let known = self.remote_incarnation == Some(remote_incarnation);
+        let known = self.acquaintance.remote_incarnation == Some(remote_incarnation);
         known || granted <= self.inbox.fresh_grant()
     }
 
     /// Whether no handshake with it has succeeded yet.
     pub(crate) fn is_unmet(&self) -> bool {
-        self.remote_incarnation.is_none()
+        self.acquaintance.remote_incarnation.is_none()
     }
 
     pub(crate) fn has_session(&self) -> bool {
         self.sessions.current().is_some()
     }
 
-    pub(crate) fn has_called(&self) -> bool {
-        self.has_called
+    pub(crate) fn has_initiated(&self) -> bool {
+        self.acquaintance.has_initiated
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.timers.min().into_iter().chain(self.paths.deadline()).min()
-    }
-
-    /// Where the peer is proved to be.
-    pub(crate) fn via(&self) -> Option<Via> {
-        self.paths.primary().map(Path::via)
     }
 
     /// The credit that a handshake with the peer would grant.
@@ -383,38 +293,14 @@ impl Peer {
         self.inbox.fresh_grant()
     }
 
-    pub(crate) fn dialled(&self) -> Option<&Dial> {
-        self.dial.as_deref()
-    }
-
-    /// Adds the addresses of another dial for the same peer, which gives way to this one. The dial
-    /// lasts as long as that one would have.
-    pub(crate) fn add_targets(&mut self, others: &[HandshakeTarget], until: Option<Instant>) {
-        let Some(dial) = &mut self.dial else { return };
-        dial.add_targets(others);
-        let until = until.max(self.timers.get(Timer::DialDeadline));
-        self.timers.set(Timer::DialDeadline, until);
-    }
-
-    /// When our handshake has taken long enough.
-    pub(crate) fn dial_deadline(&self) -> Option<Instant> {
-        self.timers.get(Timer::DialDeadline)
-    }
-
-    /// How long to wait for an answer. Bounded, since the peer decides what round trip we measure.
-    fn probe_timeout(&self) -> Duration {
-        let pto = self.paths.primary().map(|path| path.pto(self.remote_ack_delay));
-        pto.unwrap_or(Duration::from_secs(1)).min(LONGEST_PROBE_TIMEOUT)
-    }
-
     pub(crate) fn info(&self) -> PeerInfo {
         let path_stats = self.paths.primary().map(Path::stats).unwrap_or_default();
         PeerInfo {
-            handle: self.handle,
-            id: self.id,
+            handle: self.acquaintance.handle,
+            id: self.acquaintance.id,
             state: self.state.public(),
-            path: self.via(),
-            last_received: self.last_received,
+            path: self.paths.via(),
+            last_received: self.liveness.last_received,
             path_stats,
             stats: self.stats_now(),
         }
@@ -429,7 +315,5 @@ impl Peer {
     }
 }
 
-/// Goodbyes, late packets and answers from new addresses are waited for in multiples of this at most.
-const LONGEST_PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Hints may hasten a handshake this often.
 const HINT_INTERVAL: Duration = Duration::from_secs(5);

@@ -1,14 +1,12 @@
 //! The way in: a sealed datagram is opened, and only then believed.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use crate::Violation;
 use crate::context::Context;
-use crate::event::{EndReason, Goodbye};
 use crate::net::{Arrival, Via};
-use crate::path::{AckResult, Path, PathTimeout};
-use crate::peer::{Peer, SentFrame};
+use crate::path::PathTimeout;
+use crate::peer::Peer;
 use crate::trace;
 use crate::wire::{AckFrame, Frame, Frames, PacketNumber};
 
@@ -45,16 +43,16 @@ impl Peer {
         let Some(plaintext) = session.open(&mut cx.keys, number, datagram) else {
             cx.drops.authentication += 1;
             if session.is_forged_out() {
-                self.on_keys_timer(cx);
+                self.expire_keys(cx);
             }
             return;
         };
         self.stats.datagrams_received += 1;
         self.stats.bytes_received += len as u64;
-        trace::received(self.id.as_ref(), number, plaintext);
-        self.note_life(cx);
-        self.prove_keys(cx, local_index);
-        self.note_answer(cx, local_index);
+        trace::received(self.acquaintance.id.as_ref(), number, plaintext);
+        self.on_authenticated_packet(cx);
+        self.on_key_confirmed(cx, local_index);
+        self.on_answer(cx, local_index);
         if let Err(violation) = self.paths.ensure(number.path(), arrival.via, &cx.config) {
             self.violate(cx, violation);
             return;
@@ -62,14 +60,14 @@ impl Peer {
         let follow = !self.state.is_over();
         let candidate = self.paths.on_received(number, arrival, len, follow, cx.now, &mut cx.rng);
         if let Some(via) = candidate {
-            let (peer, remote) = (self.id.map(tracing::field::debug), via.remote());
+            let (peer, remote) = (self.acquaintance.id.map(tracing::field::debug), via.remote());
             tracing::debug!(target: "handfast::path", peer, ?remote, "seen elsewhere");
         }
         self.handle_frames(cx, arrival, local_index, number, plaintext);
         if self.paths.is_overfull() {
             self.violate(cx, Violation::NeverAcknowledges);
         }
-        self.review_paths(cx);
+        self.review(cx);
     }
 
     fn handle_frames(
@@ -125,7 +123,7 @@ impl Peer {
             Frame::Ping { token } => self.outbound.on_ping(token),
             Frame::Pong { token } => {
                 let pong = self.outbound.pings.on_pong(token, cx.now);
-                self.notices.pongs.extend(pong.filter(|_| !self.state.is_over()));
+                self.events.pongs.extend(pong.filter(|_| !self.state.is_over()));
             }
             Frame::Credit { limit } => self.outbound.queue.grant(limit),
             Frame::Blocked { limit } => self.inbox.on_blocked(limit),
@@ -155,104 +153,39 @@ impl Peer {
         Ok(())
     }
 
-    fn on_ack(&mut self, cx: &mut Context, ack: &AckFrame<'_>) -> Result<(), Violation> {
-        let mut result = core::mem::take(&mut self.ack_result);
-        let (delay, stats) = (self.remote_ack_delay, &mut self.stats);
-        let taken = self.paths.on_ack(cx.now, ack, delay, stats, &mut result);
-        self.on_packets_resolved(cx, result);
+    fn on_ack(&mut self, cx: &Context, ack: &AckFrame<'_>) -> Result<(), Violation> {
+        let taken = self.paths.on_ack(cx.now, ack, &mut self.stats);
+        self.on_packets_resolved();
         taken
     }
 
     /// The peer proved to be elsewhere.
     pub(super) fn on_moved(&mut self, via: Via) {
-        self.notices.moved = true;
+        self.events.moved = true;
         self.stats.roams += 1;
-        let (peer, remote) = (self.id.map(tracing::field::debug), via.remote());
+        let (peer, remote) = (self.acquaintance.id.map(tracing::field::debug), via.remote());
         tracing::debug!(target: "handfast::path", peer, ?remote, "moved");
     }
 
-    /// The peer is alive under keys that still seal: there is no need to shake hands anew.
-    fn note_answer(&mut self, cx: &mut Context, local_index: u32) {
-        let current = self.sessions.current();
-        let serves = current.is_some_and(|session| {
-            session.local_index() == local_index && !session.is_worn(cx.now, &cx.config)
-        });
-        if serves && self.dial.is_some() {
-            self.drop_dial(cx);
-        }
-    }
-
     /// Draws the consequences of packets acknowledged or lost.
-    fn on_packets_resolved(&mut self, cx: &mut Context, mut result: AckResult<SentFrame>) {
-        for frame in result.drain_acked() {
+    fn on_packets_resolved(&mut self) {
+        for frame in self.paths.resolved().drain_acked() {
             self.outbound.on_acked(frame);
         }
-        for frame in result.drain_lost() {
+        for frame in self.paths.resolved().drain_lost() {
             self.outbound.on_lost(frame, &mut self.inbox);
         }
-        self.ack_result = result;
-        if self.state.is_leaving() && self.outbound.goodbye_acked {
-            self.finish_leaving(cx);
-        }
-        self.leave_if_flushed(cx);
     }
 
     /// A deadline of a path passed.
     pub(super) fn on_path_timer(&mut self, cx: &mut Context) {
-        let mut result = core::mem::take(&mut self.ack_result);
-        let (delay, stats) = (self.remote_ack_delay, &mut self.stats);
-        let timeout = self.paths.handle_timeout(cx.now, delay, stats, &mut result);
-        self.on_packets_resolved(cx, result);
+        let timeout = self.paths.handle_timeout(cx.now, &mut self.stats);
+        self.on_packets_resolved();
         if let Some(PathTimeout::Loss(frames)) = timeout {
             for frame in frames {
                 self.outbound.probe(frame, &mut self.inbox);
             }
-            self.note_silence(cx);
-            self.review_paths(cx);
-        }
-    }
-
-    /// Three probes in a row went unanswered: the peer may have lost our session.
-    fn note_silence(&mut self, cx: &mut Context) {
-        let unanswered = self.paths.primary().map_or(0, Path::unanswered_probes);
-        let quiet = self.last_received.is_some_and(|last| cx.now >= last + QUIET);
-        if unanswered >= PROBES_TO_SILENCE && quiet && self.state.is_live() {
-            self.fall_silent(cx);
-        }
-    }
-
-    /// The peer does not answer: shakes hands anew.
-    pub(super) fn fall_silent(&mut self, cx: &mut Context) {
-        if !self.state.is_silent() {
-            self.state.move_to_silent();
-        }
-        if self.dial.is_none() {
-            self.redial(cx);
-        }
-    }
-
-    fn on_disconnect(&mut self, cx: &mut Context, code: u16, reason: &str) {
-        let reason = match self.end_reason.take() {
-            Some(reason) => reason,
-            None if self.state.is_leaving() => {
-                EndReason::Disconnected { acknowledged: self.outbound.goodbye_acked }
-            }
-            None => EndReason::PeerDisconnected(Goodbye::with_any_code(code, reason)),
-        };
-        self.end(cx, reason);
-    }
-
-    /// The peer broke the protocol: tell it, and be done with it.
-    fn violate(&mut self, cx: &Context, violation: Violation) {
-        if self.state.is_over() || self.end_reason.is_some() {
-            return;
-        }
-        let peer = self.id.map(tracing::field::debug);
-        tracing::debug!(target: "handfast::packet", peer, %violation, "violation");
-        self.end_reason = Some(EndReason::Violation(violation));
-        self.farewell = Goodbye::with_any_code(Violation::CODE, violation.as_str());
-        if !self.state.is_leaving() {
-            self.leave(cx);
+            self.on_probe_timeout(cx);
         }
     }
 
@@ -260,23 +193,18 @@ impl Peer {
         self.state.is_up()
     }
 
-    fn note_data_received(&mut self, cx: &mut Context, local_index: u32) {
+    fn note_data_received(&mut self, cx: &Context, local_index: u32) {
         if let Some(session) = self.sessions.by_index(local_index) {
             session.note_data(cx.now);
         }
         if !self.inbox.is_empty() {
-            self.notices.note_readable();
+            self.events.note_readable();
         }
-        self.review_keys(cx);
     }
 
     /// Addresses of the peer that the endpoint should list.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         let live = !self.state.is_over();
-        self.via().filter(|_| live).and_then(|via| via.remote())
+        self.paths.via().filter(|_| live).and_then(|via| via.remote())
     }
 }
-
-/// Unanswered probes that make a peer silent, but not before this long without a sign of life.
-const PROBES_TO_SILENCE: u8 = 3;
-const QUIET: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! The life of a peer: states, and the only ways between them.
 
-use crate::event::PeerState;
+use crate::event::{EndReason, Goodbye, PeerState};
 
 /// Where a peer is in its life. Only `move_to_*` changes it.
 #[derive(Debug)]
@@ -9,14 +9,28 @@ pub(crate) struct State {
     changed: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is valid in one state only lives in it.
+#[derive(Debug)]
 enum Inner {
-    /// We dial; nothing is proved.
+    Connecting,
+    Connected,
+    Unresponsive,
+    /// What we say then.
+    Flushing(Goodbye),
+    /// Why the peer ends, unless because we disconnect.
+    Leaving(Option<EndReason>),
+    Draining,
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// We dial; nothing is validated.
     Connecting,
     /// A session stands and the peer answers.
     Connected,
     /// A session stands but the peer does not answer.
-    Silent,
+    Unresponsive,
     /// Our goodbye waits until queued messages are through.
     Flushing,
     /// Our goodbye is on its way.
@@ -27,45 +41,88 @@ enum Inner {
     Gone,
 }
 
+impl Phase {
+    /// The phases that may follow.
+    const fn next(self) -> &'static [Self] {
+        match self {
+            Self::Connecting => &[Self::Connected, Self::Gone],
+            Self::Connected => &[
+                Self::Connected,
+                Self::Unresponsive,
+                Self::Flushing,
+                Self::Leaving,
+                Self::Draining,
+                Self::Gone,
+            ],
+            Self::Unresponsive => {
+                &[Self::Connected, Self::Flushing, Self::Leaving, Self::Draining, Self::Gone]
+            }
+            Self::Flushing => &[Self::Leaving, Self::Draining, Self::Gone],
+            Self::Leaving => &[Self::Draining, Self::Gone],
+            Self::Draining => &[Self::Gone],
+            Self::Gone => &[],
+        }
+    }
+}
+
 impl State {
     pub(crate) const fn new() -> Self {
         Self { inner: Inner::Connecting, changed: false }
     }
 
     pub(crate) fn move_to_connected(&mut self) {
-        self.step(&[Inner::Connecting, Inner::Connected, Inner::Silent], Inner::Connected);
+        self.step(Inner::Connected);
     }
 
-    pub(crate) fn move_to_silent(&mut self) {
-        self.step(&[Inner::Connected], Inner::Silent);
+    pub(crate) fn move_to_unresponsive(&mut self) {
+        self.step(Inner::Unresponsive);
     }
 
-    pub(crate) fn move_to_flushing(&mut self) {
-        self.step(&[Inner::Connected, Inner::Silent], Inner::Flushing);
+    /// `goodbye` will be said once what is queued went through.
+    pub(crate) fn move_to_flushing(&mut self, goodbye: Goodbye) {
+        self.step(Inner::Flushing(goodbye));
     }
 
-    pub(crate) fn move_to_leaving(&mut self) {
-        self.step(&[Inner::Connected, Inner::Silent, Inner::Flushing], Inner::Leaving);
+    /// `reason` is why the peer ends, unless because we disconnect. Returns what we say, if that was
+    /// decided before.
+    pub(crate) fn move_to_leaving(&mut self, reason: Option<EndReason>) -> Goodbye {
+        match self.step(Inner::Leaving(reason)) {
+            Some(Inner::Flushing(goodbye)) => goodbye,
+            _ => Goodbye::default(),
+        }
     }
 
     pub(crate) fn move_to_draining(&mut self) {
-        let live = [Inner::Connected, Inner::Silent, Inner::Flushing, Inner::Leaving];
-        self.step(&live, Inner::Draining);
+        self.step(Inner::Draining);
     }
 
     pub(crate) fn move_to_gone(&mut self) {
-        self.changed |= !self.is_over();
-        self.inner = Inner::Gone;
+        self.step(Inner::Gone);
+    }
+
+    /// The peer that we are leaving ends for this reason, unless there is one already.
+    pub(crate) fn set_end_reason(&mut self, reason: EndReason) {
+        if let Inner::Leaving(known @ None) = &mut self.inner {
+            *known = Some(reason);
+        }
+    }
+
+    /// Why the peer ends that we are leaving, unless because we disconnect.
+    pub(crate) const fn end_reason(&self) -> Option<&EndReason> {
+        match &self.inner {
+            Inner::Leaving(reason) => reason.as_ref(),
+            _ => None,
+        }
     }
 
     /// The state as the application sees it.
     pub(crate) const fn public(&self) -> PeerState {
-        match self.inner {
-            Inner::Connecting => PeerState::Connecting,
-            Inner::Connected => PeerState::Connected,
-            Inner::Silent => PeerState::Silent,
-            Inner::Flushing | Inner::Leaving => PeerState::Closing,
-            Inner::Draining | Inner::Gone => PeerState::Expired,
+        match self.phase() {
+            Phase::Connecting => PeerState::Connecting,
+            Phase::Connected => PeerState::Connected,
+            Phase::Unresponsive => PeerState::Silent,
+            Phase::Flushing | Phase::Leaving => PeerState::Closing,
+            Phase::Draining | Phase::Gone => PeerState::Expired,
         }
     }
 
@@ -78,56 +135,101 @@ impl State {
         self.changed
     }
 
-    pub(crate) fn is_connecting(&self) -> bool {
-        self.inner == Inner::Connecting
+    pub(crate) const fn is_connecting(&self) -> bool {
+        matches!(self.inner, Inner::Connecting)
     }
 
     /// Whether a session stands and the application has not left.
-    pub(crate) fn is_live(&self) -> bool {
-        matches!(self.inner, Inner::Connected | Inner::Silent)
+    pub(crate) const fn is_live(&self) -> bool {
+        matches!(self.inner, Inner::Connected | Inner::Unresponsive)
     }
 
     /// Whether a session stands and messages flow.
-    pub(crate) fn is_up(&self) -> bool {
+    pub(crate) const fn is_up(&self) -> bool {
         self.is_live() || self.is_flushing()
     }
 
-    pub(crate) fn is_silent(&self) -> bool {
-        self.inner == Inner::Silent
+    pub(crate) const fn is_unresponsive(&self) -> bool {
+        matches!(self.inner, Inner::Unresponsive)
     }
 
-    pub(crate) fn is_flushing(&self) -> bool {
-        self.inner == Inner::Flushing
+    pub(crate) const fn is_flushing(&self) -> bool {
+        matches!(self.inner, Inner::Flushing(_))
     }
 
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.inner == Inner::Leaving
+    pub(crate) const fn is_leaving(&self) -> bool {
+        matches!(self.inner, Inner::Leaving(_))
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
+    pub(crate) const fn is_closing(&self) -> bool {
         self.is_flushing() || self.is_leaving()
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.inner == Inner::Draining
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.inner == Inner::Gone
+    pub(crate) const fn is_gone(&self) -> bool {
+        matches!(self.inner, Inner::Gone)
     }
 
     /// Whether the peer ended, as far as the application is concerned.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_draining() || self.is_gone()
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.inner, Inner::Draining | Inner::Gone)
     }
 
-    fn step(&mut self, from: &[Inner], to: Inner) {
-        if !from.contains(&self.inner) {
-            debug_assert!(false, "no way from {:?} to {to:?}", self.inner);
-            return;
+    const fn phase(&self) -> Phase {
+        phase(&self.inner)
+    }
+
+    /// Goes to another state and returns the one before. Where no way leads there, nothing changes,
+    /// and the log says so: it is a mistake of ours.
+    fn step(&mut self, to: Inner) -> Option<Inner> {
+        let (from, next) = (self.phase(), phase(&to));
+        if !from.next().contains(&next) {
+            tracing::error!(target: "handfast::handshake", ?from, to = ?next, "no such transition");
+            debug_assert!(false, "no way from {from:?} to {next:?}");
+            return None;
         }
         let before = self.public();
-        self.inner = to;
+        let left = core::mem::replace(&mut self.inner, to);
         self.changed |= before != self.public();
+        Some(left)
+    }
+}
+
+const fn phase(inner: &Inner) -> Phase {
+    match inner {
+        Inner::Connecting => Phase::Connecting,
+        Inner::Connected => Phase::Connected,
+        Inner::Unresponsive => Phase::Unresponsive,
+        Inner::Flushing(_) => Phase::Flushing,
+        Inner::Leaving(_) => Phase::Leaving,
+        Inner::Draining => Phase::Draining,
+        Inner::Gone => Phase::Gone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_say_survives_until_we_leave_and_the_first_reason_counts() {
+        let mut state = State::new();
+        state.move_to_connected();
+        state.move_to_flushing(Goodbye::new(7, "bye"));
+        assert_eq!(state.move_to_leaving(None), Goodbye::new(7, "bye"));
+        assert_eq!(state.end_reason(), None);
+        state.set_end_reason(EndReason::IdleTimeout);
+        state.set_end_reason(EndReason::OwnIdentity);
+        assert_eq!(state.end_reason(), Some(&EndReason::IdleTimeout));
+        assert_eq!(state.take_change(), Some(PeerState::Closing));
+        state.move_to_draining();
+        state.move_to_gone();
+        assert_eq!((state.take_change(), state.take_change()), (Some(PeerState::Expired), None));
+    }
+
+    #[test]
+    fn nothing_follows_the_end() {
+        for phase in [Phase::Draining, Phase::Gone] {
+            assert!(phase.next().iter().all(|next| *next == Phase::Gone));
+        }
     }
 }

@@ -14,7 +14,7 @@ impl Peer {
         id: u8,
         packet: &mut [u8],
     ) -> Option<Via> {
-        let via = self.via()?;
+        let via = self.paths.via()?;
         self.paths.ensure(id, via, &cx.config).ok()?;
         self.seal(cx, id, packet, None)?;
         Some(via)
@@ -27,7 +27,7 @@ impl Peer {
         number: PacketNumber,
         packet: &mut [u8],
     ) -> Option<Via> {
-        let via = self.via()?;
+        let via = self.paths.via()?;
         self.sessions.current_mut()?.seal(&mut cx.keys, number, packet);
         Some(via)
     }

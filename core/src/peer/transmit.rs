@@ -25,8 +25,15 @@ impl Peer {
     /// Writes the next packets for the peer, all on one path.
     pub(crate) fn poll_transmit(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         self.paths.on_absence(cx.absence);
+        let departure = self.transmit(cx, buf);
+        self.review(cx);
+        departure
+    }
+
+    /// Our handshake goes first, then what validates paths, then all else.
+    fn transmit(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let usable = self.has_usable_keys(cx);
-        if let Some(dial) = self.dial.as_mut().filter(|dial| dial.has_work()) {
+        if let Some(dial) = self.dialing.dial.as_mut().filter(|dial| dial.has_work()) {
             let departure = dial.transmit(cx.now, buf);
             if departure.is_some() {
                 return departure;
@@ -51,7 +58,7 @@ impl Peer {
             let len = self.seal_alone(cx, path, Frame::PathResponse { token }, buf)?;
             return Some(Departure::single(via, len));
         }
-        let patience = self.probe_timeout() * 3;
+        let patience = self.paths.probe_timeout() * 3;
         let Challenge { path, via, token } =
             self.paths.take_challenge(VALIDATION_LEN, cx.now, patience)?;
         let len = self.seal_alone(cx, path, Frame::PathChallenge { token }, buf)?;
@@ -67,9 +74,12 @@ impl Peer {
         for _ in 0..MAX_SEGMENTS {
             let limit = segment.unwrap_or(full);
             let Some(room) = buf.get_mut(len..len + limit) else { break };
-            // Keys may wear out within a batch.
-            if len > 0 && !self.has_usable_keys(cx) {
-                break;
+            // Keys may wear out within a batch, or become due for a change.
+            if len > 0 {
+                self.review_keys(cx);
+                if !self.has_usable_keys(cx) {
+                    break;
+                }
             }
             let Some(size) = self.write_packet(cx, room) else { break };
             len += size;
@@ -77,7 +87,6 @@ impl Peer {
                 break;
             }
         }
-        self.review_paths(cx);
         let segment = segment.filter(|size| *size < len);
         let segment = segment.and_then(|size| NonZeroU16::new(u16::try_from(size).ok()?));
         (len > 0).then_some(Departure { via, len, segment })
@@ -172,14 +181,16 @@ impl Peer {
         let path = self.paths.get_mut(path)?;
         let number = path.space().next_number()?;
         let session = self.sessions.current_mut()?;
-        trace::sent(self.id.as_ref(), number, &packet[SEALED_HEADER_LEN..packet.len() - TAG_LEN]);
+        trace::sent(
+            self.acquaintance.id.as_ref(),
+            number,
+            &packet[SEALED_HEADER_LEN..packet.len() - TAG_LEN],
+        );
         session.seal(&mut cx.keys, number, packet);
         let content = content.unwrap_or_default();
         if content.data {
             session.note_data(cx.now);
         }
-        // One who only acknowledges wears out its keys as well.
-        let review = content.data || session.wants_rekey(&cx.config);
         let sent = Sent {
             size: u16::try_from(packet.len()).unwrap_or(u16::MAX),
             ack_eliciting: content.ack_eliciting,
@@ -190,9 +201,6 @@ impl Peer {
         path.on_sent(cx.now, sent);
         self.stats.datagrams_sent += 1;
         self.stats.bytes_sent += packet.len() as u64;
-        if review {
-            self.review_keys(cx);
-        }
         Some(())
     }
 
@@ -205,11 +213,6 @@ impl Peer {
         if let Some(path) = self.paths.primary_mut() {
             path.schedule_pacing(at);
         }
-    }
-
-    /// Sets the deadlines that depend on what was sent and received.
-    pub(super) fn review_paths(&mut self, cx: &Context) {
-        self.paths.review(cx.now, self.remote_ack_delay, !self.state.is_over());
     }
 }
 

@@ -228,11 +228,11 @@ impl Dial {
     }
 
     /// Somebody at the far end of `via` answered.
-    pub(crate) fn note_answer(&mut self, via: &Via) {
+    pub(crate) fn on_answer(&mut self, via: &Via) {
         self.targets
             .iter_mut()
             .filter(|target| target.is_at(via))
-            .for_each(HandshakeTarget::note_answer);
+            .for_each(HandshakeTarget::on_answer);
     }
 
     /// Our own addresses changed.

@@ -31,7 +31,7 @@ impl HandshakeTarget {
         self.via.is_same_remote(via)
     }
 
-    pub(crate) fn note_answer(&mut self) {
+    pub(crate) fn on_answer(&mut self) {
         self.answered = true;
     }
 

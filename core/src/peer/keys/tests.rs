@@ -72,7 +72,7 @@ fn a_peer_that_goes_through_with_every_change_of_keys_gets_sixteen_a_second() {
             let index = seconds * 1000 + u32::from(request);
             peer.on_rekey_request(cx, current, index, &ephemeral).expect("sound keys");
             if let Some(next) = peer.sessions.next_index() {
-                peer.prove_keys(cx, next);
+                peer.on_key_confirmed(cx, next);
             }
         }
         cx.stats.rekeys - before
@@ -105,7 +105,7 @@ fn keys_that_sealed_enough_are_changed_and_seal_no_more_than_half_as_much_again(
 #[test]
 fn a_batch_ends_where_the_keys_are_worn() {
     let (mut cx, mut peer) = connected();
-    peer.send_limits.max_message = 1 << 20;
+    peer.outbound.limits.max_message = 1 << 20;
     peer.outbound.queue.grant(1 << 30);
     let limit = cx.config.rekey_after_packets;
     peer.sessions.current_mut().expect("a session").wear(limit / 2 * 3 - 3, false);

@@ -1,0 +1,96 @@
+//! How a peer ends: the goodbye, what follows it, and what breaks the rules.
+
+use crate::Violation;
+use crate::context::Context;
+use crate::event::{EndReason, Goodbye};
+use crate::peer::Peer;
+use crate::peer::timers::Timer;
+use crate::timer::Timers;
+
+impl Peer {
+    /// Says goodbye now.
+    pub(super) fn leave(&mut self, cx: &Context) {
+        let goodbye = self.state.move_to_leaving(None);
+        self.say_goodbye(cx, goodbye);
+    }
+
+    fn say_goodbye(&mut self, cx: &Context, goodbye: Goodbye) {
+        self.outbound.leave(goodbye);
+        let patience = self.paths.probe_timeout() * GOODBYE_PATIENCE;
+        self.timers.set(Timer::Close, Some(cx.now + patience));
+    }
+
+    /// The goodbye is through, or has taken long enough.
+    pub(super) fn finish_leaving(&mut self, cx: &mut Context) {
+        let acknowledged = self.outbound.goodbye_acked;
+        let reason = self.state.end_reason().cloned();
+        self.end(cx, reason.unwrap_or(EndReason::Disconnected { acknowledged }));
+    }
+
+    /// The peer says goodbye.
+    pub(super) fn on_disconnect(&mut self, cx: &mut Context, code: u16, reason: &str) {
+        if self.state.is_leaving() {
+            self.finish_leaving(cx);
+        } else {
+            self.end(cx, EndReason::PeerDisconnected(Goodbye::with_any_code(code, reason)));
+        }
+    }
+
+    /// The peer broke the protocol: tell it, and be done with it.
+    pub(super) fn violate(&mut self, cx: &Context, violation: Violation) {
+        if self.state.is_over() || self.state.end_reason().is_some() {
+            return;
+        }
+        let peer = self.acquaintance.id.map(tracing::field::debug);
+        tracing::debug!(target: "handfast::packet", peer, %violation, "violation");
+        let reason = EndReason::Violation(violation);
+        if self.state.is_leaving() {
+            self.state.set_end_reason(reason);
+        } else {
+            self.state.move_to_leaving(Some(reason));
+            self.say_goodbye(cx, Goodbye::with_any_code(Violation::CODE, violation.as_str()));
+        }
+    }
+
+    /// The peer ended. Packets are answered a little longer if a session stands.
+    pub(crate) fn end(&mut self, cx: &mut Context, reason: EndReason) {
+        if self.state.is_over() {
+            return;
+        }
+        let peer = self.acquaintance.id.map(tracing::field::debug);
+        tracing::debug!(target: "handfast::handshake", peer, %reason, "ended");
+        self.drop_dial(cx);
+        self.outbound.queue.end();
+        self.events.pongs.clear();
+        self.events.moved = false;
+        self.events.ended = Some(reason);
+        self.timers = Timers::new();
+        self.paths.stop_timers();
+        let draining = !self.state.is_connecting() && self.sessions.current().is_some();
+        if draining {
+            self.state.move_to_draining();
+            self.timers.set(Timer::Drain, Some(cx.now + self.paths.probe_timeout() * 3));
+        } else {
+            self.discard(cx);
+        }
+        cx.note_end();
+    }
+
+    /// Nothing is answered any more; only unread messages may keep the peer.
+    pub(super) fn discard(&mut self, cx: &mut Context) {
+        self.state.move_to_gone();
+        let freed = self.sessions.clear();
+        cx.release(freed);
+        if let Some(offer) = self.outbound.rekey.take_offer() {
+            cx.indices.release(offer.index);
+        }
+        self.paths.clear();
+        self.timers = Timers::new();
+        if !self.inbox.is_empty() {
+            self.timers.set(Timer::Drain, Some(cx.now + self.liveness.idle_timeout));
+        }
+    }
+}
+
+/// In probe timeouts: the goodbye is repeated after 1, 3 and 7 of them.
+const GOODBYE_PATIENCE: u32 = 8;

@@ -1,0 +1,25 @@
+//! What follows from the state a peer is in, looked at after each input.
+//!
+//! Inputs only change state: a frame was acknowledged, a key wore out, time passed. What that amounts
+//! to is decided here in one place and one order, so that no input can forget to.
+
+use crate::context::Context;
+use crate::peer::Peer;
+
+impl Peer {
+    /// Draws the consequences of an input: a goodbye that went through, keys to change, deadlines.
+    pub(super) fn review(&mut self, cx: &mut Context) {
+        self.review_closing(cx);
+        self.review_keys(cx);
+        self.paths.review(cx.now, !self.state.is_over());
+    }
+
+    fn review_closing(&mut self, cx: &mut Context) {
+        if self.state.is_leaving() && self.outbound.goodbye_acked {
+            self.finish_leaving(cx);
+        }
+        if self.state.is_flushing() && self.outbound.queue.is_flushed() {
+            self.leave(cx);
+        }
+    }
+}
