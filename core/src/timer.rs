@@ -13,19 +13,20 @@ pub(crate) trait TimerKind<const N: usize>: Copy {
     fn index(self) -> usize;
 }
 
-/// One optional deadline for each of `N` kinds.
+/// One optional deadline for each of `N` kinds. The end of time stands for none: the earliest is then
+/// found without a branch, at every packet.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timers<const N: usize>([Option<Instant>; N]);
+pub(crate) struct Timers<const N: usize>([Instant; N]);
 
 impl<const N: usize> Timers<N> {
     /// No timer is set.
     pub(crate) const fn new() -> Self {
-        Self([None; N])
+        Self([Instant::MAX; N])
     }
 
     /// Sets the deadline of `kind`, or clears it.
     pub(crate) fn set<K: TimerKind<N>>(&mut self, kind: K, deadline: Option<Instant>) {
-        self.0[kind.index()] = deadline;
+        self.0[kind.index()] = deadline.unwrap_or(Instant::MAX);
     }
 
     /// Clears the deadline of `kind`.
@@ -35,12 +36,12 @@ impl<const N: usize> Timers<N> {
 
     /// The deadline of `kind`.
     pub(crate) fn get<K: TimerKind<N>>(&self, kind: K) -> Option<Instant> {
-        self.0[kind.index()]
+        set(self.0[kind.index()])
     }
 
     /// The earliest deadline.
     pub(crate) fn min(&self) -> Option<Instant> {
-        self.0.iter().flatten().min().copied()
+        set(self.0.into_iter().fold(Instant::MAX, Instant::min))
     }
 
     /// The kind whose deadline is earliest, if `now` has reached it; ties go to the first in `ALL`.
@@ -48,12 +49,17 @@ impl<const N: usize> Timers<N> {
     /// The deadline is cleared before the caller acts on it, so a handler that sets its own timer
     /// again is heard, and one that forgets to cannot fire for ever.
     pub(crate) fn take_due<K: TimerKind<N>>(&mut self, now: Instant) -> Option<K> {
+        self.min().filter(|deadline| *deadline <= now)?;
         let due = |kind: &K| self.get(*kind).filter(|deadline| *deadline <= now);
         let (_, kind) =
             K::ALL.into_iter().filter_map(|kind| Some((due(&kind)?, kind))).min_by_key(|d| d.0)?;
         self.clear(kind);
         Some(kind)
     }
+}
+
+fn set(deadline: Instant) -> Option<Instant> {
+    (deadline != Instant::MAX).then_some(deadline)
 }
 
 /// The earliest deadline of many peers: a 4-ary heap that knows where each slot is, so a peer's

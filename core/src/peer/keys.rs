@@ -40,7 +40,7 @@ impl Peer {
         }
         let pending = self.outbound.rekey.offer().is_some() || self.sessions.has_next();
         let settled = !pending && self.state.is_up();
-        let current = self.sessions.current().filter(|_| settled);
+        let current = self.sessions.current_mut().filter(|_| settled);
         let mut rekey_at = current.map(|session| session.rekey_at(&cx.config));
         if rekey_at.is_some_and(|at| at <= cx.now) {
             self.begin_rekey(cx);

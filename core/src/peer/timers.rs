@@ -3,7 +3,6 @@
 use crate::context::Context;
 use crate::event::EndReason;
 use crate::peer::Peer;
-use crate::time::Instant;
 use crate::timer::TimerKind;
 
 /// What a peer waits for.
@@ -51,8 +50,8 @@ impl Peer {
     pub(crate) fn handle_timeout(&mut self, cx: &mut Context, slept: bool) {
         self.paths.on_absence(cx.absence);
         for _ in 0..MAX_STEPS {
-            let paths_first = self.paths.deadline() < self.timers.min().or(Some(Instant::MAX));
-            if paths_first && self.paths.deadline().is_some_and(|at| at <= cx.now) {
+            let (path, own) = (self.paths.deadline(), self.timers.min());
+            if path.is_some_and(|at| at <= cx.now && own.is_none_or(|own| at < own)) {
                 self.on_path_timer(cx);
             } else if let Some(timer) = self.timers.take_due::<Timer>(cx.now) {
                 self.on_timer(cx, timer, slept);

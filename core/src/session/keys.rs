@@ -26,6 +26,8 @@ pub(crate) struct Session {
     slot: u32,
     /// When the first packet with application data was sealed or opened.
     data_since: Option<Instant>,
+    /// When the keys are old, once it was worked out.
+    rekey_due: Option<Instant>,
     sealed: u64,
     failed_opens: u64,
     phase: Phase,
@@ -65,6 +67,7 @@ impl Session {
             key_id,
             slot: u32::MAX,
             data_since: None,
+            rekey_due: None,
             sealed: 0,
             failed_opens: 0,
             phase: Phase::Current,
@@ -132,17 +135,29 @@ impl Session {
 
     /// Application data went through.
     pub(crate) fn note_data(&mut self, now: Instant) {
-        self.data_since.get_or_insert(now);
+        if self.data_since.is_none() {
+            self.data_since = Some(now);
+            self.rekey_due = None;
+        }
     }
 
     /// When to change keys. The end that answered the handshake gives the other a head start.
-    pub(crate) fn rekey_at(&self, config: &Config) -> Instant {
-        let patience = |limit: Duration| {
-            if self.initiated_by_us { limit } else { limit.saturating_mul(9) / 8 }
-        };
+    pub(crate) fn rekey_at(&mut self, config: &Config) -> Instant {
         if self.wants_rekey(config) {
             return self.since;
         }
+        if let Some(due) = self.rekey_due {
+            return due;
+        }
+        let due = self.old_at(config);
+        self.rekey_due = Some(due);
+        due
+    }
+
+    fn old_at(&self, config: &Config) -> Instant {
+        let patience = |limit: Duration| {
+            if self.initiated_by_us { limit } else { limit.saturating_mul(9) / 8 }
+        };
         let age = self.since + patience(config.rekey_after_idle);
         let data = self.data_since.map(|since| since + patience(config.rekey_after));
         data.map_or(age, |data| data.min(age))

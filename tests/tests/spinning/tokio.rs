@@ -150,7 +150,8 @@ impl Spinner {
 
     async fn connect(&mut self) {
         let (from, to) = (self.endpoint(), self.endpoint());
-        let address = to.local_addresses()[0];
+        // None if another task closed it meanwhile.
+        let Some(address) = to.local_addresses().first().copied() else { return };
         let target = match self.rng.index(4) {
             0 => Target::from(address),
             1 => Target::from(to.id()),
@@ -247,7 +248,7 @@ impl Spinner {
             1 => drop(self.try_for(endpoint.addresses_changed()).await),
             2 => drop(self.try_for(endpoint.peer_by_id(other.id())).await),
             3 => {
-                let address = other.local_addresses()[0];
+                let Some(address) = other.local_addresses().first().copied() else { return };
                 drop(self.try_for(endpoint.peer_by_addr(address)).await);
             }
             4 => {
