@@ -67,9 +67,11 @@ impl<F: Copy> Paths<F> {
         config: &Config,
         mut replace: impl FnMut(&FourTuple) -> Option<FourTuple>,
     ) -> bool {
-        self.list
-            .iter_mut()
-            .fold(false, |changed, path| path.change_socket(config, &mut replace) || changed)
+        let mut changed = false;
+        for path in &mut self.list {
+            changed |= path.change_socket(config, &mut replace);
+        }
+        changed
     }
 
     /// The path that data takes.
