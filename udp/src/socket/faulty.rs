@@ -54,6 +54,8 @@ impl System {
 
 #[cfg(test)]
 impl System {
+    // What they inject are errors of Linux.
+    #[cfg(target_os = "linux")]
     pub(super) fn faults(&self) -> &Faults {
         &self.faults
     }
