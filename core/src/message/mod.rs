@@ -3,10 +3,13 @@
 //! Everything here is a plain state machine over frames. Nothing here knows peers, packets or keys.
 
 mod assembly;
+mod credit;
 mod fragment;
 mod outgoing;
 mod receive;
 mod receive_stream;
+mod repair;
+mod schedule;
 mod send;
 mod send_stream;
 mod spans;

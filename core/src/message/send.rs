@@ -6,8 +6,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use slab::Slab;
 
+use super::credit::SendCredit;
 use super::fragment::encode;
 use super::outgoing::{Outgoing, Part};
+use super::repair::Repair;
+use super::schedule::Schedule;
 use super::send_stream::SendStream;
 use crate::delivery::{Delivery, Fate, MessageId};
 use crate::error::{CommandError, SendError};
@@ -30,23 +33,18 @@ pub(crate) struct SendLimits {
 pub(crate) struct SendQueue {
     messages: Slab<Outgoing>,
     streams: Vec<SendStream>,
-    /// Streams with unsent bytes, taking turns packet by packet.
-    turns: VecDeque<u16>,
-    /// Parts of reliable messages to send again.
-    resend: VecDeque<Part>,
+    schedule: Schedule,
+    repair: Repair,
+    credit: SendCredit,
     /// Some unreliable ordered message was lost at some time.
-    gaps: bool,
+    has_lost_ordered: bool,
     /// Messages whose fate waits to be told.
     fates: VecDeque<u32>,
     next_id: u64,
-    /// Bytes held, charges included.
-    held: u64,
-    /// What the message that found no room would cost.
-    wanted: Option<u64>,
-    /// Credit: what was used of what the receiver granted, both counted from the session's start.
-    used: u64,
-    granted: u64,
-    starved: bool,
+    /// Bytes in the send buffer, charges included.
+    buffered: u64,
+    /// What the message would cost that found no room in the buffer.
+    blocked_len: Option<u64>,
 }
 
 impl SendQueue {
@@ -61,14 +59,14 @@ impl SendQueue {
             return Err(SendError::TooLarge(limits.max_message));
         }
         let cost = cost(payload.len());
-        if self.held > 0 && self.held + cost > limits.buffer as u64 {
-            self.wanted = Some(cost);
+        if self.buffered > 0 && self.buffered + cost > limits.buffer as u64 {
+            self.blocked_len = Some(cost);
             return Err(SendError::Blocked);
         }
         let stream = self.stream(StreamKey::from(delivery), limits)?;
         let id = MessageId(self.next_id);
         self.next_id += 1;
-        self.held += cost;
+        self.buffered += cost;
         let slot = self.messages.insert(Outgoing::new(id, delivery, stream, payload));
         self.streams[usize::from(stream)].queue.push_back(slot_number(slot));
         self.wake(stream);
@@ -91,22 +89,22 @@ impl SendQueue {
     pub(crate) fn take_writable(&mut self, limits: &SendLimits) -> bool {
         let writable = self.is_writable_due(limits);
         if writable {
-            self.wanted = None;
+            self.blocked_len = None;
         }
         writable
     }
 
     /// Whether `take_writable` has something to tell.
     pub(crate) fn is_writable_due(&self, limits: &SendLimits) -> bool {
-        let room = |cost| self.held == 0 || self.held + cost <= limits.buffer as u64;
-        self.wanted.is_some_and(room)
+        let room = |cost| self.buffered == 0 || self.buffered + cost <= limits.buffer as u64;
+        self.blocked_len.is_some_and(room)
     }
 
     /// The next fate to tell; its message is forgotten.
     pub(crate) fn poll_fate(&mut self) -> Option<(MessageId, Fate)> {
         let slot = self.fates.pop_front()? as usize;
         let message = self.messages.remove(slot);
-        self.held -= MESSAGE_CHARGE;
+        self.buffered -= MESSAGE_CHARGE;
         message.fate.map(|fate| (message.id, fate))
     }
 
@@ -121,22 +119,19 @@ impl SendQueue {
 
     /// Whether there are bytes that could be sent now.
     pub(crate) fn has_work(&self) -> bool {
-        !self.resend.is_empty() || !self.turns.is_empty()
+        !self.repair.is_empty() || !self.schedule.is_empty()
     }
 
     /// Raises the credit the receiver granted in all.
     pub(crate) fn grant(&mut self, limit: u64) {
-        if limit > self.granted {
-            self.granted = limit;
-            if core::mem::take(&mut self.starved) {
-                self.wake_all();
-            }
+        if self.credit.grant(limit) {
+            self.wake_all();
         }
     }
 
-    /// The credit limit at which we are stuck, if we are.
-    pub(crate) fn starved_at(&self) -> Option<u64> {
-        self.starved.then_some(self.granted)
+    /// The credit limit at which a message waits, if one does.
+    pub(crate) fn blocked_at(&self) -> Option<u64> {
+        self.credit.blocked_at()
     }
 
     /// Appends data frames while they fit, calling `sent` for each part whose fate matters. `room`
@@ -148,24 +143,24 @@ impl SendQueue {
         sent: &mut impl FnMut(Part),
     ) -> u64 {
         let mut resent = 0;
-        while let Some(part) = self.resend.pop_front() {
+        while let Some(part) = self.repair.pop() {
             let Some(message) = self.find(part) else { continue };
             if message.is_acknowledged(part) {
                 continue;
             }
             let Some(len) = encode(message, part, room, writer) else {
-                self.resend.push_front(part);
+                self.repair.push_front(part);
                 return resent;
             };
             resent += 1;
             sent(Part { len, ..part });
             if len < part.len {
-                self.resend.push_front(part.after(len));
+                self.repair.push_front(part.after(len));
             }
         }
-        while let Some(stream) = self.turns.front() {
-            if !self.write_fresh(usize::from(*stream), writer, room, sent) {
-                self.turns.rotate_left(1);
+        while let Some(stream) = self.schedule.current() {
+            if !self.write_fresh(stream, writer, room, sent) {
+                self.schedule.rotate();
                 break;
             }
         }
@@ -181,8 +176,7 @@ impl SendQueue {
         sent: &mut impl FnMut(Part),
     ) -> bool {
         let Some(slot) = self.next_slot(index) else {
-            self.turns.pop_front();
-            self.streams[index].has_turn = false;
+            self.schedule.leave(&mut self.streams[index]);
             return true;
         };
         let stream = &mut self.streams[index];
@@ -201,7 +195,7 @@ impl SendQueue {
         if fresh {
             stream.advance();
             if message.delivery.reliable {
-                self.used += cost(message.payload.len());
+                self.credit.spend(cost(message.payload.len()));
             }
         }
         message.sent += len;
@@ -228,8 +222,7 @@ impl SendQueue {
         if stream.is_full() {
             return None;
         }
-        if message.delivery.reliable && self.used + cost(message.payload.len()) > self.granted {
-            self.starved = true;
+        if message.delivery.reliable && !self.credit.admits(cost(message.payload.len())) {
             return None;
         }
         Some(slot)
@@ -250,7 +243,7 @@ impl SendQueue {
             return;
         }
         if message.delivery.reliable {
-            self.resend.push_back(part);
+            self.repair.push(part);
         } else {
             let (stream, whole) = (usize::from(message.stream), message.is_fully_sent());
             if !whole {
@@ -265,8 +258,8 @@ impl SendQueue {
     pub(crate) fn probe(&mut self, part: Part) -> bool {
         let Some(message) = self.find(part) else { return false };
         let useful = message.delivery.reliable && !message.is_acknowledged(part);
-        if useful && !self.resend.contains(&part) {
-            self.resend.push_front(part);
+        if useful {
+            self.repair.probe(part);
         }
         useful
     }
@@ -283,7 +276,7 @@ impl SendQueue {
     }
 
     pub(crate) fn has_skips(&self) -> bool {
-        self.gaps && self.streams.iter().any(SendStream::has_skip)
+        self.has_lost_ordered && self.streams.iter().any(SendStream::has_skip)
     }
 
     /// A skip did not arrive, or did not fit.
@@ -299,9 +292,7 @@ impl SendQueue {
         for stream in &mut self.streams {
             stream.restart();
         }
-        self.used = 0;
-        self.granted = granted;
-        self.starved = false;
+        self.credit.restart(granted);
         self.wake_all();
     }
 
@@ -320,7 +311,7 @@ impl SendQueue {
 
     /// Ends every message for which `fate` has an answer.
     fn end_all(&mut self, fate: impl Fn(&Outgoing) -> Option<Fate>) {
-        self.resend.clear();
+        self.repair.clear();
         let messages = &self.messages;
         for stream in &mut self.streams {
             let stays = |slot: &u32| fate(&messages[*slot as usize]).is_none();
@@ -340,18 +331,18 @@ impl SendQueue {
     fn finish(&mut self, slot: usize, fate: Fate) {
         let message = &mut self.messages[slot];
         let index = message.stream;
-        self.gaps |= fate == Fate::Lost;
+        self.has_lost_ordered |= fate == Fate::Lost;
         if let Some(number) = message.sequence_number {
             self.streams[usize::from(index)].settle(number, fate);
         }
-        self.held -= message.payload.len() as u64;
+        self.buffered -= message.payload.len() as u64;
         if message.reports(fate) {
             message.fate = Some(fate);
             message.payload = Bytes::new();
             self.fates.push_back(slot_number(slot));
         } else {
             self.messages.remove(slot);
-            self.held -= MESSAGE_CHARGE;
+            self.buffered -= MESSAGE_CHARGE;
         }
         self.wake(index);
     }
@@ -375,11 +366,7 @@ impl SendQueue {
 
     /// Gives a stream with unsent bytes its turn.
     fn wake(&mut self, stream: u16) {
-        let waiting = &mut self.streams[usize::from(stream)];
-        if !waiting.queue.is_empty() && !waiting.has_turn {
-            waiting.has_turn = true;
-            self.turns.push_back(stream);
-        }
+        self.schedule.wake(stream, &mut self.streams[usize::from(stream)]);
     }
 
     fn wake_all(&mut self) {
@@ -414,7 +401,7 @@ mod tests {
         assert_eq!(queue.cancel(id), Err(CommandError::TooLate));
         let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
         assert_eq!(fates, [(id, Fate::Cancelled)]);
-        assert_eq!((queue.messages.len(), queue.held), (0, 0));
+        assert_eq!((queue.messages.len(), queue.buffered), (0, 0));
     }
 
     #[test]
@@ -429,7 +416,7 @@ mod tests {
         let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
         assert_eq!(fates, [(large, Fate::Refused), (far, Fate::Refused)]);
         assert_eq!(queue.messages.len(), 2);
-        assert_eq!(queue.held, 2 * cost(100));
+        assert_eq!(queue.buffered, 2 * cost(100));
         let queued: Vec<_> = queue.streams.iter().map(|stream| stream.queue.len()).collect();
         assert_eq!(queued, [1, 1, 0]);
     }

@@ -29,7 +29,7 @@ pub(crate) struct Outbound {
     /// Tokens of the peer's pings to answer.
     pongs: SmallVec<[u64; 2]>,
     /// The credit limit at which the peer was told that we are stuck.
-    told_blocked: Option<u64>,
+    reported_blocked: Option<u64>,
     /// A ping without a token is due: it only makes the peer acknowledge.
     nudge: bool,
     /// Our goodbye, once it may go out, and whether it is due.
@@ -48,7 +48,7 @@ impl Outbound {
             pings: Pings::default(),
             rekey: Rekey::default(),
             pongs: SmallVec::new(),
-            told_blocked: None,
+            reported_blocked: None,
             nudge: false,
             goodbye: None,
             goodbye_due: false,
@@ -140,7 +140,7 @@ impl Outbound {
     pub(crate) fn on_lost(&mut self, frame: SentFrame, inbox: &mut ReceiveQueue) {
         match frame {
             SentFrame::Part(part) => self.queue.on_lost(part),
-            SentFrame::Blocked => self.told_blocked = None,
+            SentFrame::Blocked => self.reported_blocked = None,
             SentFrame::Credit => inbox.repeat_credit(),
             SentFrame::Disconnect => self.goodbye_due = self.goodbye.is_some(),
             SentFrame::Ping { token: 0 } => self.nudge = true,
@@ -176,13 +176,13 @@ impl Outbound {
         self.rekey = Rekey::default();
         self.pings.restart();
         self.pongs.clear();
-        self.told_blocked = None;
+        self.reported_blocked = None;
         self.goodbye_due = self.goodbye.is_some();
     }
 
     fn is_blocked_due(&self) -> bool {
-        let starved = self.queue.starved_at();
-        starved.is_some() && starved != self.told_blocked
+        let blocked = self.queue.blocked_at();
+        blocked.is_some() && blocked != self.reported_blocked
     }
 
     fn write_goodbye(&mut self, writer: &mut Writer<'_>, sent: &mut impl FnMut(SentFrame)) {
@@ -225,11 +225,11 @@ impl Outbound {
                 inbox.repeat_credit();
             }
         }
-        if let Some(limit) = self.queue.starved_at()
+        if let Some(limit) = self.queue.blocked_at()
             && self.is_blocked_due()
             && (Frame::Blocked { limit }).encode(writer)
         {
-            self.told_blocked = Some(limit);
+            self.reported_blocked = Some(limit);
             sent(SentFrame::Blocked);
         }
         while let Some((stream, key, sequence_number)) = self.queue.take_skip() {
