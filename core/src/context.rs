@@ -12,8 +12,9 @@ use crate::crypto::hash::{Secret, expand, keyed};
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
 use crate::crypto::rng::Rng;
+use crate::net::Via;
 use crate::session::{ForgottenList, Indices};
-use crate::stats::{Drops, Stats};
+use crate::stats::{DropReason, Drops, Stats};
 use crate::time::{Absence, Instant};
 use crate::wire::Parameters;
 use crate::{Identity, PeerId};
@@ -156,6 +157,13 @@ impl Context {
     pub(crate) fn source_secret(&self) -> Secret {
         // Under another construction than what `incarnation` makes with the same key.
         expand(&self.incarnations, [b"handfast/1 sources", &[]])
+    }
+
+    /// A datagram that arrived by `via` is dropped: counts it, and says so in the log.
+    pub(crate) fn drop_packet(&mut self, reason: DropReason, via: &Via) {
+        self.drops.count(reason);
+        let (reason, remote) = (reason.as_str(), via.remote().map(tracing::field::display));
+        tracing::trace!(target: "handfast::packet", remote, reason, "dropped");
     }
 
     /// State about a peer is lost.

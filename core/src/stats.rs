@@ -28,38 +28,62 @@ macro_rules! counters {
     };
 }
 
-counters! {
-    /// Datagrams dropped, each for one reason.
-    Drops {
-        /// The tag did not verify, or a handshake message did not decrypt.
-        authentication,
-        /// The application's admission refused the identity.
-        admission,
-        /// The first MAC was wrong: the caller lacks our key, the network secret or the application id.
-        bad_mac,
-        /// A response or retry answered nothing we asked.
-        unsolicited,
-        /// A counter seen before, or too old to tell.
-        duplicate,
-        /// Half-open handshakes, peers, replies or the credit of a response were at their cap, or the
-        /// endpoint closes.
-        full,
-        /// A cookie that was not ours, not for this caller, or too old.
-        bad_cookie,
-        /// An identity that is weak, not canonical, or not the owner of the handshake's key.
-        bad_identity,
-        /// The wrong length or a reserved field that was set.
-        malformed,
-        /// Handshakes and questions beyond their budget, which would have been answered otherwise, and
-        /// responses that came too fast to be opened.
-        rate_limited,
-        /// A receiver index that names no session.
-        unknown_session,
-        /// A packet type that is unknown.
-        unknown_type,
-        /// A version of the protocol that is unknown.
-        unknown_version,
-    }
+/// Declares why datagrams are dropped, and a counter for each reason.
+macro_rules! drops {
+    ($($(#[$meta:meta])* $reason:ident => $counter:ident,)*) => {
+        counters! {
+            /// Datagrams dropped, each for one reason.
+            Drops { $($(#[$meta])* $counter,)* }
+        }
+
+        /// Why a datagram is dropped: the names of the counters in [`Drops`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum DropReason { $($reason,)* }
+
+        impl DropReason {
+            /// The name of its counter.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self { $(Self::$reason => stringify!($counter),)* }
+            }
+        }
+
+        impl Drops {
+            pub(crate) const fn count(&mut self, reason: DropReason) {
+                match reason { $(DropReason::$reason => self.$counter += 1,)* }
+            }
+        }
+    };
+}
+
+drops! {
+    /// The tag did not verify, or a handshake message did not decrypt.
+    Authentication => authentication,
+    /// The application's admission refused the identity.
+    Admission => admission,
+    /// The first MAC was wrong: the caller lacks our key, the network secret or the application id.
+    BadMac => bad_mac,
+    /// A response or retry answered nothing we asked.
+    Unsolicited => unsolicited,
+    /// A counter seen before, or too old to tell.
+    Duplicate => duplicate,
+    /// Half-open handshakes, peers, replies or the credit of a response were at their cap, or the
+    /// endpoint closes.
+    Full => full,
+    /// A cookie that was not ours, not for this caller, or too old.
+    BadCookie => bad_cookie,
+    /// An identity that is weak, not canonical, or not the owner of the handshake's key.
+    BadIdentity => bad_identity,
+    /// The wrong length or a reserved field that was set.
+    Malformed => malformed,
+    /// Handshakes and questions beyond their budget, which would have been answered otherwise, and
+    /// responses that came too fast to be opened.
+    RateLimited => rate_limited,
+    /// A receiver index that names no session.
+    UnknownSession => unknown_session,
+    /// A packet type that is unknown.
+    UnknownType => unknown_type,
+    /// A version of the protocol that is unknown.
+    UnknownVersion => unknown_version,
 }
 
 counters! {

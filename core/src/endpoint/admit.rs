@@ -19,6 +19,7 @@ use crate::event::EndReason;
 use crate::net::{Arrival, Via};
 use crate::peer::Peer;
 use crate::session::{Established, Owner, prologue};
+use crate::stats::DropReason;
 use crate::wire::{Cookie, HandshakeRequest, KeyRequest, RequestPayload, SealedHeader};
 use crate::{PeerHandle, PeerId};
 
@@ -39,14 +40,14 @@ impl Endpoint {
         self.shared.stats.unverified_bytes_received += size_of::<KeyRequest>() as u64;
         let mac = &self.shared.network_mac;
         if !mac.verify(request.authenticated(), &request.network_mac) {
-            self.shared.drops.bad_mac += 1;
+            self.shared.drop_packet(DropReason::BadMac, &arrival.via);
         } else if !self.shared.config.disclose_identity || self.closing {
-            self.shared.drops.admission += 1;
+            self.shared.drop_packet(DropReason::Admission, &arrival.via);
         } else {
             let index = request.sender_index.get();
             let payer = self.purse.payer(&arrival.via);
             if !self.retry(arrival, &payer, index, &request.nonce, Some(self.id())) {
-                self.shared.drops.rate_limited += 1;
+                self.shared.drop_packet(DropReason::RateLimited, &arrival.via);
             }
         }
     }
@@ -55,11 +56,11 @@ impl Endpoint {
     pub(super) fn handle_request(&mut self, arrival: &Arrival, request: &HandshakeRequest) {
         self.shared.stats.unverified_bytes_received += size_of::<HandshakeRequest>() as u64;
         if !self.shared.request_mac.verify(request.authenticated(), &request.mac) {
-            self.shared.drops.bad_mac += 1;
+            self.shared.drop_packet(DropReason::BadMac, &arrival.via);
             return;
         }
         if self.closing {
-            self.shared.drops.full += 1;
+            self.shared.drop_packet(DropReason::Full, &arrival.via);
             return;
         }
         let payer = self.purse.payer(&arrival.via);
@@ -70,7 +71,7 @@ impl Endpoint {
                 let response = known.response.clone();
                 self.respond_again(arrival, &payer, &response);
             } else {
-                self.shared.drops.duplicate += 1;
+                self.shared.drop_packet(DropReason::Duplicate, &arrival.via);
                 self.retry(arrival, &payer, request.sender_index.get(), &request.mac, None);
             }
             return;
@@ -79,14 +80,14 @@ impl Endpoint {
             Proof::None => false,
             Proof::Good => true,
             Proof::Bad => {
-                self.shared.drops.bad_cookie += 1;
+                self.shared.drop_packet(DropReason::BadCookie, &arrival.via);
                 self.retry(arrival, &payer, request.sender_index.get(), &request.mac, None);
                 return;
             }
         };
         if !self.pays(&arrival.via, &payer, proved) {
             if proved {
-                self.shared.drops.rate_limited += 1;
+                self.shared.drop_packet(DropReason::RateLimited, &arrival.via);
             } else {
                 self.ask_for_proof(arrival, &payer, request);
             }
@@ -102,8 +103,8 @@ impl Endpoint {
         match self.make_room(&caller) {
             Ok(place) => self.respond(arrival, request, caller, place),
             Err(NoRoom::Unproved) => self.ask_for_proof(arrival, &payer, request),
-            Err(NoRoom::Overtaken) => self.shared.drops.duplicate += 1,
-            Err(NoRoom::Full) => self.shared.drops.full += 1,
+            Err(NoRoom::Overtaken) => self.shared.drop_packet(DropReason::Duplicate, &arrival.via),
+            Err(NoRoom::Full) => self.shared.drop_packet(DropReason::Full, &arrival.via),
         }
     }
 
@@ -135,7 +136,7 @@ impl Endpoint {
     ) -> Option<u32> {
         let half_open = self.half_open.get(slot)?;
         if !half_open.is_proved_by(header, datagram) {
-            self.shared.drops.authentication += 1;
+            self.shared.drop_packet(DropReason::Authentication, &arrival.via);
             self.shared.stats.unverified_bytes_received += datagram.len() as u64;
             return None;
         }
@@ -244,17 +245,17 @@ impl Endpoint {
         let mut text = request.payload_ciphertext;
         let key = self.shared.identity.x25519();
         let Some(accepted) = Accepted::read(key, &prologue, &opening, &mut text) else {
-            self.shared.drops.authentication += 1;
+            self.shared.drop_packet(DropReason::Authentication, &arrival.via);
             return None;
         };
         let (payload, _) = RequestPayload::read_from_prefix(&text).ok()?;
         let owner = |id: &PeerId| id.x25519() == *accepted.remote_static() && *id != self.id();
         let Some(id) = PeerId::from_bytes(payload.identity).ok().filter(owner) else {
-            self.shared.drops.bad_identity += 1;
+            self.shared.drop_packet(DropReason::BadIdentity, &arrival.via);
             return None;
         };
         if !self.shared.config.admission.admits(&id, &arrival.origin()) {
-            self.shared.drops.admission += 1;
+            self.shared.drop_packet(DropReason::Admission, &arrival.via);
             return None;
         }
         Some(Caller { id, payload, proved, source, accepted })

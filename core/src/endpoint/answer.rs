@@ -13,6 +13,7 @@ use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::Arrival;
 use crate::peer::Peer;
 use crate::session::{Established, Owner, suite};
+use crate::stats::DropReason;
 use crate::wire::{Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, ResponsePayload};
 
 impl Endpoint {
@@ -47,7 +48,7 @@ impl Endpoint {
         let text = &mut response.payload_ciphertext;
         let Some(split) = accepted.respond(&ephemeral, &shared.psk(), text) else {
             shared.indices.release(local_index);
-            shared.drops.authentication += 1;
+            shared.drop_packet(DropReason::Authentication, &arrival.via);
             return;
         };
         response.ephemeral = ephemeral.public();
@@ -87,14 +88,14 @@ impl Endpoint {
         if self.purse.pay_retry(self.shared.now, payer) {
             self.send_response(arrival, response);
         } else {
-            self.shared.drops.rate_limited += 1;
+            self.shared.drop_packet(DropReason::RateLimited, &arrival.via);
             self.shared.stats.answers_withheld += 1;
         }
     }
 
     fn send_response(&mut self, arrival: &Arrival, response: &HandshakeResponse) {
         if !self.shared.replies.push(arrival.via, response.as_bytes()) {
-            self.shared.drops.full += 1;
+            self.shared.drop_packet(DropReason::Full, &arrival.via);
         }
     }
 
@@ -106,7 +107,7 @@ impl Endpoint {
         request: &HandshakeRequest,
     ) {
         if !self.retry(arrival, payer, request.sender_index.get(), &request.mac, None) {
-            self.shared.drops.rate_limited += 1;
+            self.shared.drop_packet(DropReason::RateLimited, &arrival.via);
         }
     }
 

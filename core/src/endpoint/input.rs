@@ -7,6 +7,7 @@ use crate::PeerId;
 use crate::context::Context;
 use crate::net::{Arrival, Origin};
 use crate::session::Owner;
+use crate::stats::DropReason;
 use crate::time::Instant;
 use crate::trace;
 use crate::wire::{HandshakeResponse, HandshakeRetry, Hint, Packet, PacketError, SealedHeader};
@@ -36,7 +37,7 @@ impl Endpoint {
             Ok(Packet::HandshakeResponse(response)) => self.handle_response(arrival, response),
             Ok(Packet::HandshakeRetry(retry)) => self.handle_retry(arrival, retry),
             Ok(Packet::Hint(hint)) => self.handle_hint(arrival, hint),
-            Err(error) => self.count_unreadable(error),
+            Err(error) => self.shared.drop_packet(unreadable(error), &arrival.via),
         }
     }
 
@@ -60,7 +61,7 @@ impl Endpoint {
 
     /// Tells the sender of a sealed packet, within limits, that its session is unknown here.
     pub(super) fn hint(&mut self, arrival: &Arrival, header: &SealedHeader, len: usize) {
-        self.shared.drops.unknown_session += 1;
+        self.shared.drop_packet(DropReason::UnknownSession, &arrival.via);
         self.shared.stats.unverified_bytes_received += len as u64;
         let hint = Hint::new(header);
         let shared = &mut self.shared;
@@ -76,32 +77,32 @@ impl Endpoint {
     fn handle_hint(&mut self, arrival: &Arrival, hint: &Hint) {
         let remote = arrival.via.remote();
         let Some(slot) = remote.and_then(|remote| self.peers.by_address(remote)) else {
-            self.shared.drops.unsolicited += 1;
+            self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
             return;
         };
         if let Some(peer) = self.peers.at_mut(slot) {
             let number = hint.packet_number();
             let index = hint.receiver_index.get();
-            peer.on_hint(&mut self.shared, index, number.path(), number.counter());
+            peer.on_hint(&mut self.shared, arrival, index, number.path(), number.counter());
             self.settle(slot);
         }
     }
 
     fn handle_response(&mut self, arrival: &Arrival, response: &HandshakeResponse) {
-        let Some(slot) = self.dialling(response.receiver_index.get()) else { return };
+        let Some(slot) = self.dialling(arrival, response.receiver_index.get()) else { return };
         let Some(peer) = self.peers.at_mut(slot) else { return };
         peer.on_response(&mut self.shared, arrival, response);
         self.settle(slot);
     }
 
     fn handle_retry(&mut self, arrival: &Arrival, retry: &HandshakeRetry) {
-        let Some(slot) = self.dialling(retry.receiver_index.get()) else { return };
+        let Some(slot) = self.dialling(arrival, retry.receiver_index.get()) else { return };
         let Some(peer) = self.peers.at_mut(slot) else { return };
         let half_open = &self.half_open;
         let incarnation = |shared: &Context, id: &PeerId| half_open.incarnation(shared, id);
         let learned = peer.on_retry(&mut self.shared, arrival, retry, incarnation);
         match learned {
-            None => self.shared.drops.unsolicited += 1,
+            None => self.shared.drop_packet(DropReason::Unsolicited, &arrival.via),
             Some(None) => {}
             Some(Some(id)) => self.on_identity_learned(slot, id),
         }
@@ -109,7 +110,7 @@ impl Endpoint {
     }
 
     /// The peer whose own handshake expects an answer under this index.
-    fn dialling(&mut self, index: u32) -> Option<u32> {
+    fn dialling(&mut self, arrival: &Arrival, index: u32) -> Option<u32> {
         let slot = match self.shared.indices.owner(index) {
             Some(Owner::Peer(slot)) => Some(slot),
             Some(Owner::HalfOpen(_)) | None => None,
@@ -119,17 +120,16 @@ impl Endpoint {
             dial.is_some_and(|dial| dial.local_index() == index)
         });
         if dialling.is_none() {
-            self.shared.drops.unsolicited += 1;
+            self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
         }
         dialling
     }
+}
 
-    fn count_unreadable(&mut self, error: PacketError) {
-        let drops = &mut self.shared.drops;
-        match error {
-            PacketError::Malformed => drops.malformed += 1,
-            PacketError::UnknownType => drops.unknown_type += 1,
-            PacketError::UnknownVersion => drops.unknown_version += 1,
-        }
+const fn unreadable(error: PacketError) -> DropReason {
+    match error {
+        PacketError::Malformed => DropReason::Malformed,
+        PacketError::UnknownType => DropReason::UnknownType,
+        PacketError::UnknownVersion => DropReason::UnknownVersion,
     }
 }

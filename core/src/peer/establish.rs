@@ -9,6 +9,7 @@ use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::Arrival;
 use crate::peer::Peer;
 use crate::session::{Answer, Established, Session, Unopened, suite};
+use crate::stats::DropReason;
 use crate::wire::{HandshakeResponse, Parameters};
 
 /// Two handshakes begun by either end within this time met halfway.
@@ -27,17 +28,17 @@ impl Peer {
     ) {
         let Some(dial) = self.dialing.dial.as_mut().filter(|dial| dial.has_target(&arrival.via))
         else {
-            cx.drops.unsolicited += 1;
+            cx.drop_packet(DropReason::Unsolicited, &arrival.via);
             return;
         };
         let Answer { split, payload, remote_index, granted } = match dial.open(cx, response) {
             Ok(answer) => answer,
             Err(Unopened::Forged) => {
-                cx.drops.authentication += 1;
+                cx.drop_packet(DropReason::Authentication, &arrival.via);
                 return;
             }
             Err(Unopened::TooMany) => {
-                cx.drops.rate_limited += 1;
+                cx.drop_packet(DropReason::RateLimited, &arrival.via);
                 return;
             }
         };
@@ -45,7 +46,7 @@ impl Peer {
         let remote_incarnation = payload.incarnation.get();
         if !self.may_grant(remote_incarnation, granted) {
             // Messages came meanwhile: a peer that starts over is granted what they leave.
-            cx.drops.full += 1;
+            cx.drop_packet(DropReason::Full, &arrival.via);
             self.dialing.dial.iter_mut().for_each(|dial| dial.expire(cx.now));
             return;
         }

@@ -44,10 +44,10 @@ use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, SendError};
 use crate::event::{EndReason, Goodbye, PingId};
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
-use crate::net::{FourTuple, Via};
+use crate::net::{Arrival, FourTuple, Via};
 use crate::path::{Path, Paths};
 use crate::session::Sessions;
-use crate::stats::PeerStats;
+use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
 use crate::timer::Timers;
 use crate::{Farewell, PeerHandle, PeerId, PeerInfo};
@@ -198,12 +198,19 @@ impl Peer {
     }
 
     /// The datagram must have met a session that the peer forgot: perhaps shake hands anew.
-    pub(crate) fn on_hint(&mut self, cx: &mut Context, remote_index: u32, path: u8, counter: u64) {
+    pub(crate) fn on_hint(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        remote_index: u32,
+        path: u8,
+        counter: u64,
+    ) {
         let Some(session) = self.sessions.current() else { return };
         let recent = self.paths.was_sent_lately(path, counter);
         let early = self.dialing.last_hint.is_some_and(|last| cx.now < last + HINT_INTERVAL);
         if session.remote_index() != remote_index || !recent || early || self.state.is_over() {
-            cx.drops.unsolicited += 1;
+            cx.drop_packet(DropReason::Unsolicited, &arrival.via);
             return;
         }
         self.dialing.last_hint = Some(cx.now);

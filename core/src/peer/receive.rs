@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::net::{Arrival, Via};
 use crate::path::PathTimeout;
 use crate::peer::Peer;
+use crate::stats::DropReason;
 use crate::trace;
 use crate::wire::{AckFrame, Frame, Frames, PacketNumber};
 
@@ -33,15 +34,15 @@ impl Peer {
         self.paths.on_absence(cx.absence);
         let len = datagram.len();
         if self.paths.is_duplicate(number) {
-            cx.drops.duplicate += 1;
+            cx.drop_packet(DropReason::Duplicate, &arrival.via);
             return;
         }
         let Some(session) = self.sessions.by_index(local_index) else {
-            cx.drops.unknown_session += 1;
+            cx.drop_packet(DropReason::UnknownSession, &arrival.via);
             return;
         };
         let Some(plaintext) = session.open(&mut cx.keys, number, datagram) else {
-            cx.drops.authentication += 1;
+            cx.drop_packet(DropReason::Authentication, &arrival.via);
             if session.is_forged_out() {
                 self.expire_keys(cx);
             }
