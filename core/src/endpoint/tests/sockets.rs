@@ -98,9 +98,6 @@ fn a_peer_whose_socket_closes_goes_on_by_another_and_nothing_reliable_is_lost() 
             assert_eq!(table.socket(), FIRST, "a socket that works is not left");
             table.close(FIRST);
             assert_eq!(table.socket(), second);
-            let now = table.polled();
-            assert!(!now.is_empty(), "the peer learns of it at once");
-            assert!(now.iter().all(|(transmit, _)| transmit.socket == second));
         }
         assert_eq!(table.run(5), 0, "a datagram left by a socket that is closed");
     }
@@ -109,6 +106,17 @@ fn a_peer_whose_socket_closes_goes_on_by_another_and_nothing_reliable_is_lost() 
     assert_eq!(table.a.received(at(table.ms), table.to_b).len(), 50);
     let path = table.b.endpoint.peer(table.to_a).expect("alive").path.expect("a path");
     assert_eq!(path.remote(), Some(address("10.0.0.1:9000")));
+}
+
+#[test]
+fn a_peer_that_is_idle_learns_at_once_that_its_socket_closed() {
+    let mut table = Table::new();
+    table.run(2000);
+    let second = table.open("10.0.0.1:9000");
+    assert!(table.polled().is_empty(), "a socket that opens is nobody's business");
+    table.close(FIRST);
+    let sent = table.polled();
+    assert!(!sent.is_empty() && sent.iter().all(|(transmit, _)| transmit.socket == second));
 }
 
 #[test]
