@@ -3,6 +3,7 @@
 //! Everything here is a plain state machine over frames. Nothing here knows peers, packets or keys.
 
 mod assembly;
+mod copies;
 mod credit;
 mod fragment;
 mod outgoing;

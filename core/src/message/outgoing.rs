@@ -1,7 +1,10 @@
 //! One message on its way out, and the parts of it that packets carry.
 
+use core::ops::Range;
+
 use bytes::Bytes;
 
+use super::copies::Copies;
 use super::spans::Spans;
 use crate::delivery::{Delivery, Fate, MessageId};
 
@@ -21,6 +24,11 @@ impl Part {
     pub(crate) fn after(self, len: u32) -> Self {
         Self { offset: self.offset + len, len: self.len - len, ..self }
     }
+
+    /// The bytes that have copies under way: an empty message counts as one of one byte.
+    fn counted(self) -> Range<u32> {
+        self.offset..self.offset + self.len.max(1)
+    }
 }
 
 /// A message from `send` until its fate is known and told.
@@ -38,6 +46,8 @@ pub(crate) struct Outgoing {
     /// Bytes known to have arrived, when there is more than one part.
     acked: Spans,
     acked_bytes: u32,
+    /// Parts that are under way more than once.
+    copies: Copies,
     /// Set when the fate is known and waits to be told.
     pub(super) fate: Option<Fate>,
 }
@@ -53,6 +63,7 @@ impl Outgoing {
             sent: 0,
             acked: Spans::default(),
             acked_bytes: 0,
+            copies: Copies::default(),
             fate: None,
         }
     }
@@ -98,6 +109,17 @@ impl Outgoing {
         }
         self.acked_bytes += self.acked.insert(part.offset..part.offset + part.len);
         self.acked_bytes == self.len()
+    }
+
+    /// `part` was sent while an earlier copy of it is under way.
+    pub(super) fn note_copy(&mut self, part: Part) {
+        self.copies.add(part.counted());
+    }
+
+    /// A copy of `part` was lost. Returns whether that makes a difference: the part is not known to
+    /// have arrived, and for some byte of it no other copy is under way.
+    pub(super) fn lose(&mut self, part: Part) -> bool {
+        !self.is_acknowledged(part) && !self.copies.lose(part.counted())
     }
 
     /// Whether all of `part` is known to have arrived.

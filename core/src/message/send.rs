@@ -9,7 +9,7 @@ use slab::Slab;
 use super::credit::SendCredit;
 use super::fragment::encode;
 use super::outgoing::{Outgoing, Part};
-use super::repair::Repair;
+use super::repair::{Repair, Repeat};
 use super::schedule::Schedule;
 use super::send_stream::SendStream;
 use crate::delivery::{Delivery, Fate, MessageId};
@@ -143,19 +143,24 @@ impl SendQueue {
         sent: &mut impl FnMut(Part),
     ) -> u64 {
         let mut resent = 0;
-        while let Some(part) = self.repair.pop() {
+        while let Some(repeat) = self.repair.pop() {
+            let Repeat { part, is_copy } = repeat;
             let Some(message) = self.find(part) else { continue };
             if message.is_acknowledged(part) {
                 continue;
             }
             let Some(len) = encode(message, part, room, writer) else {
-                self.repair.push_front(part);
+                self.repair.put_back(repeat);
                 return resent;
             };
+            let written = Part { len, ..part };
+            if is_copy {
+                message.note_copy(written);
+            }
             resent += 1;
-            sent(Part { len, ..part });
+            sent(written);
             if len < part.len {
-                self.repair.push_front(part.after(len));
+                self.repair.put_back(Repeat { part: part.after(len), is_copy });
             }
         }
         while let Some(stream) = self.schedule.current() {
@@ -236,10 +241,10 @@ impl SendQueue {
         }
     }
 
-    /// The part was lost, as far as we can tell.
+    /// A copy of the part was lost, as far as we can tell.
     pub(crate) fn on_lost(&mut self, part: Part) {
         let Some(message) = self.find(part) else { return };
-        if message.is_acknowledged(part) {
+        if !message.lose(part) {
             return;
         }
         if message.delivery.reliable {
@@ -387,37 +392,4 @@ fn slot_number(slot: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: SendLimits = SendLimits { max_message: 1000, max_streams: 4, buffer: 1 << 20 };
-
-    #[test]
-    fn a_message_is_cancelled_once_though_its_fate_was_not_told_yet() {
-        let mut queue = SendQueue::default();
-        let id =
-            queue.push(&LIMITS, Delivery::ordered(0), Bytes::from_static(b"no")).expect("room");
-        assert_eq!(queue.cancel(id), Ok(()));
-        assert_eq!(queue.cancel(id), Err(CommandError::TooLate));
-        let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
-        assert_eq!(fates, [(id, Fate::Cancelled)]);
-        assert_eq!((queue.messages.len(), queue.buffered), (0, 0));
-    }
-
-    #[test]
-    fn messages_beyond_limits_that_were_not_known_are_refused_and_the_others_stay() {
-        let mut queue = SendQueue::default();
-        let mut push = |channel, len| {
-            let delivery = Delivery::ordered(channel);
-            queue.push(&LIMITS, delivery, Bytes::from(alloc::vec![0; len])).expect("room")
-        };
-        let [_small, large, _other, far] = [push(0, 100), push(0, 101), push(1, 100), push(2, 100)];
-        queue.refuse_beyond(&SendLimits { max_message: 100, max_streams: 2, ..LIMITS });
-        let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
-        assert_eq!(fates, [(large, Fate::Refused), (far, Fate::Refused)]);
-        assert_eq!(queue.messages.len(), 2);
-        assert_eq!(queue.buffered, 2 * cost(100));
-        let queued: Vec<_> = queue.streams.iter().map(|stream| stream.queue.len()).collect();
-        assert_eq!(queued, [1, 1, 0]);
-    }
-}
+mod tests;

@@ -1,0 +1,141 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: SendLimits = SendLimits { max_message: 1000, max_streams: 4, buffer: 1 << 20 };
+
+#[test]
+fn a_message_is_cancelled_once_though_its_fate_was_not_told_yet() {
+    let mut queue = SendQueue::default();
+    let id = queue.push(&LIMITS, Delivery::ordered(0), Bytes::from_static(b"no")).expect("room");
+    assert_eq!(queue.cancel(id), Ok(()));
+    assert_eq!(queue.cancel(id), Err(CommandError::TooLate));
+    let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
+    assert_eq!(fates, [(id, Fate::Cancelled)]);
+    assert_eq!((queue.messages.len(), queue.buffered), (0, 0));
+}
+
+#[test]
+fn messages_beyond_limits_that_were_not_known_are_refused_and_the_others_stay() {
+    let mut queue = SendQueue::default();
+    let mut push = |channel, len| {
+        let delivery = Delivery::ordered(channel);
+        queue.push(&LIMITS, delivery, Bytes::from(alloc::vec![0; len])).expect("room")
+    };
+    let [_small, large, _other, far] = [push(0, 100), push(0, 101), push(1, 100), push(2, 100)];
+    queue.refuse_beyond(&SendLimits { max_message: 100, max_streams: 2, ..LIMITS });
+    let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
+    assert_eq!(fates, [(large, Fate::Refused), (far, Fate::Refused)]);
+    assert_eq!(queue.messages.len(), 2);
+    assert_eq!(queue.buffered, 2 * cost(100));
+    let queued: Vec<_> = queue.streams.iter().map(|stream| stream.queue.len()).collect();
+    assert_eq!(queued, [1, 1, 0]);
+}
+
+/// What became of the copies of one message's bytes, byte by byte.
+struct Model {
+    under_way: Vec<Part>,
+    acked: Vec<bool>,
+}
+
+impl Model {
+    fn covers(part: &Part, byte: usize) -> bool {
+        (part.offset as usize..(part.offset + part.len.max(1)) as usize).contains(&byte)
+    }
+
+    fn acknowledge(&mut self, part: &Part) {
+        let bytes = self.acked.iter_mut().enumerate();
+        bytes.filter(|(at, _)| Self::covers(part, *at)).for_each(|(_, acked)| *acked = true);
+    }
+
+    /// Whether some byte has neither arrived nor a copy under way.
+    fn is_lost(&self) -> bool {
+        let carried = |byte| self.under_way.iter().any(|part| Self::covers(part, byte));
+        self.acked.iter().enumerate().any(|(at, acked)| !acked && !carried(at))
+    }
+
+    fn fate(&self) -> Option<Fate> {
+        let arrived = self.acked.iter().all(|acked| *acked);
+        if arrived { Some(Fate::Acked) } else { self.is_lost().then_some(Fate::Lost) }
+    }
+}
+
+/// Writes packets of `space` bytes until nothing is left to write. Returns the parts in them.
+fn write_all(queue: &mut SendQueue, space: usize) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut buffer = [0; 1500];
+    while queue.has_work() {
+        let mut writer = Writer::new(&mut buffer[..space]);
+        queue.write(&mut writer, space, &mut |part| parts.push(part));
+        assert!(
+            writer.position() > 0 || !queue.has_work(),
+            "a packet of {space} bytes takes nothing"
+        );
+    }
+    parts
+}
+
+#[test]
+fn an_unreliable_message_with_two_copies_under_way_outlives_the_loss_of_one() {
+    for arrives in [false, true] {
+        let mut queue = SendQueue::default();
+        let delivery = Delivery { requires_ack: true, ..Delivery::unreliable(0) };
+        let id = queue.push(&LIMITS, delivery, Bytes::from_static(b"twice")).expect("room");
+        let first = write_all(&mut queue, 1000)[0];
+        queue.repair.probe(first);
+        let second = write_all(&mut queue, 1000)[0];
+        queue.on_lost(first);
+        assert_eq!(queue.poll_fate(), None, "the copy may arrive");
+        let fate = if arrives { Fate::Acked } else { Fate::Lost };
+        if arrives {
+            queue.on_acked(second)
+        } else {
+            queue.on_lost(second)
+        }
+        assert_eq!(queue.poll_fate(), Some((id, fate)));
+    }
+}
+
+proptest! {
+    /// Copies of a message's parts are cut anew, lost and acknowledged in any order.
+    #[test]
+    fn a_message_is_lost_once_no_copy_of_some_byte_is_left(
+        reliable in any::<bool>(),
+        len in 0_usize..4000,
+        spaces in (600_usize..1400, 600_usize..1400),
+        steps in proptest::collection::vec((0_u8..3, any::<prop::sample::Index>()), 1..40),
+    ) {
+        let mut queue = SendQueue::default();
+        queue.restart(1 << 20);
+        let delivery = if reliable { Delivery::ordered(0) } else { Delivery::unreliable(0) };
+        let delivery = Delivery { requires_ack: true, ..delivery };
+        let limits = SendLimits { max_message: 4000, ..LIMITS };
+        let id = queue.push(&limits, delivery, Bytes::from(alloc::vec![7; len])).expect("room");
+        let mut model = Model { under_way: write_all(&mut queue, spaces.0), acked: alloc::vec![false; len.max(1)] };
+        for (step, which) in steps {
+            if model.under_way.is_empty() {
+                break;
+            }
+            let at = which.index(model.under_way.len());
+            match step {
+                0 => queue.repair.probe(model.under_way[at]),
+                1 => queue.on_lost(model.under_way.swap_remove(at)),
+                _ => {
+                    let part = model.under_way.swap_remove(at);
+                    model.acknowledge(&part);
+                    queue.on_acked(part);
+                }
+            }
+            let expected = model.fate().filter(|fate| !reliable || *fate == Fate::Acked);
+            prop_assert_eq!(queue.poll_fate(), expected.map(|fate| (id, fate)));
+            if expected.is_some() {
+                break;
+            }
+            if step != 0 {
+                prop_assert_eq!(queue.has_work(), model.is_lost(), "only what is lost is repaired");
+            }
+            model.under_way.extend(write_all(&mut queue, spaces.1));
+            prop_assert!(!model.is_lost(), "what was lost is under way again");
+        }
+    }
+}
