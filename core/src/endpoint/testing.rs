@@ -47,6 +47,12 @@ impl Endpoint {
         Some((transmit(Departure::single(via, packet.len())), packet))
     }
 
+    /// Closes the path with this id, as if it was of no more use. The peer is not told.
+    #[doc(hidden)]
+    pub fn close_path_for_test(&mut self, peer: PeerHandle, path: u8) {
+        self.peers.get_mut(peer).into_iter().for_each(|peer| peer.close_path_for_test(path));
+    }
+
     /// Changes the payload of every handshake from now on, before it is sealed: what an end says of
     /// itself there is no longer true. Zeros are the truth.
     #[doc(hidden)]

@@ -45,6 +45,13 @@ impl Via {
         self.remote() == other.remote()
     }
 
+    /// The bytes to leave free before each packet, for what carries it.
+    pub(crate) const fn headroom(&self) -> usize {
+        match self {
+            Self::Direct(_) => 0,
+        }
+    }
+
     /// Lets the system choose the address to send from.
     pub(crate) const fn forget_local(&mut self) {
         let Self::Direct(tuple) = self;

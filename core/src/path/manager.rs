@@ -14,7 +14,7 @@ use crate::Violation;
 use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Arrival, Ecn, FourTuple, Via};
-use crate::recovery::PacketSpace;
+use crate::recovery::PacketSpaces;
 use crate::stats::PeerStats;
 use crate::time::{Absence, Instant};
 use crate::timer::Timers;
@@ -49,9 +49,9 @@ impl<F: Copy> Paths<F> {
     }
 
     /// Starts over with one path that leads where `via` does.
-    pub(crate) fn restart(&mut self, via: Via, config: &Config) {
+    pub(crate) fn restart(&mut self, spaces: &mut PacketSpaces, via: Via, config: &Config) {
         self.clear();
-        self.open(0, via, config);
+        self.open(spaces, 0, via, config);
     }
 
     /// Forgets all paths.
@@ -104,8 +104,11 @@ impl<F: Copy> Paths<F> {
     }
 
     /// Whether a packet with this number was received already, or is too old to tell.
-    pub(crate) fn is_duplicate(&self, number: PacketNumber) -> bool {
-        self.get(number.path()).is_some_and(|path| !path.space.is_new(number.counter()))
+    pub(crate) fn is_duplicate(&self, spaces: &PacketSpaces, number: PacketNumber) -> bool {
+        match self.get(number.path()) {
+            Some(path) => !path.space.is_new(number.counter()),
+            None => spaces.is_used_up(number),
+        }
     }
 
     /// Whether a packet with this number was sent a short while ago.
@@ -117,27 +120,46 @@ impl<F: Copy> Paths<F> {
     ///
     /// # Errors
     /// There would be too many.
-    pub(crate) fn ensure(&mut self, id: u8, via: Via, config: &Config) -> Result<(), Violation> {
+    pub(crate) fn ensure(
+        &mut self,
+        spaces: &mut PacketSpaces,
+        id: u8,
+        via: Via,
+        config: &Config,
+    ) -> Result<(), Violation> {
         if self.get(id).is_none() {
             if self.list.len() >= MAX_PATHS {
                 return Err(Violation::TooManyPaths);
             }
-            self.open(id, via, config);
+            self.open(spaces, id, via, config);
         }
         Ok(())
     }
 
     /// The same without a limit: a liar has none.
     #[cfg(feature = "testing")]
-    pub(crate) fn ensure_for_test(&mut self, id: u8, via: Via, config: &Config) {
+    pub(crate) fn ensure_for_test(
+        &mut self,
+        spaces: &mut PacketSpaces,
+        id: u8,
+        via: Via,
+        config: &Config,
+    ) {
         if self.get(id).is_none() {
-            self.open(id, via, config);
+            self.open(spaces, id, via, config);
         }
     }
 
-    fn open(&mut self, id: u8, via: Via, config: &Config) {
-        let space = PacketSpace::new(id, config.max_ack_delay);
-        self.list.push(Path::new(space, via, config));
+    /// Closes the path with this id, as if it was of no more use.
+    #[cfg(feature = "testing")]
+    pub(crate) fn close_for_test(&mut self, spaces: &mut PacketSpaces, id: u8) {
+        let closed = self.list.iter().position(|path| path.space.id() == id);
+        closed.into_iter().for_each(|at| spaces.close(&self.list.remove(at).space));
+    }
+
+    fn open(&mut self, spaces: &mut PacketSpaces, id: u8, via: Via, config: &Config) {
+        let space = spaces.open(id, config.max_ack_delay);
+        self.list.extend(space.map(|space| Path::new(space, via, config)));
     }
 
     /// Notes an authenticated packet of `len` bytes. Returns the candidate that it made, if any.
@@ -194,19 +216,23 @@ impl<F: Copy> Paths<F> {
         }
     }
 
-    /// Takes an acknowledgement of what we sent.
+    /// Takes an acknowledgement of what we sent. One for a path that was closed meanwhile is ignored.
     ///
     /// # Errors
     /// It acknowledges what was never sent.
     pub(crate) fn on_ack(
         &mut self,
+        spaces: &PacketSpaces,
         now: Instant,
         frame: &AckFrame<'_>,
         stats: &mut PeerStats,
     ) -> Result<(), Violation> {
         let path = self.list.iter_mut().find(|path| path.space.id() == frame.path);
-        let path = path.ok_or(Violation::AckOfUnsent)?;
-        path.on_ack(now, frame, self.max_ack_delay, stats, &mut self.result)
+        match path {
+            Some(path) => path.on_ack(now, frame, self.max_ack_delay, stats, &mut self.result),
+            None if spaces.is_closed(frame.path) => Ok(()),
+            None => Err(Violation::AckOfUnsent),
+        }
     }
 
     /// The frames that arrived, and those that were lost, as far as the last acknowledgement or
@@ -404,8 +430,9 @@ mod tests {
     /// Two paths to host 1.
     fn two() -> (Paths<u32>, Rng) {
         let (mut paths, config) = (Paths::new(PATIENCE), Config::default());
-        paths.restart(from(1).via, &config);
-        paths.ensure(1, from(1).via, &config).expect("few");
+        let mut spaces = PacketSpaces::default();
+        paths.restart(&mut spaces, from(1).via, &config);
+        paths.ensure(&mut spaces, 1, from(1).via, &config).expect("few");
         (paths, Rng::from_seed([1; 32]))
     }
 
@@ -465,7 +492,7 @@ mod tests {
             panic!("an acknowledgement")
         };
         let mut stats = PeerStats::default();
-        paths.on_ack(at(160), &ack, &mut stats).expect("was sent");
+        paths.on_ack(&PacketSpaces::default(), at(160), &ack, &mut stats).expect("was sent");
         assert_eq!((stats.packets_lost, stats.congestion_events), (20, 0));
         let now = paths.primary().expect("a path").stats();
         assert_eq!(now.bytes_in_flight, 0);

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use crate::recovery::PacketSpaces;
 use crate::{PeerHandle, PeerId};
 
 /// Who a peer is.
@@ -15,7 +16,9 @@ pub(super) struct Acquaintance {
     /// Tells our state about the peer from earlier ones that we lost; 0 until its identity is known.
     pub(super) incarnation: u64,
     /// The same of the peer, once it said so.
-    pub(super) remote_incarnation: Option<u64>,
+    remote_incarnation: Option<u64>,
+    /// The path ids used since both ends keep their state.
+    pub(super) spaces: PacketSpaces,
     /// The newest time at which the peer claimed to shake hands.
     pub(super) timestamp_ms: u64,
     /// A handshake that the peer initiated succeeded.
@@ -26,7 +29,7 @@ pub(super) struct Acquaintance {
 
 impl Acquaintance {
     /// A peer that said nothing yet. `incarnation` is what those who know it are told.
-    pub(super) const fn new(
+    pub(super) fn new(
         handle: PeerHandle,
         number: u64,
         id: Option<PeerId>,
@@ -38,9 +41,26 @@ impl Acquaintance {
             id,
             incarnation,
             remote_incarnation: None,
+            spaces: PacketSpaces::default(),
             timestamp_ms: 0,
             has_initiated: false,
             listed_at: None,
         }
+    }
+
+    /// Whether a handshake with it ever succeeded.
+    pub(super) const fn is_met(&self) -> bool {
+        self.remote_incarnation.is_some()
+    }
+
+    /// Whether the peer still has the state that we know of.
+    pub(super) fn is_known_as(&self, remote_incarnation: u64) -> bool {
+        self.remote_incarnation == Some(remote_incarnation)
+    }
+
+    /// The peer has no state about us but what begins now: path ids start over, too.
+    pub(super) fn start_over(&mut self, remote_incarnation: u64) {
+        self.remote_incarnation = Some(remote_incarnation);
+        self.spaces = PacketSpaces::default();
     }
 }

@@ -73,7 +73,7 @@ impl Peer {
     /// Takes in a session; both ends have its keys.
     pub(crate) fn establish(&mut self, cx: &mut Context, established: Established) {
         self.drop_dial(cx);
-        let news = self.acquaintance.remote_incarnation != Some(established.remote_incarnation);
+        let news = !self.acquaintance.is_known_as(established.remote_incarnation);
         if news {
             self.on_new_incarnation(cx, &established);
         } else if established.initiated_by_us
@@ -115,8 +115,8 @@ impl Peer {
     /// A peer we knew nothing about, or one that lost what it knew about us.
     fn on_new_incarnation(&mut self, cx: &mut Context, established: &Established) {
         let granted = established.parameters.receive_window.get();
-        let met_before =
-            self.acquaintance.remote_incarnation.replace(established.remote_incarnation).is_some();
+        let met_before = self.acquaintance.is_met();
+        self.acquaintance.start_over(established.remote_incarnation);
         if met_before {
             let freed = self.sessions.clear();
             cx.release(freed);
@@ -131,7 +131,7 @@ impl Peer {
         }
         self.inbox.restart(established.granted);
         self.outbound.restart(granted);
-        self.paths.restart(established.via, &cx.config);
+        self.paths.restart(&mut self.acquaintance.spaces, established.via, &cx.config);
     }
 
     /// Takes in what the peer says about itself.

@@ -274,13 +274,12 @@ impl Peer {
     /// Whether a handshake with this incarnation of the peer may grant it `granted` bytes: one that
     /// starts over is granted no more than what unread messages leave.
     pub(crate) fn may_grant(&self, remote_incarnation: u64, granted: u64) -> bool {
-        let known = self.acquaintance.remote_incarnation == Some(remote_incarnation);
-        known || granted <= self.inbox.fresh_grant()
+        self.acquaintance.is_known_as(remote_incarnation) || granted <= self.inbox.fresh_grant()
     }
 
     /// Whether no handshake with it has succeeded yet.
     pub(crate) fn is_unmet(&self) -> bool {
-        self.acquaintance.remote_incarnation.is_none()
+        !self.acquaintance.is_met()
     }
 
     pub(crate) fn has_session(&self) -> bool {

@@ -33,7 +33,7 @@ impl Peer {
     ) {
         self.paths.on_absence(cx.absence);
         let len = datagram.len();
-        if self.paths.is_duplicate(number) {
+        if self.paths.is_duplicate(&self.acquaintance.spaces, number) {
             cx.drop_packet(DropReason::Duplicate, &arrival.via);
             return;
         }
@@ -54,7 +54,9 @@ impl Peer {
         self.on_authenticated_packet(cx);
         self.on_key_confirmed(cx, local_index);
         self.on_answer(cx, local_index);
-        if let Err(violation) = self.paths.ensure(number.path(), arrival.via, &cx.config) {
+        let spaces = &mut self.acquaintance.spaces;
+        let path = self.paths.ensure(spaces, number.path(), arrival.via, &cx.config);
+        if let Err(violation) = path {
             self.violate(cx, violation);
             return;
         }
@@ -155,7 +157,7 @@ impl Peer {
     }
 
     fn on_ack(&mut self, cx: &Context, ack: &AckFrame<'_>) -> Result<(), Violation> {
-        let taken = self.paths.on_ack(cx.now, ack, &mut self.stats);
+        let taken = self.paths.on_ack(&self.acquaintance.spaces, cx.now, ack, &mut self.stats);
         self.on_packets_resolved();
         taken
     }

@@ -15,12 +15,17 @@ impl Peer {
         packet: &mut [u8],
     ) -> Option<Via> {
         let via = self.paths.via()?;
-        self.paths.ensure_for_test(id, via, &cx.config);
+        self.paths.ensure_for_test(&mut self.acquaintance.spaces, id, via, &cx.config);
         self.seal(cx, id, packet, None)?;
         Some(via)
     }
 
-    /// The same with a number of the caller's choice, of which no note is taken.
+    /// Closes the path with this id.
+    pub(crate) fn close_path_for_test(&mut self, id: u8) {
+        self.paths.close_for_test(&mut self.acquaintance.spaces, id);
+    }
+
+    /// Seals a packet under a number of the caller's choice, of which no note is taken.
     pub(crate) fn seal_numbered_for_test(
         &mut self,
         cx: &mut Context,

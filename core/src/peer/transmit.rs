@@ -7,11 +7,9 @@ use crate::net::Departure;
 use crate::path::{Challenge, Permit};
 use crate::peer::{Peer, SentFrame};
 use crate::recovery::Sent;
+use crate::session::{OVERHEAD, PacketBuffer};
 use crate::trace;
 use crate::wire::{Frame, SEALED_HEADER_LEN, TAG_LEN, Writer};
-
-/// Bytes of a sealed packet that are not frames.
-const OVERHEAD: usize = SEALED_HEADER_LEN + TAG_LEN;
 
 /// What a packet under construction turned out to hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,13 +53,14 @@ impl Peer {
     fn transmit_validation(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         if let Some((via, token)) = self.paths.take_answer(VALIDATION_LEN) {
             let path = self.paths.primary()?.space().id();
-            let len = self.seal_alone(cx, path, Frame::PathResponse { token }, buf)?;
+            let len =
+                self.seal_alone(cx, path, Frame::PathResponse { token }, via.headroom(), buf)?;
             return Some(Departure::single(via, len));
         }
         let patience = self.paths.probe_timeout() * 3;
         let Challenge { path, via, token } =
             self.paths.take_challenge(VALIDATION_LEN, cx.now, patience)?;
-        let len = self.seal_alone(cx, path, Frame::PathChallenge { token }, buf)?;
+        let len = self.seal_alone(cx, path, Frame::PathChallenge { token }, via.headroom(), buf)?;
         Some(Departure::single(via, len))
     }
 
@@ -72,7 +71,7 @@ impl Peer {
         let mut len = 0;
         let mut segment = None;
         for _ in 0..MAX_SEGMENTS {
-            let limit = segment.unwrap_or(full);
+            let limit = segment.unwrap_or(via.headroom() + full);
             let Some(room) = buf.get_mut(len..len + limit) else { break };
             // Keys may wear out within a batch, or become due for a change.
             if len > 0 {
@@ -107,17 +106,17 @@ impl Peer {
         let (id, room) = (path.space().id(), path.max_datagram() - OVERHEAD);
         path.space_mut().skip_number_sometimes(cx.now, &mut cx.rng);
         path.space().next_number()?;
-        let mut writer =
-            Writer::new(buf.get_mut(SEALED_HEADER_LEN..)?.split_last_chunk_mut::<TAG_LEN>()?.0);
+        let headroom = path.via().headroom();
+        let mut packet = PacketBuffer::new(buf, headroom)?;
+        let mut writer = packet.frames();
         let content = self.write_frames(cx, &mut writer, may_send_data, room)?;
         let len = writer.position();
         if len == 0 {
             self.paths.primary_mut()?.space_mut().abandon();
             return None;
         }
-        let packet = &mut buf[..len + OVERHEAD];
-        self.seal(cx, id, packet, Some(content))?;
-        Some(len + OVERHEAD)
+        self.seal(cx, id, packet.packet(len), Some(content))?;
+        Some(headroom + len + OVERHEAD)
     }
 
     fn write_frames(
@@ -157,16 +156,17 @@ impl Peer {
         cx: &mut Context,
         path: u8,
         frame: Frame<'_>,
+        headroom: usize,
         buf: &mut [u8],
     ) -> Option<usize> {
-        let body = buf.get_mut(SEALED_HEADER_LEN..)?;
-        let mut writer = Writer::new(body);
+        let mut packet = PacketBuffer::new(buf, headroom)?;
+        let mut writer = packet.frames();
         if !frame.encode(&mut writer) {
             return None;
         }
-        let len = writer.position() + OVERHEAD;
-        self.seal(cx, path, buf.get_mut(..len)?, None)?;
-        Some(len)
+        let len = writer.position();
+        self.seal(cx, path, packet.packet(len), None)?;
+        Some(headroom + len + OVERHEAD)
     }
 
     /// Gives a packet its number on a path, notes it and seals it. Without `content`, its fate is of

@@ -12,6 +12,7 @@ mod replay;
 mod rtt;
 mod sent;
 mod space;
+mod spaces;
 
 pub(crate) use congestion::{Congestion, Controller};
 pub(crate) use loss::{Loss, LossOutcome, Timeout};
@@ -19,3 +20,4 @@ pub(crate) use pacer::{Pace, Pacer};
 pub(crate) use rtt::Rtt;
 pub(crate) use sent::{Sent, Settled};
 pub(crate) use space::PacketSpace;
+pub(crate) use spaces::PacketSpaces;

@@ -30,19 +30,42 @@ pub(crate) struct PacketSpace<F> {
     ce_reported: u64,
 }
 
+/// How far a path id was used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    /// The counter of the next packet sent.
+    next_counter: u64,
+    /// Counters below count as received.
+    replay_floor: u64,
+}
+
+impl Mark {
+    /// Whether a packet with this counter may have been received.
+    pub(super) const fn covers(&self, counter: u64) -> bool {
+        counter < self.replay_floor
+    }
+}
+
 impl<F: Copy> PacketSpace<F> {
-    /// The space of the path id `id`, in which nothing was sent or received.
-    pub(crate) fn new(id: u8, max_ack_delay: Duration) -> Self {
+    /// The space of the path id `id`, which was used as far as `start` says.
+    pub(super) fn new(id: u8, start: Mark, max_ack_delay: Duration) -> Self {
         Self {
             id,
-            sent: SentPackets::new(0),
+            sent: SentPackets::new(start.next_counter),
             skip_at: None,
-            replay: ReplayWindow::new(),
-            highest: None,
+            replay: ReplayWindow::above(start.replay_floor),
+            highest: start.replay_floor.checked_sub(1),
             round: None,
             acks: AckTracker::new(max_ack_delay),
             ce_reported: 0,
         }
+    }
+
+    /// How far the path id was used.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn mark(&self) -> Mark {
+        let replay_floor = self.highest.map_or(0, |highest| highest + 1);
+        Mark { next_counter: self.sent.next_counter(), replay_floor }
     }
 
     pub(crate) const fn id(&self) -> u8 {

@@ -4,6 +4,7 @@ mod established;
 mod index;
 mod initiator;
 mod keys;
+mod packet;
 mod rekey;
 mod target;
 
@@ -11,5 +12,6 @@ pub(crate) use established::{Established, suite};
 pub(crate) use index::{ForgottenList, Indices, Owner};
 pub(crate) use initiator::{Answer, Dial, Unopened, prologue};
 pub(crate) use keys::{Session, Sessions};
+pub(crate) use packet::{OVERHEAD, PacketBuffer};
 pub(crate) use rekey::{Rekey, RekeyFrame};
 pub(crate) use target::HandshakeTarget;

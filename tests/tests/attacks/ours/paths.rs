@@ -1,5 +1,6 @@
 //! Path ids: part of the packet number, so part of the nonce.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use handfast_core::wire::{Frame, encode_ack};
@@ -108,4 +109,41 @@ fn ours_four_path_ids_send_no_more_to_a_stolen_address_than_three_times_its_byte
     assert!(bytes_out > 0 && bytes_out <= 3 * bytes_in, "{bytes_out} bytes for {bytes_in}");
     let place = info(&pair, VICTIM).path.and_then(|path| path.remote());
     assert_eq!(place, Some(pair.ends[LIAR].address));
+}
+
+/// A path id that was closed and comes back, under the same keys and under new ones: no packet has a
+/// nonce that another had, and none that was received counts again.
+#[test]
+fn ours_a_path_id_that_was_closed_goes_on_where_it_stopped_under_whatever_keys() {
+    let mut config = Config::default();
+    config.rekey_after = Duration::from_secs(1);
+    config.rekey_after_idle = Duration::from_secs(1);
+    let mut pair = Pair::connected(config);
+    let (mut seen, mut nonces) = (Vec::new(), BTreeSet::new());
+    for round in 0..8_u64 {
+        for _ in 0..5 {
+            let datagram = pair.lie(LIAR, 1, &ping()).expect("a session");
+            // Receiver index (which names the keys) and packet number.
+            assert!(nonces.insert(datagram.bytes[4..16].to_vec()), "round {round}: a nonce again");
+            let before = info(&pair, VICTIM).stats.datagrams_received;
+            pair.deliver(datagram.clone());
+            assert_eq!(info(&pair, VICTIM).stats.datagrams_received, before + 1, "it is new");
+            seen.push(datagram);
+        }
+        for side in [LIAR, VICTIM] {
+            let peer = pair.peer(side).expect("connected");
+            pair.ends[side].endpoint.close_path_for_test(peer, 1);
+        }
+        let before = info(&pair, VICTIM).stats.datagrams_received;
+        seen.iter().for_each(|datagram| _ = pair.deliver(datagram.clone()));
+        assert_eq!(info(&pair, VICTIM).stats.datagrams_received, before, "round {round}: again");
+        if round % 2 == 1 {
+            // Use makes keys old.
+            send(&mut pair, LIAR, Delivery::ordered(0), b"a message");
+            pair.step(Duration::from_secs(2));
+        }
+    }
+    assert!(info(&pair, VICTIM).stats.rekeys >= 3);
+    assert_eq!(received(&mut pair, VICTIM).len(), 4);
+    assert_intact(&mut pair, "after a path id that came and went");
 }
