@@ -5,9 +5,7 @@ use core::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::admission::Replies;
 use crate::config::{BASE_DATAGRAM, Config, MAX_DATAGRAM, SHORTEST_HEARTBEAT};
-use crate::crypto::cookie::CookieJar;
 use crate::crypto::hash::{Secret, expand, keyed};
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
@@ -30,12 +28,10 @@ pub(crate) struct Context {
     pub(crate) rng: Rng,
     pub(crate) keys: KeyCache,
     pub(crate) indices: Indices,
-    pub(crate) cookies: CookieJar,
     pub(crate) request_mac: MacKey,
     pub(crate) network_mac: MacKey,
     pub(crate) stats: Stats,
     pub(crate) drops: Drops,
-    pub(crate) replies: Replies,
     started: Instant,
     next_key_id: u64,
     next_peer_number: u64,
@@ -48,20 +44,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(
-        mut config: Config,
-        identity: Identity,
-        seed: [u8; 32],
-        now: Instant,
-    ) -> Self {
-        let mut rng = Rng::from_seed(seed);
+    pub(crate) fn new(mut config: Config, identity: Identity, mut rng: Rng, now: Instant) -> Self {
         config.heartbeat = config.heartbeat.max(SHORTEST_HEARTBEAT);
         config.max_datagram = config.max_datagram.clamp(BASE_DATAGRAM, MAX_DATAGRAM);
         let psk = psk(&config);
         Self {
             now,
             absence: Absence::default(),
-            cookies: CookieJar::new(rng.secret()),
             request_mac: MacKey::request(&identity.id(), &config.application, &psk),
             network_mac: MacKey::network(&config.application, &psk),
             keys: KeyCache::new(u32::try_from(config.active_keys).unwrap_or(u32::MAX)),
@@ -70,7 +59,6 @@ impl Context {
             identity,
             stats: Stats::default(),
             drops: Drops::default(),
-            replies: Replies::default(),
             incarnations: rng.secret(),
             started: now,
             next_key_id: 0,

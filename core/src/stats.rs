@@ -103,6 +103,8 @@ counters! {
         unverified_bytes_sent,
         /// Handshakes completed.
         handshakes,
+        /// Handshake requests on which Diffie-Hellman was spent.
+        requests_opened,
         /// Retries sent.
         retries_sent,
         /// Hints sent.

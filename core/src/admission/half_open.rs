@@ -7,7 +7,6 @@ use core::time::Duration;
 use slab::Slab;
 
 use super::limits::Source;
-use crate::context::Context;
 use crate::crypto::backend::active::AeadKey;
 use crate::session::Established;
 use crate::time::Instant;
@@ -35,7 +34,7 @@ pub(crate) struct HalfOpen {
 
 impl HalfOpen {
     /// Whether a sealed datagram was made with the keys. It is left as it is.
-    pub(crate) fn is_proved_by(&self, header: &SealedHeader, datagram: &[u8]) -> bool {
+    pub(crate) fn is_confirmed_by(&self, header: &SealedHeader, datagram: &[u8]) -> bool {
         let keys = &self.established.secrets.keys;
         let mut copy = Vec::from(datagram);
         let Some((head, rest)) = copy.split_at_mut_checked(SEALED_HEADER_LEN) else {
@@ -110,10 +109,9 @@ impl HalfOpenTable {
         self.entries.get(slot as usize).map(|entry| &entry.half_open)
     }
 
-    /// What came of a request that was seen before.
-    pub(crate) fn by_request(&self, request_mac: &[u8; MAC_LEN]) -> Option<&HalfOpen> {
-        let slot = self.by_mac.get(request_mac)?;
-        self.get(*slot)
+    /// The slot of what came of a request that was seen before.
+    pub(crate) fn by_request(&self, request_mac: &[u8; MAC_LEN]) -> Option<u32> {
+        self.by_mac.get(request_mac).copied()
     }
 
     /// The one in the place of the peer with this identity.
@@ -138,11 +136,10 @@ impl HalfOpenTable {
         (slot, self.entries[slot as usize].since)
     }
 
-    /// What names our state about one who is no peer yet. A caller that was told already must not
-    /// hear another story, though peers ended meanwhile.
-    pub(crate) fn incarnation(&self, shared: &Context, id: &PeerId) -> u64 {
+    /// What the initiator with this identity was told about our state.
+    pub(crate) fn incarnation_told(&self, id: &PeerId) -> Option<u64> {
         let told = self.slots_of(id).next().and_then(|slot| self.get(slot));
-        told.map_or_else(|| shared.incarnation(id), |half_open| half_open.incarnation)
+        told.map(|half_open| half_open.incarnation)
     }
 
     /// Whether the peer with this identity began a handshake.
@@ -164,7 +161,7 @@ impl HalfOpenTable {
 
     /// Forgets a handshake; returns its index.
     pub(crate) fn forget_slot(&mut self, slot: u32) -> Option<u32> {
-        self.remove(slot).map(|half_open| half_open.established.local_index)
+        self.remove(slot).map(|half_open| half_open.established.terms.local_index)
     }
 
     fn slots_of(&self, id: &PeerId) -> impl Iterator<Item = u32> + '_ {

@@ -1,9 +1,148 @@
-//! Strangers: what they may cost, and what is kept about them until they are peers.
+//! Strangers: what they may cost, who is answered, and what is kept about them until they are peers.
+//!
+//! Checks come in the order of their cost. The MAC, which strangers to the network cannot make; a
+//! repetition, which is answered from memory; the cookie; the budgets (all in `screen`). Only then
+//! Diffie-Hellman, the identity and the application's say (`authenticate`). What follows depends on
+//! what the endpoint knows about the initiator and on how full it is: `decide` says so on plain data.
+//! `answer` carries it out. Until the initiator uses the keys it is no peer.
 
+mod answer;
+mod authenticate;
+mod decide;
 mod half_open;
 mod limits;
 mod reply;
+mod screen;
 
-pub(crate) use half_open::{HalfOpen, HalfOpenTable, Place};
-pub(crate) use limits::{Payer, Purse, Source};
-pub(crate) use reply::Replies;
+pub(crate) use authenticate::Initiator;
+pub(crate) use decide::{KnownPeer, Load};
+pub(crate) use half_open::HalfOpen;
+pub(crate) use limits::Source;
+
+use half_open::HalfOpenTable;
+use limits::RateLimiter;
+use reply::Replies;
+
+use crate::PeerId;
+use crate::context::Context;
+use crate::crypto::cookie::CookieJar;
+use crate::net::{Arrival, Departure, Via};
+use crate::stats::DropReason;
+use crate::time::Instant;
+use crate::wire::{Cookie, SealedHeader};
+
+/// All that concerns strangers.
+pub(crate) struct Admission {
+    half_open: HalfOpenTable,
+    limiter: RateLimiter,
+    cookies: CookieJar,
+    replies: Replies,
+}
+
+impl Admission {
+    /// Nobody is under way, and all budgets are full.
+    pub(crate) fn new(cx: &Context, cookies: CookieJar) -> Self {
+        Self {
+            half_open: HalfOpenTable::default(),
+            limiter: RateLimiter::new(&cx.config.budgets, cx.source_secret()),
+            cookies,
+            replies: Replies::default(),
+        }
+    }
+
+    /// Handshakes that an initiator began and has not confirmed.
+    pub(crate) fn half_open(&self) -> usize {
+        self.half_open.len()
+    }
+
+    /// Whether the initiator with this identity was answered lately.
+    pub(crate) fn has_answered(&self, id: &PeerId) -> bool {
+        self.half_open.has(id)
+    }
+
+    /// What names our state about one who is no peer yet. An initiator that was told already must not
+    /// hear another story, though peers ended meanwhile.
+    pub(crate) fn incarnation(&self, cx: &Context, id: &PeerId) -> u64 {
+        self.half_open.incarnation_told(id).unwrap_or_else(|| cx.incarnation(id))
+    }
+
+    /// Someone uses an index of a half-open handshake: if it has the keys, the handshake is done and
+    /// is taken out.
+    pub(crate) fn confirm(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        slot: u32,
+        header: &SealedHeader,
+        datagram: &[u8],
+    ) -> Option<HalfOpen> {
+        let half_open = self.half_open.get(slot)?;
+        if half_open.is_confirmed_by(header, datagram) {
+            return self.half_open.remove(slot);
+        }
+        cx.drop_packet(DropReason::Authentication, &arrival.via);
+        cx.stats.unverified_bytes_received += datagram.len() as u64;
+        None
+    }
+
+    /// Forgets all handshakes that the initiator with this identity has not confirmed.
+    pub(crate) fn forget(&mut self, cx: &mut Context, id: &PeerId) {
+        while let Some(index) = self.half_open.forget(id) {
+            cx.indices.release(index);
+        }
+    }
+
+    /// Forgets all handshakes that were not confirmed.
+    pub(crate) fn forget_all(&mut self, cx: &mut Context) {
+        while let Some(index) = self.half_open.forget_any() {
+            cx.indices.release(index);
+        }
+    }
+
+    /// Forgets the handshakes that were not confirmed in time.
+    pub(crate) fn expire(&mut self, cx: &mut Context) {
+        while let Some(index) = self.half_open.expire(cx.now) {
+            cx.indices.release(index);
+        }
+    }
+
+    /// When the next handshake is due to be forgotten.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.half_open.deadline()
+    }
+
+    /// Copies the next answer that fits into `buf`.
+    pub(crate) fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Departure> {
+        self.replies.poll(buf)
+    }
+
+    fn evict(&mut self, cx: &mut Context, slot: u32) {
+        if let Some(index) = self.half_open.forget_slot(slot) {
+            cx.indices.release(index);
+        }
+    }
+
+    /// The cookie for an initiator that chose the index `index`, at the far end of `via`.
+    pub(crate) fn cookie(&self, cx: &Context, via: &Via, index: u32) -> Cookie {
+        let time = cx.cookie_time();
+        Cookie { time: time.into(), mac: self.cookies.issue(time, &via.binding(), index) }
+    }
+}
+
+#[cfg(test)]
+impl Admission {
+    /// How many places strangers have taken.
+    pub(crate) fn strangers(&self) -> usize {
+        self.half_open.strangers()
+    }
+
+    /// The half-open handshake in this slot.
+    pub(crate) fn at(&self, slot: u32) -> Option<&HalfOpen> {
+        self.half_open.get(slot)
+    }
+
+    /// The slot of the half-open handshake in the place of the peer with this identity.
+    pub(crate) fn of_peer(&self, id: &PeerId) -> Option<u32> {
+        self.half_open.of_peer(id)
+    }
+}

@@ -8,13 +8,13 @@ use smallvec::SmallVec;
 
 use super::sockets::Sockets;
 use super::{Endpoint, Target};
+use crate::PeerHandle;
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, ConnectError, SendError};
 use crate::event::{Farewell, PingId};
 use crate::net::{FourTuple, Via, canonical};
 use crate::peer::Peer;
 use crate::time::Instant;
-use crate::{PeerHandle, PeerId};
 
 impl Endpoint {
     /// Starts to shake hands with a peer, or names it if it is known already.
@@ -116,9 +116,7 @@ impl Endpoint {
     pub fn close(&mut self, now: Instant, farewell: Farewell) {
         self.touch(now);
         self.closing = true;
-        while let Some(index) = self.half_open.forget_any() {
-            self.shared.indices.release(index);
-        }
+        self.admission.forget_all(&mut self.shared);
         let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();
         for slot in slots {
             if let Some(peer) = self.peers.at_mut(slot) {
@@ -139,30 +137,6 @@ impl Endpoint {
             }
             self.settle(slot);
         }
-    }
-
-    /// Moves the clock, and notices when the driver comes much too late for a deadline: then the
-    /// host was asleep, and silence proves nothing.
-    pub(super) fn touch(&mut self, now: Instant) {
-        let patience = self.shared.config.idle_timeout / 4;
-        if let Some(due) = self.poll_timeout() {
-            self.shared.absence.observe(due, now);
-            if now > due + patience {
-                self.grace_until = Some(now + patience);
-            }
-        }
-        self.shared.advance(now);
-    }
-
-    /// Makes a peer about which nothing is proved.
-    pub(super) fn add_peer(&mut self, id: Option<PeerId>) -> PeerHandle {
-        let shared = &mut self.shared;
-        let incarnation = id.map_or(0, |id| self.half_open.incarnation(shared, &id));
-        let handle = self.peers.insert(|handle| Peer::new(shared, handle, id, incarnation));
-        if let Some(id) = id {
-            self.peers.name(id, handle.slot);
-        }
-        handle
     }
 
     fn command<T>(

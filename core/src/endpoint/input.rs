@@ -1,7 +1,5 @@
 //! The way in: every datagram is looked at once, cheapest checks first, and goes to its owner.
 
-use zerocopy::IntoBytes;
-
 use super::Endpoint;
 use crate::PeerId;
 use crate::context::Context;
@@ -47,7 +45,7 @@ impl Endpoint {
             Some(Owner::HalfOpen(slot)) => self.confirm(arrival, slot, &header, datagram),
             Some(Owner::Peer(slot)) => Some(slot),
             None => {
-                self.hint(arrival, &header, datagram.len());
+                self.admission.send_hint(&mut self.shared, arrival, &header, datagram.len());
                 None
             }
         };
@@ -56,21 +54,6 @@ impl Endpoint {
             let number = header.packet_number();
             peer.handle_sealed(&mut self.shared, arrival, index, number, datagram);
             self.settle(slot);
-        }
-    }
-
-    /// Tells the sender of a sealed packet, within limits, that its session is unknown here.
-    pub(super) fn hint(&mut self, arrival: &Arrival, header: &SealedHeader, len: usize) {
-        self.shared.drop_packet(DropReason::UnknownSession, &arrival.via);
-        self.shared.stats.unverified_bytes_received += len as u64;
-        let hint = Hint::new(header);
-        let shared = &mut self.shared;
-        if self.purse.pay_hint(shared.now)
-            && shared.replies.push_cheap(arrival.via, hint.as_bytes())
-        {
-            shared.stats.hints_sent += 1;
-        } else {
-            shared.stats.answers_withheld += 1;
         }
     }
 
@@ -98,8 +81,8 @@ impl Endpoint {
     fn handle_retry(&mut self, arrival: &Arrival, retry: &HandshakeRetry) {
         let Some(slot) = self.dialling(arrival, retry.receiver_index.get()) else { return };
         let Some(peer) = self.peers.at_mut(slot) else { return };
-        let half_open = &self.half_open;
-        let incarnation = |shared: &Context, id: &PeerId| half_open.incarnation(shared, id);
+        let admission = &self.admission;
+        let incarnation = |cx: &Context, id: &PeerId| admission.incarnation(cx, id);
         let learned = peer.on_retry(&mut self.shared, arrival, retry, incarnation);
         match learned {
             None => self.shared.drop_packet(DropReason::Unsolicited, &arrival.via),

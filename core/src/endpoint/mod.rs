@@ -1,17 +1,16 @@
 //! The endpoint: owns all peers, finds the one that each datagram, deadline and command is about,
 //! and leaves the rest to it.
 //!
-//! The way in is `handle_datagram` (module `input`, handshakes in `admit`), the way out is
-//! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`, the driver's
-//! sockets in `sockets`. After whatever touched a peer, `settle` brings the lists and indices up to
+//! The way in is `handle_datagram` (module `input`, requests in `admit`), the way out is
+//! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`, deadlines in `clock`,
+//! the driver's sockets in `sockets`. After whatever touched a peer, `settle` brings the lists and indices up to
 //! date.
 
 mod admit;
-mod answer;
-mod caller;
-mod capacity;
+mod clock;
 mod commands;
 mod input;
+mod merge;
 mod output;
 mod ready;
 mod sockets;
@@ -32,9 +31,11 @@ use ready::ReadyQueue;
 use sockets::Sockets;
 use table::PeerTable;
 
-use crate::admission::{HalfOpenTable, Purse};
+use crate::admission::Admission;
 use crate::config::Config;
 use crate::context::Context;
+use crate::crypto::cookie::CookieJar;
+use crate::crypto::rng::Rng;
 use crate::info::PeerInfo;
 use crate::net::canonical;
 use crate::peer::Peer;
@@ -49,7 +50,8 @@ use crate::{Identity, PeerHandle, PeerId};
 pub struct Endpoint {
     shared: Context,
     peers: PeerTable,
-    half_open: HalfOpenTable,
+    /// Strangers.
+    admission: Admission,
     sockets: Sockets,
     /// The next deadline of each peer.
     deadlines: Deadlines,
@@ -57,8 +59,6 @@ pub struct Endpoint {
     ready: ReadyQueue,
     /// Peers that may have something to tell.
     eventful: ReadyQueue,
-    /// What may be spent on strangers.
-    purse: Purse,
     /// A stranger was answered: the next turn is that of peers.
     answered: bool,
     /// No new peers.
@@ -106,12 +106,13 @@ impl Endpoint {
     /// call it first.
     #[must_use]
     pub fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
-        let shared = Context::new(config, identity, seed, now);
+        let mut rng = Rng::from_seed(seed);
+        let cookies = CookieJar::new(rng.secret());
+        let shared = Context::new(config, identity, rng, now);
         Self {
-            purse: Purse::new(&shared.config.budgets, shared.source_secret()),
+            admission: Admission::new(&shared, cookies),
             shared,
             peers: PeerTable::default(),
-            half_open: HalfOpenTable::default(),
             sockets: Sockets::default(),
             deadlines: Deadlines::new(),
             ready: ReadyQueue::default(),
@@ -146,7 +147,7 @@ impl Endpoint {
     pub fn has_called(&self, peer: PeerHandle) -> bool {
         let found = self.peers.get(peer).filter(|peer| !peer.is_over());
         found.is_some_and(|peer| {
-            peer.has_initiated() || peer.id().is_some_and(|id| self.half_open.has(&id))
+            peer.has_initiated() || peer.id().is_some_and(|id| self.admission.has_answered(&id))
         })
     }
 
@@ -187,6 +188,17 @@ impl Endpoint {
         self.closing && self.peers.len() == 0
     }
 
+    /// Makes a peer that has not validated anything yet.
+    fn add_peer(&mut self, id: Option<PeerId>) -> PeerHandle {
+        let shared = &mut self.shared;
+        let incarnation = id.map_or(0, |id| self.admission.incarnation(shared, &id));
+        let handle = self.peers.insert(|handle| Peer::new(shared, handle, id, incarnation));
+        if let Some(id) = id {
+            self.peers.name(id, handle.slot);
+        }
+        handle
+    }
+
     /// Brings lists and indices up to date after `slot` was touched.
     fn settle(&mut self, slot: u32) {
         let Some(peer) = self.peers.at_mut(slot) else { return };
@@ -214,7 +226,7 @@ impl Endpoint {
             && self.peers.unname(&id, slot)
         {
             // What was answered on behalf of the ended peer is void.
-            self.forget_half_open(&id);
+            self.admission.forget(&mut self.shared, &id);
         }
     }
 
@@ -235,7 +247,7 @@ impl fmt::Debug for Endpoint {
         f.debug_struct("Endpoint")
             .field("id", &self.id())
             .field("peers", &self.peers.len())
-            .field("half_open", &self.half_open.len())
+            .field("half_open", &self.admission.half_open())
             .finish_non_exhaustive()
     }
 }

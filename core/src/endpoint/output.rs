@@ -1,11 +1,8 @@
-//! The way out: datagrams, events, the next deadline.
-
-use core::time::Duration;
+//! The way out: datagrams and events.
 
 use super::Endpoint;
 use crate::event::Event;
 use crate::net::{Departure, FourTuple, Transmit, Via};
-use crate::peer::Peer;
 use crate::time::Instant;
 use crate::trace;
 
@@ -29,7 +26,7 @@ impl Endpoint {
     }
 
     fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
-        let reply = self.shared.replies.poll(buf)?;
+        let reply = self.admission.poll_reply(buf)?;
         self.answered = true;
         self.shared.stats.unverified_bytes_sent += reply.len as u64;
         Some(self.dispatch(reply, buf))
@@ -68,36 +65,6 @@ impl Endpoint {
             }
         }
         None
-    }
-
-    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing else happens before.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let peers = self.deadlines.peek().map(|(at, _)| at);
-        peers.into_iter().chain(self.half_open.deadline()).min()
-    }
-
-    /// Acts on every deadline that `now` has reached. Calls that come early or late do no harm.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.touch(now);
-        let slept = self.grace_until.is_some_and(|until| self.shared.now < until);
-        self.expire_half_open(self.shared.now);
-        while let Some((at, slot)) = self.deadlines.peek() {
-            if at > self.shared.now || self.shared.now == Instant::MAX {
-                break;
-            }
-            let Some(peer) = self.peers.at_mut(slot) else {
-                self.deadlines.set(slot, None);
-                continue;
-            };
-            peer.handle_timeout(&mut self.shared, slept);
-            self.settle(slot);
-            let next = self.shared.now + Duration::from_micros(1);
-            // A peer that wants to be called again at once would keep us here for ever.
-            if self.peers.at(slot).and_then(Peer::deadline).is_some_and(|at| at < next) {
-                self.deadlines.set(slot, Some(next));
-            }
-        }
     }
 
     /// Counts what departs and says how to send it.

@@ -48,9 +48,9 @@ impl Acquaintance {
         }
     }
 
-    /// Whether a handshake with it ever succeeded.
-    pub(super) const fn is_met(&self) -> bool {
-        self.remote_incarnation.is_some()
+    /// What names the peer's state about us, once it said so.
+    pub(super) const fn remote_incarnation(&self) -> Option<u64> {
+        self.remote_incarnation
     }
 
     /// Whether the peer still has the state that we know of.

@@ -5,10 +5,9 @@ use core::time::Duration;
 use crate::bucket::Limit;
 use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
-use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::Arrival;
 use crate::peer::Peer;
-use crate::session::{Answer, Established, Session, Unopened, suite};
+use crate::session::{Answer, Established, Session, Terms, Unopened};
 use crate::stats::DropReason;
 use crate::wire::{HandshakeResponse, Parameters};
 
@@ -51,18 +50,16 @@ impl Peer {
             return;
         }
         let parameters = payload.parameters;
-        let suite = suite(cx, &parameters);
-        let established = Established {
+        let terms = Terms {
             local_index,
             remote_index,
-            secrets: SessionSecrets::from_split(&split, suite, Role::Initiator),
-            key_id: cx.key_id(),
             initiated_by_us: true,
             remote_incarnation,
             parameters,
             granted,
             via: arrival.via,
         };
+        let established = Established::new(cx, &split, terms);
         // The index lives on in the session.
         self.dialing.dial = None;
         self.establish(cx, established);
@@ -73,23 +70,21 @@ impl Peer {
     /// Takes in a session; both ends have its keys.
     pub(crate) fn establish(&mut self, cx: &mut Context, established: Established) {
         self.drop_dial(cx);
-        let news = !self.acquaintance.is_known_as(established.remote_incarnation);
+        let Established { terms, secrets, key_id } = established;
+        let news = !self.acquaintance.is_known_as(terms.remote_incarnation);
         if news {
-            self.on_new_incarnation(cx, &established);
-        } else if established.initiated_by_us
-            && self.paths.follow(established.via, &cx.config, cx.now)
-        {
-            self.on_moved(established.via);
+            self.on_new_incarnation(cx, &terms);
+        } else if terms.initiated_by_us && self.paths.follow(terms.via, &cx.config, cx.now) {
+            self.on_moved(terms.via);
         }
-        self.dialing.handshake_via = Some(established.via);
-        self.apply_parameters(cx, &established.parameters);
+        self.dialing.handshake_via = Some(terms.via);
+        self.apply_parameters(cx, &terms.parameters);
         if news {
             self.outbound.queue.refuse_beyond(&self.outbound.limits);
         }
-        let prefer = news || self.is_preferred(cx, &established);
-        let Established { local_index, remote_index, secrets, key_id, .. } = established;
-        let indices = (local_index, remote_index);
-        let session = Session::new(indices, secrets, key_id, established.initiated_by_us, cx.now);
+        let prefer = news || self.is_preferred(cx, &terms);
+        let indices = (terms.local_index, terms.remote_index);
+        let session = Session::new(indices, secrets, key_id, terms.initiated_by_us, cx.now);
         let freed = if prefer {
             self.withdraw_rekey(cx);
             self.sessions.install(session, cx.now)
@@ -97,7 +92,7 @@ impl Peer {
             self.sessions.install_retired(session, cx.now)
         };
         cx.release(freed);
-        self.acquaintance.has_initiated |= !established.initiated_by_us;
+        self.acquaintance.has_initiated |= !terms.initiated_by_us;
         self.stats.handshakes += 1;
         cx.stats.handshakes += 1;
         self.on_authenticated_packet(cx);
@@ -105,18 +100,18 @@ impl Peer {
         tracing::debug!(
             target: "handfast::handshake",
             peer = self.acquaintance.id.map(tracing::field::debug),
-            via = ?established.via,
-            initiated_by_us = established.initiated_by_us,
+            via = ?terms.via,
+            initiated_by_us = terms.initiated_by_us,
             new_incarnation = news,
             "session established"
         );
     }
 
     /// A peer we knew nothing about, or one that lost what it knew about us.
-    fn on_new_incarnation(&mut self, cx: &mut Context, established: &Established) {
-        let granted = established.parameters.receive_window.get();
-        let met_before = self.acquaintance.is_met();
-        self.acquaintance.start_over(established.remote_incarnation);
+    fn on_new_incarnation(&mut self, cx: &mut Context, terms: &Terms) {
+        let granted = terms.parameters.receive_window.get();
+        let met_before = self.acquaintance.remote_incarnation().is_some();
+        self.acquaintance.start_over(terms.remote_incarnation);
         if met_before {
             let freed = self.sessions.clear();
             cx.release(freed);
@@ -127,11 +122,11 @@ impl Peer {
                 self.dialing.last_hint = None;
             }
         } else {
-            self.events.connected = Some(established.via);
+            self.events.connected = Some(terms.via);
         }
-        self.inbox.restart(established.granted);
+        self.inbox.restart(terms.granted);
         self.outbound.restart(granted);
-        self.paths.restart(&mut self.acquaintance.spaces, established.via, &cx.config);
+        self.paths.restart(&mut self.acquaintance.spaces, terms.via, &cx.config);
     }
 
     /// Takes in what the peer says about itself.
@@ -149,12 +144,12 @@ impl Peer {
 
     /// Whether a further session is the one to seal with. When both ends called at once, it is the
     /// one begun by the larger identity; else the newest.
-    fn is_preferred(&self, cx: &Context, established: &Established) -> bool {
+    fn is_preferred(&self, cx: &Context, terms: &Terms) -> bool {
         let Some(current) = self.sessions.current() else { return true };
-        let crossed = current.initiated_by_us() != established.initiated_by_us
+        let crossed = current.initiated_by_us() != terms.initiated_by_us
             && cx.now < current.since() + SIMULTANEOUS;
         let we_are_larger = Some(cx.identity.id()) > self.acquaintance.id;
-        !crossed || established.initiated_by_us == we_are_larger
+        !crossed || terms.initiated_by_us == we_are_larger
     }
 }
 

@@ -277,9 +277,9 @@ impl Peer {
         self.acquaintance.is_known_as(remote_incarnation) || granted <= self.inbox.fresh_grant()
     }
 
-    /// Whether no handshake with it has succeeded yet.
-    pub(crate) fn is_unmet(&self) -> bool {
-        !self.acquaintance.is_met()
+    /// What names the peer's state about us, once it said so.
+    pub(crate) const fn remote_incarnation(&self) -> Option<u64> {
+        self.acquaintance.remote_incarnation()
     }
 
     pub(crate) fn has_session(&self) -> bool {

@@ -67,11 +67,12 @@ impl Peer {
     /// Fills the buffer with packets of equal size, the last perhaps shorter.
     fn transmit_batch(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let path = self.paths.primary()?;
-        let (via, full) = (path.via(), path.max_datagram());
+        let via = path.via();
+        let full = via.headroom() + path.max_datagram();
         let mut len = 0;
         let mut segment = None;
         for _ in 0..MAX_SEGMENTS {
-            let limit = segment.unwrap_or(via.headroom() + full);
+            let limit = segment.unwrap_or(full);
             let Some(room) = buf.get_mut(len..len + limit) else { break };
             // Keys may wear out within a batch, or become due for a change.
             if len > 0 {

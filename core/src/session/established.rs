@@ -2,17 +2,16 @@
 
 use crate::context::Context;
 use crate::crypto::backend::Suite;
-use crate::crypto::schedule::SessionSecrets;
+use crate::crypto::noise::Split;
+use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::Via;
 use crate::wire::Parameters;
 
-/// The outcome of a handshake, whoever began it.
-#[derive(Debug)]
-pub(crate) struct Established {
+/// What the two ends told each other in a handshake, and how it travelled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
     pub(crate) local_index: u32,
     pub(crate) remote_index: u32,
-    pub(crate) secrets: SessionSecrets,
-    pub(crate) key_id: u64,
     pub(crate) initiated_by_us: bool,
     pub(crate) remote_incarnation: u64,
     pub(crate) parameters: Parameters,
@@ -21,8 +20,26 @@ pub(crate) struct Established {
     pub(crate) via: Via,
 }
 
+/// The outcome of a handshake, whoever began it.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) terms: Terms,
+    pub(crate) secrets: SessionSecrets,
+    pub(crate) key_id: u64,
+}
+
+impl Established {
+    /// The outcome of a handshake that ended with `split`.
+    pub(crate) fn new(cx: &mut Context, split: &Split, terms: Terms) -> Self {
+        let role = if terms.initiated_by_us { Role::Initiator } else { Role::Responder };
+        let suite = suite(cx, &terms.parameters);
+        let secrets = SessionSecrets::from_split(split, suite, role);
+        Self { terms, secrets, key_id: cx.key_id() }
+    }
+}
+
 /// The cipher of a session: AES where both ends have it in hardware.
-pub(crate) fn suite(cx: &Context, parameters: &Parameters) -> Suite {
+fn suite(cx: &Context, parameters: &Parameters) -> Suite {
     if cx.config.aes_hardware && parameters.offers(Parameters::AES_HARDWARE) {
         Suite::Aes256Gcm
     } else {

@@ -8,7 +8,7 @@ mod packet;
 mod rekey;
 mod target;
 
-pub(crate) use established::{Established, suite};
+pub(crate) use established::{Established, Terms};
 pub(crate) use index::{ForgottenList, Indices, Owner};
 pub(crate) use initiator::{Answer, Dial, Unopened, prologue};
 pub(crate) use keys::{Session, Sessions};

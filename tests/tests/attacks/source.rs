@@ -29,8 +29,11 @@ fn row_52_bibavpn_secrets_are_compared_by_a_constant_time_function_only() {
         }
     }
     for file in [
-        "endpoint/admit.rs",
+        "admission/answer.rs",
+        "admission/authenticate.rs",
         "admission/half_open.rs",
+        "admission/screen.rs",
+        "endpoint/admit.rs",
         "endpoint/input.rs",
         "session/initiator.rs",
         "peer/establish.rs",

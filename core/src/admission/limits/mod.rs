@@ -37,33 +37,33 @@ use crate::net::Via;
 use crate::time::{Instant, micros};
 
 /// All budgets, and what is left of them.
-pub(crate) struct Purse {
+pub(crate) struct RateLimiter {
     marker: Marker,
-    unproved: Pot,
+    unproved: SharedBucket,
     unproved_sources: SourceTable,
     unproved_per_source: Limit,
-    proved: Pot,
-    at_peers: Pot,
+    proved: SharedBucket,
+    at_peers: SharedBucket,
     proved_sources: SourceTable,
     proved_per_source: Limit,
     retries: Shares,
-    hints: Pot,
+    hints: SharedBucket,
 }
 
 /// Who is charged, and where it stands in the tables.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Payer {
+pub(crate) struct SourceKey {
     pub(crate) source: Source,
     mark: Mark,
 }
 
 /// A budget that all draw on.
-struct Pot {
+struct SharedBucket {
     bucket: TokenBucket,
     limit: Limit,
 }
 
-impl Pot {
+impl SharedBucket {
     fn new(budget: Budget) -> Self {
         Self { bucket: TokenBucket::FULL, limit: Limit::new(budget) }
     }
@@ -72,26 +72,26 @@ impl Pot {
         self.bucket.take(now, &self.limit, kept)
     }
 
-    /// What is left alone by those who have this standing.
-    const fn kept(&self, standing: Standing) -> u64 {
-        match standing {
-            Standing::Newcomer => 0,
-            Standing::Within => self.limit.part(4),
-            Standing::Beyond => self.limit.part(2),
+    /// What is left alone by those who have this tier.
+    const fn kept(&self, tier: Tier) -> u64 {
+        match tier {
+            Tier::Newcomer => 0,
+            Tier::Within => self.limit.part(4),
+            Tier::Beyond => self.limit.part(2),
         }
     }
 }
 
 /// How a source that proved itself stands with its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum Tier {
     /// Not served for a while.
     Newcomer,
     Within,
     Beyond,
 }
 
-impl Purse {
+impl RateLimiter {
     /// Full budgets. `secret` hides which sources share a place.
     pub(crate) fn new(budgets: &Budgets, secret: Secret) -> Self {
         let retries = Shares::new(
@@ -101,27 +101,27 @@ impl Purse {
         );
         Self {
             marker: Marker::new(secret),
-            unproved: Pot::new(budgets.unproved),
+            unproved: SharedBucket::new(budgets.unproved),
             unproved_sources: SourceTable::new(budgets.sources),
             unproved_per_source: Limit::new(budgets.unproved_per_source),
-            proved: Pot::new(budgets.proved),
-            at_peers: Pot::new(budgets.at_peers),
+            proved: SharedBucket::new(budgets.proved),
+            at_peers: SharedBucket::new(budgets.at_peers),
             proved_sources: SourceTable::new(budgets.sources),
             proved_per_source: Limit::new(budgets.proved_per_source),
             retries,
-            hints: Pot::new(budgets.hints),
+            hints: SharedBucket::new(budgets.hints),
         }
     }
 
     /// Who pays for what comes in by `via`.
-    pub(crate) fn payer(&self, via: &Via) -> Payer {
+    pub(crate) fn key(&self, via: &Via) -> SourceKey {
         let source = Source::of(via);
-        Payer { source, mark: self.marker.mark(&source) }
+        SourceKey { source, mark: self.marker.mark(&source) }
     }
 
     /// Pays for a handshake with a caller that proved nothing. If not, it has to.
-    pub(crate) fn pay_unproved(&mut self, now: Instant, payer: &Payer) -> bool {
-        let mut found = self.unproved_sources.find(payer.mark);
+    pub(crate) fn try_acquire_unvalidated(&mut self, now: Instant, key: &SourceKey) -> bool {
+        let mut found = self.unproved_sources.find(key.mark);
         let paid =
             found.bucket.take(now, &self.unproved_per_source, 0) && self.unproved.take(now, 0);
         if paid {
@@ -132,18 +132,23 @@ impl Purse {
 
     /// Pays for a handshake with a caller that proved its address; `at_peer` if that is where a
     /// peer is.
-    pub(crate) fn pay_proved(&mut self, now: Instant, payer: &Payer, at_peer: bool) -> bool {
-        let mut found = self.proved_sources.find(payer.mark);
+    pub(crate) fn try_acquire_validated(
+        &mut self,
+        now: Instant,
+        key: &SourceKey,
+        at_peer: bool,
+    ) -> bool {
+        let mut found = self.proved_sources.find(key.mark);
         let newcomer = found.is_new(now, micros(REST));
         let within = found.bucket.take(now, &self.proved_per_source, 0);
-        let standing = match (newcomer, within) {
-            (true, _) => Standing::Newcomer,
-            (false, true) => Standing::Within,
-            (false, false) => Standing::Beyond,
+        let tier = match (newcomer, within) {
+            (true, _) => Tier::Newcomer,
+            (false, true) => Tier::Within,
+            (false, false) => Tier::Beyond,
         };
         let (at_peers, proved) = (&mut self.at_peers, &mut self.proved);
-        let paid = (at_peer && at_peers.take(now, at_peers.kept(standing)))
-            || proved.take(now, proved.kept(standing));
+        let paid = (at_peer && at_peers.take(now, at_peers.kept(tier)))
+            || proved.take(now, proved.kept(tier));
         if paid {
             self.proved_sources.put(found);
         }
@@ -151,12 +156,12 @@ impl Purse {
     }
 
     /// Pays for a Retry.
-    pub(crate) fn pay_retry(&mut self, now: Instant, payer: &Payer) -> bool {
-        self.retries.take(now, payer.mark)
+    pub(crate) fn try_acquire_retry(&mut self, now: Instant, key: &SourceKey) -> bool {
+        self.retries.take(now, key.mark)
     }
 
     /// Pays for a Hint.
-    pub(crate) fn pay_hint(&mut self, now: Instant) -> bool {
+    pub(crate) fn try_acquire_hint(&mut self, now: Instant) -> bool {
         self.hints.take(now, 0)
     }
 }
@@ -171,65 +176,72 @@ mod tests {
 
     const NOW: Instant = Instant::from_micros(1_000_000);
 
-    fn purse() -> Purse {
-        Purse::new(&Budgets::default(), Secret::new([7; 32]))
+    fn limiter() -> RateLimiter {
+        RateLimiter::new(&Budgets::default(), Secret::new([7; 32]))
     }
 
-    fn payer(purse: &Purse, number: u32) -> Payer {
+    fn key(limiter: &RateLimiter, number: u32) -> SourceKey {
         let address = core::net::SocketAddr::from((number.to_be_bytes(), 4263));
-        purse.payer(&Arrival::from_remote(address).via)
+        limiter.key(&Arrival::from_remote(address).via)
     }
 
     /// How many of the payments of sources in `numbers` are taken, each paying `times`.
-    fn paid(purse: &mut Purse, now: Instant, numbers: core::ops::Range<u32>, times: u32) -> u32 {
+    fn paid(
+        limiter: &mut RateLimiter,
+        now: Instant,
+        numbers: core::ops::Range<u32>,
+        times: u32,
+    ) -> u32 {
         let each = |number| {
-            let payer = payer(purse, number);
-            (0..times).map(|_| u32::from(purse.pay_proved(now, &payer, false))).sum::<u32>()
+            let key = key(limiter, number);
+            (0..times)
+                .map(|_| u32::from(limiter.try_acquire_validated(now, &key, false)))
+                .sum::<u32>()
         };
         numbers.map(each).sum()
     }
 
     #[test]
     fn what_is_sent_in_the_name_of_a_source_takes_nothing_from_what_it_proved() {
-        let mut purse = purse();
-        let victim = payer(&purse, 1);
-        assert_eq!((0..1000).filter(|_| purse.pay_unproved(NOW, &victim)).count(), 20);
+        let mut limiter = limiter();
+        let victim = key(&limiter, 1);
+        assert_eq!((0..1000).filter(|_| limiter.try_acquire_unvalidated(NOW, &victim)).count(), 20);
         // So that there is nothing for those beyond their own budget.
-        assert_eq!(paid(&mut purse, NOW, 1000..1290, 1), 290);
-        assert_eq!(paid(&mut purse, NOW, 1..2, 100), 20);
+        assert_eq!(paid(&mut limiter, NOW, 1000..1290, 1), 290);
+        assert_eq!(paid(&mut limiter, NOW, 1..2, 100), 20);
     }
 
     #[test]
     fn what_is_left_is_for_those_who_had_least() {
-        let mut purse = purse();
+        let mut limiter = limiter();
         // One alone gets half of all there is.
-        assert_eq!(paid(&mut purse, NOW, 0..1, 1000), 250);
+        assert_eq!(paid(&mut limiter, NOW, 0..1, 1000), 250);
         // Each of some gets its part of the next quarter; then they were served already.
-        assert_eq!(paid(&mut purse, NOW, 1..21, 100), 125 + 13);
+        assert_eq!(paid(&mut limiter, NOW, 1..21, 100), 125 + 13);
         // The rest is for those who come for the first time.
-        assert_eq!(paid(&mut purse, NOW, 1..21, 100), 0);
-        assert_eq!(paid(&mut purse, NOW, 1000..2000, 1), 112);
+        assert_eq!(paid(&mut limiter, NOW, 1..21, 100), 0);
+        assert_eq!(paid(&mut limiter, NOW, 1000..2000, 1), 112);
         // Who was served is new again after a while.
         let soon = NOW + Duration::from_millis(50);
-        assert_eq!(paid(&mut purse, soon, 1..21, 1), 0);
+        assert_eq!(paid(&mut limiter, soon, 1..21, 1), 0);
         let later = NOW + REST + Duration::from_millis(100);
-        assert_eq!(paid(&mut purse, later, 1000..1600, 1), 500);
+        assert_eq!(paid(&mut limiter, later, 1000..1600, 1), 500);
     }
 
     #[test]
     fn more_sources_than_there_are_places_do_not_pass_for_new_ones() {
-        let mut purse = purse();
+        let mut limiter = limiter();
         let mut now = NOW;
         let mut served = 0;
         // 20,000 sources in turn; each comes once in 5 s, 4,096 places.
         for number in 0..40_000 {
             now += Duration::from_micros(250);
-            served += paid(&mut purse, now, number % 20_000..number % 20_000 + 1, 1);
+            served += paid(&mut limiter, now, number % 20_000..number % 20_000 + 1, 1);
         }
         // 2,000 a second and the burst, but for the quarter that is kept.
         let most = 2000 * 10 + 500;
         assert!((most - 250..=most).contains(&served), "{served}");
-        assert!(!purse.proved.bucket.has(now, &purse.proved.limit, 126), "in use");
-        assert!(purse.proved.bucket.has(now, &purse.proved.limit, 100), "a quarter is kept");
+        assert!(!limiter.proved.bucket.has(now, &limiter.proved.limit, 126), "in use");
+        assert!(limiter.proved.bucket.has(now, &limiter.proved.limit, 100), "a quarter is kept");
     }
 }

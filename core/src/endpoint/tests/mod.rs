@@ -2,6 +2,7 @@
 //! tested here went wrong once.
 
 mod admit;
+mod cost;
 mod flood;
 mod hostile;
 mod life;

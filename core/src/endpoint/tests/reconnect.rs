@@ -42,7 +42,7 @@ fn comeback(rate: u64, known_time: bool, elsewhere: bool) -> u64 {
     };
     siege.run(950, &mut attack);
     if rate > 0 {
-        let strangers = siege.server.endpoint.half_open.strangers();
+        let strangers = siege.server.endpoint.admission.strangers();
         assert_eq!(strangers, siege.server.endpoint.config().max_half_open, "all taken");
     }
     let mut address = siege.client.address;
@@ -84,10 +84,10 @@ fn the_newest_call_of_a_peer_has_its_place_and_no_recorded_one_takes_it() {
     let (me, home) = (Identity::from_seed([1; 32]), siege.client.address);
     let later = |ms: u64| 1_000_000_000 + 5000 + ms;
     let holder = |siege: &Siege| {
-        let half_open = &siege.server.endpoint.half_open;
-        assert_eq!((half_open.len(), half_open.strangers()), (1, 0));
-        let slot = half_open.of_peer(&me.id()).expect("one of its own");
-        half_open.get(slot).expect("there").established.remote_index
+        let admission = &siege.server.endpoint.admission;
+        assert_eq!((admission.half_open(), admission.strangers()), (1, 0));
+        let slot = admission.of_peer(&me.id()).expect("one of its own");
+        admission.at(slot).expect("there").established.terms.remote_index
     };
     let call = |siege: &mut Siege, index: u32, time: u64, proved: bool| {
         let cookie = if proved { siege.cookie(home, index) } else { Cookie::NONE };
@@ -116,16 +116,16 @@ fn one_address_gets_a_quarter_of_the_places_and_then_only_its_own_again() {
     let mut siege = Siege::new(Config::default());
     let answered = (0..400).filter(|n| is_answered(&mut siege, *n, source(0))).count();
     // What one may hold beyond its budget is half of the budget of all.
-    assert_eq!((answered, siege.server.endpoint.half_open.strangers()), (250, 250));
+    assert_eq!((answered, siege.server.endpoint.admission.strangers()), (250, 250));
     siege.ms += 400;
     let answered = (400..800).filter(|n| is_answered(&mut siege, *n, source(0))).count();
-    assert_eq!((answered, siege.server.endpoint.half_open.strangers()), (6, 256));
+    assert_eq!((answered, siege.server.endpoint.admission.strangers()), (6, 256));
     siege.ms += 200;
     let answered = (800..850).filter(|n| is_answered(&mut siege, *n, source(0))).count();
-    assert_eq!((answered, siege.server.endpoint.half_open.strangers()), (50, 256), "its oldest");
+    assert_eq!((answered, siege.server.endpoint.admission.strangers()), (50, 256), "its oldest");
     assert!((0..16).all(|n| is_answered(&mut siege, 1000 + n, source(1))));
     assert!(!is_answered(&mut siege, 1016, source(1)), "sixteen when it is crowded");
-    assert_eq!(siege.server.endpoint.half_open.strangers(), 272);
+    assert_eq!(siege.server.endpoint.admission.strangers(), 272);
 }
 
 #[test]
@@ -142,9 +142,9 @@ fn a_stranger_that_finds_all_places_taken_gets_that_of_the_oldest_after_half_a_s
     siege.ms += 1;
     assert!((66..130).all(|n| is_answered(&mut siege, n, source(n))));
     assert!(!is_answered(&mut siege, 130, source(130)), "the oldest is young again");
-    assert_eq!(siege.server.endpoint.half_open.strangers(), 64);
+    assert_eq!(siege.server.endpoint.admission.strangers(), 64);
     siege.server.wake(at(siege.ms + 5000));
-    assert_eq!(siege.server.endpoint.half_open.len(), 0);
+    assert_eq!(siege.server.endpoint.admission.half_open(), 0);
     assert_eq!(siege.server.endpoint.poll_timeout(), None);
 }
 
@@ -187,5 +187,5 @@ fn a_peer_is_answered_though_strangers_have_taken_all_places() {
     siege.restart_client(clock(true), elsewhere);
     let took = siege.until_connected(1000, |_| vec![]).expect("it comes back");
     assert!(took <= 4 * LATENCY + 2, "{took} ms");
-    assert_eq!(siege.server.endpoint.half_open.strangers(), 64, "and took nobody's place");
+    assert_eq!(siege.server.endpoint.admission.strangers(), 64, "and took nobody's place");
 }

@@ -125,16 +125,14 @@ impl Siege {
         }
         let endpoint = &self.server.endpoint;
         assert!(endpoint.peers().count() <= 1);
-        assert!(endpoint.half_open.strangers() <= endpoint.config().max_half_open);
-        assert!(endpoint.half_open.len() <= endpoint.half_open.strangers() + 1);
+        assert!(endpoint.admission.strangers() <= endpoint.config().max_half_open);
+        assert!(endpoint.admission.half_open() <= endpoint.admission.strangers() + 1);
     }
 
     /// The cookie that the server gives to a caller.
     pub(super) fn cookie(&self, from: SocketAddr, index: u32) -> Cookie {
-        let shared = &self.server.endpoint.shared;
-        let path = Arrival::from_remote(from).via;
-        let time = shared.cookie_time();
-        Cookie { time: time.into(), mac: shared.cookies.issue(time, &path.binding(), index) }
+        let Endpoint { admission, shared, .. } = &self.server.endpoint;
+        admission.cookie(shared, &Arrival::from_remote(from).via, index)
     }
 
     /// A request with a genuine mac and nothing else that is genuine, but perhaps the cookie.

@@ -1,9 +1,8 @@
 use super::*;
-use crate::crypto::backend::Suite;
 use crate::crypto::noise::Split;
-use crate::crypto::schedule::SessionSecrets;
+use crate::crypto::rng::Rng;
 use crate::net::Arrival;
-use crate::session::Established;
+use crate::session::{Established, Terms};
 use crate::time::Instant;
 use crate::wire::{Packet, PacketNumber};
 use crate::{Config, Identity, PeerHandle};
@@ -11,7 +10,8 @@ use crate::{Config, Identity, PeerHandle};
 /// An endpoint with a peer whose keys are known by index 1.
 fn connected() -> (Context, Peer) {
     let now = Instant::from_micros(1);
-    let mut cx = Context::new(Config::default(), Identity::from_seed([1; 32]), [1; 32], now);
+    let rng = Rng::from_seed([1; 32]);
+    let mut cx = Context::new(Config::default(), Identity::from_seed([1; 32]), rng, now);
     let id = Identity::from_seed([2; 32]).id();
     let mut peer = Peer::new(&mut cx, PeerHandle { slot: 0, generation: 0 }, Some(id), 0);
     let split = Split {
@@ -20,17 +20,16 @@ fn connected() -> (Context, Peer) {
         hash: [3; 32],
         trace: alloc::vec::Vec::new(),
     };
-    let established = Established {
+    let terms = Terms {
         local_index: 1,
         remote_index: 2,
-        secrets: SessionSecrets::from_split(&split, Suite::ChaCha20Poly1305, Role::Responder),
-        key_id: cx.key_id(),
         initiated_by_us: false,
         remote_incarnation: 1,
         parameters: cx.parameters(0),
         granted: 0,
         via: Arrival::from_remote(([10, 0, 0, 2], 1).into()).via,
     };
+    let established = Established::new(&mut cx, &split, terms);
     peer.establish(&mut cx, established);
     (cx, peer)
 }

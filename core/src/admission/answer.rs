@@ -1,0 +1,206 @@
+//! What strangers are told: a response, a Retry, a Hint, or nothing.
+
+use zerocopy::IntoBytes;
+
+use super::decide::Decision;
+use super::half_open::{HalfOpen, Place};
+use super::limits::SourceKey;
+use super::{Admission, Initiator, KnownPeer, Load};
+use crate::PeerId;
+use crate::context::Context;
+use crate::crypto::backend::active::SecretKey;
+use crate::crypto::mac::MacKey;
+use crate::net::Arrival;
+use crate::session::{Established, Owner, Terms};
+use crate::stats::DropReason;
+use crate::wire::{
+    HandshakeRequest, HandshakeResponse, HandshakeRetry, Hint, MAC_LEN, ResponsePayload,
+    SealedHeader,
+};
+
+/// What becomes of a request that is not answered with a response of its own.
+pub(super) enum Outcome {
+    /// It is dropped.
+    Drop(DropReason),
+    /// It was answered before: the response goes out again, as it may have been lost.
+    Repeat { source: SourceKey, slot: u32 },
+    /// The initiator has to come again with a cookie. The request that it made with this MAC counts as
+    /// dropped, if it does.
+    Retry { source: SourceKey, mac: [u8; MAC_LEN], dropped: Option<DropReason> },
+    /// One who asked with this nonce is told who we are.
+    Disclose { source: SourceKey, id: PeerId, nonce: [u8; 16] },
+}
+
+impl Admission {
+    /// Answers a genuine request, or does not.
+    pub(crate) fn answer(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        request: &HandshakeRequest,
+        initiator: Initiator,
+        known: Option<&KnownPeer>,
+        load: &Load,
+    ) {
+        let source = initiator.source;
+        let outcome = match self.decide(cx, &initiator.claim(), known, load) {
+            Decision::Respond { place, evicted } => {
+                evicted.into_iter().for_each(|slot| self.evict(cx, slot));
+                self.respond(cx, arrival, request, initiator, known, place);
+                return;
+            }
+            Decision::Validate => Outcome::Retry { source, mac: request.mac, dropped: None },
+            Decision::Drop(reason) => Outcome::Drop(reason),
+        };
+        self.conclude(cx, arrival, request.sender_index.get(), outcome);
+    }
+
+    /// Carries out what becomes of a request of the initiator that chose the index `index`. Every
+    /// request that is not answered with a response of its own is counted here.
+    pub(super) fn conclude(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        index: u32,
+        outcome: Outcome,
+    ) {
+        let dropped = match outcome {
+            Outcome::Drop(reason) => Some(reason),
+            Outcome::Repeat { source, slot } => {
+                self.respond_again(cx, arrival, &source, slot).err()
+            }
+            Outcome::Retry { source, mac, dropped } => {
+                let sent = self.send_retry(cx, arrival, &source, index, &mac, None);
+                dropped.or_else(|| sent.err())
+            }
+            Outcome::Disclose { source, id, nonce } => {
+                self.send_retry(cx, arrival, &source, index, &nonce, Some(id)).err()
+            }
+        };
+        dropped.into_iter().for_each(|reason| cx.drop_packet(reason, &arrival.via));
+    }
+
+    /// Answers a genuine request, and keeps what is needed should the initiator go on.
+    fn respond(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        request: &HandshakeRequest,
+        initiator: Initiator,
+        known: Option<&KnownPeer>,
+        place: Place,
+    ) {
+        let Initiator { id, accepted, payload, .. } = initiator;
+        let incarnation =
+            known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation);
+        let window = u64::from(cx.config.receive_window);
+        let granted = known.map_or(window, |known| known.fresh_grant);
+        let slot = self.half_open.next_slot();
+        let local_index = cx.indices.allocate(&mut cx.rng, Owner::HalfOpen(slot));
+        let remote_index = request.sender_index.get();
+        let mut response = HandshakeResponse::new(remote_index, local_index);
+        let (parameters, remote) = (cx.parameters(granted), arrival.origin().remote);
+        let answer = ResponsePayload::new(incarnation, parameters, remote, local_index);
+        let text = &mut response.payload_ciphertext;
+        text[..size_of::<ResponsePayload>()].copy_from_slice(answer.as_bytes());
+        #[cfg(feature = "testing")]
+        cx.distort(&mut text[..size_of::<ResponsePayload>()]);
+        let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
+        let Some(split) = accepted.respond(&ephemeral, &cx.psk(), text) else {
+            cx.indices.release(local_index);
+            cx.drop_packet(DropReason::Authentication, &arrival.via);
+            return;
+        };
+        response.ephemeral = ephemeral.public();
+        response.mac = MacKey::response(&request.ephemeral, &id).mac(response.authenticated());
+        let terms = Terms {
+            local_index,
+            remote_index,
+            initiated_by_us: false,
+            remote_incarnation: payload.incarnation.get(),
+            parameters: payload.parameters,
+            granted,
+            via: arrival.via,
+        };
+        let half_open = HalfOpen {
+            id,
+            peer: known.map(|known| known.handle),
+            incarnation,
+            timestamp_ms: payload.timestamp_ms.get(),
+            established: Established::new(cx, &split, terms),
+            response,
+            request_mac: request.mac,
+        };
+        self.half_open.insert(half_open, place, cx.now);
+        let dropped = self.send_response(arrival, slot).err();
+        dropped.into_iter().for_each(|reason| cx.drop_packet(reason, &arrival.via));
+    }
+
+    /// Sends the response of the handshake in this slot again for the price of a Retry.
+    fn respond_again(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        source: &SourceKey,
+        slot: u32,
+    ) -> Result<(), DropReason> {
+        if self.limiter.try_acquire_retry(cx.now, source) {
+            return self.send_response(arrival, slot);
+        }
+        cx.stats.answers_withheld += 1;
+        Err(DropReason::RateLimited)
+    }
+
+    /// Queues the response of the handshake in this slot.
+    fn send_response(&mut self, arrival: &Arrival, slot: u32) -> Result<(), DropReason> {
+        let half_open = self.half_open.get(slot).ok_or(DropReason::Full)?;
+        let sent = self.replies.push(arrival.via, half_open.response.as_bytes());
+        if sent { Ok(()) } else { Err(DropReason::Full) }
+    }
+
+    /// Sends a cookie, if there is a budget for it. Nothing about the initiator is kept. `key` is what
+    /// the Retry is authenticated with: only who saw the request knows it.
+    fn send_retry(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        source: &SourceKey,
+        index: u32,
+        key: &[u8; 16],
+        identity: Option<PeerId>,
+    ) -> Result<(), DropReason> {
+        let sent = self.limiter.try_acquire_retry(cx.now, source) && {
+            let cookie = self.cookie(cx, &arrival.via, index);
+            let mut retry = HandshakeRetry::new(index, cookie, identity.map(|id| *id.as_bytes()));
+            retry.mac = MacKey::retry(key).mac(retry.authenticated());
+            self.replies.push_cheap(arrival.via, retry.as_bytes())
+        };
+        if sent {
+            cx.stats.retries_sent += 1;
+            return Ok(());
+        }
+        cx.stats.answers_withheld += 1;
+        Err(DropReason::RateLimited)
+    }
+
+    /// Tells the sender of a sealed packet of `len` bytes, within limits, that its session is unknown
+    /// here.
+    pub(crate) fn send_hint(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        header: &SealedHeader,
+        len: usize,
+    ) {
+        cx.drop_packet(DropReason::UnknownSession, &arrival.via);
+        cx.stats.unverified_bytes_received += len as u64;
+        let hint = Hint::new(header);
+        if self.limiter.try_acquire_hint(cx.now)
+            && self.replies.push_cheap(arrival.via, hint.as_bytes())
+        {
+            cx.stats.hints_sent += 1;
+        } else {
+            cx.stats.answers_withheld += 1;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Who makes a request: the first check that costs Diffie-Hellman.
+
+use zerocopy::FromBytes;
+
+use super::Source;
+use super::answer::Outcome;
+use super::decide::Claim;
+use super::limits::SourceKey;
+use super::screen::Screened;
+use crate::PeerId;
+use crate::context::Context;
+use crate::crypto::noise::{Accepted, Opening};
+use crate::net::Arrival;
+use crate::session::prologue;
+use crate::stats::DropReason;
+use crate::wire::{HandshakeRequest, RequestPayload};
+
+/// One who asks for a session and owns the identity that it claims.
+pub(crate) struct Initiator {
+    pub(crate) id: PeerId,
+    /// What is charged for it.
+    pub(super) source: SourceKey,
+    pub(super) payload: RequestPayload,
+    /// It validated its address, too.
+    pub(super) validated: bool,
+    pub(super) accepted: Accepted,
+}
+
+impl Initiator {
+    /// Opens the request and checks who made it and whether it may come in; if not, says what becomes
+    /// of it.
+    pub(super) fn authenticate(
+        cx: &mut Context,
+        arrival: &Arrival,
+        request: &HandshakeRequest,
+        screened: Screened,
+    ) -> Result<Self, Outcome> {
+        let Screened { source, validated } = screened;
+        cx.stats.requests_opened += 1;
+        let prologue = prologue(&cx.config.application, request.prologue());
+        let opening =
+            Opening { ephemeral: request.ephemeral, static_ciphertext: request.static_ciphertext };
+        let mut text = request.payload_ciphertext;
+        let accepted = Accepted::read(cx.identity.x25519(), &prologue, &opening, &mut text);
+        let accepted = accepted.ok_or(Outcome::Drop(DropReason::Authentication))?;
+        let payload = RequestPayload::read_from_prefix(&text).map(|(payload, _)| payload);
+        let payload = payload.map_err(|_| Outcome::Drop(DropReason::Malformed))?;
+        let owner =
+            |id: &PeerId| id.x25519() == *accepted.remote_static() && *id != cx.identity.id();
+        let id = PeerId::from_bytes(payload.identity).ok().filter(owner);
+        let id = id.ok_or(Outcome::Drop(DropReason::BadIdentity))?;
+        if !cx.config.admission.admits(&id, &arrival.origin()) {
+            return Err(Outcome::Drop(DropReason::Admission));
+        }
+        Ok(Self { id, source, payload, validated, accepted })
+    }
+
+    /// Where it is charged.
+    pub(crate) const fn source(&self) -> Source {
+        self.source.source
+    }
+
+    /// What its request amounts to.
+    pub(super) fn claim(&self) -> Claim {
+        Claim {
+            id: self.id,
+            source: self.source(),
+            timestamp_ms: self.payload.timestamp_ms.get(),
+            validated: self.validated,
+        }
+    }
+}

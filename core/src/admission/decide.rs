@@ -1,0 +1,166 @@
+//! Whether a genuine initiator is answered, on plain data.
+//!
+//! Every peer has a place for a half-open handshake, which its newest request takes. Strangers compete
+//! for a fixed number, and do not wait for each other: who finds all taken gets the place of the
+//! oldest, unless that one may still be about to use it. Half a second is longer than most round
+//! trips; and 1,024 places that are each given away after that take in as many strangers a second as
+//! there is a budget for.
+
+use core::time::Duration;
+
+use super::half_open::{HalfOpen, Place};
+use super::{Admission, Source};
+use crate::config::{Config, Retry};
+use crate::context::Context;
+use crate::stats::DropReason;
+use crate::{PeerHandle, PeerId};
+
+/// What a genuine request amounts to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) id: PeerId,
+    pub(super) source: Source,
+    /// When it was made, by the clock of the initiator.
+    pub(super) timestamp_ms: u64,
+    /// The initiator validated its address.
+    pub(super) validated: bool,
+}
+
+/// What the endpoint knows about one that is a peer already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KnownPeer {
+    pub(crate) handle: PeerHandle,
+    /// A session stands.
+    pub(crate) has_session: bool,
+    /// What names our state about it.
+    pub(crate) incarnation: u64,
+    /// What names its state about us, once it said so.
+    pub(crate) remote_incarnation: Option<u64>,
+    /// The newest time at which it claimed to shake hands.
+    pub(crate) timestamp_ms: u64,
+    /// The credit that a handshake with it would grant.
+    pub(crate) fresh_grant: u64,
+}
+
+/// How full the endpoint is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Peers there are.
+    pub(crate) peers: usize,
+    /// Those among them at the source of the initiator.
+    pub(crate) peers_at_source: usize,
+}
+
+/// What becomes of the request of a genuine initiator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It is answered, and its handshake takes this place once that in the slot `evicted` went.
+    Respond { place: Place, evicted: Option<u32> },
+    /// It has to validate its address first.
+    Validate,
+    /// It is dropped.
+    Drop(DropReason),
+}
+
+impl Admission {
+    /// Whether a genuine request is answered. `known` is the peer that the initiator is already.
+    pub(super) fn decide(
+        &self,
+        cx: &Context,
+        claim: &Claim,
+        known: Option<&KnownPeer>,
+        load: &Load,
+    ) -> Decision {
+        match known {
+            // A peer with a session is not disturbed by an old request.
+            Some(known) if !claim.validated && is_replay(claim, known) => Decision::Validate,
+            Some(_) => self.decide_for_peer(claim),
+            None => self.decide_for_stranger(cx, claim.source, load),
+        }
+    }
+
+    /// The newest request of a peer replaces the one before. A recorded one must not: it comes without
+    /// a cookie of its own, or with an old time.
+    fn decide_for_peer(&self, claim: &Claim) -> Decision {
+        let slot = self.half_open.of_peer(&claim.id);
+        let Some((slot, before)) = slot.and_then(|slot| Some((slot, self.half_open.get(slot)?)))
+        else {
+            return Decision::Respond { place: Place::Peer, evicted: None };
+        };
+        if !claim.validated && claim.timestamp_ms <= before.timestamp_ms {
+            Decision::Validate
+        } else if claim.validated && claim.timestamp_ms < before.timestamp_ms {
+            Decision::Drop(DropReason::Duplicate)
+        } else {
+            Decision::Respond { place: Place::Peer, evicted: Some(slot) }
+        }
+    }
+
+    fn decide_for_stranger(&self, cx: &Context, source: Source, load: &Load) -> Decision {
+        let config = &cx.config;
+        if !has_capacity(config, load) {
+            return Decision::Drop(DropReason::Full);
+        }
+        let (all, each) = (config.max_half_open, config.max_half_open_per_source);
+        let own = self.half_open.oldest_of_many(source, each).filter(|_| self.is_crowded(cx));
+        let any = || self.half_open.oldest_stranger();
+        match own.or_else(|| any().filter(|_| self.half_open.strangers() >= all)) {
+            Some((_, since)) if cx.now < since + PROTECTED => Decision::Drop(DropReason::Full),
+            oldest => Decision::Respond {
+                place: Place::Stranger(source),
+                evicted: oldest.map(|(slot, _)| slot),
+            },
+        }
+    }
+
+    /// Whether initiators must validate their address first: by choice, or because places run low.
+    pub(super) fn requires_validation(&self, cx: &Context) -> bool {
+        cx.config.retry == Retry::Always || self.is_crowded(cx)
+    }
+
+    /// Whether strangers have taken a quarter of their places.
+    fn is_crowded(&self, cx: &Context) -> bool {
+        self.half_open.strangers() >= cx.config.max_half_open / 4
+    }
+}
+
+impl HalfOpen {
+    /// Whether a handshake that was just confirmed still fits what the endpoint knows about the
+    /// initiator, and there is capacity for a peer.
+    pub(crate) fn may_become_peer(
+        &self,
+        config: &Config,
+        known: Option<&KnownPeer>,
+        load: &Load,
+    ) -> bool {
+        let Some(known) = known else {
+            // If it was a peer when it was answered, that peer has ended since.
+            return self.peer.is_none() && has_capacity(config, load);
+        };
+        let terms = &self.established.terms;
+        let may_grant = known.remote_incarnation == Some(terms.remote_incarnation)
+            || terms.granted <= known.fresh_grant;
+        // It was answered on behalf of the peer that is there now, or the one that is there now knows
+        // no more than what was answered.
+        let fits = self.peer == Some(known.handle) || known.remote_incarnation.is_none();
+        known.incarnation == self.incarnation && may_grant && fits
+    }
+}
+
+/// Whether the request may be a recorded one.
+const fn is_replay(claim: &Claim, known: &KnownPeer) -> bool {
+    known.has_session && claim.timestamp_ms <= known.timestamp_ms
+}
+
+/// Whether a stranger may become a peer: no source takes the last places alone.
+const fn has_capacity(config: &Config, load: &Load) -> bool {
+    let scarce = load.peers >= config.max_peers - config.max_peers / 4;
+    let greedy = load.peers_at_source >= config.max_peers_per_source;
+    load.peers < config.max_peers && !(scarce && greedy)
+}
+
+/// How long a half-open handshake keeps its place whoever comes.
+const PROTECTED: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+use super::*;
+use crate::Identity;
+use crate::crypto::cookie::CookieJar;
+use crate::crypto::noise::Split;
+use crate::crypto::rng::Rng;
+use crate::net::Arrival;
+use crate::session::{Established, Terms};
+use crate::time::Instant;
+use crate::wire::HandshakeResponse;
+
+fn context(config: Config) -> Context {
+    let rng = Rng::from_seed([1; 32]);
+    Context::new(config, Identity::from_seed([1; 32]), rng, Instant::from_micros(1))
+}
+
+fn admission(cx: &Context) -> Admission {
+    Admission::new(cx, CookieJar::new([5; 32].into()))
+}
+
+fn arrival(host: u8) -> Arrival {
+    Arrival::from_remote(([10, 0, 0, host], 4263).into())
+}
+
+fn claim(seed: u8, host: u8, timestamp_ms: u64, validated: bool) -> Claim {
+    let (id, source) = (Identity::from_seed([seed; 32]).id(), Source::of(&arrival(host).via));
+    Claim { id, source, timestamp_ms, validated }
+}
+
+/// A peer that made its newest request at 100.
+fn known(has_session: bool) -> KnownPeer {
+    KnownPeer {
+        handle: PeerHandle { slot: 3, generation: 5 },
+        has_session,
+        incarnation: 7,
+        remote_incarnation: has_session.then_some(9),
+        timestamp_ms: 100,
+        fresh_grant: 1000,
+    }
+}
+
+const QUIET: Load = Load { peers: 0, peers_at_source: 0 };
+
+/// What is kept of a request that was answered.
+fn half_open(cx: &mut Context, claim: &Claim, peer: Option<&KnownPeer>, number: u8) -> HalfOpen {
+    let split = Split {
+        initiator: [1; 32].into(),
+        responder: [2; 32].into(),
+        hash: [3; 32],
+        trace: alloc::vec::Vec::new(),
+    };
+    let terms = Terms {
+        local_index: number.into(),
+        remote_index: 2,
+        initiated_by_us: false,
+        remote_incarnation: 9,
+        parameters: cx.parameters(0),
+        granted: 1000,
+        via: arrival(1).via,
+    };
+    HalfOpen {
+        id: claim.id,
+        peer: peer.map(|peer| peer.handle),
+        incarnation: 7,
+        timestamp_ms: claim.timestamp_ms,
+        established: Established::new(cx, &split, terms),
+        response: HandshakeResponse::new(2, number.into()),
+        request_mac: [number; 16],
+    }
+}
+
+#[test]
+fn a_request_of_a_peer_is_answered_if_it_is_newer_or_has_a_cookie_and_disturbs_nobody() {
+    let cx = context(Config::default());
+    let mut admission = admission(&cx);
+    let decide = |admission: &Admission, time, validated, session| {
+        admission.decide(&cx, &claim(2, 2, time, validated), Some(&known(session)), &QUIET)
+    };
+    let first = Decision::Respond { place: Place::Peer, evicted: None };
+    for (time, validated, session, expected) in [
+        (101, false, true, first),
+        (100, false, true, Decision::Validate),
+        (0, false, true, Decision::Validate),
+        (0, true, true, first),
+        (0, false, false, first),
+    ] {
+        let decision = decide(&admission, time, validated, session);
+        assert_eq!(decision, expected, "{time} {validated} {session}");
+    }
+    // Another of its requests was answered, made at 200.
+    let mut cx = context(Config::default());
+    let answered = half_open(&mut cx, &claim(2, 2, 200, false), Some(&known(true)), 1);
+    admission.half_open.insert(answered, Place::Peer, cx.now);
+    let instead = Decision::Respond { place: Place::Peer, evicted: Some(0) };
+    for (time, validated, expected) in [
+        (201, false, instead),
+        (200, false, Decision::Validate),
+        (150, false, Decision::Validate),
+        (200, true, instead),
+        (199, true, Decision::Drop(DropReason::Duplicate)),
+    ] {
+        let peer = known(true);
+        let decision = admission.decide(&cx, &claim(2, 2, time, validated), Some(&peer), &QUIET);
+        assert_eq!(decision, expected, "{time} {validated}");
+    }
+}
+
+#[test]
+fn a_stranger_takes_a_free_place_or_that_of_the_oldest_once_it_had_its_time() {
+    let config = Config { max_half_open: 4, max_half_open_per_source: 2, ..Config::default() };
+    let mut cx = context(config);
+    let mut admission = admission(&cx);
+    // From the sources 3, 1, 1 and 2, in this order, 100 ms after each other.
+    for (number, host) in [(0, 3), (1, 1), (2, 1), (3, 2)] {
+        let claim = claim(number + 10, host, 0, false);
+        let decision = admission.decide(&cx, &claim, None, &QUIET);
+        let place = Place::Stranger(claim.source);
+        assert_eq!(decision, Decision::Respond { place, evicted: None });
+        let half_open = half_open(&mut cx, &claim, None, number);
+        admission.half_open.insert(half_open, place, cx.now);
+        cx.advance(cx.now + Duration::from_millis(100));
+    }
+    let decide =
+        |cx: &Context, host| admission.decide(cx, &claim(99, host, 0, false), None, &QUIET);
+    assert_eq!(decide(&cx, 4), Decision::Drop(DropReason::Full), "the oldest is 400 ms old");
+    cx.advance(cx.now + Duration::from_millis(100));
+    let evicted = |host| match decide(&cx, host) {
+        Decision::Respond { place: Place::Stranger(_), evicted } => evicted,
+        _ => None,
+    };
+    assert_eq!(evicted(4), Some(0), "the oldest of all");
+    assert_eq!(evicted(1), None, "its own oldest still has time");
+    cx.advance(cx.now + Duration::from_millis(100));
+    let evicted = |host| match decide(&cx, host) {
+        Decision::Respond { place: Place::Stranger(_), evicted } => evicted,
+        _ => None,
+    };
+    assert_eq!(evicted(1), Some(1), "its own oldest, as it has its share");
+    assert_eq!(evicted(2), Some(0), "it has less than its share: the oldest of all");
+}
+
+#[test]
+fn no_source_alone_takes_the_last_quarter_of_the_places_for_peers() {
+    let config = Config { max_peers: 8, max_peers_per_source: 2, ..Config::default() };
+    let cx = context(config.clone());
+    let admission = admission(&cx);
+    for (peers, peers_at_source, room) in
+        [(5, 5, true), (6, 1, true), (6, 2, false), (7, 1, true), (7, 2, false), (8, 0, false)]
+    {
+        let load = Load { peers, peers_at_source };
+        let decision = admission.decide(&cx, &claim(2, 2, 0, true), None, &load);
+        let full = decision == Decision::Drop(DropReason::Full);
+        assert_eq!(full, !room, "{peers} peers, {peers_at_source} at the source");
+        // The same holds when the handshake is confirmed; a peer that is there already needs no room.
+        let confirmed = half_open(&mut context(config.clone()), &claim(2, 2, 0, true), None, 1);
+        assert_eq!(confirmed.may_become_peer(&config, None, &load), room);
+        assert!(confirmed.may_become_peer(&config, Some(&known(false)), &load));
+    }
+}
+
+#[test]
+fn a_handshake_is_confirmed_only_if_what_was_told_is_still_true() {
+    let config = Config::default();
+    let mut cx = context(config.clone());
+    let peer = known(true);
+    let answered = half_open(&mut cx, &claim(2, 2, 0, true), Some(&peer), 1);
+    let fits = |known: Option<KnownPeer>| answered.may_become_peer(&config, known.as_ref(), &QUIET);
+    assert!(fits(Some(peer)));
+    assert!(!fits(None), "the peer ended");
+    assert!(!fits(Some(KnownPeer { incarnation: 8, ..peer })), "it is told another incarnation");
+    let other = PeerHandle { slot: 3, generation: 6 };
+    assert!(!fits(Some(KnownPeer { handle: other, ..peer })), "another one, which has a session");
+    let unmet = KnownPeer { handle: other, remote_incarnation: None, ..peer };
+    assert!(fits(Some(unmet)), "another one that knows no more");
+    let restarted = KnownPeer { remote_incarnation: Some(8), ..peer };
+    assert!(fits(Some(restarted)), "as much credit as was granted");
+    assert!(!fits(Some(KnownPeer { fresh_grant: 999, ..restarted })), "less than was granted");
+}

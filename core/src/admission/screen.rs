@@ -1,0 +1,129 @@
+//! What is checked before anything costly: MAC, repetition, cookie, budgets.
+
+use super::answer::Outcome;
+use super::limits::SourceKey;
+use super::{Admission, Initiator};
+use crate::context::Context;
+use crate::net::{Arrival, Via};
+use crate::stats::DropReason;
+use crate::wire::{HandshakeRequest, KeyRequest};
+
+/// What a request says about the address it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CookieCheck {
+    /// Nothing.
+    None,
+    /// It carries a cookie that we gave to this address.
+    Good,
+    /// It carries another.
+    Bad,
+}
+
+/// A request that may cost Diffie-Hellman.
+pub(super) struct Screened {
+    /// What is charged for it.
+    pub(super) source: SourceKey,
+    /// It validated its address.
+    pub(super) validated: bool,
+}
+
+impl Admission {
+    /// Someone knows our address and wants to know who we are. Without `open` nobody is let in.
+    pub(crate) fn on_key_request(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        request: &KeyRequest,
+        open: bool,
+    ) {
+        cx.stats.unverified_bytes_received += size_of::<KeyRequest>() as u64;
+        let outcome = if !cx.network_mac.verify(request.authenticated(), &request.network_mac) {
+            Outcome::Drop(DropReason::BadMac)
+        } else if !cx.config.disclose_identity || !open {
+            Outcome::Drop(DropReason::Admission)
+        } else {
+            let source = self.limiter.key(&arrival.via);
+            Outcome::Disclose { source, id: cx.identity.id(), nonce: request.nonce }
+        };
+        self.conclude(cx, arrival, request.sender_index.get(), outcome);
+    }
+
+    /// Someone wants a session. Returns the initiator if its request is genuine; else the request is
+    /// done with. Without `open` nobody is let in. `at_peer` says whether a peer with a session is
+    /// where the request came from.
+    pub(crate) fn on_request(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        request: &HandshakeRequest,
+        open: bool,
+        at_peer: impl FnOnce() -> bool,
+    ) -> Option<Initiator> {
+        cx.stats.unverified_bytes_received += size_of::<HandshakeRequest>() as u64;
+        let found = self
+            .screen(cx, arrival, request, open, at_peer)
+            .and_then(|screened| Initiator::authenticate(cx, arrival, request, screened));
+        match found {
+            Ok(initiator) => Some(initiator),
+            Err(outcome) => {
+                self.conclude(cx, arrival, request.sender_index.get(), outcome);
+                None
+            }
+        }
+    }
+
+    /// Whether the request may cost Diffie-Hellman; if not, says what becomes of it.
+    fn screen(
+        &mut self,
+        cx: &Context,
+        arrival: &Arrival,
+        request: &HandshakeRequest,
+        open: bool,
+        at_peer: impl FnOnce() -> bool,
+    ) -> Result<Screened, Outcome> {
+        if !cx.request_mac.verify(request.authenticated(), &request.mac) {
+            return Err(Outcome::Drop(DropReason::BadMac));
+        }
+        if !open {
+            return Err(Outcome::Drop(DropReason::Full));
+        }
+        let source = self.limiter.key(&arrival.via);
+        let retry = |dropped| Outcome::Retry { source, mac: request.mac, dropped };
+        if let Some(slot) = self.half_open.by_request(&request.mac) {
+            // One response validates one address. Whoever asks from another, be it the one who copied
+            // the request or the one from whom it was copied, must come again.
+            let via = self.half_open.get(slot).map(|known| known.established.terms.via);
+            let same = via.is_some_and(|via| via.is_same_remote(&arrival.via));
+            let repeat = Outcome::Repeat { source, slot };
+            return Err(if same { repeat } else { retry(Some(DropReason::Duplicate)) });
+        }
+        let validated = match self.check_cookie(cx, &arrival.via, request) {
+            CookieCheck::None => false,
+            CookieCheck::Good => true,
+            CookieCheck::Bad => return Err(retry(Some(DropReason::BadCookie))),
+        };
+        let paid = if validated {
+            self.limiter.try_acquire_validated(cx.now, &source, at_peer())
+        } else {
+            !self.requires_validation(cx) && self.limiter.try_acquire_unvalidated(cx.now, &source)
+        };
+        match (paid, validated) {
+            (true, _) => Ok(Screened { source, validated }),
+            (false, true) => Err(Outcome::Drop(DropReason::RateLimited)),
+            (false, false) => Err(retry(None)),
+        }
+    }
+
+    fn check_cookie(&self, cx: &Context, via: &Via, request: &HandshakeRequest) -> CookieCheck {
+        if request.cookie.is_none() {
+            return CookieCheck::None;
+        }
+        let (now, index) = (cx.cookie_time(), request.sender_index.get());
+        let (time, mac) = (request.cookie.time.get(), &request.cookie.mac);
+        if self.cookies.verify(now, time, mac, &via.binding(), index) {
+            CookieCheck::Good
+        } else {
+            CookieCheck::Bad
+        }
+    }
+}

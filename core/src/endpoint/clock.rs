@@ -1,0 +1,52 @@
+//! Time as the driver tells it: the next deadline, and what is done when it has passed.
+
+use core::time::Duration;
+
+use super::Endpoint;
+use crate::peer::Peer;
+use crate::time::Instant;
+
+impl Endpoint {
+    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing else happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let peers = self.deadlines.peek().map(|(at, _)| at);
+        peers.into_iter().chain(self.admission.deadline()).min()
+    }
+
+    /// Acts on every deadline that `now` has reached. Calls that come early or late do no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.touch(now);
+        let slept = self.grace_until.is_some_and(|until| self.shared.now < until);
+        self.admission.expire(&mut self.shared);
+        while let Some((at, slot)) = self.deadlines.peek() {
+            if at > self.shared.now || self.shared.now == Instant::MAX {
+                break;
+            }
+            let Some(peer) = self.peers.at_mut(slot) else {
+                self.deadlines.set(slot, None);
+                continue;
+            };
+            peer.handle_timeout(&mut self.shared, slept);
+            self.settle(slot);
+            let next = self.shared.now + Duration::from_micros(1);
+            // A peer that wants to be called again at once would keep us here for ever.
+            if self.peers.at(slot).and_then(Peer::deadline).is_some_and(|at| at < next) {
+                self.deadlines.set(slot, Some(next));
+            }
+        }
+    }
+
+    /// Moves the clock, and notices when the driver comes much too late for a deadline: then the
+    /// host was asleep, and silence proves nothing.
+    pub(super) fn touch(&mut self, now: Instant) {
+        let patience = self.shared.config.idle_timeout / 4;
+        if let Some(due) = self.poll_timeout() {
+            self.shared.absence.observe(due, now);
+            if now > due + patience {
+                self.grace_until = Some(now + patience);
+            }
+        }
+        self.shared.advance(now);
+    }
+}
