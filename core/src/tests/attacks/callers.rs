@@ -3,8 +3,8 @@
 use super::*;
 use crate::config::Budget;
 use crate::crypto::rng::Rng;
-use crate::crypto::test_data::{LOW_ORDER_EDWARDS, LOW_ORDER_X25519, unhex32};
 use crate::delivery::Delivery;
+use crate::tests::values::{LOW_ORDER_EDWARDS, LOW_ORDER_X25519, unhex32};
 use crate::wire::kind;
 
 /// Random bytes with extremes strewn in.
