@@ -4,5 +4,6 @@
 //! keys, handshakes made of parts, random numbers as they were drawn.
 
 mod attacks;
+pub(crate) mod pair;
 pub(crate) mod values;
 mod vectors;
