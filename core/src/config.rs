@@ -306,7 +306,7 @@ mod tests {
         let secret = NetworkSecret::new([7; 32]);
         assert_eq!(alloc::format!("{secret:?}"), "NetworkSecret(..)");
         let NetworkSecret(bytes) = secret;
-        crate::crypto::test_data::assert_wiped(&bytes);
+        crate::tests::values::assert_wiped(&bytes);
     }
 
     #[test]

@@ -125,6 +125,8 @@ mod recovery;
 mod session;
 
 mod stats;
+#[cfg(test)]
+mod tests;
 mod time;
 mod timer;
 mod trace;

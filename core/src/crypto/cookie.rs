@@ -50,7 +50,7 @@ const COOKIE: &[u8] = b"handfast/1 cookie";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::test_data::assert_wiped;
+    use crate::tests::values::assert_wiped;
     use proptest::prelude::*;
 
     #[test]

@@ -87,7 +87,7 @@ const OUTER: u8 = 0x5c;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::test_data::{unhex, unhex32};
+    use crate::tests::values::{unhex, unhex32};
 
     #[test]
     fn blake2s_agrees_with_rfc_7693() {

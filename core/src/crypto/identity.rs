@@ -175,7 +175,7 @@ const TEXT: usize = 52;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::test_data::{LOW_ORDER_EDWARDS, unhex32};
+    use crate::tests::values::{LOW_ORDER_EDWARDS, unhex32};
     use alloc::string::{String, ToString};
     use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
     use proptest::prelude::*;

@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn the_key_is_wiped() {
         let MacKey(key) = MacKey::retry(&[1; 16]);
-        crate::crypto::test_data::assert_wiped(&key);
+        crate::tests::values::assert_wiped(&key);
     }
 
     #[test]

@@ -16,8 +16,3 @@ pub(crate) mod schedule;
 
 /// Bytes of an authentication tag, of the AEADs and of the packet MACs.
 pub(crate) const TAG: usize = 16;
-
-#[cfg(test)]
-mod attacks;
-#[cfg(test)]
-pub(crate) mod test_data;

@@ -60,7 +60,7 @@ impl Rng {
 #[cfg(test)]
 mod tests {
     use super::Rng;
-    use crate::crypto::test_data::{assert_wiped, unhex32};
+    use crate::tests::values::{assert_wiped, unhex32};
     use proptest::{prop_assert, proptest};
 
     #[test]

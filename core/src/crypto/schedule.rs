@@ -112,7 +112,7 @@ const REKEY_NEXT: &[u8] = b"handfast/1 rekey next";
 mod tests {
     use super::*;
     use crate::crypto::hash::blake2s;
-    use crate::crypto::test_data::{LOW_ORDER_X25519, assert_wiped, unhex32};
+    use crate::tests::values::{LOW_ORDER_X25519, assert_wiped, unhex32};
     use alloc::collections::BTreeSet;
     use alloc::vec::Vec;
     use proptest::prelude::*;

@@ -19,8 +19,6 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod vectors;
 
 use core::fmt;
 use core::net::SocketAddr;

@@ -280,7 +280,7 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).expect("a readable directory") {
         let path = entry.expect("a readable directory").path();
-        let test = ["tests", "tests.rs", "vectors", "vectors.rs", "test_data.rs"];
+        let test = ["tests", "tests.rs"];
         if test.iter().any(|name| path.ends_with(name)) {
             continue;
         }

@@ -1,5 +1,5 @@
 use super::{Suite, active, is_canonical};
-use crate::crypto::test_data::{LOW_ORDER_X25519, unhex, unhex32};
+use crate::tests::values::{LOW_ORDER_X25519, unhex, unhex32};
 use proptest::prelude::*;
 
 #[test]
@@ -158,7 +158,7 @@ mod both {
 #[test]
 fn the_keys_of_the_portable_backend_are_wiped() {
     use super::rustcrypto::{AeadKey, SecretKey};
-    use crate::crypto::test_data::assert_wiped;
+    use crate::tests::values::assert_wiped;
     let SecretKey { secret, public: _ } = SecretKey::from_bytes(&[1; 32]);
     assert_wiped(&secret);
     for suite in [Suite::ChaCha20Poly1305, Suite::Aes256Gcm] {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::Identity;
-use crate::crypto::test_data::{LOW_ORDER_X25519, assert_wiped, unhex, unhex32};
+use crate::tests::values::{LOW_ORDER_X25519, assert_wiped, unhex, unhex32};
 use alloc::vec::Vec;
 use proptest::prelude::*;
 use snow::{Builder, HandshakeState};

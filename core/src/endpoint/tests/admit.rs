@@ -69,12 +69,12 @@ fn a_repeated_request_from_elsewhere_is_only_asked_to_come_again() {
 fn a_handshake_answered_for_a_peer_that_ended_is_void_and_the_caller_calls_again() {
     let mut pair = Pair::connected(&Config::default());
     for _ in 0..5 {
-        pair.a.send(at(1000), pair.peer, Delivery::ordered(0), 10);
+        pair.a.send(at(1000), pair.peer(), Delivery::ordered(0), 10);
     }
     pair.run(1500);
     assert_eq!(pair.received_by_b().len(), 5);
     // Sealed packets are lost until the second handshake got its response.
-    pair.a.send(at(1500), pair.peer, Delivery::ordered(0), 20);
+    pair.a.send(at(1500), pair.peer(), Delivery::ordered(0), 20);
     let (mut ms, mut late) = (1500, vec![]);
     while pair.a.endpoint.stats().handshakes < 2 {
         ms += 1;
@@ -99,7 +99,7 @@ fn a_handshake_answered_for_a_peer_that_ended_is_void_and_the_caller_calls_again
     pair.a.take(pair.now, pair.b.address, &hint);
     pair.run(ms + 6000);
     assert_eq!(pair.a.count(|event| matches!(event, Event::Restarted { .. })), 1);
-    pair.a.send(pair.now, pair.peer, Delivery::ordered(0), 30);
+    pair.a.send(pair.now, pair.peer(), Delivery::ordered(0), 30);
     pair.run(ms + 8000);
     assert_eq!(pair.received_by_b().last().map(Bytes::len), Some(30));
 }
@@ -153,9 +153,9 @@ fn nobody_comes_in_after_close() {
 fn a_peer_that_is_closing_cannot_be_connected_to() {
     let mut pair = Pair::connected(&Config::default());
     let target = Target::from(pair.b.endpoint.id());
-    assert_eq!(pair.a.endpoint.connect(at(1000), target.clone()), Ok(pair.peer));
-    pair.a.endpoint.disconnect(at(1000), pair.peer, lingering()).expect("connected");
-    let state = pair.a.endpoint.peer(pair.peer).map(|peer| peer.state);
+    assert_eq!(pair.a.endpoint.connect(at(1000), target.clone()), Ok(pair.peer()));
+    pair.a.endpoint.disconnect(at(1000), pair.peer(), lingering()).expect("connected");
+    let state = pair.a.endpoint.peer(pair.peer()).map(|peer| peer.state);
     assert_eq!(state, Some(PeerState::Closing));
     let again = pair.a.endpoint.connect(at(1000), target);
     assert_eq!(again, Err(crate::ConnectError::PeerClosing));

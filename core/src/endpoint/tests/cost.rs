@@ -6,13 +6,13 @@ use crate::wire::Cookie;
 
 /// On how many requests the server spent Diffie-Hellman.
 fn opened(siege: &Siege) -> u64 {
-    siege.server.endpoint.stats().requests_opened
+    siege.server().endpoint.stats().requests_opened
 }
 
 /// Hands a request to the server; whether it spent Diffie-Hellman on it.
 fn costs(siege: &mut Siege, from: SocketAddr, request: &[u8]) -> bool {
     let before = opened(siege);
-    siege.server.take(at(0), from, request);
+    siege.server_mut().take(at(0), from, request);
     let cost = opened(siege) - before;
     assert!(cost <= 1, "once at most");
     cost == 1

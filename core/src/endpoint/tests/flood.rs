@@ -53,7 +53,7 @@ fn a_spoofed_flood_of_any_rate_costs_an_honest_caller_one_round_trip() {
         if rate <= 190 {
             assert!(took <= ROUND_TRIP + 2, "{rate}/s: {took} ms though there was room");
         }
-        let handshakes = siege.server.endpoint.drops().authentication;
+        let handshakes = siege.server().endpoint.drops().authentication;
         assert!(handshakes <= 400 + 200 * 4, "{rate}/s: {handshakes} computations");
     }
 }
@@ -67,7 +67,7 @@ fn a_flood_with_cookies_from_a_thousand_addresses_costs_an_honest_caller_nothing
             let what = format!("{rate}/s from {sources}");
             // Not even a Retry: what is spent on the proved is not taken from the unproved.
             assert!(took.is_some_and(|took| took <= ROUND_TRIP + 2), "{what}: {took:?}");
-            let handshakes = siege.server.endpoint.drops().authentication;
+            let handshakes = siege.server().endpoint.drops().authentication;
             let seconds = siege.ms / 1000 + 1;
             assert!(handshakes <= 500 + 2000 * seconds, "{what}: {handshakes} computations");
         }
@@ -96,7 +96,7 @@ fn a_flood_in_the_callers_own_name_costs_it_one_round_trip() {
         for one_port in [true, false] {
             let mut count = 0;
             let (_, took) = call_under(|siege| {
-                let mut from = siege.client.address;
+                let mut from = siege.client().address;
                 let next = |_| {
                     count += 1;
                     if !one_port {
@@ -128,7 +128,7 @@ fn a_flood_of_bad_cookies_and_questions_costs_an_honest_caller_nothing() {
             (0..due(rate, siege.ms)).map(next).collect()
         });
         assert!(took.is_some_and(|took| took <= ROUND_TRIP + 2), "{rate}/s: {took:?}");
-        assert_eq!(siege.server.endpoint.drops().authentication, 0, "not one computation");
+        assert_eq!(siege.server().endpoint.drops().authentication, 0, "not one computation");
     }
 }
 
@@ -136,7 +136,7 @@ fn a_flood_of_bad_cookies_and_questions_costs_an_honest_caller_nothing() {
 fn callers_without_a_cookie_take_nothing_from_callers_with_one_and_the_other_way_round() {
     let mut count = 0;
     let mut siege = Siege::new(Config::default());
-    let computations = |siege: &Siege| siege.server.endpoint.drops().authentication;
+    let computations = |siege: &Siege| siege.server().endpoint.drops().authentication;
     let once = |siege: &mut Siege, packets: Vec<Datagram>| {
         let before = computations(siege);
         let mut packets = Some(packets);
@@ -144,7 +144,7 @@ fn callers_without_a_cookie_take_nothing_from_callers_with_one_and_the_other_way
         computations(siege) - before
     };
     // Whoever comes without a cookie uses up what there is for them, from the caller's address too.
-    let home = siege.client.address;
+    let home = siege.client().address;
     let packets: Vec<_> = (0..2000)
         .map(|n| (if n % 2 == 0 { home } else { source(n) }, siege.empty_request(n, Cookie::NONE)))
         .collect();
@@ -176,7 +176,7 @@ fn mapped_addresses_and_neighbours_in_a_network_share_one_budget() {
             (0..100).map(|n| (from(n), siege.empty_request(n.into(), Cookie::NONE))).collect();
         let mut packets = Some(packets);
         siege.run(1, |_| packets.take().unwrap_or_default());
-        assert_eq!(siege.server.endpoint.drops().authentication, 20);
+        assert_eq!(siege.server().endpoint.drops().authentication, 20);
         siege.assert_sound();
     }
 }
@@ -186,7 +186,7 @@ fn one_datagram_is_dropped_for_one_reason_however_many_answers_are_withheld() {
     let mut siege = Siege::new(Config::default());
     let packets: Vec<_> = (0..50_000_u32)
         .map(|n| {
-            let from = siege.client.address;
+            let from = siege.client().address;
             let cookie = Cookie { time: 1.into(), mac: [1; 16] };
             let mut sealed = [0; 40];
             sealed[..2].copy_from_slice(&[SEALED, 1]);
@@ -200,7 +200,7 @@ fn one_datagram_is_dropped_for_one_reason_however_many_answers_are_withheld() {
         .collect();
     let mut packets = Some(packets);
     siege.run(1, |_| packets.take().unwrap_or_default());
-    let (drops, stats) = (siege.server.endpoint.drops(), siege.server.endpoint.stats());
+    let (drops, stats) = (siege.server().endpoint.drops(), siege.server().endpoint.stats());
     assert!(stats.answers_withheld > 10_000, "{stats:?}");
     // Those with a bad cookie and those without a session are dropped, answered or not.
     assert_eq!((drops.bad_cookie, drops.unknown_session), (12_500, 12_500));
@@ -215,16 +215,16 @@ fn strangers_that_wait_for_answers_do_not_keep_peers_waiting() {
     siege.call();
     siege.until_connected(100, |_| vec![]).expect("nobody disturbs");
     siege.run(1000, |_| vec![]);
-    let peer = siege.server.knows(&siege.client).expect("a peer");
+    let peer = siege.server().knows(siege.client()).expect("a peer");
     let now = at(siege.ms);
-    siege.server.send(now, peer, Delivery::reliable(0), 10_000);
+    siege.server_mut().send(now, peer, Delivery::reliable(0), 10_000);
     for number in 0..1000 {
         let request = siege.empty_request(number, Cookie { time: 1.into(), mac: [1; 16] });
-        siege.server.take(now, source(number), &request);
+        siege.server_mut().take(now, source(number), &request);
     }
     let (mut buf, mut to_peer) = ([0; 2048], vec![]);
-    while let Some(transmit) = siege.server.endpoint.poll_transmit(now, &mut buf) {
-        to_peer.push(transmit.destination == siege.client.address);
+    while let Some(transmit) = siege.server_mut().endpoint.poll_transmit(now, &mut buf) {
+        to_peer.push(transmit.destination == siege.client().address);
     }
     assert!(to_peer.len() > 120, "{} datagrams", to_peer.len());
     assert_eq!(to_peer[..12], [false, true].repeat(6), "in turn");

@@ -43,10 +43,10 @@ fn durations_without_bounds_neither_panic_nor_keep_the_endpoint_busy() {
     ];
     for config in choices {
         let mut pair = Pair::new(config.clone(), default());
-        pair.a.send(at(0), pair.peer, Delivery::reliable(0), 5000);
+        pair.a.send(at(0), pair.peer(), Delivery::reliable(0), 5000);
         pair.run(1000);
         let farewell = Farewell { linger: longest, ..Farewell::default() };
-        pair.a.endpoint.disconnect(pair.now, pair.peer, farewell).ok();
+        pair.a.endpoint.disconnect(pair.now, pair.peer(), farewell).ok();
         pair.run(5000);
         assert!(pair.a.endpoint.stats().datagrams_sent < 200, "{config:?}");
     }
@@ -68,9 +68,9 @@ fn a_session_survives_messages_queued_beyond_limits_that_were_not_known() {
     let small = Config { max_message: 65_536, max_streams: 1, ..Config::default() };
     let mut pair = Pair::new(Config::default(), small);
     let receipt = Delivery::ordered(0).with_receipt();
-    pair.a.send(at(0), pair.peer, receipt, 100_000);
-    pair.a.send(at(0), pair.peer, Delivery::ordered(1), 10);
-    pair.a.send(at(0), pair.peer, receipt, 65_536);
+    pair.a.send(at(0), pair.peer(), receipt, 100_000);
+    pair.a.send(at(0), pair.peer(), Delivery::ordered(1), 10);
+    pair.a.send(at(0), pair.peer(), receipt, 65_536);
     pair.run(3000);
     let fates = pair.a.events.iter().filter_map(|event| match event {
         Event::Fate { fate, .. } => Some(*fate),
@@ -86,7 +86,7 @@ fn long_words_of_farewell_are_cut_and_arrive() {
     let mut pair = Pair::connected(&Config::default());
     let goodbye = crate::Goodbye { code: 7, reason: "a".to_owned() + &"é".repeat(50) };
     let farewell = Farewell { goodbye, ..Farewell::default() };
-    pair.a.endpoint.disconnect(at(1000), pair.peer, farewell).expect("connected");
+    pair.a.endpoint.disconnect(at(1000), pair.peer(), farewell).expect("connected");
     pair.run(2000);
     let reason = "a".to_owned() + &"é".repeat(31);
     let said = crate::EndReason::PeerDisconnected(crate::Goodbye { code: 7, reason });

@@ -25,7 +25,7 @@ fn a_driver_that_sleeps_no_longer_than_it_was_told_gives_nobody_grace() {
     let idle = Config::default().idle_timeout;
     let mut pair = Pair::connected(&Config { heartbeat: idle / 2, ..Config::default() });
     pair.run(40_000);
-    let last = pair.a.endpoint.peer(pair.peer).and_then(|peer| peer.last_received);
+    let last = pair.a.endpoint.peer(pair.peer()).and_then(|peer| peer.last_received);
     let expected = last.expect("connected") + idle;
     let (mut now, mut slept) = (pair.now, Duration::ZERO);
     while !pair.a.has_ended() {
@@ -84,12 +84,13 @@ fn an_address_named_twice_is_dialled_once() {
 #[test]
 fn nothing_is_told_after_the_end() {
     let mut pair = Pair::connected(&Config::default());
-    let Pair { a, b, peer, .. } = &mut pair;
-    a.endpoint.ping(at(1000), *peer).expect("connected");
+    let peer = pair.peer();
+    let Pair { a, b, .. } = &mut pair;
+    a.endpoint.ping(at(1000), peer).expect("connected");
     let ping = a.sent_one(at(1000));
     b.take(at(1010), a.address, &ping);
     let pong = b.sent_one(at(1010));
-    a.endpoint.disconnect(at(1011), *peer, Farewell::default()).expect("connected");
+    a.endpoint.disconnect(at(1011), peer, Farewell::default()).expect("connected");
     let goodbye = a.sent_one(at(1011));
     b.take(at(1012), a.address, &goodbye);
     b.wake(at(1040));
@@ -109,7 +110,8 @@ fn peers_that_both_linger_keep_each_other_alive() {
     let mut pair = Pair::connected(&config);
     let caller = pair.caller();
     let farewell = Farewell { linger: Duration::from_secs(200), ..Farewell::default() };
-    for (node, peer) in [(&mut pair.a, pair.peer), (&mut pair.b, caller)] {
+    let peer = pair.peer();
+    for (node, peer) in [(&mut pair.a, peer), (&mut pair.b, caller)] {
         for _ in 0..5 {
             node.send(at(1000), peer, Delivery::reliable(0), 1000);
         }
@@ -123,8 +125,8 @@ fn peers_that_both_linger_keep_each_other_alive() {
 #[test]
 fn a_farewell_that_does_not_linger_drops_what_is_queued_at_once() {
     let mut pair = Pair::connected(&Config::default());
-    pair.a.send(at(1000), pair.peer, Delivery::ordered(0), 10);
-    pair.a.endpoint.disconnect(at(1000), pair.peer, Farewell::default()).expect("connected");
+    pair.a.send(at(1000), pair.peer(), Delivery::ordered(0), 10);
+    pair.a.endpoint.disconnect(at(1000), pair.peer(), Farewell::default()).expect("connected");
     // The driver transmits before it looks at the clock.
     pair.run(1500);
     assert_eq!(pair.b.count(|event| matches!(event, Event::Readable { .. })), 0);
@@ -138,9 +140,9 @@ fn a_peer_that_lingers_outlives_its_keys() {
     let config = Config { rekey_after_packets: 64, ..Config::default() };
     let mut pair = Pair::connected(&config);
     for _ in 0..200 {
-        pair.a.send(at(1000), pair.peer, Delivery::reliable(0), 1000);
+        pair.a.send(at(1000), pair.peer(), Delivery::reliable(0), 1000);
     }
-    pair.a.endpoint.disconnect(at(1000), pair.peer, lingering()).expect("connected");
+    pair.a.endpoint.disconnect(at(1000), pair.peer(), lingering()).expect("connected");
     pair.run(59_000);
     let reason = EndReason::Disconnected { acknowledged: true };
     let ended =

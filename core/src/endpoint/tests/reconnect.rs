@@ -42,10 +42,10 @@ fn comeback(rate: u64, known_time: bool, elsewhere: bool) -> u64 {
     };
     siege.run(950, &mut attack);
     if rate > 0 {
-        let strangers = siege.server.endpoint.admission.strangers();
-        assert_eq!(strangers, siege.server.endpoint.config().max_half_open, "all taken");
+        let strangers = siege.server().endpoint.admission.strangers();
+        assert_eq!(strangers, siege.server().endpoint.config().max_half_open, "all taken");
     }
-    let mut address = siege.client.address;
+    let mut address = siege.client().address;
     if elsewhere {
         address = SocketAddr::from(([10, 9, 9, 9], 99));
     }
@@ -56,8 +56,8 @@ fn comeback(rate: u64, known_time: bool, elsewhere: bool) -> u64 {
         assert!(sent >= 100_000, "{sent} attempts");
     }
     siege.assert_sound();
-    let peer = siege.server.knows(&siege.client).expect("the same peer");
-    let info = siege.server.endpoint.peer(peer).expect("alive");
+    let peer = siege.server().knows(siege.client()).expect("the same peer");
+    let info = siege.server().endpoint.peer(peer).expect("alive");
     let place = info.path.and_then(|path| path.remote());
     assert_eq!((info.state, place), (PeerState::Connected, Some(address)));
     took
@@ -81,10 +81,10 @@ fn the_newest_call_of_a_peer_has_its_place_and_no_recorded_one_takes_it() {
     siege.call();
     siege.until_connected(100, |_| vec![]).expect("nobody disturbs");
     siege.run(1000, |_| vec![]);
-    let (me, home) = (Identity::from_seed([1; 32]), siege.client.address);
+    let (me, home) = (Identity::from_seed([1; 32]), siege.client().address);
     let later = |ms: u64| 1_000_000_000 + 5000 + ms;
     let holder = |siege: &Siege| {
-        let admission = &siege.server.endpoint.admission;
+        let admission = &siege.server().endpoint.admission;
         assert_eq!((admission.half_open(), admission.strangers()), (1, 0));
         let slot = admission.of_peer(&me.id()).expect("one of its own");
         admission.at(slot).expect("there").established.terms.remote_index
@@ -92,8 +92,7 @@ fn the_newest_call_of_a_peer_has_its_place_and_no_recorded_one_takes_it() {
     let call = |siege: &mut Siege, index: u32, time: u64, proved: bool| {
         let cookie = if proved { siege.cookie(home, index) } else { Cookie::NONE };
         let request = siege.genuine_request(&me, index, cookie, time);
-        siege.server.take(at(siege.ms), home, &request);
-        let answers = siege.server.sent(at(siege.ms));
+        let answers = siege.answers(home, &request);
         (answers.first().map(|(_, bytes)| bytes[0]), holder(siege))
     };
     assert_eq!(call(&mut siege, 1, later(10), false), (Some(RESPONSE), 1));
@@ -107,8 +106,7 @@ fn the_newest_call_of_a_peer_has_its_place_and_no_recorded_one_takes_it() {
 /// Hands the server a stranger's request from `from`; whether it was answered with a response.
 fn is_answered(siege: &mut Siege, number: u32, from: SocketAddr) -> bool {
     let request = siege.strangers_request(number, siege.cookie(from, number));
-    siege.server.take(at(siege.ms), from, &request);
-    siege.server.sent(at(siege.ms)).iter().any(|(_, bytes)| bytes[0] == RESPONSE)
+    siege.answers(from, &request).iter().any(|(_, bytes)| bytes[0] == RESPONSE)
 }
 
 #[test]
@@ -116,16 +114,16 @@ fn one_address_gets_a_quarter_of_the_places_and_then_only_its_own_again() {
     let mut siege = Siege::new(Config::default());
     let answered = (0..400).filter(|n| is_answered(&mut siege, *n, source(0))).count();
     // What one may hold beyond its budget is half of the budget of all.
-    assert_eq!((answered, siege.server.endpoint.admission.strangers()), (250, 250));
+    assert_eq!((answered, siege.server().endpoint.admission.strangers()), (250, 250));
     siege.ms += 400;
     let answered = (400..800).filter(|n| is_answered(&mut siege, *n, source(0))).count();
-    assert_eq!((answered, siege.server.endpoint.admission.strangers()), (6, 256));
+    assert_eq!((answered, siege.server().endpoint.admission.strangers()), (6, 256));
     siege.ms += 200;
     let answered = (800..850).filter(|n| is_answered(&mut siege, *n, source(0))).count();
-    assert_eq!((answered, siege.server.endpoint.admission.strangers()), (50, 256), "its oldest");
+    assert_eq!((answered, siege.server().endpoint.admission.strangers()), (50, 256), "its oldest");
     assert!((0..16).all(|n| is_answered(&mut siege, 1000 + n, source(1))));
     assert!(!is_answered(&mut siege, 1016, source(1)), "sixteen when it is crowded");
-    assert_eq!(siege.server.endpoint.admission.strangers(), 272);
+    assert_eq!(siege.server().endpoint.admission.strangers(), 272);
 }
 
 #[test]
@@ -133,19 +131,20 @@ fn a_stranger_that_finds_all_places_taken_gets_that_of_the_oldest_after_half_a_s
     let config = Config { max_half_open: 64, ..Config::default() };
     let mut siege = Siege::new(Config::default());
     let identity = Identity::from_seed([2; 32]);
-    siege.server.endpoint = Endpoint::new(config, identity, [2; 32], at(0));
+    siege.server_mut().endpoint = Endpoint::new(config, identity, [2; 32], at(0));
     assert!((0..64).all(|n| is_answered(&mut siege, n, source(n))));
     assert!(!is_answered(&mut siege, 64, source(64)));
-    assert_eq!(siege.server.endpoint.drops().full, 1);
+    assert_eq!(siege.server().endpoint.drops().full, 1);
     siege.ms += 499;
     assert!(!is_answered(&mut siege, 65, source(65)));
     siege.ms += 1;
     assert!((66..130).all(|n| is_answered(&mut siege, n, source(n))));
     assert!(!is_answered(&mut siege, 130, source(130)), "the oldest is young again");
-    assert_eq!(siege.server.endpoint.admission.strangers(), 64);
-    siege.server.wake(at(siege.ms + 5000));
-    assert_eq!(siege.server.endpoint.admission.half_open(), 0);
-    assert_eq!(siege.server.endpoint.poll_timeout(), None);
+    assert_eq!(siege.server().endpoint.admission.strangers(), 64);
+    let later = at(siege.ms + 5000);
+    siege.server_mut().wake(later);
+    assert_eq!(siege.server().endpoint.admission.half_open(), 0);
+    assert_eq!(siege.server().endpoint.poll_timeout(), None);
 }
 
 #[test]
@@ -164,9 +163,9 @@ fn where_a_peer_is_it_does_not_compete_with_newcomers_from_everywhere() {
         (0..due(20_000, siege.ms)).map(next).collect()
     };
     siege.run(1000, &mut attack);
-    let limited = siege.server.endpoint.drops().rate_limited;
+    let limited = siege.server().endpoint.drops().rate_limited;
     assert!(limited > 15_000, "{limited} of 20,000 found the budget used up");
-    let home = siege.client.address;
+    let home = siege.client().address;
     siege.restart_client(clock(false), home);
     let took = siege.until_connected(10_000, &mut attack).expect("it comes back");
     assert!(took <= 4 * LATENCY + 2, "{took} ms");
@@ -177,7 +176,7 @@ fn a_peer_is_answered_though_strangers_have_taken_all_places() {
     let config = Config { max_half_open: 64, ..Config::default() };
     let mut siege = Siege::new(Config::default());
     let identity = Identity::from_seed([2; 32]);
-    siege.server.endpoint = Endpoint::new(config, identity, [2; 32], at(0));
+    siege.server_mut().endpoint = Endpoint::new(config, identity, [2; 32], at(0));
     siege.call();
     siege.until_connected(100, |_| vec![]).expect("nobody disturbs");
     siege.run(1000, |_| vec![]);
@@ -187,5 +186,5 @@ fn a_peer_is_answered_though_strangers_have_taken_all_places() {
     siege.restart_client(clock(true), elsewhere);
     let took = siege.until_connected(1000, |_| vec![]).expect("it comes back");
     assert!(took <= 4 * LATENCY + 2, "{took} ms");
-    assert_eq!(siege.server.endpoint.admission.strangers(), 64, "and took nobody's place");
+    assert_eq!(siege.server().endpoint.admission.strangers(), 64, "and took nobody's place");
 }

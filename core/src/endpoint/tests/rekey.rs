@@ -12,7 +12,7 @@ fn converse(
     mut also: impl FnMut(u64, &mut Pair),
 ) -> Pair {
     let mut pair = Pair::connected(config);
-    let caller = pair.caller();
+    let (peer, caller) = (pair.peer(), pair.caller());
     let (mut sealed, mut numbers) = (0, 0..);
     let mut keep = |ms: u64, _: bool, datagram: &[u8]| {
         let counts = ms >= 1900 && datagram[0] == SEALED;
@@ -21,7 +21,7 @@ fn converse(
     };
     for ms in (1000..5000).step_by(every) {
         let number: u32 = numbers.next().expect("endless");
-        for (node, peer) in [(&mut pair.a, pair.peer), (&mut pair.b, caller)] {
+        for (node, peer) in [(&mut pair.a, peer), (&mut pair.b, caller)] {
             let payload = Bytes::copy_from_slice(&number.to_le_bytes());
             node.endpoint.send(at(ms), peer, Delivery::ordered(0), payload).expect("taken");
         }
@@ -30,7 +30,7 @@ fn converse(
     }
     // What is lost is sent again; nothing more is lost.
     pair.run(20_000);
-    let (now, peer) = (pair.now, pair.peer);
+    let now = pair.now;
     let received = [pair.a.received(now, peer), pair.received_by_b()];
     let expected: Vec<_> = (0..4000 / every as u32).map(u32::to_le_bytes).collect();
     for (end, messages) in received.iter().enumerate() {

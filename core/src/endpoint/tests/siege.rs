@@ -19,11 +19,9 @@ pub(super) struct Account {
     pub(super) said: usize,
 }
 
+/// The client is `a` of the pair, the server `b`.
 pub(super) struct Siege {
-    pub(super) server: Node,
-    pub(super) client: Node,
-    /// When it arrives, whether at the server, from where, and what.
-    wire: Vec<(u64, bool, SocketAddr, Vec<u8>)>,
+    pair: Pair,
     pub(super) ms: u64,
     pub(super) accounts: BTreeMap<IpAddr, Account>,
     /// Where the client was.
@@ -34,22 +32,42 @@ impl Siege {
     pub(super) fn new(client: Config) -> Self {
         let (server, client) = (Node::new(2, Config::default()), Node::new(1, client));
         let homes = vec![client.address.ip()];
-        Self { server, client, wire: vec![], ms: 0, accounts: BTreeMap::new(), homes }
+        let pair = Pair::strangers(client, server, at(0));
+        Self { pair, ms: 0, accounts: BTreeMap::new(), homes }
+    }
+
+    pub(super) const fn server(&self) -> &Node {
+        &self.pair.b
+    }
+
+    pub(super) const fn server_mut(&mut self) -> &mut Node {
+        &mut self.pair.b
+    }
+
+    pub(super) const fn client(&self) -> &Node {
+        &self.pair.a
     }
 
     /// The client starts anew with the same key at `address` and calls.
     pub(super) fn restart_client(&mut self, config: Config, address: SocketAddr) {
         let identity = Identity::from_seed([1; 32]);
-        self.client.endpoint = Endpoint::new(config, identity, [self.ms as u8; 32], at(self.ms));
-        self.client.address = address;
-        self.client.events.clear();
+        let endpoint = Endpoint::new(config, identity, [self.ms as u8; 32], at(self.ms));
+        self.pair.a = Node::with(endpoint, address);
         self.homes.push(address.ip());
         self.call();
     }
 
+    /// What the server answers to a datagram now.
+    pub(super) fn answers(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<Datagram> {
+        let now = at(self.ms);
+        self.pair.b.take(now, from, bytes);
+        self.pair.b.sent(now)
+    }
+
     /// The client calls.
     pub(super) fn call(&mut self) {
-        self.client.call(at(self.ms), &self.server);
+        let Pair { a, b, .. } = &mut self.pair;
+        a.call(at(self.ms), b);
     }
 
     /// Runs under `attack`, which is asked for its packets of every millisecond, until the client is
@@ -60,7 +78,7 @@ impl Siege {
         mut attack: impl FnMut(&mut Self) -> Vec<Datagram>,
     ) -> Option<u64> {
         for passed in 0..=limit {
-            if self.client.count(|event| matches!(event, Event::Connected { .. })) > 0 {
+            if self.client().count(|event| matches!(event, Event::Connected { .. })) > 0 {
                 return Some(passed);
             }
             let packets = attack(self);
@@ -81,39 +99,26 @@ impl Siege {
     fn step(&mut self, packets: &[Datagram]) {
         self.exchange();
         self.ms += 1;
-        let now = at(self.ms);
-        for node in [&mut self.server, &mut self.client] {
-            if node.endpoint.poll_timeout().is_some_and(|due| due <= now) {
-                node.wake(now);
-            }
-        }
+        self.pair.now = at(self.ms);
+        self.pair.wake_due();
         // Drivers read so many at a time.
         for batch in packets.chunks(64) {
             for (from, bytes) in batch {
                 self.accounts.entry(from.ip()).or_default().heard += bytes.len();
-                self.server.take(now, *from, bytes);
+                self.pair.b.take(self.pair.now, *from, bytes);
             }
             self.exchange();
         }
-        let ms = self.ms;
-        for (_, to_server, from, bytes) in self.wire.extract_if(.., |(when, ..)| *when <= ms) {
-            let node = if to_server { &mut self.server } else { &mut self.client };
-            node.take(now, from, &bytes);
-        }
+        self.pair.deliver();
         self.exchange();
     }
 
     fn exchange(&mut self) {
-        let (now, arrival) = (at(self.ms), self.ms + LATENCY);
-        for (to, bytes) in self.server.sent(now) {
-            if to == self.client.address {
-                self.wire.push((arrival, false, self.server.address, bytes));
-            } else {
-                self.accounts.entry(to.ip()).or_default().said += bytes.len();
-            }
-        }
-        for (_, bytes) in self.client.sent(now) {
-            self.wire.push((arrival, true, self.client.address, bytes));
+        self.pair.now = at(self.ms);
+        let server = self.pair.b.address;
+        let astray = self.pair.exchange(&mut |_, _, _| true).into_iter();
+        for letter in astray.filter(|letter| letter.from == server) {
+            self.accounts.entry(letter.to.ip()).or_default().said += letter.bytes.len();
         }
     }
 
@@ -123,7 +128,7 @@ impl Siege {
         for (ip, Account { heard, said }) in &self.accounts {
             assert!(said <= heard || self.homes.contains(ip), "{ip}: {said} B for {heard} B");
         }
-        let endpoint = &self.server.endpoint;
+        let endpoint = &self.server().endpoint;
         assert!(endpoint.peers().count() <= 1);
         assert!(endpoint.admission.strangers() <= endpoint.config().max_half_open);
         assert!(endpoint.admission.half_open() <= endpoint.admission.strangers() + 1);
@@ -131,7 +136,7 @@ impl Siege {
 
     /// The cookie that the server gives to a caller.
     pub(super) fn cookie(&self, from: SocketAddr, index: u32) -> Cookie {
-        let Endpoint { admission, shared, .. } = &self.server.endpoint;
+        let Endpoint { admission, shared, .. } = &self.server().endpoint;
         admission.cookie(shared, &Arrival::from_remote(from).via, index)
     }
 
@@ -139,7 +144,7 @@ impl Siege {
     pub(super) fn empty_request(&self, number: u32, cookie: Cookie) -> Vec<u8> {
         let mut request = HandshakeRequest::new(number, cookie);
         request.ephemeral[..4].copy_from_slice(&number.to_le_bytes());
-        request.mac = self.server.endpoint.shared.request_mac.mac(request.authenticated());
+        request.mac = self.server().endpoint.shared.request_mac.mac(request.authenticated());
         request.as_bytes().to_vec()
     }
 
@@ -158,7 +163,7 @@ impl Siege {
         cookie: Cookie,
         time: u64,
     ) -> Vec<u8> {
-        let shared = &self.server.endpoint.shared;
+        let shared = &self.server().endpoint.shared;
         let mut seed = [0; 32];
         seed[..4].copy_from_slice(&number.to_le_bytes());
         let mut request = HandshakeRequest::new(number, cookie);
@@ -188,7 +193,7 @@ impl Siege {
         let mut nonce = [0; 16];
         nonce[..4].copy_from_slice(&number.to_le_bytes());
         let mut request = KeyRequest::new(number, nonce);
-        let mac = &self.server.endpoint.shared.network_mac;
+        let mac = &self.server().endpoint.shared.network_mac;
         request.network_mac = mac.mac(request.authenticated());
         request.as_bytes().to_vec()
     }

@@ -23,7 +23,7 @@ struct Table {
 impl Table {
     fn new() -> Self {
         let mut pair = Pair::connected(&Config::default());
-        let (to_b, to_a) = (pair.peer, pair.caller());
+        let (to_b, to_a) = (pair.peer(), pair.caller());
         pair.a.endpoint.socket_opened(pair.now, FIRST, pair.a.address);
         let sockets = vec![(FIRST, pair.a.address)];
         Self { a: pair.a, b: pair.b, to_b, to_a, sockets, ms: 1000 }

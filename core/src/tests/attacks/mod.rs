@@ -19,57 +19,41 @@ use crate::crypto::mac::MacKey;
 use crate::crypto::noise::{Accepted, Initiation, Opening};
 use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::session::prologue;
+use crate::tests::pair::{Datagram, Node, address, at};
 use crate::wire::{
     Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, PacketNumber, Parameters,
     RequestPayload, ResponsePayload, SealedHeader,
 };
-use crate::{Endpoint, Event, Identity, Instant, Origin, PeerHandle, PeerId, Target};
+use crate::{Event, Identity, Instant, PeerHandle, PeerId, Target};
 
-fn at(ms: u64) -> Instant {
-    Instant::from_micros(100_000_000 + ms * 1000)
-}
-
-fn address(n: u8) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, n], 4263))
-}
-
-/// Who is attacked.
+/// Who is attacked, and the time there.
 struct Victim {
-    endpoint: Endpoint,
+    node: Node,
     now: Instant,
-    events: Vec<Event>,
 }
 
 impl Victim {
     fn new(config: Config) -> Self {
-        let identity = Identity::from_seed([2; 32]);
-        let endpoint = Endpoint::new(config, identity, [2; 32], at(0));
-        Self { endpoint, now: at(0), events: Vec::new() }
+        // Late enough for a cookie to be older than the beginning of time.
+        let now = at(99_000);
+        Self { node: Node::born(2, config, now), now }
     }
 
     /// Takes a datagram; what it sends then, with where.
-    fn take(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
-        let mut copy = bytes.to_vec();
-        self.endpoint.handle_datagram(self.now, Origin::from_remote(from), &mut copy);
+    fn take(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<Datagram> {
+        self.node.take(self.now, from, bytes);
         self.sent()
     }
 
-    fn sent(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
-        let (mut all, mut buf) = (Vec::new(), [0; 2048]);
-        while let Some(transmit) = self.endpoint.poll_transmit(self.now, &mut buf) {
-            let size = transmit.segment.map_or(transmit.len, |size| size.get().into());
-            let datagrams = buf[..transmit.len].chunks(size);
-            all.extend(datagrams.map(|bytes| (transmit.destination, bytes.to_vec())));
-        }
-        self.events.extend(std::iter::from_fn(|| self.endpoint.poll_event()));
-        all
+    fn sent(&mut self) -> Vec<Datagram> {
+        self.node.sent(self.now)
     }
 
-    fn pass(&mut self, time: Duration) -> Vec<(SocketAddr, Vec<u8>)> {
+    fn pass(&mut self, time: Duration) -> Vec<Datagram> {
         let (end, mut all) = (self.now + time, Vec::new());
-        while let Some(due) = self.endpoint.poll_timeout().filter(|due| *due <= end) {
+        while let Some(due) = self.node.endpoint.poll_timeout().filter(|due| *due <= end) {
             self.now = due.max(self.now);
-            self.endpoint.handle_timeout(self.now);
+            self.node.wake(self.now);
             all.extend(self.sent());
         }
         self.now = end;
@@ -77,13 +61,13 @@ impl Victim {
     }
 
     fn dial(&mut self, target: Target) -> (PeerHandle, HandshakeRequest) {
-        let peer = self.endpoint.connect(self.now, target).expect("room for a peer");
+        let peer = self.node.endpoint.connect(self.now, target).expect("room for a peer");
         let request = self.sent().remove(0).1;
         (peer, HandshakeRequest::read_from_bytes(&request).expect("a request"))
     }
 
     fn is_connected(&self) -> bool {
-        self.events.iter().any(|event| matches!(event, Event::Connected { .. }))
+        self.node.count(|event| matches!(event, Event::Connected { .. })) > 0
     }
 }
 
@@ -155,7 +139,7 @@ impl Forger {
 
     /// Calls the victim up to where it may confirm.
     fn call(&mut self, victim: &mut Victim, payload: &RequestPayload) -> Line {
-        let (request, initiation) = self.request(&victim.endpoint.id(), Cookie::NONE, payload);
+        let (request, initiation) = self.request(&victim.node.endpoint.id(), Cookie::NONE, payload);
         let answer = victim.take(self.address, request.as_bytes()).remove(0).1;
         self.finish(&initiation, &answer)
     }
@@ -224,7 +208,7 @@ fn sign_response(response: &mut HandshakeResponse, ephemeral: &[u8; 32], caller:
 }
 
 /// The cookie in a retry.
-fn cookie_in(answers: &[(SocketAddr, Vec<u8>)]) -> Cookie {
+fn cookie_in(answers: &[Datagram]) -> Cookie {
     assert_eq!(answers.len(), 1, "one answer");
     HandshakeRetry::read_from_bytes(&answers[0].1).expect("a retry").cookie
 }

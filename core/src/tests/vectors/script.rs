@@ -1,13 +1,12 @@
 //! Two endpoints with fixed seeds and a wire between them on which every datagram can be read.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::crypto::rng::Rng;
-use crate::endpoint::Endpoint;
-use crate::{Config, Identity, Instant, NetworkSecret, Origin};
+use crate::tests::pair::{Datagram, Node};
+use crate::{Config, Endpoint, Identity, Instant, NetworkSecret};
 
 /// The seeds of the two identities and of the two endpoints' randomness.
 pub(super) const IDENTITY_A: [u8; 32] = [0xa1; 32];
@@ -17,10 +16,11 @@ pub(super) const RANDOM_B: [u8; 32] = [0xb2; 32];
 pub(super) const NETWORK_SECRET: [u8; 32] = [0x5e; 32];
 pub(super) const APPLICATION: [u8; 16] = *b"handfast vectors";
 
-/// Two endpoints, 1,000 seconds after the epoch of their clock.
+/// Two nodes between which datagrams are carried by hand, 1,000 seconds after the epoch of their
+/// clock.
 pub(super) struct Script {
-    pub(super) a: Endpoint,
-    pub(super) b: Endpoint,
+    pub(super) a: Node,
+    pub(super) b: Node,
     pub(super) now: Instant,
 }
 
@@ -28,7 +28,7 @@ impl Script {
     /// `adjust` makes the choices that differ from those all scripts share.
     pub(super) fn new(adjust: impl Fn(&mut Config)) -> Self {
         let now = Instant::from_micros(1_000_000_000);
-        let endpoint = |identity, random| {
+        let node = |identity, random, address| {
             let mut config = Config {
                 application: APPLICATION,
                 network_secret: Some(NetworkSecret::new(NETWORK_SECRET)),
@@ -37,34 +37,36 @@ impl Script {
                 ..Config::default()
             };
             adjust(&mut config);
-            Endpoint::new(config, Identity::from_seed(identity), random, now)
+            let identity = Identity::from_seed(identity);
+            Node::with(Endpoint::new(config, identity, random, now), address)
         };
-        Self { a: endpoint(IDENTITY_A, RANDOM_A), b: endpoint(IDENTITY_B, RANDOM_B), now }
+        let a = node(IDENTITY_A, RANDOM_A, address_a());
+        Self { a, b: node(IDENTITY_B, RANDOM_B, address_b()), now }
     }
 
     /// What A sends now.
     pub(super) fn leaves_a(&mut self) -> Vec<Vec<u8>> {
-        drain(&mut self.a, self.now)
+        bytes(self.a.sent(self.now))
     }
 
     /// What B sends now.
     pub(super) fn leaves_b(&mut self) -> Vec<Vec<u8>> {
-        drain(&mut self.b, self.now)
+        bytes(self.b.sent(self.now))
     }
 
     pub(super) fn reach_a(&mut self, datagrams: &[Vec<u8>]) {
-        give(&mut self.a, self.now, address_b(), datagrams);
+        datagrams.iter().for_each(|bytes| self.a.take(self.now, address_b(), bytes));
     }
 
     pub(super) fn reach_b(&mut self, datagrams: &[Vec<u8>]) {
-        give(&mut self.b, self.now, address_a(), datagrams);
+        datagrams.iter().for_each(|bytes| self.b.take(self.now, address_a(), bytes));
     }
 
     /// Lets time pass at both ends.
     pub(super) fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.a.handle_timeout(self.now);
-        self.b.handle_timeout(self.now);
+        self.a.wake(self.now);
+        self.b.wake(self.now);
     }
 
     /// Carries datagrams until both ends are silent, over the next 100 ms.
@@ -95,19 +97,6 @@ pub(super) fn drawn(seed: [u8; 32], fits: impl Fn(&[u8; 32]) -> bool) -> [u8; 32
     *places.find(|bytes| fits(bytes)).expect("it was drawn from there")
 }
 
-fn drain(endpoint: &mut Endpoint, now: Instant) -> Vec<Vec<u8>> {
-    let mut buffer = vec![0; 65_536];
-    let mut datagrams = Vec::new();
-    while let Some(transmit) = endpoint.poll_transmit(now, &mut buffer) {
-        let size = transmit.segment.map_or(transmit.len, |size| size.get().into());
-        datagrams.extend(buffer[..transmit.len].chunks(size).map(Vec::from));
-    }
-    datagrams
-}
-
-fn give(endpoint: &mut Endpoint, now: Instant, from: SocketAddr, datagrams: &[Vec<u8>]) {
-    for datagram in datagrams {
-        endpoint.handle_datagram(now, Origin::from_remote(from), &mut datagram.clone());
-    }
-    while endpoint.poll_event().is_some() {}
+fn bytes(datagrams: Vec<Datagram>) -> Vec<Vec<u8>> {
+    datagrams.into_iter().map(|(_, bytes)| bytes).collect()
 }

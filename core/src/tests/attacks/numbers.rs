@@ -15,7 +15,7 @@ fn connected() -> (Victim, Forger, Line) {
 }
 
 fn taken(victim: &Victim) -> u64 {
-    let peers: Vec<_> = victim.endpoint.peers().collect();
+    let peers: Vec<_> = victim.node.endpoint.peers().collect();
     peers.first().expect("alive").stats.datagrams_received
 }
 
@@ -50,6 +50,6 @@ fn row_35_boringtun_the_largest_counters_count_once_and_lead_nowhere() {
     assert_eq!(counted, [true, true, false, false, true, false, false, true]);
     assert!(PacketNumber::new(0, last + 1).is_none(), "there is no larger one");
     // The victim's own direction goes on.
-    assert!(victim.endpoint.peers().count() == 1);
+    assert!(victim.node.endpoint.peers().count() == 1);
     victim.pass(Duration::from_secs(30));
 }

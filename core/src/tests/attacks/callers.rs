@@ -3,8 +3,8 @@
 use super::*;
 use crate::config::Budget;
 use crate::crypto::rng::Rng;
-use crate::crypto::test_data::{LOW_ORDER_EDWARDS, LOW_ORDER_X25519, unhex32};
 use crate::delivery::Delivery;
+use crate::tests::values::{LOW_ORDER_EDWARDS, LOW_ORDER_X25519, unhex32};
 use crate::wire::kind;
 
 /// Random bytes with extremes strewn in.
@@ -24,11 +24,11 @@ fn absurd<const N: usize>(rng: &mut Rng, round: u32) -> [u8; N] {
 
 /// Lets the application use the new peer, whatever that said about itself, for a minute.
 fn use_peer(victim: &mut Victim) {
-    let handles: Vec<_> = victim.endpoint.peers().map(|peer| peer.handle).collect();
+    let handles: Vec<_> = victim.node.endpoint.peers().map(|peer| peer.handle).collect();
     for peer in handles {
         for delivery in [Delivery::ordered(0), Delivery::unreliable(1)] {
             let payload = bytes::Bytes::from_static(&[7; 5_000]);
-            victim.endpoint.send(victim.now, peer, delivery, payload).ok();
+            victim.node.endpoint.send(victim.now, peer, delivery, payload).ok();
         }
     }
     victim.sent();
@@ -82,22 +82,22 @@ fn row_38_rustsec_2024_0344_points_of_low_order_open_no_handshake() {
     config.budgets.unproved_per_source = Budget::new(1_000, 1_000);
     let mut victim = Victim::new(config);
     let mut caller = Forger::new(9);
-    let (to, payload) = (victim.endpoint.id(), caller.payload());
+    let (to, payload) = (victim.node.endpoint.id(), caller.payload());
     for point in LOW_ORDER_X25519.map(unhex32) {
         let (mut request, _) = caller.request(&to, Cookie::NONE, &payload);
         request.ephemeral = point;
         sign(&mut request, &to);
-        let before = victim.endpoint.drops().authentication;
+        let before = victim.node.endpoint.drops().authentication;
         assert!(victim.take(caller.address, request.as_bytes()).is_empty());
-        assert_eq!(victim.endpoint.drops().authentication - before, 1);
+        assert_eq!(victim.node.endpoint.drops().authentication - before, 1);
     }
     for point in LOW_ORDER_EDWARDS.map(unhex32) {
         let mut payload = caller.payload();
         payload.identity = point;
         let (request, _) = caller.request(&to, Cookie::NONE, &payload);
-        let before = victim.endpoint.drops().bad_identity;
+        let before = victim.node.endpoint.drops().bad_identity;
         assert!(victim.take(caller.address, request.as_bytes()).is_empty());
-        assert_eq!(victim.endpoint.drops().bad_identity - before, 1);
+        assert_eq!(victim.node.endpoint.drops().bad_identity - before, 1);
     }
     let target = Target::new(caller.identity.id(), [caller.address]);
     let (_, request) = victim.dial(target);
@@ -118,7 +118,7 @@ fn row_38_rustsec_2024_0344_points_of_low_order_open_no_handshake() {
 fn row_39_cve_2026_25793_no_other_encoding_of_an_identity_passes_for_it() {
     let mut victim = Victim::new(Config::default());
     let mut caller = Forger::new(9);
-    let to = victim.endpoint.id();
+    let to = victim.node.endpoint.id();
     let mut accepted = Vec::new();
     for bit in 0..256 {
         let mut payload = caller.payload();
@@ -129,7 +129,7 @@ fn row_39_cve_2026_25793_no_other_encoding_of_an_identity_passes_for_it() {
         victim.pass(Duration::from_secs(6));
     }
     assert_eq!(accepted, [255], "the sign of x");
-    assert_eq!(victim.endpoint.drops().bad_identity, 255);
+    assert_eq!(victim.node.endpoint.drops().bad_identity, 255);
     // Who is admitted by name is not admitted by the other.
     let admission = crate::Admission::Only([caller.identity.id()].into());
     let mut victim = Victim::new(Config { admission, ..Config::default() });
@@ -137,7 +137,7 @@ fn row_39_cve_2026_25793_no_other_encoding_of_an_identity_passes_for_it() {
     payload.identity[31] ^= 0x80;
     let (request, _) = caller.request(&to, Cookie::NONE, &payload);
     assert!(victim.take(caller.address, request.as_bytes()).is_empty());
-    assert_eq!(victim.endpoint.drops().admission, 1);
+    assert_eq!(victim.node.endpoint.drops().admission, 1);
 }
 
 /// A caller who names somebody else, though its own key is genuine.
@@ -145,14 +145,14 @@ fn row_39_cve_2026_25793_no_other_encoding_of_an_identity_passes_for_it() {
 fn ours_a_caller_cannot_name_anyone_but_the_owner_of_its_key() {
     let mut victim = Victim::new(Config::default());
     let mut caller = Forger::new(9);
-    let to = victim.endpoint.id();
+    let to = victim.node.endpoint.id();
     for name in [Identity::from_seed([8; 32]).id(), to] {
         let mut payload = caller.payload();
         payload.identity = *name.as_bytes();
         let (request, _) = caller.request(&to, Cookie::NONE, &payload);
         assert!(victim.take(caller.address, request.as_bytes()).is_empty());
     }
-    assert_eq!(victim.endpoint.drops().bad_identity, 2);
+    assert_eq!(victim.node.endpoint.drops().bad_identity, 2);
 }
 
 /// The same index for many handshakes, and indices that are in use elsewhere: what a caller chooses
@@ -193,14 +193,15 @@ fn ours_one_source_does_not_take_the_last_quarter_of_the_places_for_peers() {
     let mut join = |n: u8, from: SocketAddr| {
         let mut caller = Forger::new(n);
         let payload = caller.payload();
-        let (request, initiation) = caller.request(&victim.endpoint.id(), Cookie::NONE, &payload);
+        let (request, initiation) =
+            caller.request(&victim.node.endpoint.id(), Cookie::NONE, &payload);
         let answers = victim.take(from, request.as_bytes());
         if let Some((_, answer)) = answers.first() {
             let number = PacketNumber::new(0, 0).expect("small");
             let line = caller.finish(&initiation, answer);
             victim.take(from, &line.seal(number, &[1, 0, 0, 0, 0, 0, 0, 0, 0]));
         }
-        victim.endpoint.peers().count()
+        victim.node.endpoint.peers().count()
     };
     for n in 0..16 {
         // All from one port, or each from its own.

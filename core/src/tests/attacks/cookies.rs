@@ -8,14 +8,14 @@ fn careful() -> Victim {
 }
 
 fn half_open(victim: &Victim) -> bool {
-    !std::format!("{:?}", victim.endpoint).contains("half_open: 0")
+    !std::format!("{:?}", victim.node.endpoint).contains("half_open: 0")
 }
 
 /// A caller with a fresh cookie of its own.
 fn with_cookie(victim: &mut Victim) -> (Forger, Cookie) {
     let mut caller = Forger::new(9);
     let payload = caller.payload();
-    let (request, _) = caller.request(&victim.endpoint.id(), Cookie::NONE, &payload);
+    let (request, _) = caller.request(&victim.node.endpoint.id(), Cookie::NONE, &payload);
     let answers = victim.take(caller.address, request.as_bytes());
     (caller, cookie_in(&answers))
 }
@@ -24,7 +24,7 @@ fn with_cookie(victim: &mut Victim) -> (Forger, Cookie) {
 /// response; else it was with a retry, and nothing is kept.
 fn passes(victim: &mut Victim, caller: &mut Forger, cookie: Cookie) -> bool {
     let payload = caller.payload();
-    let (request, _) = caller.request(&victim.endpoint.id(), cookie, &payload);
+    let (request, _) = caller.request(&victim.node.endpoint.id(), cookie, &payload);
     let answers = victim.take(caller.address, request.as_bytes());
     assert_eq!(answers.len(), 1);
     let (to, bytes) = &answers[0];
@@ -43,7 +43,7 @@ fn passes(victim: &mut Victim, caller: &mut Forger, cookie: Cookie) -> bool {
 fn row_29_tinydtls_74_without_a_good_cookie_there_is_no_diffie_hellman_and_no_larger_answer() {
     let mut victim = careful();
     let (mut caller, cookie) = with_cookie(&mut victim);
-    let to = victim.endpoint.id();
+    let to = victim.node.endpoint.id();
     for bit in 0..160 {
         let mut bytes = [0; 20];
         bytes.copy_from_slice(cookie.as_bytes());
@@ -56,14 +56,14 @@ fn row_29_tinydtls_74_without_a_good_cookie_there_is_no_diffie_hellman_and_no_la
         let answers = victim.take(caller.address, rubbish.as_bytes());
         cookie_in(&answers);
     }
-    assert_eq!(victim.endpoint.drops().authentication, 0, "no handshake was looked at");
-    assert_eq!(victim.endpoint.drops().bad_cookie, 320);
+    assert_eq!(victim.node.endpoint.drops().authentication, 0, "no handshake was looked at");
+    assert_eq!(victim.node.endpoint.drops().bad_cookie, 320);
     // With the cookie it is.
     let mut rubbish = HandshakeRequest::new(caller.index, cookie);
     rubbish.ephemeral = [9; 32];
     sign(&mut rubbish, &to);
     assert!(victim.take(caller.address, rubbish.as_bytes()).is_empty());
-    assert_eq!(victim.endpoint.drops().authentication, 1);
+    assert_eq!(victim.node.endpoint.drops().authentication, 1);
     assert!(passes(&mut victim, &mut caller, cookie));
 }
 
@@ -103,13 +103,13 @@ fn ours_a_cookie_cannot_be_changed_for_another_or_taken_away() {
     victim.pass(Duration::from_secs(2));
     let (_, newer) = with_cookie(&mut victim);
     assert_ne!(cookie, newer);
-    let (to, payload) = (victim.endpoint.id(), caller.payload());
+    let (to, payload) = (victim.node.endpoint.id(), caller.payload());
     let (genuine, _) = caller.request(&to, cookie, &payload);
     let mut changed = genuine.clone();
     changed.cookie = newer;
     sign(&mut changed, &to);
     assert!(victim.take(caller.address, changed.as_bytes()).is_empty());
-    assert_eq!(victim.endpoint.drops().authentication, 1, "a good cookie of another request");
+    assert_eq!(victim.node.endpoint.drops().authentication, 1, "a good cookie of another request");
     // Whoever does not insist on cookies notices that one is missing.
     let mut lenient = Victim::new(Config::default());
     for cookie in [Cookie::NONE, newer] {

@@ -46,8 +46,8 @@ pub(super) fn identities(vectors: &mut Vectors) {
 /// A dials B by address alone: key request, retry, request, response, packets, change of keys.
 pub(super) fn by_address(vectors: &mut Vectors) {
     let mut script = Script::new(|_| {});
-    let handle = script.a.connect(script.now, address_b().into()).expect("a dial");
-    script.a.send(script.now, handle, Delivery::ordered(7), "hello".into()).expect("room");
+    let handle = script.a.endpoint.connect(script.now, address_b().into()).expect("a dial");
+    script.a.endpoint.send(script.now, handle, Delivery::ordered(7), "hello".into()).expect("room");
     let key_request = only(script.leaves_a());
     script.reach_b(core::slice::from_ref(&key_request));
     let retry = only(script.leaves_b());
@@ -77,7 +77,7 @@ pub(super) fn by_address(vectors: &mut Vectors) {
 pub(super) fn by_identity(vectors: &mut Vectors) {
     let mut script = Script::new(|config| config.retry = Retry::Always);
     let target = Target::new(Identity::from_seed(IDENTITY_B).id(), [address_b()]);
-    script.a.connect(script.now, target).expect("a dial");
+    script.a.endpoint.connect(script.now, target).expect("a dial");
     let request = only(script.leaves_a());
     script.reach_b(core::slice::from_ref(&request));
     let retry = only(script.leaves_b());
@@ -96,7 +96,7 @@ pub(super) fn by_identity(vectors: &mut Vectors) {
 pub(super) fn with_aes(vectors: &mut Vectors) {
     let mut script = Script::new(|config: &mut Config| config.aes_hardware = true);
     let target = Target::new(Identity::from_seed(IDENTITY_B).id(), [address_b()]);
-    script.a.connect(script.now, target).expect("a dial");
+    script.a.endpoint.connect(script.now, target).expect("a dial");
     let request = only(script.leaves_a());
     script.reach_b(core::slice::from_ref(&request));
     let response = only(script.leaves_b());

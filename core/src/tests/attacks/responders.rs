@@ -32,7 +32,7 @@ fn dialling() -> (Victim, Forger, HandshakeRequest) {
 fn row_31_tailscale_rs_334_no_forged_response_spoils_the_genuine_one() {
     let (mut victim, mut responder, request) = dialling();
     let genuine = answer(&mut responder, &request);
-    let caller = victim.endpoint.id();
+    let caller = victim.node.endpoint.id();
     let forgeries = genuine.as_bytes().len() - 16;
     for at in 4..forgeries {
         let mut bytes = genuine.as_bytes().to_vec();
@@ -58,14 +58,14 @@ fn row_31_tailscale_rs_334_no_forged_response_spoils_the_genuine_one() {
 fn ours_nonsense_under_a_right_mac_is_opened_a_thousand_times_a_second_at_most() {
     let (mut victim, mut responder, request) = dialling();
     let genuine = answer(&mut responder, &request);
-    let caller = victim.endpoint.id();
+    let caller = victim.node.endpoint.id();
     let mut forged = genuine.clone();
     forged.payload_ciphertext[0] ^= 1;
     sign_response(&mut forged, &request.ephemeral, &caller);
     for _ in 0..10_000 {
         assert!(victim.take(responder.address, forged.as_bytes()).is_empty());
     }
-    let drops = *victim.endpoint.drops();
+    let drops = *victim.node.endpoint.drops();
     assert_eq!((drops.authentication, drops.rate_limited), (4_000, 6_000));
     victim.pass(Duration::from_millis(2));
     victim.take(responder.address, genuine.as_bytes());
@@ -80,10 +80,10 @@ fn ours_a_response_with_another_index_in_its_head_is_not_believed() {
     let genuine = answer(&mut responder, &request);
     let mut forged = genuine.clone();
     forged.sender_index = 0x6666_6600.into();
-    sign_response(&mut forged, &request.ephemeral, &victim.endpoint.id());
+    sign_response(&mut forged, &request.ephemeral, &victim.node.endpoint.id());
     victim.take(responder.address, forged.as_bytes());
     assert!(!victim.is_connected());
-    assert_eq!(victim.endpoint.drops().authentication, 1);
+    assert_eq!(victim.node.endpoint.drops().authentication, 1);
     let sent = victim.take(responder.address, genuine.as_bytes());
     assert!(victim.is_connected());
     assert_eq!(sent[0].1[4..8], responder.index.to_le_bytes());
