@@ -6,7 +6,7 @@ use core::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::admission::Replies;
-use crate::config::{BASE_DATAGRAM, Config, MAX_DATAGRAM, SHORTEST_HEARTBEAT};
+use crate::config::{Config, ValidConfig};
 use crate::crypto::cookie::CookieJar;
 use crate::crypto::hash::{Secret, expand, keyed};
 use crate::crypto::keycache::KeyCache;
@@ -25,7 +25,7 @@ pub(crate) struct Context {
     pub(crate) now: Instant,
     /// When the driver was away.
     pub(crate) absence: Absence,
-    pub(crate) config: Config,
+    pub(crate) config: ValidConfig,
     pub(crate) identity: Identity,
     pub(crate) rng: Rng,
     pub(crate) keys: KeyCache,
@@ -49,14 +49,12 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(
-        mut config: Config,
+        config: ValidConfig,
         identity: Identity,
         seed: [u8; 32],
         now: Instant,
     ) -> Self {
         let mut rng = Rng::from_seed(seed);
-        config.heartbeat = config.heartbeat.max(SHORTEST_HEARTBEAT);
-        config.max_datagram = config.max_datagram.clamp(BASE_DATAGRAM, MAX_DATAGRAM);
         let psk = psk(&config);
         Self {
             now,
@@ -64,7 +62,7 @@ impl Context {
             cookies: CookieJar::new(rng.secret()),
             request_mac: MacKey::request(&identity.id(), &config.application, &psk),
             network_mac: MacKey::network(&config.application, &psk),
-            keys: KeyCache::new(u32::try_from(config.active_keys).unwrap_or(u32::MAX)),
+            keys: KeyCache::new(config.keys.active_keys),
             indices: Indices::new(config.shard),
             config,
             identity,
@@ -112,15 +110,16 @@ impl Context {
     /// What we tell a peer about ourselves, with so many bytes of credit for it.
     pub(crate) fn parameters(&self, receive_window: u64) -> Parameters {
         let config = &self.config;
-        let ms = |duration: Duration| u64::try_from(duration.as_millis());
+        // `Config::validate` keeps both so short that nothing is cut off.
+        let ms = |duration: Duration| duration.as_millis();
         Parameters {
             capabilities: u32::from(config.aes_hardware).into(),
             max_datagram: config.max_datagram.into(),
-            max_streams: config.max_streams.into(),
-            idle_timeout_ms: clamped(ms(config.idle_timeout)).into(),
-            max_ack_delay_ms: (clamped(ms(config.max_ack_delay)) as u16).into(),
+            max_streams: config.flow.max_streams.into(),
+            idle_timeout_ms: (ms(config.timers.idle_timeout) as u32).into(),
+            max_ack_delay_ms: (ms(config.timers.max_ack_delay) as u16).into(),
             reserved: 0.into(),
-            max_message: config.max_message.into(),
+            max_message: config.flow.max_message.into(),
             receive_window: receive_window.into(),
         }
     }
@@ -190,9 +189,4 @@ impl fmt::Debug for Context {
 fn psk(config: &Config) -> Zeroizing<[u8; 32]> {
     let secret = config.network_secret.as_ref().map(crate::NetworkSecret::as_bytes);
     Zeroizing::new(secret.copied().unwrap_or_default())
-}
-
-/// A number of milliseconds that `Config::validate` keeps small.
-fn clamped(ms: Result<u64, core::num::TryFromIntError>) -> u32 {
-    ms.ok().and_then(|ms| u32::try_from(ms).ok()).unwrap_or(u32::MAX)
 }

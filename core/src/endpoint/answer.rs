@@ -31,7 +31,7 @@ impl Endpoint {
         let incarnation = known
             .map_or_else(|| self.half_open.incarnation(shared, &id), |peer| peer.incarnation());
         let peer = known.map(|peer| peer.handle());
-        let window = u64::from(shared.config.receive_window);
+        let window = u64::from(shared.config.flow.receive_window);
         let granted = known.map_or(window, Peer::fresh_grant);
         let owner = Owner::HalfOpen(self.half_open.next_slot());
         let local_index = shared.indices.allocate(&mut shared.rng, owner);

@@ -33,16 +33,16 @@ impl Endpoint {
 
     /// Whether strangers have taken a quarter of their places.
     fn is_crowded(&self) -> bool {
-        self.half_open.strangers() >= self.shared.config.max_half_open / 4
+        self.half_open.strangers() >= self.shared.config.limits.max_half_open / 4
     }
 
     /// Whether a stranger may become a peer: nobody takes the last places alone.
     pub(super) fn has_room_for_peer(&self, source: &Source) -> bool {
         let config = &self.shared.config;
         let taken = self.peers.len();
-        let scarce = taken >= config.max_peers - config.max_peers / 4;
-        let greedy = || self.peers.count_at(source) >= config.max_peers_per_source;
-        taken < config.max_peers && !(scarce && greedy())
+        let scarce = taken >= config.limits.max_peers - config.limits.max_peers / 4;
+        let greedy = || self.peers.count_at(source) >= config.limits.max_peers_per_source;
+        taken < config.limits.max_peers && !(scarce && greedy())
     }
 
     /// Makes room for a half-open handshake with a genuine caller.
@@ -55,7 +55,7 @@ impl Endpoint {
         if !self.has_room_for_peer(&source) {
             return Err(NoRoom::Full);
         }
-        let (all, each) = (config.max_half_open, config.max_half_open_per_source);
+        let (all, each) = (config.limits.max_half_open, config.limits.max_half_open_per_source);
         let crowded = self.is_crowded();
         let own = self.half_open.oldest_of_many(source, each).filter(|_| crowded);
         let any = || self.half_open.oldest_stranger();

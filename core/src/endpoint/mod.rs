@@ -33,7 +33,7 @@ use sockets::Sockets;
 use table::PeerTable;
 
 use crate::admission::{HalfOpenTable, Purse};
-use crate::config::Config;
+use crate::config::ValidConfig;
 use crate::context::Context;
 use crate::info::PeerInfo;
 use crate::net::canonical;
@@ -102,10 +102,9 @@ impl Endpoint {
     ///
     /// `seed` is the source of all its randomness: draw it from the operating system and never use
     /// it twice, except to repeat a simulation. `now` is any time that later calls do not precede.
-    /// Choices that [`Config::validate`] refuses make the endpoint behave oddly, never unsafely:
-    /// call it first.
+    /// The choices come from [`Config::validate`](crate::Config::validate).
     #[must_use]
-    pub fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
+    pub fn new(config: ValidConfig, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
         let shared = Context::new(config, identity, seed, now);
         Self {
             purse: Purse::new(&shared.config.budgets, shared.source_secret()),
@@ -130,7 +129,7 @@ impl Endpoint {
 
     /// The choices the endpoint was made with.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &ValidConfig {
         &self.shared.config
     }
 

@@ -136,7 +136,7 @@ impl<F: Copy> Paths<F> {
     }
 
     fn open(&mut self, id: u8, via: Via, config: &Config) {
-        let space = PacketSpace::new(id, config.max_ack_delay);
+        let space = PacketSpace::new(id, config.timers.max_ack_delay);
         self.list.push(Path::new(space, via, config));
     }
 

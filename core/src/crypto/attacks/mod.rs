@@ -43,7 +43,7 @@ struct Victim {
 impl Victim {
     fn new(config: Config) -> Self {
         let identity = Identity::from_seed([2; 32]);
-        let endpoint = Endpoint::new(config, identity, [2; 32], at(0));
+        let endpoint = Endpoint::new(config.validate().expect("valid"), identity, [2; 32], at(0));
         Self { endpoint, now: at(0), events: Vec::new() }
     }
 

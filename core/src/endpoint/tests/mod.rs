@@ -17,8 +17,8 @@ use std::prelude::rust_2024::*;
 use std::vec;
 
 use crate::{
-    Bytes, Config, Delivery, Endpoint, Event, Farewell, Identity, Instant, Origin, PeerHandle,
-    Target,
+    Bytes, Config, Delivery, Endpoint, Event, Farewell, Flow, Identity, Instant, KeyUpdates,
+    Limits, Origin, PeerHandle, Target, Timing, ValidConfig,
 };
 
 /// Types of datagrams, as their first byte tells.
@@ -55,8 +55,8 @@ struct Node {
 
 impl Node {
     fn new(number: u8, config: Config) -> Self {
-        let endpoint =
-            Endpoint::new(config, Identity::from_seed([number; 32]), [number; 32], at(0));
+        let (config, identity) = (config.validate().expect("valid"), [number; 32]);
+        let endpoint = Endpoint::new(config, Identity::from_seed(identity), [number; 32], at(0));
         let address = SocketAddr::from(([10, 0, 0, number], 4263));
         Self { endpoint, address, events: vec![] }
     }
@@ -64,7 +64,7 @@ impl Node {
     /// The same identity at the same address, with nothing remembered.
     fn restarted(number: u8, now: Instant) -> Self {
         let identity = Identity::from_seed([number; 32]);
-        let endpoint = Endpoint::new(Config::default(), identity, [number + 100; 32], now);
+        let endpoint = Endpoint::new(ValidConfig::default(), identity, [number + 100; 32], now);
         Self { endpoint, ..Self::new(number, Config::default()) }
     }
 

@@ -40,6 +40,7 @@ impl Siege {
     /// The client starts anew with the same key at `address` and calls.
     pub(super) fn restart_client(&mut self, config: Config, address: SocketAddr) {
         let identity = Identity::from_seed([1; 32]);
+        let config = config.validate().expect("valid");
         self.client.endpoint = Endpoint::new(config, identity, [self.ms as u8; 32], at(self.ms));
         self.client.address = address;
         self.client.events.clear();
@@ -125,7 +126,7 @@ impl Siege {
         }
         let endpoint = &self.server.endpoint;
         assert!(endpoint.peers().count() <= 1);
-        assert!(endpoint.half_open.strangers() <= endpoint.config().max_half_open);
+        assert!(endpoint.half_open.strangers() <= endpoint.config().limits.max_half_open);
         assert!(endpoint.half_open.len() <= endpoint.half_open.strangers() + 1);
     }
 

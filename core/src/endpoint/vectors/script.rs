@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use crate::crypto::rng::Rng;
 use crate::endpoint::Endpoint;
-use crate::{Config, Identity, Instant, NetworkSecret, Origin};
+use crate::{Config, Identity, Instant, KeyUpdates, NetworkSecret, Origin};
 
 /// The seeds of the two identities and of the two endpoints' randomness.
 pub(super) const IDENTITY_A: [u8; 32] = [0xa1; 32];
@@ -33,10 +33,11 @@ impl Script {
                 application: APPLICATION,
                 network_secret: Some(NetworkSecret::new(NETWORK_SECRET)),
                 wall_clock: Some(Duration::from_secs(1_700_000_000)),
-                rekey_after: Duration::from_secs(1),
+                keys: KeyUpdates { rekey_after: Duration::from_secs(1), ..KeyUpdates::default() },
                 ..Config::default()
             };
             adjust(&mut config);
+            let config = config.validate().expect("valid");
             Endpoint::new(config, Identity::from_seed(identity), random, now)
         };
         Self { a: endpoint(IDENTITY_A, RANDOM_A), b: endpoint(IDENTITY_B, RANDOM_B), now }
