@@ -15,8 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use handfast_core::{
-    Config, Delivery, Endpoint, Event, Farewell, Goodbye, Identity, Instant, MAX_DATAGRAM, Origin,
-    Target,
+    Delivery, Endpoint, Event, Farewell, Goodbye, Identity, Instant, MAX_DATAGRAM, Origin, Target,
+    ValidConfig,
 };
 
 /// An endpoint and what moves its datagrams.
@@ -35,7 +35,7 @@ impl Loop {
         getrandom::fill(&mut key)?;
         getrandom::fill(&mut seed)?;
         let start = Instant::from_micros(1);
-        let endpoint = Endpoint::new(Config::default(), Identity::from_seed(key), seed, start);
+        let endpoint = Endpoint::new(ValidConfig::default(), Identity::from_seed(key), seed, start);
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         Ok(Self { name, endpoint, socket, epoch })
     }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::config::{BASE_DATAGRAM, Config, MAX_DATAGRAM, SHORTEST_HEARTBEAT};
+use crate::config::{Config, ValidConfig};
 use crate::crypto::hash::{Secret, expand, keyed};
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
@@ -23,7 +23,7 @@ pub(crate) struct Context {
     pub(crate) now: Instant,
     /// When the driver was away.
     pub(crate) absence: Absence,
-    pub(crate) config: Config,
+    pub(crate) config: ValidConfig,
     pub(crate) identity: Identity,
     pub(crate) rng: Rng,
     pub(crate) keys: KeyCache,
@@ -44,16 +44,14 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(mut config: Config, identity: Identity, mut rng: Rng, now: Instant) -> Self {
-        config.heartbeat = config.heartbeat.max(SHORTEST_HEARTBEAT);
-        config.max_datagram = config.max_datagram.clamp(BASE_DATAGRAM, MAX_DATAGRAM);
+    pub(crate) fn new(config: ValidConfig, identity: Identity, mut rng: Rng, now: Instant) -> Self {
         let psk = psk(&config);
         Self {
             now,
             absence: Absence::default(),
             request_mac: MacKey::request(&identity.id(), &config.application, &psk),
             network_mac: MacKey::network(&config.application, &psk),
-            keys: KeyCache::new(u32::try_from(config.active_keys).unwrap_or(u32::MAX)),
+            keys: KeyCache::new(config.keys.active_keys),
             indices: Indices::new(config.shard),
             config,
             identity,
@@ -100,15 +98,16 @@ impl Context {
     /// What we tell a peer about ourselves, with so many bytes of credit for it.
     pub(crate) fn parameters(&self, receive_window: u64) -> Parameters {
         let config = &self.config;
-        let ms = |duration: Duration| u64::try_from(duration.as_millis());
+        // `Config::validate` keeps both so short that nothing is cut off.
+        let ms = |duration: Duration| duration.as_millis();
         Parameters {
             capabilities: u32::from(config.aes_hardware).into(),
             max_datagram: config.max_datagram.into(),
-            max_streams: config.max_streams.into(),
-            idle_timeout_ms: clamped(ms(config.idle_timeout)).into(),
-            max_ack_delay_ms: (clamped(ms(config.max_ack_delay)) as u16).into(),
+            max_streams: config.flow.max_streams.into(),
+            idle_timeout_ms: (ms(config.timers.idle_timeout) as u32).into(),
+            max_ack_delay_ms: (ms(config.timers.max_ack_delay) as u16).into(),
             reserved: 0.into(),
-            max_message: config.max_message.into(),
+            max_message: config.flow.max_message.into(),
             receive_window: receive_window.into(),
         }
     }
@@ -178,9 +177,4 @@ impl fmt::Debug for Context {
 fn psk(config: &Config) -> Zeroizing<[u8; 32]> {
     let secret = config.network_secret.as_ref().map(crate::NetworkSecret::as_bytes);
     Zeroizing::new(secret.copied().unwrap_or_default())
-}
-
-/// A number of milliseconds that `Config::validate` keeps small.
-fn clamped(ms: Result<u64, core::num::TryFromIntError>) -> u32 {
-    ms.ok().and_then(|ms| u32::try_from(ms).ok()).unwrap_or(u32::MAX)
 }

@@ -2,13 +2,54 @@
 
 use core::fmt;
 
-/// A choice in [`crate::Config`] is out of range.
+/// A choice in [`crate::Config`] breaks a rule.
+///
+/// As text it reads `timers.idle_timeout must be at least 1.25 times timers.heartbeat`. A program
+/// whose users know the choices by other names can put its own in their place:
+///
+/// ```
+/// # use core::time::Duration;
+/// use handfast_core::Config;
+///
+/// let mut config = Config::default();
+/// config.timers.heartbeat = Duration::from_secs(59);
+/// let error = config.validate().expect_err("too close to the idle timeout");
+/// assert_eq!(error.field(), "timers.idle_timeout");
+/// assert_eq!(error.rule(), "must be at least 1.25 times");
+/// assert_eq!(error.other(), Some("timers.heartbeat"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConfigError(pub(crate) &'static str);
+pub struct ConfigError {
+    pub(crate) field: &'static str,
+    pub(crate) rule: &'static str,
+    pub(crate) other: Option<&'static str>,
+}
+
+impl ConfigError {
+    /// Where the field is in [`crate::Config`], such as `timers.idle_timeout`.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        self.field
+    }
+
+    /// The rule, to be read after the name of the field: `must be at most a day`. If there is
+    /// [another field](Self::other), its name follows.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        self.rule
+    }
+
+    /// The field that the rule compares with; `None` if the rule is about the field alone.
+    #[must_use]
+    pub const fn other(&self) -> Option<&'static str> {
+        self.other
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        write!(f, "{} {}", self.field, self.rule)?;
+        self.other.map_or(Ok(()), |other| write!(f, " {other}"))
     }
 }
 
@@ -24,7 +65,7 @@ pub enum ConnectError {
     OwnIdentity,
     /// The peer is being disconnected: wait for `Event::Ended` and connect again.
     PeerClosing,
-    /// `Config::max_peers` are known already.
+    /// `Config::limits.max_peers` are known already.
     TooManyPeers,
 }
 
@@ -65,7 +106,7 @@ impl fmt::Display for ConnectError {
             Self::NoAddress => "no address is known for this peer: give one",
             Self::OwnIdentity => "the target is this endpoint itself",
             Self::PeerClosing => "the peer is being disconnected: wait until it ended",
-            Self::TooManyPeers => "too many peers: raise max_peers or disconnect one",
+            Self::TooManyPeers => "too many peers: raise limits.max_peers or disconnect one",
         })
     }
 }

@@ -137,7 +137,7 @@ pub struct PingId(pub(crate) u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The dial did not succeed within `Config::connect_timeout`.
+    /// The dial did not succeed within `Config::timers.connect_timeout`.
     DialTimeout,
     /// We disconnected. `acknowledged` tells whether the peer confirmed the goodbye, and with it
     /// all reliable messages before it.

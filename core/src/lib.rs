@@ -7,7 +7,7 @@
 //!
 //! # The loop
 //!
-//! 1. Make an [`Endpoint`] from a [`Config`], an [`Identity`] and 32 random bytes.
+//! 1. Make an [`Endpoint`] from a [`ValidConfig`], an [`Identity`] and 32 random bytes.
 //! 2. Give it commands: [`connect`](Endpoint::connect), [`send`](Endpoint::send),
 //!    [`ping`](Endpoint::ping), [`disconnect`](Endpoint::disconnect).
 //! 3. Send what [`poll_transmit`](Endpoint::poll_transmit) writes until it returns `None`, or until
@@ -26,13 +26,15 @@
 //!
 //! ```
 //! use handfast_core::{
-//!     Bytes, Config, Delivery, Endpoint, Event, Identity, Instant, Origin, Target,
+//!     Bytes, Delivery, Endpoint, Event, Identity, Instant, Origin, Target, ValidConfig,
 //! };
 //!
 //! let now = Instant::from_micros(1_000_000);
 //! // Real programs draw seeds from the operating system.
-//! let mut server = Endpoint::new(Config::default(), Identity::from_seed([1; 32]), [2; 32], now);
-//! let mut client = Endpoint::new(Config::default(), Identity::from_seed([3; 32]), [4; 32], now);
+//! // The defaults; other choices come from `Config::validate`.
+//! let config = ValidConfig::default();
+//! let mut server = Endpoint::new(config.clone(), Identity::from_seed([1; 32]), [2; 32], now);
+//! let mut client = Endpoint::new(config, Identity::from_seed([3; 32]), [4; 32], now);
 //! let (server_at, client_at) = ("192.0.2.1:4263".parse()?, "192.0.2.2:4263".parse()?);
 //!
 //! let peer = client.connect(now, Target::new(server.id(), [server_at]))?;
@@ -135,8 +137,8 @@ pub mod wire;
 
 pub use bytes::Bytes;
 pub use config::{
-    Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl,
-    MAX_DATAGRAM, NetworkSecret, Retry,
+    Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl, Flow,
+    KeyUpdates, Limits, MAX_DATAGRAM, NetworkSecret, Retry, Timing, ValidConfig,
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use handfast_core::{Config, Endpoint, Identity, Instant, Origin};
+use handfast_core::{Endpoint, Identity, Instant, Origin, ValidConfig};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -46,7 +46,8 @@ impl Subscriber for Recorder {
 fn six_kinds_of_junk_leave_six_lines_with_their_reasons() {
     tracing::subscriber::set_global_default(Recorder).expect("the first");
     let now = Instant::from_micros(1_000_000);
-    let mut endpoint = Endpoint::new(Config::default(), Identity::from_seed([1; 32]), [2; 32], now);
+    let mut endpoint =
+        Endpoint::new(ValidConfig::default(), Identity::from_seed([1; 32]), [2; 32], now);
     let from = Origin::from_remote("192.0.2.7:4263".parse().expect("an address"));
     let junk = |kind: u8, version: u8, len: usize| {
         let mut datagram = vec![0; len];

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use blake2::digest::{KeyInit, Mac};
 use blake2::{Blake2s256, Blake2sMac256, Digest};
-use handfast_core::{Config, Endpoint, Identity, Instant, Origin, Target};
+use handfast_core::{Endpoint, Identity, Instant, Origin, Target, ValidConfig};
 
 /// The system's allocator, which counts the bytes that each thread has.
 struct Counting;
@@ -72,7 +72,7 @@ impl Server {
         let nothing = [0; 48];
         let start = Instant::from_micros(1);
         Self {
-            endpoint: Endpoint::new(Config::default(), identity, [2; 32], start),
+            endpoint: Endpoint::new(ValidConfig::default(), identity, [2; 32], start),
             request_key: mac_key(&[b"handfast/1 request mac", id.as_bytes(), &nothing]),
             question_key: mac_key(&[b"handfast/1 key-request mac", &nothing]),
             micros: 1,
@@ -117,7 +117,8 @@ impl Server {
         let (now, mut buf) = (Instant::from_micros(self.micros), [0; 2048]);
         let mut seed = [7; 32];
         seed[..4].copy_from_slice(&number.to_le_bytes());
-        let mut caller = Endpoint::new(Config::default(), Identity::from_seed(seed), seed, now);
+        let mut caller =
+            Endpoint::new(ValidConfig::default(), Identity::from_seed(seed), seed, now);
         let server = SocketAddr::from(([10, 0, 0, 2], 4263));
         caller.connect(now, Target::new(self.endpoint.id(), [server])).expect("room");
         // The second time with a cookie.

@@ -40,11 +40,12 @@ impl Endpoint {
     /// `InvalidInput` names the choice in `config` that is out of range; other errors the address
     /// that could not be opened, or what the system refused.
     pub fn bind(config: Config, identity: Identity, listen: impl Into<Listen>) -> io::Result<Self> {
-        config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let config = host_config(config).validate();
+        let config = config.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let poll = Poll::new()?;
         let clock = Clock::start();
         let (seed, now) = (entropy()?, clock.now());
-        let mut core = handfast_core::Endpoint::new(host_config(config), identity, seed, now);
+        let mut core = handfast_core::Endpoint::new(config, identity, seed, now);
         let make = |socket, io| Port::new(io, socket, poll.registry());
         let endpoint = Self {
             traffic: Traffic::bind(&mut core, now, &listen.into(), make)?,

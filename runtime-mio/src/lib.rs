@@ -44,10 +44,10 @@ pub use endpoint::Endpoint;
 pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
-    ConfigError, CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate,
-    FourTuple, Goodbye, Identity, Instant, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order,
-    Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
-    Retry, SocketId, Stats, Target, Via, Violation,
+    ConfigError, CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate, Flow,
+    FourTuple, Goodbye, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId,
+    NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState,
+    PeerStats, PingId, Retry, SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};

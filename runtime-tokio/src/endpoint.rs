@@ -8,7 +8,7 @@ use std::sync::Arc;
 use handfast_core::{
     Config, Drops, Event, Farewell, Identity, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
 };
-use handfast_udp::{Listen, SocketError, SocketStats};
+use handfast_udp::{Listen, SocketError, SocketStats, host_config};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -37,9 +37,10 @@ impl Endpoint {
     /// When the runtime was built without I/O or time.
     pub fn bind(config: Config, identity: Identity, listen: impl Into<Listen>) -> io::Result<Self> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
-        config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let config = host_config(config).validate();
+        let config = config.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let id = identity.id();
-        let backlog = Arc::new(Backlog::new(config.max_peers));
+        let backlog = Arc::new(Backlog::new(config.limits.max_peers));
         let (commands, from_handles) = mpsc::channel(MAX_COMMANDS);
         // At most one ring per peer and one per question is under way.
         let (bell, rings) = mpsc::unbounded_channel();

@@ -62,10 +62,10 @@ pub use error::{ConnectError, PeerError, SendError, Stopped};
 pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
-    ConfigError, CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate,
-    FourTuple, Goodbye, Identity, Instant, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order,
-    Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
-    Retry, SocketId, Stats, Target, Via, Violation,
+    ConfigError, CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate, Flow,
+    FourTuple, Goodbye, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId,
+    NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState,
+    PeerStats, PingId, Retry, SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
 };
 pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
 pub use peer::Peer;

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use handfast_core::SocketId;
     #[cfg(target_os = "linux")]
-    use handfast_core::{Config, Identity, Instant};
+    use handfast_core::{Identity, Instant, ValidConfig};
     #[cfg(target_os = "linux")]
     use handfast_udp::faults::{Call, Fault, Faults, When};
     use handfast_udp::{Listen, Port as _};
@@ -123,7 +123,7 @@ mod tests {
     fn dialling(address: SocketAddr) -> handfast_core::Endpoint {
         let now = Instant::from_micros(1);
         let identity = Identity::from_seed([1; 32]);
-        let mut core = handfast_core::Endpoint::new(Config::default(), identity, [2; 32], now);
+        let mut core = handfast_core::Endpoint::new(ValidConfig::default(), identity, [2; 32], now);
         core.connect(now, address.into()).expect("a dial");
         core
     }

@@ -64,7 +64,7 @@ async fn talk() {
 #[tokio::test]
 async fn a_dial_to_nobody_times_out() {
     let mut config = Config::default();
-    config.connect_timeout = Duration::from_millis(300);
+    config.timers.connect_timeout = Duration::from_millis(300);
     let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let identity = Identity::from_seed(entropy().expect("entropy"));
     let alice = Endpoint::bind(config, identity, Listen::from(address)).expect("bound");

@@ -188,13 +188,13 @@ const PINGS_PER_BEAT: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handfast_core::{Config, Endpoint, Identity, Instant, Target};
+    use handfast_core::{Endpoint, Identity, Instant, Target, ValidConfig};
 
     /// Handles come from endpoints alone.
     fn handles(count: u16) -> Vec<PeerHandle> {
         let now = Instant::from_micros(1);
         let identity = Identity::from_seed([1; 32]);
-        let mut endpoint = Endpoint::new(Config::default(), identity, [2; 32], now);
+        let mut endpoint = Endpoint::new(ValidConfig::default(), identity, [2; 32], now);
         let target = |port| Target::from(std::net::SocketAddr::from(([192, 0, 2, 1], port)));
         (1..=count).map(|port| endpoint.connect(now, target(port)).expect("a dial")).collect()
     }

@@ -1,17 +1,19 @@
 //! What the operator chose: command line over file over defaults.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, Args, Command, ValueEnum};
-use handfast_core::{Admission, Config};
+use handfast_core::{Admission, Config, NetworkSecret, PeerId};
 use handfast_udp::{Listen, explain};
 use serde::{Deserialize, Deserializer};
 use toml::de::DeTable;
 
 use crate::error::Error;
+use crate::refusal::refusal;
 use crate::{allow, identity, places};
 
 /// Choices as they stand on the command line or in the file: each may be missing.
@@ -279,8 +281,8 @@ impl Settings {
             return Err(runtime.not_built_in());
         }
         let defaults = Config::default();
-        let idle_timeout = layer.idle_timeout.map_or(defaults.idle_timeout, |span| span.0);
-        let usual_heartbeat = defaults.heartbeat.min(idle_timeout / 3);
+        let idle_timeout = layer.idle_timeout.map_or(defaults.timers.idle_timeout, |span| span.0);
+        let usual_heartbeat = defaults.timers.heartbeat.min(idle_timeout / 3);
         let heartbeat = layer.heartbeat.map_or(usual_heartbeat, |span| span.0);
         let stats_interval = layer.stats_interval.map_or(STATS_INTERVAL, |span| span.0);
         Ok(Self {
@@ -302,20 +304,25 @@ impl Settings {
     /// # Errors
     /// When a file cannot be read or a line of it not understood, or choices do not fit together.
     pub fn endpoint_config(&self) -> Result<Config, Error> {
+        let secret = self.network_secret_file.as_deref().map(identity::network_secret);
+        let peers = self.allow.as_deref().map(allow::read);
+        let config = self.chosen(secret.transpose()?, peers.transpose()?);
+        let valid = config.validate().map_err(|error| Error::Usage(refusal(error)))?;
+        Ok(valid.into_inner())
+    }
+
+    /// The choices with what the files say. Each field that is set here has its flag in `refusal`.
+    pub(crate) fn chosen(
+        &self,
+        network_secret: Option<NetworkSecret>,
+        peers: Option<BTreeSet<PeerId>>,
+    ) -> Config {
         let mut config = Config::default();
-        config.idle_timeout = self.idle_timeout;
-        config.heartbeat = self.heartbeat;
-        if let Some(path) = &self.network_secret_file {
-            config.network_secret = Some(identity::network_secret(path)?);
-        }
-        if let Some(path) = &self.allow {
-            config.admission = Admission::Only(allow::read(path)?);
-        }
-        config.validate().map_err(|error| {
-            // The core names its fields; here they are flags.
-            Error::Usage(error.to_string().replace('_', "-"))
-        })?;
-        Ok(config)
+        config.timers.idle_timeout = self.idle_timeout;
+        config.timers.heartbeat = self.heartbeat;
+        config.network_secret = network_secret;
+        config.admission = peers.map_or(Admission::Anyone, Admission::Only);
+        config
     }
 }
 

@@ -22,6 +22,7 @@ pub mod logging;
 pub mod mio_server;
 pub mod places;
 mod private_file;
+mod refusal;
 pub mod signals;
 pub mod stats;
 #[cfg(feature = "tokio")]

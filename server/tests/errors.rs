@@ -73,7 +73,7 @@ fn a_bad_list_of_peers_is_named_with_its_line() {
 fn times_that_do_not_fit_together_are_an_error_of_usage() {
     let scratch = Scratch::new("times");
     let arguments = ["--idle-timeout", "10s", "--heartbeat", "20s"];
-    expect(&scratch, &arguments, 2, &["idle-timeout", "heartbeat"]);
+    expect(&scratch, &arguments, 2, &["--idle-timeout", "--heartbeat"]);
 }
 
 #[cfg(unix)]

@@ -126,7 +126,7 @@ fn echoes_wait_for_a_client_that_reads_late() {
         let scratch = Scratch::new(&format!("late-{runtime}"));
         let server = Server::start(&scratch.0, &[&on(runtime)[..], &["--echo"]].concat());
         let mut config = Config::default();
-        (config.max_message, config.receive_window) = (1 << 20, 2 << 20);
+        (config.flow.max_message, config.flow.receive_window) = (1 << 20, 2 << 20);
         let mut client = Client::with(config, server.id, server.address);
         let (mut sent, mut received) = (0, 0);
         while received < MESSAGES {
@@ -186,7 +186,7 @@ fn only_those_on_the_list_and_in_the_network_come_in() {
         let server = Server::start(&scratch.0, &[&on(runtime)[..], &file].concat());
         let call = |seed, secret, patience| {
             let mut config = Config::default();
-            (config.network_secret, config.connect_timeout) = (secret, patience);
+            (config.network_secret, config.timers.connect_timeout) = (secret, patience);
             Client::call(config, Identity::from_seed([seed; 32]), server.id, server.address)
         };
         let mut bytes = [0; 32];

@@ -47,7 +47,8 @@ pub struct Unverified {
 /// What an endpoint keeps when it restarts.
 #[derive(Clone, Debug)]
 pub struct NodeSetup {
-    /// Its choices. A `wall_clock` is taken as the time when the world began.
+    /// Its choices. A `wall_clock` is taken as the time when the world began. They must be valid:
+    /// making the endpoint panics otherwise.
     pub config: Config,
     /// The secret of its identity.
     pub identity: [u8; 32],
@@ -60,6 +61,7 @@ impl Machine for Endpoint {
     fn make(setup: &NodeSetup, seed: [u8; 32], now: Instant, age: Duration) -> Self {
         let mut config = setup.config.clone();
         config.wall_clock = config.wall_clock.map(|began| began + age);
+        let config = config.validate().expect("a valid configuration");
         Self::new(config, Identity::from_seed(setup.identity), seed, now)
     }
 

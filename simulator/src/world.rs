@@ -64,7 +64,7 @@ impl World {
         identity: [u8; 32],
         addresses: &[SocketAddr],
     ) -> NodeId {
-        if let Err(error) = config.validate() {
+        if let Err(error) = config.clone().validate() {
             panic!("{error}");
         }
         self.add(NodeSetup { config, identity }, addresses)

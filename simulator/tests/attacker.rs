@@ -22,7 +22,7 @@ fn attacker(acts: Acts) -> Option<Attacker> {
 /// Two connected nodes that speak often, and their handles of each other.
 fn pair() -> (World, [(NodeId, PeerHandle); 2]) {
     let mut config = Config::default();
-    config.heartbeat = SECOND / 2;
+    config.timers.heartbeat = SECOND / 2;
     let mut world = World::new(5);
     let a = world.add_node(config.clone(), [1; 32], &[at(1)]);
     let b = world.add_node(config, [2; 32], &[at(2)]);

@@ -50,10 +50,10 @@ fn every_delivery_carries_every_size_over_a_good_path() {
 #[test]
 fn the_largest_message_arrives_by_every_delivery() {
     let mut config = Config::default();
-    config.max_message = 256 << 10;
-    config.unreliable_buffer = 256 << 10;
-    config.receive_window = (256 << 10) + 64;
-    config.send_buffer = 256 << 10;
+    config.flow.max_message = 256 << 10;
+    config.flow.unreliable_buffer = 256 << 10;
+    config.flow.receive_window = (256 << 10) + 64;
+    config.flow.send_buffer = 256 << 10;
     for delivery in every_delivery() {
         let (mut net, Link { a, b, ab, .. }) = Net::pair(1, config.clone(), config.clone());
         for n in 0..3 {
@@ -68,7 +68,7 @@ fn the_largest_message_arrives_by_every_delivery() {
 #[test]
 fn a_message_of_the_default_limit_of_16_mib_arrives() {
     let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
-    let largest = net.endpoint(a).config().max_message;
+    let largest = net.endpoint(a).config().flow.max_message;
     net.send(a, ab, Delivery::ordered(0).with_receipt(), payload(7, largest as usize));
     net.run(20_000);
     assert_eq!(net.payloads(b).iter().map(number_of).collect::<Vec<_>>(), [7]);
@@ -279,8 +279,8 @@ fn a_withdrawn_message_leaves_no_gap_in_its_stream() {
 #[test]
 fn what_cannot_be_sent_is_refused_by_name() {
     let mut narrow = Config::default();
-    narrow.max_message = 1000;
-    narrow.max_streams = 3;
+    narrow.flow.max_message = 1000;
+    narrow.flow.max_streams = 3;
     let (mut net, Link { a, b, ab, ba }) = Net::pair(1, Config::default(), narrow);
     // The smaller limit of both ends counts, in both directions.
     for (node, peer) in [(a, ab), (b, ba)] {
@@ -310,8 +310,8 @@ fn what_cannot_be_sent_is_refused_by_name() {
 #[test]
 fn messages_accepted_before_the_peers_limits_are_known_do_not_break_the_session() {
     let mut narrow = Config::default();
-    narrow.max_message = 1000;
-    narrow.max_streams = 2;
+    narrow.flow.max_message = 1000;
+    narrow.flow.max_streams = 2;
     let mut net = Net::new(1);
     let (a, b) = (net.add(Config::default()), net.add(narrow));
     let peer: PeerHandle = net.call(a, b);

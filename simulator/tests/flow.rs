@@ -8,10 +8,10 @@ use handfast_sim::{Conditions, Probability};
 
 fn small(max_message: u32, send_buffer: usize, receive_window: u32) -> Config {
     let mut config = Config::default();
-    config.max_message = max_message;
-    config.send_buffer = send_buffer;
-    config.receive_window = receive_window;
-    config.unreliable_buffer = max_message as usize;
+    config.flow.max_message = max_message;
+    config.flow.send_buffer = send_buffer;
+    config.flow.receive_window = receive_window;
+    config.flow.unreliable_buffer = max_message as usize;
     config
 }
 

@@ -425,7 +425,7 @@ fn a_dial_that_nobody_answers_ends_at_its_deadline_within_its_budget() {
     for seconds in [1, 10, 60] {
         for seed in 0..100 {
             let mut config = Config::default();
-            config.connect_timeout = SECOND * seconds;
+            config.timers.connect_timeout = SECOND * seconds;
             let mut net = Net::new(seed);
             let (a, b) = (net.add(config), net.add(Config::default()));
             let id = net.id(b);
@@ -457,7 +457,7 @@ fn a_dial_that_nobody_answers_ends_at_its_deadline_within_its_budget() {
 #[test]
 fn no_more_peers_than_allowed_and_room_is_used_again() {
     let mut small = Config::default();
-    small.max_peers = 3;
+    small.limits.max_peers = 3;
     let mut net = Net::new(1);
     let b = net.add(small);
     let callers: Vec<_> = (0..8).map(|_| net.add(Config::default())).collect();
@@ -479,7 +479,7 @@ fn no_more_peers_than_allowed_and_room_is_used_again() {
 #[test]
 fn no_more_half_open_handshakes_than_allowed_and_they_are_forgotten() {
     let mut small = Config::default();
-    small.max_half_open = 2;
+    small.limits.max_half_open = 2;
     let mut net = Net::new(1);
     let b = net.add(small);
     let callers: Vec<_> = (0..5).map(|_| net.add(Config::default())).collect();

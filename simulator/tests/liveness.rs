@@ -12,8 +12,8 @@ use handfast_sim::{Conditions, Probability};
 
 fn with_timeouts(heartbeat: u64, idle: u64) -> Config {
     let mut config = Config::default();
-    config.heartbeat = SECOND * heartbeat as u32;
-    config.idle_timeout = SECOND * idle as u32;
+    config.timers.heartbeat = SECOND * heartbeat as u32;
+    config.timers.idle_timeout = SECOND * idle as u32;
     config
 }
 

@@ -31,9 +31,9 @@ struct Bulk {
 impl Bulk {
     fn new() -> Self {
         let mut config = Config::default();
-        config.max_message = 100_000;
-        config.receive_window = 8 << 20;
-        config.send_buffer = 8 << 20;
+        config.flow.max_message = 100_000;
+        config.flow.receive_window = 8 << 20;
+        config.flow.send_buffer = 8 << 20;
         let (mut net, pair) = Net::pair(1, config.clone(), config);
         net.conditions(link(RATE));
         let mut bulk = Self { net, link: pair, sent: 0 };

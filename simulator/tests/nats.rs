@@ -19,8 +19,8 @@ const ALL: [Dependence; 3] = [
 
 fn config() -> Config {
     let mut config = Config::default();
-    config.heartbeat = SECOND * 5;
-    config.idle_timeout = SECOND * 60;
+    config.timers.heartbeat = SECOND * 5;
+    config.timers.idle_timeout = SECOND * 60;
     config
 }
 

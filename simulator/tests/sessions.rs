@@ -12,9 +12,9 @@ const PACKETS: u64 = 16;
 
 fn short_lived_keys() -> Config {
     let mut config = Config::default();
-    config.rekey_after_packets = PACKETS;
-    config.rekey_after = SECOND;
-    config.rekey_after_idle = SECOND * 5;
+    config.keys.rekey_after_packets = PACKETS;
+    config.keys.rekey_after = SECOND;
+    config.keys.rekey_after_idle = SECOND * 5;
     config
 }
 

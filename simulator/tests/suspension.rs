@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Two connected nodes and their handles of each other.
 fn pair() -> (World, [NodeId; 2], [PeerHandle; 2]) {
     let mut config = Config::default();
-    (config.heartbeat, config.idle_timeout) = (SECOND * 2, SECOND * 10);
+    (config.timers.heartbeat, config.timers.idle_timeout) = (SECOND * 2, SECOND * 10);
     let mut world = World::new(5);
     let at = |host| SocketAddr::from(([10, 0, 0, host], 4263));
     let a = world.add_node(config.clone(), [1; 32], &[at(1)]);

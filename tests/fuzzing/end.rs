@@ -32,6 +32,7 @@ impl End {
     /// An end that knows nobody. `side` gives it its identity and its address.
     #[must_use]
     pub fn new(side: u8, config: Config, now: Instant) -> Self {
+        let config = config.validate().expect("valid");
         Self {
             endpoint: Endpoint::new(config, identity(side), [0x50 + side; 32], now),
             address: SocketAddr::from(([10, 0, 0, side], 4000)),
@@ -46,8 +47,8 @@ impl End {
         self.lives = self.lives.wrapping_add(1);
         let mut seed = [0x60 + self.side; 32];
         seed[0] = self.lives;
-        let config = self.endpoint.config().clone();
-        self.endpoint = Endpoint::new(config, identity(self.side), seed, now);
+        let valid = self.endpoint.config().clone();
+        self.endpoint = Endpoint::new(valid, identity(self.side), seed, now);
         self.events.clear();
     }
 
@@ -87,7 +88,7 @@ impl End {
         let stats = self.endpoint.stats();
         assert!(stats.unverified_bytes_sent <= stats.unverified_bytes_received, "amplified");
         let peers = self.endpoint.peers().count();
-        assert!(peers <= self.endpoint.config().max_peers, "{peers} peers");
+        assert!(peers <= self.endpoint.config().limits.max_peers, "{peers} peers");
     }
 }
 

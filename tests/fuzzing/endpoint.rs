@@ -317,20 +317,19 @@ fn side(input: &mut Input<'_>) -> usize {
 fn config(input: &mut Input<'_>) -> Config {
     let bits = input.u8();
     let mut config = Config::default();
-    config.max_message = MAX_MESSAGE;
-    config.max_peers = 3;
-    config.max_half_open = 2;
-    config.max_streams = 6;
-    config.send_buffer = 1 << 17;
-    config.receive_window = if bits & 1 == 0 { MAX_MESSAGE + 64 } else { 1 << 17 };
-    config.unreliable_buffer = 2 * MAX_MESSAGE as usize;
-    config.rekey_after_packets = if bits & 2 == 0 { 16 } else { 1 << 20 };
-    config.rekey_after = Duration::from_secs(2);
-    config.rekey_after_idle = Duration::from_secs(30);
+    config.flow.max_message = MAX_MESSAGE;
+    config.limits.max_peers = 3;
+    config.limits.max_half_open = 2;
+    config.flow.max_streams = 6;
+    config.flow.send_buffer = 1 << 17;
+    config.flow.receive_window = if bits & 1 == 0 { MAX_MESSAGE + 64 } else { 1 << 17 };
+    config.flow.unreliable_buffer = 2 * MAX_MESSAGE as usize;
+    config.keys.rekey_after_packets = if bits & 2 == 0 { 16 } else { 1 << 20 };
+    config.keys.rekey_after = Duration::from_secs(2);
+    config.keys.rekey_after_idle = Duration::from_secs(30);
     if bits & 4 != 0 {
         config.retry = handfast_core::Retry::Always;
     }
-    config.validate().expect("legal");
     config
 }
 

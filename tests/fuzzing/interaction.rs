@@ -145,29 +145,28 @@ impl Setup {
         let own = self.0[1 + end];
         let has = |bit: u8| own & 1 << bit != 0;
         let mut config = Config::default();
-        config.heartbeat = Duration::from_secs(1);
-        config.idle_timeout = IDLE_TIMEOUT;
-        config.connect_timeout = CONNECT_TIMEOUT;
-        config.max_peers = self.max_peers(end);
-        config.max_half_open = if has(2) { 4 } else { 64 };
-        config.max_streams = if has(3) { 3 } else { 24 };
-        config.max_message = if has(4) { 2_000 } else { 11_000 };
+        config.timers.heartbeat = Duration::from_secs(1);
+        config.timers.idle_timeout = IDLE_TIMEOUT;
+        config.timers.connect_timeout = CONNECT_TIMEOUT;
+        config.limits.max_peers = self.max_peers(end);
+        config.limits.max_half_open = if has(2) { 4 } else { 64 };
+        config.flow.max_streams = if has(3) { 3 } else { 24 };
+        config.flow.max_message = if has(4) { 2_000 } else { 11_000 };
         config.aes_hardware = has(5);
         config.disclose_identity = !has(6);
         config.max_datagram = if has(7) { 1_350 } else { 1_200 };
-        config.send_buffer = 1 << 15;
+        config.flow.send_buffer = 1 << 15;
         config.retry = if self.bit(0) { Retry::Always } else { Retry::WhenNeeded };
         config.network_secret = self.bit(1).then(|| NetworkSecret::new([7; 32]));
-        config.unreliable_buffer = if self.bit(2) { 11_000 } else { 1 << 24 };
-        config.receive_window = if self.bit(7) { 11_064 } else { 1 << 17 };
+        config.flow.unreliable_buffer = if self.bit(2) { 11_000 } else { 1 << 24 };
+        config.flow.receive_window = if self.bit(7) { 11_064 } else { 1 << 17 };
         if self.bit(3) {
             config.congestion = CongestionControl::Fixed(1 << 16);
         }
         config.wall_clock = self.bit(4).then(|| Duration::from_secs(1_700_000_000));
-        config.rekey_after_packets = if self.bit(5) { 16 } else { 1 << 20 };
-        config.rekey_after = Duration::from_secs(2);
-        config.rekey_after_idle = Duration::from_secs(30);
-        config.validate().expect("legal");
+        config.keys.rekey_after_packets = if self.bit(5) { 16 } else { 1 << 20 };
+        config.keys.rekey_after = Duration::from_secs(2);
+        config.keys.rekey_after_idle = Duration::from_secs(30);
         config
     }
 

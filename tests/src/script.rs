@@ -64,10 +64,10 @@ pub enum Action {
 #[must_use]
 pub fn config() -> Config {
     let mut config = Config::default();
-    config.max_message = 256 << 10;
-    config.send_buffer = 512 << 10;
-    config.receive_window = 512 << 10;
-    config.unreliable_buffer = 4 << 20;
+    config.flow.max_message = 256 << 10;
+    config.flow.send_buffer = 512 << 10;
+    config.flow.receive_window = 512 << 10;
+    config.flow.unreliable_buffer = 4 << 20;
     config
 }
 

@@ -12,8 +12,8 @@ fn an_application_that_takes_no_messages_holds_back_nothing_else() {
     for runtime in Runtime::ALL {
         within(HANG, move || {
             let mut setup = Setup::new(runtime, 2);
-            setup.config.max_message = 1 << 18;
-            setup.config.receive_window = 1 << 19;
+            setup.config.flow.max_message = 1 << 18;
+            setup.config.flow.receive_window = 1 << 19;
             let server = Node::start(Setup { deaf: true, ..setup });
             let client = Node::start(Setup::new(runtime, 1));
             let peer = client.connect(server.address()).expect("connected");

@@ -68,7 +68,12 @@ impl Marking {
         let (clock, config) = (Clock::start(), Config::default());
         let io = bind(handfast_tests::loopback()).expect("bound");
         Self {
-            core: Endpoint::new(config, Identity::from_seed([1; 32]), [3; 32], clock.now()),
+            core: Endpoint::new(
+                config.validate().expect("valid"),
+                Identity::from_seed([1; 32]),
+                [3; 32],
+                clock.now(),
+            ),
             clock,
             socket: Socket::new(SockRef::from(&io)).expect("a socket"),
             state: UdpSocketState::new((&io).into()).expect("a socket"),

@@ -34,10 +34,10 @@ fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> bool {
 fn messages_are_cancelled_wherever_they_wait_and_only_those_never_arrive() {
     run(async {
         let mut config = Config::default();
-        config.max_message = LEN as u32;
-        config.send_buffer = 12 * LEN;
+        config.flow.max_message = LEN as u32;
+        config.flow.send_buffer = 12 * LEN;
         let alice = endpoint(config.clone());
-        config.receive_window = 2 * LEN as u32 + 1000;
+        config.flow.receive_window = 2 * LEN as u32 + 1000;
         let bob = endpoint(config);
         let to_bob = alice.connect(target(&bob)).await.expect("connected");
         let to_alice = bob.accept().await.expect("a peer");

@@ -99,7 +99,7 @@ fn start(runtime: Runtime, listen: SocketAddr, journal: PathBuf) -> Server {
 /// Has nothing to say: it finds out by its heartbeat.
 fn idle(number: u8, target: Target) -> (Node, PeerHandle) {
     let mut setup = Setup::new(runtime_of(number), 10 + number);
-    setup.config.heartbeat = Duration::from_millis(300);
+    setup.config.timers.heartbeat = Duration::from_millis(300);
     let client = Node::start(setup);
     let peer = client.connect(target).expect("connected");
     (client, peer)

@@ -46,7 +46,7 @@ fn key_request() -> Vec<u8> {
     let config = ProxyConfig { capture: 1, ..ProxyConfig::one_percent(1) };
     let proxy = Proxy::start(config, address).expect("a proxy");
     let mut setup = Setup::new(Runtime::Mio, 1);
-    setup.config.connect_timeout = Duration::from_millis(100);
+    setup.config.timers.connect_timeout = Duration::from_millis(100);
     assert_eq!(Node::start(setup).connect(proxy.address()), Err(EndReason::DialTimeout));
     proxy.captured(Way::ToServer).remove(0)
 }

@@ -150,7 +150,7 @@ fn a_close_at_any_moment_ends_everything_that_waits() {
 fn a_runtime_that_is_dropped_at_any_moment_leaves_nobody_waiting() {
     within(HANG, || {
         let mut config = Config::default();
-        (config.heartbeat, config.idle_timeout) =
+        (config.timers.heartbeat, config.timers.idle_timeout) =
             (Duration::from_millis(500), Duration::from_secs(1));
         let main = runtime();
         let server = main.block_on(async { endpoint(config) });
@@ -242,7 +242,7 @@ fn a_mio_endpoint_may_be_dropped_or_closed_at_any_moment() {
     within(HANG, || {
         let bind = || {
             let mut config = Config::default();
-            (config.heartbeat, config.idle_timeout) =
+            (config.timers.heartbeat, config.timers.idle_timeout) =
                 (Duration::from_millis(500), Duration::from_secs(1));
             handfast_mio::Endpoint::bind(config, identity(), loopback()).expect("bound")
         };

@@ -78,9 +78,9 @@ async fn visit(server: SocketAddr, len: usize) {
 fn peers_whose_messages_nobody_takes_fill_their_own_room_alone() {
     alone(async {
         let mut config = Config::default();
-        config.max_message = 1 << 18;
-        (config.receive_window, config.unreliable_buffer) = (1 << 20, 1 << 20);
-        config.send_buffer = 1 << 20;
+        config.flow.max_message = 1 << 18;
+        (config.flow.receive_window, config.flow.unreliable_buffer) = (1 << 20, 1 << 20);
+        config.flow.send_buffer = 1 << 20;
         let server = endpoint(config.clone());
         let before = Vitals::now();
         let mut floods = Vec::new();

@@ -119,7 +119,8 @@ fn junk(seed: u64) -> Vec<Vec<u8>> {
 
 fn start(runtime: Runtime, identity: u8) -> Node {
     let mut setup = Setup::new(runtime, identity);
-    setup.config.connect_timeout = Duration::from_millis(if identity == 2 { 300 } else { 10_000 });
+    setup.config.timers.connect_timeout =
+        Duration::from_millis(if identity == 2 { 300 } else { 10_000 });
     Node::start(setup)
 }
 

@@ -13,12 +13,12 @@
 //! use handfast_udp::{Clock, Inbox, Listen, Outbox, SockRef, Socket, entropy, host_config};
 //! use handfast_core::{Config, Endpoint, Identity, SocketId};
 //!
-//! # fn main() -> std::io::Result<()> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let clock = Clock::start();
 //! let io = Listen::default().bind()?.remove(0);
 //! let mut socket = Socket::new(SockRef::from(&io))?;
 //! let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
-//! let config = host_config(Config::default());
+//! let config = host_config(Config::default()).validate()?;
 //! let mut endpoint = Endpoint::new(config, Identity::from_seed(entropy()?), entropy()?, clock.now());
 //!
 //! if inbox.receive(&mut socket, SockRef::from(&io)).is_ok() {

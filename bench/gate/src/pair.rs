@@ -22,7 +22,12 @@ impl End {
         // What drivers detect is an input here: the suite is the same on every processor.
         config.aes_hardware = true;
         let identity = Identity::from_seed([seed; 32]);
-        let endpoint = Endpoint::new(config, identity, [seed.wrapping_add(100); 32], now);
+        let endpoint = Endpoint::new(
+            config.validate().expect("valid"),
+            identity,
+            [seed.wrapping_add(100); 32],
+            now,
+        );
         let address = SocketAddr::from(([192, 0, 2, seed], 4263));
         Self { endpoint, address, peer: None }
     }

@@ -91,7 +91,7 @@ impl End {
         let mut randomness = seed;
         randomness[31] = 3;
         Self {
-            endpoint: Endpoint::new(config, identity, randomness, now),
+            endpoint: Endpoint::new(config.validate().expect("valid"), identity, randomness, now),
             address: SocketAddr::from(([192, 0, 2, seed[4]], 4263)),
             peer: None,
             written: vec![0; BATCH * usize::from(DATAGRAM)],

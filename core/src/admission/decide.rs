@@ -101,7 +101,7 @@ impl Admission {
         if !has_capacity(config, load) {
             return Decision::Drop(DropReason::Full);
         }
-        let (all, each) = (config.max_half_open, config.max_half_open_per_source);
+        let (all, each) = (config.limits.max_half_open, config.limits.max_half_open_per_source);
         let own = self.half_open.oldest_of_many(source, each).filter(|_| self.is_crowded(cx));
         let any = || self.half_open.oldest_stranger();
         match own.or_else(|| any().filter(|_| self.half_open.strangers() >= all)) {
@@ -120,7 +120,7 @@ impl Admission {
 
     /// Whether strangers have taken a quarter of their places.
     fn is_crowded(&self, cx: &Context) -> bool {
-        self.half_open.strangers() >= cx.config.max_half_open / 4
+        self.half_open.strangers() >= cx.config.limits.max_half_open / 4
     }
 }
 
@@ -154,9 +154,9 @@ const fn is_replay(claim: &Claim, known: &KnownPeer) -> bool {
 
 /// Whether a stranger may become a peer: no source takes the last places alone.
 const fn has_capacity(config: &Config, load: &Load) -> bool {
-    let scarce = load.peers >= config.max_peers - config.max_peers / 4;
-    let greedy = load.peers_at_source >= config.max_peers_per_source;
-    load.peers < config.max_peers && !(scarce && greedy)
+    let scarce = load.peers >= config.limits.max_peers - config.limits.max_peers / 4;
+    let greedy = load.peers_at_source >= config.limits.max_peers_per_source;
+    load.peers < config.limits.max_peers && !(scarce && greedy)
 }
 
 /// How long a half-open handshake keeps its place whoever comes.

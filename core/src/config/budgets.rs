@@ -1,5 +1,7 @@
 //! How much may be spent on callers that are no peers yet.
 
+use super::rule::{Rule, rule};
+
 /// So much at once, and so much per second after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -74,22 +76,21 @@ impl Default for Budgets {
 }
 
 impl Budgets {
-    /// Whether all are within the ranges they document.
-    pub(super) fn are_sound(&self) -> bool {
-        let all = [
-            self.unproved,
-            self.unproved_per_source,
-            self.proved,
-            self.proved_per_source,
-            self.at_peers,
-            self.retries,
-            self.retries_per_share,
-            self.hints,
-        ];
-        all.iter().all(Budget::is_sound)
-    }
-
-    pub(super) const fn has_sound_sources(&self) -> bool {
-        8 <= self.sources && self.sources <= 1 << 20
+    pub(super) fn rules(&self) -> [Rule; 9] {
+        let budget = |field, budget: Budget| rule(field, BUDGET, budget.is_sound());
+        let sources = (8..=1 << 20).contains(&self.sources);
+        [
+            budget("budgets.unproved", self.unproved),
+            budget("budgets.unproved_per_source", self.unproved_per_source),
+            budget("budgets.proved", self.proved),
+            budget("budgets.proved_per_source", self.proved_per_source),
+            budget("budgets.at_peers", self.at_peers),
+            budget("budgets.retries", self.retries),
+            budget("budgets.retries_per_share", self.retries_per_share),
+            budget("budgets.hints", self.hints),
+            rule("budgets.sources", "must be 8 to 1,048,576", sources),
+        ]
     }
 }
+
+const BUDGET: &str = "must be 1 to 100,000 per second and 1 to 1,000,000 at once";

@@ -40,7 +40,7 @@ impl Endpoint {
     /// Moves the clock, and notices when the driver comes much too late for a deadline: then the
     /// host was asleep, and silence proves nothing.
     pub(super) fn touch(&mut self, now: Instant) {
-        let patience = self.shared.config.idle_timeout / 4;
+        let patience = self.shared.config.timers.idle_timeout / 4;
         if let Some(due) = self.poll_timeout() {
             self.shared.absence.observe(due, now);
             if now > due + patience {

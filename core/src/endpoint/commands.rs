@@ -38,7 +38,7 @@ impl Endpoint {
         if target.addresses.is_empty() {
             return Err(ConnectError::NoAddress);
         }
-        if self.peers.len() >= self.shared.config.max_peers {
+        if self.peers.len() >= self.shared.config.limits.max_peers {
             return Err(ConnectError::TooManyPeers);
         }
         let handle = self.add_peer(target.id);

@@ -30,7 +30,7 @@ use sockets::Sockets;
 use table::PeerTable;
 
 use crate::admission::Admission;
-use crate::config::Config;
+use crate::config::ValidConfig;
 use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
 use crate::crypto::rng::Rng;
@@ -100,10 +100,9 @@ impl Endpoint {
     ///
     /// `seed` is the source of all its randomness: draw it from the operating system and never use
     /// it twice, except to repeat a simulation. `now` is any time that later calls do not precede.
-    /// Choices that [`Config::validate`] refuses make the endpoint behave oddly, never unsafely:
-    /// call it first.
+    /// The choices come from [`Config::validate`](crate::Config::validate).
     #[must_use]
-    pub fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
+    pub fn new(config: ValidConfig, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
         let mut rng = Rng::from_seed(seed);
         let cookies = CookieJar::new(rng.secret());
         let shared = Context::new(config, identity, rng, now);
@@ -129,7 +128,7 @@ impl Endpoint {
 
     /// The choices the endpoint was made with.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &ValidConfig {
         &self.shared.config
     }
 

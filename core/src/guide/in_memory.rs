@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use handfast_core::{
     Bytes, Config, Delivery, EndReason, Endpoint, Event, Farewell, Fate, Goodbye, Identity,
-    Instant, Order, Origin, PeerHandle, PeerId, PeerState, SendError, Target,
+    Instant, Order, Origin, PeerHandle, PeerId, PeerState, SendError, Target, ValidConfig,
 };
 
 /// Two endpoints, a network between them that loses nothing unless it is cut, and the time.
@@ -22,7 +22,7 @@ struct Pair {
 
 impl Pair {
     fn new(config: Config) -> Self {
-        config.validate().expect("a valid configuration");
+        let config = config.validate().expect("a valid configuration");
         let now = Instant::from_micros(1_000_000);
         let endpoint = |byte| {
             let identity = Identity::from_seed([byte; 32]);

@@ -158,7 +158,7 @@ impl<F: Copy> Paths<F> {
     }
 
     fn open(&mut self, spaces: &mut PacketSpaces, id: u8, via: Via, config: &Config) {
-        let space = spaces.open(id, config.max_ack_delay);
+        let space = spaces.open(id, config.timers.max_ack_delay);
         self.list.extend(space.map(|space| Path::new(space, via, config)));
     }
 

@@ -36,7 +36,7 @@ impl Default for Dialing {
 impl Peer {
     /// Starts to call the peer.
     pub(crate) fn dial(&mut self, cx: &mut Context, addresses: SmallVec<[Via; 2]>) {
-        let deadline = cx.now + cx.config.connect_timeout;
+        let deadline = cx.now + cx.config.timers.connect_timeout;
         self.timers.set(Timer::DialDeadline, Some(deadline));
         self.start_dial(cx, addresses, false);
     }

@@ -133,10 +133,11 @@ impl Peer {
     fn apply_parameters(&mut self, cx: &Context, parameters: &Parameters) {
         let ms = |ms: u64| Duration::from_millis(ms);
         let theirs = ms(parameters.idle_timeout_ms.get().into());
-        self.liveness.idle_timeout = cx.config.idle_timeout.min(theirs).max(SHORTEST_IDLE);
+        self.liveness.idle_timeout = cx.config.timers.idle_timeout.min(theirs).max(SHORTEST_IDLE);
         let ack_delay = ms(parameters.max_ack_delay_ms.get().into());
         self.paths.set_max_ack_delay(ack_delay.min(LONGEST_ACK_DELAY));
-        self.outbound.limits.max_message = cx.config.max_message.min(parameters.max_message.get());
+        self.outbound.limits.max_message =
+            cx.config.flow.max_message.min(parameters.max_message.get());
         self.outbound.limits.max_streams = parameters.max_streams.get();
         let datagram = parameters.max_datagram.get().min(cx.config.max_datagram).max(BASE_DATAGRAM);
         self.paths.set_max_datagram(datagram);

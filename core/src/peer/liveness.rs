@@ -37,16 +37,16 @@ impl Peer {
         if self.timers.get(Timer::Idle).is_none() && !self.state.is_over() {
             self.timers.set(Timer::Idle, Some(cx.now + self.liveness.idle_timeout));
             // Two ends that met at one instant do not ask at one instant.
-            let jitter = cx.rng.below(micros(cx.config.heartbeat) / 8 + 1);
+            let jitter = cx.rng.below(micros(cx.config.timers.heartbeat) / 8 + 1);
             let soon = Duration::from_micros(jitter);
-            self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.heartbeat + soon));
+            self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.timers.heartbeat + soon));
         }
     }
 
     /// Deadlines of silence are not moved by every packet; they look back when they fire.
     pub(super) fn on_heartbeat_timer(&mut self, cx: &mut Context, slept: bool) {
         let Some(last) = self.liveness.last_received else { return };
-        let due = last + cx.config.heartbeat;
+        let due = last + cx.config.timers.heartbeat;
         if cx.now < due {
             self.timers.set(Timer::Heartbeat, Some(due));
             return;
@@ -54,11 +54,11 @@ impl Peer {
         self.paths.on_idle();
         if self.state.is_up() {
             self.outbound.pings.heartbeat();
-            self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.heartbeat));
+            self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.timers.heartbeat));
         }
         // Probes may have to wait for longer than a heartbeat, and each heartbeat puts them off: what
         // we know about the round trip may be wrong, or a lie.
-        let unanswered = !slept && cx.now >= due + cx.config.heartbeat.max(ANSWER_TIME);
+        let unanswered = !slept && cx.now >= due + cx.config.timers.heartbeat.max(ANSWER_TIME);
         if unanswered && self.state.is_live() {
             self.on_unresponsive(cx);
         }

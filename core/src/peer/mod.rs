@@ -79,28 +79,28 @@ impl Peer {
         let number = cx.peer_number();
         let config = &cx.config;
         let limits = ReceiveLimits {
-            max_message: config.max_message,
-            max_streams: config.max_streams,
-            window: config.receive_window.into(),
+            max_message: config.flow.max_message,
+            max_streams: config.flow.max_streams,
+            window: config.flow.receive_window.into(),
             // Room for the largest message and its charge.
-            unreliable: config.unreliable_buffer as u64 + MESSAGE_CHARGE,
+            unreliable: config.flow.unreliable_buffer as u64 + MESSAGE_CHARGE,
         };
         // Until the peer tells its own limits, ours are a guess that queues what is sensible.
         let send_limits = SendLimits {
-            max_message: config.max_message,
-            max_streams: config.max_streams,
-            buffer: config.send_buffer,
+            max_message: config.flow.max_message,
+            max_streams: config.flow.max_streams,
+            buffer: config.flow.send_buffer,
         };
         Self {
             acquaintance: Acquaintance::new(handle, number, id, incarnation),
             state: State::new(),
             dialing: Dialing::default(),
             sessions: Sessions::default(),
-            paths: Paths::new(config.max_ack_delay),
+            paths: Paths::new(config.timers.max_ack_delay),
             outbound: Outbound::new(send_limits),
             inbox: ReceiveQueue::new(limits),
             events: Notices::default(),
-            liveness: Liveness::new(config.idle_timeout),
+            liveness: Liveness::new(config.timers.idle_timeout),
             timers: Timers::new(),
             stats: PeerStats::default(),
         }

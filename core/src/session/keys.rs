@@ -158,14 +158,14 @@ impl Session {
         let patience = |limit: Duration| {
             if self.initiated_by_us { limit } else { limit.saturating_mul(9) / 8 }
         };
-        let age = self.since + patience(config.rekey_after_idle);
-        let data = self.data_since.map(|since| since + patience(config.rekey_after));
+        let age = self.since + patience(config.keys.rekey_after_idle);
+        let data = self.data_since.map(|since| since + patience(config.keys.rekey_after));
         data.map_or(age, |data| data.min(age))
     }
 
     /// Whether so many packets were sealed that it is time for new keys.
     pub(crate) fn wants_rekey(&self, config: &Config) -> bool {
-        self.sealed >= config.rekey_after_packets
+        self.sealed >= config.keys.rekey_after_packets
     }
 
     /// Whether so many forgeries were tried on the keys that they must go.
@@ -187,9 +187,9 @@ impl Session {
     /// Whether the keys must not seal any more: one and a half times the limit was reached.
     pub(crate) fn is_worn(&self, now: Instant, config: &Config) -> bool {
         let late = |since: Instant, limit: Duration| now >= since + limit.saturating_mul(3) / 2;
-        self.sealed >= config.rekey_after_packets / 2 * 3
-            || late(self.since, config.rekey_after_idle)
-            || self.data_since.is_some_and(|since| late(since, config.rekey_after))
+        self.sealed >= config.keys.rekey_after_packets / 2 * 3
+            || late(self.since, config.keys.rekey_after_idle)
+            || self.data_since.is_some_and(|since| late(since, config.keys.rekey_after))
     }
 }
 

@@ -8,6 +8,7 @@ use std::vec;
 
 use crate::{
     Bytes, Config, Delivery, Endpoint, Event, Identity, Instant, Origin, PeerHandle, Target,
+    ValidConfig,
 };
 
 /// How long a datagram of a [`Pair`] travels, in milliseconds.
@@ -45,13 +46,16 @@ impl Node {
     /// The same at another time than the beginning of a test.
     pub(crate) fn born(number: u8, config: Config, now: Instant) -> Self {
         let identity = Identity::from_seed([number; 32]);
-        Self::with(Endpoint::new(config, identity, [number; 32], now), address(number))
+        Self::with(
+            Endpoint::new(config.validate().expect("valid"), identity, [number; 32], now),
+            address(number),
+        )
     }
 
     /// The same identity at the same address, with nothing remembered.
     pub(crate) fn restarted(number: u8, now: Instant) -> Self {
         let identity = Identity::from_seed([number; 32]);
-        let endpoint = Endpoint::new(Config::default(), identity, [number + 100; 32], now);
+        let endpoint = Endpoint::new(ValidConfig::default(), identity, [number + 100; 32], now);
         Self::with(endpoint, address(number))
     }
 

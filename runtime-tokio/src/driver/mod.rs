@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use handfast_core::{
-    Config, EndReason, Event, Farewell, Identity, Instant, Message, PeerHandle, SocketId,
+    EndReason, Event, Farewell, Identity, Instant, Message, PeerHandle, SocketId, ValidConfig,
 };
-use handfast_udp::{Clock, Listen, Traffic, entropy, fire_timers, host_config};
+use handfast_udp::{Clock, Listen, Traffic, entropy, fire_timers};
 use tokio::sync::{mpsc, watch};
 
 use crate::backlog::Backlog;
@@ -76,7 +76,7 @@ enum Closing {
 
 impl Driver {
     pub(crate) fn new(
-        config: Config,
+        config: ValidConfig,
         identity: Identity,
         listen: &Listen,
         inputs: Inputs,
@@ -84,7 +84,7 @@ impl Driver {
     ) -> io::Result<Self> {
         let clock = Clock::start();
         let (seed, now) = (entropy()?, clock.now());
-        let mut core = handfast_core::Endpoint::new(host_config(config), identity, seed, now);
+        let mut core = handfast_core::Endpoint::new(config, identity, seed, now);
         let traffic = Traffic::bind(&mut core, now, listen, |_, io| Port::new(io))?;
         Ok(Self {
             addresses: watch::Sender::new(traffic.addresses().collect()),

@@ -57,7 +57,7 @@ impl Driver {
 mod tests {
     use std::sync::Arc;
 
-    use handfast_core::{Config, Identity};
+    use handfast_core::{Identity, ValidConfig};
     use tokio::sync::mpsc;
 
     use super::*;
@@ -71,7 +71,8 @@ mod tests {
         let (bell, rings) = mpsc::unbounded_channel();
         let inputs = Inputs { commands, rings, bell };
         let (identity, backlog) = (Identity::from_seed([1; 32]), Arc::new(Backlog::new(1)));
-        let driver = Driver::new(Config::default(), identity, &loopback.into(), inputs, backlog);
+        let driver =
+            Driver::new(ValidConfig::default(), identity, &loopback.into(), inputs, backlog);
         let mut driver = driver.expect("bound");
         let known = driver.addresses();
         let wanted = driver.core.request_socket(driver.clock.now(), loopback).expect("room");

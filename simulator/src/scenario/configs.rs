@@ -25,9 +25,9 @@ pub(super) fn configs(nodes: u8, rng: &mut Rng) -> Vec<Config> {
             config.application = *b"a simulated app.";
             config.network_secret = secret.clone();
             config.retry = rng.pick(&[Retry::WhenNeeded, Retry::WhenNeeded, Retry::Always]);
-            config.heartbeat = rng.duration(Duration::from_secs(1)..=Duration::from_secs(5));
+            config.timers.heartbeat = rng.duration(Duration::from_secs(1)..=Duration::from_secs(5));
             // Faults may hold up a dial, but not for longer than this.
-            config.connect_timeout = Duration::from_secs(60);
+            config.timers.connect_timeout = Duration::from_secs(60);
             config.max_datagram = rng.range(1_200..=1_452) as u16;
             config.aes_hardware = rng.chance(Probability::percent(50));
             config.wall_clock = clocked.then(|| Duration::from_secs(1_700_000_000));

@@ -27,7 +27,7 @@ impl Plan {
     /// One does not hear the other for longer than its patience lasts.
     pub(super) fn expire(&mut self, nodes: u8, rng: &mut Rng) {
         self.hasten_expiry(rng);
-        let idle = self.configs[0].idle_timeout;
+        let idle = self.configs[0].timers.idle_timeout;
         for start in [7, 27].into_iter().take(rng.range(1..=2) as usize) {
             let lasts = rng.duration(idle * 11 / 10..=idle * 2);
             self.block(nodes, false, Duration::from_secs(start), lasts, rng);
@@ -46,9 +46,9 @@ impl Plan {
         self.may_expire = true;
         let idle = rng.duration(Duration::from_secs(5)..=Duration::from_secs(8));
         for config in &mut self.configs {
-            config.idle_timeout = idle;
-            config.connect_timeout = Duration::from_secs(20);
-            config.heartbeat = rng.duration(Duration::from_secs(1)..=Duration::from_secs(2));
+            config.timers.idle_timeout = idle;
+            config.timers.connect_timeout = Duration::from_secs(20);
+            config.timers.heartbeat = rng.duration(Duration::from_secs(1)..=Duration::from_secs(2));
         }
     }
 
@@ -56,7 +56,7 @@ impl Plan {
     pub(super) fn forget_often(&mut self, rng: &mut Rng) {
         let short = rng.duration(Duration::from_millis(300)..=Duration::from_millis(1_800));
         for config in &mut self.configs {
-            config.heartbeat = config.heartbeat.max(Duration::from_secs(2));
+            config.timers.heartbeat = config.timers.heartbeat.max(Duration::from_secs(2));
         }
         self.steps.push((Duration::ZERO, Step::NatTimeout(short)));
         self.steps.push((Duration::from_secs(FAULTS.1), Step::NatTimeout(super::configs::PATIENT)));

@@ -116,7 +116,7 @@ impl Plan {
 
     /// All pairs are connected so long after the last fault.
     pub(crate) fn recovery(&self) -> Duration {
-        let heartbeat = self.configs.iter().map(|config| config.heartbeat).max();
+        let heartbeat = self.configs.iter().map(|config| config.timers.heartbeat).max();
         heartbeat.unwrap_or_default() * 9 / 8 + Duration::from_secs(15)
     }
 
@@ -160,8 +160,9 @@ impl Plan {
                 let packets = rng.range(40..=120);
                 let by_packets = rng.chance(Probability::percent(50));
                 for config in &mut self.configs {
-                    config.rekey_after = if by_packets { config.rekey_after } else { after };
-                    config.rekey_after_packets = if by_packets { packets } else { 1 << 27 };
+                    config.keys.rekey_after =
+                        if by_packets { config.keys.rekey_after } else { after };
+                    config.keys.rekey_after_packets = if by_packets { packets } else { 1 << 27 };
                 }
             }
             Fault::Fragmentation => {

@@ -207,7 +207,7 @@ impl Net {
 
     /// Adds a node whose endpoint gets this seed instead of one of its own.
     pub(crate) fn add_seeded(&mut self, config: Config, seed: Option<[u8; 32]>) -> NodeId {
-        config.validate().expect("a valid configuration");
+        config.clone().validate().expect("a valid configuration");
         let number = u8::try_from(self.nodes.len() + 1).expect("a small world");
         let address = SocketAddr::from(([10, 0, 0, number], 4263));
         let node = NodeSetup { config, identity: [number; 32] };

@@ -35,8 +35,8 @@ fn row_14_cve_2023_6193_a_flood_of_path_challenges_leaves_one_answer_to_give() {
 #[test]
 fn row_15_cve_2024_1410_endless_changes_of_keys_leave_nothing_behind() {
     let mut config = Config::default();
-    config.rekey_after = Duration::from_secs(1);
-    config.rekey_after_idle = Duration::from_secs(1);
+    config.keys.rekey_after = Duration::from_secs(1);
+    config.keys.rekey_after_idle = Duration::from_secs(1);
     let mut pair = Pair::connected(config);
     let mut after_warm_up = 0;
     for round in 0..3_000 {
@@ -61,7 +61,7 @@ fn row_15_cve_2024_1410_endless_changes_of_keys_leave_nothing_behind() {
 #[test]
 fn row_16_cve_2025_7054_polling_ends_though_nothing_legal_can_be_sent() {
     let mut config = small();
-    config.receive_window = config.max_message + 64;
+    config.flow.receive_window = config.flow.max_message + 64;
     let mut pair = Pair::connected(config);
     for channel in 0..6 {
         let (now, peer) = (pair.now, pair.peer(VICTIM).expect("connected"));

@@ -133,7 +133,7 @@ fn row_21_cve_2022_23486_one_peer_that_is_not_read_holds_back_only_itself() {
     pair.poll(LIAR);
     let (grown, ()) = growth(|| pair.step(std::time::Duration::from_secs(20)));
     let limits = pair.ends[VICTIM].endpoint.config();
-    let window = limits.receive_window as isize;
+    let window = limits.flow.receive_window as isize;
     assert!(grown <= window + (4 << 20), "{grown} bytes for a window of {window}");
     // The other direction is not held back.
     send(&mut pair, VICTIM, Delivery::ordered(0), b"I hear you");

@@ -65,7 +65,7 @@ fn row_02_cve_2024_45311_retries_duplicates_and_endings_in_any_order_keep_the_ta
         let mut rng = Rng::from_seed(seed);
         let mut config = Config::default();
         config.retry = [Retry::Always, Retry::WhenNeeded][rng.index(2)];
-        config.max_half_open = [1, 8, 1024][rng.index(3)];
+        config.limits.max_half_open = [1, 8, 1024][rng.index(3)];
         let mut pair = Pair::new(config);
         for step in 0..200 {
             meddle(&mut pair, &mut rng);
@@ -122,8 +122,8 @@ fn row_34_boringtun_nebula_1841_no_key_and_nonce_seal_two_texts() {
         let mut rng = Rng::from_seed(seed);
         let mut config = Config::default();
         config.retry = [Retry::Always, Retry::WhenNeeded][seed as usize % 2];
-        config.rekey_after = Duration::from_secs(1);
-        config.rekey_after_idle = Duration::from_secs(1);
+        config.keys.rekey_after = Duration::from_secs(1);
+        config.keys.rekey_after_idle = Duration::from_secs(1);
         let (mut pair, mut nonces) = (Pair::new(config), Nonces::default());
         let (now, at) = (pair.now, pair.ends[1].address);
         pair.ends[0].endpoint.connect(now, Target::from(at)).expect("a dial");
@@ -161,7 +161,12 @@ fn crossed(equal_seeds: bool, order: u32) {
     if equal_seeds {
         for side in 0..2 {
             let identity = Identity::from_seed([side as u8 + 1; 32]);
-            let endpoint = Endpoint::new(config.clone(), identity, [9; 32], pair.now);
+            let endpoint = Endpoint::new(
+                config.clone().validate().expect("valid"),
+                identity,
+                [9; 32],
+                pair.now,
+            );
             pair.ends[side].endpoint = endpoint;
         }
     }
@@ -256,7 +261,7 @@ fn row_51_noq_a_dialled_address_that_never_answers_gets_at_most_eight_packets_in
             for retry in [Retry::WhenNeeded, Retry::Always] {
                 let mut config = Config::default();
                 config.retry = retry;
-                config.connect_timeout = Duration::from_secs(30);
+                config.timers.connect_timeout = Duration::from_secs(30);
                 dial_innocents(config, answers, by_id, 7);
             }
         }

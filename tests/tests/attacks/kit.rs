@@ -31,10 +31,10 @@ pub(crate) const MS: Duration = Duration::from_millis(1);
 /// Limits small enough to be reached quickly.
 pub(crate) fn small() -> Config {
     let mut config = Config::default();
-    config.max_message = 1 << 16;
-    config.receive_window = 2 << 16;
-    config.unreliable_buffer = 1 << 16;
-    config.max_streams = 4;
+    config.flow.max_message = 1 << 16;
+    config.flow.receive_window = 2 << 16;
+    config.flow.unreliable_buffer = 1 << 16;
+    config.flow.max_streams = 4;
     config
 }
 
@@ -187,7 +187,12 @@ pub(crate) fn calls_of_strangers(pair: &Pair, count: u32) -> Vec<Vec<u8>> {
 pub(crate) fn first_packet(config: &Config, number: u32, target: Target, now: Instant) -> Vec<u8> {
     let mut seed = [0x77; 32];
     seed[..4].copy_from_slice(&number.to_le_bytes());
-    let mut caller = Endpoint::new(config.clone(), Identity::from_seed(seed), seed, now);
+    let mut caller = Endpoint::new(
+        config.clone().validate().expect("valid"),
+        Identity::from_seed(seed),
+        seed,
+        now,
+    );
     caller.connect(now, target).expect("nothing speaks against it");
     let mut buffer = [0; 2048];
     let transmit = caller.poll_transmit(now, &mut buffer).expect("a call");

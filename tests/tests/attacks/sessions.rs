@@ -22,8 +22,8 @@ fn withheld(pair: &mut Pair, text: &[u8]) -> Datagram {
 /// and all they told.
 fn twin(meddle: impl Fn(&mut Pair, &[Datagram])) -> (Vec<Datagram>, Vec<Vec<Event>>) {
     let mut config = Config::default();
-    config.rekey_after = Duration::from_secs(1);
-    config.rekey_after_idle = Duration::from_secs(1);
+    config.keys.rekey_after = Duration::from_secs(1);
+    config.keys.rekey_after_idle = Duration::from_secs(1);
     let (mut pair, mut seen) = (Pair::connected(config), Vec::new());
     for round in 0..200_u64 {
         let side = (round % 2) as usize;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use handfast_core::{Config, Delivery, Endpoint, Identity, Target};
+use handfast_core::{Config, Delivery, Endpoint, Identity, Target, ValidConfig};
 use handfast_sim::Rng;
 
 use crate::kit::*;
@@ -100,7 +100,7 @@ fn row_20_cve_2022_29189_data_before_the_handshake_is_confirmed_is_not_kept() {
 #[test]
 fn row_23_cve_2026_14456_half_open_handshakes_are_bounded_and_forgotten() {
     let mut config = Config::default();
-    config.max_half_open = 64;
+    config.limits.max_half_open = 64;
     let mut pair = Pair::new(config);
     let calls = calls_of_strangers(&pair, 600);
     let before = held();
@@ -150,7 +150,7 @@ fn row_24_cve_2025_24947_indices_that_strangers_choose_decide_about_nothing() {
     for n in 0..200_u8 {
         // All strangers draw alike: the same index, the same ephemeral key.
         let identity = Identity::from_seed([n.wrapping_add(50); 32]);
-        let mut caller = Endpoint::new(Config::default(), identity, [7; 32], pair.now);
+        let mut caller = Endpoint::new(ValidConfig::default(), identity, [7; 32], pair.now);
         caller.connect(pair.now, target.clone()).expect("nothing speaks against it");
         let mut buffer = [0; 1200];
         let len = caller.poll_transmit(pair.now, &mut buffer).expect("a call").len;

@@ -262,20 +262,20 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn config() -> Config {
     let mut config = Config::default();
-    config.max_message = 1 << 20;
-    config.receive_window = (1 << 20) + 64;
-    config.unreliable_buffer = 1 << 20;
-    config.send_buffer = 1 << 20;
-    config.max_streams = 8;
+    config.flow.max_message = 1 << 20;
+    config.flow.receive_window = (1 << 20) + 64;
+    config.flow.unreliable_buffer = 1 << 20;
+    config.flow.send_buffer = 1 << 20;
+    config.flow.max_streams = 8;
     config
 }
 
 /// What the victim may allocate for one peer: what it queues in either direction, each with the
 /// overhead of small messages, and a fixed amount for streams, paths and packets under way.
 fn allowance(config: &Config) -> i64 {
-    let received = i64::from(config.receive_window) + config.unreliable_buffer as i64;
-    let streams = i64::from(config.max_streams) * 4096;
-    3 * received + 3 * config.send_buffer as i64 + streams + (512 << 10)
+    let received = i64::from(config.flow.receive_window) + config.flow.unreliable_buffer as i64;
+    let streams = i64::from(config.flow.max_streams) * 4096;
+    3 * received + 3 * config.flow.send_buffer as i64 + streams + (512 << 10)
 }
 
 /// What has been going on, beside the stage itself.

@@ -13,9 +13,9 @@ pub(crate) const MAX_MESSAGE: u32 = 1 << 16;
 /// Two ends with small limits, connected.
 pub(crate) fn pair() -> Pair {
     let mut config = Config::default();
-    config.max_message = MAX_MESSAGE;
-    config.receive_window = 2 * MAX_MESSAGE;
-    config.max_streams = 4;
+    config.flow.max_message = MAX_MESSAGE;
+    config.flow.receive_window = 2 * MAX_MESSAGE;
+    config.flow.max_streams = 4;
     Pair::connected(config)
 }
 

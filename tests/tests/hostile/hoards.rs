@@ -14,11 +14,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn config() -> Config {
     let mut config = Config::default();
-    config.max_message = LIMIT;
-    config.receive_window = 2 * LIMIT;
-    config.unreliable_buffer = 2 * LIMIT as usize;
-    config.send_buffer = 2 * LIMIT as usize;
-    config.max_streams = 16;
+    config.flow.max_message = LIMIT;
+    config.flow.receive_window = 2 * LIMIT;
+    config.flow.unreliable_buffer = 2 * LIMIT as usize;
+    config.flow.send_buffer = 2 * LIMIT as usize;
+    config.flow.max_streams = 16;
     config
 }
 
@@ -161,7 +161,7 @@ fn a_peer_that_acknowledges_nothing_fills_the_send_buffer_and_no_more() {
 fn a_peer_that_only_shows_life_is_probed_slowly_and_ends_when_it_falls_silent() {
     let mut config = config();
     // Keys that last: it is about probes here.
-    (config.rekey_after, config.rekey_after_idle) = (2 * HOUR, 2 * HOUR);
+    (config.keys.rekey_after, config.keys.rekey_after_idle) = (2 * HOUR, 2 * HOUR);
     let mut stage = Stage::connected(config.clone(), config);
     stage.send(VICTIM, LIAR, Delivery::ordered(0), b"hello").expect("room");
     let before = (stage.ends[VICTIM].meter.live, stage.ends[VICTIM].sent.0);
@@ -196,9 +196,7 @@ fn withholding_all_acknowledgement_for_too_long_ends_the_session() {
 /// No credit is given: the messages wait, and the victim says so once, not again and again.
 #[test]
 fn a_peer_that_gives_no_credit_is_told_once_for_every_limit() {
-    let mut lying = config();
-    lying.receive_window = 0;
-    let mut stage = Stage::connected(config(), lying);
+    let mut stage = Stage::deceived(config(), |lying| lying.receive_window = 0.into());
     for _ in 0..100 {
         stage.send(VICTIM, LIAR, Delivery::ordered(0), &[1; 1000]).expect("room");
     }

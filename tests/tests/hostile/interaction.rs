@@ -73,8 +73,8 @@ fn whatever_ends_and_the_network_do_every_promise_is_kept_and_all_ends_well() {
 #[test]
 fn ends_that_only_keep_in_touch_change_worn_keys_without_a_new_handshake() {
     let mut config = Config::default();
-    config.heartbeat = Duration::from_secs(1);
-    config.rekey_after_packets = 16;
+    config.timers.heartbeat = Duration::from_secs(1);
+    config.keys.rekey_after_packets = 16;
     let mut pair = Pair::connected(config);
     pair.step(Duration::from_secs(100));
     let stats = pair.ends.each_ref().map(|end| *end.endpoint.stats());

@@ -15,7 +15,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn hour_long_round_trip() -> Stage {
     let mut config = Config::default();
     // Keys that last: it is about round trips here.
-    (config.rekey_after, config.rekey_after_idle) = (10 * HOUR, 10 * HOUR);
+    (config.keys.rekey_after, config.keys.rekey_after_idle) = (10 * HOUR, 10 * HOUR);
     let mut stage = Stage::connected(config.clone(), config);
     for round in 0..3 {
         stage.send(VICTIM, LIAR, Delivery::unreliable(0), b"hello").expect("room");
@@ -89,13 +89,13 @@ fn a_violation_is_over_soon_though_the_peer_answers_late() {
 /// to a second.
 #[test]
 fn absurd_choices_of_a_peer_are_its_own_affair() {
-    let mut lying = Config::default();
-    lying.idle_timeout = Duration::ZERO;
-    lying.max_ack_delay = Duration::from_secs(1 << 40);
-    lying.max_message = 0;
-    lying.max_streams = 0;
-    lying.receive_window = u32::MAX;
-    let mut stage = Stage::connected(Config::default(), lying);
+    let mut stage = Stage::deceived(Config::default(), |lying| {
+        lying.idle_timeout_ms = 0.into();
+        lying.max_ack_delay_ms = u16::MAX.into();
+        lying.max_message = 0.into();
+        lying.max_streams = 0.into();
+        lying.receive_window = u64::MAX.into();
+    });
     let peer = stage.peer(VICTIM, LIAR).expect("connected");
     assert!(stage.send(VICTIM, LIAR, Delivery::ordered(0), b"x").is_err());
     stage.pass_unheard(Duration::from_millis(500));

@@ -109,9 +109,9 @@ static LONG: [u8; 9_000] = [0xe7; 9_000];
 fn config() -> Config {
     let mut config = Config::default();
     config.network_secret = Some(NetworkSecret::new(secret(200)));
-    config.rekey_after = Duration::from_secs(1);
-    config.rekey_after_idle = Duration::from_secs(1);
-    config.max_message = 1 << 20;
+    config.keys.rekey_after = Duration::from_secs(1);
+    config.keys.rekey_after_idle = Duration::from_secs(1);
+    config.flow.max_message = 1 << 20;
     config
 }
 
@@ -202,7 +202,7 @@ fn nothing_public_shows_its_secrets_to_a_debugger() {
     let message = Message::new(Delivery::ordered(0), 7, bytes::Bytes::from_static(PAYLOAD));
     let mut text = format!("{identity:?} {identity:#?} {message:?} {:?} {:#?}", config(), config());
     let now = Instant::from_micros(1);
-    let endpoint = Endpoint::new(config(), identity, secret(0x70), now);
+    let endpoint = Endpoint::new(config().validate().expect("valid"), identity, secret(0x70), now);
     write!(text, "{endpoint:?} {endpoint:#?} {:?}", endpoint.config()).expect("a string takes it");
     assert_kept(&text, &secrets());
 }

@@ -3,16 +3,18 @@
 //! What the victim allocates is counted, and so is what it sends and tells for each input.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use handfast_core::wire::PacketNumber;
+use handfast_core::wire::{PacketNumber, Parameters, RequestPayload};
 use handfast_core::{
     Config, Delivery, EndReason, Endpoint, Event, Identity, Instant, Origin, PeerHandle, PeerId,
     SendError, Target,
 };
 use handfast_tests::memory::Meter;
+use zerocopy::IntoBytes;
 
 use crate::fuzzing::Datagram;
 
@@ -49,17 +51,38 @@ pub(crate) struct Stage {
     pub(crate) ends: [End; 3],
     pub(crate) flight: VecDeque<Datagram>,
     pub(crate) config: Config,
+    /// What the liar changes in what it says of itself in its handshakes.
+    change: [u8; 96],
     lives: u8,
 }
 
 impl Stage {
     /// The liar and the honest one have called the victim. `lying` is how the liar presents itself.
     pub(crate) fn connected(config: Config, lying: Config) -> Self {
+        Self::introduced(config, lying, [0; 96])
+    }
+
+    /// All have the same choices, but the liar presents itself with what `lie` makes of them.
+    pub(crate) fn deceived(config: Config, lie: impl FnOnce(&mut Parameters)) -> Self {
+        let truth = parameters(&config);
+        let mut said = truth;
+        lie(&mut said);
+        let mut change = [0; 96];
+        let bytes = truth.as_bytes().iter().zip(said.as_bytes());
+        let place = &mut change[mem::offset_of!(RequestPayload, parameters)..];
+        for (change, (truth, said)) in place.iter_mut().zip(bytes) {
+            *change = truth ^ said;
+        }
+        Self::introduced(config.clone(), config, change)
+    }
+
+    fn introduced(config: Config, lying: Config, change: [u8; 96]) -> Self {
         let now = Instant::from_micros(1_000_000_000);
         let end = |side: u8, config: &Config| {
             let mut meter = Meter::default();
             let identity = identity(side);
-            let make = || Endpoint::new(config.clone(), identity, secret(0x70 + side), now);
+            let config = config.clone().validate().expect("valid");
+            let make = || Endpoint::new(config, identity, secret(0x70 + side), now);
             End {
                 endpoint: meter.measure(make),
                 address: SocketAddr::from(([10, 0, 0, side], 4000)),
@@ -70,7 +93,9 @@ impl Stage {
             }
         };
         let ends = [end(0, &lying), end(1, &config), end(2, &config)];
-        let mut stage = Self { now, ends, flight: VecDeque::new(), config: lying, lives: 0 };
+        let mut stage =
+            Self { now, ends, flight: VecDeque::new(), config: lying, change, lives: 0 };
+        stage.ends[LIAR].endpoint.distort_handshakes_for_test(change);
         stage.call(LIAR);
         stage.call(HONEST);
         assert!(stage.peer(LIAR, VICTIM).is_some() && stage.peer(HONEST, VICTIM).is_some());
@@ -92,7 +117,9 @@ impl Stage {
         let mut seed = [0x60; 32];
         seed[0] = self.lives;
         let identity = identity(LIAR as u8);
-        self.ends[LIAR].endpoint = Endpoint::new(self.config.clone(), identity, seed, self.now);
+        let config = self.config.clone().validate().expect("valid");
+        self.ends[LIAR].endpoint = Endpoint::new(config, identity, seed, self.now);
+        self.ends[LIAR].endpoint.distort_handshakes_for_test(self.change);
         self.ends[LIAR].told.clear();
         self.call(LIAR);
     }
@@ -183,7 +210,7 @@ impl Stage {
         let (now, id) = (self.now, self.id(other));
         loop {
             let end = &mut self.ends[side];
-            let mut bytes = Vec::with_capacity(end.endpoint.config().max_message as usize);
+            let mut bytes = Vec::with_capacity(end.endpoint.config().flow.max_message as usize);
             let message = end.meter.measure(|| {
                 let message = end.endpoint.receive(now, peer)?;
                 bytes.extend_from_slice(&message.payload);
@@ -313,3 +340,17 @@ fn told(event: Event) -> Told {
 
 /// More than an end may have to say at once.
 const FUEL: usize = 20_000;
+
+/// What an end with these choices says of itself.
+fn parameters(config: &Config) -> Parameters {
+    Parameters {
+        capabilities: u32::from(config.aes_hardware).into(),
+        max_datagram: config.max_datagram.into(),
+        max_streams: config.flow.max_streams.into(),
+        idle_timeout_ms: (config.timers.idle_timeout.as_millis() as u32).into(),
+        max_ack_delay_ms: (config.timers.max_ack_delay.as_millis() as u16).into(),
+        reserved: 0.into(),
+        max_message: config.flow.max_message.into(),
+        receive_window: u64::from(config.flow.receive_window).into(),
+    }
+}

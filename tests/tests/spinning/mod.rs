@@ -46,14 +46,14 @@ impl Tally {
 /// Small limits, so that they are met, and short times, so that they pass.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
-    config.max_message = 64 << 10;
-    config.send_buffer = 256 << 10;
-    config.receive_window = 256 << 10;
-    config.unreliable_buffer = 128 << 10;
-    config.max_streams = 40;
-    config.connect_timeout = Duration::from_millis(500);
-    config.heartbeat = Duration::from_millis(400);
-    config.idle_timeout = Duration::from_secs(1);
+    config.flow.max_message = 64 << 10;
+    config.flow.send_buffer = 256 << 10;
+    config.flow.receive_window = 256 << 10;
+    config.flow.unreliable_buffer = 128 << 10;
+    config.flow.max_streams = 40;
+    config.timers.connect_timeout = Duration::from_millis(500);
+    config.timers.heartbeat = Duration::from_millis(400);
+    config.timers.idle_timeout = Duration::from_secs(1);
     config
 }
 

@@ -66,6 +66,7 @@ impl Node {
         config.congestion = CongestionControl::Fixed(1 << 30);
         let identity = Identity::from_seed(entropy().expect("entropy"));
         let seed = entropy().expect("entropy");
+        let config = config.validate().expect("valid");
         let mut core = Endpoint::new(config, identity, seed, clock.now());
         Self {
             traffic: Traffic::bind(&mut core, clock.now(), &listen, port).expect("bound"),

@@ -1,5 +1,4 @@
 use super::*;
-use crate::Identity;
 use crate::crypto::cookie::CookieJar;
 use crate::crypto::noise::Split;
 use crate::crypto::rng::Rng;
@@ -7,10 +6,16 @@ use crate::net::Arrival;
 use crate::session::{Established, Terms};
 use crate::time::Instant;
 use crate::wire::HandshakeResponse;
+use crate::{Identity, Limits};
 
 fn context(config: Config) -> Context {
     let rng = Rng::from_seed([1; 32]);
-    Context::new(config, Identity::from_seed([1; 32]), rng, Instant::from_micros(1))
+    Context::new(
+        config.validate().expect("valid"),
+        Identity::from_seed([1; 32]),
+        rng,
+        Instant::from_micros(1),
+    )
 }
 
 fn admission(cx: &Context) -> Admission {
@@ -106,7 +111,10 @@ fn a_request_of_a_peer_is_answered_if_it_is_newer_or_has_a_cookie_and_disturbs_n
 
 #[test]
 fn a_stranger_takes_a_free_place_or_that_of_the_oldest_once_it_had_its_time() {
-    let config = Config { max_half_open: 4, max_half_open_per_source: 2, ..Config::default() };
+    let config = Config {
+        limits: Limits { max_half_open: 4, max_half_open_per_source: 2, ..Limits::default() },
+        ..Config::default()
+    };
     let mut cx = context(config);
     let mut admission = admission(&cx);
     // From the sources 3, 1, 1 and 2, in this order, 100 ms after each other.
@@ -140,7 +148,10 @@ fn a_stranger_takes_a_free_place_or_that_of_the_oldest_once_it_had_its_time() {
 
 #[test]
 fn no_source_alone_takes_the_last_quarter_of_the_places_for_peers() {
-    let config = Config { max_peers: 8, max_peers_per_source: 2, ..Config::default() };
+    let config = Config {
+        limits: Limits { max_peers: 8, max_peers_per_source: 2, ..Limits::default() },
+        ..Config::default()
+    };
     let cx = context(config.clone());
     let admission = admission(&cx);
     for (peers, peers_at_source, room) in

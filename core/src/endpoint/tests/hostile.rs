@@ -29,17 +29,45 @@ fn retries_without_end_are_followed_a_few_times_in_five_seconds() {
 }
 
 #[test]
-fn durations_without_bounds_neither_panic_nor_keep_the_endpoint_busy() {
-    let longest = Duration::MAX;
+fn the_longest_and_shortest_durations_neither_panic_nor_keep_the_endpoint_busy() {
+    let (longest, shortest) = (Duration::MAX, Duration::from_nanos(1));
+    let day = Duration::from_secs(86_400);
     let default = Config::default;
     let choices = [
-        Config { rekey_after_idle: longest, ..default() },
-        Config { rekey_after_idle: longest, rekey_after: longest, ..default() },
-        Config { idle_timeout: longest, heartbeat: longest, ..default() },
-        Config { connect_timeout: longest, max_ack_delay: longest, ..default() },
+        Config {
+            keys: KeyUpdates { rekey_after_idle: longest, ..KeyUpdates::default() },
+            ..default()
+        },
+        Config {
+            keys: KeyUpdates {
+                rekey_after_idle: longest,
+                rekey_after: longest,
+                ..KeyUpdates::default()
+            },
+            ..default()
+        },
+        Config {
+            timers: Timing { idle_timeout: day, heartbeat: day / 5 * 4, ..Timing::default() },
+            ..default()
+        },
+        Config {
+            timers: Timing {
+                connect_timeout: longest,
+                max_ack_delay: Duration::from_millis(500),
+                ..Timing::default()
+            },
+            ..default()
+        },
         Config { wall_clock: Some(longest), ..default() },
-        Config { heartbeat: Duration::ZERO, ..default() },
-        Config { max_ack_delay: Duration::ZERO, connect_timeout: Duration::ZERO, ..default() },
+        Config { timers: Timing { heartbeat: LEAST, ..Timing::default() }, ..default() },
+        Config {
+            timers: Timing {
+                max_ack_delay: Duration::ZERO,
+                connect_timeout: shortest,
+                ..Timing::default()
+            },
+            ..default()
+        },
     ];
     for config in choices {
         let mut pair = Pair::new(config.clone(), default());
@@ -53,8 +81,11 @@ fn durations_without_bounds_neither_panic_nor_keep_the_endpoint_busy() {
 }
 
 #[test]
-fn a_heartbeat_of_zero_lets_the_endpoint_rest() {
-    let mut pair = Pair::connected(&Config { heartbeat: Duration::ZERO, ..Config::default() });
+fn the_shortest_heartbeat_lets_the_endpoint_rest() {
+    let mut pair = Pair::connected(&Config {
+        timers: Timing { heartbeat: LEAST, ..Timing::default() },
+        ..Config::default()
+    });
     let sent = pair.a.endpoint.stats().datagrams_sent;
     // Would not return if the heartbeat were due at once again.
     pair.a.wake(at(2000));
@@ -63,9 +94,15 @@ fn a_heartbeat_of_zero_lets_the_endpoint_rest() {
     assert!(pair.a.endpoint.stats().datagrams_sent - sent < 100);
 }
 
+/// The shortest heartbeat that [`Config::validate`] accepts.
+const LEAST: Duration = Duration::from_millis(100);
+
 #[test]
 fn a_session_survives_messages_queued_beyond_limits_that_were_not_known() {
-    let small = Config { max_message: 65_536, max_streams: 1, ..Config::default() };
+    let small = Config {
+        flow: Flow { max_message: 65_536, max_streams: 1, ..Flow::default() },
+        ..Config::default()
+    };
     let mut pair = Pair::new(Config::default(), small);
     let receipt = Delivery::ordered(0).with_receipt();
     pair.a.send(at(0), pair.peer(), receipt, 100_000);

@@ -14,7 +14,7 @@ fn a_junk_datagram_after_a_long_sleep_does_not_end_peers() {
         pair.a.wake(wake);
         assert!(!pair.a.has_ended(), "junk: {junk}");
         assert_eq!(pair.a.sent(wake).len(), 1, "it asks for a sign of life");
-        pair.a.wake(wake + Config::default().idle_timeout / 4);
+        pair.a.wake(wake + Config::default().timers.idle_timeout / 4);
         assert!(pair.a.has_ended(), "the grace is short");
     }
 }
@@ -22,8 +22,11 @@ fn a_junk_datagram_after_a_long_sleep_does_not_end_peers() {
 /// The driver sleeps until the deadline it was told, as it should, and that is far away.
 #[test]
 fn a_driver_that_sleeps_no_longer_than_it_was_told_gives_nobody_grace() {
-    let idle = Config::default().idle_timeout;
-    let mut pair = Pair::connected(&Config { heartbeat: idle / 2, ..Config::default() });
+    let idle = Config::default().timers.idle_timeout;
+    let mut pair = Pair::connected(&Config {
+        timers: Timing { heartbeat: idle / 2, ..Timing::default() },
+        ..Config::default()
+    });
     pair.run(40_000);
     let last = pair.a.endpoint.peer(pair.peer()).and_then(|peer| peer.last_received);
     let expected = last.expect("connected") + idle;
@@ -106,7 +109,10 @@ fn nothing_is_told_after_the_end() {
 /// Neither end reads, so neither can flush: that is not the silence of a peer that is gone.
 #[test]
 fn peers_that_both_linger_keep_each_other_alive() {
-    let config = Config { max_message: 1000, receive_window: 2000, ..Config::default() };
+    let config = Config {
+        flow: Flow { max_message: 1000, receive_window: 2000, ..Flow::default() },
+        ..Config::default()
+    };
     let mut pair = Pair::connected(&config);
     let caller = pair.caller();
     let farewell = Farewell { linger: Duration::from_secs(200), ..Farewell::default() };
@@ -137,7 +143,10 @@ fn a_farewell_that_does_not_linger_drops_what_is_queued_at_once() {
 /// `b` does not read, so that what `a` queued cannot drain: the keys must still be replaced.
 #[test]
 fn a_peer_that_lingers_outlives_its_keys() {
-    let config = Config { rekey_after_packets: 64, ..Config::default() };
+    let config = Config {
+        keys: KeyUpdates { rekey_after_packets: 64, ..KeyUpdates::default() },
+        ..Config::default()
+    };
     let mut pair = Pair::connected(&config);
     for _ in 0..200 {
         pair.a.send(at(1000), pair.peer(), Delivery::reliable(0), 1000);

@@ -19,7 +19,8 @@ use std::vec;
 
 use crate::tests::pair::{Datagram, LATENCY, Node, Pair, at, message};
 use crate::{
-    Bytes, Config, Delivery, Endpoint, Event, Farewell, Identity, Origin, PeerHandle, Target,
+    Bytes, Config, Delivery, Endpoint, Event, Farewell, Flow, Identity, KeyUpdates, Limits, Origin,
+    PeerHandle, Target, Timing,
 };
 
 /// Types of datagrams, as their first byte tells.

@@ -43,7 +43,7 @@ fn comeback(rate: u64, known_time: bool, elsewhere: bool) -> u64 {
     siege.run(950, &mut attack);
     if rate > 0 {
         let strangers = siege.server().endpoint.admission.strangers();
-        assert_eq!(strangers, siege.server().endpoint.config().max_half_open, "all taken");
+        assert_eq!(strangers, siege.server().endpoint.config().limits.max_half_open, "all taken");
     }
     let mut address = siege.client().address;
     if elsewhere {
@@ -128,10 +128,12 @@ fn one_address_gets_a_quarter_of_the_places_and_then_only_its_own_again() {
 
 #[test]
 fn a_stranger_that_finds_all_places_taken_gets_that_of_the_oldest_after_half_a_second() {
-    let config = Config { max_half_open: 64, ..Config::default() };
+    let config =
+        Config { limits: Limits { max_half_open: 64, ..Limits::default() }, ..Config::default() };
     let mut siege = Siege::new(Config::default());
     let identity = Identity::from_seed([2; 32]);
-    siege.server_mut().endpoint = Endpoint::new(config, identity, [2; 32], at(0));
+    siege.server_mut().endpoint =
+        Endpoint::new(config.validate().expect("valid"), identity, [2; 32], at(0));
     assert!((0..64).all(|n| is_answered(&mut siege, n, source(n))));
     assert!(!is_answered(&mut siege, 64, source(64)));
     assert_eq!(siege.server().endpoint.drops().full, 1);
@@ -173,10 +175,12 @@ fn where_a_peer_is_it_does_not_compete_with_newcomers_from_everywhere() {
 
 #[test]
 fn a_peer_is_answered_though_strangers_have_taken_all_places() {
-    let config = Config { max_half_open: 64, ..Config::default() };
+    let config =
+        Config { limits: Limits { max_half_open: 64, ..Limits::default() }, ..Config::default() };
     let mut siege = Siege::new(Config::default());
     let identity = Identity::from_seed([2; 32]);
-    siege.server_mut().endpoint = Endpoint::new(config, identity, [2; 32], at(0));
+    siege.server_mut().endpoint =
+        Endpoint::new(config.validate().expect("valid"), identity, [2; 32], at(0));
     siege.call();
     siege.until_connected(100, |_| vec![]).expect("nobody disturbs");
     siege.run(1000, |_| vec![]);

@@ -56,7 +56,10 @@ fn assert_no_handshake(pair: &Pair, what: &str) {
 /// are among the packets of which one or two are lost.
 #[test]
 fn the_loss_of_any_one_or_two_packets_of_a_key_change_is_made_up_for() {
-    let config = Config { rekey_after: Duration::from_secs(1), ..Config::default() };
+    let config = Config {
+        keys: KeyUpdates { rekey_after: Duration::from_secs(1), ..KeyUpdates::default() },
+        ..Config::default()
+    };
     let mut lost_something = 0;
     for first in 4..24 {
         for second in first..24 {
@@ -80,7 +83,10 @@ fn the_loss_of_any_one_or_two_packets_of_a_key_change_is_made_up_for() {
 /// tenth to a third of all packets is lost.
 #[test]
 fn key_changes_that_both_ends_begin_survive_any_losses() {
-    let config = Config { rekey_after_packets: 64, ..Config::default() };
+    let config = Config {
+        keys: KeyUpdates { rekey_after_packets: 64, ..KeyUpdates::default() },
+        ..Config::default()
+    };
     for seed in 0..24u64 {
         let mut state = seed;
         let keep = |ms, _| {
@@ -98,7 +104,10 @@ fn key_changes_that_both_ends_begin_survive_any_losses() {
 /// Both ends ask at the very same instant, and all goes well.
 #[test]
 fn when_both_ends_ask_at_once_both_keep_the_same_keys() {
-    let config = Config { rekey_after_packets: 64, ..Config::default() };
+    let config = Config {
+        keys: KeyUpdates { rekey_after_packets: 64, ..KeyUpdates::default() },
+        ..Config::default()
+    };
     let pair = converse(&config, 5, |_, _| true, |_, _| {});
     let [a, b] = changes(&pair);
     assert!(a > 5 && a == b, "{a} and {b} changes of keys");
@@ -107,7 +116,10 @@ fn when_both_ends_ask_at_once_both_keep_the_same_keys() {
 
 #[test]
 fn a_peer_that_moves_while_keys_change_is_followed() {
-    let config = Config { rekey_after: Duration::from_secs(1), ..Config::default() };
+    let config = Config {
+        keys: KeyUpdates { rekey_after: Duration::from_secs(1), ..KeyUpdates::default() },
+        ..Config::default()
+    };
     for moves_at in (1960..2120).step_by(10) {
         let elsewhere = SocketAddr::from(([10, 9, 9, 9], 999));
         let also = |ms, pair: &mut Pair| {

@@ -58,7 +58,10 @@ fn pings_under_way_survive_a_restart_of_the_peer() {
 
 #[test]
 fn keys_change_under_load_from_both_ends_without_a_new_handshake() {
-    let config = Config { rekey_after_packets: 64, ..Config::default() };
+    let config = Config {
+        keys: KeyUpdates { rekey_after_packets: 64, ..KeyUpdates::default() },
+        ..Config::default()
+    };
     for skew in 0..12 {
         let mut pair = Pair::connected(&config);
         let caller = pair.caller();

@@ -51,7 +51,12 @@ impl Siege {
     /// The client starts anew with the same key at `address` and calls.
     pub(super) fn restart_client(&mut self, config: Config, address: SocketAddr) {
         let identity = Identity::from_seed([1; 32]);
-        let endpoint = Endpoint::new(config, identity, [self.ms as u8; 32], at(self.ms));
+        let endpoint = Endpoint::new(
+            config.validate().expect("valid"),
+            identity,
+            [self.ms as u8; 32],
+            at(self.ms),
+        );
         self.pair.a = Node::with(endpoint, address);
         self.homes.push(address.ip());
         self.call();
@@ -130,7 +135,7 @@ impl Siege {
         }
         let endpoint = &self.server().endpoint;
         assert!(endpoint.peers().count() <= 1);
-        assert!(endpoint.admission.strangers() <= endpoint.config().max_half_open);
+        assert!(endpoint.admission.strangers() <= endpoint.config().limits.max_half_open);
         assert!(endpoint.admission.half_open() <= endpoint.admission.strangers() + 1);
     }
 

@@ -5,13 +5,13 @@ use crate::net::Arrival;
 use crate::session::{Established, Terms};
 use crate::time::Instant;
 use crate::wire::{Packet, PacketNumber};
-use crate::{Config, Identity, PeerHandle};
+use crate::{Identity, PeerHandle, ValidConfig};
 
 /// An endpoint with a peer whose keys are known by index 1.
 fn connected() -> (Context, Peer) {
     let now = Instant::from_micros(1);
     let rng = Rng::from_seed([1; 32]);
-    let mut cx = Context::new(Config::default(), Identity::from_seed([1; 32]), rng, now);
+    let mut cx = Context::new(ValidConfig::default(), Identity::from_seed([1; 32]), rng, now);
     let id = Identity::from_seed([2; 32]).id();
     let mut peer = Peer::new(&mut cx, PeerHandle { slot: 0, generation: 0 }, Some(id), 0);
     let split = Split {
@@ -85,7 +85,7 @@ fn a_peer_that_goes_through_with_every_change_of_keys_gets_sixteen_a_second() {
 #[test]
 fn keys_that_sealed_enough_are_changed_and_seal_no_more_than_half_as_much_again() {
     let (mut cx, mut peer) = connected();
-    let limit = cx.config.rekey_after_packets;
+    let limit = cx.config.keys.rekey_after_packets;
     peer.sessions.current_mut().expect("a session").wear(limit - 2, false);
     peer.review_keys(&mut cx);
     assert!(peer.outbound.rekey.offer().is_none(), "too early");
@@ -106,7 +106,7 @@ fn a_batch_ends_where_the_keys_are_worn() {
     let (mut cx, mut peer) = connected();
     peer.outbound.limits.max_message = 1 << 20;
     peer.outbound.queue.grant(1 << 30);
-    let limit = cx.config.rekey_after_packets;
+    let limit = cx.config.keys.rekey_after_packets;
     peer.sessions.current_mut().expect("a session").wear(limit / 2 * 3 - 3, false);
     let payload = alloc::vec![0; 100_000].into();
     peer.send(crate::Delivery::ordered(0), payload).expect("room");

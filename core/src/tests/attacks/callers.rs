@@ -188,7 +188,7 @@ fn ours_indices_that_a_caller_chooses_fix_no_session_of_others() {
 #[test]
 fn ours_one_source_does_not_take_the_last_quarter_of_the_places_for_peers() {
     let mut config = Config::default();
-    (config.max_peers, config.max_peers_per_source) = (16, 4);
+    (config.limits.max_peers, config.limits.max_peers_per_source) = (16, 4);
     let mut victim = Victim::new(config);
     let mut join = |n: u8, from: SocketAddr| {
         let mut caller = Forger::new(n);

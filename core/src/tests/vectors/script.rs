@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::crypto::rng::Rng;
 use crate::tests::pair::{Datagram, Node};
-use crate::{Config, Endpoint, Identity, Instant, NetworkSecret};
+use crate::{Config, Endpoint, Identity, Instant, KeyUpdates, NetworkSecret};
 
 /// The seeds of the two identities and of the two endpoints' randomness.
 pub(super) const IDENTITY_A: [u8; 32] = [0xa1; 32];
@@ -33,12 +33,15 @@ impl Script {
                 application: APPLICATION,
                 network_secret: Some(NetworkSecret::new(NETWORK_SECRET)),
                 wall_clock: Some(Duration::from_secs(1_700_000_000)),
-                rekey_after: Duration::from_secs(1),
+                keys: KeyUpdates { rekey_after: Duration::from_secs(1), ..KeyUpdates::default() },
                 ..Config::default()
             };
             adjust(&mut config);
             let identity = Identity::from_seed(identity);
-            Node::with(Endpoint::new(config, identity, random, now), address)
+            Node::with(
+                Endpoint::new(config.validate().expect("valid"), identity, random, now),
+                address,
+            )
         };
         let a = node(IDENTITY_A, RANDOM_A, address_a());
         Self { a, b: node(IDENTITY_B, RANDOM_B, address_b()), now }

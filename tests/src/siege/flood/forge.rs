@@ -2,7 +2,7 @@
 
 use blake2::digest::{Digest, KeyInit, Mac};
 use blake2::{Blake2s256, Blake2sMac256};
-use handfast_core::{Config, Endpoint, Identity, Instant, PeerId, Target};
+use handfast_core::{Endpoint, Identity, Instant, PeerId, Target, ValidConfig};
 use handfast_sim::Rng;
 
 /// Makes requests to one server.
@@ -51,7 +51,7 @@ impl Forge {
 fn request(server: PeerId, rng: &mut Rng) -> Vec<u8> {
     let now = Instant::from_micros(1);
     let identity = Identity::from_seed(rng.bytes());
-    let mut endpoint = Endpoint::new(Config::default(), identity, rng.bytes(), now);
+    let mut endpoint = Endpoint::new(ValidConfig::default(), identity, rng.bytes(), now);
     let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
     endpoint.connect(now, Target::new(server, [anywhere])).expect("a dial");
     let mut buffer = [0; 2048];
@@ -73,7 +73,7 @@ mod tests {
     fn what_is_forged_passes_the_first_check() {
         let (now, mut rng) = (Instant::from_micros(1), Rng::from_seed(1));
         let identity = Identity::from_seed([1; 32]);
-        let mut server = Endpoint::new(Config::default(), identity, [2; 32], now);
+        let mut server = Endpoint::new(ValidConfig::default(), identity, [2; 32], now);
         let forge = Forge::new(server.id(), 1, &mut rng);
         let origin = Origin::from_remote(([127, 1, 2, 3], 4).into());
         let (mut genuine, mut nonsense) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{Config, Endpoint, Event, Identity, NetworkSecret, Target};
+use handfast_core::{Config, Endpoint, Event, Identity, NetworkSecret, Target, ValidConfig};
 
 use crate::end::Datagram;
 use crate::kit::*;
@@ -72,7 +72,7 @@ fn ours_who_claims_a_key_that_he_lacks_is_never_connected() {
             } else if datagram.to == impostor {
                 // He has an endpoint of his own answer, which is not called so.
                 let identity = Identity::from_seed([99; 32]);
-                let mut own = Endpoint::new(Config::default(), identity, [9; 32], pair.now);
+                let mut own = Endpoint::new(ValidConfig::default(), identity, [9; 32], pair.now);
                 let origin = handfast_core::Origin::from_remote(datagram.from);
                 own.handle_datagram(pair.now, origin, &mut datagram.bytes.clone());
                 assert!(own.poll_transmit(pair.now, &mut [0; 1200]).is_none());
@@ -266,7 +266,12 @@ fn ours_a_timestamp_from_the_end_of_time_locks_nobody_out() {
     for (life, seconds) in [(1, 1_700_000_000), (2, 0), (3, 1)] {
         config.wall_clock = (seconds > 0).then(|| Duration::from_secs(seconds));
         let identity = Identity::from_seed([1; 32]);
-        pair.ends[0].endpoint = Endpoint::new(config.clone(), identity, [life; 32], pair.now);
+        pair.ends[0].endpoint = Endpoint::new(
+            config.clone().validate().expect("valid"),
+            identity,
+            [life; 32],
+            pair.now,
+        );
         pair.ends[0].events.clear();
         pair.ends[1].events.clear();
         call(&mut pair);

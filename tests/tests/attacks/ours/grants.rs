@@ -73,8 +73,8 @@ fn ours_a_restarted_peer_is_granted_only_what_unread_messages_leave() {
 #[test]
 fn ours_a_grant_in_our_own_call_is_void_when_the_window_was_filled_meanwhile() {
     let mut config = small();
-    config.rekey_after = Duration::from_secs(1);
-    config.rekey_after_idle = Duration::from_secs(1);
+    config.keys.rekey_after = Duration::from_secs(1);
+    config.keys.rekey_after_idle = Duration::from_secs(1);
     let mut pair = Pair::connected(config);
     pair.flight.clear();
     let late: Vec<_> = fill(&mut pair).into_iter().take(WINDOW / 1064).collect();
@@ -119,9 +119,9 @@ fn ours_grants_of_every_size_in_a_handshake_are_borne() {
     // What a sender is granted it believes: nothing, and more than it could ever send.
     for window in [65_536 + 64, u32::MAX] {
         let mut config = Config::default();
-        config.max_message = 1 << 16;
-        config.unreliable_buffer = 1 << 16;
-        config.receive_window = window;
+        config.flow.max_message = 1 << 16;
+        config.flow.unreliable_buffer = 1 << 16;
+        config.flow.receive_window = window;
         let mut pair = Pair::connected(config);
         for _ in 0..3 {
             send(&mut pair, LIAR, Delivery::ordered(0), &[7; 60_000]);

@@ -116,8 +116,8 @@ fn ours_four_path_ids_send_no_more_to_a_stolen_address_than_three_times_its_byte
 #[test]
 fn ours_a_path_id_that_was_closed_goes_on_where_it_stopped_under_whatever_keys() {
     let mut config = Config::default();
-    config.rekey_after = Duration::from_secs(1);
-    config.rekey_after_idle = Duration::from_secs(1);
+    config.keys.rekey_after = Duration::from_secs(1);
+    config.keys.rekey_after_idle = Duration::from_secs(1);
     let mut pair = Pair::connected(config);
     let (mut seen, mut nonces) = (Vec::new(), BTreeSet::new());
     for round in 0..8_u64 {

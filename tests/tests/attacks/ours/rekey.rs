@@ -11,8 +11,8 @@ use crate::pair::Pair;
 
 fn hasty() -> Config {
     let mut config = Config::default();
-    config.rekey_after = Duration::from_secs(1);
-    config.rekey_after_idle = Duration::from_secs(1);
+    config.keys.rekey_after = Duration::from_secs(1);
+    config.keys.rekey_after_idle = Duration::from_secs(1);
     config
 }
 

@@ -1,0 +1,58 @@
+//! How large messages may be, and how much of them is buffered for each peer.
+
+use super::rule::{Rule, rule};
+
+/// How large messages may be, and how much of them is buffered for each peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Flow {
+    /// The largest message in either direction, in bytes, 1 to 1 GiB. Default 16 MiB.
+    pub max_message: u32,
+    /// Bytes of messages waiting in the core to be sent or acknowledged, per peer. `max_message` to
+    /// 1 TiB. Default 32 MiB.
+    pub send_buffer: usize,
+    /// Bytes of reliable messages a peer may have on the way to us or waiting to be received.
+    /// At least 64 more than `max_message`. Default 32 MiB.
+    pub receive_window: u32,
+    /// Bytes of unreliable messages waiting to be received, per peer; the oldest give way.
+    /// `max_message` to 1 TiB. Default 16 MiB.
+    pub unreliable_buffer: usize,
+    /// The most streams (channel, reliability and order) a peer may use towards us. At least 1.
+    /// Default 256.
+    pub max_streams: u16,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            max_message: 16 << 20,
+            send_buffer: 32 << 20,
+            receive_window: 32 << 20,
+            unreliable_buffer: 16 << 20,
+            max_streams: 256,
+        }
+    }
+}
+
+impl Flow {
+    pub(super) fn rules(&self) -> [Rule; 8] {
+        let message = u64::from(self.max_message);
+        let (send, unreliable) = (self.send_buffer as u64, self.unreliable_buffer as u64);
+        let window = u64::from(self.receive_window);
+        [
+            rule("flow.max_message", "must be at least 1", message >= 1),
+            rule("flow.max_message", "must be at most 1 GiB", message <= 1 << 30),
+            rule("flow.receive_window", "must be at least 64 more than", window >= message + 64)
+                .than(MESSAGE),
+            rule("flow.send_buffer", "must be at least", send >= message).than(MESSAGE),
+            rule("flow.send_buffer", TERABYTE, send <= 1 << 40),
+            rule("flow.unreliable_buffer", "must be at least", unreliable >= message).than(MESSAGE),
+            rule("flow.unreliable_buffer", TERABYTE, unreliable <= 1 << 40),
+            rule("flow.max_streams", "must be at least 1", self.max_streams >= 1),
+        ]
+    }
+}
+
+const MESSAGE: &str = "flow.max_message";
+/// More would overflow sums of sizes.
+const TERABYTE: &str = "must be at most 1 TiB";

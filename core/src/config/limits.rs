@@ -1,0 +1,45 @@
+//! How many peers and handshakes are kept.
+
+use super::rule::{Rule, rule};
+
+/// How many peers and handshakes are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The most peers, connecting ones included, 1 to 4,194,304. Default 4,096.
+    pub max_peers: usize,
+    /// The most peers that callers from one IPv4 address or IPv6 network of 64 bits may add, once
+    /// three quarters of `max_peers` are taken. At least 1. Default 256.
+    pub max_peers_per_source: usize,
+    /// The most unconfirmed incoming handshakes of strangers, about 1 KB each; those of peers, one
+    /// each, come on top. At least 1. Default 1,024.
+    pub max_half_open: usize,
+    /// The most of these for one IPv4 address or IPv6 network of 64 bits, once a quarter of all is
+    /// taken. At least 1. Default 16.
+    pub max_half_open_per_source: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_peers: 4096,
+            max_peers_per_source: 256,
+            max_half_open: 1024,
+            max_half_open_per_source: 16,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) const fn rules(&self) -> [Rule; 5] {
+        [
+            rule("limits.max_peers", ONE, self.max_peers >= 1),
+            rule("limits.max_peers", "must be at most 4,194,304", self.max_peers <= 1 << 22),
+            rule("limits.max_peers_per_source", ONE, self.max_peers_per_source >= 1),
+            rule("limits.max_half_open", ONE, self.max_half_open >= 1),
+            rule("limits.max_half_open_per_source", ONE, self.max_half_open_per_source >= 1),
+        ]
+    }
+}
+
+const ONE: &str = "must be at least 1";

@@ -1,0 +1,42 @@
+//! Choices that were checked.
+
+use core::ops::Deref;
+
+use super::Config;
+use crate::error::ConfigError;
+
+/// A [`Config`] that keeps all rules: what [`crate::Endpoint::new`] takes.
+///
+/// Its fields can be read through it. To change one, take the `Config` out by [`Self::into_inner`]
+/// and have it checked again by [`Config::validate`].
+#[derive(Clone, Debug, Default)]
+pub struct ValidConfig(Config);
+
+impl ValidConfig {
+    /// `config` was checked.
+    pub(super) const fn checked(config: Config) -> Self {
+        Self(config)
+    }
+
+    /// The choices, to be changed.
+    #[must_use]
+    pub fn into_inner(self) -> Config {
+        self.0
+    }
+}
+
+impl Deref for ValidConfig {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.0
+    }
+}
+
+impl TryFrom<Config> for ValidConfig {
+    type Error = ConfigError;
+
+    fn try_from(config: Config) -> Result<Self, ConfigError> {
+        config.validate()
+    }
+}

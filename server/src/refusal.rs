@@ -1,0 +1,105 @@
+//! A rule of the core's configuration that the operator's choices break, in the operator's words.
+
+use handfast_core::ConfigError;
+
+/// What of the core's configuration the operator can choose: the core's name of the field, and that
+/// of the flag, which is also the key of the file.
+const FLAGS: [(&str, &str); 4] = [
+    ("admission", "allow"),
+    ("network_secret", "network-secret-file"),
+    ("timers.heartbeat", "heartbeat"),
+    ("timers.idle_timeout", "idle-timeout"),
+];
+
+/// What to change, by the names of flags.
+pub(crate) fn refusal(error: ConfigError) -> String {
+    let words = [name(error.field()), error.rule().to_owned()];
+    words.into_iter().chain(error.other().map(name)).collect::<Vec<_>>().join(" ")
+}
+
+/// The flag behind a field. Other fields have their defaults, which keep the rules.
+fn name(field: &str) -> String {
+    let flag = FLAGS.iter().find(|(of_core, _)| *of_core == field);
+    flag.map_or_else(|| field.to_owned(), |(_, flag)| format!("--{flag}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use handfast_core::{Config, NetworkSecret};
+
+    use super::*;
+    use crate::config::{Layer, Settings, Span, keys};
+
+    /// Settings that set all that can be set.
+    fn settings(idle: Duration, heartbeat: Duration) -> Settings {
+        let (idle_timeout, heartbeat) = (Some(Span(idle)), Some(Span(heartbeat)));
+        let identity = Some(PathBuf::from("k"));
+        let layer = Layer { idle_timeout, heartbeat, identity, ..Layer::default() };
+        Settings::resolve(layer).expect("resolved")
+    }
+
+    /// The fields with their values, by the names that errors have for them: the fields of a group
+    /// are those with a deeper indent.
+    fn fields(config: &Config) -> BTreeMap<String, String> {
+        let (mut group, mut field, mut fields) = (String::new(), String::new(), BTreeMap::new());
+        for line in format!("{config:#?}").lines() {
+            let name = line.trim_start().split_once(": ").map(|(name, _)| name);
+            match (line.len() - line.trim_start().len(), name) {
+                (4, Some(name)) => {
+                    name.clone_into(&mut group);
+                    name.clone_into(&mut field);
+                }
+                (8, Some(name)) => field = format!("{group}.{name}"),
+                _ => {}
+            }
+            *fields.entry(field.clone()).or_insert_with(String::new) += line;
+        }
+        fields
+    }
+
+    #[test]
+    fn each_field_that_the_server_sets_has_its_flag_and_no_other_has() {
+        let settings = settings(Duration::from_secs(50), Duration::from_secs(10));
+        let secret = Some(NetworkSecret::new([1; 32]));
+        let (ours, usual) = (settings.chosen(secret, Some(BTreeSet::new())), Config::default());
+        let (ours, usual) = (fields(&ours), fields(&usual));
+        assert!(usual.contains_key("timers.max_ack_delay"), "{usual:?}");
+        let set = ours.iter().filter(|(field, value)| usual.get(*field) != Some(value));
+        let mapped = FLAGS.iter().map(|(field, _)| (*field).to_owned());
+        assert_eq!(set.map(|(field, _)| field.clone()).collect::<BTreeSet<_>>(), mapped.collect());
+    }
+
+    #[test]
+    fn each_flag_exists() {
+        let keys = keys();
+        for (_, flag) in FLAGS {
+            assert!(keys.iter().any(|key| key == flag), "{flag}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_named_as_the_operator_knows_it() {
+        let (ms, s) = (Duration::from_millis, Duration::from_secs);
+        let refused = |idle, heartbeat, secret| {
+            let config = settings(idle, heartbeat).chosen(secret, None);
+            refusal(config.validate().expect_err("breaks a rule"))
+        };
+        let secret = NetworkSecret::new([0; 32]);
+        for (text, expected) in [
+            (refused(s(60), ms(99), None), "--heartbeat must be at least 100 ms"),
+            (refused(ms(999), ms(100), None), "--idle-timeout must be at least 1 s"),
+            (refused(s(86_401), s(1), None), "--idle-timeout must be at most a day"),
+            (refused(s(10), s(9), None), "--idle-timeout must be at least 1.25 times --heartbeat"),
+            (
+                refused(s(60), s(20), Some(secret)),
+                "--network-secret-file must not be all zeros: that is the same as none",
+            ),
+        ] {
+            assert_eq!(text, expected);
+        }
+    }
+}
