@@ -19,7 +19,7 @@ pub use budgets::{Budget, Budgets};
 pub use flow::Flow;
 pub use keys::KeyUpdates;
 pub use limits::Limits;
-pub use secret::NetworkSecret;
+pub use secret::{CookieSecret, NetworkSecret};
 pub use timing::Timing;
 pub use valid::ValidConfig;
 
@@ -88,6 +88,10 @@ pub struct Config {
     /// The low byte of every index we hand out, by which datagrams are steered to one of several
     /// endpoints behind one address. Default 0.
     pub shard: u8,
+    /// What cookies are made with, if several endpoints of one server shall take each other's: they
+    /// have the same identity, and the times that they are given count from the same moment. Default
+    /// `None`: the endpoint draws a secret of its own.
+    pub cookie_secret: Option<CookieSecret>,
 }
 
 impl Default for Config {
@@ -108,6 +112,7 @@ impl Default for Config {
             aes_hardware: false,
             wall_clock: None,
             shard: 0,
+            cookie_secret: None,
         }
     }
 }
@@ -128,12 +133,14 @@ impl Config {
         self.rules_of_no_group().into_iter().chain(groups).chain(self.keys.rules())
     }
 
-    fn rules_of_no_group(&self) -> [Rule; 3] {
+    fn rules_of_no_group(&self) -> [Rule; 4] {
+        let guessed = self.cookie_secret.as_ref().is_some_and(CookieSecret::is_zero);
         let is_zero = self.network_secret.as_ref().is_some_and(NetworkSecret::is_zero);
         let datagrams = BASE_DATAGRAM..=MAX_DATAGRAM;
         let stands_still = self.congestion == CongestionControl::Fixed(0);
         [
             rule("network_secret", "must not be all zeros: that is the same as none", !is_zero),
+            rule("cookie_secret", "must not be all zeros: anyone could make cookies", !guessed),
             rule("max_datagram", "must be 1,200 to 2,048", datagrams.contains(&self.max_datagram)),
             rule("congestion", "must be at least 1 byte per second", !stands_still),
         ]

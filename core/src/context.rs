@@ -6,12 +6,11 @@ use core::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, ValidConfig};
-use crate::crypto::hash::{Secret, expand, keyed};
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
 use crate::crypto::rng::Rng;
 use crate::net::Via;
-use crate::session::{ForgottenList, Indices};
+use crate::session::{Distortion, ForgottenList, Incarnations, Indices};
 use crate::stats::{DropReason, Drops, Stats};
 use crate::time::{Absence, Instant};
 use crate::wire::Parameters;
@@ -35,12 +34,8 @@ pub(crate) struct Context {
     started: Instant,
     next_key_id: u64,
     next_peer_number: u64,
-    incarnations: Zeroizing<[u8; 32]>,
-    /// Peers that ended.
-    lives: u64,
-    /// What a lying end changes in the payloads of its handshakes.
-    #[cfg(feature = "testing")]
-    pub(crate) distortion: [u8; 96],
+    pub(crate) incarnations: Incarnations,
+    pub(crate) distortion: Distortion,
 }
 
 impl Context {
@@ -57,13 +52,11 @@ impl Context {
             identity,
             stats: Stats::default(),
             drops: Drops::default(),
-            incarnations: rng.secret(),
+            incarnations: Incarnations::new(&mut rng),
             started: now,
             next_key_id: 0,
             next_peer_number: 0,
-            lives: 0,
-            #[cfg(feature = "testing")]
-            distortion: [0; 96],
+            distortion: Distortion::default(),
             rng,
         }
     }
@@ -112,14 +105,6 @@ impl Context {
         }
     }
 
-    /// Falsifies the payload of a handshake before it is sealed, if a test wants that.
-    #[cfg(feature = "testing")]
-    pub(crate) fn distort(&self, payload: &mut [u8]) {
-        for (byte, change) in payload.iter_mut().zip(&self.distortion) {
-            *byte ^= change;
-        }
-    }
-
     /// A name for new keys, never used before.
     pub(crate) fn key_id(&mut self) -> u64 {
         self.next_key_id += 1;
@@ -132,20 +117,6 @@ impl Context {
         self.next_peer_number
     }
 
-    /// What names our state about a peer that we know nothing about: the same for every handshake
-    /// under way with it, another once state about any peer was lost.
-    pub(crate) fn incarnation(&self, id: &PeerId) -> u64 {
-        let lives = self.lives.to_le_bytes();
-        let bytes = keyed(&self.incarnations, &[id.as_bytes(), &lives]);
-        bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-    }
-
-    /// What hides which sources share a place in the tables of their budgets.
-    pub(crate) fn source_secret(&self) -> Secret {
-        // Under another construction than what `incarnation` makes with the same key.
-        expand(&self.incarnations, [b"handfast/1 sources", &[]])
-    }
-
     /// A datagram that arrived by `via` is dropped: counts it, and says so in the log.
     pub(crate) fn drop_packet(&mut self, reason: DropReason, via: &Via) {
         self.drops.count(reason);
@@ -155,7 +126,7 @@ impl Context {
 
     /// State about a peer is lost.
     pub(crate) fn note_end(&mut self) {
-        self.lives += 1;
+        self.incarnations.on_loss();
         self.stats.peers_ended += 1;
     }
 

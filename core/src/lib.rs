@@ -133,12 +133,18 @@ mod time;
 mod timer;
 mod trace;
 mod violation;
+#[cfg(feature = "wire")]
 pub mod wire;
+// Much of it is for those who turn the feature on.
+#[cfg(not(feature = "wire"))]
+#[allow(unused, unreachable_pub, reason = "public with the feature")]
+mod wire;
 
 pub use bytes::Bytes;
 pub use config::{
-    Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl, Flow,
-    KeyUpdates, Limits, MAX_DATAGRAM, NetworkSecret, Retry, Timing, ValidConfig,
+    Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl,
+    CookieSecret, Flow, KeyUpdates, Limits, MAX_DATAGRAM, NetworkSecret, Retry, Timing,
+    ValidConfig,
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};

@@ -103,8 +103,7 @@ impl Admission {
         let answer = ResponsePayload::new(incarnation, parameters, remote, local_index);
         let text = &mut response.payload_ciphertext;
         text[..size_of::<ResponsePayload>()].copy_from_slice(answer.as_bytes());
-        #[cfg(feature = "testing")]
-        cx.distort(&mut text[..size_of::<ResponsePayload>()]);
+        cx.distortion.apply(&mut text[..size_of::<ResponsePayload>()]);
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
         let Some(split) = accepted.respond(&ephemeral, &cx.psk(), text) else {
             cx.indices.release(local_index);

@@ -44,7 +44,7 @@ impl Admission {
     pub(crate) fn new(cx: &Context, cookies: CookieJar) -> Self {
         Self {
             half_open: HalfOpenTable::default(),
-            limiter: RateLimiter::new(&cx.config.budgets, cx.source_secret()),
+            limiter: RateLimiter::new(&cx.config.budgets, cx.incarnations.source_secret()),
             cookies,
             replies: Replies::default(),
         }
@@ -63,7 +63,7 @@ impl Admission {
     /// What names our state about one who is no peer yet. An initiator that was told already must not
     /// hear another story, though peers ended meanwhile.
     pub(crate) fn incarnation(&self, cx: &Context, id: &PeerId) -> u64 {
-        self.half_open.incarnation_told(id).unwrap_or_else(|| cx.incarnation(id))
+        self.half_open.incarnation_told(id).unwrap_or_else(|| cx.incarnations.of(id))
     }
 
     /// Someone uses an index of a half-open handshake: if it has the keys, the handshake is done and

@@ -1,44 +1,66 @@
-//! The secret of a private network.
+//! Secrets that several endpoints share.
 
 use core::fmt;
 
 use zeroize::Zeroizing;
 
-/// The secret of a private network. Zeroized when dropped, never shown.
-#[derive(Clone)]
-pub struct NetworkSecret(Zeroizing<[u8; 32]>);
+/// Declares a secret of 32 bytes that is wiped when dropped and never shown.
+macro_rules! shared_secret {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone)]
+        pub struct $name(Zeroizing<[u8; 32]>);
 
-impl NetworkSecret {
-    /// Wraps 32 secret bytes of full entropy.
-    #[must_use]
-    pub fn new(secret: [u8; 32]) -> Self {
-        Self(Zeroizing::new(secret))
-    }
+        impl $name {
+            /// Wraps 32 secret bytes of full entropy.
+            #[must_use]
+            pub fn new(secret: [u8; 32]) -> Self {
+                Self(Zeroizing::new(secret))
+            }
 
-    pub(super) fn is_zero(&self) -> bool {
-        self.0.iter().all(|byte| *byte == 0)
-    }
+            pub(super) fn is_zero(&self) -> bool {
+                self.0.iter().all(|byte| *byte == 0)
+            }
 
-    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
+            pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
 }
 
-impl fmt::Debug for NetworkSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NetworkSecret(..)")
-    }
+shared_secret! {
+    /// The secret of a private network. Zeroized when dropped, never shown.
+    NetworkSecret
+}
+
+shared_secret! {
+    /// The secret behind the cookies of a server that has several endpoints. Zeroized when dropped,
+    /// never shown.
+    ///
+    /// Endpoints that share the secret, the identity and the clock take each other's cookies: a Retry
+    /// of one is good for a request that reaches another. Draw it at every start of the server.
+    CookieSecret
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::values::assert_wiped;
 
     #[test]
-    fn the_network_secret_is_wiped_and_not_shown() {
-        let secret = NetworkSecret::new([7; 32]);
-        assert_eq!(alloc::format!("{secret:?}"), "NetworkSecret(..)");
-        let NetworkSecret(bytes) = secret;
-        crate::tests::values::assert_wiped(&bytes);
+    fn shared_secrets_are_wiped_and_not_shown() {
+        let (network, cookies) = (NetworkSecret::new([7; 32]), CookieSecret::new([7; 32]));
+        assert_eq!(alloc::format!("{network:?}"), "NetworkSecret(..)");
+        assert_eq!(alloc::format!("{cookies:?}"), "CookieSecret(..)");
+        let (NetworkSecret(network), CookieSecret(cookies)) = (network, cookies);
+        assert_wiped(&network);
+        assert_wiped(&cookies);
     }
 }

@@ -26,6 +26,12 @@ const OF_NO_GROUP: &[Case] = &[
         |c| c.network_secret = Some(NetworkSecret::new([0; 32])),
     ),
     (
+        "cookie_secret",
+        "must not be all zeros: anyone could make cookies",
+        |c| c.cookie_secret = Some(CookieSecret::new(one_bit())),
+        |c| c.cookie_secret = Some(CookieSecret::new([0; 32])),
+    ),
+    (
         "max_datagram",
         "must be 1,200 to 2,048",
         |c| c.max_datagram = 1200,

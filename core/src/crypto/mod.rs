@@ -13,6 +13,7 @@ pub(crate) mod mac;
 pub(crate) mod noise;
 pub(crate) mod rng;
 pub(crate) mod schedule;
+pub(crate) mod transcript;
 
 /// Bytes of an authentication tag, of the AEADs and of the packet MACs.
 pub(crate) const TAG: usize = 16;

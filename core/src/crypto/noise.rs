@@ -9,6 +9,7 @@
 use super::TAG;
 use super::backend::{AeadKey, Suite, active::SecretKey};
 use super::hash::{Secret, blake2s, hkdf2, hkdf3};
+use super::transcript::Transcript;
 
 /// What the first message carries besides the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +26,8 @@ pub(crate) struct Split {
     pub(crate) initiator: Secret,
     /// For what the responder sends.
     pub(crate) responder: Secret,
-    /// The same on both sides, different for every handshake: names the session.
-    pub(crate) hash: [u8; 32],
-    /// The chaining key, cipher key and hash after every step from the start, for test vectors.
-    #[cfg(test)]
-    pub(crate) trace: alloc::vec::Vec<[[u8; 32]; 3]>,
+    /// Its hash is the same on both sides and different for every handshake: it names the session.
+    pub(crate) transcript: Transcript,
 }
 
 /// The initiator's side, after its message and before the answer.
@@ -146,9 +144,7 @@ impl Accepted {
 struct Symmetric {
     chaining_key: Secret,
     key: Secret,
-    hash: [u8; 32],
-    #[cfg(test)]
-    trace: alloc::vec::Vec<[[u8; 32]; 3]>,
+    transcript: Transcript,
 }
 
 impl Symmetric {
@@ -158,9 +154,7 @@ impl Symmetric {
         let mut state = Self {
             chaining_key: Secret::new(name),
             key: Secret::default(),
-            hash: name,
-            #[cfg(test)]
-            trace: alloc::vec::Vec::new(),
+            transcript: Transcript::new(name),
         };
         state.mix_hash(prologue);
         state.mix_hash(responder);
@@ -168,7 +162,7 @@ impl Symmetric {
     }
 
     fn mix_hash(&mut self, data: &[u8]) {
-        self.hash = blake2s(&[&self.hash, data]);
+        self.transcript.set(self.transcript.after(data));
         self.record();
     }
 
@@ -192,19 +186,19 @@ impl Symmetric {
     /// Encrypts all but the last 16 bytes of `text` in place and puts the tag there.
     fn encrypt(&mut self, text: &mut [u8]) -> Option<()> {
         let (body, tag) = text.split_last_chunk_mut()?;
-        *tag = self.cipher().seal(0, &self.hash, body);
+        *tag = self.cipher().seal(0, self.transcript.hash(), body);
         self.mix_hash(text);
         Some(())
     }
 
     /// Decrypts all but the last 16 bytes of `text` in place; these are the tag.
     fn decrypt(&mut self, text: &mut [u8]) -> Option<()> {
-        let hash = blake2s(&[&self.hash, text]);
+        let hash = self.transcript.after(text);
         let (body, tag) = text.split_last_chunk_mut()?;
-        if !self.cipher().open(0, &self.hash, body, tag) {
+        if !self.cipher().open(0, self.transcript.hash(), body, tag) {
             return None;
         }
-        self.hash = hash;
+        self.transcript.set(hash);
         self.record();
         Some(())
     }
@@ -215,22 +209,12 @@ impl Symmetric {
 
     fn split(&self) -> Split {
         let [initiator, responder] = hkdf2(&self.chaining_key, &[]);
-        Split {
-            initiator,
-            responder,
-            hash: self.hash,
-            #[cfg(test)]
-            trace: self.trace.clone(),
-        }
+        Split { initiator, responder, transcript: self.transcript.clone() }
     }
 
-    #[cfg(test)]
     fn record(&mut self) {
-        self.trace.push([*self.chaining_key, *self.key, self.hash]);
+        self.transcript.record(&self.chaining_key, &self.key);
     }
-
-    #[cfg(not(test))]
-    const fn record(&self) {}
 }
 
 /// The name of the protocol, from which the transcript starts.

@@ -39,7 +39,7 @@ impl SessionSecrets {
     /// The first generation.
     pub(crate) fn from_split(split: &Split, suite: Suite, role: Role) -> Self {
         let both = both(&split.initiator, &split.responder);
-        let rekey = expand(&both, [REKEY, &split.hash]);
+        let rekey = expand(&both, [REKEY, split.transcript.hash()]);
         Self { keys: data_keys(&split.initiator, &split.responder, suite, role), rekey }
     }
 
@@ -112,9 +112,9 @@ const REKEY_NEXT: &[u8] = b"handfast/1 rekey next";
 mod tests {
     use super::*;
     use crate::crypto::hash::blake2s;
+    use crate::crypto::transcript::Transcript;
     use crate::tests::values::{LOW_ORDER_X25519, assert_wiped, unhex32};
     use alloc::collections::BTreeSet;
-    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     fn generation(seed: [u8; 32], suite: Suite, role: Role) -> SessionSecrets {
@@ -122,8 +122,7 @@ mod tests {
         let split = Split {
             initiator: secret(b"initiator"),
             responder: secret(b"responder"),
-            hash: seed,
-            trace: Vec::new(),
+            transcript: Transcript::new(seed),
         };
         SessionSecrets::from_split(&split, suite, role)
     }
@@ -179,9 +178,9 @@ mod tests {
     #[test]
     fn what_later_keys_are_made_of_depends_on_either_half_of_the_split() {
         let rekey = |initiator: u8, responder: u8| {
-            let (hash, trace) = ([7; 32], Vec::new());
+            let transcript = Transcript::new([7; 32]);
             let [initiator, responder] = [initiator, responder].map(|n| Secret::new([n; 32]));
-            let split = Split { initiator, responder, hash, trace };
+            let split = Split { initiator, responder, transcript };
             *SessionSecrets::from_split(&split, Suite::Aes256Gcm, Role::Initiator).rekey
         };
         let all: BTreeSet<_> = [rekey(1, 2), rekey(3, 2), rekey(1, 3), rekey(2, 1)].into();

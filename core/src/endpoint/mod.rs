@@ -104,7 +104,10 @@ impl Endpoint {
     #[must_use]
     pub fn new(config: ValidConfig, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
         let mut rng = Rng::from_seed(seed);
-        let cookies = CookieJar::new(rng.secret());
+        // Drawn in any case, so that the rest of the randomness is the same.
+        let drawn = rng.secret();
+        let shared = config.cookie_secret.as_ref().map(|secret| (*secret.as_bytes()).into());
+        let cookies = CookieJar::new(shared.unwrap_or(drawn));
         let shared = Context::new(config, identity, rng, now);
         Self {
             admission: Admission::new(&shared, cookies),

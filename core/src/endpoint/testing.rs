@@ -7,6 +7,7 @@ use super::Endpoint;
 use super::output::transmit;
 use crate::PeerHandle;
 use crate::net::{Departure, Transmit};
+use crate::session::Distortion;
 use crate::time::Instant;
 use crate::wire::{PacketNumber, SEALED_HEADER_LEN, TAG_LEN};
 
@@ -57,7 +58,7 @@ impl Endpoint {
     /// itself there is no longer true. Zeros are the truth.
     #[doc(hidden)]
     pub fn distort_handshakes_for_test(&mut self, change: [u8; 96]) {
-        self.shared.distortion = change;
+        self.shared.distortion = Distortion(change);
     }
 }
 

@@ -295,8 +295,7 @@ impl Dial {
         let payload = RequestPayload::new(identity, incarnation, cx.timestamp_ms(), parameters);
         let text = &mut request.payload_ciphertext;
         text[..size_of::<RequestPayload>()].copy_from_slice(payload.as_bytes());
-        #[cfg(feature = "testing")]
-        cx.distort(&mut text[..size_of::<RequestPayload>()]);
+        cx.distortion.apply(&mut text[..size_of::<RequestPayload>()]);
         let prologue = prologue(&cx.config.application, request.prologue());
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
         let (initiation, opening) = Initiation::new(

@@ -1,6 +1,8 @@
 //! Sessions: how the initiator makes one, which keys it has, and how they change.
 
+mod distortion;
 mod established;
+mod incarnation;
 mod index;
 mod initiator;
 mod keys;
@@ -8,7 +10,9 @@ mod packet;
 mod rekey;
 mod target;
 
+pub(crate) use distortion::Distortion;
 pub(crate) use established::{Established, Terms};
+pub(crate) use incarnation::Incarnations;
 pub(crate) use index::{ForgottenList, Indices, Owner};
 pub(crate) use initiator::{Answer, Dial, Unopened, prologue};
 pub(crate) use keys::{Session, Sessions};

@@ -50,13 +50,12 @@ impl<'b> PacketBuffer<'b> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
     use crate::crypto::backend::Suite;
     use crate::crypto::keycache::KeyCache;
     use crate::crypto::noise::Split;
     use crate::crypto::schedule::{Role, SessionSecrets};
+    use crate::crypto::transcript::Transcript;
     use crate::session::Session;
     use crate::time::Instant;
     use crate::wire::{Frame, PacketNumber};
@@ -68,8 +67,7 @@ mod tests {
         let split = Split {
             initiator: [seed; 32].into(),
             responder: [seed + 1; 32].into(),
-            hash: [seed + 2; 32],
-            trace: Vec::new(),
+            transcript: Transcript::new([seed + 2; 32]),
         };
         let secrets = SessionSecrets::from_split(&split, Suite::ChaCha20Poly1305, role);
         let initiated = role == Role::Initiator;

@@ -2,6 +2,7 @@ use super::*;
 use crate::crypto::cookie::CookieJar;
 use crate::crypto::noise::Split;
 use crate::crypto::rng::Rng;
+use crate::crypto::transcript::Transcript;
 use crate::net::Arrival;
 use crate::session::{Established, Terms};
 use crate::time::Instant;
@@ -50,8 +51,7 @@ fn half_open(cx: &mut Context, claim: &Claim, peer: Option<&KnownPeer>, number: 
     let split = Split {
         initiator: [1; 32].into(),
         responder: [2; 32].into(),
-        hash: [3; 32],
-        trace: alloc::vec::Vec::new(),
+        transcript: Transcript::new([3; 32]),
     };
     let terms = Terms {
         local_index: number.into(),

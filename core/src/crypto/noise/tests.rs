@@ -127,7 +127,7 @@ fn read(state: &mut HandshakeState, message: &[u8]) -> Vec<u8> {
 
 /// Checks that snow, its handshake finished, has these keys: it seals with them and opens.
 fn assert_same_session(state: HandshakeState, split: &Split) {
-    assert_eq!(state.get_handshake_hash(), split.hash);
+    assert_eq!(state.get_handshake_hash(), split.transcript.hash());
     let (send, receive) = match state.is_initiator() {
         true => (&split.initiator, &split.responder),
         false => (&split.responder, &split.initiator),
@@ -169,10 +169,10 @@ proptest! {
         let ours = pair.finish(&initiation, &mut payload).expect("genuine");
         prop_assert_eq!(plain(&payload), &pair.payloads[1][..]);
 
-        prop_assert_eq!(ours.hash, theirs.hash);
+        prop_assert_eq!(*ours.transcript.hash(), *theirs.transcript.hash());
         prop_assert_eq!(&ours.initiator, &theirs.initiator);
         prop_assert_eq!(&ours.responder, &theirs.responder);
-        prop_assert_eq!(&ours.trace, &theirs.trace);
+        prop_assert_eq!(ours.transcript.steps(), theirs.transcript.steps());
         assert_same_session(snow_initiator, &ours);
         assert_same_session(snow_responder, &theirs);
     }
@@ -247,7 +247,7 @@ fn the_published_vector_comes_out() {
     assert_eq!([&key(&pair.ephemerals[1]).public()[..], &payload].concat(), unhex(two));
     let split = pair.finish(&initiation, &mut payload).expect("genuine");
     let hash = "f5191b875290abcd41347ac3622d9679688a7e980229cb937ef748336cfde0e5";
-    assert_eq!([split.hash, theirs.hash], [unhex32(hash); 2]);
+    assert_eq!([*split.transcript.hash(), *theirs.transcript.hash()], [unhex32(hash); 2]);
 
     // The first transport message of either side.
     let sealed = |key: &Secret, text: &[u8]| {
@@ -282,9 +282,9 @@ fn after_any_forged_answer_the_genuine_one_still_finishes() {
         }
         assert!(initiation.finish(&local, &pair.psk, &ephemeral, &mut payload).is_none(), "{i}");
         let split = pair.finish(&initiation, &mut genuine.clone()).expect("genuine");
-        hashes.push(split.hash);
+        hashes.push(*split.transcript.hash());
     }
-    assert!(hashes.iter().all(|hash| *hash == theirs.hash));
+    assert!(hashes.iter().all(|hash| *hash == *theirs.transcript.hash()));
 }
 
 #[test]
@@ -369,14 +369,14 @@ fn an_identity_can_shake_hands() {
     let theirs = accepted.respond(&ephemeral, &psk, &mut payload).expect("sound keys");
     let ours =
         initiation.finish(a.x25519(), &psk, &ephemeral.public(), &mut payload).expect("genuine");
-    assert_eq!(ours.hash, theirs.hash);
+    assert_eq!(*ours.transcript.hash(), *theirs.transcript.hash());
 }
 
 /// The hash of the transcript is known to whoever saw the packets; all else is secret.
 #[test]
 fn every_key_of_a_handshake_is_wiped() {
-    let Symmetric { chaining_key, key, hash: _, trace: _ } = Symmetric::new(&[], &[1; 32]);
-    let Split { initiator, responder, hash: _, trace: _ } = Symmetric::new(&[], &[1; 32]).split();
+    let Symmetric { chaining_key, key, transcript: _ } = Symmetric::new(&[], &[1; 32]);
+    let Split { initiator, responder, transcript: _ } = Symmetric::new(&[], &[1; 32]).split();
     [chaining_key, key, initiator, responder].iter().for_each(assert_wiped);
 }
 

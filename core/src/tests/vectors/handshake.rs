@@ -182,7 +182,10 @@ impl Handshake {
         let responder_ephemeral = ephemeral_of(RANDOM_B, &response.ephemeral);
         let ephemeral = SecretKey::from_bytes(&responder_ephemeral);
         let other = accepted.respond(&ephemeral, &NETWORK_SECRET, &mut text).expect("room");
-        assert_eq!((text, &other.trace), (response.payload_ciphertext, &split.trace));
+        assert_eq!(
+            (text, other.transcript.steps()),
+            (response.payload_ciphertext, split.transcript.steps())
+        );
         Self {
             request,
             response,
@@ -219,7 +222,7 @@ impl Handshake {
 
         vectors.hex("split.k_initiator", *split.initiator);
         vectors.hex("split.k_responder", *split.responder);
-        vectors.hex("split.hash", split.hash);
+        vectors.hex("split.hash", split.transcript.hash());
         for (suite, name) in [(Suite::ChaCha20Poly1305, "chacha"), (Suite::Aes256Gcm, "aes")] {
             let key = |direction| *data_key(direction, suite);
             vectors.hex(&format!("data_key.{name}.initiator"), key(&split.initiator));
@@ -231,9 +234,9 @@ impl Handshake {
 
 /// The state after every step, of which only what the step changed.
 fn note_trace(vectors: &mut Vectors, split: &Split) {
-    assert_eq!(split.trace.len(), STEPS.len());
+    assert_eq!(split.transcript.steps().len(), STEPS.len());
     let mut before: Option<&[[u8; 32]; 3]> = None;
-    for (step, state) in STEPS.iter().zip(&split.trace) {
+    for (step, state) in STEPS.iter().zip(split.transcript.steps()) {
         for (at, name) in ["ck", "k", "h"].into_iter().enumerate() {
             // Before the first key is mixed in there is none, and `ck` is the hash of the name.
             if before.map_or(name == "h", |before| before[at] != state[at]) {

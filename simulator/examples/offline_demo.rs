@@ -1,8 +1,8 @@
 //! Two peers, a bad network, and no network at all: a seeded simulation in virtual time.
 //!
 //! ```text
-//! cargo run -p handfast-examples --example offline_demo               # another run each time
-//! cargo run -p handfast-examples --example offline_demo -- --seed 7   # the same run each time, byte for byte
+//! cargo run -p handfast-sim --example offline_demo               # another run each time
+//! cargo run -p handfast-sim --example offline_demo -- --seed 7   # the same run each time, byte for byte
 //! ```
 //!
 //! Alice sends Bob ten messages over a link that loses a fifth of all datagrams, each way. These
@@ -78,9 +78,7 @@ fn tell(seed: u64) -> bool {
     let lost = world.faults().lost;
     println!("\n{} datagrams, {lost} lost. Bob received, in order:", world.datagrams());
     println!("{}", story.received.join(", "));
-    println!(
-        "\nThe same again: cargo run -p handfast-examples --example offline_demo -- --seed {seed}"
-    );
+    println!("\nThe same again: cargo run -p handfast-sim --example offline_demo -- --seed {seed}");
     story.received.len() == MESSAGES as usize && story.acked == MESSAGES
 }
 
