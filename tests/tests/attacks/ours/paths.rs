@@ -5,9 +5,7 @@ use std::time::Duration;
 use handfast_core::wire::{Frame, encode_ack};
 use handfast_core::{Config, Delivery};
 
-use crate::end::Datagram;
 use crate::kit::*;
-use crate::pair::Pair;
 
 fn ping() -> Vec<u8> {
     frame(Frame::Ping { token: 0 })
@@ -16,11 +14,11 @@ fn ping() -> Vec<u8> {
 /// Each path id counts from zero: four packets of one counter under one key, of four nonces.
 #[test]
 fn ours_one_counter_on_four_path_ids_is_four_packets_and_each_counts_once() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let mut seen = Vec::new();
     for path in 0..4 {
         for _ in 0..20 {
-            seen.push(pair.lie(LIAR, path, &ping()).expect("a session"));
+            seen.push(pair.seal(path, &ping()).expect("a session"));
         }
     }
     let before = info(&pair, VICTIM).stats.datagrams_received;
@@ -29,7 +27,7 @@ fn ours_one_counter_on_four_path_ids_is_four_packets_and_each_counts_once() {
     }
     assert_eq!(info(&pair, VICTIM).stats.datagrams_received - before, 80, "once each");
     // No packet can be moved to another path: the path is in the nonce and under the tag.
-    let drops = pair.ends[VICTIM].endpoint.drops().authentication;
+    let drops = pair.endpoint(VICTIM).drops().authentication;
     for datagram in &seen {
         for path in 0..4 {
             let mut moved = datagram.bytes.clone();
@@ -42,14 +40,14 @@ fn ours_one_counter_on_four_path_ids_is_four_packets_and_each_counts_once() {
             }
         }
     }
-    assert_eq!(pair.ends[VICTIM].endpoint.drops().authentication - drops, 240);
+    assert_eq!(pair.endpoint(VICTIM).drops().authentication - drops, 240);
     assert_intact(&mut pair, "after four paths");
 }
 
 #[test]
 fn ours_path_ids_that_nobody_authenticated_open_no_path() {
-    let mut pair = Pair::connected(Config::default());
-    let genuine = pair.lie(LIAR, 0, &ping()).expect("a session").bytes;
+    let mut pair = Stage::connected(Config::default());
+    let genuine = pair.seal(0, &ping()).expect("a session").bytes;
     let (home, before) = (pair.ends[LIAR].address, info(&pair, VICTIM));
     for path in 1..=u8::MAX {
         let mut forged = genuine.clone();
@@ -69,9 +67,9 @@ fn ours_path_ids_that_nobody_authenticated_open_no_path() {
 
 #[test]
 fn ours_acknowledgements_for_paths_that_were_not_used_end_the_session() {
-    let ack = |path, up_to| encoded(|writer| encode_ack(writer, path, 0, None, [0..=up_to]) > 0);
+    let ack = |path, up_to| packet(|writer| encode_ack(writer, path, 0, None, [0..=up_to]) > 0);
     for (path, opened, up_to) in [(1, false, 0), (1, true, 0), (3, true, 7), (255, false, 0)] {
-        let mut pair = Pair::connected(Config::default());
+        let mut pair = Stage::connected(Config::default());
         if opened {
             lie(&mut pair, path, &ping());
         }
@@ -85,7 +83,7 @@ fn ours_acknowledgements_for_paths_that_were_not_used_end_the_session() {
 /// Each path id may have a candidate of its own: together they must not amplify either.
 #[test]
 fn ours_four_path_ids_send_no_more_to_a_stolen_address_than_three_times_its_bytes() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     for path in 1..4 {
         lie(&mut pair, path, &ping());
     }
@@ -93,7 +91,7 @@ fn ours_four_path_ids_send_no_more_to_a_stolen_address_than_three_times_its_byte
     let innocent = elsewhere(9);
     let (mut bytes_in, mut bytes_out) = (0, 0);
     for round in 0..200 {
-        let lie = pair.lie(LIAR, round % 4, &ping()).expect("a session");
+        let lie = pair.seal(round % 4, &ping()).expect("a session");
         bytes_in += lie.bytes.len();
         pair.deliver(Datagram { from: innocent, ..lie });
         // The application has much to say meanwhile.
