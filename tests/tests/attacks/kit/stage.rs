@@ -172,7 +172,9 @@ impl Stage {
     }
 
     fn gather(&mut self) {
-        for datagram in self.world.take_held() {
+        let sent = self.world.take_held();
+        assert!(sent.len() < FUEL, "transmits without end");
+        for datagram in sent {
             let end = &mut self.ends[datagram.from.0 as usize];
             end.sent = (end.sent.0 + 1, end.sent.1 + datagram.bytes.len() as u64);
             let (from, to, bytes) = (datagram.source, datagram.destination, datagram.bytes);
@@ -180,6 +182,7 @@ impl Stage {
         }
         for (side, end) in self.ends.iter_mut().enumerate() {
             let told = self.world.take_events(node(side));
+            assert!(told.len() < FUEL, "events without end");
             end.events.extend(told.into_iter().map(|(_, event)| event));
         }
     }
