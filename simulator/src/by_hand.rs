@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use handfast_core::Instant;
+
 use crate::app::App;
 use crate::link::Outcome;
 use crate::machine::Machine;
@@ -63,6 +65,20 @@ impl<M: Machine> World<M> {
         self.trace.line(self.time, || {
             format!("{source} -> {destination}  released{}", outcome_text(outcome))
         });
+    }
+
+    /// Does something to a node's machine that no honest program would: what it seals meanwhile is not
+    /// audited. Nothing is drained or checked before its next input.
+    ///
+    /// # Panics
+    /// When the node is down.
+    pub fn tamper<R>(&mut self, node: NodeId, act: impl FnOnce(&mut M, Instant) -> R) -> R {
+        let now = self.clock(node);
+        let machine = self.node_mut(node).machine.as_mut().expect("the node is up");
+        let result = act(machine, now);
+        let deadline = machine.poll_timeout();
+        self.reschedule(node, deadline);
+        result
     }
 
     /// Hands a datagram to whoever is at its destination now, whatever the links do. False if nobody
@@ -134,6 +150,17 @@ mod tests {
         assert_eq!(world.network().next_arrival(), Some(Duration::from_millis(10)));
         world.run_for(SECOND);
         assert!(is_connected(&world, a) && is_connected(&world, b));
+    }
+
+    #[test]
+    fn what_is_tampered_with_sends_nothing_before_its_next_input() {
+        let (mut world, a, _) = calling();
+        world.take_held();
+        let elsewhere = Target::from(at(3));
+        world.tamper(a, |a, now| a.connect(now, elsewhere)).expect("a dial");
+        assert_eq!(world.take_held(), []);
+        world.run_for(SECOND);
+        assert!(world.take_held().iter().any(|datagram| datagram.destination == at(3)));
     }
 
     #[test]

@@ -226,7 +226,8 @@ impl Stage {
         self.lie_from(self.ends[LIAR].address, path, plaintext)
     }
 
-    /// The same under any packet number.
+    /// The same under any packet number, in whatever order: the liar breaks the rule that an audit of
+    /// nonces would hold it to.
     pub(crate) fn lie_numbered(
         &mut self,
         path: u8,
@@ -235,8 +236,9 @@ impl Stage {
     ) -> Option<(u64, (u64, u64))> {
         let peer = self.peer(LIAR)?;
         let number = PacketNumber::new(path, counter)?;
-        let seal = |liar: &mut Endpoint, _| liar.seal_numbered_for_test(peer, number, plaintext);
-        let (transmit, bytes) = self.with(LIAR, seal)?;
+        let seal = |liar: &mut Endpoint| liar.seal_numbered_for_test(peer, number, plaintext);
+        let sealed = self.world.tamper(node(LIAR), |liar, _| liar.command(seal));
+        let (transmit, bytes) = sealed?;
         let from = self.ends[LIAR].address;
         Some(self.inflict(Datagram { from, to: transmit.destination, bytes }))
     }
