@@ -137,7 +137,7 @@ mod violation;
 pub mod wire;
 // Much of it is for those who turn the feature on.
 #[cfg(not(feature = "wire"))]
-#[allow(unused, unreachable_pub, reason = "public with the feature")]
+#[allow(unused, unreachable_pub, unnameable_types, reason = "public with the feature")]
 mod wire;
 
 pub use bytes::Bytes;

@@ -13,6 +13,7 @@
 //! - An [`Attacker`] sees every datagram, and replays, corrupts, delays and spoofs.
 //! - After every input the contract of the core is checked, and that no key sealed twice under one
 //!   nonce, in handshakes and sessions (with the feature `audit`, which is for tests).
+//! - Datagrams can be [held](World::hold), looked at, changed and made up by hand, one by one.
 //! - [`Scenario`] makes a whole random run from one seed and checks end to end what was promised
 //!   about messages. The program `sweep` runs many.
 //!
@@ -46,6 +47,7 @@
 mod app;
 mod attacker;
 mod audit;
+mod by_hand;
 mod contract;
 mod faults;
 mod gateway;

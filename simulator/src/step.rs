@@ -203,7 +203,13 @@ impl<M: Machine> World<M> {
         let fate = match route {
             Some((source, to)) => {
                 let (to, ecn, bytes) = (to.unwrap_or(NodeId::NOBODY), transmit.ecn, bytes.to_vec());
-                self.post(Datagram { from, to, source, destination, ecn, bytes })
+                let datagram = Datagram { from, to, source, destination, ecn, bytes };
+                if self.holds {
+                    self.held.push(datagram);
+                    Err("held")
+                } else {
+                    self.post(datagram)
+                }
             }
             None => Err("unroutable"),
         };
@@ -221,7 +227,7 @@ impl<M: Machine> World<M> {
     }
 
     /// Puts a datagram on the network, past the attacker; what became of it, or why it is lost.
-    fn post(&mut self, datagram: Datagram) -> Result<Outcome, &'static str> {
+    pub(crate) fn post(&mut self, datagram: Datagram) -> Result<Outcome, &'static str> {
         if let Some(attacker) = &mut self.attacker {
             let verdict = attacker.observe(self.time, &datagram, self.network.faults_mut());
             for (at, forged) in attacker.take_sent() {
@@ -235,29 +241,31 @@ impl<M: Machine> World<M> {
         Ok(self.network.send(self.time, datagram))
     }
 
-    fn arrive(&mut self, mut datagram: Datagram, app: &mut impl App<M>) {
+    /// Hands a datagram over; whether somebody is there.
+    pub(crate) fn arrive(&mut self, mut datagram: Datagram, app: &mut impl App<M>) -> bool {
         let Datagram { from, to, source, destination, ecn, .. } = datagram;
         self.trace.note(&[micros(self.time), u64::from(to.0), datagram.bytes.len() as u64]);
         let reached = self.reached(from, source, destination);
         let Some((id, address)) = reached.filter(|(id, _)| self.endpoint(*id).is_some()) else {
             self.network.faults_mut().unroutable += 1;
-            return;
+            return false;
         };
         if let Some(suspended) = &mut self.node_mut(id).suspended {
             let held = suspended.hold(datagram);
             let faults = self.network.faults_mut();
             faults.held += u64::from(held);
             faults.overflowed += u64::from(!held);
-            return;
+            return true;
         }
         let now = self.clock(id);
-        let Some(machine) = self.node_mut(id).machine.as_mut() else { return };
+        let Some(machine) = self.node_mut(id).machine.as_mut() else { return false };
         let before = machine.poll_timeout();
         let (socket, local) = (SocketId(0), Some(address.local));
         let origin = Origin { socket, remote: source, local, interface: None, ecn };
         Audit::begin();
         machine.handle_datagram(now, origin, &mut datagram.bytes);
         self.settle(id, app, Some(before));
+        true
     }
 
     fn fire_deadline(&mut self, id: NodeId, app: &mut impl App<M>) {

@@ -37,6 +37,9 @@ pub struct World<M: Machine = Endpoint> {
     pub(crate) gateways: Gateways,
     /// Datagrams that waited for a suspended node and arrive now.
     pub(crate) waiting: VecDeque<Datagram>,
+    /// What nodes send waits in `held`.
+    pub(crate) holds: bool,
+    pub(crate) held: Vec<Datagram>,
     pub(crate) attacker: Option<Attacker>,
     pub(crate) audit: Audit,
     pub(crate) trace: Trace,
@@ -87,6 +90,8 @@ impl<M: Machine> World<M> {
             network: Network::new(rng.next_u64()),
             gateways: Gateways::default(),
             waiting: VecDeque::new(),
+            holds: false,
+            held: Vec::new(),
             attacker: None,
             audit: Audit::default(),
             trace: Trace::default(),

@@ -6,24 +6,24 @@ use handfast_core::{Config, Endpoint, Event, Identity, Instant, Origin, Transmit
 
 /// A datagram under way.
 #[derive(Clone, Debug)]
-pub struct Datagram {
+pub(super) struct Datagram {
     /// Where it seems to come from.
-    pub from: SocketAddr,
+    pub(super) from: SocketAddr,
     /// Where it goes.
-    pub to: SocketAddr,
+    pub(super) to: SocketAddr,
     /// What it holds.
-    pub bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// An endpoint at an address.
 #[derive(Debug)]
-pub struct End {
+pub(super) struct End {
     /// Its endpoint.
-    pub endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     /// Where datagrams for it go.
-    pub address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// What it told since someone looked.
-    pub events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     side: u8,
     lives: u8,
 }
@@ -31,10 +31,14 @@ pub struct End {
 impl End {
     /// An end that knows nobody. `side` gives it its identity and its address.
     #[must_use]
-    pub fn new(side: u8, config: Config, now: Instant) -> Self {
-        let config = config.validate().expect("valid");
+    pub(super) fn new(side: u8, config: Config, now: Instant) -> Self {
         Self {
-            endpoint: Endpoint::new(config, identity(side), [0x50 + side; 32], now),
+            endpoint: Endpoint::new(
+                config.validate().expect("valid"),
+                identity(side),
+                [0x50 + side; 32],
+                now,
+            ),
             address: SocketAddr::from(([10, 0, 0, side], 4000)),
             events: Vec::new(),
             side,
@@ -43,7 +47,7 @@ impl End {
     }
 
     /// It loses all it knows, but its identity and its choices.
-    pub fn restart(&mut self, now: Instant) {
+    pub(super) fn restart(&mut self, now: Instant) {
         self.lives = self.lives.wrapping_add(1);
         let mut seed = [0x60 + self.side; 32];
         seed[0] = self.lives;
@@ -53,7 +57,7 @@ impl End {
     }
 
     /// Hands a datagram to it.
-    pub fn take(&mut self, now: Instant, mut datagram: Datagram) {
+    pub(super) fn take(&mut self, now: Instant, mut datagram: Datagram) {
         let origin = Origin::from_remote(datagram.from);
         self.endpoint.handle_datagram(now, origin, &mut datagram.bytes);
     }
@@ -62,7 +66,7 @@ impl End {
     ///
     /// # Panics
     /// It has something left to do at a time that it was told.
-    pub fn fire(&mut self, now: Instant) {
+    pub(super) fn fire(&mut self, now: Instant) {
         self.endpoint.handle_timeout(now);
         let next = self.endpoint.poll_timeout();
         assert!(next.is_none_or(|at| at > now), "{next:?} is over at {now:?}");
@@ -72,7 +76,7 @@ impl End {
     ///
     /// # Panics
     /// It does not come to an end, or something does not hold that always must.
-    pub fn poll(&mut self, now: Instant, flight: &mut impl Extend<Datagram>) {
+    pub(super) fn poll(&mut self, now: Instant, flight: &mut impl Extend<Datagram>) {
         let mut buffer = [0; 4 * 1200];
         let mut fuel = FUEL;
         while let Some(transmit) = self.endpoint.poll_transmit(now, &mut buffer) {

@@ -21,7 +21,7 @@ pub fn endpoint(data: &[u8]) {
     let mut input = Input::new(data);
     let config = config(&mut input);
     let mut world = World {
-        pair: Pair::connected(config),
+        pair: Pair::connected(&config),
         models: Default::default(),
         handles: Default::default(),
         ended: Default::default(),
@@ -37,7 +37,6 @@ pub fn endpoint(data: &[u8]) {
     }
 }
 
-#[derive(Debug)]
 struct World {
     pair: Pair,
     /// By receiver.
@@ -108,15 +107,14 @@ impl World {
 
     /// Raw bytes from anywhere.
     fn inject(&mut self, input: &mut Input<'_>) {
-        let (from, to) = (self.address(input), self.pair.ends[side(input)].address);
+        let (from, to) = (self.address(input), self.pair.addresses[side(input)]);
         let len = usize::from(input.u16()) % 2048;
         let bytes = input.bytes(len).to_vec();
         self.pair.deliver(Datagram { from, to, bytes });
     }
 
     fn advance_to_timeout(&mut self) {
-        let timeouts = self.pair.ends.iter().filter_map(|end| end.endpoint.poll_timeout());
-        if let Some(next) = timeouts.min() {
+        if let Some(next) = self.pair.due() {
             self.pair.advance(next);
         }
     }
@@ -140,51 +138,49 @@ impl World {
         };
         let copies = (bits >> 4 & 3) * 5 + 1;
         let Some(peer) = self.handle(side, input) else { return };
-        for _ in 0..copies {
-            let model = &mut self.models[1 - side];
-            let payload = model.payload(len % (MAX_MESSAGE as usize + 8));
-            let len = payload.len();
-            let end = &mut self.pair.ends[side].endpoint;
-            if end.send(self.pair.now, peer, delivery, payload).is_ok() {
-                model.note_sent(delivery, len);
+        let model = &mut self.models[1 - side];
+        self.pair.with(side, |end, now| {
+            for _ in 0..copies {
+                let payload = model.payload(len % (MAX_MESSAGE as usize + 8));
+                let len = payload.len();
+                if end.send(now, peer, delivery, payload).is_ok() {
+                    model.note_sent(delivery, len);
+                }
             }
-        }
-        self.pair.poll(side);
+        });
     }
 
     fn receive(&mut self, input: &mut Input<'_>) {
         let side = side(input);
         let Some(peer) = self.handle(side, input) else { return };
-        for _ in 0..=input.u8() {
-            let end = &mut self.pair.ends[side].endpoint;
-            let Some(message) = end.receive(self.pair.now, peer) else { break };
-            self.models[side].check(peer, &message);
-        }
-        self.pair.poll(side);
+        let (count, model) = (input.u8(), &mut self.models[side]);
+        self.pair.with(side, |end, now| {
+            for _ in 0..=count {
+                let Some(message) = end.receive(now, peer) else { break };
+                model.check(peer, &message);
+            }
+        });
     }
 
     fn command(&mut self, input: &mut Input<'_>) {
         let (side, which) = (side(input), input.u8());
         let linger = Duration::from_millis(u64::from(which) * 16);
         let farewell = Farewell { goodbye: Goodbye::new(which.into(), "so long"), linger };
-        let now = self.pair.now;
         let Some(peer) = self.handle(side, input) else { return };
-        let endpoint = &mut self.pair.ends[side].endpoint;
         // That a command is refused is no news here.
-        match which % 8 {
+        self.pair.with(side, |endpoint, now| match which % 8 {
             0 => endpoint.disconnect(now, peer, farewell).unwrap_or_default(),
             1 => endpoint.addresses_changed(now),
             2 if which == 2 => endpoint.close(now, farewell),
             _ => drop(endpoint.ping(now, peer)),
-        }
-        self.pair.poll(side);
+        });
     }
 
     fn connect(&mut self, input: &mut Input<'_>) {
         let (side, how) = (side(input), input.u8());
         let id = self.pair.id(1 - side);
         let address = match how & 4 {
-            0 => self.pair.ends[1 - side].address,
+            0 => self.pair.addresses[1 - side],
             _ => self.address(input),
         };
         let target = match how & 3 {
@@ -192,11 +188,9 @@ impl World {
             1 => Target::from(address),
             _ => Target::new(id, [address]),
         };
-        let now = self.pair.now;
-        if let Ok(handle) = self.pair.ends[side].endpoint.connect(now, target) {
+        if let Ok(handle) = self.pair.with(side, |end, now| end.connect(now, target)) {
             self.learn(side, handle);
         }
-        self.pair.poll(side);
     }
 
     /// Made-up frames under the live keys.
@@ -228,7 +222,7 @@ impl World {
         for (byte, lie) in change[at..].iter_mut().zip(input.bytes(len)) {
             *byte = *lie;
         }
-        self.pair.ends[liar].endpoint.distort_handshakes_for_test(change);
+        self.pair.with(liar, |end, _| end.distort_handshakes_for_test(change));
         // Streams start over whenever the liar likes.
         for model in &mut self.models {
             model.is_tainted = true;
@@ -265,7 +259,7 @@ impl World {
 
     fn note_events(&mut self) {
         for side in 0..2 {
-            for event in core::mem::take(&mut self.pair.ends[side].events) {
+            for event in core::mem::take(&mut self.pair.events[side]) {
                 let peer = event.peer().expect("nobody asked for a socket");
                 assert!(!self.ended[side].contains(&peer), "{event:?} after the end");
                 self.learn(side, peer);
@@ -302,8 +296,8 @@ impl World {
 
     fn address(&self, input: &mut Input<'_>) -> SocketAddr {
         match input.u8() % 6 {
-            0 => self.pair.ends[0].address,
-            1 => self.pair.ends[1].address,
+            0 => self.pair.addresses[0],
+            1 => self.pair.addresses[1],
             other => SocketAddr::from(([10, 0, 1, 0], 5000 + u16::from(other))),
         }
     }

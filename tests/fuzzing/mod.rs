@@ -1,5 +1,5 @@
-//! What the fuzz targets check. The targets in `fuzz/` feed these from libFuzzer; the test
-//! `hostile` feeds them committed seeds and pseudo-random bytes on stable.
+//! What the fuzz targets check. The targets in `fuzz/` feed these from libFuzzer; the tests
+//! `attacks` feed them committed seeds and pseudo-random bytes on stable.
 //!
 //! Each function takes any bytes and panics if, and only if, a property of the protocol's
 //! implementation does not hold.
@@ -18,11 +18,9 @@ mod pair;
 mod seeds;
 mod world;
 
-pub use end::{Datagram, End};
 pub use endpoint::endpoint;
 pub use frames::frames;
 pub use interaction::{Outcome, Setup, interact, interaction};
 pub use operation::{Call, Direction, ENDS, Fault, Operation, Tamper};
 pub use packet::packet;
-pub use pair::Pair;
 pub use seeds::{Seed, seeds};

@@ -34,13 +34,13 @@ pub fn seeds() -> Vec<Seed> {
 
 /// The datagrams of a call by address, of a message, of a goodbye; and odd ends.
 fn packets() -> Vec<(String, Vec<u8>)> {
-    let mut pair = Pair::new(handfast_core::Config::default());
-    let (now, target) = (pair.now, Target::from(pair.ends[1].address));
-    let peer = pair.ends[0].endpoint.connect(now, target).expect("nothing speaks against it");
-    let hello = Bytes::from_static(b"hello");
-    let sent = pair.ends[0].endpoint.send(now, peer, Delivery::ordered(1), hello);
+    let mut pair = Pair::new(&handfast_core::Config::default());
+    let target = Target::from(pair.addresses[1]);
+    let sent = pair.with(0, |end, now| {
+        let peer = end.connect(now, target).expect("nothing speaks against it");
+        end.send(now, peer, Delivery::ordered(1), Bytes::from_static(b"hello"))
+    });
     assert!(sent.is_ok(), "{sent:?}");
-    pair.poll(0);
     let mut all = Vec::new();
     while let Some(datagram) = pair.flight.pop_front() {
         let kind = datagram.bytes.first().copied().unwrap_or_default();

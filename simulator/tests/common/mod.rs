@@ -2,20 +2,16 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
-use std::ops::{Deref, DerefMut};
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use handfast_core::{
     Config, Delivery, EndReason, Endpoint, Event, Fate, Identity, Instant, Message, MessageId,
-    Origin, PeerHandle, PeerId, PeerState, SendError, Target, Transmit,
+    PeerHandle, PeerId, PeerState, SendError, Target,
 };
-use handfast_sim::{App, Conditions, Cx, Machine, NodeId, NodeSetup, Unverified, World};
+use handfast_sim::{App, Conditions, Cx, Datagram, NodeId, World};
 
 /// The first byte of each kind of packet.
 pub(crate) const KEY_REQUEST: u8 = 0xc0;
@@ -48,113 +44,6 @@ impl Sent {
 /// Decides whether a datagram may pass.
 type Filter = Box<dyn FnMut(&Sent) -> bool>;
 
-/// The tap on what a node sends.
-#[derive(Clone, Default)]
-pub(crate) struct Tap(Rc<RefCell<Tapping>>);
-
-#[derive(Default)]
-struct Tapping {
-    sent: Vec<Sent>,
-    filter: Option<Filter>,
-}
-
-/// An endpoint with a tap on its wire.
-pub(crate) struct Tapped {
-    endpoint: Endpoint,
-    tap: Tap,
-}
-
-#[derive(Clone)]
-pub(crate) struct Setup {
-    node: NodeSetup,
-    tap: Tap,
-    seed: Option<[u8; 32]>,
-}
-
-impl Deref for Tapped {
-    type Target = Endpoint;
-
-    fn deref(&self) -> &Endpoint {
-        &self.endpoint
-    }
-}
-
-impl DerefMut for Tapped {
-    fn deref_mut(&mut self) -> &mut Endpoint {
-        &mut self.endpoint
-    }
-}
-
-impl Machine for Tapped {
-    type Setup = Setup;
-    type Event = Event;
-
-    fn make(setup: &Setup, seed: [u8; 32], now: Instant, age: Duration) -> Self {
-        let seed = setup.seed.unwrap_or(seed);
-        let endpoint = <Endpoint as Machine>::make(&setup.node, seed, now, age);
-        Self { endpoint, tap: setup.tap.clone() }
-    }
-
-    fn handle_datagram(&mut self, now: Instant, origin: Origin, datagram: &mut [u8]) {
-        self.endpoint.handle_datagram(now, origin, datagram);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.endpoint.handle_timeout(now);
-    }
-
-    fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
-        loop {
-            let transmit = self.endpoint.poll_transmit(now, buf)?;
-            if let Some(passed) = self.tap.inspect(now, transmit, buf) {
-                return Some(passed);
-            }
-        }
-    }
-
-    fn poll_event(&mut self) -> Option<Event> {
-        self.endpoint.poll_event()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.endpoint.poll_timeout()
-    }
-
-    fn addresses_changed(&mut self, now: Instant) {
-        self.endpoint.addresses_changed(now);
-    }
-
-    fn unverified_bytes(&self) -> Unverified {
-        self.endpoint.unverified_bytes()
-    }
-
-    fn max_datagram(setup: &Setup) -> usize {
-        <Endpoint as Machine>::max_datagram(&setup.node)
-    }
-}
-
-impl Tap {
-    /// Records a transmit and removes what may not pass; `None` if nothing is left.
-    fn inspect(&self, at: Instant, transmit: Transmit, buf: &mut [u8]) -> Option<Transmit> {
-        let Tapping { sent, filter } = &mut *self.0.borrow_mut();
-        let size = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
-        let mut left = Vec::new();
-        for bytes in buf[..transmit.len].chunks(size) {
-            let bytes = bytes.to_vec();
-            let mut datagram = Sent { at, to: transmit.destination, bytes, passed: true };
-            datagram.passed = filter.as_mut().is_none_or(|filter| filter(&datagram));
-            if datagram.passed {
-                left.extend_from_slice(&datagram.bytes);
-            }
-            sent.push(datagram);
-        }
-        buf[..left.len()].copy_from_slice(&left);
-        let several = left.len() > size;
-        let segment = several.then(|| NonZeroU16::new(size as u16)).flatten();
-        (!left.is_empty()).then_some(Transmit { len: left.len(), segment, ..transmit })
-    }
-}
-
 /// A message that an application got.
 #[derive(Clone, Debug)]
 pub(crate) struct Got {
@@ -171,8 +60,8 @@ struct Readers {
     got: Vec<Got>,
 }
 
-impl App<Tapped> for Readers {
-    fn on_event(&mut self, cx: &mut Cx<'_, Tapped>, event: &Event) {
+impl App for Readers {
+    fn on_event(&mut self, cx: &mut Cx<'_>, event: &Event) {
         let (node, at, now) = (cx.node(), cx.time(), cx.now());
         let Event::Readable { peer } = *event else { return };
         if self.lazy.contains(&node) {
@@ -184,18 +73,27 @@ impl App<Tapped> for Readers {
     }
 }
 
-/// A tapped world with everything its applications saw.
+/// A world with everything that its nodes sent and its applications saw.
 pub(crate) struct Net {
-    pub(crate) world: World<Tapped>,
+    pub(crate) world: World,
     readers: Readers,
-    nodes: Vec<(Setup, SocketAddr)>,
+    nodes: Vec<Tapped>,
     events: BTreeMap<NodeId, Vec<(Duration, Event)>>,
+}
+
+/// A node whose wire is tapped.
+struct Tapped {
+    id: PeerId,
+    address: SocketAddr,
+    sent: Vec<Sent>,
+    filter: Option<Filter>,
 }
 
 impl Net {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut world = World::of(seed);
+        let mut world = World::new(seed);
         world.set_batch(2048);
+        world.hold(true);
         let (readers, nodes, events) = (Readers::default(), Vec::new(), BTreeMap::new());
         Self { world, readers, nodes, events }
     }
@@ -207,13 +105,22 @@ impl Net {
 
     /// Adds a node whose endpoint gets this seed instead of one of its own.
     pub(crate) fn add_seeded(&mut self, config: Config, seed: Option<[u8; 32]>) -> NodeId {
-        config.clone().validate().expect("a valid configuration");
         let number = u8::try_from(self.nodes.len() + 1).expect("a small world");
-        let address = SocketAddr::from(([10, 0, 0, number], 4263));
-        let node = NodeSetup { config, identity: [number; 32] };
-        let setup = Setup { node, tap: Tap::default(), seed };
-        self.nodes.push((setup.clone(), address));
-        self.world.add(setup, &[address])
+        let (address, identity) = (SocketAddr::from(([10, 0, 0, number], 4263)), [number; 32]);
+        let id = Identity::from_seed(identity).id();
+        self.nodes.push(Tapped { id, address, sent: Vec::new(), filter: None });
+        let node = self.world.add_node(config.clone(), identity, &[address]);
+        if let Some(seed) = seed {
+            self.with(node, |endpoint, now| {
+                *endpoint = Endpoint::new(
+                    config.validate().expect("valid"),
+                    Identity::from_seed(identity),
+                    seed,
+                    now,
+                );
+            });
+        }
+        node
     }
 
     /// Two nodes that shook hands, and their handles of each other.
@@ -238,11 +145,11 @@ impl Net {
     }
 
     pub(crate) fn address(&self, node: NodeId) -> SocketAddr {
-        self.nodes[node.0 as usize].1
+        self.nodes[node.0 as usize].address
     }
 
     pub(crate) fn id(&self, node: NodeId) -> PeerId {
-        Identity::from_seed(self.nodes[node.0 as usize].0.node.identity).id()
+        self.nodes[node.0 as usize].id
     }
 
     /// One way takes so many milliseconds everywhere.
@@ -259,9 +166,11 @@ impl Net {
     pub(crate) fn with<R>(
         &mut self,
         node: NodeId,
-        command: impl FnOnce(&mut Tapped, Instant) -> R,
+        command: impl FnOnce(&mut Endpoint, Instant) -> R,
     ) -> R {
-        self.world.with_app(node, &mut self.readers, command)
+        let result = self.world.with_app(node, &mut self.readers, command);
+        self.sort();
+        result
     }
 
     pub(crate) fn connect(&mut self, node: NodeId, target: Target) -> PeerHandle {
@@ -286,13 +195,37 @@ impl Net {
     }
 
     pub(crate) fn run_until(&mut self, until: Duration) {
-        self.world.run_until_with(until, &mut self.readers);
+        while self.step(until) {}
+        self.world.run_until(until);
+    }
+
+    fn step(&mut self, until: Duration) -> bool {
+        // What left when the world was told something without us.
+        self.sort();
+        let happened = self.world.step(until, &mut self.readers);
+        self.sort();
+        happened
+    }
+
+    /// Writes down what was sent, and lets go on what may.
+    fn sort(&mut self) {
+        for datagram in self.world.take_held() {
+            let at = self.world.clock(datagram.from);
+            let (to, bytes) = (datagram.destination, datagram.bytes.clone());
+            let mut sent = Sent { at, to, bytes, passed: true };
+            let tapped = &mut self.nodes[datagram.from.0 as usize];
+            sent.passed = tapped.filter.as_mut().is_none_or(|filter| filter(&sent));
+            if sent.passed {
+                self.world.release(datagram);
+            }
+            tapped.sent.push(sent);
+        }
     }
 
     /// Runs step by step, at most `ms`, looking after each.
     pub(crate) fn watch(&mut self, ms: u64, mut look: impl FnMut(&Self)) {
         let until = self.world.now() + Duration::from_millis(ms);
-        while self.world.step(until, &mut self.readers) {
+        while self.step(until) {
             look(self);
         }
         self.run_until(until);
@@ -411,7 +344,7 @@ impl Net {
 
     /// Everything a node sent so far, withheld datagrams included.
     pub(crate) fn sent(&self, node: NodeId) -> Vec<Sent> {
-        self.tap(node).borrow().sent.clone()
+        self.nodes[node.0 as usize].sent.clone()
     }
 
     /// What a node sent so far of a kind.
@@ -422,12 +355,12 @@ impl Net {
     }
 
     /// Only what `filter` accepts leaves the node from now on.
-    pub(crate) fn filter(&self, node: NodeId, filter: impl FnMut(&Sent) -> bool + 'static) {
-        self.tap(node).borrow_mut().filter = Some(Box::new(filter));
+    pub(crate) fn filter(&mut self, node: NodeId, filter: impl FnMut(&Sent) -> bool + 'static) {
+        self.nodes[node.0 as usize].filter = Some(Box::new(filter));
     }
 
     /// Withholds the `n`-th datagram, counted from zero and from now.
-    pub(crate) fn lose_nth(&self, node: NodeId, n: usize) {
+    pub(crate) fn lose_nth(&mut self, node: NodeId, n: usize) {
         let mut count = 0;
         self.filter(node, move |_| {
             count += 1;
@@ -436,24 +369,21 @@ impl Net {
     }
 
     /// Withholds whatever this node sends.
-    pub(crate) fn mute(&self, node: NodeId) {
+    pub(crate) fn mute(&mut self, node: NodeId) {
         self.filter(node, |_| false);
     }
 
     /// Everything leaves the node again.
-    pub(crate) fn unmute(&self, node: NodeId) {
-        self.tap(node).borrow_mut().filter = None;
+    pub(crate) fn unmute(&mut self, node: NodeId) {
+        self.nodes[node.0 as usize].filter = None;
     }
 
     /// Hands a node a datagram as if it came from `from`.
     pub(crate) fn inject(&mut self, to: NodeId, from: SocketAddr, bytes: &[u8]) {
-        let mut bytes = bytes.to_vec();
-        let origin = Origin::from_remote(from);
-        self.with(to, |endpoint, now| endpoint.handle_datagram(now, origin, &mut bytes));
-    }
-
-    fn tap(&self, node: NodeId) -> &RefCell<Tapping> {
-        &self.nodes[node.0 as usize].0.tap.0
+        let to = self.world.addresses(to).next().expect("an address");
+        let forged = Datagram::forged(from, to, bytes.to_vec());
+        assert!(self.world.deliver_with(forged, &mut self.readers), "the node is up");
+        self.sort();
     }
 }
 

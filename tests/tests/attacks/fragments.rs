@@ -3,9 +3,8 @@
 use handfast_core::wire::{Fragment, StreamKey};
 use handfast_core::{Config, Delivery, Order};
 
+use crate::kit::memory::growth;
 use crate::kit::*;
-use crate::memory::growth;
-use crate::pair::Pair;
 
 fn part(total: u32, offset: u32) -> Option<Fragment> {
     Some(Fragment { total, offset })
@@ -16,11 +15,11 @@ fn part(total: u32, offset: u32) -> Option<Fragment> {
 #[test]
 fn row_04_cve_2026_25800_gaps_between_fragments_cost_no_more_than_the_window() {
     for reliable in [false, true] {
-        let mut pair = Pair::connected(small());
+        let mut pair = Stage::connected(small());
         let offsets: Vec<u32> = (0..60).rev().map(|n| n * 512).collect();
         let pieces = (0..160_u64).flat_map(|n| {
             let key = StreamKey::new(n as u16 % 4, reliable, Order::Unordered);
-            let piece = move |at: &u32| data(key, n / 4, part(30_976, *at), &[7; 256]);
+            let piece = move |at: &u32| fragment(key, n / 4, part(30_976, *at), &[7; 256]);
             // Every other 256 bytes of a message, the last first.
             offsets.iter().map(piece).collect::<Vec<_>>()
         });
@@ -37,12 +36,12 @@ fn row_04_cve_2026_25800_gaps_between_fragments_cost_no_more_than_the_window() {
 #[test]
 fn row_04_cve_2026_25800_fragments_too_small_to_be_worth_their_bookkeeping_end_the_session() {
     for len in [1, 100, 255] {
-        let mut pair = Pair::connected(small());
+        let mut pair = Stage::connected(small());
         let key = StreamKey::new(0, true, Order::Unordered);
-        let mut frame = data(key, 0, part(1000, 0), &[7; 256]);
+        let mut frame = fragment(key, 0, part(1000, 0), &[7; 256]);
         // The encoder makes no such fragment: shorten the length, a varint of two bytes.
         let at = frame.len() - 256 - 2;
-        let short = encoded(|writer| writer.varint(len));
+        let short = packet(|writer| writer.varint(len));
         frame.truncate(at);
         frame.extend_from_slice(&short);
         frame.extend(std::iter::repeat_n(7, len as usize));
@@ -55,12 +54,12 @@ fn row_04_cve_2026_25800_fragments_too_small_to_be_worth_their_bookkeeping_end_t
 #[test]
 fn row_11_reliable_39_fragments_that_overlap_or_repeat_never_change_what_came_first() {
     for reliable in [false, true] {
-        let mut pair = Pair::connected(small());
+        let mut pair = Stage::connected(small());
         let key = StreamKey::new(0, reliable, Order::Unordered);
         for (offset, fill, len) in
             [(0, 1, 300), (0, 9, 300), (100, 9, 400), (200, 9, 800), (0, 9, 999), (500, 2, 500)]
         {
-            let piece = data(key, 0, part(1000, offset), &vec![fill; len]);
+            let piece = fragment(key, 0, part(1000, offset), &vec![fill; len]);
             lie(&mut pair, 0, &piece);
             pair.step(MS);
         }
@@ -78,20 +77,20 @@ fn row_11_cve_2006_1195_fragments_that_disagree_about_their_message_end_the_sess
     let disagree = Some("fragments of one message disagree");
     for reliable in [false, true] {
         let key = StreamKey::new(0, reliable, Order::Ordered);
-        let first = data(key, 0, part(2000, 0), &[1; 300]);
+        let first = fragment(key, 0, part(2000, 0), &[1; 300]);
         for (second, expected) in [
-            (data(key, 0, part(3000, 300), &[1; 300]), disagree),
-            (data(key, 0, part(700, 300), &[1; 400]), disagree),
-            (data(key, 0, None, b"whole"), disagree),
-            (data(key, 0, part(2000, 1900), &[1; 100]), None),
+            (fragment(key, 0, part(3000, 300), &[1; 300]), disagree),
+            (fragment(key, 0, part(700, 300), &[1; 400]), disagree),
+            (fragment(key, 0, None, b"whole"), disagree),
+            (fragment(key, 0, part(2000, 1900), &[1; 100]), None),
         ] {
-            let mut pair = Pair::connected(small());
+            let mut pair = Stage::connected(small());
             lie(&mut pair, 0, &first);
             lie(&mut pair, 0, &second);
             assert_eq!(violation(&mut pair), expected);
         }
-        let mut pair = Pair::connected(small());
-        lie(&mut pair, 0, &data(key, 0, part((1 << 16) + 1, 0), &[1; 300]));
+        let mut pair = Stage::connected(small());
+        lie(&mut pair, 0, &fragment(key, 0, part((1 << 16) + 1, 0), &[1; 300]));
         assert_eq!(violation(&mut pair), Some("sent a message above the limit"));
     }
 }
@@ -102,10 +101,10 @@ fn row_11_cve_2006_1195_fragments_that_disagree_about_their_message_end_the_sess
 fn row_21_cve_2024_32984_a_reader_that_never_drains_costs_no_more_than_its_limits() {
     for reliable in [false, true] {
         for size in [0, 1, 1000] {
-            let mut pair = Pair::connected(small());
+            let mut pair = Stage::connected(small());
             let key = StreamKey::new(0, reliable, Order::Unordered);
             let payload = vec![7; size];
-            let messages = (0..10_000).map(|number| data(key, number, None, &payload));
+            let messages = (0..10_000).map(|number| fragment(key, number, None, &payload));
             let flood = flood(&mut pair, messages);
             println!("reliable {reliable}, messages of {size}: {flood:?}");
             let limit = if reliable { 2 << 16 } else { 1 << 16 };
@@ -120,20 +119,16 @@ fn row_21_cve_2024_32984_a_reader_that_never_drains_costs_no_more_than_its_limit
 /// The same with many honest peers: what one does not read takes no room of another.
 #[test]
 fn row_21_cve_2022_23486_one_peer_that_is_not_read_holds_back_only_itself() {
-    let mut pair = Pair::connected(Config::default());
-    let now = pair.now;
+    let mut pair = Stage::connected(Config::default());
     for _ in 0..64 {
-        let peer = pair.peer(LIAR).expect("connected");
-        let payload = vec![7; 1 << 20].into();
         // Accepted until the send buffer is full.
-        if pair.ends[LIAR].endpoint.send(now, peer, Delivery::ordered(0), payload).is_err() {
+        if try_send(&mut pair, LIAR, Delivery::ordered(0), &[7; 1 << 20]).is_err() {
             break;
         }
     }
-    pair.poll(LIAR);
-    let (grown, ()) = growth(|| pair.step(std::time::Duration::from_secs(20)));
-    let limits = pair.ends[VICTIM].endpoint.config();
-    let window = limits.flow.receive_window as isize;
+    let (grown, ()) = growth(&mut pair, |pair| pair.step(std::time::Duration::from_secs(20)));
+    let limits = pair.endpoint(VICTIM).config();
+    let window = i64::from(limits.flow.receive_window);
     assert!(grown <= window + (4 << 20), "{grown} bytes for a window of {window}");
     // The other direction is not held back.
     send(&mut pair, VICTIM, Delivery::ordered(0), b"I hear you");

@@ -4,36 +4,38 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{Config, Endpoint, Farewell, Identity, Instant, Retry, Target};
+use handfast_core::{Config, Farewell, PeerHandle, Retry, Target};
 use handfast_sim::Rng;
 
-use crate::end::Datagram;
 use crate::kit::*;
-use crate::pair::Pair;
 
 /// The tables of both ends say the same about every peer.
-fn assert_tables_agree(pair: &Pair, what: &str) {
-    for end in &pair.ends {
-        for peer in end.endpoint.peers() {
-            let named = peer.id.and_then(|id| end.endpoint.peer_by_id(&id));
+fn assert_tables_agree(pair: &Stage, what: &str) {
+    for side in 0..2 {
+        let endpoint = pair.endpoint(side);
+        for peer in endpoint.peers() {
+            let named = peer.id.and_then(|id| endpoint.peer_by_id(&id));
             assert!(peer.id.is_none() || named == Some(peer.handle), "{what}: {peer:?}");
             let at = peer.path.and_then(|path| path.remote());
-            let found = at.and_then(|at| end.endpoint.peer_by_addr(at));
+            let found = at.and_then(|at| endpoint.peer_by_addr(at));
             assert!(at.is_none() || found == Some(peer.handle), "{what}: {peer:?}");
         }
     }
 }
 
-fn meddle(pair: &mut Pair, rng: &mut Rng) {
+fn part(pair: &mut Stage, side: usize, peer: PeerHandle) {
+    pair.with(side, |endpoint, now| endpoint.disconnect(now, peer, Farewell::default()).ok());
+}
+
+fn meddle(pair: &mut Stage, rng: &mut Rng) {
     let side = rng.index(2);
-    let now = pair.now;
+    let now = pair.now();
     match rng.index(12) {
         0 | 1 => {
             let at = pair.ends[1 - side].address;
             let by_id = Target::new(pair.id(1 - side), [at]);
             let target = if rng.index(2) == 0 { by_id } else { Target::from(at) };
-            pair.ends[side].endpoint.connect(now, target).ok();
-            pair.poll(side);
+            pair.with(side, |endpoint, now| endpoint.connect(now, target).ok());
         }
         2..=6 if !pair.flight.is_empty() => {
             let at = rng.index(pair.flight.len());
@@ -46,8 +48,7 @@ fn meddle(pair: &mut Pair, rng: &mut Rng) {
         }
         9 => {
             if let Some(peer) = pair.peer(side) {
-                pair.ends[side].endpoint.disconnect(now, peer, Farewell::default()).ok();
-                pair.poll(side);
+                part(pair, side, peer);
             }
         }
         10 => {
@@ -66,26 +67,23 @@ fn row_02_cve_2024_45311_retries_duplicates_and_endings_in_any_order_keep_the_ta
         let mut config = Config::default();
         config.retry = [Retry::Always, Retry::WhenNeeded][rng.index(2)];
         config.limits.max_half_open = [1, 8, 1024][rng.index(3)];
-        let mut pair = Pair::new(config);
+        let mut pair = Stage::new(config);
         for step in 0..200 {
             meddle(&mut pair, &mut rng);
             assert_tables_agree(&pair, &format!("seed {seed}, step {step}"));
         }
         // All leave, all is forgotten.
         for side in 0..2 {
-            let handles: Vec<_> =
-                pair.ends[side].endpoint.peers().map(|peer| peer.handle).collect();
+            let handles: Vec<_> = pair.endpoint(side).peers().map(|peer| peer.handle).collect();
             for peer in handles {
-                let now = pair.now;
-                pair.ends[side].endpoint.disconnect(now, peer, Farewell::default()).ok();
+                part(&mut pair, side, peer);
             }
-            pair.poll(side);
         }
         pair.flight.clear();
         pair.step(Duration::from_secs(120));
-        for end in &pair.ends {
-            assert_eq!(end.endpoint.peers().count(), 0, "seed {seed}");
-            assert_eq!(end.endpoint.poll_timeout(), None, "seed {seed}: {:?}", end.endpoint);
+        for endpoint in [0, 1].map(|side| pair.endpoint(side)) {
+            assert_eq!(endpoint.peers().count(), 0, "seed {seed}");
+            assert_eq!(endpoint.poll_timeout(), None, "seed {seed}: {endpoint:?}");
         }
         call(&mut pair);
         pair.step(Duration::from_secs(6));
@@ -124,10 +122,9 @@ fn row_34_boringtun_nebula_1841_no_key_and_nonce_seal_two_texts() {
         config.retry = [Retry::Always, Retry::WhenNeeded][seed as usize % 2];
         config.keys.rekey_after = Duration::from_secs(1);
         config.keys.rekey_after_idle = Duration::from_secs(1);
-        let (mut pair, mut nonces) = (Pair::new(config), Nonces::default());
-        let (now, at) = (pair.now, pair.ends[1].address);
-        pair.ends[0].endpoint.connect(now, Target::from(at)).expect("a dial");
-        pair.poll(0);
+        let (mut pair, mut nonces) = (Stage::new(config), Nonces::default());
+        let at = pair.ends[1].address;
+        dial(&mut pair, 0, at);
         for round in 0..300 {
             watch(&mut pair, 50, |datagram| {
                 nonces.note(datagram);
@@ -135,13 +132,9 @@ fn row_34_boringtun_nebula_1841_no_key_and_nonce_seal_two_texts() {
                 rng.index(6).min(2)
             });
             for side in 0..2 {
-                if pair.peer(side).is_some_and(|peer| pair.ends[side].endpoint.peer(peer).is_some())
-                {
+                if pair.peer(side).is_some_and(|peer| pair.endpoint(side).peer(peer).is_some()) {
                     let delivery = handfast_core::Delivery::ordered(0);
-                    let (now, peer) = (pair.now, pair.peer(side).expect("just seen"));
-                    let payload = vec![round as u8; 100].into();
-                    pair.ends[side].endpoint.send(now, peer, delivery, payload).ok();
-                    pair.poll(side);
+                    try_send(&mut pair, side, delivery, &[round as u8; 100]).ok();
                 }
             }
             if round == 150 {
@@ -149,7 +142,7 @@ fn row_34_boringtun_nebula_1841_no_key_and_nonce_seal_two_texts() {
                 call(&mut pair);
             }
         }
-        let (sealed, rekeys) = (nonces.0.len(), pair.ends[1].endpoint.stats().rekeys);
+        let (sealed, rekeys) = (nonces.0.len(), pair.endpoint(1).stats().rekeys);
         assert!(sealed > 500 && rekeys > 2, "{sealed} packets and {rekeys} rekeys prove little");
     }
 }
@@ -157,24 +150,15 @@ fn row_34_boringtun_nebula_1841_no_key_and_nonce_seal_two_texts() {
 /// Both call at once, and the network delivers in every order there is.
 fn crossed(equal_seeds: bool, order: u32) {
     let config = Config::default();
-    let mut pair = Pair::new(config.clone());
+    let mut pair = Stage::new(config.clone());
     if equal_seeds {
         for side in 0..2 {
-            let identity = Identity::from_seed([side as u8 + 1; 32]);
-            let endpoint = Endpoint::new(
-                config.clone().validate().expect("valid"),
-                identity,
-                [9; 32],
-                pair.now,
-            );
-            pair.ends[side].endpoint = endpoint;
+            pair.reborn(side, config.clone(), Some([9; 32]));
         }
     }
     for side in 0..2 {
-        let (now, at) = (pair.now, pair.ends[1 - side].address);
-        let target = Target::new(pair.id(1 - side), [at]);
-        pair.ends[side].endpoint.connect(now, target).expect("nothing speaks against it");
-        pair.poll(side);
+        let target = Target::new(pair.id(1 - side), [pair.ends[1 - side].address]);
+        dial(&mut pair, side, target);
     }
     let mut choices = order;
     for _ in 0..6 {
@@ -186,7 +170,7 @@ fn crossed(equal_seeds: bool, order: u32) {
     pair.step(MS * 100);
     let what = format!("equal seeds {equal_seeds}, order {order}");
     for side in 0..2 {
-        assert_eq!(pair.ends[side].endpoint.peers().count(), 1, "{what}");
+        assert_eq!(pair.endpoint(side).peers().count(), 1, "{what}");
         let connected = pair.ends[side].events.iter();
         let connected =
             connected.filter(|event| matches!(event, handfast_core::Event::Connected { .. }));
@@ -200,7 +184,7 @@ fn crossed(equal_seeds: bool, order: u32) {
     assert_intact(&mut pair, &what);
     for side in 0..2 {
         assert_eq!(info(&pair, side).stats.handshakes, handshakes, "{what}: and again later");
-        assert_eq!(pair.ends[side].endpoint.drops().unknown_session, 0, "{what}");
+        assert_eq!(pair.endpoint(side).drops().unknown_session, 0, "{what}");
     }
 }
 
@@ -212,10 +196,10 @@ fn row_50_rust_libp2p_752_crossed_calls_end_in_one_session_in_every_order_with_e
 }
 
 /// What `address` was sent in any 10 s, at most: packets, bytes.
-fn busiest_ten_seconds(sent: &[(Instant, usize)]) -> (usize, usize) {
-    let window = |from: Instant| {
-        let within = |(at, _): &&(Instant, usize)| {
-            *at >= from && at.saturating_since(from) < Duration::from_secs(10)
+fn busiest_ten_seconds(sent: &[(Duration, usize)]) -> (usize, usize) {
+    let window = |from: Duration| {
+        let within = |(at, _): &&(Duration, usize)| {
+            *at >= from && at.saturating_sub(from) < Duration::from_secs(10)
         };
         let sent: Vec<_> = sent.iter().filter(within).map(|(_, bytes)| *bytes).collect();
         (sent.len(), sent.iter().sum())
@@ -225,26 +209,24 @@ fn busiest_ten_seconds(sent: &[(Instant, usize)]) -> (usize, usize) {
 
 /// Dials innocent addresses beside one that may answer, for 30 s.
 fn dial_innocents(config: Config, answers: bool, by_id: bool, innocents: u32) {
-    let mut pair = Pair::new(config);
+    let mut pair = Stage::new(config);
     let mut addresses: Vec<_> = (0..innocents).map(elsewhere).collect();
     addresses.extend(answers.then_some(pair.ends[1].address));
     let mut target = Target::new(pair.id(1), addresses);
     if !by_id {
         target.id = None;
     }
-    let now = pair.now;
-    pair.ends[0].endpoint.connect(now, target).expect("a dial");
-    pair.poll(0);
-    let mut sent: BTreeMap<SocketAddr, Vec<(Instant, usize)>> = BTreeMap::new();
+    dial(&mut pair, 0, target);
+    let mut sent: BTreeMap<SocketAddr, Vec<(Duration, usize)>> = BTreeMap::new();
     for _ in 0..30_000 {
         for datagram in std::mem::take(&mut pair.flight) {
-            sent.entry(datagram.to).or_default().push((pair.now, datagram.bytes.len()));
+            sent.entry(datagram.to).or_default().push((pair.now(), datagram.bytes.len()));
             // The one that answers never gets as far as a session.
             if matches!(datagram.bytes[0], KEY_REQUEST | REQUEST | RETRY) {
                 pair.deliver(datagram);
             }
         }
-        let soon = pair.now + MS;
+        let soon = pair.now() + MS;
         pair.advance(soon);
     }
     for address in (0..innocents).map(elsewhere) {

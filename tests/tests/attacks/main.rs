@@ -1,19 +1,33 @@
-//! The attack suite: each attack that broke a related program, and those that this protocol's own
-//! inventions invite, run against real endpoints in virtual time. `docs/SECURITY-TESTS.md` lists
-//! them with the code that defends.
+//! The attack suite: everything hostile that can be done through the public interface.
+//!
+//! Each attack that broke a related program and those that this protocol's own inventions invite
+//! (`docs/SECURITY-TESTS.md` lists them with the code that defends), what a peer that has the keys
+//! can say, garbage, and the bodies of the fuzz targets. All against real endpoints in virtual time.
 
+mod anything;
 mod control;
-#[path = "../../fuzzing/end.rs"]
-pub mod end;
+mod duel;
+mod floods;
 mod fragments;
+#[path = "../../fuzzing/mod.rs"]
+pub mod fuzzing;
+mod garbage;
 mod handshakes;
+mod hoards;
+mod interaction;
 mod kit;
-mod memory;
+#[path = "../../../simulator/tests/common/mod.rs"]
+mod net;
+mod on_path;
 mod ours;
-#[path = "../../fuzzing/pair.rs"]
-pub mod pair;
 mod parsing;
+mod patience;
+mod replay;
+mod secrets;
 mod sessions;
 mod source;
+mod states;
 mod strangers;
 mod table;
+mod violations;
+mod whereabouts;

@@ -5,27 +5,24 @@ use std::time::Duration;
 use handfast_core::wire::{Frames, StreamKey};
 use handfast_core::{Config, Delivery, EndReason, Order, Violation};
 
+use crate::kit::memory::growth;
 use crate::kit::*;
-use crate::memory::growth;
-use crate::pair::Pair;
 
 /// Hands the victim these frames. If the session ended, a new pair takes the old one's place.
-fn provoke(pair: &mut Pair, plaintext: &[u8]) -> Option<EndReason> {
-    let (grown, ()) = growth(|| {
-        lie(pair, 0, plaintext);
-    });
+fn provoke(pair: &mut Stage, plaintext: &[u8]) -> Option<EndReason> {
+    let (grown, _) = growth(pair, |pair| lie(pair, 0, plaintext));
     assert!(grown < 1 << 20, "{grown} bytes for {plaintext:02x?}");
     pair.step(MS * 100);
     let end = end_of(pair, VICTIM);
     if end.is_some() || pair.peer(LIAR).is_none() || pair.peer(VICTIM).is_none() {
-        *pair = Pair::connected(small());
+        *pair = Stage::connected(small());
     }
     end
 }
 
 #[test]
 fn row_01_cve_2023_42805_unknown_frame_types_never_panic() {
-    let mut pair = Pair::connected(small());
+    let mut pair = Stage::connected(small());
     for kind in 0..=u8::MAX {
         for len in [0, 1, 2, 9, 40] {
             for fill in [0, 0xff] {
@@ -52,7 +49,7 @@ fn row_01_cve_2023_42805_unknown_frame_types_never_panic() {
 
 #[test]
 fn row_07_ghsa_hvhj_4r52_8568_every_type_at_every_length_is_counted_and_changes_nothing() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let (home, before) = (pair.ends[LIAR].address, info(&pair, VICTIM));
     for kind in (0xbf..=0xc7).chain([0, 0x40, 0xff]) {
         for len in 0..=256 {
@@ -118,27 +115,27 @@ fn row_08_cve_2020_24944_the_parser_advances_with_every_step() {
 
 #[test]
 fn row_09_cve_2026_11352_empty_datagrams_are_counted_like_others() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let (home, before) = (pair.ends[LIAR].address, info(&pair, VICTIM));
-    let malformed = pair.ends[VICTIM].endpoint.drops().malformed;
+    let malformed = pair.endpoint(VICTIM).drops().malformed;
     for n in 0..1000 {
         let from = if n % 2 == 0 { home } else { elsewhere(n) };
         assert!(inject(&mut pair, VICTIM, from, &[]).is_empty(), "no answer");
     }
-    assert_eq!(pair.ends[VICTIM].endpoint.drops().malformed - malformed, 1000);
+    assert_eq!(pair.endpoint(VICTIM).drops().malformed - malformed, 1000);
     assert_eq!(info(&pair, VICTIM), before);
     assert_intact(&mut pair, "after empty datagrams");
 }
 
 #[test]
 fn row_10_cve_2020_6016_ciphertexts_shorter_than_a_tag_are_no_packets() {
-    let mut pair = Pair::connected(Config::default());
-    let genuine = pair.lie(LIAR, 0, &[1, 0, 0, 0, 0, 0, 0, 0, 0]).expect("a session").bytes;
+    let mut pair = Stage::connected(Config::default());
+    let genuine = pair.seal(0, &[1, 0, 0, 0, 0, 0, 0, 0, 0]).expect("a session").bytes;
     let (home, before) = (pair.ends[LIAR].address, info(&pair, VICTIM));
     for len in 4..genuine.len() {
-        let drops = *pair.ends[VICTIM].endpoint.drops();
+        let drops = *pair.endpoint(VICTIM).drops();
         inject(&mut pair, VICTIM, home, &genuine[..len]);
-        let after = pair.ends[VICTIM].endpoint.drops();
+        let after = pair.endpoint(VICTIM).drops();
         let (malformed, forged) =
             (after.malformed - drops.malformed, after.authentication - drops.authentication);
         // A header, a byte of frames and a tag are the least.
@@ -150,7 +147,7 @@ fn row_10_cve_2020_6016_ciphertexts_shorter_than_a_tag_are_no_packets() {
 #[test]
 fn row_10_cve_2020_6019_absurd_places_of_fragments_cost_nothing_and_are_no_message() {
     let places = [0, 1, 255, 256, 1 << 15, 1 << 16, (1 << 31) - 1, 1 << 31, u32::MAX];
-    let mut pair = Pair::connected(small());
+    let mut pair = Stage::connected(small());
     let mut survived = 0;
     for reliable in [false, true] {
         let key = StreamKey::new(0, reliable, Order::Unordered);
@@ -170,7 +167,7 @@ fn row_10_cve_2020_6019_absurd_places_of_fragments_cost_nothing_and_are_no_messa
                     if sound {
                         survived += 1;
                         // The next one would be another message of the same number.
-                        pair = Pair::connected(small());
+                        pair = Stage::connected(small());
                     }
                     assert_eq!(end.is_none(), sound, "{case}: {end:?}");
                 }
@@ -194,7 +191,7 @@ fn raw_fragment(key: StreamKey, number: u64, total: u32, offset: u32, len: usize
 #[test]
 fn row_13_cve_2006_1194_no_length_count_or_number_is_taken_for_a_negative_one() {
     let huge = [varint((1 << 62) - 1), varint(1 << 61), varint((1 << 32) - 1), varint(1 << 31)];
-    let mut pair = Pair::connected(small());
+    let mut pair = Stage::connected(small());
     for kind in (0..=0x0d).chain(0x20..=0x40) {
         for lead in [&[][..], &[0], &[2], &[6]] {
             for number in &huge {
@@ -206,7 +203,7 @@ fn row_13_cve_2006_1194_no_length_count_or_number_is_taken_for_a_negative_one() 
         }
     }
     pair.step(Duration::from_secs(1));
-    pair = Pair::connected(small());
+    pair = Stage::connected(small());
     send(&mut pair, LIAR, Delivery::ordered(0), b"still in order");
     pair.step(MS * 100);
     assert_eq!(received(&mut pair, VICTIM), [&b"still in order"[..]]);
@@ -214,5 +211,5 @@ fn row_13_cve_2006_1194_no_length_count_or_number_is_taken_for_a_negative_one() 
 
 /// An integer in the protocol's encoding.
 fn varint(value: u64) -> Vec<u8> {
-    encoded(|writer| writer.varint(value))
+    packet(|writer| writer.varint(value))
 }

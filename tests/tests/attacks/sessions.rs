@@ -7,12 +7,10 @@ use handfast_core::wire::Frame;
 use handfast_core::{Config, Delivery, Event, Target};
 use handfast_sim::Rng;
 
-use crate::end::Datagram;
 use crate::kit::*;
-use crate::pair::Pair;
 
 /// A sealed packet from side 0 that never arrived.
-fn withheld(pair: &mut Pair, text: &[u8]) -> Datagram {
+fn withheld(pair: &mut Stage, text: &[u8]) -> Datagram {
     pair.flight.clear();
     send(pair, 0, Delivery::ordered(1), text);
     intercept(pair, SEALED)
@@ -20,11 +18,11 @@ fn withheld(pair: &mut Pair, text: &[u8]) -> Datagram {
 
 /// Sends traffic and lets `meddle` do what it likes with what it saw. All that left the two ends,
 /// and all they told.
-fn twin(meddle: impl Fn(&mut Pair, &[Datagram])) -> (Vec<Datagram>, Vec<Vec<Event>>) {
+fn twin(meddle: impl Fn(&mut Stage, &[Datagram])) -> (Vec<Datagram>, Vec<Vec<Event>>) {
     let mut config = Config::default();
     config.keys.rekey_after = Duration::from_secs(1);
     config.keys.rekey_after_idle = Duration::from_secs(1);
-    let (mut pair, mut seen) = (Pair::connected(config), Vec::new());
+    let (mut pair, mut seen) = (Stage::connected(config), Vec::new());
     for round in 0..200_u64 {
         let side = (round % 2) as usize;
         send(&mut pair, side, Delivery::ordered(0), &round.to_le_bytes());
@@ -67,7 +65,7 @@ fn row_32_cve_2024_58265_junk_leaves_the_state_as_if_it_had_not_come() {
 fn row_35_nebula_1751_every_number_counts_once_in_any_order_of_arrival() {
     for seed in 0..20 {
         let mut rng = Rng::from_seed(seed);
-        let mut pair = Pair::connected(Config::default());
+        let mut pair = Stage::connected(Config::default());
         let packets: Vec<_> = (0..100).map(|n| withheld(&mut pair, &[n])).collect();
         let before = info(&pair, 1).stats.datagrams_received;
         let mut arrivals: Vec<usize> = (0..300).map(|n| n % 100).collect();
@@ -86,7 +84,7 @@ fn row_35_nebula_1751_every_number_counts_once_in_any_order_of_arrival() {
 
 #[test]
 fn row_36_cve_2023_42811_a_packet_with_any_bit_of_its_tag_wrong_delivers_nothing() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let genuine = withheld(&mut pair, b"the secret plan");
     let (home, before) = (pair.ends[0].address, info(&pair, 1));
     for bit in 0..128 {
@@ -171,11 +169,10 @@ fn mapped(address: SocketAddr) -> SocketAddr {
 fn row_49_nebula_1786_a_mapped_address_is_the_plain_one_wherever_it_counts() {
     let mut config = Config::default();
     config.retry = handfast_core::Retry::Always;
-    let mut pair = Pair::new(config);
-    let (now, plain) = (pair.now, pair.ends[1].address);
+    let mut pair = Stage::new(config);
+    let plain = pair.ends[1].address;
     let target = Target::new(pair.id(1), [mapped(plain), plain]);
-    pair.ends[0].endpoint.connect(now, target).expect("a dial");
-    pair.poll(0);
+    dial(&mut pair, 0, target);
     assert_eq!(pair.flight.len(), 1, "two forms are one address to call");
     let mut forms = 0;
     for _ in 0..50 {
@@ -187,18 +184,18 @@ fn row_49_nebula_1786_a_mapped_address_is_the_plain_one_wherever_it_counts() {
             forms += 1;
             pair.deliver(datagram);
         }
-        let soon = pair.now + MS * 10;
+        let soon = pair.now() + MS * 10;
         pair.advance(soon);
     }
     assert!(forms > 4, "{forms}");
     for side in 0..2 {
-        let (endpoint, there) = (&pair.ends[side].endpoint, pair.ends[1 - side].address);
+        let (endpoint, there) = (pair.endpoint(side), pair.ends[1 - side].address);
         assert_eq!(endpoint.peers().count(), 1);
         assert_eq!(endpoint.peer_by_addr(there), pair.peer(side));
         assert_eq!(endpoint.peer_by_addr(mapped(there)), pair.peer(side));
     }
     lie(&mut pair, 0, &frame(Frame::Ping { token: 0 }));
     assert_intact(&mut pair, "in two forms");
-    let drops = pair.ends[1].endpoint.drops();
+    let drops = pair.endpoint(1).drops();
     assert_eq!((drops.bad_cookie, drops.duplicate), (0, 0), "the cookie is for both forms");
 }

@@ -34,7 +34,7 @@ struct Victim {
 
 impl Victim {
     fn new(config: Config) -> Self {
-        // Late enough for a cookie to be older than the beginning of time.
+        // Late enough that tests can name times before any cookie was made.
         let now = at(99_000);
         Self { node: Node::born(2, config, now), now }
     }

@@ -5,18 +5,9 @@ use std::time::Duration;
 
 use handfast_core::{Config, Endpoint, Event, Identity, NetworkSecret, Target, ValidConfig};
 
-use crate::end::Datagram;
 use crate::kit::*;
-use crate::pair::Pair;
 
-fn dial(pair: &mut Pair, target: impl Into<Target>) -> handfast_core::PeerHandle {
-    let now = pair.now;
-    let peer = pair.ends[0].endpoint.connect(now, target.into()).expect("a dial");
-    pair.poll(0);
-    peer
-}
-
-fn connected_to(pair: &Pair) -> Vec<handfast_core::PeerId> {
+fn connected_to(pair: &Stage) -> Vec<handfast_core::PeerId> {
     let events = pair.ends[0].events.iter();
     let id = |event: &Event| match event {
         Event::Connected { id, .. } => Some(*id),
@@ -30,20 +21,20 @@ fn connected_to(pair: &Pair) -> Vec<handfast_core::PeerId> {
 #[test]
 fn ours_a_false_claim_to_be_another_does_not_end_the_dial_that_would_reach_it() {
     for claim_first in [false, true] {
-        let mut pair = Pair::new(Config::default());
+        let mut pair = Stage::new(Config::default());
         let (impostor, genuine) = (elsewhere(1), pair.ends[1].address);
         let by_name = Target::new(pair.id(1), [genuine]);
         if claim_first {
-            dial(&mut pair, impostor);
+            dial(&mut pair, 0, impostor);
         } else {
-            dial(&mut pair, by_name.clone());
-            dial(&mut pair, impostor);
+            dial(&mut pair, 0, by_name.clone());
+            dial(&mut pair, 0, impostor);
         }
         // The impostor lets the genuine one answer the question for its key.
         let question = intercept(&mut pair, KEY_REQUEST).bytes;
         let claim = inject(&mut pair, 1, impostor, &question).remove(0).bytes;
         if claim_first {
-            dial(&mut pair, by_name);
+            dial(&mut pair, 0, by_name);
         }
         pair.flight.clear();
         let to = pair.ends[0].address;
@@ -59,9 +50,9 @@ fn ours_a_false_claim_to_be_another_does_not_end_the_dial_that_would_reach_it() 
 /// First contact by address is trust on first use: who answers may name anyone, but only be himself.
 #[test]
 fn ours_who_claims_a_key_that_he_lacks_is_never_connected() {
-    let mut pair = Pair::new(Config::default());
+    let mut pair = Stage::new(Config::default());
     let impostor = elsewhere(1);
-    dial(&mut pair, impostor);
+    dial(&mut pair, 0, impostor);
     let mut claimed = false;
     for _ in 0..2_000 {
         for datagram in std::mem::take(&mut pair.flight) {
@@ -72,32 +63,33 @@ fn ours_who_claims_a_key_that_he_lacks_is_never_connected() {
             } else if datagram.to == impostor {
                 // He has an endpoint of his own answer, which is not called so.
                 let identity = Identity::from_seed([99; 32]);
-                let mut own = Endpoint::new(ValidConfig::default(), identity, [9; 32], pair.now);
+                let mut own =
+                    Endpoint::new(ValidConfig::default(), identity, [9; 32], pair.clock(0));
                 let origin = handfast_core::Origin::from_remote(datagram.from);
-                own.handle_datagram(pair.now, origin, &mut datagram.bytes.clone());
-                assert!(own.poll_transmit(pair.now, &mut [0; 1200]).is_none());
+                own.handle_datagram(pair.clock(0), origin, &mut datagram.bytes.clone());
+                assert!(own.poll_transmit(pair.clock(0), &mut [0; 1200]).is_none());
             }
         }
-        let soon = pair.now + MS * 10;
+        let soon = pair.now() + MS * 10;
         pair.advance(soon);
     }
     assert!(claimed && connected_to(&pair).is_empty());
-    assert_eq!(pair.ends[0].endpoint.peers().count(), 0, "the dial is over");
+    assert_eq!(pair.endpoint(0).peers().count(), 0, "the dial is over");
 }
 
 /// Whoever sits between may pass everything on: the session is with the genuine one all the same.
 #[test]
 fn ours_a_relay_in_the_middle_of_a_first_contact_is_no_end_of_it() {
-    let mut pair = Pair::new(Config::default());
+    let mut pair = Stage::new(Config::default());
     let middle = elsewhere(1);
-    dial(&mut pair, middle);
+    dial(&mut pair, 0, middle);
     for _ in 0..100 {
         for datagram in std::mem::take(&mut pair.flight) {
             let sender = pair.ends.iter().position(|end| end.address == datagram.from);
             let to = pair.ends[1 - sender.expect("one of the two")].address;
             pair.deliver(Datagram { from: middle, to, bytes: datagram.bytes });
         }
-        let soon = pair.now + MS * 10;
+        let soon = pair.now() + MS * 10;
         pair.advance(soon);
     }
     assert_eq!(connected_to(&pair), [pair.id(1)]);
@@ -107,11 +99,11 @@ fn ours_a_relay_in_the_middle_of_a_first_contact_is_no_end_of_it() {
 fn ours_who_does_not_disclose_his_key_answers_nobody_who_lacks_it() {
     let mut config = Config::default();
     config.disclose_identity = false;
-    let mut pair = Pair::new(config.clone());
-    let question = first_packet(&config, 1, Target::from(pair.ends[1].address), pair.now);
+    let mut pair = Stage::new(config.clone());
+    let question = first_packet(&config, 1, Target::from(pair.ends[1].address));
     let other_id = Identity::from_seed([200; 32]).id();
     let wrong = Target::new(other_id, [pair.ends[1].address]);
-    let guess = first_packet(&config, 1, wrong, pair.now);
+    let guess = first_packet(&config, 1, wrong);
     for bytes in [question, guess] {
         assert!(inject(&mut pair, 1, elsewhere(1), &bytes).is_empty(), "{:02x}", bytes[0]);
     }
@@ -126,18 +118,18 @@ fn ours_who_does_not_disclose_his_key_answers_nobody_who_lacks_it() {
 fn ours_a_stranger_to_the_network_reaches_no_diffie_hellman() {
     let mut config = Config::default();
     config.network_secret = Some(NetworkSecret::new([5; 32]));
-    let mut pair = Pair::connected(config.clone());
+    let mut pair = Stage::connected(config.clone());
     let target = Target::new(pair.id(1), [pair.ends[1].address]);
     for (n, secret) in [None, Some([6; 32])].into_iter().enumerate() {
         let mut theirs = config.clone();
         theirs.network_secret = secret.map(NetworkSecret::new);
-        let by_name = first_packet(&theirs, n as u32, target.clone(), pair.now);
+        let by_name = first_packet(&theirs, n as u32, target.clone());
         let by_address = Target::from(pair.ends[1].address);
-        let by_address = first_packet(&theirs, n as u32, by_address, pair.now);
+        let by_address = first_packet(&theirs, n as u32, by_address);
         for bytes in [by_name, by_address] {
-            let before = *pair.ends[1].endpoint.drops();
+            let before = *pair.endpoint(1).drops();
             assert!(inject(&mut pair, 1, elsewhere(1), &bytes).is_empty());
-            let after = *pair.ends[1].endpoint.drops();
+            let after = *pair.endpoint(1).drops();
             assert_eq!(after.bad_mac - before.bad_mac, 1);
             assert_eq!(after.authentication, before.authentication);
         }
@@ -150,7 +142,7 @@ fn ours_a_stranger_to_the_network_reaches_no_diffie_hellman() {
 fn ours_a_response_to_one_dial_does_not_complete_another() {
     let (_, heard) = overheard(&Config::default());
     let old = heard.iter().find(|(_, bytes)| bytes[0] == RESPONSE).expect("a response");
-    let mut pair = Pair::new(Config::default());
+    let mut pair = Stage::new(Config::default());
     pair.restart(0);
     call(&mut pair);
     let request = intercept(&mut pair, REQUEST);
@@ -158,7 +150,7 @@ fn ours_a_response_to_one_dial_does_not_complete_another() {
     forged[4..8].copy_from_slice(&request.bytes[4..8]);
     let from = pair.ends[1].address;
     assert!(inject(&mut pair, 0, from, &forged).is_empty());
-    assert_eq!(pair.ends[0].endpoint.drops().authentication, 1);
+    assert_eq!(pair.endpoint(0).drops().authentication, 1);
     pair.deliver(request);
     pair.step(MS * 100);
     assert_intact(&mut pair, "the genuine one");
@@ -182,8 +174,8 @@ fn ours_own_packets_sent_back_are_no_packets() {
     }
     assert_intact(&mut pair, "after its own echo");
     // A question for the key, echoed during a dial by address, must not be answered by ourselves.
-    let mut pair = Pair::new(Config::default());
-    let peer = dial(&mut pair, pair_address(1));
+    let mut pair = Stage::new(Config::default());
+    let peer = dial(&mut pair, 0, pair_address(1));
     let question = pair.flight[0].bytes.clone();
     let answers = inject(&mut pair, 0, pair_address(1), &question);
     println!("{} answers to our own question", answers.len());
@@ -262,16 +254,10 @@ fn ours_recorded_handshakes_of_earlier_lives_restart_nobody() {
 fn ours_a_timestamp_from_the_end_of_time_locks_nobody_out() {
     let mut config = Config::default();
     config.wall_clock = Some(Duration::from_millis(u64::MAX));
-    let mut pair = Pair::connected(config.clone());
+    let mut pair = Stage::connected(config.clone());
     for (life, seconds) in [(1, 1_700_000_000), (2, 0), (3, 1)] {
         config.wall_clock = (seconds > 0).then(|| Duration::from_secs(seconds));
-        let identity = Identity::from_seed([1; 32]);
-        pair.ends[0].endpoint = Endpoint::new(
-            config.clone().validate().expect("valid"),
-            identity,
-            [life; 32],
-            pair.now,
-        );
+        pair.reborn(0, config.clone(), Some([life; 32]));
         pair.ends[0].events.clear();
         pair.ends[1].events.clear();
         call(&mut pair);

@@ -6,25 +6,24 @@ use handfast_core::wire::StreamKey;
 use handfast_core::{Config, Delivery};
 
 use crate::kit::*;
-use crate::pair::Pair;
 
 const WINDOW: usize = 2 << 16;
 
-fn unread(pair: &mut Pair) -> usize {
+fn unread(pair: &mut Stage) -> usize {
     received(pair, VICTIM).iter().map(|text| text.len() + 64).sum()
 }
 
 /// Data up to the whole window and beyond, sealed, not delivered.
-fn fill(pair: &mut Pair) -> Vec<crate::end::Datagram> {
+fn fill(pair: &mut Stage) -> Vec<Datagram> {
     let key = StreamKey::from(Delivery::ordered(0));
-    let message = |number| data(key, number, None, &[7; 1000]);
-    (0..200).filter_map(|number| pair.lie(LIAR, 0, &message(number))).collect()
+    let message = |number| fragment(key, number, None, &[7; 1000]);
+    (0..200).filter_map(|number| pair.seal(0, &message(number))).collect()
 }
 
 /// A peer that loses its state again and again while nothing of it is read.
 #[test]
 fn ours_coming_back_from_the_dead_again_and_again_gives_no_more_credit() {
-    let mut pair = Pair::connected(small());
+    let mut pair = Stage::connected(small());
     for life in 0..10 {
         for datagram in fill(&mut pair) {
             if is_up(&pair, VICTIM) {
@@ -47,17 +46,13 @@ fn ours_coming_back_from_the_dead_again_and_again_gives_no_more_credit() {
 /// The same without breaking the rules: what is granted anew is what the unread leaves.
 #[test]
 fn ours_a_restarted_peer_is_granted_only_what_unread_messages_leave() {
-    let mut pair = Pair::connected(small());
+    let mut pair = Stage::connected(small());
     for life in 0..10 {
         for _ in 0..200 {
-            let (now, peer) = (pair.now, pair.peer(LIAR).expect("connected"));
-            let payload = vec![7; 1000].into();
-            let endpoint = &mut pair.ends[LIAR].endpoint;
-            if endpoint.send(now, peer, Delivery::ordered(0), payload).is_err() {
+            if try_send(&mut pair, LIAR, Delivery::ordered(0), &[7; 1000]).is_err() {
                 break;
             }
         }
-        pair.poll(LIAR);
         pair.step(Duration::from_secs(3));
         pair.restart(LIAR);
         call(&mut pair);
@@ -75,15 +70,13 @@ fn ours_a_grant_in_our_own_call_is_void_when_the_window_was_filled_meanwhile() {
     let mut config = small();
     config.keys.rekey_after = Duration::from_secs(1);
     config.keys.rekey_after_idle = Duration::from_secs(1);
-    let mut pair = Pair::connected(config);
+    let mut pair = Stage::connected(config);
     pair.flight.clear();
     let late: Vec<_> = fill(&mut pair).into_iter().take(WINDOW / 1064).collect();
     // The liar lets the keys wear out by answering nothing, so that the victim calls anew.
     for _ in 0..200 {
-        let soon = pair.now + MS * 20;
-        pair.now = soon;
-        pair.ends[VICTIM].endpoint.handle_timeout(soon);
-        pair.poll(VICTIM);
+        let soon = pair.now() + MS * 20;
+        pair.advance(soon);
         pair.flight.retain(|datagram| datagram.bytes[0] == REQUEST);
         if !pair.flight.is_empty() {
             break;
@@ -98,14 +91,12 @@ fn ours_a_grant_in_our_own_call_is_void_when_the_window_was_filled_meanwhile() {
     pair.deliver(request);
     pair.step(MS * 100);
     for _ in 0..200 {
-        let Some(peer) = pair.peer(LIAR) else { break };
-        let (now, payload) = (pair.now, vec![7; 1000].into());
-        let endpoint = &mut pair.ends[LIAR].endpoint;
-        if endpoint.send(now, peer, Delivery::ordered(0), payload).is_err() {
+        if pair.peer(LIAR).is_none()
+            || try_send(&mut pair, LIAR, Delivery::ordered(0), &[7; 1000]).is_err()
+        {
             break;
         }
     }
-    pair.poll(LIAR);
     pair.step(Duration::from_secs(20));
     let unread = unread(&mut pair);
     assert!((WINDOW / 2..=WINDOW).contains(&unread), "{unread} bytes for a window of {WINDOW}");
@@ -122,7 +113,7 @@ fn ours_grants_of_every_size_in_a_handshake_are_borne() {
         config.flow.max_message = 1 << 16;
         config.flow.unreliable_buffer = 1 << 16;
         config.flow.receive_window = window;
-        let mut pair = Pair::connected(config);
+        let mut pair = Stage::connected(config);
         for _ in 0..3 {
             send(&mut pair, LIAR, Delivery::ordered(0), &[7; 60_000]);
             pair.step(Duration::from_secs(1));

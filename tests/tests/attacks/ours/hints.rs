@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use handfast_core::{Config, Delivery};
 
-use crate::end::Datagram;
 use crate::kit::*;
-use crate::pair::Pair;
 
 /// The newest sealed packet of side 0, which also arrives.
-fn newest(pair: &mut Pair) -> Datagram {
+fn newest(pair: &mut Stage) -> Datagram {
     pair.flight.clear();
     send(pair, 0, Delivery::unreliable(0), b"tick");
     let sealed = intercept(pair, SEALED);
@@ -26,7 +24,7 @@ fn hint_for(sealed: &Datagram) -> Vec<u8> {
 /// Forged as well as can be, as often as can be: a handshake in five seconds beside the session.
 #[test]
 fn ours_forged_hints_cost_one_handshake_in_five_seconds_and_no_message() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let from = pair.ends[1].address;
     for _ in 0..600 {
         let hint = hint_for(&newest(&mut pair));
@@ -44,7 +42,7 @@ fn ours_forged_hints_cost_one_handshake_in_five_seconds_and_no_message() {
 
 #[test]
 fn ours_hints_with_a_wrong_index_counter_path_or_origin_do_nothing() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let (from, mut wrong) = (pair.ends[1].address, 0);
     pair.step(Duration::from_secs(1));
     let genuine = hint_for(&newest(&mut pair));
@@ -63,7 +61,7 @@ fn ours_hints_with_a_wrong_index_counter_path_or_origin_do_nothing() {
         }
     }
     inject(&mut pair, 0, elsewhere(1), &genuine);
-    assert!(pair.ends[0].endpoint.drops().unsolicited > wrong);
+    assert!(pair.endpoint(0).drops().unsolicited > wrong);
     pair.step(Duration::from_secs(1));
     assert_eq!(info(&pair, 0).stats.handshakes, before.handshakes);
     received(&mut pair, 1);
@@ -73,7 +71,7 @@ fn ours_hints_with_a_wrong_index_counter_path_or_origin_do_nothing() {
 /// Two endpoints that know nothing of each other must not keep each other busy.
 #[test]
 fn ours_hints_make_no_loop() {
-    let mut pair = Pair::new(Config::default());
+    let mut pair = Stage::new(Config::default());
     let mut sealed = vec![1; 100];
     sealed[..4].copy_from_slice(&[SEALED, 1, 0, 0]);
     let (from, to) = (pair.ends[0].address, pair.ends[1].address);
@@ -89,7 +87,7 @@ fn ours_hints_make_no_loop() {
 /// Spoofed packets for unknown sessions make hints for others, but small ones and not without end.
 #[test]
 fn ours_hints_reflect_less_than_they_are_sent_and_a_thousand_a_second() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let (mut hints, mut bytes_in, mut bytes_out) = (0, 0, 0);
     for n in 0..20_000_u32 {
         let mut sealed = vec![1; 33];

@@ -6,9 +6,7 @@ use std::time::Duration;
 use handfast_core::wire::{Frame, encode_ack};
 use handfast_core::{Config, Delivery};
 
-use crate::end::Datagram;
 use crate::kit::*;
-use crate::pair::Pair;
 
 fn ping() -> Vec<u8> {
     frame(Frame::Ping { token: 0 })
@@ -17,11 +15,11 @@ fn ping() -> Vec<u8> {
 /// Each path id counts from zero: four packets of one counter under one key, of four nonces.
 #[test]
 fn ours_one_counter_on_four_path_ids_is_four_packets_and_each_counts_once() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let mut seen = Vec::new();
     for path in 0..4 {
         for _ in 0..20 {
-            seen.push(pair.lie(LIAR, path, &ping()).expect("a session"));
+            seen.push(pair.seal(path, &ping()).expect("a session"));
         }
     }
     let before = info(&pair, VICTIM).stats.datagrams_received;
@@ -30,7 +28,7 @@ fn ours_one_counter_on_four_path_ids_is_four_packets_and_each_counts_once() {
     }
     assert_eq!(info(&pair, VICTIM).stats.datagrams_received - before, 80, "once each");
     // No packet can be moved to another path: the path is in the nonce and under the tag.
-    let drops = pair.ends[VICTIM].endpoint.drops().authentication;
+    let drops = pair.endpoint(VICTIM).drops().authentication;
     for datagram in &seen {
         for path in 0..4 {
             let mut moved = datagram.bytes.clone();
@@ -43,14 +41,14 @@ fn ours_one_counter_on_four_path_ids_is_four_packets_and_each_counts_once() {
             }
         }
     }
-    assert_eq!(pair.ends[VICTIM].endpoint.drops().authentication - drops, 240);
+    assert_eq!(pair.endpoint(VICTIM).drops().authentication - drops, 240);
     assert_intact(&mut pair, "after four paths");
 }
 
 #[test]
 fn ours_path_ids_that_nobody_authenticated_open_no_path() {
-    let mut pair = Pair::connected(Config::default());
-    let genuine = pair.lie(LIAR, 0, &ping()).expect("a session").bytes;
+    let mut pair = Stage::connected(Config::default());
+    let genuine = pair.seal(0, &ping()).expect("a session").bytes;
     let (home, before) = (pair.ends[LIAR].address, info(&pair, VICTIM));
     for path in 1..=u8::MAX {
         let mut forged = genuine.clone();
@@ -70,9 +68,9 @@ fn ours_path_ids_that_nobody_authenticated_open_no_path() {
 
 #[test]
 fn ours_acknowledgements_for_paths_that_were_not_used_end_the_session() {
-    let ack = |path, up_to| encoded(|writer| encode_ack(writer, path, 0, None, [0..=up_to]) > 0);
+    let ack = |path, up_to| packet(|writer| encode_ack(writer, path, 0, None, [0..=up_to]) > 0);
     for (path, opened, up_to) in [(1, false, 0), (1, true, 0), (3, true, 7), (255, false, 0)] {
-        let mut pair = Pair::connected(Config::default());
+        let mut pair = Stage::connected(Config::default());
         if opened {
             lie(&mut pair, path, &ping());
         }
@@ -86,7 +84,7 @@ fn ours_acknowledgements_for_paths_that_were_not_used_end_the_session() {
 /// Each path id may have a candidate of its own: together they must not amplify either.
 #[test]
 fn ours_four_path_ids_send_no_more_to_a_stolen_address_than_three_times_its_bytes() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     for path in 1..4 {
         lie(&mut pair, path, &ping());
     }
@@ -94,7 +92,7 @@ fn ours_four_path_ids_send_no_more_to_a_stolen_address_than_three_times_its_byte
     let innocent = elsewhere(9);
     let (mut bytes_in, mut bytes_out) = (0, 0);
     for round in 0..200 {
-        let lie = pair.lie(LIAR, round % 4, &ping()).expect("a session");
+        let lie = pair.seal(round % 4, &ping()).expect("a session");
         bytes_in += lie.bytes.len();
         pair.deliver(Datagram { from: innocent, ..lie });
         // The application has much to say meanwhile.
@@ -118,11 +116,11 @@ fn ours_a_path_id_that_was_closed_goes_on_where_it_stopped_under_whatever_keys()
     let mut config = Config::default();
     config.keys.rekey_after = Duration::from_secs(1);
     config.keys.rekey_after_idle = Duration::from_secs(1);
-    let mut pair = Pair::connected(config);
+    let mut pair = Stage::connected(config);
     let (mut seen, mut nonces) = (Vec::new(), BTreeSet::new());
     for round in 0..8_u64 {
         for _ in 0..5 {
-            let datagram = pair.lie(LIAR, 1, &ping()).expect("a session");
+            let datagram = pair.seal(1, &ping()).expect("a session");
             // Receiver index (which names the keys) and packet number.
             assert!(nonces.insert(datagram.bytes[4..16].to_vec()), "round {round}: a nonce again");
             let before = info(&pair, VICTIM).stats.datagrams_received;
@@ -132,7 +130,7 @@ fn ours_a_path_id_that_was_closed_goes_on_where_it_stopped_under_whatever_keys()
         }
         for side in [LIAR, VICTIM] {
             let peer = pair.peer(side).expect("connected");
-            pair.ends[side].endpoint.close_path_for_test(peer, 1);
+            pair.with(side, |endpoint, _| endpoint.close_path_for_test(peer, 1));
         }
         let before = info(&pair, VICTIM).stats.datagrams_received;
         seen.iter().for_each(|datagram| _ = pair.deliver(datagram.clone()));

@@ -7,7 +7,6 @@ use handfast_core::{Config, Delivery};
 use handfast_sim::Rng;
 
 use crate::kit::*;
-use crate::pair::Pair;
 
 fn hasty() -> Config {
     let mut config = Config::default();
@@ -22,7 +21,7 @@ fn hasty() -> Config {
 fn ours_packets_of_changes_of_keys_may_come_again_in_any_order() {
     for seed in 0..8 {
         let mut rng = Rng::from_seed(seed);
-        let mut pair = Pair::connected(hasty());
+        let mut pair = Stage::connected(hasty());
         let mut past = Vec::new();
         let mut sent = 0_u64;
         for _ in 0..200 {
@@ -62,7 +61,7 @@ fn ours_a_change_of_keys_with_an_unusable_key_ends_the_session() {
     let mut one = [0; 32];
     one[0] = 1;
     for ephemeral in [[0; 32], one, last, [0xff; 32], aliased] {
-        let mut pair = Pair::connected(Config::default());
+        let mut pair = Stage::connected(Config::default());
         lie(&mut pair, 0, &frame(Frame::RekeyRequest { sender_index: 7, ephemeral: &ephemeral }));
         let reason = violation(&mut pair);
         assert_eq!(reason, Some("change of keys with an unusable key"), "{ephemeral:02x?}");
@@ -72,7 +71,7 @@ fn ours_a_change_of_keys_with_an_unusable_key_ends_the_session() {
 /// Begun and never finished: the old keys go on, and changes that are finished go on too.
 #[test]
 fn ours_half_a_change_of_keys_and_then_silence_holds_up_nothing() {
-    let mut pair = Pair::connected(hasty());
+    let mut pair = Stage::connected(hasty());
     for round in 0..60_u64 {
         let mut ephemeral = [9; 32];
         ephemeral[..8].copy_from_slice(&round.to_le_bytes());
@@ -93,7 +92,7 @@ fn ours_half_a_change_of_keys_and_then_silence_holds_up_nothing() {
 /// Answers to what was not asked, and to what another was asked.
 #[test]
 fn ours_answers_to_changes_of_keys_that_were_not_asked_for_change_nothing() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let mut rng = Rng::from_seed(1);
     for _ in 0..1_000 {
         let (sender_index, receiver_index) = (rng.next_u64() as u32, rng.next_u64() as u32);
@@ -112,7 +111,7 @@ fn ours_answers_to_changes_of_keys_that_were_not_asked_for_change_nothing() {
 fn ours_changes_of_keys_begun_by_both_ends_at_once_settle_under_loss() {
     for seed in 0..10 {
         let mut rng = Rng::from_seed(seed);
-        let mut pair = Pair::connected(hasty());
+        let mut pair = Stage::connected(hasty());
         for round in 0..100_u64 {
             for side in 0..2 {
                 send(&mut pair, side, Delivery::ordered(0), &round.to_le_bytes());

@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use handfast_core::{Config, Delivery};
 
-use crate::end::Datagram;
 use crate::kit::*;
-use crate::pair::Pair;
 
-fn place(pair: &Pair, side: usize) -> Option<SocketAddr> {
+fn place(pair: &Stage, side: usize) -> Option<SocketAddr> {
     info(pair, side).path.and_then(|path| path.remote())
 }
 
 /// Copies every packet so that the copy comes first, from `thief`, and passes on what is sent there.
-fn race(pair: &mut Pair, thief: SocketAddr, ms: u32) {
+fn race(pair: &mut Stage, thief: SocketAddr, ms: u32) {
     for _ in 0..ms / 10 {
         for datagram in std::mem::take(&mut pair.flight) {
             let sender = pair.ends.iter().position(|end| end.address == datagram.from);
@@ -22,12 +20,12 @@ fn race(pair: &mut Pair, thief: SocketAddr, ms: u32) {
             pair.deliver(Datagram { from: thief, to, bytes: datagram.bytes.clone() });
             pair.deliver(datagram);
         }
-        let soon = pair.now + MS * 10;
+        let soon = pair.now() + MS * 10;
         pair.advance(soon);
     }
 }
 
-fn chat(pair: &mut Pair, number: u8) {
+fn chat(pair: &mut Stage, number: u8) {
     for side in 0..2 {
         send(pair, side, Delivery::ordered(0), &[number]);
     }
@@ -36,7 +34,7 @@ fn chat(pair: &mut Pair, number: u8) {
 /// The thief got both ends to talk through him, then goes away. The session must not go with him.
 #[test]
 fn ours_a_thief_who_had_moved_both_ends_and_goes_away_does_not_take_the_session_along() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let thief = elsewhere(66);
     for round in 0..20 {
         chat(&mut pair, round);
@@ -58,7 +56,7 @@ fn ours_a_thief_who_had_moved_both_ends_and_goes_away_does_not_take_the_session_
 /// The same against one end only: the other's packets come from where it is, and lead back there.
 #[test]
 fn ours_a_thief_who_moved_one_end_loses_it_to_the_genuine_address() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let thief = elsewhere(66);
     for round in 0..10 {
         chat(&mut pair, round);
@@ -73,7 +71,7 @@ fn ours_a_thief_who_moved_one_end_loses_it_to_the_genuine_address() {
             }
             pair.deliver(datagram);
         }
-        let soon = pair.now + MS * 20;
+        let soon = pair.now() + MS * 20;
         pair.advance(soon);
     }
     pair.step(Duration::from_secs(3));
@@ -91,7 +89,7 @@ fn ours_a_thief_who_moved_one_end_loses_it_to_the_genuine_address() {
 /// A copy that comes first but cannot answer a challenge moves nothing, and gets a challenge at most.
 #[test]
 fn ours_a_copied_packet_that_wins_the_race_moves_nobody() {
-    let mut pair = Pair::connected(Config::default());
+    let mut pair = Stage::connected(Config::default());
     let (mut from_thief, mut to_thief) = (0, 0);
     for round in 0..50_u32 {
         let thief = elsewhere(round % 3);
@@ -105,7 +103,7 @@ fn ours_a_copied_packet_that_wins_the_race_moves_nobody() {
             pair.deliver(Datagram { from: thief, ..datagram.clone() });
             pair.deliver(datagram);
         }
-        let soon = pair.now + MS * 100;
+        let soon = pair.now() + MS * 100;
         pair.advance(soon);
         for side in 0..2 {
             assert_eq!(place(&pair, side), Some(pair.ends[1 - side].address), "round {round}");

@@ -4,26 +4,17 @@ use std::time::Duration;
 
 use handfast_core::{Config, EndReason, Event};
 
-use crate::fuzzing::Pair;
+use crate::kit::*;
 
-pub(crate) const LIAR: usize = 0;
-pub(crate) const VICTIM: usize = 1;
 pub(crate) const MAX_MESSAGE: u32 = 1 << 16;
 
 /// Two ends with small limits, connected.
-pub(crate) fn pair() -> Pair {
+pub(crate) fn pair() -> Stage {
     let mut config = Config::default();
     config.flow.max_message = MAX_MESSAGE;
     config.flow.receive_window = 2 * MAX_MESSAGE;
     config.flow.max_streams = 4;
-    Pair::connected(config)
-}
-
-pub(crate) fn lie(pair: &mut Pair, path: u8, plaintext: &[u8]) -> usize {
-    let datagram = pair.lie(LIAR, path, plaintext).expect("a session");
-    let len = datagram.bytes.len();
-    assert!(pair.deliver(datagram));
-    len
+    Stage::connected(config)
 }
 
 /// How the session ends at the victim after these packets; `None` if it lives.
@@ -35,7 +26,7 @@ pub(crate) fn end_after(packets: &[Vec<u8>]) -> Option<&'static str> {
     end_of(&mut pair)
 }
 
-pub(crate) fn end_of(pair: &mut Pair) -> Option<&'static str> {
+pub(crate) fn end_of(pair: &mut Stage) -> Option<&'static str> {
     pair.step(Duration::from_secs(5));
     let mut reasons = pair.ends[VICTIM].events.iter().filter_map(|event| match event {
         Event::Ended { reason: EndReason::Violation(violation), .. } => Some(violation.as_str()),

@@ -7,11 +7,10 @@
 use std::time::Duration;
 
 use handfast_core::wire::{Fragment, StreamKey};
-use handfast_core::{Config, Delivery, EndReason, Order, PeerState, SendError};
+use handfast_core::{Config, Delivery, EndReason, Event, Order, PeerState, SendError};
 use proptest::prelude::*;
 
-use crate::lies;
-use crate::stage::{HONEST, LIAR, Stage, Told, VICTIM};
+use crate::kit::*;
 
 /// Numbers at which something begins, ends or wraps.
 const EDGES: [u64; 28] = [
@@ -146,7 +145,7 @@ fn lie() -> impl Strategy<Value = Lie> {
         4 => (0x0a..0x0cu8, any::<u32>(), 0..6u8).prop_map(|(kind, index, key)| {
             Lie::Rekey { kind, index, key }
         }),
-        1 => (1..lies::ROOM).prop_map(Lie::Padding),
+        1 => (1..ROOM).prop_map(Lie::Padding),
     ]
 }
 
@@ -154,39 +153,35 @@ impl Lie {
     /// The frame, when the victim sent `newest` packets; the `round`th of a flood.
     fn bytes(&self, newest: u64, round: u64) -> Vec<u8> {
         match self {
-            Self::Ack { kind, path, numbers } => lies::raw_ack(*kind, *path, numbers),
+            Self::Ack { kind, path, numbers } => raw_ack(*kind, *path, numbers),
             Self::LikelyAck { path, back, len, delay } => {
                 let last = newest.saturating_sub(back + 1);
-                lies::raw_ack(3, *path, &[last, *delay, 0, (*len).min(last)])
+                raw_ack(3, *path, &[last, *delay, 0, (*len).min(last)])
             }
-            Self::Data { kind, fields, len } => lies::raw_data(*kind, fields, &vec![7; *len]),
+            Self::Data { kind, fields, len } => raw_data(*kind, fields, &vec![7; *len]),
             Self::Legal { stream, number, total, at } => {
                 legal(*stream, *number + round, *total, at.wrapping_add(round * 521))
             }
-            Self::Flow { kind, channel, number } => lies::packet(|writer| match kind {
+            Self::Flow { kind, channel, number } => packet(|writer| match kind {
                 9 => {
                     let mode = writer.u8(9) && writer.u8(2);
                     mode && writer.varint(*channel) && writer.varint(*number)
                 }
                 _ => writer.u8(*kind) && writer.varint(*number),
             }),
-            Self::Retransmit { stream, number, until } => {
-                lies::retransmit(key(*stream), *number, *until)
-            }
+            Self::Retransmit { stream, number, until } => retransmit(key(*stream), *number, *until),
             Self::Varints { kind, numbers } => {
                 let mut bytes = vec![*kind];
-                bytes.extend(lies::packet(|writer| numbers.iter().all(|n| writer.varint(*n))));
+                bytes.extend(packet(|writer| numbers.iter().all(|n| writer.varint(*n))));
                 bytes
             }
             Self::Bytes(bytes) => bytes.clone(),
-            Self::Token { kind, token } => {
-                lies::packet(|writer| writer.u8(*kind) && writer.u64(*token))
-            }
-            Self::Rekey { kind, index, key } => lies::packet(|writer| {
+            Self::Token { kind, token } => packet(|writer| writer.u8(*kind) && writer.u64(*token)),
+            Self::Rekey { kind, index, key } => packet(|writer| {
                 let head = writer.u8(*kind) && writer.u32(*index);
                 head && (*kind == 0x0a || writer.u32(!index)) && writer.bytes(&[*key; 32])
             }),
-            Self::Disconnect { code, reason } => lies::packet(|writer| {
+            Self::Disconnect { code, reason } => packet(|writer| {
                 let head = writer.u8(6) && writer.u16(*code);
                 head && writer.u8(reason.len() as u8) && writer.bytes(reason)
             }),
@@ -198,17 +193,17 @@ impl Lie {
 /// One of the streams that are played with.
 fn key(stream: u8) -> StreamKey {
     let order = [Order::Unordered, Order::Sequenced, Order::Ordered][usize::from(stream) % 3];
-    lies::stream(0, stream & 4 == 0, order)
+    StreamKey::new(0, stream & 4 == 0, order)
 }
 
 fn legal(stream: u8, number: u64, total: Option<u64>, at: u64) -> Vec<u8> {
     let key = key(stream);
-    let Some(total) = total else { return lies::data(key, number, &[8; 20]) };
+    let Some(total) = total else { return data(key, number, &[8; 20]) };
     let offset = at % total;
     let len = (total - offset).min(256).min(total - 1);
     let (total, offset) = (total as u32, (total - len).min(offset) as u32);
-    let fragment = Fragment { total, offset };
-    lies::fragment(key, number, Some(fragment), &[8; 256][..len as usize])
+    let place = Fragment { total, offset };
+    fragment(key, number, Some(place), &[8; 256][..len as usize])
 }
 
 #[derive(Clone, Debug)]
@@ -292,8 +287,8 @@ static PAYLOAD: [u8; 60_000] = [9; 60_000];
 
 impl Run {
     fn new() -> Self {
-        let stage = Stage::connected(config(), config());
-        let allocated = stage.ends[VICTIM].meter.total;
+        let stage = Stage::with_honest(config(), config());
+        let allocated = stage.meter(VICTIM).total;
         Self { stage, cost: 0, honest: (0, 0), allocated }
     }
 
@@ -303,14 +298,14 @@ impl Run {
                 let newest = self.newest();
                 let frames = frames.iter().map(|frame| frame.bytes(newest, 0));
                 let mut bytes = frames.collect::<Vec<_>>().concat();
-                bytes.truncate(lies::ROOM);
+                bytes.truncate(ROOM);
                 self.lie(*path, *home, &bytes);
             }
             Op::Flood { frame, times } => {
                 let mut round = 0;
                 for _ in 0..*times {
                     let newest = self.newest();
-                    let bytes = lies::full(|| {
+                    let bytes = full(|| {
                         round += 1;
                         frame.bytes(newest, round)
                     });
@@ -351,15 +346,15 @@ impl Run {
 
     /// About how many packets the victim sent the liar.
     fn newest(&self) -> u64 {
-        let victim = &self.stage.ends[VICTIM].endpoint;
-        let liar = self.stage.peer(VICTIM, LIAR).and_then(|peer| victim.peer(peer));
+        let victim = self.stage.endpoint(VICTIM);
+        let liar = self.stage.peer_of(VICTIM, LIAR).and_then(|peer| victim.peer(peer));
         liar.map_or(0, |liar| liar.stats.datagrams_sent)
     }
 
     /// A violation is told to the liar with the very next packets.
     fn hear_the_reason(&mut self) {
-        let victim = &self.stage.ends[VICTIM].endpoint;
-        let liar = self.stage.peer(VICTIM, LIAR).and_then(|peer| victim.peer(peer));
+        let victim = self.stage.endpoint(VICTIM);
+        let liar = self.stage.peer_of(VICTIM, LIAR).and_then(|peer| victim.peer(peer));
         if liar.is_none_or(|liar| liar.state != PeerState::Closing) {
             return;
         }
@@ -404,14 +399,14 @@ impl Run {
     }
 
     fn check(&self) {
-        let meter = self.stage.ends[VICTIM].meter;
-        let allowed = 2 * allowance(self.stage.ends[VICTIM].endpoint.config());
+        let meter = self.stage.meter(VICTIM);
+        let allowed = 2 * allowance(self.stage.endpoint(VICTIM).config());
         assert!(meter.live <= allowed, "{} bytes held, {allowed} allowed", meter.live);
         let work = meter.total - self.allocated;
         let paid = (4 << 20) + 40 * self.cost + 20_000 * (self.honest.0 + self.honest.1);
         assert!(work <= paid, "{work} bytes allocated for {} received", self.cost);
-        let reasons = self.stage.ends[VICTIM].told.iter().filter_map(|told| match told {
-            Told::Ended(_, reason) => Some(reason),
+        let reasons = self.stage.ends[VICTIM].events.iter().filter_map(|event| match event {
+            Event::Ended { reason, .. } => Some(reason),
             _ => None,
         });
         for reason in reasons {
@@ -439,10 +434,11 @@ impl Run {
             assert_eq!(numbers, (0..expected).collect::<Vec<_>>());
         }
         let honest = self.stage.id(HONEST);
-        let ended = |told: &Told| matches!(told, Told::Ended(Some(id), _) if *id == honest);
-        assert!(!self.stage.ends[VICTIM].told.iter().any(ended), "the honest one was dropped");
-        let peer = self.stage.peer(VICTIM, HONEST).expect("it stayed");
-        let info = self.stage.ends[VICTIM].endpoint.peer(peer).expect("it stayed");
+        let ended =
+            |event: &Event| matches!(event, Event::Ended { id: Some(id), .. } if *id == honest);
+        assert!(!self.stage.ends[VICTIM].events.iter().any(ended), "the honest one was dropped");
+        let peer = self.stage.peer_of(VICTIM, HONEST).expect("it stayed");
+        let info = self.stage.endpoint(VICTIM).peer(peer).expect("it stayed");
         assert_eq!(info.stats.handshakes, 1, "it had to begin anew");
     }
 }

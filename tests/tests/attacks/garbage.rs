@@ -1,13 +1,12 @@
 //! Garbage, truncations and flipped bits: counted by reason, otherwise without effect.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use common::*;
 use handfast_core::{Config, Delivery, Endpoint, Fate, PeerState};
 use handfast_sim::{Conditions, NodeId, Probability, Rng};
+
+use crate::net::*;
 
 /// The reasons for which datagrams were dropped, and how often.
 fn drops(endpoint: &Endpoint) -> BTreeMap<&'static str, u64> {

@@ -15,8 +15,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::lies::{frame, stream};
-use crate::stage::{HONEST, LIAR, Stage, VICTIM, secret};
+use crate::kit::*;
 
 /// Writes down everything that is traced, on every level.
 #[derive(Clone, Default)]
@@ -134,7 +133,7 @@ fn eventful_life() -> String {
     let mut shown = String::new();
     let mut demanding = config();
     demanding.retry = Retry::Always;
-    let mut stage = Stage::connected(demanding, config());
+    let mut stage = Stage::with_honest(demanding, config());
     for round in 0..40 {
         for order in [Order::Unordered, Order::Sequenced, Order::Ordered] {
             for reliable in [false, true] {
@@ -146,35 +145,34 @@ fn eventful_life() -> String {
             }
         }
         stage.step(Duration::from_millis(100));
-        let peer = stage.peer(VICTIM, HONEST).expect("connected");
-        if let Some(message) = stage.ends[VICTIM].endpoint.receive(stage.now, peer) {
+        let peer = stage.peer_of(VICTIM, HONEST).expect("connected");
+        if let Some(message) = stage.with(VICTIM, |victim, now| victim.receive(now, peer)) {
             write!(shown, "{message:?}{message:#?}").expect("a string takes it");
         }
         for side in [VICTIM, HONEST] {
             stage.read(side, [HONEST, LIAR, VICTIM][side]);
         }
-        write!(shown, "{:?}", stage.ends[VICTIM].endpoint).expect("a string takes it");
-        write!(shown, "{:#?}", stage.ends[VICTIM].endpoint.peer(peer)).expect("a string takes it");
+        write!(shown, "{:?}", stage.endpoint(VICTIM)).expect("a string takes it");
+        write!(shown, "{:#?}", stage.endpoint(VICTIM).peer(peer)).expect("a string takes it");
     }
-    let peer = stage.peer(VICTIM, HONEST).expect("connected");
-    let info = stage.ends[VICTIM].endpoint.peer(peer).expect("connected");
+    let peer = stage.peer_of(VICTIM, HONEST).expect("connected");
+    let info = stage.endpoint(VICTIM).peer(peer).expect("connected");
     assert!(info.stats.rekeys > 2, "{} changes of keys", info.stats.rekeys);
     stage.lie(0, &frame(handfast_core::wire::Frame::PathChallenge { token: [1; 8] }));
     stage.lie(0, &[0x1f]);
     stage.step(Duration::from_secs(2));
     stage.restart_liar();
-    let (now, honest) = (stage.now, stage.peer(HONEST, VICTIM).expect("connected"));
+    let peer = stage.peer_of(HONEST, VICTIM).expect("connected");
     let goodbye = Farewell { goodbye: Goodbye::new(7, "enough"), ..Farewell::default() };
-    stage.ends[HONEST].endpoint.disconnect(now, honest, goodbye).expect("alive");
-    stage.poll(HONEST);
+    let part = stage.with(HONEST, |honest, now| honest.disconnect(now, peer, goodbye));
+    part.expect("alive");
     stage.step(Duration::from_secs(10));
     assert!(stage.reason().is_some_and(|reason| matches!(reason, EndReason::Violation(_))));
     // And a call to an address, whoever is there.
     let target = Target::from(stage.ends[VICTIM].address);
-    stage.ends[HONEST].endpoint.connect(stage.now, target).expect("possible");
-    stage.poll(HONEST);
+    dial(&mut stage, HONEST, target);
     stage.step(Duration::from_secs(2));
-    assert!(stage.peer(HONEST, VICTIM).is_some());
+    assert!(stage.peer_of(HONEST, VICTIM).is_some());
     shown
 }
 

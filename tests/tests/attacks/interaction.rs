@@ -14,7 +14,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, RngSeed, TestRunner};
 
-use crate::fuzzing::{Operation, Outcome, Pair, Setup, interact};
+use crate::fuzzing::{Operation, Outcome, Setup, interact};
+use crate::kit::Stage;
 
 /// An operation in the form in which a corpus keeps it.
 #[derive(Clone, Copy)]
@@ -75,9 +76,9 @@ fn ends_that_only_keep_in_touch_change_worn_keys_without_a_new_handshake() {
     let mut config = Config::default();
     config.timers.heartbeat = Duration::from_secs(1);
     config.keys.rekey_after_packets = 16;
-    let mut pair = Pair::connected(config);
+    let mut pair = Stage::connected(config);
     pair.step(Duration::from_secs(100));
-    let stats = pair.ends.each_ref().map(|end| *end.endpoint.stats());
+    let stats = [0, 1].map(|side| *pair.endpoint(side).stats());
     assert!(stats[0].rekeys >= 3, "{stats:?}");
     assert_eq!(stats.map(|stats| stats.handshakes), [1, 1]);
 }

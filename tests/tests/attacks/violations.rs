@@ -3,8 +3,8 @@
 use handfast_core::Order;
 use handfast_core::wire::{Fragment, Frame, PacketNumber, StreamKey, varint};
 
-use crate::duel::{LIAR, MAX_MESSAGE, VICTIM, end_after, end_of, lie, pair};
-use crate::lies::{ack, data, fragment, frame, ordered, piece, raw_ack, raw_data};
+use crate::duel::{MAX_MESSAGE, end_after, end_of, pair};
+use crate::kit::*;
 
 #[test]
 fn acknowledging_what_was_never_sent_ends_the_session() {
@@ -174,7 +174,7 @@ fn acknowledging_everything_at_once_is_found_out_within_512_packets() {
         lie(&mut pair, 0, &frame(Frame::Ping { token: 1 }));
         pair.flight.clear();
         let peer = pair.peer(VICTIM);
-        let info = peer.and_then(|peer| pair.ends[VICTIM].endpoint.peer(peer));
+        let info = peer.and_then(|peer| pair.endpoint(VICTIM).peer(peer));
         let Some(info) = info.filter(|info| info.state == handfast_core::PeerState::Connected)
         else {
             return;

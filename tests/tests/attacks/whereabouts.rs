@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::Config;
 use handfast_core::wire::Frame;
+use handfast_core::{Config, Event};
 
-use crate::lies::frame;
-use crate::stage::{LIAR, Stage, Told, VICTIM};
+use crate::kit::*;
 
 fn stage() -> Stage {
-    Stage::connected(Config::default(), Config::default())
+    Stage::with_honest(Config::default(), Config::default())
 }
 
 fn somewhere(n: u16) -> SocketAddr {
@@ -66,8 +65,8 @@ fn an_address_that_does_not_answer_gets_at_most_three_times_what_came_from_it() 
                 ledger.check(home, &[stage.ends[2].address]);
             }
             for _ in 0..100 {
-                let next = stage.ends[VICTIM].endpoint.poll_timeout();
-                stage.advance(next.expect("a live peer").min(stage.now + Duration::from_secs(1)));
+                let next = stage.due(VICTIM);
+                stage.advance(next.expect("a live peer").min(stage.now() + Duration::from_secs(1)));
                 ledger.collect(&mut stage);
             }
             println!("{which}, {packets} packets: {:?}", ledger.0.get(&elsewhere));
@@ -82,7 +81,7 @@ fn another_address_for_every_packet_moves_nothing() {
     let mut stage = stage();
     let home = stage.ends[LIAR].address;
     let mut ledger = Ledger::default();
-    let before = stage.ends[VICTIM].meter.live;
+    let before = stage.meter(VICTIM).live;
     for round in 0..5_000u16 {
         let from = somewhere(round);
         let bytes = frame(Frame::PathChallenge { token: u64::from(round).to_le_bytes() });
@@ -91,20 +90,21 @@ fn another_address_for_every_packet_moves_nothing() {
         ledger.received(from, cost);
         ledger.collect(&mut stage);
         if round % 50 == 0 {
-            let later = stage.now + Duration::from_millis(500);
+            let later = stage.now() + Duration::from_millis(500);
             stage.advance(later);
             ledger.collect(&mut stage);
         }
     }
     ledger.check(home, &[stage.ends[2].address]);
-    let held = stage.ends[VICTIM].meter.live - before;
+    let held = stage.meter(VICTIM).live - before;
     assert!(held < 512 << 10, "{held} bytes held");
-    let peer = stage.peer(VICTIM, LIAR).expect("alive");
-    let info = stage.ends[VICTIM].endpoint.peer(peer).expect("alive");
+    let peer = stage.peer_of(VICTIM, LIAR).expect("alive");
+    let info = stage.endpoint(VICTIM).peer(peer).expect("alive");
     assert_eq!(info.path.and_then(|path| path.remote()), Some(home));
     assert_eq!(info.stats.roams, 0);
-    assert!(!stage.ends[VICTIM].told.contains(&Told::Moved));
-    assert_eq!(stage.ends[VICTIM].endpoint.peer_by_addr(home), Some(peer));
+    let moved = |event: &Event| matches!(event, Event::PathChanged { .. });
+    assert!(!stage.ends[VICTIM].events.iter().any(moved));
+    assert_eq!(stage.endpoint(VICTIM).peer_by_addr(home), Some(peer));
 }
 
 /// Answers to challenges that nobody made, from everywhere.
@@ -116,8 +116,8 @@ fn answers_to_challenges_that_were_not_made_move_nothing() {
         stage.lie_from(somewhere(round % 3), (round % 4) as u8, &bytes).expect("a session");
         stage.flight.clear();
     }
-    let peer = stage.peer(VICTIM, LIAR).expect("alive");
-    let info = stage.ends[VICTIM].endpoint.peer(peer).expect("alive");
+    let peer = stage.peer_of(VICTIM, LIAR).expect("alive");
+    let info = stage.endpoint(VICTIM).peer(peer).expect("alive");
     assert_eq!(info.stats.roams, 0);
 }
 

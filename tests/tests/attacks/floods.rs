@@ -3,8 +3,8 @@
 use handfast_core::Order;
 use handfast_core::wire::{Fragment, Frame, StreamKey};
 
-use crate::duel::{VICTIM, lie, pair};
-use crate::lies::{ack, data, fragment, frame, packet, retransmit, stream};
+use crate::duel::pair;
+use crate::kit::*;
 
 /// The frames of the packet of a round.
 type Nuisance = Box<dyn Fn(u64) -> Vec<u8>>;
@@ -79,7 +79,7 @@ fn unacknowledged_answers_to_floods_do_not_pile_up() {
             pair.flight.clear();
         }
         let peer = pair.peer(VICTIM).expect("nothing illegal happened");
-        let info = pair.ends[VICTIM].endpoint.peer(peer).expect("alive");
+        let info = pair.endpoint(VICTIM).peer(peer).expect("alive");
         let held = info.path_stats.bytes_in_flight;
         println!("{name}: {held} bytes in flight");
         assert!(held < 512 << 10, "{name}: {held} bytes in flight");
@@ -103,9 +103,8 @@ fn a_message_older_than_one_given_up_does_not_hold_up_its_stream() {
     for number in 11..14 {
         lie(&mut pair, 0, &half(number, 256));
     }
-    let (now, peer) = (pair.now, pair.peer(VICTIM).expect("alive"));
-    let victim = &mut pair.ends[VICTIM].endpoint;
-    let messages = core::iter::from_fn(|| victim.receive(now, peer));
-    let numbers: Vec<_> = messages.map(|message| message.sequence_number).collect();
+    let peer = pair.peer(VICTIM).expect("alive");
+    let messages = core::iter::from_fn(|| pair.read_one(VICTIM, peer));
+    let numbers: Vec<_> = messages.map(|(_, number, _)| number).collect();
     assert_eq!(numbers, [11, 12, 13]);
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use handfast_core::wire::Frame;
 use handfast_core::{Config, Delivery, EndReason, Farewell, PeerState, Violation};
 
-use crate::lies::{ack, frame};
-use crate::stage::{LIAR, Stage, VICTIM};
+use crate::kit::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -16,7 +15,7 @@ fn hour_long_round_trip() -> Stage {
     let mut config = Config::default();
     // Keys that last: it is about round trips here.
     (config.keys.rekey_after, config.keys.rekey_after_idle) = (10 * HOUR, 10 * HOUR);
-    let mut stage = Stage::connected(config.clone(), config);
+    let mut stage = Stage::with_honest(config.clone(), config);
     for round in 0..3 {
         stage.send(VICTIM, LIAR, Delivery::unreliable(0), b"hello").expect("room");
         let receipt = Delivery::unreliable(1);
@@ -29,49 +28,47 @@ fn hour_long_round_trip() -> Stage {
         stage.lie(0, &ack(0, 0, sent - 1..=sent - 1));
         assert!(stage.reason().is_none(), "round {round}: {:?}", stage.reason());
     }
-    let rtt = stage.ends[VICTIM].endpoint.peer(stage.peer(VICTIM, LIAR).expect("alive"));
+    let rtt = stage.endpoint(VICTIM).peer(stage.peer_of(VICTIM, LIAR).expect("alive"));
     let rtt = rtt.and_then(|info| info.path_stats.rtt).expect("measured");
     assert!(rtt > Duration::from_secs(60), "{rtt:?}: the lie did not work");
     stage
 }
 
 fn sent(stage: &Stage) -> u64 {
-    let peer = stage.peer(VICTIM, LIAR).expect("alive");
-    let info = stage.ends[VICTIM].endpoint.peer(peer).expect("alive");
+    let peer = stage.peer_of(VICTIM, LIAR).expect("alive");
+    let info = stage.endpoint(VICTIM).peer(peer).expect("alive");
     info.stats.datagrams_sent
 }
 
 #[test]
 fn a_goodbye_is_not_waited_for_longer_because_the_peer_answers_late() {
     let mut stage = hour_long_round_trip();
-    let peer = stage.peer(VICTIM, LIAR).expect("alive");
-    let now = stage.now;
-    stage.ends[VICTIM].endpoint.disconnect(now, peer, Farewell::default()).expect("alive");
-    stage.poll(VICTIM);
+    let peer = stage.peer_of(VICTIM, LIAR).expect("alive");
+    let part = stage.with(VICTIM, |victim, now| victim.disconnect(now, peer, Farewell::default()));
+    part.expect("alive");
     for _ in 0..60 {
         stage.lie(0, &frame(Frame::Ping { token: 0 }));
         stage.pass_unheard(Duration::from_secs(1));
     }
     assert_eq!(stage.reason(), Some(&EndReason::Disconnected { acknowledged: false }));
     // And then it is gone for good: nothing of it is kept to answer late packets.
-    assert!(stage.ends[VICTIM].endpoint.peer(peer).is_none());
+    assert!(stage.endpoint(VICTIM).peer(peer).is_none());
     for _ in 0..60 {
         stage.lie(0, &frame(Frame::Ping { token: 0 }));
         stage.pass_unheard(Duration::from_secs(1));
     }
-    assert!(stage.ends[VICTIM].endpoint.drops().unknown_session > 0, "keys are kept");
+    assert!(stage.endpoint(VICTIM).drops().unknown_session > 0, "keys are kept");
 }
 
 #[test]
 fn closing_is_not_held_up_by_a_peer_that_answers_late() {
     let mut stage = hour_long_round_trip();
-    stage.ends[VICTIM].endpoint.close(stage.now, Farewell::default());
-    stage.poll(VICTIM);
+    stage.with(VICTIM, |victim, now| victim.close(now, Farewell::default()));
     for _ in 0..120 {
         stage.lie(0, &frame(Frame::Ping { token: 0 }));
         stage.pass_unheard(Duration::from_secs(1));
     }
-    assert!(stage.ends[VICTIM].endpoint.is_closed());
+    assert!(stage.endpoint(VICTIM).is_closed());
 }
 
 #[test]
@@ -96,10 +93,10 @@ fn absurd_choices_of_a_peer_are_its_own_affair() {
         lying.max_streams = 0.into();
         lying.receive_window = u64::MAX.into();
     });
-    let peer = stage.peer(VICTIM, LIAR).expect("connected");
+    let peer = stage.peer_of(VICTIM, LIAR).expect("connected");
     assert!(stage.send(VICTIM, LIAR, Delivery::ordered(0), b"x").is_err());
     stage.pass_unheard(Duration::from_millis(500));
-    let state = stage.ends[VICTIM].endpoint.peer(peer).map(|info| info.state);
+    let state = stage.endpoint(VICTIM).peer(peer).map(|info| info.state);
     assert_eq!(state, Some(PeerState::Connected));
     stage.pass_unheard(Duration::from_secs(2));
     assert_eq!(stage.reason(), Some(&EndReason::IdleTimeout));
@@ -109,10 +106,10 @@ fn absurd_choices_of_a_peer_are_its_own_affair() {
 #[test]
 fn a_window_grows_by_no_more_than_what_was_really_sent() {
     static PAYLOAD: [u8; 1 << 20] = [3; 1 << 20];
-    let mut stage = Stage::connected(Config::default(), Config::default());
+    let mut stage = Stage::with_honest(Config::default(), Config::default());
     let window = |stage: &Stage| {
-        let peer = stage.peer(VICTIM, LIAR).expect("alive");
-        let info = stage.ends[VICTIM].endpoint.peer(peer).expect("alive");
+        let peer = stage.peer_of(VICTIM, LIAR).expect("alive");
+        let info = stage.endpoint(VICTIM).peer(peer).expect("alive");
         info.path_stats.congestion_window
     };
     let (first, before) = (window(&stage), stage.ends[VICTIM].sent.1);

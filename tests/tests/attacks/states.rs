@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use handfast_core::wire::{Frame, PacketNumber};
-use handfast_core::{Config, Delivery, EndReason, Farewell, Order, Target};
+use handfast_core::{Config, Delivery, EndReason, Event, Farewell, Order, Target};
 
-use crate::duel::{self, lie};
-use crate::fuzzing::Pair;
-use crate::lies::{data, frame, piece, stream};
-use crate::stage::{LIAR, Stage, VICTIM};
+use crate::kit::*;
 
 fn stage() -> Stage {
-    Stage::connected(Config::default(), Config::default())
+    Stage::with_honest(Config::default(), Config::default())
 }
 
 fn everything() -> Vec<Vec<u8>> {
@@ -49,10 +46,10 @@ fn what_comes_after_the_end_changes_nothing() {
         (|stage| assert!(stage.lie(0, &[0x1f]).is_some()), "unknown frame type"),
         (
             |stage| {
-                let peer = stage.peer(VICTIM, LIAR).expect("alive");
-                let now = stage.now;
-                stage.ends[VICTIM].endpoint.disconnect(now, peer, Farewell::default()).expect("ok");
-                stage.poll(VICTIM);
+                let peer = stage.peer_of(VICTIM, LIAR).expect("alive");
+                let farewell = Farewell::default();
+                let part = stage.with(VICTIM, |victim, now| victim.disconnect(now, peer, farewell));
+                part.expect("ok");
             },
             "disconnected",
         ),
@@ -69,8 +66,8 @@ fn what_comes_after_the_end_changes_nothing() {
         stage.pass_unheard(Duration::from_secs(70));
         let reason = stage.reason().expect("it is over").to_string();
         assert!(reason.contains(expected), "{reason}");
-        let ended = stage.ends[VICTIM].told.iter();
-        let ended = ended.filter(|told| matches!(told, crate::stage::Told::Ended(..))).count();
+        let ended = stage.ends[VICTIM].events.iter();
+        let ended = ended.filter(|event| matches!(event, Event::Ended { .. })).count();
         assert_eq!(ended, 1, "the end is told once");
         stage.read(VICTIM, LIAR);
         assert!(stage.ends[VICTIM].received.is_empty(), "a message after the end");
@@ -81,20 +78,18 @@ fn what_comes_after_the_end_changes_nothing() {
 #[test]
 fn a_handshake_may_be_confirmed_with_any_frame() {
     for (at, bytes) in everything().into_iter().enumerate() {
-        let mut pair = Pair::new(Config::default());
-        let target = Target::new(pair.ends[1].endpoint.id(), [pair.ends[1].address]);
-        let now = pair.now;
-        pair.ends[0].endpoint.connect(now, target).expect("nothing speaks against it");
-        pair.poll(0);
+        let mut pair = Stage::new(Config::default());
+        let target = Target::new(pair.endpoint(1).id(), [pair.ends[1].address]);
+        dial(&mut pair, 0, target);
         for _ in 0..2 {
             let datagram = pair.flight.pop_front().expect("request, then response");
             pair.deliver(datagram);
         }
-        assert!(pair.peer(duel::VICTIM).is_none(), "confirmed by whom?");
+        assert!(pair.peer(VICTIM).is_none(), "confirmed by whom?");
         // The packet that would confirm it is lost; this one does instead.
         pair.flight.clear();
         lie(&mut pair, 0, &bytes);
-        assert!(pair.peer(duel::VICTIM).is_some() || at == 11, "frame {at} did not confirm");
+        assert!(pair.peer(VICTIM).is_some() || at == 11, "frame {at} did not confirm");
         pair.step(Duration::from_secs(5));
     }
 }
@@ -102,9 +97,9 @@ fn a_handshake_may_be_confirmed_with_any_frame() {
 #[test]
 fn an_empty_packet_is_malformed_and_one_byte_is_not() {
     let mut stage = stage();
-    let before = *stage.ends[VICTIM].endpoint.drops();
+    let before = *stage.endpoint(VICTIM).drops();
     stage.lie(0, &[]);
-    assert_eq!(stage.ends[VICTIM].endpoint.drops().malformed, before.malformed + 1);
+    assert_eq!(stage.endpoint(VICTIM).drops().malformed, before.malformed + 1);
     stage.lie(0, &[0]);
     assert!(stage.reason().is_none());
 }
@@ -119,16 +114,16 @@ fn packet_numbers_may_jump_and_never_count_twice() {
         let ping = frame(Frame::Ping { token: 0 });
         for counter in edges {
             for time in 0..3 {
-                let duplicates = stage.ends[VICTIM].endpoint.drops().duplicate;
+                let duplicates = stage.endpoint(VICTIM).drops().duplicate;
                 stage.lie_numbered(path, counter, &ping).expect("a session");
-                let counted = stage.ends[VICTIM].endpoint.drops().duplicate - duplicates;
+                let counted = stage.endpoint(VICTIM).drops().duplicate - duplicates;
                 assert_eq!(counted, u64::from(time > 0), "path {path}, counter {counter}");
             }
         }
         // Far behind the newest: too old.
-        let duplicates = stage.ends[VICTIM].endpoint.drops().duplicate;
+        let duplicates = stage.endpoint(VICTIM).drops().duplicate;
         stage.lie_numbered(path, 1 << 40, &ping).expect("a session");
-        assert_eq!(stage.ends[VICTIM].endpoint.drops().duplicate, duplicates + 1);
+        assert_eq!(stage.endpoint(VICTIM).drops().duplicate, duplicates + 1);
         assert!(stage.reason().is_none(), "{:?}", stage.reason());
     }
 }

@@ -4,19 +4,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use handfast_core::wire::{DataFrame, Fragment, Frame, StreamKey, Writer};
+use handfast_core::wire::Frame;
 use handfast_core::{
     Config, Delivery, EndReason, Endpoint, Event, Identity, Instant, PeerHandle, PeerInfo,
-    PeerState, Target,
+    PeerState, SendError, Target,
 };
 
-use crate::end::Datagram;
-use crate::memory::held;
-use crate::pair::Pair;
+mod frames;
+pub(crate) mod memory;
+mod metered;
+mod stage;
 
-/// The side of a [`Pair`] that has the keys and does not play by the rules, and the other one.
-pub(crate) const LIAR: usize = 0;
-pub(crate) const VICTIM: usize = 1;
+pub(crate) use frames::*;
+pub(crate) use stage::{Datagram, HONEST, LIAR, Stage, VICTIM, secret};
 
 /// The first byte of each kind of packet.
 pub(crate) const KEY_REQUEST: u8 = 0xc0;
@@ -44,28 +44,9 @@ pub(crate) fn elsewhere(n: u32) -> SocketAddr {
     SocketAddr::from(([100, a, b, c], 1000))
 }
 
-/// The bytes of one frame.
-pub(crate) fn frame(frame: Frame<'_>) -> Vec<u8> {
-    encoded(|writer| frame.encode(writer))
-}
-
-/// The bytes of a message or fragment.
-pub(crate) fn data(key: StreamKey, number: u64, part: Option<Fragment>, payload: &[u8]) -> Vec<u8> {
-    let (requires_ack, sequence_number) = (false, number);
-    let frame = DataFrame { stream: key, requires_ack, sequence_number, fragment: part, payload };
-    encoded(|writer| frame.encode(writer))
-}
-
-pub(crate) fn encoded(write: impl FnOnce(&mut Writer<'_>) -> bool) -> Vec<u8> {
-    let mut buffer = [0; 1168];
-    let mut writer = Writer::new(&mut buffer);
-    assert!(write(&mut writer), "room for the frame");
-    writer.written().to_vec()
-}
-
 /// Seals frames with the liar's keys and hands them to the victim. Returns the datagram's length.
-pub(crate) fn lie(pair: &mut Pair, path: u8, plaintext: &[u8]) -> usize {
-    let datagram = pair.lie(LIAR, path, plaintext).expect("a session");
+pub(crate) fn lie(pair: &mut Stage, path: u8, plaintext: &[u8]) -> usize {
+    let datagram = pair.seal(path, plaintext).expect("a session");
     let len = datagram.bytes.len();
     assert!(pair.deliver(datagram));
     len
@@ -75,7 +56,7 @@ pub(crate) fn lie(pair: &mut Pair, path: u8, plaintext: &[u8]) -> usize {
 #[derive(Debug)]
 pub(crate) struct Flood {
     /// Bytes that the victim holds more than before.
-    pub(crate) held: isize,
+    pub(crate) held: i64,
     /// Bytes that were sent to it.
     pub(crate) sent: usize,
     /// Packets that it took before it had enough of the liar.
@@ -84,10 +65,10 @@ pub(crate) struct Flood {
 
 /// Seals all packets first, so that what the liar keeps is not counted, then hands them to the
 /// victim one by one, whose answers go nowhere.
-pub(crate) fn flood(pair: &mut Pair, packets: impl IntoIterator<Item = Vec<u8>>) -> Flood {
-    let seal = |plaintext: Vec<u8>| pair.lie(LIAR, 0, &plaintext).expect("a session");
+pub(crate) fn flood(pair: &mut Stage, packets: impl IntoIterator<Item = Vec<u8>>) -> Flood {
+    let seal = |plaintext: Vec<u8>| pair.seal(0, &plaintext).expect("a session");
     let datagrams: Vec<_> = packets.into_iter().map(seal).collect();
-    let before = held();
+    let before = pair.held();
     let mut flood = Flood { held: 0, sent: 0, taken: 0 };
     for datagram in &datagrams {
         flood.sent += datagram.bytes.len();
@@ -98,26 +79,26 @@ pub(crate) fn flood(pair: &mut Pair, packets: impl IntoIterator<Item = Vec<u8>>)
         }
         flood.taken += 1;
     }
-    flood.held = held() - before;
+    flood.held = pair.held() - before;
     flood
 }
 
 /// What a victim keeps of its own acknowledgements of so many packets of somebody who acknowledges
 /// nothing: it remembers them, up to a limit of its own.
-pub(crate) fn held_for_acks(packets: usize) -> isize {
-    let mut pair = Pair::connected(small());
+pub(crate) fn held_for_acks(packets: usize) -> i64 {
+    let mut pair = Stage::connected(small());
     flood(&mut pair, std::iter::repeat_n(frame(Frame::Ping { token: 0 }), packets)).held
 }
 
 /// Whether `side` still takes what its peer says.
-pub(crate) fn is_up(pair: &Pair, side: usize) -> bool {
-    let peer = pair.peer(side).and_then(|peer| pair.ends[side].endpoint.peer(peer));
+pub(crate) fn is_up(pair: &Stage, side: usize) -> bool {
+    let peer = pair.peer(side).and_then(|peer| pair.endpoint(side).peer(peer));
     peer.is_some_and(|peer| matches!(peer.state, PeerState::Connected | PeerState::Silent))
 }
 
 /// Hands `side` bytes that seem to come from `from`; what it sends because of them.
 pub(crate) fn inject(
-    pair: &mut Pair,
+    pair: &mut Stage,
     side: usize,
     from: SocketAddr,
     bytes: &[u8],
@@ -129,45 +110,49 @@ pub(crate) fn inject(
 }
 
 /// Side 0 calls side 1 by its identity; nothing is delivered yet.
-pub(crate) fn call(pair: &mut Pair) -> PeerHandle {
-    let (now, target) = (pair.now, Target::new(pair.id(1), [pair.ends[1].address]));
-    let peer = pair.ends[0].endpoint.connect(now, target).expect("nothing speaks against it");
-    pair.poll(0);
-    peer
+pub(crate) fn call(pair: &mut Stage) -> PeerHandle {
+    let target = Target::new(pair.id(1), [pair.ends[1].address]);
+    dial(pair, 0, target)
+}
+
+/// An end dials; nothing is delivered yet.
+pub(crate) fn dial(pair: &mut Stage, side: usize, target: impl Into<Target>) -> PeerHandle {
+    let target = target.into();
+    let dialled = pair.with(side, |endpoint, now| endpoint.connect(now, target));
+    dialled.expect("nothing speaks against it")
 }
 
 /// The datagram of this kind that is under way, taken off the wire.
-pub(crate) fn intercept(pair: &mut Pair, kind: u8) -> Datagram {
+pub(crate) fn intercept(pair: &mut Stage, kind: u8) -> Datagram {
     let at = pair.flight.iter().position(|datagram| datagram.bytes[0] == kind);
     pair.flight.remove(at.expect("under way")).expect("just found")
 }
 
 /// Runs both sides for so many milliseconds. `see` is shown every datagram and says how often it
 /// arrives.
-pub(crate) fn watch(pair: &mut Pair, ms: u32, mut see: impl FnMut(&Datagram) -> usize) {
-    let end = pair.now + MS * ms;
-    while pair.now < end {
+pub(crate) fn watch(pair: &mut Stage, ms: u32, mut see: impl FnMut(&Datagram) -> usize) {
+    let end = pair.now() + MS * ms;
+    while pair.now() < end {
         while let Some(datagram) = pair.flight.pop_front() {
             for _ in 0..see(&datagram) {
                 pair.deliver(datagram.clone());
             }
         }
-        let next = (0..2).filter_map(|side| pair.ends[side].endpoint.poll_timeout()).min();
-        let soon = pair.now + MS;
+        let next = (0..2).filter_map(|side| pair.due(side)).min();
+        let soon = pair.now() + MS;
         pair.advance(next.map_or(end, |next| next.max(soon)).min(end));
     }
 }
 
 /// One genuine packet of each kind of a handshake with cookie, and a sealed one, as they were seen
 /// on the wire between the two sides, and which side each was for.
-pub(crate) fn overheard(config: &Config) -> (Pair, Vec<(usize, Vec<u8>)>) {
+pub(crate) fn overheard(config: &Config) -> (Stage, Vec<(usize, Vec<u8>)>) {
     let mut config = config.clone();
     config.retry = handfast_core::Retry::Always;
-    let mut pair = Pair::new(config);
-    let (now, target) = (pair.now, Target::from(pair.ends[1].address));
-    pair.ends[0].endpoint.connect(now, target).expect("nothing speaks against it");
-    pair.poll(0);
+    let mut pair = Stage::new(config);
     let (mut heard, first) = (Vec::new(), pair.ends[0].address);
+    let there = pair.ends[1].address;
+    dial(&mut pair, 0, there);
     watch(&mut pair, 1_000, |datagram| {
         heard.push((usize::from(datagram.to != first), datagram.bytes.clone()));
         1
@@ -177,15 +162,15 @@ pub(crate) fn overheard(config: &Config) -> (Pair, Vec<(usize, Vec<u8>)>) {
 }
 
 /// Packets in which `count` strangers call the second side of `pair`.
-pub(crate) fn calls_of_strangers(pair: &Pair, count: u32) -> Vec<Vec<u8>> {
+pub(crate) fn calls_of_strangers(pair: &Stage, count: u32) -> Vec<Vec<u8>> {
     let target = Target::new(pair.id(1), [pair.ends[1].address]);
-    let config = pair.ends[1].endpoint.config();
-    (0..count).map(|n| first_packet(config, 1000 + n, target.clone(), pair.now)).collect()
+    let config = pair.endpoint(1).config();
+    (0..count).map(|n| first_packet(config, 1000 + n, target.clone())).collect()
 }
 
 /// What somebody new sends first when he dials `target`.
-pub(crate) fn first_packet(config: &Config, number: u32, target: Target, now: Instant) -> Vec<u8> {
-    let mut seed = [0x77; 32];
+pub(crate) fn first_packet(config: &Config, number: u32, target: Target) -> Vec<u8> {
+    let (mut seed, now) = ([0x77; 32], Instant::from_micros(1_000_000_000));
     seed[..4].copy_from_slice(&number.to_le_bytes());
     let mut caller = Endpoint::new(
         config.clone().validate().expect("valid"),
@@ -199,35 +184,42 @@ pub(crate) fn first_packet(config: &Config, number: u32, target: Target, now: In
     buffer[..transmit.len].to_vec()
 }
 
-pub(crate) fn send(pair: &mut Pair, side: usize, delivery: Delivery, payload: &[u8]) {
-    let (now, peer) = (pair.now, pair.peer(side).expect("connected"));
-    let payload = Bytes::copy_from_slice(payload);
-    pair.ends[side].endpoint.send(now, peer, delivery, payload).expect("accepted");
-    pair.poll(side);
+pub(crate) fn send(pair: &mut Stage, side: usize, delivery: Delivery, payload: &[u8]) {
+    try_send(pair, side, delivery, payload).expect("accepted");
+}
+
+/// The same, if it is accepted.
+pub(crate) fn try_send(
+    pair: &mut Stage,
+    side: usize,
+    delivery: Delivery,
+    payload: &[u8],
+) -> Result<(), SendError> {
+    let peer = pair.peer(side).expect("connected");
+    pair.with(side, |endpoint, now| {
+        // What an endpoint frees it must have allocated, or growth would not be seen.
+        endpoint.send(now, peer, delivery, Bytes::copy_from_slice(payload)).map(drop)
+    })
 }
 
 /// All messages that wait at `side`.
-pub(crate) fn received(pair: &mut Pair, side: usize) -> Vec<Bytes> {
-    let (now, peer) = (pair.now, pair.peer(side).expect("connected"));
-    let endpoint = &mut pair.ends[side].endpoint;
-    let next = || endpoint.receive(now, peer).map(|message| message.payload);
-    let messages = std::iter::from_fn(next).collect();
-    pair.poll(side);
-    messages
+pub(crate) fn received(pair: &mut Stage, side: usize) -> Vec<Bytes> {
+    let peer = pair.peer(side).expect("connected");
+    std::iter::from_fn(|| pair.read_one(side, peer)).map(|(_, _, bytes)| bytes.into()).collect()
 }
 
-pub(crate) fn info(pair: &Pair, side: usize) -> PeerInfo {
-    pair.ends[side].endpoint.peer(pair.peer(side).expect("connected")).expect("alive")
+pub(crate) fn info(pair: &Stage, side: usize) -> PeerInfo {
+    pair.endpoint(side).peer(pair.peer(side).expect("connected")).expect("alive")
 }
 
 /// Datagrams that `side` dropped so far. Answers not given are counted beside, not here.
-pub(crate) fn dropped(pair: &Pair, side: usize) -> u64 {
-    let drops = pair.ends[side].endpoint.drops();
+pub(crate) fn dropped(pair: &Stage, side: usize) -> u64 {
+    let drops = pair.endpoint(side).drops();
     drops.iter().filter(|(name, _)| *name != "rate_limited").map(|(_, count)| count).sum()
 }
 
 /// How the peer of `side` ended, if it did.
-pub(crate) fn end_of(pair: &Pair, side: usize) -> Option<EndReason> {
+pub(crate) fn end_of(pair: &Stage, side: usize) -> Option<EndReason> {
     pair.ends[side].events.iter().rev().find_map(|event| match event {
         Event::Ended { reason, .. } => Some(reason.clone()),
         _ => None,
@@ -235,7 +227,7 @@ pub(crate) fn end_of(pair: &Pair, side: usize) -> Option<EndReason> {
 }
 
 /// Why the victim ended the liar's session, if it did so for breaking the rules.
-pub(crate) fn violation(pair: &mut Pair) -> Option<&'static str> {
+pub(crate) fn violation(pair: &mut Stage) -> Option<&'static str> {
     pair.step(Duration::from_secs(5));
     match end_of(pair, VICTIM) {
         Some(EndReason::Violation(violation)) => Some(violation.as_str()),
@@ -244,7 +236,7 @@ pub(crate) fn violation(pair: &mut Pair) -> Option<&'static str> {
 }
 
 /// The two sides still have the session that they had, and messages pass both ways once.
-pub(crate) fn assert_intact(pair: &mut Pair, what: &str) {
+pub(crate) fn assert_intact(pair: &mut Stage, what: &str) {
     let texts: [&[u8]; 2] = [b"from the first", b"from the second"];
     for (side, text) in texts.into_iter().enumerate() {
         send(pair, side, Delivery::ordered(4000), text);

@@ -6,8 +6,7 @@ use std::time::Duration;
 use handfast_core::wire::{Fragment, StreamKey};
 use handfast_core::{Config, Delivery, EndReason, Order, SendError, Violation};
 
-use crate::lies::{self, ROOM, data, fragment, stream};
-use crate::stage::{LIAR, Stage, VICTIM};
+use crate::kit::*;
 
 const LIMIT: u32 = 1 << 20;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -23,13 +22,13 @@ fn config() -> Config {
 }
 
 fn stage() -> Stage {
-    Stage::connected(config(), config())
+    Stage::with_honest(config(), config())
 }
 
 /// Lies until the victim had enough or `rounds` are over. Returns what it then holds, and the most
 /// it ever held, beyond what it held before; and how many bytes that took.
 fn hoard(stage: &mut Stage, rounds: u64, mut make: impl FnMut(u64) -> Vec<u8>) -> (i64, i64, i64) {
-    let before = stage.ends[VICTIM].meter.live;
+    let before = stage.meter(VICTIM).live;
     let (mut most, mut cost) = (0, 0);
     for round in 0..rounds {
         if stage.reason().is_some() {
@@ -38,9 +37,9 @@ fn hoard(stage: &mut Stage, rounds: u64, mut make: impl FnMut(u64) -> Vec<u8>) -
         let Some((len, _)) = stage.lie(0, &make(round)) else { break };
         stage.flight.clear();
         cost += len as i64;
-        most = most.max(stage.ends[VICTIM].meter.live - before);
+        most = most.max(stage.meter(VICTIM).live - before);
     }
-    (stage.ends[VICTIM].meter.live - before, most, cost)
+    (stage.meter(VICTIM).live - before, most, cost)
 }
 
 /// Fragments of the least length with holes between them: neither what they announce nor the holes
@@ -69,7 +68,7 @@ fn beginnings_of_large_messages_take_no_more_room_than_a_few_times_what_they_cos
         let mut stage = stage();
         let (_, most, cost) = hoard(&mut stage, 400, |round| {
             let key = stream((round % 16) as u16, reliable, Order::Unordered);
-            lies::piece(key, round / 16, LIMIT / 64)
+            piece(key, round / 16, LIMIT / 64)
         });
         println!("reliable {reliable}: {most} bytes for {cost}");
         assert!(most <= 16 * cost + (64 << 10), "{most} bytes for {cost}");
@@ -88,7 +87,7 @@ fn an_application_that_never_reads_is_not_buried() {
         let mut stage = stage();
         let mut number = 0;
         let (_, most, cost) = hoard(&mut stage, 6_000, |_| {
-            lies::full(|| {
+            full(|| {
                 number += 1;
                 // Ordered ones wait for the first, which never comes.
                 let number = if order == Order::Ordered { number } else { number - 1 };
@@ -107,20 +106,20 @@ fn an_application_that_never_reads_is_not_buried() {
 fn what_was_read_is_forgotten() {
     for reliable in [true, false] {
         let mut stage = stage();
-        let before = stage.ends[VICTIM].meter.live;
+        let before = stage.meter(VICTIM).live;
         let mut number = 0;
         for _ in 0..100 {
             let key = stream(0, reliable, Order::Unordered);
-            let bytes = lies::full(|| {
+            let bytes = full(|| {
                 number += 1;
                 data(key, number - 1, &[])
             });
             stage.lie(0, &bytes);
             stage.flight.clear();
         }
-        let full = stage.ends[VICTIM].meter.live - before;
+        let full = stage.meter(VICTIM).live - before;
         stage.read(VICTIM, LIAR);
-        let empty = stage.ends[VICTIM].meter.live - before;
+        let empty = stage.meter(VICTIM).live - before;
         println!("reliable {reliable}: {full} bytes unread, {empty} read");
         assert!(full > 500_000 && empty < 100_000, "{full} bytes unread, {empty} read");
     }
@@ -132,7 +131,7 @@ fn a_peer_that_acknowledges_nothing_fills_the_send_buffer_and_no_more() {
     static PAYLOAD: [u8; 1 << 16] = [3; 1 << 16];
     for len in [0, 100, 1 << 16] {
         let mut stage = stage();
-        let before = stage.ends[VICTIM].meter.live;
+        let before = stage.meter(VICTIM).live;
         let mut blocked = false;
         let mut most = 0;
         for round in 0..40_000u32 {
@@ -144,7 +143,7 @@ fn a_peer_that_acknowledges_nothing_fills_the_send_buffer_and_no_more() {
                 stage.lie(0, &[0]);
                 stage.pass_unheard(Duration::from_millis(20));
             }
-            most = most.max(stage.ends[VICTIM].meter.live - before);
+            most = most.max(stage.meter(VICTIM).live - before);
         }
         assert!(blocked, "{len}");
         let limit = 2 * i64::from(LIMIT);
@@ -162,14 +161,14 @@ fn a_peer_that_only_shows_life_is_probed_slowly_and_ends_when_it_falls_silent() 
     let mut config = config();
     // Keys that last: it is about probes here.
     (config.keys.rekey_after, config.keys.rekey_after_idle) = (2 * HOUR, 2 * HOUR);
-    let mut stage = Stage::connected(config.clone(), config);
+    let mut stage = Stage::with_honest(config.clone(), config);
     stage.send(VICTIM, LIAR, Delivery::ordered(0), b"hello").expect("room");
-    let before = (stage.ends[VICTIM].meter.live, stage.ends[VICTIM].sent.0);
+    let before = (stage.meter(VICTIM).live, stage.ends[VICTIM].sent.0);
     for _ in 0..3_600 {
         stage.lie(0, &[0]);
         stage.pass_unheard(Duration::from_secs(1));
     }
-    let held = stage.ends[VICTIM].meter.live - before.0;
+    let held = stage.meter(VICTIM).live - before.0;
     let sent = stage.ends[VICTIM].sent.0 - before.1;
     println!("{held} bytes held, {sent} datagrams in an hour");
     assert!(held < 256 << 10, "{held} bytes");
@@ -185,7 +184,7 @@ fn withholding_all_acknowledgement_for_too_long_ends_the_session() {
     let mut stage = stage();
     stage.send(VICTIM, LIAR, Delivery::ordered(0), b"hello").expect("room");
     let (_, most, _) =
-        hoard(&mut stage, 600_000, |_| lies::packet(|writer| writer.u8(1) && writer.u64(0)));
+        hoard(&mut stage, 600_000, |_| packet(|writer| writer.u8(1) && writer.u64(0)));
     stage.step(Duration::from_secs(2));
     println!("{most} bytes");
     let expected = EndReason::Violation(Violation::NeverAcknowledges);
@@ -217,7 +216,7 @@ fn credit_only_grows() {
         for limit in limits {
             let limit: u64 = limit;
             let limit = limit.min(handfast_core::wire::varint::MAX);
-            stage.lie(0, &lies::packet(|writer| writer.u8(7) && writer.varint(limit)));
+            stage.lie(0, &packet(|writer| writer.u8(7) && writer.varint(limit)));
         }
         for _ in 0..20 {
             stage.send(VICTIM, LIAR, Delivery::ordered(0), &[1; 100_000]).expect("room");
@@ -234,7 +233,7 @@ fn credit_only_grows() {
 fn skipping_everything_skipping_back_and_skipping_what_came_do_no_harm() {
     let key: StreamKey = stream(0, false, Order::Ordered);
     let skip = |number: u64| {
-        lies::frame(handfast_core::wire::Frame::Skip { stream: key, sequence_number: number })
+        frame(handfast_core::wire::Frame::Skip { stream: key, sequence_number: number })
     };
     let mut stage = stage();
     let last = handfast_core::wire::varint::MAX;
