@@ -15,8 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use handfast_core::{
-    Delivery, Endpoint, Event, Farewell, Goodbye, Identity, Instant, MAX_DATAGRAM, Origin, Target,
-    ValidConfig,
+    Delivery, DisconnectOptions, DisconnectReason, Endpoint, Event, Identity, Instant,
+    MAX_DATAGRAM, Origin, Target, ValidConfig,
 };
 
 /// An endpoint and what moves its datagrams.
@@ -96,11 +96,11 @@ fn alice(endpoint: &mut Endpoint, now: Instant, event: Event) {
             endpoint.send(now, peer, delivery, "hello, Bob".into()).expect("room for one message");
         }
         Event::Fate { .. } => {
-            let goodbye = Goodbye::new(0, "see you");
-            endpoint.close(now, Farewell { goodbye, linger: Duration::from_secs(1) });
+            let reason = DisconnectReason::new(0, "see you");
+            endpoint.close(now, DisconnectOptions { reason, linger: Duration::from_secs(1) });
         }
         // Nobody answered: the program shall end all the same.
-        Event::Ended { .. } => endpoint.close(now, Farewell::default()),
+        Event::Ended { .. } => endpoint.close(now, DisconnectOptions::default()),
         _ => {}
     }
 }
@@ -113,7 +113,7 @@ fn bob(endpoint: &mut Endpoint, now: Instant, event: Event) {
                 println!("bob    was told {:?}", String::from_utf8_lossy(&message.payload));
             }
         }
-        Event::Ended { .. } => endpoint.close(now, Farewell::default()),
+        Event::Ended { .. } => endpoint.close(now, DisconnectOptions::default()),
         _ => {}
     }
 }

@@ -20,8 +20,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use handfast_tokio::{
-    Config, ConnectError, Delivery, EndReason, Endpoint, Farewell, Goodbye, Identity, Listen,
-    Target, entropy, explain,
+    Config, ConnectError, Delivery, DisconnectOptions, DisconnectReason, EndReason, Endpoint,
+    Identity, Listen, Target, entropy, explain,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -66,8 +66,9 @@ async fn talk_to(name: &str) -> Result<(), Box<dyn Error>> {
     println!("pong       round trip {:.1?}", peer.ping().await?);
 
     // The farewell is delivered too: the server learns the code and the reason.
-    let goodbye = Goodbye::new(0, "that was all");
-    let reason = peer.disconnect(Farewell { goodbye, linger: Duration::from_secs(2) }).await;
+    let reason = DisconnectReason::new(0, "that was all");
+    let reason =
+        peer.disconnect(DisconnectOptions { reason, linger: Duration::from_secs(2) }).await;
     println!("parted     {reason}");
 
     // What the server said meanwhile is still here (it says something if started with --echo).
@@ -75,7 +76,7 @@ async fn talk_to(name: &str) -> Result<(), Box<dyn Error>> {
         let text = String::from_utf8_lossy(&message.payload);
         println!("received   {text:?}, sequence_number {}", message.sequence_number);
     }
-    endpoint.close(Farewell::default()).await?;
+    endpoint.close(DisconnectOptions::default()).await?;
     Ok(())
 }
 

@@ -56,9 +56,9 @@ pub struct Config {
     pub network_secret: Option<NetworkSecret>,
     /// Who may shake hands with us. Default: everyone.
     pub admission: Admission,
-    /// When an caller must first prove that it owns its address. Default: when needed.
+    /// When an initiator must first prove that it owns its address. Default: when needed.
     pub retry: Retry,
-    /// Tell our `PeerId` to callers who know only our address (and the network secret, if any).
+    /// Tell our `PeerId` to initiators who know only our address (and the network secret, if any).
     /// Default: yes.
     pub disclose_identity: bool,
 
@@ -66,7 +66,7 @@ pub struct Config {
     pub timers: Timing,
     /// How many peers and handshakes are kept.
     pub limits: Limits,
-    /// How much is spent on callers that are no peers yet.
+    /// How much is spent on initiators that are no peers yet.
     pub budgets: Budgets,
     /// How large messages may be, and how much of them is buffered for each peer.
     pub flow: Flow,
@@ -159,7 +159,7 @@ pub enum CongestionControl {
     Fixed(u64),
 }
 
-/// When a caller must first prove that it owns its address, at the cost of a round trip.
+/// When an initiator must first prove that it owns its address, at the cost of a round trip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retry {

@@ -125,7 +125,7 @@ impl Context {
     }
 
     /// State about a peer is lost.
-    pub(crate) fn note_end(&mut self) {
+    pub(crate) fn on_peer_ended(&mut self) {
         self.incarnations.on_loss();
         self.stats.peers_ended += 1;
     }

@@ -123,7 +123,7 @@ pub enum PeerState {
     Connected,
     /// Shaken hands, but it no longer answers. Traffic brings it back, the idle timeout ends it.
     Silent,
-    /// Disconnecting: queued messages are flushed, then the goodbye is awaited.
+    /// Disconnecting: queued messages are flushed, then the acknowledgement of the `Disconnect` is awaited.
     Closing,
     /// Gone.
     Expired,
@@ -139,7 +139,7 @@ pub struct PingId(pub(crate) u64);
 pub enum EndReason {
     /// The dial did not succeed within `Config::timers.connect_timeout`.
     DialTimeout,
-    /// We disconnected. `acknowledged` tells whether the peer confirmed the goodbye, and with it
+    /// We disconnected. `acknowledged` tells whether the peer acknowledged the `Disconnect`, and with it
     /// all reliable messages before it.
     Disconnected {
         /// The peer confirmed.
@@ -154,8 +154,8 @@ pub enum EndReason {
     },
     /// The one who answered a dial by address is this endpoint itself.
     OwnIdentity,
-    /// The peer said goodbye.
-    PeerDisconnected(Goodbye),
+    /// The peer disconnected.
+    PeerDisconnected(DisconnectReason),
     /// The peer, though authenticated, broke the protocol.
     Violation(Violation),
 }
@@ -163,21 +163,21 @@ pub enum EndReason {
 /// What a disconnecting peer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Goodbye {
+pub struct DisconnectReason {
     /// An application code; 0 when there is nothing to say. Codes from 0xff00 belong to the protocol.
     pub code: u16,
     /// Words for a human, at most 64 bytes.
     pub reason: String,
 }
 
-impl Goodbye {
+impl DisconnectReason {
     /// The longest reason, in bytes of UTF-8.
     pub const MAX_REASON: usize = 64;
 
     /// The highest code of an application.
     pub const MAX_CODE: u16 = 0xfeff;
 
-    /// A goodbye with a code, at most [`MAX_CODE`](Self::MAX_CODE), and a reason, which is cut at 64
+    /// A reason with a code, at most [`MAX_CODE`](Self::MAX_CODE), and a reason, which is cut at 64
     /// bytes (at a character boundary).
     #[must_use]
     pub fn new(code: u16, reason: &str) -> Self {
@@ -195,9 +195,9 @@ impl Goodbye {
 
 /// How to part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Farewell {
+pub struct DisconnectOptions {
     /// What to tell the peer.
-    pub goodbye: Goodbye,
+    pub reason: DisconnectReason,
     /// How long queued messages may still be sent, and reliable ones acknowledged, before that.
     /// Zero drops them at once. A peer that is still being dialled ends at once in any case.
     pub linger: Duration,
@@ -212,8 +212,8 @@ impl fmt::Display for EndReason {
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::OwnIdentity => f.write_str("the address leads to this endpoint itself"),
             Self::Merged { .. } => f.write_str("merged with an older handle of the same peer"),
-            Self::PeerDisconnected(goodbye) => {
-                write!(f, "the peer disconnected (code {}: {:?})", goodbye.code, goodbye.reason)
+            Self::PeerDisconnected(reason) => {
+                write!(f, "the peer disconnected (code {}: {:?})", reason.code, reason.reason)
             }
             Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
         }

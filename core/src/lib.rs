@@ -77,10 +77,10 @@
 //! 6. Work per call depends on the work due, not on the number of peers. Every queue, table and
 //!    buffer has a limit, the large ones in [`Config`]. No event is dropped: a message keeps its
 //!    place until its fate is told.
-//! 7. Nothing sent to an address that has not proved itself exceeds what came from there; three
+//! 7. Nothing sent to an address that is not validated exceeds what came from there; three
 //!    times that on a path that a known peer seems to have moved to. Addresses named by `connect`
 //!    get at most 8 packets each, less than 2 KB, in any 10 s until they answer, from each dial.
-//! 8. A live peer ends only by silence for the idle timeout, a command, an authenticated goodbye, or
+//! 8. A live peer ends only by silence for the idle timeout, a command, an authenticated `Disconnect`, or
 //!    a breach of the protocol inside a sealed packet. A dial ends at its own deadline.
 //! 9. A peer whose messages are not taken holds back that peer alone.
 //!
@@ -150,7 +150,7 @@ pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};
 pub use endpoint::{Endpoint, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
-pub use event::{EndReason, Event, Farewell, Goodbye, PeerState, PingId};
+pub use event::{DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId};
 pub use handle::PeerHandle;
 pub use info::PeerInfo;
 pub use net::{Ecn, FourTuple, Origin, SocketId, Transmit, Via, canonical};

@@ -60,7 +60,7 @@ drops! {
     Authentication => authentication,
     /// The application's admission refused the identity.
     Admission => admission,
-    /// The first MAC was wrong: the caller lacks our key, the network secret or the application id.
+    /// The first MAC was wrong: the initiator lacks our key, the network secret or the application id.
     BadMac => bad_mac,
     /// A response or retry answered nothing we asked.
     Unsolicited => unsolicited,
@@ -69,7 +69,7 @@ drops! {
     /// Half-open handshakes, peers, replies or the credit of a response were at their cap, or the
     /// endpoint closes.
     Full => full,
-    /// A cookie that was not ours, not for this caller, or too old.
+    /// A cookie that was not ours, not for this initiator, or too old.
     BadCookie => bad_cookie,
     /// An identity that is weak, not canonical, or not the owner of the handshake's key.
     BadIdentity => bad_identity,
@@ -97,9 +97,9 @@ counters! {
         datagrams_sent,
         /// Bytes of UDP payload handed out.
         bytes_sent,
-        /// Bytes received from addresses that have not proved themselves.
+        /// Bytes received from addresses that are not validated.
         unverified_bytes_received,
-        /// Bytes sent to addresses that have not proved themselves and that nobody asked us to dial.
+        /// Bytes sent to addresses that are not validated and that nobody asked us to dial.
         unverified_bytes_sent,
         /// Handshakes completed.
         handshakes,
@@ -108,7 +108,7 @@ counters! {
         /// Retries sent.
         retries_sent,
         /// Hints sent.
-        hints_sent,
+        unknown_session_sent,
         /// Retries, repeated responses and hints that were not sent, because too many were before.
         answers_withheld,
         /// Key changes completed.

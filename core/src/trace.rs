@@ -37,7 +37,7 @@ pub(crate) fn unsealed(what: &str, via: &Via, datagram: &[u8]) {
         Ok(Packet::HandshakeRequest(_)) => "HandshakeRequest",
         Ok(Packet::HandshakeResponse(_)) => "HandshakeResponse",
         Ok(Packet::HandshakeRetry(_)) => "HandshakeRetry",
-        Ok(Packet::Hint(_)) => "Hint",
+        Ok(Packet::UnknownSession(_)) => "UnknownSession",
         Ok(Packet::Sealed(_)) | Err(_) => return,
     };
     let remote = via.remote().map(tracing::field::display);

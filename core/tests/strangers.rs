@@ -28,13 +28,13 @@ fn count(bytes: isize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
-        // SAFETY: as the caller promises.
+        // SAFETY: as the initiator promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         count(-(layout.size() as isize));
-        // SAFETY: as the caller promises.
+        // SAFETY: as the initiator promises.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -112,23 +112,23 @@ impl Server {
         }
     }
 
-    /// A caller that does all it has to, but never uses the session.
+    /// An initiator that does all it has to, but never uses the session.
     fn take_genuine(&mut self, number: u32) {
         let (now, mut buf) = (Instant::from_micros(self.micros), [0; 2048]);
         let mut seed = [7; 32];
         seed[..4].copy_from_slice(&number.to_le_bytes());
-        let mut caller =
+        let mut initiator =
             Endpoint::new(ValidConfig::default(), Identity::from_seed(seed), seed, now);
         let server = SocketAddr::from(([10, 0, 0, 2], 4263));
-        caller.connect(now, Target::new(self.endpoint.id(), [server])).expect("room");
+        initiator.connect(now, Target::new(self.endpoint.id(), [server])).expect("room");
         // The second time with a cookie.
         for _ in 0..2 {
-            let Some(transmit) = caller.poll_transmit(now, &mut buf) else { return };
+            let Some(transmit) = initiator.poll_transmit(now, &mut buf) else { return };
             let Some(answer) = self.take(source(number), &mut buf[..transmit.len]) else { return };
             if answer[0] != RETRY {
                 return;
             }
-            caller.handle_datagram(now, Origin::from_remote(server), answer);
+            initiator.handle_datagram(now, Origin::from_remote(server), answer);
         }
     }
 
@@ -169,11 +169,11 @@ fn source(number: u32) -> SocketAddr {
 #[test]
 fn strangers_without_number_leave_memory_where_it_was() {
     let strangers = std::env::var("HANDFAST_STRANGERS").map_or(100_000, |number| {
-        number.parse().expect("HANDFAST_STRANGERS is a number of callers")
+        number.parse().expect("HANDFAST_STRANGERS is a number of initiators")
     });
     let mut server = Server::new();
     let cold = LIVE.get();
-    // Tables are made when the first caller comes, and lists keep some room.
+    // Tables are made when the first initiator comes, and lists keep some room.
     server.serve(0, 20_000);
     let warm = LIVE.get();
     assert!(warm - cold <= 256 << 10, "{} bytes for tables", warm - cold);
@@ -185,7 +185,7 @@ fn strangers_without_number_leave_memory_where_it_was() {
     println!("tables {} bytes, at once {at_once} more, left {left}", warm - cold);
     println!("{drops:?}\n{stats:?}");
     assert_eq!(left, 0, "bytes that stayed");
-    // 1,024 handshakes that wait, and the caller that is being made.
+    // 1,024 handshakes that wait, and the initiator that is being made.
     assert!(at_once <= 2 << 20, "{at_once} bytes at once");
     assert_eq!(server.endpoint.peers().count(), 0);
     assert_eq!(stats.unverified_bytes_sent, server.said);

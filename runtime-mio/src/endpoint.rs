@@ -5,8 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use handfast_core::{
-    Bytes, CommandError, Config, ConnectError, Delivery, Drops, Event, Farewell, Identity, Instant,
-    Message, MessageId, PeerHandle, PeerId, PeerInfo, PingId, SendError, SocketId, Stats, Target,
+    Bytes, CommandError, Config, ConnectError, Delivery, DisconnectOptions, Drops, Event, Identity,
+    Instant, Message, MessageId, PeerHandle, PeerId, PeerInfo, PingId, SendError, SocketId, Stats,
+    Target,
 };
 use handfast_udp::{Clock, Listen, SocketError, SocketStats, Traffic, entropy, host_config};
 use mio::{Events, Poll, Token, Waker};
@@ -110,13 +111,17 @@ impl Endpoint {
     ///
     /// # Errors
     /// When it is ending already, or the handle names no peer.
-    pub fn disconnect(&mut self, peer: PeerHandle, farewell: Farewell) -> Result<(), CommandError> {
+    pub fn disconnect(
+        &mut self,
+        peer: PeerHandle,
+        farewell: DisconnectOptions,
+    ) -> Result<(), CommandError> {
         self.core.disconnect(self.clock.now(), peer, farewell)
     }
 
     /// Ends every peer and accepts nobody from now on. Keep turning until [`Self::is_closed`], and
     /// take the messages that arrived: those that nobody takes delay it by an idle timeout.
-    pub fn close(&mut self, farewell: Farewell) {
+    pub fn close(&mut self, farewell: DisconnectOptions) {
         self.core.close(self.clock.now(), farewell);
     }
 

@@ -5,7 +5,7 @@
 //! tells what happened. Other threads command it through a [`Remote`].
 //!
 //! ```no_run
-//! use handfast_mio::{Config, Delivery, Endpoint, Event, Farewell, Identity, Listen, entropy};
+//! use handfast_mio::{Config, Delivery, Endpoint, Event, DisconnectOptions, Identity, Listen, entropy};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let identity = Identity::from_seed(entropy()?);
@@ -23,7 +23,7 @@
 //!                 while let Some(message) = endpoint.receive(peer) {
 //!                     println!("{} bytes", message.payload.len());
 //!                 }
-//!                 endpoint.close(Farewell::default());
+//!                 endpoint.close(DisconnectOptions::default());
 //!             }
 //!             Event::Ended { reason, .. } => println!("{reason}"),
 //!             _ => {}
@@ -44,10 +44,11 @@ pub use endpoint::Endpoint;
 pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
-    ConfigError, CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate, Flow,
-    FourTuple, Goodbye, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId,
-    NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState,
-    PeerStats, PingId, Retry, SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
+    ConfigError, CongestionControl, Delivery, DisconnectOptions, DisconnectReason, Drops, Ecn,
+    EndReason, Event, Fate, Flow, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM,
+    Message, MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError,
+    PeerInfo, PeerState, PeerStats, PingId, Retry, SocketId, Stats, Target, Timing, ValidConfig,
+    Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};

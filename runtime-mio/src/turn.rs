@@ -132,7 +132,7 @@ impl Endpoint {
 
     fn transmit(&mut self) -> io::Result<()> {
         self.more_to_send = self.traffic.transmit(&mut self.core, &self.clock)?;
-        self.traffic.wind_up(&self.core, self.clock.now());
+        self.traffic.shutdown(&self.core, self.clock.now());
         Ok(())
     }
 }

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use handfast_mio::{
-    Config, Delivery, EndReason, Endpoint, Event, Farewell, Fate, Goodbye, Identity, Listen,
-    Message, SendError, entropy,
+    Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Endpoint, Event, Fate,
+    Identity, Listen, Message, SendError, entropy,
 };
 
 const MESSAGES: u32 = 20_000;
@@ -59,8 +59,8 @@ fn peers_meet_talk_and_part() {
                 Event::Pong { rtt, .. } => pong = Some(rtt),
                 Event::Fate { fate, .. } => {
                     fates.push(fate);
-                    let goodbye = Goodbye::new(7, "done");
-                    alice.close(Farewell { goodbye, linger: Duration::from_secs(5) });
+                    let reason = DisconnectReason::new(7, "done");
+                    alice.close(DisconnectOptions { reason, linger: Duration::from_secs(5) });
                 }
                 _ => {}
             }
@@ -69,8 +69,8 @@ fn peers_meet_talk_and_part() {
     assert_eq!(fates, [Fate::Acked]);
     assert!(pong.expect("a pong") > Duration::ZERO);
     let end = end.recv_timeout(Duration::from_secs(30)).expect("an end");
-    assert_eq!(end, (MESSAGES, EndReason::PeerDisconnected(Goodbye::new(7, "done"))));
-    remote.run(|bob| bob.close(Farewell::default())).expect("room");
+    assert_eq!(end, (MESSAGES, EndReason::PeerDisconnected(DisconnectReason::new(7, "done"))));
+    remote.run(|bob| bob.close(DisconnectOptions::default())).expect("room");
     server.join().expect("no panic");
 }
 
@@ -96,7 +96,7 @@ fn an_endpoint_is_not_closed_before_the_messages_that_arrived_are_received() {
             }
         };
     turn_until(&mut alice, &|_, event| matches!(event, Some(Event::Readable { .. })));
-    alice.close(Farewell::default());
+    alice.close(DisconnectOptions::default());
     turn_until(&mut alice, &|_, event| matches!(event, Some(Event::Ended { .. })));
     let ended = Instant::now();
     turn_until(&mut alice, &|alice, _| {

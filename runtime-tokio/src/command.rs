@@ -3,23 +3,23 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{Event, Farewell, PeerHandle, PeerId, SocketId, Target};
+use handfast_core::{DisconnectOptions, Event, PeerHandle, PeerId, SocketId, Target};
 use handfast_udp::{SocketError, SocketStats};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{ConnectError, PeerError};
-use crate::offer::Offer;
-use crate::ticket::Ticket;
+use crate::pending_handle::PendingHandle;
+use crate::receipt_key::MessageKey;
 
 /// A request to the driver, with where to send the answer.
 pub(crate) enum Command {
     AddSocket { address: SocketAddr, reply: oneshot::Sender<Result<SocketId, SocketError>> },
     AddressesChanged,
-    Cancel { peer: PeerHandle, ticket: Ticket, reply: oneshot::Sender<Result<(), PeerError>> },
-    Close { farewell: Farewell },
-    Connect { target: Target, reply: oneshot::Sender<Result<Offer, ConnectError>> },
-    Disconnect { peer: PeerHandle, farewell: Farewell },
-    Find { whom: Whom, reply: oneshot::Sender<Option<Offer>> },
+    Cancel { peer: PeerHandle, key: MessageKey, reply: oneshot::Sender<Result<(), PeerError>> },
+    Close { farewell: DisconnectOptions },
+    Connect { target: Target, reply: oneshot::Sender<Result<PendingHandle, ConnectError>> },
+    Disconnect { peer: PeerHandle, farewell: DisconnectOptions },
+    Find { whom: PeerSelector, reply: oneshot::Sender<Option<PendingHandle>> },
     Ping { peer: PeerHandle, reply: oneshot::Sender<Result<Duration, PeerError>> },
     Query(Query),
     RemoveSocket { socket: SocketId, reply: oneshot::Sender<Result<(), SocketError>> },
@@ -27,7 +27,7 @@ pub(crate) enum Command {
 }
 
 /// How a peer is looked up.
-pub(crate) enum Whom {
+pub(crate) enum PeerSelector {
     Address(SocketAddr),
     Handle(PeerHandle),
     Id(PeerId),

@@ -6,14 +6,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use handfast_core::{
-    Config, Drops, Event, Farewell, Identity, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
+    Config, DisconnectOptions, Drops, Event, Identity, PeerHandle, PeerId, PeerInfo, SocketId,
+    Stats, Target,
 };
 use handfast_udp::{Listen, SocketError, SocketStats, host_config};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::backlog::Backlog;
-use crate::command::{Command, Whom};
+use crate::command::{Command, PeerSelector};
 use crate::driver::{self, Driver};
 use crate::error::{ConnectError, Stopped};
 use crate::link::Link;
@@ -43,13 +44,13 @@ impl Endpoint {
         let backlog = Arc::new(Backlog::new(config.limits.max_peers));
         let (commands, from_handles) = mpsc::channel(MAX_COMMANDS);
         // At most one ring per peer and one per question is under way.
-        let (bell, rings) = mpsc::unbounded_channel();
-        let inputs = driver::Inputs { commands: from_handles, rings, bell: bell.clone() };
+        let (wake, wakes) = mpsc::unbounded_channel();
+        let inputs = driver::Inputs { commands: from_handles, wakes, wake: wake.clone() };
         let driver = Driver::new(config, identity, &listen.into(), inputs, Arc::clone(&backlog))?;
         let addresses = driver.addresses();
         let (result, stopped) = watch::channel(None);
         runtime.spawn(driver.run(result));
-        let link = Link { id, addresses, backlog, commands, bell, stopped };
+        let link = Link { id, addresses, backlog, commands, wake, stopped };
         let endpoint = Self { link: Arc::new(link) };
         let addresses = endpoint.local_addresses();
         tracing::info!(target: "handfast::driver", %id, ?addresses, "listening");
@@ -96,17 +97,17 @@ impl Endpoint {
 
     /// A handle to a peer that an event or a [`PeerInfo`] named. `None` unless it is connected.
     pub async fn peer(&self, handle: PeerHandle) -> Option<Peer> {
-        self.find(Whom::Handle(handle)).await
+        self.find(PeerSelector::Handle(handle)).await
     }
 
     /// The connected peer of this identity.
     pub async fn peer_by_id(&self, id: PeerId) -> Option<Peer> {
-        self.find(Whom::Id(id)).await
+        self.find(PeerSelector::Id(id)).await
     }
 
     /// The connected peer at this address.
     pub async fn peer_by_addr(&self, address: SocketAddr) -> Option<Peer> {
-        self.find(Whom::Address(address)).await
+        self.find(PeerSelector::Address(address)).await
     }
 
     /// All peers, in whatever state, as of now.
@@ -163,7 +164,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// When a socket failed for good instead.
-    pub async fn close(&self, farewell: Farewell) -> io::Result<()> {
+    pub async fn close(&self, farewell: DisconnectOptions) -> io::Result<()> {
         match self.link.command(Command::Close { farewell }).await {
             // Stopped is what it shall be.
             Ok(()) | Err(Stopped) => self.closed().await,
@@ -214,7 +215,7 @@ impl Endpoint {
         answer.await.unwrap_or(Err(SocketError::Stopped))
     }
 
-    async fn find(&self, whom: Whom) -> Option<Peer> {
+    async fn find(&self, whom: PeerSelector) -> Option<Peer> {
         let (reply, answer) = oneshot::channel();
         self.link.command(Command::Find { whom, reply }).await.ok()?;
         let offer = answer.await.ok()??;

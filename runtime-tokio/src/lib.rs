@@ -6,7 +6,7 @@
 //! handle is gone (whoever is connected then is told goodbye at once).
 //!
 //! ```no_run
-//! use handfast_tokio::{Config, Delivery, Endpoint, Farewell, Identity, Listen, entropy};
+//! use handfast_tokio::{Config, Delivery, Endpoint, DisconnectOptions, Identity, Listen, entropy};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let identity = Identity::from_seed(entropy()?);
@@ -19,8 +19,8 @@
 //! if let Some(message) = peer.recv().await {
 //!     println!("{} bytes", message.payload.len());
 //! }
-//! println!("{}", peer.disconnect(Farewell::default()).await);
-//! endpoint.close(Farewell::default()).await?;
+//! println!("{}", peer.disconnect(DisconnectOptions::default()).await);
+//! endpoint.close(DisconnectOptions::default()).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -50,22 +50,23 @@ mod endpoint;
 mod error;
 mod link;
 mod mailbox;
-mod offer;
 mod peer;
+mod pending_handle;
 mod port;
 mod receipt;
-mod ring;
-mod ticket;
+mod receipt_key;
+mod wake;
 
 pub use endpoint::{Endpoint, EndpointStats, Events};
 pub use error::{ConnectError, PeerError, SendError, Stopped};
 pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
-    ConfigError, CongestionControl, Delivery, Drops, Ecn, EndReason, Event, Farewell, Fate, Flow,
-    FourTuple, Goodbye, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId,
-    NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState,
-    PeerStats, PingId, Retry, SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
+    ConfigError, CongestionControl, Delivery, DisconnectOptions, DisconnectReason, Drops, Ecn,
+    EndReason, Event, Fate, Flow, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM,
+    Message, MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError,
+    PeerInfo, PeerState, PeerStats, PingId, Retry, SocketId, Stats, Target, Timing, ValidConfig,
+    Via, Violation,
 };
 pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
 pub use peer::Peer;

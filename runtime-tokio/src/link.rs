@@ -12,7 +12,7 @@ use crate::backlog::Backlog;
 use crate::command::Command;
 use crate::driver;
 use crate::error::Stopped;
-use crate::ring::Ring;
+use crate::wake::Wake;
 
 /// What all handles share. The driver has none of it but the backlog: when the last handle is gone
 /// its channels end, and so does the driver.
@@ -22,7 +22,7 @@ pub(crate) struct Link {
     pub(crate) addresses: watch::Receiver<Vec<(SocketId, SocketAddr)>>,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) commands: mpsc::Sender<Command>,
-    pub(crate) bell: mpsc::UnboundedSender<Ring>,
+    pub(crate) wake: mpsc::UnboundedSender<Wake>,
     pub(crate) stopped: watch::Receiver<driver::Outcome>,
 }
 
@@ -46,8 +46,8 @@ impl Link {
     }
 
     /// Tells the driver that a peer's mailbox wants attention.
-    pub(crate) fn ring(&self, peer: PeerHandle) {
-        if self.bell.send(Ring::Mailbox(peer)).is_err() {
+    pub(crate) fn notify(&self, peer: PeerHandle) {
+        if self.wake.send(Wake::Mailbox(peer)).is_err() {
             tracing::trace!(target: "handfast::driver", ?peer, "the endpoint has stopped");
         }
     }

@@ -15,7 +15,7 @@ use handfast_core::{
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
 
-use crate::ticket::{Stub, Ticket};
+use crate::receipt_key::{MessageKey, ReceiptSender};
 
 /// One peer's queues and its end.
 #[derive(Default)]
@@ -51,7 +51,7 @@ struct State {
 pub(crate) struct Outgoing {
     pub(crate) delivery: Delivery,
     pub(crate) payload: Bytes,
-    pub(crate) receipt: Option<Stub>,
+    pub(crate) receipt: Option<ReceiptSender>,
     /// Whether the core took it, for an application that waits to know.
     pub(crate) verdict: Option<Verdict>,
 }
@@ -75,8 +75,8 @@ impl Outgoing {
         }
     }
 
-    pub(crate) fn is_named(&self, ticket: &Ticket) -> bool {
-        self.receipt.as_ref().is_some_and(|receipt| receipt.ticket.names(ticket))
+    pub(crate) fn is_named(&self, key: &MessageKey) -> bool {
+        self.receipt.as_ref().is_some_and(|receipt| receipt.key.names(key))
     }
 }
 
@@ -202,9 +202,9 @@ impl Mailbox {
     }
 
     /// Takes back an outgoing message that was not collected yet.
-    pub(crate) fn withdraw(&self, ticket: &Ticket) -> Option<Outgoing> {
+    pub(crate) fn withdraw(&self, key: &MessageKey) -> Option<Outgoing> {
         let mut state = self.lock();
-        let at = state.outgoing.iter().position(|message| message.is_named(ticket))?;
+        let at = state.outgoing.iter().position(|message| message.is_named(key))?;
         let message = state.outgoing.remove(at)?;
         state.outgoing_bytes -= message.payload.len();
         drop(state);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use handfast_core::{
-    Bytes, CommandError, Delivery, EndReason, Farewell, Message, PeerHandle, PeerId, PeerInfo,
+    Bytes, CommandError, Delivery, DisconnectOptions, EndReason, Message, PeerHandle, PeerId,
+    PeerInfo,
 };
 use tokio::sync::oneshot;
 
@@ -60,9 +61,9 @@ impl Peer {
         delivery: Delivery,
         payload: impl Into<Bytes>,
     ) -> Result<Receipt, SendError> {
-        let (stub, receipt) = Receipt::with_stub(&self.mailbox);
+        let (sender, receipt) = Receipt::with_stub(&self.mailbox);
         let mut message = Outgoing::new(delivery.with_receipt(), payload.into());
-        message.receipt = Some(stub);
+        message.receipt = Some(sender);
         self.submit(message).await?;
         Ok(receipt)
     }
@@ -76,8 +77,8 @@ impl Peer {
         if !Arc::ptr_eq(&self.mailbox, &receipt.mailbox) {
             return Err(PeerError::Refused(CommandError::UnknownPeer));
         }
-        let ticket = receipt.ticket.clone();
-        self.ask(|reply| Command::Cancel { peer: self.handle, ticket, reply }).await
+        let key = receipt.key.clone();
+        self.ask(|reply| Command::Cancel { peer: self.handle, key, reply }).await
     }
 
     /// The next message of the peer; `None` once the peer has ended and everything it sent before
@@ -88,7 +89,7 @@ impl Peer {
             match self.mailbox.pop() {
                 Pop::Message { message, ring } => {
                     if ring {
-                        self.link.ring(self.handle);
+                        self.link.notify(self.handle);
                     }
                     return Some(message);
                 }
@@ -110,7 +111,7 @@ impl Peer {
     /// Ends the peer: what was sent before may still be delivered for as long as `farewell`
     /// lingers, then goodbye is said. Completes when the peer has ended, with the reason (another
     /// than ours if it ended otherwise, or earlier).
-    pub async fn disconnect(&self, farewell: Farewell) -> EndReason {
+    pub async fn disconnect(&self, farewell: DisconnectOptions) -> EndReason {
         if let Some(reason) = self.ended() {
             return reason;
         }
@@ -181,7 +182,7 @@ impl Peer {
                 }
                 Push::Queued { ring, verdict } => {
                     if ring {
-                        self.link.ring(self.handle);
+                        self.link.notify(self.handle);
                     }
                     let Some(verdict) = verdict else { return Ok(()) };
                     return match verdict.await {

@@ -9,24 +9,24 @@ use handfast_core::Fate;
 use tokio::sync::oneshot;
 
 use crate::mailbox::Mailbox;
-use crate::ticket::{Stub, Ticket};
+use crate::receipt_key::{MessageKey, ReceiptSender};
 
 /// Completes with the [`Fate`] of a message. Dropping it changes nothing for the message.
 #[derive(Debug)]
 #[must_use = "await it to learn what became of the message"]
 pub struct Receipt {
     fate: oneshot::Receiver<Fate>,
-    pub(crate) ticket: Ticket,
+    pub(crate) key: MessageKey,
     pub(crate) mailbox: Arc<Mailbox>,
 }
 
 impl Receipt {
     /// Both halves, for a message to the peer of this mailbox.
-    pub(crate) fn with_stub(mailbox: &Arc<Mailbox>) -> (Stub, Self) {
+    pub(crate) fn with_stub(mailbox: &Arc<Mailbox>) -> (ReceiptSender, Self) {
         let (sender, fate) = oneshot::channel();
-        let stub = Stub::new(sender);
-        let (ticket, mailbox) = (stub.ticket.clone(), Arc::clone(mailbox));
-        (stub, Self { fate, ticket, mailbox })
+        let sender = ReceiptSender::new(sender);
+        let (key, mailbox) = (sender.key.clone(), Arc::clone(mailbox));
+        (sender, Self { fate, key, mailbox })
     }
 }
 

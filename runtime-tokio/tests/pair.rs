@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use handfast_tokio::{
-    Config, Delivery, EndReason, Endpoint, Farewell, Fate, Identity, Listen, SendError, entropy,
+    Config, Delivery, DisconnectOptions, EndReason, Endpoint, Fate, Identity, Listen, SendError,
+    entropy,
 };
 
 fn endpoint() -> Endpoint {
@@ -47,7 +48,8 @@ async fn talk() {
     assert!(matches!(too_large, Err(SendError::Refused(_))), "{too_large:?}");
 
     let last = to_bob.send_with_receipt(Delivery::ordered(1), "the last word").await.expect("sent");
-    let farewell = Farewell { linger: Duration::from_secs(5), ..Farewell::default() };
+    let farewell =
+        DisconnectOptions { linger: Duration::from_secs(5), ..DisconnectOptions::default() };
     let reason = to_bob.disconnect(farewell).await;
     assert_eq!(reason, EndReason::Disconnected { acknowledged: true });
     assert_eq!(last.await, Fate::Acked);
@@ -55,9 +57,9 @@ async fn talk() {
     assert!(to_alice.recv().await.is_none());
     assert!(matches!(to_alice.closed().await, EndReason::PeerDisconnected(_)));
 
-    alice.close(Farewell::default()).await.expect("closed");
+    alice.close(DisconnectOptions::default()).await.expect("closed");
     drop((to_alice, to_bob));
-    bob.close(Farewell::default()).await.expect("closed");
+    bob.close(DisconnectOptions::default()).await.expect("closed");
     assert!(bob.accept().await.is_none());
 }
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use handfast_tokio::{
-    Config, Delivery, Endpoint, Farewell, Identity, Listen, Peer, SocketError, SocketId, entropy,
+    Config, Delivery, DisconnectOptions, Endpoint, Identity, Listen, Peer, SocketError, SocketId,
+    entropy,
 };
 
 fn loopback() -> SocketAddr {
@@ -56,7 +57,7 @@ async fn exchange_socket(endpoint: &Endpoint, old: SocketId) -> SocketId {
     assert_eq!(endpoint.local_addresses(), [before[0], address]);
     let visitor = self::endpoint();
     visitor.connect(address).await.expect("somebody is there");
-    visitor.close(Farewell::default()).await.expect("closed");
+    visitor.close(DisconnectOptions::default()).await.expect("closed");
 
     endpoint.remove_socket(old).await.expect("removed");
     assert_eq!(endpoint.local_addresses(), [address]);
@@ -97,7 +98,7 @@ async fn sockets_come_and_go_under_traffic_and_nothing_reliable_is_lost() {
         let stats = alice.stats().await.expect("it runs");
         let seen = stats.sockets.datagrams_received;
         assert_eq!(seen, stats.stats.datagrams_received, "removed sockets count");
-        alice.close(Farewell::default()).await.expect("closed");
+        alice.close(DisconnectOptions::default()).await.expect("closed");
         assert_eq!(alice.local_addresses(), []);
     })
     .await;
@@ -117,7 +118,7 @@ async fn a_socket_that_cannot_come_or_go_is_an_error_that_says_why() {
         let last = endpoint.remove_socket(SocketId(0)).await;
         assert!(matches!(last, Err(SocketError::Last(SocketId(0)))));
         assert_eq!(endpoint.local_addresses(), taken);
-        endpoint.close(Farewell::default()).await.expect("closed");
+        endpoint.close(DisconnectOptions::default()).await.expect("closed");
         assert!(matches!(endpoint.add_socket(loopback()).await, Err(SocketError::Stopped)));
         assert!(matches!(endpoint.remove_socket(SocketId(0)).await, Err(SocketError::Stopped)));
     })

@@ -33,7 +33,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use handfast_core::{Farewell, Goodbye};
+use handfast_core::{DisconnectOptions, DisconnectReason};
 
 use cli::Invocation;
 use config::{RuntimeKind, Settings};
@@ -78,9 +78,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
 
 /// How the server parts from its peers when it stops.
 #[must_use]
-pub fn farewell() -> Farewell {
-    let goodbye = Goodbye::new(SHUTTING_DOWN, "the server is shutting down");
-    Farewell { goodbye, linger: LINGER }
+pub fn farewell() -> DisconnectOptions {
+    let reason = DisconnectReason::new(SHUTTING_DOWN, "the server is shutting down");
+    DisconnectOptions { reason, linger: LINGER }
 }
 
 /// The code of the goodbye when the server stops, as peers see it.

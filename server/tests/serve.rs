@@ -8,7 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use common::{Client, PATIENCE, Scratch, Server, pairs, runtimes};
-use handfast_mio::{Config, Delivery, EndReason, Event, Fate, Goodbye, Identity, NetworkSecret};
+use handfast_mio::{
+    Config, Delivery, DisconnectReason, EndReason, Event, Fate, Identity, NetworkSecret,
+};
 use handfast_server::SHUTTING_DOWN;
 
 fn on(runtime: &str) -> [&str; 4] {
@@ -45,8 +47,8 @@ fn a_signal_ends_the_server_politely() {
             assert!(line.contains("sequence_number=0") && line.contains("bytes=35"), "{line}");
             assert!(!line.contains("business"), "{line}");
             server.signal(signal);
-            let goodbye = Goodbye::new(SHUTTING_DOWN, "the server is shutting down");
-            assert_eq!(end_reason(&mut client), EndReason::PeerDisconnected(goodbye));
+            let reason = DisconnectReason::new(SHUTTING_DOWN, "the server is shutting down");
+            assert_eq!(end_reason(&mut client), EndReason::PeerDisconnected(reason));
             assert_eq!(server.end(), Some(0), "{runtime} {signal}");
         }
     }

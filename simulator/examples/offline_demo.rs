@@ -11,7 +11,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use handfast_core::{Config, Delivery, Event, Farewell, Fate, Goodbye, Target};
+use handfast_core::{Config, Delivery, DisconnectOptions, DisconnectReason, Event, Fate, Target};
 use handfast_sim::{App, Conditions, Cx, NodeId, Probability, World};
 
 /// Both applications: what the two do about events.
@@ -35,8 +35,8 @@ impl App for Story {
             Event::Fate { peer, fate: Fate::Acked, .. } => {
                 self.acked += 1;
                 if self.acked == MESSAGES {
-                    let goodbye = Goodbye::new(0, "that was all");
-                    let farewell = Farewell { goodbye, linger: Duration::from_secs(2) };
+                    let reason = DisconnectReason::new(0, "that was all");
+                    let farewell = DisconnectOptions { reason, linger: Duration::from_secs(2) };
                     cx.endpoint().disconnect(now, *peer, farewell).expect("connected");
                 }
             }

@@ -27,7 +27,7 @@ pub trait Machine: Sized {
     fn poll_timeout(&self) -> Option<Instant>;
     /// The node knows that its addresses are others now.
     fn addresses_changed(&mut self, _now: Instant) {}
-    /// Bytes received from and sent to addresses that have not proved themselves.
+    /// Bytes received from and sent to addresses that are not validated.
     fn unverified_bytes(&self) -> Unverified {
         Unverified::default()
     }
@@ -35,7 +35,7 @@ pub trait Machine: Sized {
     fn max_datagram(setup: &Self::Setup) -> usize;
 }
 
-/// Bytes from and to addresses that have not proved themselves.
+/// Bytes from and to addresses that are not validated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unverified {
     /// Bytes received.

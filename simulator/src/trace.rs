@@ -82,7 +82,7 @@ pub(crate) const fn packet_name(bytes: &[u8]) -> &'static str {
         Some(0xc3) => "HandshakeRetry",
         Some(0xc4) => "Sealed",
         Some(0xc5) => "Beacon",
-        Some(0xc6) => "Hint",
+        Some(0xc6) => "UnknownSession",
         _ => "unknown packet",
     }
 }

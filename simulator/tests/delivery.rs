@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::*;
 use handfast_core::{
-    CommandError, Config, Delivery, Event, Farewell, Fate, Message, Order, PeerHandle, SendError,
+    CommandError, Config, Delivery, DisconnectOptions, Event, Fate, Message, Order, PeerHandle,
+    SendError,
 };
 use handfast_sim::{Conditions, Probability};
 
@@ -298,7 +299,8 @@ fn what_cannot_be_sent_is_refused_by_name() {
     }
     net.run(1000);
     assert_eq!((net.payloads(b).len(), net.payloads(a).len()), (4, 101));
-    net.with(a, |endpoint, now| endpoint.disconnect(now, ab, Farewell::default())).expect("alive");
+    net.with(a, |endpoint, now| endpoint.disconnect(now, ab, DisconnectOptions::default()))
+        .expect("alive");
     assert_eq!(net.try_send(a, ab, Delivery::ordered(0), ""), Err(SendError::Closing));
     net.run(5000);
     for (node, peer) in [(a, ab), (b, ba)] {
@@ -339,7 +341,8 @@ fn handles_of_one_life_mean_nothing_in_the_next() {
     let (mut net, Link { a, b, ab, ba }) = Net::usual_pair(1);
     let message = net.send(a, ab, Delivery::ordered(0), "once");
     net.run(500);
-    net.with(a, |endpoint, now| endpoint.disconnect(now, ab, Farewell::default())).expect("alive");
+    net.with(a, |endpoint, now| endpoint.disconnect(now, ab, DisconnectOptions::default()))
+        .expect("alive");
     net.run(5000);
     let again = net.link(a, b);
     assert!(again.ab != ab && again.ba != ba);

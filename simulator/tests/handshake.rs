@@ -123,8 +123,8 @@ fn an_identity_that_is_not_disclosed_must_be_known() {
 fn who_is_not_admitted_never_becomes_a_peer() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let mut sample = Net::new(1);
-    let (caller, _) = (sample.add(Config::default()), sample.add(Config::default()));
-    let (caller_id, caller_address) = (sample.id(caller), sample.address(caller));
+    let (initiator, _) = (sample.add(Config::default()), sample.add(Config::default()));
+    let (caller_id, caller_address) = (sample.id(initiator), sample.address(initiator));
     let ask: Admission = Admission::Ask(Arc::new(move |id, origin| {
         ASKED.fetch_add(1, Ordering::Relaxed);
         *id != caller_id || origin.remote != caller_address
@@ -341,9 +341,12 @@ fn a_bit_flipped_anywhere_in_a_call_makes_it_unanswered() {
         assert_eq!(net.events(b), []);
         let answers: Vec<_> = net.sent(b).drain(sent..).map(|answer| answer.kind()).collect();
         // A bit of the type makes a sealed packet for a session that is unknown.
-        assert!(answers.iter().all(|kind| *kind == HINT) && answers.len() <= 1, "{answers:?}");
+        assert!(
+            answers.iter().all(|kind| *kind == UNKNOWN_SESSION) && answers.len() <= 1,
+            "{answers:?}"
+        );
         net.inject(b, from, &genuine);
-        assert_ne!(net.sent(b).last().expect("an answer").kind(), HINT);
+        assert_ne!(net.sent(b).last().expect("an answer").kind(), UNKNOWN_SESSION);
     }
 }
 
@@ -460,12 +463,12 @@ fn no_more_peers_than_allowed_and_room_is_used_again() {
     small.limits.max_peers = 3;
     let mut net = Net::new(1);
     let b = net.add(small);
-    let callers: Vec<_> = (0..8).map(|_| net.add(Config::default())).collect();
-    let calls: Vec<_> = callers.iter().map(|a| (*a, net.dial(*a, b))).collect();
+    let initiators: Vec<_> = (0..8).map(|_| net.add(Config::default())).collect();
+    let calls: Vec<_> = initiators.iter().map(|a| (*a, net.dial(*a, b))).collect();
     net.watch(2000, |net| assert!(net.endpoint(b).peers().count() <= 3));
     assert_eq!((net.endpoint(b).peers().count(), net.connections(b)), (3, 3));
     assert!(net.endpoint(b).drops().full > 0);
-    let refused = Target::from(net.address(callers[7]));
+    let refused = Target::from(net.address(initiators[7]));
     let refused = net.with(b, |endpoint, now| endpoint.connect(now, refused));
     assert_eq!(refused, Err(ConnectError::TooManyPeers));
     let (lucky, peer) =
@@ -482,11 +485,11 @@ fn no_more_half_open_handshakes_than_allowed_and_they_are_forgotten() {
     small.limits.max_half_open = 2;
     let mut net = Net::new(1);
     let b = net.add(small);
-    let callers: Vec<_> = (0..5).map(|_| net.add(Config::default())).collect();
-    for caller in &callers {
+    let initiators: Vec<_> = (0..5).map(|_| net.add(Config::default())).collect();
+    for initiator in &initiators {
         // They get an answer and never use it.
-        net.filter(*caller, |sent| sent.kind() != SEALED);
-        net.call(*caller, b);
+        net.filter(*initiator, |sent| sent.kind() != SEALED);
+        net.call(*initiator, b);
     }
     net.run(450);
     let answered: BTreeSet<_> = net.sent_of(b, RESPONSE).iter().map(|sent| sent.to).collect();
@@ -494,16 +497,16 @@ fn no_more_half_open_handshakes_than_allowed_and_they_are_forgotten() {
     assert!(net.endpoint(b).drops().full > 0);
     assert_eq!((net.endpoint(b).peers().count(), net.connections(b)), (0, 0));
     // Those who were answered give up: the others get their places after half a second.
-    for caller in &callers {
-        if answered.contains(&net.address(*caller)) {
-            net.mute(*caller);
+    for initiator in &initiators {
+        if answered.contains(&net.address(*initiator)) {
+            net.mute(*initiator);
         }
     }
     net.run(8000);
     let answered: BTreeSet<_> = net.sent_of(b, RESPONSE).iter().map(|sent| sent.to).collect();
     assert!(answered.len() > 2, "the places were given away");
-    for caller in &callers {
-        net.mute(*caller);
+    for initiator in &initiators {
+        net.mute(*initiator);
     }
     net.run(5100);
     assert_eq!(net.endpoint(b).poll_timeout(), None, "all were forgotten after 5 s");
@@ -605,5 +608,5 @@ fn the_first_sealed_packet_from_elsewhere_does_not_make_us_send_there() {
     let mut to_victim = net.sent(b);
     to_victim.retain(|sent| sent.to == victim);
     let bytes: usize = to_victim.iter().map(|sent| sent.bytes.len()).sum();
-    assert!(bytes <= 3 * first.len(), "flooded an address that proved nothing");
+    assert!(bytes <= 3 * first.len(), "flooded an address that validated nothing");
 }

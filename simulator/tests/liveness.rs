@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use common::*;
 use handfast_core::{
-    CommandError, Config, Delivery, EndReason, Event, Farewell, Fate, Goodbye, PeerState, SendError,
+    CommandError, Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Event, Fate,
+    PeerState, SendError,
 };
 use handfast_sim::{Conditions, Probability};
 
@@ -17,8 +18,8 @@ fn with_timeouts(heartbeat: u64, idle: u64) -> Config {
     config
 }
 
-fn farewell(code: u16, reason: &str, linger: Duration) -> Farewell {
-    Farewell { goodbye: Goodbye::new(code, reason), linger }
+fn farewell(code: u16, reason: &str, linger: Duration) -> DisconnectOptions {
+    DisconnectOptions { reason: DisconnectReason::new(code, reason), linger }
 }
 
 #[test]
@@ -186,7 +187,7 @@ fn a_goodbye_is_confirmed_and_says_why() {
         ends[0].0 <= began + 45 * MS,
         "a round trip and the longest delay of an acknowledgement"
     );
-    let heard = EndReason::PeerDisconnected(Goodbye::new(42, "enough"));
+    let heard = EndReason::PeerDisconnected(DisconnectReason::new(42, "enough"));
     assert_eq!(net.ends(b), [(began + 10 * MS, ba, heard)]);
     assert_eq!(net.states(a), [PeerState::Connected, PeerState::Closing, PeerState::Expired]);
     assert_eq!(net.states(b), [PeerState::Connected, PeerState::Expired]);
@@ -206,12 +207,16 @@ fn a_goodbye_gets_through_any_single_loss() {
     for (loser, n) in (0..12).map(|n| (n % 2, n / 2)) {
         let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
         net.lose_nth([a, b][loser], n);
-        net.with(a, |endpoint, now| endpoint.disconnect(now, ab, Farewell::default()))
+        net.with(a, |endpoint, now| endpoint.disconnect(now, ab, DisconnectOptions::default()))
             .expect("connected");
         net.run(10_000);
         let ends = [a, b].map(|node| net.ends(node).pop().expect("it ended").2);
         assert_eq!(ends[0], EndReason::Disconnected { acknowledged: true }, "{loser} {n}");
-        assert_eq!(ends[1], EndReason::PeerDisconnected(Goodbye::default()), "{loser} {n}");
+        assert_eq!(
+            ends[1],
+            EndReason::PeerDisconnected(DisconnectReason::default()),
+            "{loser} {n}"
+        );
     }
 }
 
@@ -252,7 +257,11 @@ fn what_was_sent_before_a_lingering_goodbye_arrives_though_packets_are_lost() {
         assert_eq!(numbers, (0..200).collect::<Vec<_>>(), "seed {seed}");
         assert_eq!(net.fates(a).iter().filter(|(_, fate)| *fate == Fate::Acked).count(), 200);
         let reason = net.ends(b).pop().expect("ended").2;
-        assert_eq!(reason, EndReason::PeerDisconnected(Goodbye::new(7, "done")), "seed {seed}");
+        assert_eq!(
+            reason,
+            EndReason::PeerDisconnected(DisconnectReason::new(7, "done")),
+            "seed {seed}"
+        );
     }
 }
 
@@ -271,7 +280,7 @@ fn both_ends_may_say_goodbye_at_once() {
             assert_eq!(ends.len(), 1, "after {delay} ms");
             let known = match &ends[0].2 {
                 EndReason::Disconnected { .. } => true,
-                EndReason::PeerDisconnected(goodbye) => node == b && goodbye.code == 1,
+                EndReason::PeerDisconnected(reason) => node == b && goodbye.code == 1,
                 _ => false,
             };
             assert!(known, "after {delay} ms: {ends:?}");
@@ -315,7 +324,7 @@ fn closing_an_endpoint_tells_everyone_and_takes_nobody_in() {
     assert!(net.endpoint(hub).is_closed());
     for other in &others {
         let reason = net.ends(*other).pop().expect("ended").2;
-        assert_eq!(reason, EndReason::PeerDisconnected(Goodbye::new(9, "closing")));
+        assert_eq!(reason, EndReason::PeerDisconnected(DisconnectReason::new(9, "closing")));
         net.call(*other, hub);
     }
     net.run(11_000);
@@ -363,7 +372,8 @@ fn connected_is_told_first_and_ended_last_of_everything() {
         net.send(a, peer, Delivery::ordered(0).with_receipt(), "hello");
         net.with(a, |endpoint, now| endpoint.ping(now, peer)).expect("room");
         net.run(20 + seed * 5);
-        net.with(a, |endpoint, now| endpoint.disconnect(now, peer, Farewell::default())).ok();
+        net.with(a, |endpoint, now| endpoint.disconnect(now, peer, DisconnectOptions::default()))
+            .ok();
         net.run(11_000);
         let events = net.events(a);
         assert!(matches!(events.last(), Some(Event::Ended { .. })), "{events:?}");

@@ -5,7 +5,9 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::*;
-use handfast_core::{Config, Delivery, EndReason, Event, Farewell, Fate, Instant, PeerState};
+use handfast_core::{
+    Config, Delivery, DisconnectOptions, EndReason, Event, Fate, Instant, PeerState,
+};
 use handfast_sim::{Conditions, NodeId, Probability, Rng};
 
 const PACKETS: u64 = 16;
@@ -215,7 +217,8 @@ fn a_peer_given_up_by_one_end_is_met_again_as_one_that_lost_its_state() {
     // B gives A up; A never hears of it.
     net.world.network().partition(a, b);
     let under_way = net.send(a, ab, Delivery::ordered(0).with_receipt(), payload(0, 10));
-    net.with(b, |endpoint, now| endpoint.disconnect(now, ba, Farewell::default())).expect("alive");
+    net.with(b, |endpoint, now| endpoint.disconnect(now, ba, DisconnectOptions::default()))
+        .expect("alive");
     net.run(5000);
     assert_eq!(net.ends(b).len(), 1);
     assert!(net.endpoint(a).peer(ab).is_some());
@@ -315,7 +318,7 @@ fn a_forged_hint_hastens_a_handshake_now_and_then_and_does_nothing_else() {
     for round in 0..300 {
         let last = net.sent_of(a, SEALED).pop().expect("sealed before");
         let mut hint = last.bytes[..16].to_vec();
-        hint[0] = HINT;
+        hint[0] = UNKNOWN_SESSION;
         for _ in 0..10 {
             net.inject(a, from, &hint);
         }
@@ -332,7 +335,7 @@ fn a_forged_hint_hastens_a_handshake_now_and_then_and_does_nothing_else() {
     net.run(6000);
     let last = net.sent_of(a, SEALED).pop().expect("sealed before");
     let mut hint = last.bytes[..16].to_vec();
-    hint[0] = HINT;
+    hint[0] = UNKNOWN_SESSION;
     net.inject(a, std::net::SocketAddr::from(([10, 9, 9, 9], 9)), &hint);
     hint[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
     net.inject(a, from, &hint);
@@ -345,7 +348,7 @@ fn a_hint_makes_a_restart_known_within_a_round_trip_and_its_loss_only_delays() {
     for hints in [true, false] {
         let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
         net.world.restart(b);
-        net.filter(b, move |sent| hints || sent.kind() != HINT);
+        net.filter(b, move |sent| hints || sent.kind() != UNKNOWN_SESSION);
         net.send(a, ab, Delivery::ordered(0).with_receipt(), "are you new here?");
         let began = net.world.now();
         net.run(10_000);

@@ -5,7 +5,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use handfast_core::wire::{Frame, Frames};
-use handfast_core::{Config, Delivery, Event, Farewell, Goodbye, Order, PeerHandle, Target};
+use handfast_core::{
+    Config, Delivery, DisconnectOptions, DisconnectReason, Event, Order, PeerHandle, Target,
+};
 
 use super::end::Datagram;
 use super::input::Input;
@@ -165,7 +167,8 @@ impl World {
     fn command(&mut self, input: &mut Input<'_>) {
         let (side, which) = (side(input), input.u8());
         let linger = Duration::from_millis(u64::from(which) * 16);
-        let farewell = Farewell { goodbye: Goodbye::new(which.into(), "so long"), linger };
+        let farewell =
+            DisconnectOptions { reason: DisconnectReason::new(which.into(), "so long"), linger };
         let Some(peer) = self.handle(side, input) else { return };
         // That a command is refused is no news here.
         self.pair.with(side, |endpoint, now| match which % 8 {

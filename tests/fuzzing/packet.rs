@@ -4,8 +4,8 @@ use core::net::SocketAddr;
 
 use handfast_core::PeerId;
 use handfast_core::wire::{
-    HandshakeRequest, HandshakeResponse, HandshakeRetry, Hint, KeyRequest, Packet, Parameters,
-    RequestPayload, ResponsePayload, SEALED_HEADER_LEN, SealedHeader, varint,
+    HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, Packet, Parameters,
+    RequestPayload, ResponsePayload, SEALED_HEADER_LEN, SealedHeader, UnknownSession, varint,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -54,11 +54,11 @@ fn check_packet(packet: &Packet<'_>, data: &[u8]) {
         Packet::Sealed(header) => {
             let again = SealedHeader::new(header.receiver_index.get(), header.packet_number());
             assert_eq!(again.as_bytes(), &data[..SEALED_HEADER_LEN]);
-            assert_eq!(Hint::new(header).packet_number(), header.packet_number());
+            assert_eq!(UnknownSession::new(header).packet_number(), header.packet_number());
         }
-        Packet::Hint(hint) => {
+        Packet::UnknownSession(hint) => {
             let header = SealedHeader::new(hint.receiver_index.get(), hint.packet_number());
-            assert_eq!(Hint::new(&header).as_bytes(), data);
+            assert_eq!(UnknownSession::new(&header).as_bytes(), data);
         }
     }
 }

@@ -48,7 +48,7 @@ fn packets() -> Vec<(String, Vec<u8>)> {
         pair.deliver(datagram);
     }
     let mut hint = vec![0; 16];
-    hint[..2].copy_from_slice(&[kind::HINT, 1]);
+    hint[..2].copy_from_slice(&[kind::UNKNOWN_SESSION, 1]);
     all.push(("hint".into(), hint));
     all.push(("beacon".into(), vec![kind::BEACON, 1]));
     all.push(("wrong-version".into(), vec![kind::SEALED, 2]));

@@ -4,7 +4,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use handfast_core::{
-    Config, Delivery, Event, Farewell, Goodbye, Instant, PeerHandle, SendError, Target,
+    Config, Delivery, DisconnectOptions, DisconnectReason, Event, Instant, PeerHandle, SendError,
+    Target,
 };
 
 use super::account::Account;
@@ -281,8 +282,8 @@ impl World {
     }
 }
 
-fn farewell(linger: Duration) -> Farewell {
-    Farewell { goodbye: Goodbye::new(7, "so long"), linger }
+fn farewell(linger: Duration) -> DisconnectOptions {
+    DisconnectOptions { reason: DisconnectReason::new(7, "so long"), linger }
 }
 
 /// Nobody is there.

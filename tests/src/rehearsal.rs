@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use handfast_core::{
-    Bytes, CommandError, Delivery, Endpoint, Event, Farewell, Instant, Message, MessageId,
+    Bytes, CommandError, Delivery, DisconnectOptions, Endpoint, Event, Instant, Message, MessageId,
     PeerHandle, PingId, SendError, Target,
 };
 use handfast_sim::{App, Conditions, Cx, NodeId, World};
@@ -108,7 +108,11 @@ impl Core for Timed<'_> {
         self.endpoint.ping(self.now, peer)
     }
 
-    fn disconnect(&mut self, peer: PeerHandle, farewell: Farewell) -> Result<(), CommandError> {
+    fn disconnect(
+        &mut self,
+        peer: PeerHandle,
+        farewell: DisconnectOptions,
+    ) -> Result<(), CommandError> {
         self.endpoint.disconnect(self.now, peer, farewell)
     }
 }

@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use handfast_core::{Bytes, Config, Delivery, EndReason, Farewell, Fate, Goodbye, Message, Order};
+use handfast_core::{
+    Bytes, Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Fate, Message, Order,
+};
 use handfast_sim::Rng;
 
 use crate::digest;
@@ -57,7 +59,7 @@ pub enum Action {
     /// Ping.
     Ping,
     /// End the conversation.
-    Disconnect(Farewell),
+    Disconnect(DisconnectOptions),
 }
 
 /// The choices of both ends: buffers so small that flow control has something to do.
@@ -256,8 +258,8 @@ impl Speaker {
         }
         self.last_word_said = true;
         Some(match self.side {
-            Side::Client => Action::Disconnect(Farewell {
-                goodbye: Goodbye::new(7, "the script is over"),
+            Side::Client => Action::Disconnect(DisconnectOptions {
+                reason: DisconnectReason::new(7, "the script is over"),
                 linger: Duration::from_secs(30),
             }),
             Side::Server => Action::Send(Outgoing {

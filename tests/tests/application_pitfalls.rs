@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use handfast_core::{Delivery, EndReason, Farewell, Fate, Goodbye};
+use handfast_core::{Delivery, DisconnectOptions, DisconnectReason, EndReason, Fate};
 use handfast_tests::{Node, Outgoing, Runtime, Setup, What, digest, within};
 
 #[test]
@@ -17,7 +17,7 @@ fn an_application_that_takes_no_messages_holds_back_nothing_else() {
             let server = Node::start(Setup { deaf: true, ..setup });
             let client = Node::start(Setup::new(runtime, 1));
             let peer = client.connect(server.address()).expect("connected");
-            let caller = server.accept();
+            let initiator = server.accept();
             // Eight times what the server lets in.
             for tag in 0..64 {
                 client.send(peer, message(tag, Delivery::ordered(0), 1 << 16));
@@ -34,7 +34,7 @@ fn an_application_that_takes_no_messages_holds_back_nothing_else() {
             }
             // The other direction flows, retransmission and all.
             for tag in 0..200 {
-                server.send(caller, message(tag, Delivery::ordered(0), 10_000));
+                server.send(initiator, message(tag, Delivery::ordered(0), 10_000));
             }
             let mut received = 0;
             while received < 200 {
@@ -58,15 +58,18 @@ fn closing_in_the_middle_of_traffic_delivers_what_linger_allows() {
         within(HANG, move || {
             let (client, server) = (start(runtime, 1), start(runtime, 2));
             let peer = client.connect(server.address()).expect("connected");
-            let caller = server.accept();
+            let initiator = server.accept();
             for tag in 0..50 {
                 client.send(peer, message(tag, Delivery::ordered(0), 50_000));
-                server.send(caller, message(tag, Delivery::ordered(0), 50_000));
+                server.send(initiator, message(tag, Delivery::ordered(0), 50_000));
             }
             // On tokio, sends are tasks of their own: wait until the last one is on its way.
             while client.next().what != What::Fate(40, Fate::Acked) {}
-            let goodbye = Goodbye::new(3, "closing");
-            client.close(Farewell { goodbye: goodbye.clone(), linger: Duration::from_secs(30) });
+            let closing = DisconnectReason::new(3, "closing");
+            client.close(DisconnectOptions {
+                reason: closing.clone(),
+                linger: Duration::from_secs(30),
+            });
             let mut heard = 0;
             let reason = loop {
                 match server.next().what {
@@ -80,7 +83,7 @@ fn closing_in_the_middle_of_traffic_delivers_what_linger_allows() {
                 }
             };
             assert!(heard > 40, "{heard}");
-            assert_eq!(reason, EndReason::PeerDisconnected(goodbye));
+            assert_eq!(reason, EndReason::PeerDisconnected(closing));
         });
     }
 }
@@ -91,19 +94,19 @@ fn closing_at_once_in_the_middle_of_traffic_says_goodbye() {
         within(HANG, move || {
             let (client, server) = (start(runtime, 1), start(runtime, 2));
             let peer = client.connect(server.address()).expect("connected");
-            let caller = server.accept();
+            let initiator = server.accept();
             for tag in 0..200 {
                 client.send(peer, message(tag, Delivery::ordered(0), 50_000));
-                server.send(caller, message(tag, Delivery::ordered(0), 50_000));
+                server.send(initiator, message(tag, Delivery::ordered(0), 50_000));
             }
             assert!(matches!(server.next().what, What::Message(_) | What::Fate(..)));
-            client.close(Farewell::default());
+            client.close(DisconnectOptions::default());
             let reason = loop {
                 if let What::Ended(reason) = server.next().what {
                     break reason;
                 }
             };
-            assert_eq!(reason, EndReason::PeerDisconnected(Goodbye::default()));
+            assert_eq!(reason, EndReason::PeerDisconnected(DisconnectReason::default()));
         });
     }
 }
@@ -125,11 +128,11 @@ fn commands_of_many_threads_are_all_obeyed_each_thread_s_in_order() {
                     });
                 }
             });
-            let caller = server.accept();
+            let initiator = server.accept();
             let mut next = BTreeMap::<u16, u64>::new();
             for _ in 0..u64::from(threads) * each {
                 let happening = server.next();
-                assert_eq!(happening.peer, caller);
+                assert_eq!(happening.peer, initiator);
                 let What::Message(message) = happening.what else { panic!("{happening:?}") };
                 let next = next.entry(message.delivery.channel).or_default();
                 assert_eq!(message.payload, digest::bytes(*next, 100));

@@ -77,15 +77,15 @@ fn cross(runtime: Runtime) {
     for tag in 0..MESSAGES {
         client.send(peer, Outgoing { tag, delivery: DELIVERY, payload: digest::bytes(tag, SIZE) });
     }
-    let caller = server.accept();
-    (0..MESSAGES).for_each(|number| expect(&server, caller, number));
+    let initiator = server.accept();
+    (0..MESSAGES).for_each(|number| expect(&server, initiator, number));
     let counters = proxy.counters();
     assert!(counters.faults.lost > 50, "{counters:?}");
 }
 
-fn expect(server: &Node, caller: PeerHandle, number: u64) {
+fn expect(server: &Node, initiator: PeerHandle, number: u64) {
     let happening = server.next();
-    assert_eq!(happening.peer, caller);
+    assert_eq!(happening.peer, initiator);
     let What::Message(message) = happening.what else { panic!("{:?}", happening.what) };
     assert_eq!((message.delivery, message.sequence_number), (DELIVERY, number));
     assert!(message.payload == digest::bytes(number, SIZE), "message {number} is garbled");

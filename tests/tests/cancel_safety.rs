@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use handfast_core::{Config, Delivery, EndReason, Farewell, Fate, Identity};
+use handfast_core::{Config, Delivery, DisconnectOptions, EndReason, Fate, Identity};
 use handfast_tests::{loopback, within};
 use handfast_tokio::{Endpoint, Peer, entropy};
 
@@ -138,7 +138,7 @@ fn one_of_two_dials_of_a_peer_may_be_dropped() {
         for _ in 0..20 {
             assert!(try_once(alice.connect(target.clone())).is_none());
             let peer = alice.connect(target.clone()).await.expect("connected");
-            let reason = peer.disconnect(Farewell::default()).await;
+            let reason = peer.disconnect(DisconnectOptions::default()).await;
             assert_eq!(reason, EndReason::Disconnected { acknowledged: true });
         }
     });
@@ -179,7 +179,7 @@ fn a_close_that_is_dropped_goes_on() {
     run(async {
         let (alice, _bob, _to_bob, to_alice) = pair().await;
         let watcher = alice.clone();
-        try_once(alice.close(Farewell::default()));
+        try_once(alice.close(DisconnectOptions::default()));
         watcher.closed().await.expect("closed in order");
         assert!(matches!(to_alice.closed().await, EndReason::PeerDisconnected(_)));
     });

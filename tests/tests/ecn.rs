@@ -41,9 +41,9 @@ fn send_batches(runtime: Runtime, mark: EcnCodepoint) -> PeerStats {
             .expect("room");
         client.run_until(|event| matches!(event, Event::Fate { .. }));
     }
-    let caller = server.accept();
+    let initiator = server.accept();
     let message = server.next();
-    assert_eq!(message.peer, caller);
+    assert_eq!(message.peer, initiator);
     assert!(matches!(message.what, What::Message(_)));
     let gso = client.state.max_gso_segments() > 1;
     assert!(!gso || client.largest_batch >= 5, "batches of {} at most", client.largest_batch);

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use handfast_core::{CommandError, Config, Delivery, Farewell, Fate, Identity, Target};
+use handfast_core::{CommandError, Config, Delivery, DisconnectOptions, Fate, Identity, Target};
 use handfast_tests::{loopback, within};
 use handfast_tokio::{Endpoint, PeerError, entropy};
 
@@ -137,7 +137,7 @@ fn one_who_called_us_while_we_called_is_accepted_though_our_call_was_dropped() {
             to_alice.send(Delivery::ordered(0), "hello").await.expect("sent");
             let to_bob = alice.accept().await.expect("a peer");
             assert_eq!(to_bob.recv().await.expect("a message").payload, "hello");
-            to_bob.disconnect(Farewell::default()).await;
+            to_bob.disconnect(DisconnectOptions::default()).await;
         }
     });
 }

@@ -22,8 +22,8 @@ fn a_datagram_behind_more_than_one_read_takes_is_answered() {
         let mut mio =
             handfast_mio::Endpoint::bind(Config::default(), identity(), loopback()).expect("bound");
         // Nothing is read while the datagrams come.
-        let caller = heap(mio.local_addresses()[0], &request);
-        while !has_answer(&caller) {
+        let initiator = heap(mio.local_addresses()[0], &request);
+        while !has_answer(&initiator) {
             mio.turn(None).expect("no fatal error");
         }
 
@@ -32,9 +32,9 @@ fn a_datagram_behind_more_than_one_read_takes_is_answered() {
             let tokio = handfast_tokio::Endpoint::bind(Config::default(), identity(), loopback())
                 .expect("bound");
             // This thread drives the endpoint as well, so nothing is read meanwhile.
-            let caller = heap(tokio.local_addresses()[0], &request);
-            let caller = tokio::net::UdpSocket::from_std(caller).expect("a socket");
-            caller.recv(&mut [0; 2048]).await.expect("an answer");
+            let initiator = heap(tokio.local_addresses()[0], &request);
+            let initiator = tokio::net::UdpSocket::from_std(initiator).expect("a socket");
+            initiator.recv(&mut [0; 2048]).await.expect("an answer");
         });
     });
 }
@@ -58,14 +58,14 @@ fn heap(target: SocketAddr, request: &[u8]) -> UdpSocket {
         let stranger = UdpSocket::bind(loopback()).expect("bound");
         stranger.send_to(b"rubbish", target).expect("sent");
     }
-    let caller = UdpSocket::bind(loopback()).expect("bound");
-    caller.set_nonblocking(true).expect("not blocking");
-    caller.send_to(request, target).expect("sent");
-    caller
+    let initiator = UdpSocket::bind(loopback()).expect("bound");
+    initiator.set_nonblocking(true).expect("not blocking");
+    initiator.send_to(request, target).expect("sent");
+    initiator
 }
 
-fn has_answer(caller: &UdpSocket) -> bool {
-    caller.recv(&mut [0; 2048]).is_ok()
+fn has_answer(initiator: &UdpSocket) -> bool {
+    initiator.recv(&mut [0; 2048]).is_ok()
 }
 
 #[test]
@@ -75,14 +75,14 @@ fn empty_datagrams_stop_neither_end() {
             let (client, server) = (start(runtime, 1), start(runtime, 2));
             let stranger = UdpSocket::bind(loopback()).expect("bound");
             let peer = client.connect(server.address()).expect("connected");
-            let caller = server.accept();
+            let initiator = server.accept();
             for round in 0..20 {
                 for target in [client.address(), server.address()] {
                     for _ in 0..10 {
                         stranger.send_to(&[], target).expect("sent");
                     }
                 }
-                exchange(&client, peer, &server, caller, round);
+                exchange(&client, peer, &server, initiator, round);
             }
         });
     }
@@ -96,12 +96,12 @@ fn a_dead_peer_does_not_stop_the_talk_with_a_living_one() {
             let (client, dying, living) = (start(runtime, 1), start(runtime, 2), start(runtime, 3));
             let to_dying = client.connect(dying.address()).expect("connected");
             let nowhere = dying.address();
-            assert!(dying.kill().len() <= 1, "the caller alone");
+            assert!(dying.kill().len() <= 1, "the initiator alone");
             let lost = Outgoing { tag: 0, delivery: DELIVERY, payload: digest::bytes(0, 100_000) };
             client.send(to_dying, lost);
             let to_living = client.connect(living.address()).expect("connected");
-            let caller = living.accept();
-            (1..50).for_each(|round| exchange(&client, to_living, &living, caller, round - 1));
+            let initiator = living.accept();
+            (1..50).for_each(|round| exchange(&client, to_living, &living, initiator, round - 1));
 
             // The other way round: the dead one comes back to the same port as someone else.
             let other = Node::start(Setup { listen: nowhere, ..Setup::new(runtime, 4) });
@@ -123,11 +123,11 @@ fn answers_leave_from_the_address_that_was_reached() {
                 let reached = SocketAddr::from(([127, 0, 0, 7], server.address().port()));
                 // A client takes no answer to a dial from anywhere else.
                 let peer = client.connect(reached).expect("connected");
-                let caller = server.accept();
-                exchange(&client, peer, &server, caller, 0);
+                let initiator = server.accept();
+                exchange(&client, peer, &server, initiator, 0);
                 let path = client.peer(peer).and_then(|info| info.path).expect("a path");
                 assert_eq!(path.remote(), Some(reached));
-                let path = server.peer(caller).and_then(|info| info.path).expect("a path");
+                let path = server.peer(initiator).and_then(|info| info.path).expect("a path");
                 assert_eq!(path.remote().map(canonical), Some(client.address()));
             });
         }
@@ -149,9 +149,9 @@ fn an_overflowing_queue_only_slows_down() {
             let proxy = Proxy::start(ProxyConfig::both_ways(1, narrow), server.address());
             let proxy = proxy.expect("a proxy");
             let peer = client.connect(proxy.address()).expect("connected");
-            let caller = server.accept();
+            let initiator = server.accept();
             let payload = digest::bytes(1, 1 << 20);
-            for (node, to) in [(&client, peer), (&server, caller)] {
+            for (node, to) in [(&client, peer), (&server, initiator)] {
                 node.send(to, Outgoing { tag: 1, delivery: DELIVERY, payload: payload.clone() });
             }
             for node in [&client, &server] {

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use handfast_core::{EndReason, Fate, Goodbye, Order, PeerHandle};
+use handfast_core::{DisconnectReason, EndReason, Fate, Order, PeerHandle};
 use handfast_sim::{Conditions, Probability};
 use handfast_tests::script::{self, Action, Record, Side, Speaker};
 use handfast_tests::{Node, Proxy, ProxyConfig, Rehearsal, Runtime, Setup, What, within};
@@ -49,8 +49,8 @@ fn rehearse(seed: u64) -> [Record; 2] {
 /// What no two implementations could agree on by being wrong in the same way.
 fn check_expectations(client: &Record, server: &Record) {
     assert_eq!(client.end, EndReason::Disconnected { acknowledged: true });
-    let goodbye = Goodbye::new(7, "the script is over");
-    assert_eq!(server.end, EndReason::PeerDisconnected(goodbye));
+    let reason = DisconnectReason::new(7, "the script is over");
+    assert_eq!(server.end, EndReason::PeerDisconnected(reason));
     for (hearer, speaks) in [(client, Side::Server), (server, Side::Client)] {
         let lines = script::lines(SCRIPT, speaks);
         for (stream, heard) in &hearer.heard {

@@ -38,26 +38,26 @@ fn restart(client_on: Runtime, server_on: Runtime) {
     let proxy = Proxy::start(ProxyConfig::both_ways(1, conditions), address).expect("a proxy");
     let peer = client.connect(proxy.address()).expect("connected");
     (0..BEFORE).for_each(|number| say(&client, peer, number));
-    let caller = server.accept();
+    let initiator = server.accept();
     let mut first_life = Heard::default();
     while first_life.numbers.len() < 20 {
-        first_life.take(server.next(), caller);
+        first_life.take(server.next(), initiator);
     }
-    server.kill().into_iter().for_each(|happening| first_life.take(happening, caller));
+    server.kill().into_iter().for_each(|happening| first_life.take(happening, initiator));
 
     (BEFORE..ALL).for_each(|number| say(&client, peer, number));
     let server = Node::start(Setup { listen: address, ..setup });
     assert_eq!((server.address(), server.id()), (address, id));
-    let caller = server.accept();
+    let initiator = server.accept();
     let fates = fates(&client, peer);
     let mut second_life = Heard::default();
     let acked = |number: &u64| fates[number] == Fate::Acked;
     let promised: BTreeSet<_> = (BEFORE..ALL).filter(acked).collect();
     while !promised.is_subset(&second_life.numbers) {
-        second_life.take(server.next(), caller);
+        second_life.take(server.next(), initiator);
     }
     while let Some(happening) = server.try_next() {
-        second_life.take(happening, caller);
+        second_life.take(happening, initiator);
     }
     check(&fates, &first_life.numbers, &second_life.numbers);
     let unknown = fates.values().filter(|fate| **fate == Fate::Unknown).count();
@@ -110,8 +110,8 @@ struct Heard {
 }
 
 impl Heard {
-    fn take(&mut self, happening: Happening, caller: PeerHandle) {
-        assert_eq!(happening.peer, caller);
+    fn take(&mut self, happening: Happening, initiator: PeerHandle) {
+        assert_eq!(happening.peer, initiator);
         let What::Message(message) = happening.what else { panic!("{:?}", happening.what) };
         let (number, rest) = message.payload.split_first_chunk().expect("a number");
         let number = u64::from_le_bytes(*number);

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use handfast_core::{Admission, Config, Delivery, EndReason, Farewell, Fate, Identity, Target};
+use handfast_core::{
+    Admission, Config, Delivery, DisconnectOptions, EndReason, Fate, Identity, Target,
+};
 use handfast_tests::{loopback, within};
 use handfast_tokio::{ConnectError, Endpoint, Peer, SendError, Stopped, entropy};
 use tokio::runtime::{Builder, Runtime};
@@ -72,7 +74,7 @@ async fn serves_on(server: &Endpoint) {
     let peer = client.connect(target(server)).await.expect("connected");
     let receipt = peer.send_with_receipt(Delivery::ordered(0), "hello").await.expect("sent");
     assert_eq!(receipt.await, Fate::Acked);
-    client.close(Farewell::default()).await.expect("closed");
+    client.close(DisconnectOptions::default()).await.expect("closed");
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn an_application_that_panics_at_any_moment_says_goodbye_and_harms_no_other() {
             assert!(panicking.await.expect_err("it panicked").is_panic());
             let peer = bystander.await.expect("no panic").expect("connected");
             peer.ping().await.expect("a pong");
-            peer.disconnect(Farewell::default()).await;
+            peer.disconnect(DisconnectOptions::default()).await;
             is_left_alone(&server).await;
         }
         serves_on(&server).await;
@@ -134,12 +136,12 @@ fn a_close_at_any_moment_ends_everything_that_waits() {
             // Two at once, and one after the end.
             let (one, other) = (client.clone(), client.clone());
             let linger = Duration::from_millis(if turns % 2 == 0 { 0 } else { 20 });
-            let farewell = Farewell { linger, ..Farewell::default() };
+            let farewell = DisconnectOptions { linger, ..DisconnectOptions::default() };
             let (one, other) = tokio::join!(one.close(farewell.clone()), other.close(farewell));
             one.and(other).expect("closed in order");
             busy.await.expect("no panic");
             assert!(accepting.await.expect("no panic"));
-            client.close(Farewell::default()).await.expect("closed already");
+            client.close(DisconnectOptions::default()).await.expect("closed already");
             is_left_alone(&server).await;
         }
         serves_on(&server).await;
@@ -188,7 +190,7 @@ async fn all_is_over(client: Endpoint, peer: Option<Peer>, server: Target) {
     assert_eq!(client.stats().await.expect_err("no driver"), Stopped);
     assert!(client.accept().await.is_none());
     assert!(client.peer_by_id(client.id()).await.is_none());
-    client.close(Farewell::default()).await.expect_err("it was aborted");
+    client.close(DisconnectOptions::default()).await.expect_err("it was aborted");
     let Some(peer) = peer else { return };
     while peer.recv().await.is_some() {}
     let ended = EndReason::Disconnected { acknowledged: false };
@@ -196,7 +198,7 @@ async fn all_is_over(client: Endpoint, peer: Option<Peer>, server: Target) {
     peer.ping().await.expect_err("no driver");
     let sent = peer.send(Delivery::ordered(0), "hello").await;
     assert_eq!(sent, Err(SendError::Ended(ended.clone())));
-    assert_eq!(peer.disconnect(Farewell::default()).await, ended);
+    assert_eq!(peer.disconnect(DisconnectOptions::default()).await, ended);
 }
 
 /// Runs what is ready on another runtime, from within this one.
@@ -262,7 +264,7 @@ fn a_mio_endpoint_may_be_dropped_or_closed_at_any_moment() {
                     }
                 }
                 if close {
-                    client.close(Farewell::default());
+                    client.close(DisconnectOptions::default());
                     while !client.is_closed() {
                         mio_turn(&mut client);
                         mio_turn(&mut server);
@@ -305,7 +307,7 @@ fn a_job_that_panics_on_a_mio_endpoint_leaves_it_whole() {
             handfast_mio::Endpoint::bind(Config::default(), identity(), loopback()).expect("bound");
         let remote = endpoint.remote();
         remote.run(|_| panic!("the application's own fault")).expect("room");
-        remote.run(|endpoint| endpoint.close(Farewell::default())).expect("room");
+        remote.run(|endpoint| endpoint.close(DisconnectOptions::default())).expect("room");
         let turn = AssertUnwindSafe(|| endpoint.turn(None).expect("no fatal error"));
         assert!(catch_unwind(turn).is_err());
         // The second job runs, though the waker told of both at once.

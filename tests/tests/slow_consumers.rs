@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use handfast_core::{Config, Delivery, EndReason, Event, Farewell, Fate, Identity, Message};
+use handfast_core::{
+    Config, Delivery, DisconnectOptions, EndReason, Event, Fate, Identity, Message,
+};
 use handfast_tests::{Node, Outgoing, Runtime, Setup, Vitals, What, digest, loopback, within};
 use handfast_tokio::{Endpoint, entropy};
 use tokio::task::JoinSet;
@@ -69,9 +71,9 @@ async fn visit(server: SocketAddr, len: usize) {
     let receipt = peer.send_with_receipt(Delivery::ordered(0), vec![7; len]).await;
     assert_eq!(receipt.expect("sent").await, Fate::Acked);
     peer.ping().await.expect("a pong");
-    let reason = peer.disconnect(Farewell::default()).await;
+    let reason = peer.disconnect(DisconnectOptions::default()).await;
     assert_eq!(reason, EndReason::Disconnected { acknowledged: true });
-    client.close(Farewell::default()).await.expect("closed");
+    client.close(DisconnectOptions::default()).await.expect("closed");
 }
 
 #[test]

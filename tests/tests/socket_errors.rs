@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use handfast_core::{Delivery, Farewell, Fate, PeerHandle};
+use handfast_core::{Delivery, DisconnectOptions, Fate, PeerHandle};
 use handfast_tests::{Node, Outgoing, Runtime, Setup, What, digest, loopback, within};
 use handfast_udp::SocketStats;
 use handfast_udp::faults::{Call, Fault, Faults, When};
@@ -121,7 +121,7 @@ fn a_socket_that_stays_blocked_holds_up_a_close_for_a_moment_only() {
             while faults.hits() == 0 {
                 thread::yield_now();
             }
-            client.close(Farewell::default());
+            client.close(DisconnectOptions::default());
         });
     }
 }

@@ -38,7 +38,7 @@ fn alone(test: impl FnOnce() + Send + 'static) {
 fn endure(runtime: Runtime, kinds: &[Vec<u8>]) {
     let (server, client) = (start(runtime, 2), start(runtime, 1));
     let peer = client.connect(server.address()).expect("connected");
-    let caller = server.accept();
+    let initiator = server.accept();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         for number in 0..FLOODERS {
@@ -53,22 +53,22 @@ fn endure(runtime: Runtime, kinds: &[Vec<u8>]) {
         while received() < datagrams() / 10 {}
         let before = Vitals::now();
         // However soon the flood is read, it goes on for as long as these take.
-        exchange(&client, peer, &server, caller, 0);
+        exchange(&client, peer, &server, initiator, 0);
         // Commands and timers of the server itself: nobody answers this dial.
         dial_nobody(&server);
         let mut rounds = 1;
         while received() < datagrams() {
-            exchange(&client, peer, &server, caller, rounds);
+            exchange(&client, peer, &server, initiator, rounds);
             rounds += 1;
         }
         Vitals::assert_back(before, 32 << 20);
         println!("{runtime:?}: {rounds} rounds, {} datagrams", received());
     });
-    exchange(&client, peer, &server, caller, 0);
+    exchange(&client, peer, &server, initiator, 0);
 }
 
 /// A ping and a message there, each answered. What the system drops for want of room is repeated.
-fn exchange(client: &Node, peer: PeerHandle, server: &Node, caller: PeerHandle, round: u64) {
+fn exchange(client: &Node, peer: PeerHandle, server: &Node, initiator: PeerHandle, round: u64) {
     let payload = digest::bytes(round, 2000);
     let delivery = Delivery::ordered(0).with_receipt();
     client.send(peer, Outgoing { tag: round, delivery, payload: payload.clone() });
@@ -77,7 +77,7 @@ fn exchange(client: &Node, peer: PeerHandle, server: &Node, caller: PeerHandle, 
     heard.sort_by_key(|what| matches!(what, What::Pong));
     assert_eq!(heard, [What::Fate(round, Fate::Acked), What::Pong]);
     let arrived = server.next();
-    assert_eq!(arrived.peer, caller);
+    assert_eq!(arrived.peer, initiator);
     let What::Message(message) = arrived.what else { panic!("{:?}", arrived.what) };
     assert_eq!(message.payload, payload);
 }

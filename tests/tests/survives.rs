@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use handfast_core::{Delivery, EndReason, Farewell, Fate, PeerHandle};
+use handfast_core::{Delivery, DisconnectOptions, EndReason, Fate, PeerHandle};
 use handfast_sim::{Conditions, Rng};
 use handfast_tests::{
     Node, Outgoing, Proxy, ProxyConfig, Runtime, Setup, Way, What, digest, within,
@@ -36,8 +36,8 @@ fn every_sealed_packet_that_comes_again_is_dropped_as_a_duplicate() {
             let config = ProxyConfig { capture: 100, ..ProxyConfig::both_ways(1, gentle()) };
             let proxy = Proxy::start(config, server.address()).expect("a proxy");
             let peer = client.connect(proxy.address()).expect("connected");
-            let caller = server.accept();
-            (0..5).for_each(|round| exchange(&client, peer, &server, caller, round));
+            let initiator = server.accept();
+            (0..5).for_each(|round| exchange(&client, peer, &server, initiator, round));
             let before = [&server, &client].map(|node| node.report().drops.duplicate);
             let mut replayed = [0, 0];
             for (way, replayed) in [Way::ToServer, Way::ToClient].into_iter().zip(&mut replayed) {
@@ -47,7 +47,7 @@ fn every_sealed_packet_that_comes_again_is_dropped_as_a_duplicate() {
                 }
             }
             // Behind the replayed ones on the same way.
-            exchange(&client, peer, &server, caller, 5);
+            exchange(&client, peer, &server, initiator, 5);
             for at in 0..2 {
                 let now = [&server, &client][at].report().drops.duplicate;
                 assert!(replayed[at] >= 5, "{replayed:?}");
@@ -63,7 +63,7 @@ fn survive(runtime: Runtime) {
     // All that passed so far is known to the attacker: handshake, messages, acknowledgements, goodbye.
     let loot = [Way::ToServer, Way::ToClient].map(|way| proxy.captured(way)).concat();
     let peer = client.connect(proxy.address()).expect("connected");
-    let caller = server.accept();
+    let initiator = server.accept();
     let over = Arc::new(AtomicBool::new(false));
     let hails = (0..STRANGERS).map(|number| {
         let (loot, over, target) = (loot.clone(), Arc::clone(&over), server.address());
@@ -75,7 +75,7 @@ fn survive(runtime: Runtime) {
 
     let (started, mut round) = (Instant::now(), 0);
     while started.elapsed() < hail_time() || round < 20 {
-        exchange(&client, peer, &server, caller, round);
+        exchange(&client, peer, &server, initiator, round);
         check_thrift(&server);
         round += 1;
     }
@@ -83,7 +83,7 @@ fn survive(runtime: Runtime) {
     let sent: u64 = hails.into_iter().map(|hail| hail.join().expect("a hail")).sum();
     forger.join().expect("a forger");
 
-    exchange(&client, peer, &server, caller, round);
+    exchange(&client, peer, &server, initiator, round);
     check_thrift(&server);
     check_hit(&server, sent);
     let newcomer = Node::start(Setup::new(runtime, 9));
@@ -98,9 +98,9 @@ fn acquaint(server: &Node) -> (Node, Arc<Proxy>) {
     let proxy = Proxy::start(config, server.address()).expect("a proxy");
     let client = Node::start(Setup::new(Runtime::Mio, 1));
     let peer = client.connect(proxy.address()).expect("connected");
-    let caller = server.accept();
-    (0..20).for_each(|round| exchange(&client, peer, server, caller, round));
-    client.disconnect(peer, Farewell::default());
+    let initiator = server.accept();
+    (0..20).for_each(|round| exchange(&client, peer, server, initiator, round));
+    client.disconnect(peer, DisconnectOptions::default());
     let ended = |node: &Node| loop {
         if let What::Ended(reason) = node.next().what {
             return reason;

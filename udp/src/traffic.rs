@@ -145,7 +145,7 @@ impl<P: Port> Traffic<P> {
     ///
     /// A socket that stays blocked would have the driver wait for ever. So what still waits a second
     /// after the first call that found the core closed is dropped.
-    pub fn wind_up(&mut self, core: &Endpoint, now: Instant) -> bool {
+    pub fn shutdown(&mut self, core: &Endpoint, now: Instant) -> bool {
         if core.is_closed()
             && !self.is_idle()
             && now >= *self.give_up.get_or_insert(now + LAST_CHANCE)

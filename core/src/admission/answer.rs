@@ -1,4 +1,4 @@
-//! What strangers are told: a response, a Retry, a Hint, or nothing.
+//! What strangers are told: a response, a Retry, a UnknownSession, or nothing.
 
 use zerocopy::IntoBytes;
 
@@ -14,8 +14,8 @@ use crate::net::Arrival;
 use crate::session::{Established, Owner, Terms};
 use crate::stats::DropReason;
 use crate::wire::{
-    HandshakeRequest, HandshakeResponse, HandshakeRetry, Hint, MAC_LEN, ResponsePayload,
-    SealedHeader,
+    HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload, SealedHeader,
+    UnknownSession,
 };
 
 /// What becomes of a request that is not answered with a response of its own.
@@ -184,7 +184,7 @@ impl Admission {
 
     /// Tells the sender of a sealed packet of `len` bytes, within limits, that its session is unknown
     /// here.
-    pub(crate) fn send_hint(
+    pub(crate) fn send_unknown_session(
         &mut self,
         cx: &mut Context,
         arrival: &Arrival,
@@ -193,11 +193,11 @@ impl Admission {
     ) {
         cx.drop_packet(DropReason::UnknownSession, &arrival.via);
         cx.stats.unverified_bytes_received += len as u64;
-        let hint = Hint::new(header);
-        if self.limiter.try_acquire_hint(cx.now)
+        let hint = UnknownSession::new(header);
+        if self.limiter.try_acquire_unknown_session(cx.now)
             && self.replies.push_cheap(arrival.via, hint.as_bytes())
         {
-            cx.stats.hints_sent += 1;
+            cx.stats.unknown_session_sent += 1;
         } else {
             cx.stats.answers_withheld += 1;
         }

@@ -1,4 +1,4 @@
-//! Handshakes that a caller began and has not confirmed: nothing in them is a peer yet.
+//! Handshakes that an initiator began and has not confirmed: nothing in them is a peer yet.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -13,18 +13,18 @@ use crate::time::Instant;
 use crate::wire::{HandshakeResponse, MAC_LEN, SEALED_HEADER_LEN, SealedHeader};
 use crate::{PeerHandle, PeerId};
 
-/// How long a caller has to confirm.
+/// How long an initiator has to confirm.
 pub(crate) const HALF_OPEN_LIFE: Duration = Duration::from_secs(5);
 
-/// What becomes a session once the caller uses its keys.
+/// What becomes a session once the initiator uses its keys.
 #[derive(Debug)]
 pub(crate) struct HalfOpen {
     pub(crate) id: PeerId,
-    /// The peer that the caller was when it was answered.
+    /// The peer that the initiator was when it was answered.
     pub(crate) peer: Option<PeerHandle>,
     /// Ours for this peer.
     pub(crate) incarnation: u64,
-    /// When the caller says it called.
+    /// When the initiator says it called.
     pub(crate) timestamp_ms: u64,
     pub(crate) established: Established,
     /// Answers repetitions of the request, which are known by their MAC.

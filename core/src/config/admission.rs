@@ -7,7 +7,7 @@ use core::fmt;
 use crate::PeerId;
 use crate::net::Origin;
 
-/// Who may shake hands with us. Asked after the caller proved its identity, before any state is
+/// Who may shake hands with us. Asked after the initiator proved its identity, before any state is
 /// kept for it.
 #[derive(Clone, Default)]
 #[non_exhaustive]
@@ -24,7 +24,7 @@ pub enum Admission {
     Ask(Arc<AdmissionHook>),
 }
 
-/// Decides on a caller by its identity and where it called from.
+/// Decides on an initiator by its identity and where it called from.
 pub type AdmissionHook = dyn Fn(&PeerId, &Origin) -> bool + Send + Sync;
 
 impl Admission {

@@ -1,4 +1,4 @@
-//! How much may be spent on callers that are no peers yet.
+//! How much may be spent on initiators that are no peers yet.
 
 use super::rule::{Rule, rule};
 
@@ -24,26 +24,26 @@ impl Budget {
     }
 }
 
-/// What an endpoint spends on callers at most, so that a flood of them costs a bounded share of one
+/// What an endpoint spends on initiators at most, so that a flood of them costs a bounded share of one
 /// core and who floods from few addresses keeps nobody out.
 ///
-/// A *source* is an IPv4 address or the first 64 bits of an IPv6 address. A caller has *proved* its
+/// A *source* is an IPv4 address or the first 64 bits of an IPv6 address. An initiator has *validated* its
 /// address when it shows a cookie that was sent there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Budgets {
-    /// Handshakes with callers that proved nothing; beyond it they are asked for a cookie.
+    /// Handshakes with initiators that validated nothing; beyond it they are asked for a cookie.
     /// Default 200 per second, 400 at once.
-    pub unproved: Budget,
+    pub unvalidated: Budget,
     /// The same per source. Default 10 per second, 20 at once.
-    pub unproved_per_source: Budget,
-    /// Handshakes with callers that proved their address. The last half is kept for sources within
-    /// `proved_per_source`, the last quarter for sources that were not served for 5 s. Default 2,000
+    pub unvalidated_per_source: Budget,
+    /// Handshakes with initiators that validated their address. The last half is kept for sources within
+    /// `validated_per_source`, the last quarter for sources that were not served for 5 s. Default 2,000
     /// per second, 500 at once.
-    pub proved: Budget,
-    /// What a source that proved its address may count on. Default 10 per second, 20 at once.
-    pub proved_per_source: Budget,
-    /// Handshakes with callers that proved to be at the address of a peer with a session, before
+    pub validated: Budget,
+    /// What a source that validated its address may count on. Default 10 per second, 20 at once.
+    pub validated_per_source: Budget,
+    /// Handshakes with initiators that proved to be at the address of a peer with a session, before
     /// they draw on `proved`; kept for the same sources. Default 1,000 per second, 500 at once.
     pub at_peers: Budget,
     /// Requests for a cookie, answers to who asks for our `PeerId`, and repeated responses: what all
@@ -53,8 +53,8 @@ pub struct Budgets {
     /// per second, 8 at once.
     pub retries_per_share: Budget,
     /// Hints that a session is unknown. Default 1,000 per second, 1,000 at once.
-    pub hints: Budget,
-    /// How many sources are told apart, 8 to 1,048,576. 40 bytes each, taken when the first caller
+    pub unknown_session: Budget,
+    /// How many sources are told apart, 8 to 1,048,576. 40 bytes each, taken when the first initiator
     /// comes. Default 4,096.
     pub sources: usize,
 }
@@ -62,14 +62,14 @@ pub struct Budgets {
 impl Default for Budgets {
     fn default() -> Self {
         Self {
-            unproved: Budget::new(200, 400),
-            unproved_per_source: Budget::new(10, 20),
-            proved: Budget::new(2000, 500),
-            proved_per_source: Budget::new(10, 20),
+            unvalidated: Budget::new(200, 400),
+            unvalidated_per_source: Budget::new(10, 20),
+            validated: Budget::new(2000, 500),
+            validated_per_source: Budget::new(10, 20),
             at_peers: Budget::new(1000, 500),
             retries: Budget::new(20_000, 1000),
             retries_per_share: Budget::new(8, 8),
-            hints: Budget::new(1000, 1000),
+            unknown_session: Budget::new(1000, 1000),
             sources: 4096,
         }
     }
@@ -80,14 +80,14 @@ impl Budgets {
         let budget = |field, budget: Budget| rule(field, BUDGET, budget.is_sound());
         let sources = (8..=1 << 20).contains(&self.sources);
         [
-            budget("budgets.unproved", self.unproved),
-            budget("budgets.unproved_per_source", self.unproved_per_source),
-            budget("budgets.proved", self.proved),
-            budget("budgets.proved_per_source", self.proved_per_source),
+            budget("budgets.unvalidated", self.unvalidated),
+            budget("budgets.unvalidated_per_source", self.unvalidated_per_source),
+            budget("budgets.validated", self.validated),
+            budget("budgets.validated_per_source", self.validated_per_source),
             budget("budgets.at_peers", self.at_peers),
             budget("budgets.retries", self.retries),
             budget("budgets.retries_per_share", self.retries_per_share),
-            budget("budgets.hints", self.hints),
+            budget("budgets.unknown_session", self.unknown_session),
             rule("budgets.sources", "must be 8 to 1,048,576", sources),
         ]
     }

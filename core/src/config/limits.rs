@@ -8,7 +8,7 @@ use super::rule::{Rule, rule};
 pub struct Limits {
     /// The most peers, connecting ones included, 1 to 4,194,304. Default 4,096.
     pub max_peers: usize,
-    /// The most peers that callers from one IPv4 address or IPv6 network of 64 bits may add, once
+    /// The most peers that initiators from one IPv4 address or IPv6 network of 64 bits may add, once
     /// three quarters of `max_peers` are taken. At least 1. Default 256.
     pub max_peers_per_source: usize,
     /// The most unconfirmed incoming handshakes of strangers, about 1 KB each; those of peers, one

@@ -232,14 +232,14 @@ const SOURCES: &[Case] = &[
 type Place = fn(&mut Budgets) -> &mut Budget;
 
 const BUDGETS: [(&str, Place); 8] = [
-    ("budgets.unproved", |b| &mut b.unproved),
-    ("budgets.unproved_per_source", |b| &mut b.unproved_per_source),
-    ("budgets.proved", |b| &mut b.proved),
-    ("budgets.proved_per_source", |b| &mut b.proved_per_source),
+    ("budgets.unvalidated", |b| &mut b.unvalidated),
+    ("budgets.unvalidated_per_source", |b| &mut b.unvalidated_per_source),
+    ("budgets.validated", |b| &mut b.validated),
+    ("budgets.validated_per_source", |b| &mut b.validated_per_source),
     ("budgets.at_peers", |b| &mut b.at_peers),
     ("budgets.retries", |b| &mut b.retries),
     ("budgets.retries_per_share", |b| &mut b.retries_per_share),
-    ("budgets.hints", |b| &mut b.hints),
+    ("budgets.unknown_session", |b| &mut b.unknown_session),
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {

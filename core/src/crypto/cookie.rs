@@ -1,4 +1,4 @@
-//! Cookies: proof that a caller receives what is sent to its address, without keeping anything for
+//! Cookies: proof that an initiator receives what is sent to its address, without keeping anything for
 //! it in the meantime.
 
 use super::TAG;
@@ -6,8 +6,8 @@ use super::hash::{Secret, equal, expand, keyed};
 
 /// Makes and checks cookies.
 ///
-/// A cookie binds the caller's origin, its session index and the second of issue. The secret in it
-/// changes every two minutes; which one was used follows from the time the caller sends back.
+/// A cookie binds the initiator's origin, its session index and the second of issue. The secret in it
+/// changes every two minutes; which one was used follows from the time the initiator sends back.
 pub(crate) struct CookieJar {
     master: Secret,
 }
@@ -18,13 +18,13 @@ impl CookieJar {
         Self { master }
     }
 
-    /// The cookie for a caller at `origin` that chose `sender_index`, at `now` (seconds).
+    /// The cookie for an initiator at `origin` that chose `sender_index`, at `now` (seconds).
     pub(crate) fn issue(&self, now: u32, origin: &[u8], sender_index: u32) -> [u8; TAG] {
         let secret = expand(&self.master, [COOKIE, &(now / SLOT).to_le_bytes()]);
         keyed(&secret, &[origin, &now.to_le_bytes(), &sender_index.to_le_bytes()])
     }
 
-    /// Whether `cookie` was issued at `cookie_time` for this caller and is not too old at `now`
+    /// Whether `cookie` was issued at `cookie_time` for this initiator and is not too old at `now`
     /// (both in seconds).
     pub(crate) fn verify(
         &self,

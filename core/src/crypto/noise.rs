@@ -88,7 +88,7 @@ impl Initiation {
 
 /// The responder's side, after a genuine first message and before the answer.
 ///
-/// Between the two the caller looks at who calls and what it says, and may just drop this.
+/// Between the two, admission looks at who the initiator is and what it says, and may just drop this.
 pub(crate) struct Accepted {
     state: Symmetric,
     remote_static: [u8; 32],
@@ -115,7 +115,7 @@ impl Accepted {
         Some(Self { state, remote_static, remote_ephemeral: opening.ephemeral })
     }
 
-    /// The caller's static key, which it has proved to own.
+    /// The initiator's static key, which it has proved to own.
     pub(crate) const fn remote_static(&self) -> &[u8; 32] {
         &self.remote_static
     }

@@ -43,7 +43,7 @@ impl Endpoint {
         if !self.may_become_peer(&half_open) {
             // The initiator is told by a hint that its session is unknown, and asks again.
             self.shared.indices.release(half_open.established.terms.local_index);
-            self.admission.send_hint(&mut self.shared, arrival, header, datagram.len());
+            self.admission.send_unknown_session(&mut self.shared, arrival, header, datagram.len());
             return None;
         }
         let HalfOpen { id, incarnation, timestamp_ms, established, .. } = half_open;
@@ -54,7 +54,7 @@ impl Endpoint {
         let peer = self.peers.at_mut(peer_slot)?;
         peer.on_confirmed(incarnation, timestamp_ms);
         peer.establish(&mut self.shared, established);
-        self.settle(peer_slot);
+        self.refresh_indices(peer_slot);
         Some(peer_slot)
     }
 

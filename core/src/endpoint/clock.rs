@@ -28,7 +28,7 @@ impl Endpoint {
                 continue;
             };
             peer.handle_timeout(&mut self.shared, slept);
-            self.settle(slot);
+            self.refresh_indices(slot);
             let next = self.shared.now + Duration::from_micros(1);
             // A peer that wants to be called again at once would keep us here for ever.
             if self.peers.at(slot).and_then(Peer::deadline).is_some_and(|at| at < next) {

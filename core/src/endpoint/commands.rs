@@ -11,7 +11,7 @@ use super::{Endpoint, Target};
 use crate::PeerHandle;
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, ConnectError, SendError};
-use crate::event::{Farewell, PingId};
+use crate::event::{DisconnectOptions, PingId};
 use crate::net::{FourTuple, Via, canonical};
 use crate::peer::Peer;
 use crate::time::Instant;
@@ -45,7 +45,7 @@ impl Endpoint {
         if let Some(peer) = self.peers.get_mut(handle) {
             peer.dial(&mut self.shared, dialled(&self.sockets, &target.addresses));
         }
-        self.settle(handle.slot);
+        self.refresh_indices(handle.slot);
         Ok(handle)
     }
 
@@ -63,7 +63,7 @@ impl Endpoint {
         self.touch(now);
         let found = self.peers.get_mut(peer).ok_or(SendError::UnknownPeer)?;
         let sent = found.send(delivery, payload);
-        self.settle(peer.slot);
+        self.refresh_indices(peer.slot);
         sent
     }
 
@@ -74,7 +74,7 @@ impl Endpoint {
     pub fn receive(&mut self, now: Instant, peer: PeerHandle) -> Option<Message> {
         self.touch(now);
         let message = self.peers.get_mut(peer)?.receive();
-        self.settle(peer.slot);
+        self.refresh_indices(peer.slot);
         message
     }
 
@@ -107,13 +107,13 @@ impl Endpoint {
         &mut self,
         now: Instant,
         peer: PeerHandle,
-        farewell: Farewell,
+        farewell: DisconnectOptions,
     ) -> Result<(), CommandError> {
         self.command(now, peer, |peer, shared| peer.disconnect(shared, farewell))
     }
 
     /// Parts from everyone and takes nobody in. Done when [`is_closed`](Self::is_closed).
-    pub fn close(&mut self, now: Instant, farewell: Farewell) {
+    pub fn close(&mut self, now: Instant, farewell: DisconnectOptions) {
         self.touch(now);
         self.closing = true;
         self.admission.forget_all(&mut self.shared);
@@ -123,7 +123,7 @@ impl Endpoint {
                 // Those that are closing or over go their way already.
                 peer.disconnect(&mut self.shared, farewell.clone()).ok();
             }
-            self.settle(slot);
+            self.refresh_indices(slot);
         }
     }
 
@@ -135,7 +135,7 @@ impl Endpoint {
             if let Some(peer) = self.peers.at_mut(slot) {
                 peer.addresses_changed(&self.shared);
             }
-            self.settle(slot);
+            self.refresh_indices(slot);
         }
     }
 
@@ -148,7 +148,7 @@ impl Endpoint {
         self.touch(now);
         let found = self.peers.get_mut(peer).ok_or(CommandError::UnknownPeer)?;
         let result = run(found, &mut self.shared);
-        self.settle(peer.slot);
+        self.refresh_indices(peer.slot);
         result
     }
 }

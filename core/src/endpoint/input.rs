@@ -8,7 +8,9 @@ use crate::session::Owner;
 use crate::stats::DropReason;
 use crate::time::Instant;
 use crate::trace;
-use crate::wire::{HandshakeResponse, HandshakeRetry, Hint, Packet, PacketError, SealedHeader};
+use crate::wire::{
+    HandshakeResponse, HandshakeRetry, Packet, PacketError, SealedHeader, UnknownSession,
+};
 
 impl Endpoint {
     /// Takes a datagram from the network; sealed ones are opened in place.
@@ -34,7 +36,7 @@ impl Endpoint {
             Ok(Packet::HandshakeRequest(request)) => self.handle_request(arrival, request),
             Ok(Packet::HandshakeResponse(response)) => self.handle_response(arrival, response),
             Ok(Packet::HandshakeRetry(retry)) => self.handle_retry(arrival, retry),
-            Ok(Packet::Hint(hint)) => self.handle_hint(arrival, hint),
+            Ok(Packet::UnknownSession(hint)) => self.handle_unknown_session(arrival, hint),
             Err(error) => self.shared.drop_packet(unreadable(error), &arrival.via),
         }
     }
@@ -45,7 +47,12 @@ impl Endpoint {
             Some(Owner::HalfOpen(slot)) => self.confirm(arrival, slot, &header, datagram),
             Some(Owner::Peer(slot)) => Some(slot),
             None => {
-                self.admission.send_hint(&mut self.shared, arrival, &header, datagram.len());
+                self.admission.send_unknown_session(
+                    &mut self.shared,
+                    arrival,
+                    &header,
+                    datagram.len(),
+                );
                 None
             }
         };
@@ -53,11 +60,11 @@ impl Endpoint {
         if let Some(peer) = self.peers.at_mut(slot) {
             let number = header.packet_number();
             peer.handle_sealed(&mut self.shared, arrival, index, number, datagram);
-            self.settle(slot);
+            self.refresh_indices(slot);
         }
     }
 
-    fn handle_hint(&mut self, arrival: &Arrival, hint: &Hint) {
+    fn handle_unknown_session(&mut self, arrival: &Arrival, hint: &UnknownSession) {
         let remote = arrival.via.remote();
         let Some(slot) = remote.and_then(|remote| self.peers.by_address(remote)) else {
             self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
@@ -66,8 +73,14 @@ impl Endpoint {
         if let Some(peer) = self.peers.at_mut(slot) {
             let number = hint.packet_number();
             let index = hint.receiver_index.get();
-            peer.on_hint(&mut self.shared, arrival, index, number.path(), number.counter());
-            self.settle(slot);
+            peer.on_unknown_session(
+                &mut self.shared,
+                arrival,
+                index,
+                number.path(),
+                number.counter(),
+            );
+            self.refresh_indices(slot);
         }
     }
 
@@ -75,7 +88,7 @@ impl Endpoint {
         let Some(slot) = self.dialling(arrival, response.receiver_index.get()) else { return };
         let Some(peer) = self.peers.at_mut(slot) else { return };
         peer.on_response(&mut self.shared, arrival, response);
-        self.settle(slot);
+        self.refresh_indices(slot);
     }
 
     fn handle_retry(&mut self, arrival: &Arrival, retry: &HandshakeRetry) {
@@ -89,7 +102,7 @@ impl Endpoint {
             Some(None) => {}
             Some(Some(id)) => self.on_identity_learned(slot, id),
         }
-        self.settle(slot);
+        self.refresh_indices(slot);
     }
 
     /// The peer whose own handshake expects an answer under this index.

@@ -33,7 +33,7 @@ impl Endpoint {
             if let Some(peer) = self.peers.get_mut(goes) {
                 peer.end(&mut self.shared, reason);
             }
-            self.settle(goes.slot);
+            self.refresh_indices(goes.slot);
         }
     }
 
@@ -46,6 +46,6 @@ impl Endpoint {
         if let Some(peer) = self.peers.get_mut(into).filter(|peer| !peer.has_session()) {
             peer.add_targets(&targets, until);
         }
-        self.settle(into.slot);
+        self.refresh_indices(into.slot);
     }
 }

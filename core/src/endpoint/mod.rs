@@ -3,7 +3,7 @@
 //!
 //! The way in is `handle_datagram` (module `input`, requests in `admit`), the way out is
 //! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`, deadlines in `clock`,
-//! the driver's sockets in `sockets`. After whatever touched a peer, `settle` brings the lists and indices up to
+//! the driver's sockets in `sockets`. After whatever touched a peer, `refresh_indices` brings the lists and indices up to
 //! date.
 
 mod admit;
@@ -144,7 +144,7 @@ impl Endpoint {
     /// Whether the peer called us, be it beside our own call: a handshake that it began succeeded, or
     /// was answered lately.
     #[must_use]
-    pub fn has_called(&self, peer: PeerHandle) -> bool {
+    pub fn has_initiated(&self, peer: PeerHandle) -> bool {
         let found = self.peers.get(peer).filter(|peer| !peer.is_over());
         found.is_some_and(|peer| {
             peer.has_initiated() || peer.id().is_some_and(|id| self.admission.has_answered(&id))
@@ -200,7 +200,7 @@ impl Endpoint {
     }
 
     /// Brings lists and indices up to date after `slot` was touched.
-    fn settle(&mut self, slot: u32) {
+    fn refresh_indices(&mut self, slot: u32) {
         let Some(peer) = self.peers.at_mut(slot) else { return };
         if peer.is_removable() {
             self.remove(slot);

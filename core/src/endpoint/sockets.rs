@@ -61,7 +61,7 @@ impl Endpoint {
             if let Some(peer) = self.peers.at_mut(slot) {
                 peer.change_sockets(&self.shared.config, |tuple| self.sockets.replace(tuple));
             }
-            self.settle(slot);
+            self.refresh_indices(slot);
         }
     }
 }

@@ -21,7 +21,7 @@ struct Slot {
 pub(crate) struct PeerTable {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    // Ordered maps: callers choose identities and addresses, and could choose colliding hashes.
+    // Ordered maps: initiators choose identities and addresses, and could choose colliding hashes.
     by_id: BTreeMap<PeerId, u32>,
     by_address: BTreeMap<SocketAddr, u32>,
     /// How many peers are at each source.

@@ -29,7 +29,7 @@ impl Endpoint {
         let mut packet = unsealed(plaintext);
         let found = self.peers.get_mut(peer)?;
         let via = found.seal_for_test(&mut self.shared, path, &mut packet);
-        self.settle(peer.slot);
+        self.refresh_indices(peer.slot);
         Some((transmit(Departure::single(via?, packet.len())), packet))
     }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handfast_core::{
-    Bytes, Config, Delivery, EndReason, Endpoint, Event, Farewell, Fate, Goodbye, Identity,
+    Bytes, Config, Delivery, EndReason, Endpoint, Event, DisconnectOptions, Fate, DisconnectReason, Identity,
     Instant, Order, Origin, PeerHandle, PeerId, PeerState, SendError, Target, ValidConfig,
 };
 

@@ -124,9 +124,9 @@ mod tests {
                 let whole = assembly.insert(start as u32, &message[start..end]);
                 came[start..end].fill(true);
                 prop_assert_eq!(whole, came.iter().all(|byte| *byte));
-                let held = assembly.buffer.len() + assembly.ahead.values().map(|a| a.len()).sum::<usize>();
+                let buffered = assembly.buffer.len() + assembly.ahead.values().map(|a| a.len()).sum::<usize>();
                 let arrived = came.iter().filter(|byte| **byte).count();
-                prop_assert!(held <= FIRST as usize + 9 * arrived, "{} for {}", held, arrived);
+                prop_assert!(buffered <= FIRST as usize + 9 * arrived, "{} for {}", buffered, arrived);
             }
             if came.iter().all(|byte| *byte) {
                 prop_assert_eq!(&assembly.into_bytes()[..], &message[..]);

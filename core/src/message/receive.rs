@@ -6,7 +6,7 @@ use alloc::collections::btree_map::{BTreeMap, Entry};
 use bytes::Bytes;
 
 use super::assembly::Assembly;
-use super::receive_stream::{Held, ReceiveStream};
+use super::receive_stream::{Buffered, ReceiveStream};
 use super::send::cost;
 use super::window::STREAM_WINDOW;
 use crate::Violation;
@@ -20,7 +20,7 @@ pub(crate) struct ReceiveLimits {
     pub(crate) max_streams: u16,
     /// Bytes of reliable messages on the way or waiting, charges included.
     pub(crate) window: u64,
-    /// Bytes of unreliable messages in pieces, held or waiting.
+    /// Bytes of unreliable messages in pieces, buffered or waiting.
     pub(crate) unreliable: u64,
 }
 
@@ -187,10 +187,10 @@ impl ReceiveQueue {
     fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<(), Violation> {
         let number = frame.sequence_number;
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
-        if number.saturating_sub(stream.settled.floor()) >= STREAM_WINDOW {
+        if number.saturating_sub(stream.resolved.floor()) >= STREAM_WINDOW {
             return Err(Violation::BeyondStreamWindow);
         }
-        if stream.settled.contains(number) {
+        if stream.resolved.contains(number) {
             return Ok(());
         }
         if !stream.partial.contains_key(&number) {
@@ -201,7 +201,7 @@ impl ReceiveQueue {
         }
         if !stream.is_wanted(number) {
             // A newer one of its sequenced stream was handed over: it counts as received.
-            stream.settled.insert(number);
+            stream.resolved.insert(number);
             let begun = stream.partial.remove(&number);
             if begun.is_some_and(|begun| u64::from(begun.total()) != total) {
                 // Credit comes back as it was charged, not as the peer now claims.
@@ -211,7 +211,7 @@ impl ReceiveQueue {
             return Ok(());
         }
         if let Some(payload) = collect(stream, frame)? {
-            stream.settled.insert(number);
+            stream.resolved.insert(number);
             self.on_whole(frame, payload);
         }
         Ok(())
@@ -247,29 +247,29 @@ impl ReceiveQueue {
     /// A message is whole: hand it over, or hold it until its turn.
     fn on_whole(&mut self, frame: &DataFrame<'_>, payload: Bytes) {
         let (key, number) = (frame.stream, frame.sequence_number);
-        let held = Held { payload, requires_ack: frame.requires_ack };
+        let buffered = Buffered { payload, requires_ack: frame.requires_ack };
         let Some(stream) = self.streams.get_mut(&key) else { return };
         if !key.is_reliable() {
-            self.unreliable_bytes += cost(held.payload.len());
+            self.unreliable_bytes += cost(buffered.payload.len());
         }
         match key.order() {
-            Order::Unordered => self.hand_over(key, number, held),
+            Order::Unordered => self.hand_over(key, number, buffered),
             Order::Sequenced => {
                 stream.next = number + 1;
                 if !key.is_reliable() {
                     self.unreliable_bytes -= stream.drop_partial_below(number);
                 }
-                self.hand_over(key, number, held);
+                self.hand_over(key, number, buffered);
             }
             Order::Ordered if number == stream.next => {
                 stream.next += 1;
-                self.hand_over(key, number, held);
+                self.hand_over(key, number, buffered);
                 self.hand_over_in_order(key);
             }
             Order::Ordered => {
-                stream.held.insert(number, held);
-                if !key.is_reliable() && stream.held.len() > MAX_HELD {
-                    let first = stream.held.keys().next().copied().unwrap_or(number);
+                stream.buffered.insert(number, buffered);
+                if !key.is_reliable() && stream.buffered.len() > MAX_BUFFERED {
+                    let first = stream.buffered.keys().next().copied().unwrap_or(number);
                     self.skip_to(key, first + 1);
                 }
                 self.hand_over_in_order(key);
@@ -277,12 +277,12 @@ impl ReceiveQueue {
         }
     }
 
-    /// Hands over what is held below `end` on an unreliable ordered stream, and what follows it.
+    /// Hands over what is buffered below `end` on an unreliable ordered stream, and what follows it.
     fn skip_to(&mut self, key: StreamKey, end: u64) {
-        while let Some((number, held)) =
+        while let Some((number, buffered)) =
             self.streams.get_mut(&key).and_then(|stream| stream.take_below(end))
         {
-            self.hand_over(key, number, held);
+            self.hand_over(key, number, buffered);
         }
         if let Some(stream) = self.streams.get_mut(&key) {
             stream.next = stream.next.max(end);
@@ -292,15 +292,15 @@ impl ReceiveQueue {
     }
 
     fn hand_over_in_order(&mut self, key: StreamKey) {
-        while let Some((number, held)) =
+        while let Some((number, buffered)) =
             self.streams.get_mut(&key).and_then(ReceiveStream::take_next)
         {
-            self.hand_over(key, number, held);
+            self.hand_over(key, number, buffered);
         }
     }
 
-    fn hand_over(&mut self, key: StreamKey, sequence_number: u64, held: Held) {
-        let Held { payload, requires_ack } = held;
+    fn hand_over(&mut self, key: StreamKey, sequence_number: u64, buffered: Buffered) {
+        let Buffered { payload, requires_ack } = buffered;
         let delivery = key.delivery(requires_ack);
         let cost = cost(payload.len());
         let message = Message { delivery, sequence_number, payload };
@@ -324,7 +324,7 @@ impl ReceiveQueue {
                 continue;
             }
             let incomplete = |stream: &&ReceiveStream| {
-                let something = !stream.partial.is_empty() || !stream.held.is_empty();
+                let something = !stream.partial.is_empty() || !stream.buffered.is_empty();
                 something && !stream.key.is_reliable()
             };
             let Some(key) = self.streams.values().find(incomplete).map(|stream| stream.key) else {
@@ -339,9 +339,9 @@ impl ReceiveQueue {
     fn evict(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(&key) else { return };
         let piece = stream.partial.first_key_value().map(|(number, _)| *number);
-        let held = stream.held.first_key_value().map(|(number, _)| *number);
+        let buffered = stream.buffered.first_key_value().map(|(number, _)| *number);
         self.overflowed += 1;
-        match (key.order(), piece.or(held)) {
+        match (key.order(), piece.or(buffered)) {
             (Order::Ordered, Some(number)) => self.skip_to(key, number + 1),
             (_, Some(number)) => self.unreliable_bytes -= stream.drop_partial_below(number + 1),
             (_, None) => {}
@@ -405,7 +405,7 @@ const KEPT: usize = 64;
 /// The most unreliable messages in pieces per stream.
 const MAX_PARTIAL: usize = 64;
 /// The most messages an unreliable ordered stream holds back while it waits for an earlier one.
-const MAX_HELD: usize = 1024;
+const MAX_BUFFERED: usize = 1024;
 
 #[cfg(test)]
 mod tests;

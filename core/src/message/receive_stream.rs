@@ -5,13 +5,13 @@ use alloc::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::assembly::Assembly;
-use super::window::SettledWindow;
+use super::window::ReceivedWindow;
 use crate::delivery::Order;
 use crate::wire::StreamKey;
 
 /// A whole message waiting for earlier ones of its ordered stream.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct Buffered {
     pub(super) payload: Bytes,
     pub(super) requires_ack: bool,
 }
@@ -21,36 +21,36 @@ pub(crate) struct Held {
 pub(crate) struct ReceiveStream {
     pub(super) key: StreamKey,
     /// Reliable: the numbers that came, whole or superseded.
-    pub(super) settled: SettledWindow,
+    pub(super) resolved: ReceivedWindow,
     /// Ordered: the number to hand over next. Sequenced: one more than the newest handed over.
     pub(super) next: u64,
     /// Messages in pieces.
     pub(super) partial: BTreeMap<u64, Assembly>,
     /// Ordered: whole messages whose turn has not come.
-    pub(super) held: BTreeMap<u64, Held>,
+    pub(super) buffered: BTreeMap<u64, Buffered>,
 }
 
 impl ReceiveStream {
     pub(crate) fn new(key: StreamKey) -> Self {
         Self {
             key,
-            settled: SettledWindow::default(),
+            resolved: ReceivedWindow::default(),
             next: 0,
             partial: BTreeMap::new(),
-            held: BTreeMap::new(),
+            buffered: BTreeMap::new(),
         }
     }
 
     /// Whether a message with this number could still be handed over.
     pub(crate) fn is_wanted(&self, number: u64) -> bool {
-        let settled = self.key.is_reliable() && self.settled.contains(number);
+        let resolved = self.key.is_reliable() && self.resolved.contains(number);
         let late = self.key.order() != Order::Unordered && number < self.next;
-        !settled && !late && !self.held.contains_key(&number)
+        !resolved && !late && !self.buffered.contains_key(&number)
     }
 
-    /// The held message whose turn it is.
-    pub(crate) fn take_next(&mut self) -> Option<(u64, Held)> {
-        let first = self.held.first_entry()?;
+    /// The buffered message whose turn it is.
+    pub(crate) fn take_next(&mut self) -> Option<(u64, Buffered)> {
+        let first = self.buffered.first_entry()?;
         if *first.key() != self.next {
             return None;
         }
@@ -58,9 +58,9 @@ impl ReceiveStream {
         Some(first.remove_entry())
     }
 
-    /// The first held message below `end`, whatever is missing before it.
-    pub(crate) fn take_below(&mut self, end: u64) -> Option<(u64, Held)> {
-        let first = self.held.first_entry()?;
+    /// The first buffered message below `end`, whatever is missing before it.
+    pub(crate) fn take_below(&mut self, end: u64) -> Option<(u64, Buffered)> {
+        let first = self.buffered.first_entry()?;
         if *first.key() >= end {
             return None;
         }
@@ -68,7 +68,7 @@ impl ReceiveStream {
         Some(first.remove_entry())
     }
 
-    /// Forgets pieces of messages below `end`; returns the bytes they held.
+    /// Forgets pieces of messages below `end`; returns the bytes they buffered.
     pub(crate) fn drop_partial_below(&mut self, end: u64) -> u64 {
         let mut freed = 0;
         while let Some(first) = self.partial.first_entry() {

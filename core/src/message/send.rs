@@ -338,7 +338,7 @@ impl SendQueue {
         let index = message.stream;
         self.has_lost_ordered |= fate == Fate::Lost;
         if let Some(number) = message.sequence_number {
-            self.streams[usize::from(index)].settle(number, fate);
+            self.streams[usize::from(index)].resolve(number, fate);
         }
         self.buffered -= message.payload.len() as u64;
         if message.reports(fate) {

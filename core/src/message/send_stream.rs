@@ -2,11 +2,11 @@
 
 use alloc::collections::VecDeque;
 
-use super::window::{STREAM_WINDOW, SettledWindow};
+use super::window::{ReceivedWindow, STREAM_WINDOW};
 use crate::delivery::{Fate, Order};
 use crate::wire::StreamKey;
 
-/// One outgoing stream: what waits in it, which numbers are settled, which gaps to tell.
+/// One outgoing stream: what waits in it, which numbers are resolved, which gaps to tell.
 #[derive(Debug)]
 pub(crate) struct SendStream {
     pub(super) key: StreamKey,
@@ -16,7 +16,7 @@ pub(crate) struct SendStream {
     pub(super) has_turn: bool,
     next: u64,
     /// Numbers that no longer matter: acknowledged, or given up.
-    settled: SettledWindow,
+    resolved: ReceivedWindow,
     /// Of an unreliable ordered stream, the lowest and highest lost numbers that the receiver,
     /// which waits for them, was not told about.
     gap: Option<(u64, u64)>,
@@ -29,7 +29,7 @@ impl SendStream {
             queue: VecDeque::new(),
             has_turn: false,
             next: 0,
-            settled: SettledWindow::default(),
+            resolved: ReceivedWindow::default(),
             gap: None,
         }
     }
@@ -44,17 +44,17 @@ impl SendStream {
         self.next += 1;
     }
 
-    /// Whether the receiver could not take another message before older ones are settled.
+    /// Whether the receiver could not take another message before older ones are resolved.
     pub(crate) fn is_full(&self) -> bool {
-        self.is_settling() && self.next - self.settled.floor() >= STREAM_WINDOW
+        self.is_resolving() && self.next - self.resolved.floor() >= STREAM_WINDOW
     }
 
     /// The message with this number met its fate.
-    pub(crate) fn settle(&mut self, number: u64, fate: Fate) {
-        if !self.is_settling() {
+    pub(crate) fn resolve(&mut self, number: u64, fate: Fate) {
+        if !self.is_resolving() {
             return;
         }
-        self.settled.insert(number);
+        self.resolved.insert(number);
         if fate == Fate::Lost {
             let (low, high) = self.gap.unwrap_or((number, number));
             self.gap = Some((low.min(number), high.max(number)));
@@ -63,19 +63,19 @@ impl SendStream {
 
     /// Whether the receiver waits for numbers that will not come.
     pub(crate) fn has_skip(&self) -> bool {
-        self.gap.is_some_and(|(low, _)| low < self.settled.floor())
+        self.gap.is_some_and(|(low, _)| low < self.resolved.floor())
     }
 
     /// The number below which nothing more will come; the gaps below it count as told.
     pub(crate) fn take_skip(&mut self) -> u64 {
-        let floor = self.settled.floor();
+        let floor = self.resolved.floor();
         self.gap = self.gap.and_then(|(_, high)| (high >= floor).then_some((floor, high)));
         floor
     }
 
     /// What was told last did not arrive.
     pub(crate) fn repeat_skip(&mut self) {
-        let Some(last) = self.settled.floor().checked_sub(1) else { return };
+        let Some(last) = self.resolved.floor().checked_sub(1) else { return };
         let high = self.gap.map_or(last, |(_, high)| high.max(last));
         self.gap = Some((0, high));
     }
@@ -83,12 +83,12 @@ impl SendStream {
     /// The receiver lost its state: count from zero.
     pub(crate) fn restart(&mut self) {
         self.next = 0;
-        self.settled = SettledWindow::default();
+        self.resolved = ReceivedWindow::default();
         self.gap = None;
     }
 
-    /// Whether numbers are tracked until settled: in the other streams nobody waits for them.
-    fn is_settling(&self) -> bool {
+    /// Whether numbers are tracked until resolved: in the other streams nobody waits for them.
+    fn is_resolving(&self) -> bool {
         self.key.is_reliable() || self.key.order() == Order::Ordered
     }
 }

@@ -1,4 +1,4 @@
-//! Which sequence numbers of a stream are settled.
+//! Which sequence numbers of a stream are resolved.
 
 use alloc::collections::VecDeque;
 
@@ -8,14 +8,14 @@ pub(crate) const STREAM_WINDOW: u64 = 16_384;
 
 /// A set of sequence numbers in which everything below a floor is contained.
 #[derive(Debug, Default)]
-pub(crate) struct SettledWindow {
+pub(crate) struct ReceivedWindow {
     floor: u64,
     /// Bit `i` of the whole is sequence number `base + i`; `base` is `floor` rounded down to 64.
     words: VecDeque<u64>,
 }
 
-impl SettledWindow {
-    /// The lowest sequence number that is not settled.
+impl ReceivedWindow {
+    /// The lowest sequence number that is not resolved.
     pub(crate) fn floor(&self) -> u64 {
         self.floor
     }
@@ -75,7 +75,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_set_with_a_floor(steps in proptest::collection::vec(0u64..200, 1..400)) {
-            let mut window = SettledWindow::default();
+            let mut window = ReceivedWindow::default();
             let mut model = BTreeSet::new();
             for step in steps {
                 let number = window.floor() + step;

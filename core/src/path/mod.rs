@@ -17,7 +17,7 @@ use crate::Violation;
 use crate::config::{BASE_DATAGRAM, Config};
 use crate::net::{FourTuple, Via};
 use crate::recovery::{
-    Congestion, Controller, Loss, LossOutcome, Pace, Pacer, PacketSpace, Rtt, Sent, Settled,
+    Congestion, Controller, Loss, LossOutcome, Pace, Pacer, PacketSpace, ResolvedPacket, Rtt, Sent,
     Timeout,
 };
 use crate::stats::{PathStats, PeerStats};
@@ -160,7 +160,7 @@ impl<F: Copy> Path<F> {
         result: &mut AckResult<F>,
     ) -> Result<(), Violation> {
         let (congestion, rtt) = (&mut self.congestion, &mut self.rtt);
-        let visit = |settled: Settled<'_, F>| {
+        let visit = |settled: ResolvedPacket<'_, F>| {
             result.acked.extend(settled.frames.copied());
             stats.packets_spuriously_lost += u64::from(settled.was_lost);
             if !settled.was_lost && settled.ack_eliciting && settled.on_path {
@@ -385,8 +385,8 @@ impl<F: Copy> Path<F> {
 }
 
 /// Collects the frames of a packet declared lost.
-fn note_lost<F: Copy>(settled: Settled<'_, F>, lost: &mut Vec<F>) {
-    let Settled { counter, frames, .. } = settled;
+fn note_lost<F: Copy>(settled: ResolvedPacket<'_, F>, lost: &mut Vec<F>) {
+    let ResolvedPacket { counter, frames, .. } = settled;
     tracing::debug!(target: "handfast::packet", counter, "declared lost");
     lost.extend(frames.copied());
 }

@@ -1,38 +1,41 @@
-//! How a peer ends: the goodbye, what follows it, and what breaks the rules.
+//! How a peer ends: the `Disconnect`, what follows it, and what breaks the rules.
 
 use crate::Violation;
 use crate::context::Context;
-use crate::event::{EndReason, Goodbye};
+use crate::event::{DisconnectReason, EndReason};
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
 use crate::timer::Timers;
 
 impl Peer {
-    /// Says goodbye now.
+    /// Sends a `Disconnect` now.
     pub(super) fn leave(&mut self, cx: &Context) {
-        let goodbye = self.state.move_to_leaving(None);
-        self.say_goodbye(cx, goodbye);
+        let reason = self.state.move_to_leaving(None);
+        self.send_disconnect(cx, reason);
     }
 
-    fn say_goodbye(&mut self, cx: &Context, goodbye: Goodbye) {
-        self.outbound.leave(goodbye);
+    fn send_disconnect(&mut self, cx: &Context, reason: DisconnectReason) {
+        self.outbound.leave(reason);
         let patience = self.paths.probe_timeout() * GOODBYE_PATIENCE;
         self.timers.set(Timer::Close, Some(cx.now + patience));
     }
 
-    /// The goodbye is through, or has taken long enough.
+    /// The `Disconnect` is through, or has taken long enough.
     pub(super) fn finish_leaving(&mut self, cx: &mut Context) {
-        let acknowledged = self.outbound.goodbye_acked;
+        let acknowledged = self.outbound.disconnect_acked;
         let reason = self.state.end_reason().cloned();
         self.end(cx, reason.unwrap_or(EndReason::Disconnected { acknowledged }));
     }
 
-    /// The peer says goodbye.
+    /// The peer sends a `Disconnect`.
     pub(super) fn on_disconnect(&mut self, cx: &mut Context, code: u16, reason: &str) {
         if self.state.is_leaving() {
             self.finish_leaving(cx);
         } else {
-            self.end(cx, EndReason::PeerDisconnected(Goodbye::with_any_code(code, reason)));
+            self.end(
+                cx,
+                EndReason::PeerDisconnected(DisconnectReason::with_any_code(code, reason)),
+            );
         }
     }
 
@@ -48,7 +51,10 @@ impl Peer {
             self.state.set_end_reason(reason);
         } else {
             self.state.move_to_leaving(Some(reason));
-            self.say_goodbye(cx, Goodbye::with_any_code(Violation::CODE, violation.as_str()));
+            self.send_disconnect(
+                cx,
+                DisconnectReason::with_any_code(Violation::CODE, violation.as_str()),
+            );
         }
     }
 
@@ -73,7 +79,7 @@ impl Peer {
         } else {
             self.discard(cx);
         }
-        cx.note_end();
+        cx.on_peer_ended();
     }
 
     /// Nothing is answered any more; only unread messages may keep the peer.
@@ -92,5 +98,5 @@ impl Peer {
     }
 }
 
-/// In probe timeouts: the goodbye is repeated after 1, 3 and 7 of them.
+/// In probe timeouts: the `Disconnect` is repeated after 1, 3 and 7 of them.
 const GOODBYE_PATIENCE: u32 = 8;

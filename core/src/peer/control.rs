@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use crate::delivery::{Delivery, MessageId};
 use crate::error::SendError;
-use crate::event::Goodbye;
+use crate::event::DisconnectReason;
 use crate::message::ReceiveQueue;
 use crate::message::SendLimits;
 use crate::message::SendQueue;
@@ -31,12 +31,12 @@ pub(crate) struct Outbound {
     /// The credit limit at which the peer was told that we are stuck.
     reported_blocked: Option<u64>,
     /// A ping without a token is due: it only makes the peer acknowledge.
-    nudge: bool,
-    /// Our goodbye, once it may go out, and whether it is due.
-    goodbye: Option<Goodbye>,
-    goodbye_due: bool,
-    /// The peer acknowledged our goodbye.
-    pub(super) goodbye_acked: bool,
+    ping_due: bool,
+    /// Our `Disconnect`, once it may go out, and whether it is due.
+    disconnect: Option<DisconnectReason>,
+    disconnect_due: bool,
+    /// The peer acknowledged our `Disconnect`.
+    pub(super) disconnect_acked: bool,
 }
 
 impl Outbound {
@@ -49,10 +49,10 @@ impl Outbound {
             rekey: Rekey::default(),
             pongs: SmallVec::new(),
             reported_blocked: None,
-            nudge: false,
-            goodbye: None,
-            goodbye_due: false,
-            goodbye_acked: false,
+            ping_due: false,
+            disconnect: None,
+            disconnect_due: false,
+            disconnect_acked: false,
         }
     }
 
@@ -67,7 +67,7 @@ impl Outbound {
 
     /// Makes the peer acknowledge something soon.
     pub(crate) fn queue_ping(&mut self) {
-        self.nudge = true;
+        self.ping_due = true;
     }
 
     /// The peer asked for an answer.
@@ -82,17 +82,17 @@ impl Outbound {
         self.pongs.push(token);
     }
 
-    /// Says goodbye from now on; nothing else is owed any more.
-    pub(crate) fn leave(&mut self, goodbye: Goodbye) {
-        self.goodbye = Some(goodbye);
-        self.goodbye_due = true;
+    /// Sends a `Disconnect` from now on; nothing else is owed any more.
+    pub(crate) fn leave(&mut self, reason: DisconnectReason) {
+        self.disconnect = Some(reason);
+        self.disconnect_due = true;
         self.queue.end();
     }
 
     /// Whether control frames are due: they wait for neither window nor pacing.
     pub(crate) fn has_control(&self, inbox: &ReceiveQueue) -> bool {
-        self.nudge
-            || self.goodbye_due
+        self.ping_due
+            || self.disconnect_due
             || !self.pongs.is_empty()
             || self.pings.has_unsent()
             || self.rekey.is_due()
@@ -109,7 +109,7 @@ impl Outbound {
         writer: &mut Writer<'_>,
         sent: &mut impl FnMut(SentFrame),
     ) {
-        self.write_goodbye(writer, sent);
+        self.write_disconnect(writer, sent);
         self.rekey.write(writer, &mut |frame| sent(SentFrame::Rekey(frame)));
         self.write_pings(now, writer, sent);
         while let Some(token) = self.pongs.first().copied() {
@@ -126,7 +126,7 @@ impl Outbound {
     pub(crate) fn on_acked(&mut self, frame: SentFrame) {
         match frame {
             SentFrame::Part(part) => self.queue.on_acked(part),
-            SentFrame::Disconnect => self.goodbye_acked = true,
+            SentFrame::Disconnect => self.disconnect_acked = true,
             SentFrame::Blocked
             | SentFrame::Credit
             | SentFrame::Ping { .. }
@@ -142,8 +142,8 @@ impl Outbound {
             SentFrame::Part(part) => self.queue.on_lost(part),
             SentFrame::Blocked => self.reported_blocked = None,
             SentFrame::Credit => inbox.repeat_credit(),
-            SentFrame::Disconnect => self.goodbye_due = self.goodbye.is_some(),
-            SentFrame::Ping { token: 0 } => self.nudge = true,
+            SentFrame::Disconnect => self.disconnect_due = self.disconnect.is_some(),
+            SentFrame::Ping { token: 0 } => self.ping_due = true,
             SentFrame::Ping { token } => self.pings.on_lost(token),
             SentFrame::Pong { token } => self.on_ping(token),
             SentFrame::Rekey(frame) => self.rekey.on_lost(frame),
@@ -177,7 +177,7 @@ impl Outbound {
         self.pings.restart();
         self.pongs.clear();
         self.reported_blocked = None;
-        self.goodbye_due = self.goodbye.is_some();
+        self.disconnect_due = self.disconnect.is_some();
     }
 
     fn is_blocked_due(&self) -> bool {
@@ -185,10 +185,10 @@ impl Outbound {
         blocked.is_some() && blocked != self.reported_blocked
     }
 
-    fn write_goodbye(&mut self, writer: &mut Writer<'_>, sent: &mut impl FnMut(SentFrame)) {
-        let Some(goodbye) = self.goodbye.as_ref().filter(|_| self.goodbye_due) else { return };
-        if (Frame::Disconnect { code: goodbye.code, reason: &goodbye.reason }).encode(writer) {
-            self.goodbye_due = false;
+    fn write_disconnect(&mut self, writer: &mut Writer<'_>, sent: &mut impl FnMut(SentFrame)) {
+        let Some(reason) = self.disconnect.as_ref().filter(|_| self.disconnect_due) else { return };
+        if (Frame::Disconnect { code: reason.code, reason: &reason.reason }).encode(writer) {
+            self.disconnect_due = false;
             sent(SentFrame::Disconnect);
         }
     }
@@ -199,8 +199,8 @@ impl Outbound {
         writer: &mut Writer<'_>,
         sent: &mut impl FnMut(SentFrame),
     ) {
-        if self.nudge && (Frame::Ping { token: 0 }).encode(writer) {
-            self.nudge = false;
+        if self.ping_due && (Frame::Ping { token: 0 }).encode(writer) {
+            self.ping_due = false;
             sent(SentFrame::Ping { token: 0 });
         }
         while writer.remaining() >= PING_LEN {

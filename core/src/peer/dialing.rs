@@ -22,14 +22,19 @@ pub(super) struct Dialing {
     /// Where the last handshake with the peer was made, whoever initiated it.
     pub(super) handshake_via: Option<Via>,
     /// When an `UnknownSession` hint last hastened a handshake.
-    pub(super) last_hint: Option<Instant>,
+    pub(super) last_unknown_session: Option<Instant>,
     /// Restarts of the peer after which a hint counts at once.
     pub(super) restarts: TokenBucket,
 }
 
 impl Default for Dialing {
     fn default() -> Self {
-        Self { dial: None, handshake_via: None, last_hint: None, restarts: TokenBucket::FULL }
+        Self {
+            dial: None,
+            handshake_via: None,
+            last_unknown_session: None,
+            restarts: TokenBucket::FULL,
+        }
     }
 }
 

@@ -119,7 +119,7 @@ impl Peer {
             self.events.restarted = true;
             // The hint was true; the next may be as well, unless the peer makes a habit of it.
             if self.dialing.restarts.take(cx.now, &RESTARTS, 0) {
-                self.dialing.last_hint = None;
+                self.dialing.last_unknown_session = None;
             }
         } else {
             self.events.connected = Some(terms.via);

@@ -54,7 +54,7 @@ impl Peer {
     fn poll_flow_event(&mut self) -> Option<Event> {
         let peer = self.acquaintance.handle;
         if core::mem::take(&mut self.events.readable) {
-            self.events.readable_told = true;
+            self.events.readable_reported = true;
             return Some(Event::Readable { peer });
         }
         core::mem::take(&mut self.events.writable).then_some(Event::Writable { peer })

@@ -17,7 +17,7 @@ impl Peer {
     pub(super) fn has_usable_keys(&mut self, cx: &mut Context) -> bool {
         // Of a peer that is up they may be worn, or forgotten after too many forgeries.
         let current = self.sessions.current();
-        let worn = current.is_none_or(|session| session.is_worn(cx.now, &cx.config));
+        let worn = current.is_none_or(|session| session.is_expired(cx.now, &cx.config));
         if worn && self.dialing.dial.is_none() && self.state.is_up() {
             self.redial(cx);
         }

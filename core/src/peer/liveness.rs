@@ -102,7 +102,7 @@ impl Peer {
     pub(super) fn on_answer(&mut self, cx: &mut Context, local_index: u32) {
         let current = self.sessions.current();
         let serves = current.is_some_and(|session| {
-            session.local_index() == local_index && !session.is_worn(cx.now, &cx.config)
+            session.local_index() == local_index && !session.is_expired(cx.now, &cx.config)
         });
         if serves && self.dialing.dial.is_some() {
             self.drop_dial(cx);

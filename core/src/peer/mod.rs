@@ -13,7 +13,7 @@ mod establish;
 mod events;
 mod keys;
 mod liveness;
-mod notices;
+mod pending_events;
 mod pings;
 mod receive;
 mod review;
@@ -34,7 +34,7 @@ use acquaintance::Acquaintance;
 use control::Outbound;
 use dialing::Dialing;
 use liveness::Liveness;
-use notices::Notices;
+use pending_events::PendingEvents;
 use state::State;
 use timers::Timer;
 
@@ -42,7 +42,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, SendError};
-use crate::event::{EndReason, Goodbye, PingId};
+use crate::event::{DisconnectReason, EndReason, PingId};
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Via};
 use crate::path::{Path, Paths};
@@ -50,7 +50,7 @@ use crate::session::Sessions;
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
 use crate::timer::Timers;
-use crate::{Farewell, PeerHandle, PeerId, PeerInfo};
+use crate::{DisconnectOptions, PeerHandle, PeerId, PeerInfo};
 
 /// One peer.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(crate) struct Peer {
     paths: Paths<SentFrame>,
     outbound: Outbound,
     inbox: ReceiveQueue,
-    events: Notices,
+    events: PendingEvents,
     liveness: Liveness,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
@@ -99,7 +99,7 @@ impl Peer {
             paths: Paths::new(config.timers.max_ack_delay),
             outbound: Outbound::new(send_limits),
             inbox: ReceiveQueue::new(limits),
-            events: Notices::default(),
+            events: PendingEvents::default(),
             liveness: Liveness::new(config.timers.idle_timeout),
             timers: Timers::new(),
             stats: PeerStats::default(),
@@ -125,7 +125,7 @@ impl Peer {
     pub(crate) fn receive(&mut self) -> Option<Message> {
         let message = self.inbox.take();
         if message.is_none() {
-            self.events.readable_told = false;
+            self.events.readable_reported = false;
         }
         message
     }
@@ -148,11 +148,11 @@ impl Peer {
         self.outbound.pings.start(untold).ok_or(CommandError::TooMany)
     }
 
-    /// Says goodbye once what is queued went through, or `linger` is over.
+    /// Sends a `Disconnect` once what is queued went through, or `linger` is over.
     pub(crate) fn disconnect(
         &mut self,
         cx: &mut Context,
-        farewell: Farewell,
+        farewell: DisconnectOptions,
     ) -> Result<(), CommandError> {
         if self.state.is_over() {
             return Err(CommandError::UnknownPeer);
@@ -164,8 +164,8 @@ impl Peer {
             self.end(cx, EndReason::Disconnected { acknowledged: false });
             return Ok(());
         }
-        let Goodbye { code, reason } = farewell.goodbye;
-        self.state.move_to_flushing(Goodbye::new(code, &reason));
+        let DisconnectReason { code, reason } = farewell.reason;
+        self.state.move_to_flushing(DisconnectReason::new(code, &reason));
         self.timers.set(Timer::Close, Some(cx.now + farewell.linger));
         if farewell.linger.is_zero() {
             self.leave(cx);
@@ -198,7 +198,7 @@ impl Peer {
     }
 
     /// The datagram must have met a session that the peer forgot: perhaps shake hands anew.
-    pub(crate) fn on_hint(
+    pub(crate) fn on_unknown_session(
         &mut self,
         cx: &mut Context,
         arrival: &Arrival,
@@ -208,12 +208,15 @@ impl Peer {
     ) {
         let Some(session) = self.sessions.current() else { return };
         let recent = self.paths.was_sent_lately(path, counter);
-        let early = self.dialing.last_hint.is_some_and(|last| cx.now < last + HINT_INTERVAL);
+        let early = self
+            .dialing
+            .last_unknown_session
+            .is_some_and(|last| cx.now < last + UNKNOWN_SESSION_INTERVAL);
         if session.remote_index() != remote_index || !recent || early || self.state.is_over() {
             cx.drop_packet(DropReason::Unsolicited, &arrival.via);
             return;
         }
-        self.dialing.last_hint = Some(cx.now);
+        self.dialing.last_unknown_session = Some(cx.now);
         self.redial(cx);
     }
 
@@ -322,4 +325,4 @@ impl Peer {
 }
 
 /// Hints may hasten a handshake this often.
-const HINT_INTERVAL: Duration = Duration::from_secs(5);
+const UNKNOWN_SESSION_INTERVAL: Duration = Duration::from_secs(5);

@@ -43,7 +43,7 @@ impl Peer {
         };
         let Some(plaintext) = session.open(&mut cx.keys, number, datagram) else {
             cx.drop_packet(DropReason::Authentication, &arrival.via);
-            if session.is_forged_out() {
+            if session.is_past_integrity_limit() {
                 self.expire_keys(cx);
             }
             return;

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::peer::Peer;
 
 impl Peer {
-    /// Draws the consequences of an input: a goodbye that went through, keys to change, deadlines.
+    /// Draws the consequences of an input: a `Disconnect` that went through, keys to change, deadlines.
     pub(super) fn review(&mut self, cx: &mut Context) {
         self.review_closing(cx);
         self.review_keys(cx);
@@ -15,7 +15,7 @@ impl Peer {
     }
 
     fn review_closing(&mut self, cx: &mut Context) {
-        if self.state.is_leaving() && self.outbound.goodbye_acked {
+        if self.state.is_leaving() && self.outbound.disconnect_acked {
             self.finish_leaving(cx);
         }
         if self.state.is_flushing() && self.outbound.queue.is_flushed() {

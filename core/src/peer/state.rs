@@ -1,6 +1,6 @@
 //! The life of a peer: states, and the only ways between them.
 
-use crate::event::{EndReason, Goodbye, PeerState};
+use crate::event::{DisconnectReason, EndReason, PeerState};
 
 /// Where a peer is in its life. Only `move_to_*` changes it.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ enum Inner {
     Connected,
     Unresponsive,
     /// What we say then.
-    Flushing(Goodbye),
+    Flushing(DisconnectReason),
     /// Why the peer ends, unless because we disconnect.
     Leaving(Option<EndReason>),
     Draining,
@@ -31,9 +31,9 @@ enum Phase {
     Connected,
     /// A session stands but the peer does not answer.
     Unresponsive,
-    /// Our goodbye waits until queued messages are through.
+    /// Our `Disconnect` waits until queued messages are through.
     Flushing,
-    /// Our goodbye is on its way.
+    /// Our `Disconnect` is on its way.
     Leaving,
     /// It is over; late packets of the peer are still answered.
     Draining,
@@ -78,17 +78,17 @@ impl State {
         self.step(Inner::Unresponsive);
     }
 
-    /// `goodbye` will be said once what is queued went through.
-    pub(crate) fn move_to_flushing(&mut self, goodbye: Goodbye) {
-        self.step(Inner::Flushing(goodbye));
+    /// A `Disconnect` with this reason leaves once what is queued went through.
+    pub(crate) fn move_to_flushing(&mut self, reason: DisconnectReason) {
+        self.step(Inner::Flushing(reason));
     }
 
     /// `reason` is why the peer ends, unless because we disconnect. Returns what we say, if that was
     /// decided before.
-    pub(crate) fn move_to_leaving(&mut self, reason: Option<EndReason>) -> Goodbye {
+    pub(crate) fn move_to_leaving(&mut self, reason: Option<EndReason>) -> DisconnectReason {
         match self.step(Inner::Leaving(reason)) {
-            Some(Inner::Flushing(goodbye)) => goodbye,
-            _ => Goodbye::default(),
+            Some(Inner::Flushing(reason)) => reason,
+            _ => DisconnectReason::default(),
         }
     }
 
@@ -214,8 +214,8 @@ mod tests {
     fn what_we_say_survives_until_we_leave_and_the_first_reason_counts() {
         let mut state = State::new();
         state.move_to_connected();
-        state.move_to_flushing(Goodbye::new(7, "bye"));
-        assert_eq!(state.move_to_leaving(None), Goodbye::new(7, "bye"));
+        state.move_to_flushing(DisconnectReason::new(7, "bye"));
+        assert_eq!(state.move_to_leaving(None), DisconnectReason::new(7, "bye"));
         assert_eq!(state.end_reason(), None);
         state.set_end_reason(EndReason::IdleTimeout);
         state.set_end_reason(EndReason::OwnIdentity);

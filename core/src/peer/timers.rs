@@ -8,7 +8,7 @@ use crate::timer::TimerKind;
 /// What a peer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// The goodbye, or what goes before it, has taken long enough.
+    /// The `Disconnect`, or what goes before it, has taken long enough.
     Close,
     /// The next round of our handshake.
     Dial,

@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use super::rtt::{GRANULARITY, Rtt};
-use super::sent::{AckOutcome, Packet, SentPackets, Settled};
+use super::sent::{AckOutcome, Packet, ResolvedPacket, SentPackets};
 use crate::time::Instant;
 
 /// When packets of one path count as lost, and when to probe.
@@ -92,7 +92,7 @@ impl Loss {
         rtt: &Rtt,
         max_ack_delay: Duration,
         now: Instant,
-        mut visit: impl FnMut(Settled<'_, F>),
+        mut visit: impl FnMut(ResolvedPacket<'_, F>),
     ) -> LossOutcome {
         self.forget_reordering(now);
         let patience = self.patience(rtt);
@@ -147,7 +147,7 @@ impl Loss {
         rtt: &Rtt,
         max_ack_delay: Duration,
         now: Instant,
-        visit: impl FnMut(Settled<'_, F>),
+        visit: impl FnMut(ResolvedPacket<'_, F>),
     ) -> Timeout {
         if self.deadline(ledger, rtt, max_ack_delay).is_none_or(|deadline| now < deadline) {
             return Timeout::Nothing;

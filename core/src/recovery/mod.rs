@@ -18,6 +18,6 @@ pub(crate) use congestion::{Congestion, Controller};
 pub(crate) use loss::{Loss, LossOutcome, Timeout};
 pub(crate) use pacer::{Pace, Pacer};
 pub(crate) use rtt::Rtt;
-pub(crate) use sent::{Sent, Settled};
+pub(crate) use sent::{ResolvedPacket, Sent};
 pub(crate) use space::PacketSpace;
 pub(crate) use spaces::PacketSpaces;

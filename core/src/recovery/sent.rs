@@ -90,7 +90,7 @@ pub(crate) struct Sent {
 
 /// A packet handed to a visitor: acknowledged, or declared lost.
 #[derive(Debug)]
-pub(crate) struct Settled<'a, F> {
+pub(crate) struct ResolvedPacket<'a, F> {
     /// Its number on the path.
     pub(crate) counter: u64,
     /// Its record.
@@ -197,7 +197,7 @@ impl<F: Copy> SentPackets<F> {
     pub(crate) fn on_ack(
         &mut self,
         ranges: impl IntoIterator<Item = RangeInclusive<u64>>,
-        mut visit: impl FnMut(Settled<'_, F>),
+        mut visit: impl FnMut(ResolvedPacket<'_, F>),
     ) -> Result<AckOutcome, NeverSent> {
         let mut outcome = AckOutcome::default();
         let known_end = self.acked_end;
@@ -290,7 +290,7 @@ impl<F: Copy> SentPackets<F> {
 
     /// Declares a packet in flight lost and hands it to `visit`. Its record stays a while, to tell
     /// if the loss was spurious. Does nothing to a packet that is not in flight.
-    pub(crate) fn lose(&mut self, counter: u64, mut visit: impl FnMut(Settled<'_, F>)) {
+    pub(crate) fn lose(&mut self, counter: u64, mut visit: impl FnMut(ResolvedPacket<'_, F>)) {
         let first_frame = self.first_frame();
         let Some(at) = self.index(counter) else { return };
         let packet = &mut self.packets[at];
@@ -306,7 +306,14 @@ impl<F: Copy> SentPackets<F> {
             self.missing += u32::from(packet.flags & MTU_PROBE == 0);
         }
         let frames = self.frames.range(packet.span(first_frame));
-        visit(Settled { counter, packet, frames, was_lost: false, ack_eliciting: true, on_path });
+        visit(ResolvedPacket {
+            counter,
+            packet,
+            frames,
+            was_lost: false,
+            ack_eliciting: true,
+            on_path,
+        });
     }
 
     /// Losses from here on belong to a new epoch: see [`AckOutcome::epoch_spurious`].
@@ -381,7 +388,7 @@ impl<F: Copy> SentPackets<F> {
         range: Range<u64>,
         known_end: u64,
         outcome: &mut AckOutcome,
-        visit: &mut impl FnMut(Settled<'_, F>),
+        visit: &mut impl FnMut(ResolvedPacket<'_, F>),
     ) -> Result<(), NeverSent> {
         let first_frame = self.first_frame();
         for counter in self.acked.gaps(range.clone()).flatten() {
@@ -412,7 +419,7 @@ impl<F: Copy> SentPackets<F> {
             outcome.count(counter, packet, on_path, known_end);
             packet.state = State::Acked;
             let frames = self.frames.range(packet.span(first_frame));
-            visit(Settled { counter, packet, frames, was_lost, ack_eliciting, on_path });
+            visit(ResolvedPacket { counter, packet, frames, was_lost, ack_eliciting, on_path });
         }
         self.acked.insert_range(range);
         Ok(())

@@ -169,7 +169,7 @@ impl Session {
     }
 
     /// Whether so many forgeries were tried on the keys that they must go.
-    pub(crate) const fn is_forged_out(&self) -> bool {
+    pub(crate) const fn is_past_integrity_limit(&self) -> bool {
         self.failed_opens >= MAX_FAILED_OPENS
     }
 
@@ -185,7 +185,7 @@ impl Session {
     }
 
     /// Whether the keys must not seal any more: one and a half times the limit was reached.
-    pub(crate) fn is_worn(&self, now: Instant, config: &Config) -> bool {
+    pub(crate) fn is_expired(&self, now: Instant, config: &Config) -> bool {
         let late = |since: Instant, limit: Duration| now >= since + limit.saturating_mul(3) / 2;
         self.sealed >= config.keys.rekey_after_packets / 2 * 3
             || late(self.since, config.keys.rekey_after_idle)
@@ -283,7 +283,7 @@ impl Sessions {
                 Phase::Next => now >= session.since + RETIREMENT,
                 Phase::Current => false,
             };
-            over || session.is_forged_out()
+            over || session.is_past_integrity_limit()
         })
     }
 

@@ -63,8 +63,8 @@ impl Node {
         Self { endpoint, address, events: vec![] }
     }
 
-    pub(crate) fn call(&mut self, now: Instant, callee: &Self) -> PeerHandle {
-        let target = Target::new(callee.endpoint.id(), [callee.address]);
+    pub(crate) fn call(&mut self, now: Instant, responder: &Self) -> PeerHandle {
+        let target = Target::new(responder.endpoint.id(), [responder.address]);
         self.endpoint.connect(now, target).expect("room for a peer")
     }
 
@@ -238,12 +238,12 @@ impl Pair {
     }
 
     /// What `b` calls `a`.
-    pub(crate) fn caller(&self) -> PeerHandle {
+    pub(crate) fn initiator(&self) -> PeerHandle {
         self.b.knows(&self.a).expect("a peer of b")
     }
 
     pub(crate) fn received_by_b(&mut self) -> Vec<Bytes> {
-        let caller = self.caller();
-        self.b.received(self.now, caller)
+        let initiator = self.initiator();
+        self.b.received(self.now, initiator)
     }
 }

@@ -16,7 +16,7 @@ pub const REQUEST_CIPHERTEXT_LEN: usize = size_of::<RequestPayload>() + super::T
 /// The length of a [`HandshakeResponse`]'s sealed [`ResponsePayload`].
 pub const RESPONSE_CIPHERTEXT_LEN: usize = size_of::<ResponsePayload>() + super::TAG_LEN;
 
-/// Asks for the key behind an address, for a caller who knows nothing else.
+/// Asks for the key behind an address, for an initiator who knows nothing else.
 ///
 /// As large as a [`HandshakeRequest`], so that its answer amplifies nothing.
 #[derive(Clone, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -27,7 +27,7 @@ pub struct KeyRequest {
     pub sender_index: U32,
     /// Random: the answer proves that its sender read it.
     pub nonce: [u8; 16],
-    /// Proof that the caller knows the network secret and the application id.
+    /// Proof that the initiator knows the network secret and the application id.
     pub network_mac: [u8; MAC_LEN],
     padding: [u8; 200],
 }
@@ -68,7 +68,7 @@ pub struct HandshakeRequest {
     pub static_ciphertext: [u8; 48],
     /// The [`RequestPayload`], sealed.
     pub payload_ciphertext: [u8; REQUEST_CIPHERTEXT_LEN],
-    /// Proof that the caller knows whom it calls, the network secret and the application id.
+    /// Proof that the initiator knows whom it calls, the network secret and the application id.
     pub mac: [u8; MAC_LEN],
 }
 
@@ -141,12 +141,12 @@ impl HandshakeResponse {
     }
 }
 
-/// Asks a caller to come again with a cookie, and may tell it the key it asked for.
+/// Asks an initiator to come again with a cookie, and may tell it the key it asked for.
 #[derive(Clone, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct HandshakeRetry {
     preamble: Preamble,
-    /// The caller's index, from its request.
+    /// The initiator's index, from its request.
     pub receiver_index: U32,
     /// What to put into the next request.
     pub cookie: Cookie,
@@ -183,7 +183,7 @@ impl HandshakeRetry {
     }
 }
 
-/// Proof that a caller receives what is sent to its address.
+/// Proof that an initiator receives what is sent to its address.
 #[derive(
     Clone,
     Copy,
@@ -201,7 +201,7 @@ impl HandshakeRetry {
 pub struct Cookie {
     /// When it was made, in seconds of the responder's clock.
     pub time: U32,
-    /// The responder's MAC over the caller's origin, the time and the caller's index.
+    /// The responder's MAC over the initiator's origin, the time and the initiator's index.
     pub mac: [u8; MAC_LEN],
 }
 

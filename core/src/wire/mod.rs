@@ -12,7 +12,7 @@
 //! | `0xC3` | [`HandshakeRetry`] | 80 | come again with this cookie; this is my key |
 //! | `0xC4` | [`SealedHeader`] | 33 or more | frames, encrypted |
 //! | `0xC5` | beacon | | reserved for local discovery, unknown in this version |
-//! | `0xC6` | [`Hint`] | 16 | I do not know the session of that packet |
+//! | `0xC6` | [`UnknownSession`] | 16 | I do not know the session of that packet |
 //!
 //! The lengths are part of the defence: an answer is never longer than the question, so a forged
 //! source address gains an attacker nothing. Lengths are exact and reserved bytes zero outside of
@@ -50,8 +50,8 @@ pub use handshake::{
     REQUEST_CIPHERTEXT_LEN, RESPONSE_CIPHERTEXT_LEN,
 };
 pub use packet::{
-    Hint, MIN_SEALED_LEN, Packet, PacketError, PacketNumber, SEALED_HEADER_LEN, SealedHeader,
-    TAG_LEN,
+    MIN_SEALED_LEN, Packet, PacketError, PacketNumber, SEALED_HEADER_LEN, SealedHeader, TAG_LEN,
+    UnknownSession,
 };
 pub use payload::{Address, Parameters, RequestPayload, ResponsePayload};
 pub use reader::Reader;
@@ -76,8 +76,8 @@ pub mod kind {
     pub const SEALED: u8 = 0xc4;
     /// Reserved.
     pub const BEACON: u8 = 0xc5;
-    /// A [`super::Hint`].
-    pub const HINT: u8 = 0xc6;
+    /// A [`super::UnknownSession`].
+    pub const UNKNOWN_SESSION: u8 = 0xc6;
 }
 
 const _: () = assert!(size_of::<KeyRequest>() == 240);
@@ -85,4 +85,4 @@ const _: () = assert!(size_of::<HandshakeRequest>() == 240);
 const _: () = assert!(size_of::<HandshakeResponse>() == 140);
 const _: () = assert!(size_of::<HandshakeRetry>() == 80);
 const _: () = assert!(SEALED_HEADER_LEN == 16);
-const _: () = assert!(size_of::<Hint>() == 16);
+const _: () = assert!(size_of::<UnknownSession>() == 16);

@@ -25,12 +25,12 @@ pub enum Packet<'a> {
     HandshakeRequest(&'a HandshakeRequest),
     /// Completes a handshake.
     HandshakeResponse(&'a HandshakeResponse),
-    /// Asks the caller to come again with a cookie.
+    /// Asks the initiator to come again with a cookie.
     HandshakeRetry(&'a HandshakeRetry),
     /// Frames under a session's key: the datagram has at least [`MIN_SEALED_LEN`] bytes.
     Sealed(&'a SealedHeader),
     /// A sealed packet reached someone who does not know its session.
-    Hint(&'a Hint),
+    UnknownSession(&'a UnknownSession),
 }
 
 /// Why a datagram is no packet.
@@ -51,7 +51,7 @@ impl<'a> Packet<'a> {
     /// The first of these that is wrong. A datagram that ends before its version is malformed.
     pub fn parse(datagram: &'a [u8]) -> Result<Self, PacketError> {
         let &kind = datagram.first().ok_or(PacketError::Malformed)?;
-        if !(kind::KEY_REQUEST..=kind::HINT).contains(&kind) || kind == kind::BEACON {
+        if !(kind::KEY_REQUEST..=kind::UNKNOWN_SESSION).contains(&kind) || kind == kind::BEACON {
             return Err(PacketError::UnknownType);
         }
         match datagram.get(1) {
@@ -65,7 +65,7 @@ impl<'a> Packet<'a> {
             kind::HANDSHAKE_REQUEST => exact(datagram).map(Self::HandshakeRequest),
             kind::HANDSHAKE_RESPONSE => exact(datagram).map(Self::HandshakeResponse),
             kind::HANDSHAKE_RETRY => exact(datagram).map(Self::HandshakeRetry),
-            kind::HINT => exact(datagram).map(Self::Hint),
+            kind::UNKNOWN_SESSION => exact(datagram).map(Self::UnknownSession),
             _ => Err(PacketError::UnknownType),
         }
     }
@@ -116,19 +116,19 @@ impl SealedHeader {
 /// Nothing authenticates it: it may hasten a handshake, never end or change a session.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
-pub struct Hint {
+pub struct UnknownSession {
     preamble: Preamble,
     /// The receiver index that named no session: the *remote* index of whoever gets the hint.
     pub receiver_index: U32,
     packet_number: U64,
 }
 
-impl Hint {
+impl UnknownSession {
     /// The answer to a sealed packet with this header.
     #[must_use]
     pub fn new(header: &SealedHeader) -> Self {
         Self {
-            preamble: Preamble::new(kind::HINT),
+            preamble: Preamble::new(kind::UNKNOWN_SESSION),
             receiver_index: header.receiver_index,
             packet_number: header.packet_number,
         }
@@ -198,7 +198,7 @@ impl Layout for SealedHeader {
     }
 }
 
-impl Layout for Hint {
+impl Layout for UnknownSession {
     fn reserved_is_zero(&self) -> bool {
         self.preamble.reserved_is_zero()
     }
@@ -230,7 +230,7 @@ mod tests {
         (kind::HANDSHAKE_REQUEST, 240),
         (kind::HANDSHAKE_RESPONSE, 140),
         (kind::HANDSHAKE_RETRY, 80),
-        (kind::HINT, 16),
+        (kind::UNKNOWN_SESSION, 16),
     ];
 
     fn blank(kind: u8, len: usize) -> Vec<u8> {
@@ -273,7 +273,7 @@ mod tests {
             (kind::HANDSHAKE_RESPONSE, 140, &[2..4, 12..16]),
             (kind::HANDSHAKE_RETRY, 80, &[2..4, 60..64]),
             (kind::SEALED, 33, &[2..4, 0..0]),
-            (kind::HINT, 16, &[2..4, 0..0]),
+            (kind::UNKNOWN_SESSION, 16, &[2..4, 0..0]),
         ];
         for (kind, len, ranges) in reserved {
             for at in 2..len {
@@ -304,10 +304,10 @@ mod tests {
     #[test]
     fn a_hint_echoes_the_header_it_answers() {
         let number = PacketNumber::new(1, 2).expect("in range");
-        let hint = Hint::new(&SealedHeader::new(0xd4c3_b2a1, number));
+        let hint = UnknownSession::new(&SealedHeader::new(0xd4c3_b2a1, number));
         let bytes = [0xc6, 1, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 2, 0, 0, 0, 0, 0, 0, 1];
         assert_eq!(hint.as_bytes(), bytes);
-        let Ok(Packet::Hint(parsed)) = Packet::parse(&bytes) else { panic!("hint") };
+        let Ok(Packet::UnknownSession(parsed)) = Packet::parse(&bytes) else { panic!("hint") };
         assert_eq!(parsed.packet_number(), number);
     }
 

@@ -31,7 +31,7 @@ impl Alarm {
     }
 
     /// Completes at the deadline, never without one.
-    pub(super) async fn ring(&mut self) {
+    pub(super) async fn notify(&mut self) {
         if self.deadline.is_none() {
             return std::future::pending().await;
         }
@@ -48,9 +48,9 @@ mod tests {
     use std::task::{Context, Waker};
     use std::time::Duration;
 
-    fn rings(alarm: &mut Alarm) -> bool {
+    fn wakes(alarm: &mut Alarm) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        std::pin::pin!(alarm.ring()).poll(&mut cx).is_ready()
+        std::pin::pin!(alarm.notify()).poll(&mut cx).is_ready()
     }
 
     #[tokio::test]
@@ -58,14 +58,14 @@ mod tests {
         let (clock, mut alarm) = (Clock::start(), Alarm::new());
         let now = clock.now();
         alarm.set(Some(now + Duration::from_secs(3600)), &clock);
-        assert!(!rings(&mut alarm));
+        assert!(!wakes(&mut alarm));
         for _ in 0..2 {
             alarm.set(Some(now), &clock);
-            alarm.ring().await;
+            alarm.notify().await;
         }
         alarm.set(None, &clock);
-        assert!(!rings(&mut alarm));
+        assert!(!wakes(&mut alarm));
         alarm.set(Some(Instant::from_micros(u64::MAX)), &clock);
-        assert!(!rings(&mut alarm), "the end of time never comes");
+        assert!(!wakes(&mut alarm), "the end of time never comes");
     }
 }

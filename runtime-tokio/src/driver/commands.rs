@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use handfast_core::{CommandError, Farewell, Fate, PeerHandle, Target};
+use handfast_core::{CommandError, DisconnectOptions, Fate, PeerHandle, Target};
 use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::answer::answer;
-use crate::command::{Command, Whom};
+use crate::command::{Command, PeerSelector};
 use crate::error::{ConnectError, PeerError};
 use crate::mailbox::Mailbox;
-use crate::offer::Offer;
-use crate::ring::Ring;
-use crate::ticket::Ticket;
+use crate::pending_handle::PendingHandle;
+use crate::receipt_key::MessageKey;
+use crate::wake::Wake;
 
 use super::entry::{Dialler, Entry};
 use super::{COMMANDS_PER_TURN, Closing, Driver, RINGS_PER_TURN};
@@ -29,15 +29,15 @@ impl Driver {
 
     pub(super) fn answer_rings(&mut self) {
         for _ in 0..RINGS_PER_TURN {
-            let Ok(ring) = self.inputs.rings.try_recv() else { return };
+            let Ok(ring) = self.inputs.wakes.try_recv() else { return };
             self.on_ring(ring);
         }
     }
 
-    pub(super) fn on_ring(&mut self, ring: Ring) {
+    pub(super) fn on_ring(&mut self, ring: Wake) {
         match ring {
-            Ring::Declined(peer) => self.on_declined(peer),
-            Ring::Mailbox(peer) => {
+            Wake::Declined(peer) => self.on_declined(peer),
+            Wake::Mailbox(peer) => {
                 if let Some(entry) = self.peers.get(&peer) {
                     entry.mailbox.answer();
                     self.make_ready(peer);
@@ -49,7 +49,7 @@ impl Driver {
     /// The last handle is gone.
     pub(super) fn on_abandoned(&mut self) {
         if matches!(self.closing, Closing::No) {
-            self.close(Farewell::default());
+            self.close(DisconnectOptions::default());
         }
     }
 
@@ -57,8 +57,8 @@ impl Driver {
         match command {
             Command::AddSocket { address, reply } => self.add_socket(address, reply),
             Command::AddressesChanged => self.core.addresses_changed(self.clock.now()),
-            Command::Cancel { peer, ticket, reply } => {
-                if let Some(result) = self.cancel(peer, &ticket) {
+            Command::Cancel { peer, key, reply } => {
+                if let Some(result) = self.cancel(peer, &key) {
                     answer(reply, result);
                 }
             }
@@ -96,7 +96,7 @@ impl Driver {
             self.peers.entry(peer).or_insert_with(|| Entry::new(Arc::new(Mailbox::default())));
         if entry.is_connected {
             for dialler in diallers {
-                answer(dialler, Ok(Offer::new(&entry.mailbox, &self.inputs.bell)));
+                answer(dialler, Ok(PendingHandle::new(&entry.mailbox, &self.inputs.wake)));
             }
         } else {
             entry.diallers.extend(diallers);
@@ -104,15 +104,15 @@ impl Driver {
     }
 
     /// Takes back a message, wherever it is by now. `None` when the peer has ended: its mailbox tells.
-    fn cancel(&mut self, peer: PeerHandle, ticket: &Ticket) -> Option<Result<(), PeerError>> {
+    fn cancel(&mut self, peer: PeerHandle, key: &MessageKey) -> Option<Result<(), PeerError>> {
         let entry = self.peers.get_mut(&peer)?;
-        if let Some(message) = ticket.message() {
+        if let Some(message) = key.message() {
             let result = self.core.cancel(self.clock.now(), peer, message);
             return Some(result.map_err(PeerError::Refused));
         }
-        let at = entry.queue.iter().position(|message| message.is_named(ticket));
+        let at = entry.queue.iter().position(|message| message.is_named(key));
         let queued = at.and_then(|at| entry.queue.remove(at));
-        let Some(message) = queued.or_else(|| entry.mailbox.withdraw(ticket)) else {
+        let Some(message) = queued.or_else(|| entry.mailbox.withdraw(key)) else {
             // The core did not take it: its fate is known.
             return Some(Err(PeerError::Refused(CommandError::TooLate)));
         };
@@ -120,18 +120,18 @@ impl Driver {
         Some(Ok(()))
     }
 
-    fn find(&self, whom: &Whom) -> Option<Offer> {
+    fn find(&self, whom: &PeerSelector) -> Option<PendingHandle> {
         let peer = match whom {
-            Whom::Address(address) => self.core.peer_by_addr(*address)?,
-            Whom::Handle(peer) => *peer,
-            Whom::Id(id) => self.core.peer_by_id(id)?,
+            PeerSelector::Address(address) => self.core.peer_by_addr(*address)?,
+            PeerSelector::Handle(peer) => *peer,
+            PeerSelector::Id(id) => self.core.peer_by_id(id)?,
         };
         let entry = self.peers.get(&peer).filter(|entry| entry.is_connected)?;
-        Some(Offer::new(&entry.mailbox, &self.inputs.bell))
+        Some(PendingHandle::new(&entry.mailbox, &self.inputs.wake))
     }
 
     /// Messages that were accepted before go first, as far as the farewell's linger allows.
-    pub(super) fn disconnect(&mut self, peer: PeerHandle, farewell: Farewell) {
+    pub(super) fn disconnect(&mut self, peer: PeerHandle, farewell: DisconnectOptions) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         if entry.farewell.is_some() {
             return;
@@ -142,7 +142,7 @@ impl Driver {
         self.make_ready(peer);
     }
 
-    fn close(&mut self, farewell: Farewell) {
+    fn close(&mut self, farewell: DisconnectOptions) {
         if !matches!(self.closing, Closing::No) {
             return;
         }
@@ -154,7 +154,7 @@ impl Driver {
     }
 
     /// Disconnects those who have nothing left to hand over, or no time.
-    pub(super) fn let_leave(&mut self) {
+    pub(super) fn drain(&mut self) {
         let now = self.clock.now();
         let Self { leaving, peers, core, .. } = self;
         leaving.retain(|peer| {

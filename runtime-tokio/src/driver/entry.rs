@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use handfast_core::{EndReason, Farewell, Instant, MessageId, PingId};
+use handfast_core::{DisconnectOptions, EndReason, Instant, MessageId, PingId};
 use tokio::sync::oneshot;
 
 use crate::answer::answer;
 use crate::error::{ConnectError, PeerError};
 use crate::mailbox::{Mailbox, Outgoing};
-use crate::offer::Offer;
-use crate::ticket::Stub;
+use crate::pending_handle::PendingHandle;
+use crate::receipt_key::ReceiptSender;
 
 /// Someone who waits for a dial.
-pub(super) type Dialler = oneshot::Sender<Result<Offer, ConnectError>>;
+pub(super) type Dialler = oneshot::Sender<Result<PendingHandle, ConnectError>>;
 
 /// One peer's mailbox and everyone who waits for something of the peer.
 pub(super) struct Entry {
@@ -29,10 +29,10 @@ pub(super) struct Entry {
     pub(super) diallers: Vec<Dialler>,
     /// Collected from the mailbox, not yet taken by the core.
     pub(super) queue: VecDeque<Outgoing>,
-    pub(super) receipts: BTreeMap<MessageId, Stub>,
+    pub(super) receipts: BTreeMap<MessageId, ReceiptSender>,
     pub(super) pings: BTreeMap<PingId, oneshot::Sender<Result<Duration, PeerError>>>,
     /// To be said when the queue is with the core, or at that time.
-    pub(super) farewell: Option<(Farewell, Instant)>,
+    pub(super) farewell: Option<(DisconnectOptions, Instant)>,
 }
 
 impl Entry {

@@ -4,11 +4,11 @@ use std::collections::hash_map;
 use std::mem;
 use std::sync::Arc;
 
-use handfast_core::{EndReason, Event, Farewell, PeerHandle, PeerId};
+use handfast_core::{DisconnectOptions, EndReason, Event, PeerHandle, PeerId};
 
 use crate::answer::answer;
 use crate::mailbox::Mailbox;
-use crate::offer::Offer;
+use crate::pending_handle::PendingHandle;
 
 use super::entry::Entry;
 use super::{Closing, Driver, EVENTS_PER_TURN};
@@ -89,7 +89,7 @@ impl Driver {
             self.backlog.push(Arc::clone(&entry.mailbox));
         }
         for dialler in mem::take(&mut entry.diallers) {
-            answer(dialler, Ok(Offer::new(&entry.mailbox, &self.inputs.bell)));
+            answer(dialler, Ok(PendingHandle::new(&entry.mailbox, &self.inputs.wake)));
         }
     }
 
@@ -100,11 +100,11 @@ impl Driver {
         if entry.is_incoming || entry.mailbox.is_wanted() || !entry.diallers.is_empty() {
             return;
         }
-        if self.core.has_called(peer) {
+        if self.core.has_initiated(peer) {
             entry.is_incoming = true;
             self.backlog.push(Arc::clone(&entry.mailbox));
         } else {
-            self.disconnect(peer, Farewell::default());
+            self.disconnect(peer, DisconnectOptions::default());
         }
     }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use handfast_core::{
-    EndReason, Event, Farewell, Identity, Instant, Message, PeerHandle, SocketId, ValidConfig,
+    DisconnectOptions, EndReason, Event, Identity, Instant, Message, PeerHandle, SocketId,
+    ValidConfig,
 };
 use handfast_udp::{Clock, Listen, Traffic, entropy, fire_timers};
 use tokio::sync::{mpsc, watch};
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use crate::backlog::Backlog;
 use crate::command::Command;
 use crate::port::Port;
-use crate::ring::Ring;
+use crate::wake::Wake;
 
 mod alarm;
 mod commands;
@@ -37,9 +38,9 @@ pub(crate) type Outcome = Option<Result<(), Arc<io::Error>>>;
 /// What reaches the driver from the handles.
 pub(crate) struct Inputs {
     pub(crate) commands: mpsc::Receiver<Command>,
-    pub(crate) rings: mpsc::UnboundedReceiver<Ring>,
+    pub(crate) wakes: mpsc::UnboundedReceiver<Wake>,
     /// For what the driver hands out and may be told about.
-    pub(crate) bell: mpsc::UnboundedSender<Ring>,
+    pub(crate) wake: mpsc::UnboundedSender<Wake>,
 }
 
 /// The endpoint itself.
@@ -69,7 +70,7 @@ enum Closing {
     /// Not begun.
     No,
     /// Peers are leaving one by one; those that come meanwhile go the same way at the end.
-    Leaving(Farewell),
+    Leaving(DisconnectOptions),
     /// The core is closing: done when it has no peers.
     Closed,
 }
@@ -145,7 +146,7 @@ impl Driver {
         fire_timers(&mut self.core, &self.clock);
         self.drain_events();
         self.move_messages();
-        self.let_leave();
+        self.drain();
         let mut more = self.traffic.transmit(&mut self.core, &self.clock)?;
         // Sending may have told us more, and what follows from that may be to send again.
         more |= self.drain_events() > 0;
@@ -172,14 +173,14 @@ impl Driver {
                 drop(subscriber.reserve().await);
             }
         };
-        let Inputs { commands, rings, .. } = inputs;
+        let Inputs { commands, wakes, .. } = inputs;
         // The order is of no importance: a turn looks after everything.
         let (command, ring) = tokio::select! {
             biased;
             command = commands.recv(), if listening => (Some(command), None),
-            ring = rings.recv() => (None, ring),
+            ring = wakes.recv() => (None, ring),
             () = sockets => (None, None),
-            () = alarm.ring() => (None, None),
+            () = alarm.notify() => (None, None),
             () = room, if *stalled => (None, None),
         };
         match command {
@@ -199,7 +200,7 @@ impl Driver {
     }
 
     fn is_done(&mut self, more: bool) -> bool {
-        self.traffic.wind_up(&self.core, self.clock.now()) && !more
+        self.traffic.shutdown(&self.core, self.clock.now()) && !more
     }
 }
 

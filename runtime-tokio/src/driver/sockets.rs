@@ -68,8 +68,8 @@ mod tests {
     async fn a_socket_that_the_core_asks_for_is_opened_and_listed() {
         let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
         let (_handles, commands) = mpsc::channel(1);
-        let (bell, rings) = mpsc::unbounded_channel();
-        let inputs = Inputs { commands, rings, bell };
+        let (wake, wakes) = mpsc::unbounded_channel();
+        let inputs = Inputs { commands, wakes, wake };
         let (identity, backlog) = (Identity::from_seed([1; 32]), Arc::new(Backlog::new(1)));
         let driver =
             Driver::new(ValidConfig::default(), identity, &loopback.into(), inputs, backlog);

@@ -29,8 +29,8 @@ fn push(mailbox: &Mailbox, len: usize) -> (bool, bool) {
 #[test]
 fn only_the_first_message_rings_until_the_driver_answers() {
     let mailbox = proven();
-    let rings = [(); 3].map(|()| push(&mailbox, 5).0);
-    assert_eq!(rings, [true, false, false]);
+    let wakes = [(); 3].map(|()| push(&mailbox, 5).0);
+    assert_eq!(wakes, [true, false, false]);
     mailbox.answer();
     assert!(push(&mailbox, 5).0);
 }
@@ -80,8 +80,8 @@ fn what_the_core_withheld_is_asked_for_once_there_is_room() {
     completes(readable);
     assert_eq!(mailbox.room(), (0, 0));
     assert!(!mailbox.wants_more());
-    let rings = (0..MAX_MESSAGES).filter(|_| pop(&mailbox)).count();
-    assert_eq!(rings, 1);
+    let wakes = (0..MAX_MESSAGES).filter(|_| pop(&mailbox)).count();
+    assert_eq!(wakes, 1);
     assert!(mailbox.wants_more());
 }
 
@@ -95,9 +95,9 @@ fn room_made_before_the_driver_said_it_withholds_is_not_overlooked() {
 #[test]
 fn a_peer_that_ended_leaves_its_messages_and_takes_none() {
     let mailbox = proven();
-    let (stub, receipt) = Receipt::with_stub(&Arc::default());
+    let (sender, receipt) = Receipt::with_stub(&Arc::default());
     let mut unsent = message(5);
-    unsent.receipt = Some(stub);
+    unsent.receipt = Some(sender);
     assert!(matches!(mailbox.push(unsent), Push::Queued { .. }));
     mailbox.deposit(&mut incoming(1), false);
     let (readable, writable) = (mailbox.readable(), mailbox.writable());
@@ -115,23 +115,23 @@ fn a_peer_that_ended_leaves_its_messages_and_takes_none() {
 fn a_message_that_is_withdrawn_makes_room_and_the_others_keep_their_order() {
     let mailbox = Arc::new(proven());
     let receipts = [(); 3].map(|()| {
-        let (stub, receipt) = Receipt::with_stub(&mailbox);
+        let (sender, receipt) = Receipt::with_stub(&mailbox);
         let mut message = message(MAX_BYTES / 3 + 1);
-        message.receipt = Some(stub);
+        message.receipt = Some(sender);
         assert!(matches!(mailbox.push(message), Push::Queued { .. }));
         receipt
     });
     assert!(matches!(mailbox.push(message(1)), Push::Full(_)));
     let writable = mailbox.writable();
-    mailbox.withdraw(&receipts[1].ticket).expect("it waits").finish(Fate::Cancelled);
+    mailbox.withdraw(&receipts[1].key).expect("it waits").finish(Fate::Cancelled);
     completes(writable);
     push(&mailbox, 1);
-    assert!(mailbox.withdraw(&receipts[1].ticket).is_none());
+    assert!(mailbox.withdraw(&receipts[1].key).is_none());
 
     let mut queue = VecDeque::new();
     mailbox.collect(&mut queue);
     let [first, cancelled, last] = receipts;
-    assert!(queue[0].is_named(&first.ticket) && queue[1].is_named(&last.ticket));
+    assert!(queue[0].is_named(&first.key) && queue[1].is_named(&last.key));
     assert_eq!((queue.len(), completes(cancelled)), (3, Fate::Cancelled));
 }
 
@@ -150,7 +150,7 @@ fn a_peer_is_wanted_while_a_handle_to_it_is_on_its_way_and_ever_after_it_arrived
     assert!(mailbox.is_wanted());
 }
 
-/// Whether taking a message rings.
+/// Whether taking a message wakes.
 fn pop(mailbox: &Mailbox) -> bool {
     match mailbox.pop() {
         Pop::Message { ring, .. } => ring,

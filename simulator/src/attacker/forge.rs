@@ -2,7 +2,9 @@
 
 use blake2::digest::{KeyInit, Mac};
 use blake2::{Blake2s256, Blake2sMac256, Digest};
-use handfast_core::wire::{Cookie, HandshakeRetry, Hint, Packet, PacketNumber, SealedHeader};
+use handfast_core::wire::{
+    Cookie, HandshakeRetry, Packet, PacketNumber, SealedHeader, UnknownSession,
+};
 
 use super::reversed;
 use crate::network::Datagram;
@@ -29,7 +31,9 @@ pub(super) fn sealed(seen: &Datagram, rng: &mut Rng) -> Option<Datagram> {
 /// handshake's response to a request.
 pub(super) fn answer(seen: &Datagram, kept: &[Datagram], rng: &mut Rng) -> Option<Datagram> {
     let bytes = match Packet::parse(&seen.bytes).ok()? {
-        Packet::Sealed(header) => zerocopy::IntoBytes::as_bytes(&Hint::new(header)).to_vec(),
+        Packet::Sealed(header) => {
+            zerocopy::IntoBytes::as_bytes(&UnknownSession::new(header)).to_vec()
+        }
         Packet::KeyRequest(request) => retry(request.sender_index.get(), &request.nonce, rng),
         Packet::HandshakeRequest(request) => {
             let response = |kept: &&Datagram| {

@@ -99,7 +99,7 @@ fn spoofs_and_forgeries_are_packets_by_their_form() {
     let forge = Acts { forge: Probability::ALWAYS, ..Acts::default() };
     let (sent, _) = sends(forge, &seen);
     assert!(sent.len() == 200 && sent.iter().all(|(_, datagram)| datagram.destination == A.into()));
-    assert!(matches!(Packet::parse(&sent[0].1.bytes), Ok(Packet::Hint(_))));
+    assert!(matches!(Packet::parse(&sent[0].1.bytes), Ok(Packet::UnknownSession(_))));
     let request = HandshakeRequest::new(5, handfast_core::wire::Cookie::NONE);
     let (sent, _) = sends(forge, &[from_a_to_b(request.as_bytes())]);
     assert!(matches!(Packet::parse(&sent[0].1.bytes), Ok(Packet::HandshakeRetry(_))));

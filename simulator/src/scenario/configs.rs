@@ -12,7 +12,7 @@ use crate::rng::{Probability, Rng};
 pub(crate) struct Dial {
     pub(crate) from: u8,
     pub(crate) to: u8,
-    /// The caller knows the identity and not only the address.
+    /// The initiator knows the identity and not only the address.
     pub(crate) knows_id: bool,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use handfast_core::{Endpoint, Farewell, Goodbye, PeerState, Target};
+use handfast_core::{DisconnectOptions, DisconnectReason, Endpoint, PeerState, Target};
 
 use super::configs::Dial;
 use super::plan::{FAULTS, Plan, Step};
@@ -115,7 +115,8 @@ impl Run {
         let pairs = leaves.len() as u64;
         for leaf in leaves {
             let Some(handle) = self.traffic.players[leaf].links[&0].handle else { continue };
-            let farewell = Farewell { goodbye: Goodbye::new(7, "done"), linger: SECOND };
+            let farewell =
+                DisconnectOptions { reason: DisconnectReason::new(7, "done"), linger: SECOND };
             let said = self.world.with_app(NodeId(leaf as u32), &mut self.traffic, |e, now| {
                 e.disconnect(now, handle, farewell)
             });

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use handfast_core::{
-    Bytes, CommandError, Delivery, Event, Farewell, Message, MessageId, PeerHandle, PingId,
-    SendError,
+    Bytes, CommandError, Delivery, DisconnectOptions, Event, Message, MessageId, PeerHandle,
+    PingId, SendError,
 };
 
 use super::{Happening, Outgoing, What};
@@ -15,7 +15,11 @@ pub(crate) trait Core {
     fn send(&mut self, to: PeerHandle, how: Delivery, what: Bytes) -> Result<MessageId, SendError>;
     fn receive(&mut self, peer: PeerHandle) -> Option<Message>;
     fn ping(&mut self, peer: PeerHandle) -> Result<PingId, CommandError>;
-    fn disconnect(&mut self, peer: PeerHandle, farewell: Farewell) -> Result<(), CommandError>;
+    fn disconnect(
+        &mut self,
+        peer: PeerHandle,
+        farewell: DisconnectOptions,
+    ) -> Result<(), CommandError>;
 }
 
 /// Keeps messages that the core has no room for, and the tags of those that it has.

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use handfast_core::{
-    Bytes, Config, Delivery, Drops, EndReason, Farewell, Fate, Message, PeerHandle, PeerId,
-    PeerInfo, Stats, Target,
+    Bytes, Config, Delivery, DisconnectOptions, Drops, EndReason, Fate, Message, PeerHandle,
+    PeerId, PeerInfo, Stats, Target,
 };
 use handfast_udp::SocketStats;
 
@@ -163,7 +163,7 @@ impl Node {
     }
 
     /// Parts from a peer.
-    pub fn disconnect(&self, peer: PeerHandle, farewell: Farewell) {
+    pub fn disconnect(&self, peer: PeerHandle, farewell: DisconnectOptions) {
         self.driver.disconnect(peer, farewell);
     }
 
@@ -210,7 +210,7 @@ impl Node {
         self.happenings.try_recv().ok()
     }
 
-    /// Waits for the first caller, whom it names.
+    /// Waits for the first initiator, whom it names.
     ///
     /// # Panics
     /// When something else happens.
@@ -240,7 +240,7 @@ impl Node {
     }
 
     /// Closes it and waits until that is complete.
-    pub fn close(self, farewell: Farewell) {
+    pub fn close(self, farewell: DisconnectOptions) {
         self.driver.close(farewell);
     }
 
@@ -284,10 +284,10 @@ trait Drive: Send + Sync {
     fn connect(&self, target: Target) -> Result<PeerHandle, EndReason>;
     fn send(&self, peer: PeerHandle, message: Outgoing);
     fn ping(&self, peer: PeerHandle);
-    fn disconnect(&self, peer: PeerHandle, farewell: Farewell);
+    fn disconnect(&self, peer: PeerHandle, farewell: DisconnectOptions);
     fn report(&self) -> Report;
     fn peers(&self) -> Vec<PeerInfo>;
-    fn close(&self, farewell: Farewell);
+    fn close(&self, farewell: DisconnectOptions);
     fn kill(&self);
 }
 

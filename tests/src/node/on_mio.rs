@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use handfast_core::{
-    Bytes, CommandError, Delivery, EndReason, Event, Farewell, Identity, Message, MessageId,
-    PeerHandle, PeerInfo, PingId, SendError, Target,
+    Bytes, CommandError, Delivery, DisconnectOptions, EndReason, Event, Identity, Message,
+    MessageId, PeerHandle, PeerInfo, PingId, SendError, Target,
 };
 use handfast_mio::{Endpoint, Remote, RemoteError};
 
@@ -39,10 +39,10 @@ enum Order {
     Connect(Target, Answer<Result<PeerHandle, EndReason>>),
     Send(PeerHandle, Outgoing),
     Ping(PeerHandle),
-    Disconnect(PeerHandle, Farewell),
+    Disconnect(PeerHandle, DisconnectOptions),
     Report(Answer<Report>),
     Peers(Answer<Vec<PeerInfo>>),
-    Close(Farewell),
+    Close(DisconnectOptions),
     Kill,
 }
 
@@ -87,7 +87,7 @@ impl Drive for MioDriver {
         self.order(Order::Ping(peer));
     }
 
-    fn disconnect(&self, peer: PeerHandle, farewell: Farewell) {
+    fn disconnect(&self, peer: PeerHandle, farewell: DisconnectOptions) {
         self.order(Order::Disconnect(peer, farewell));
     }
 
@@ -99,7 +99,7 @@ impl Drive for MioDriver {
         self.ask(Order::Peers)
     }
 
-    fn close(&self, farewell: Farewell) {
+    fn close(&self, farewell: DisconnectOptions) {
         self.end(Order::Close(farewell));
     }
 
@@ -202,7 +202,11 @@ impl Core for Endpoint {
         Self::ping(self, peer)
     }
 
-    fn disconnect(&mut self, peer: PeerHandle, farewell: Farewell) -> Result<(), CommandError> {
+    fn disconnect(
+        &mut self,
+        peer: PeerHandle,
+        farewell: DisconnectOptions,
+    ) -> Result<(), CommandError> {
         Self::disconnect(self, peer, farewell)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use handfast_core::{EndReason, Event, Farewell, Identity, PeerHandle, PeerInfo, Target};
+use handfast_core::{DisconnectOptions, EndReason, Event, Identity, PeerHandle, PeerInfo, Target};
 use handfast_tokio::{ConnectError, Endpoint, Peer};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -90,7 +90,7 @@ impl Drive for TokioDriver {
         });
     }
 
-    fn disconnect(&self, peer: PeerHandle, farewell: Farewell) {
+    fn disconnect(&self, peer: PeerHandle, farewell: DisconnectOptions) {
         let known = self.known(peer);
         self.tokio.spawn(async move { known.peer.disconnect(farewell).await });
     }
@@ -104,7 +104,7 @@ impl Drive for TokioDriver {
         self.tokio.block_on(self.inner.endpoint.peers()).expect("it lives")
     }
 
-    fn close(&self, farewell: Farewell) {
+    fn close(&self, farewell: DisconnectOptions) {
         self.tokio.block_on(self.inner.endpoint.close(farewell)).expect("closed");
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use handfast_core::{Bytes, Config, Delivery, Farewell, Fate, Identity, PeerId, Target};
+use handfast_core::{Bytes, Config, Delivery, DisconnectOptions, Fate, Identity, PeerId, Target};
 use handfast_tokio::{Endpoint, Peer, entropy};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -212,7 +212,7 @@ impl Tally {
             match connect(target, home).await {
                 Ok((newcomer, _)) => {
                     lock(&self.handshakes).push(began.elapsed());
-                    newcomer.close(Farewell::default()).await.ok();
+                    newcomer.close(DisconnectOptions::default()).await.ok();
                 }
                 Err(error) => lock(&self.failures).push(format!("from {home}: {error}")),
             }

@@ -48,7 +48,7 @@ fn each_kind_of_bad_datagram_is_counted_under_its_own_name() {
     let mut retry = vec![0; 80];
     retry[..2].copy_from_slice(&[RETRY, 1]);
     let mut hint = sealed[..16].to_vec();
-    hint[0] = HINT;
+    hint[0] = UNKNOWN_SESSION;
     for (bytes, name, expected) in [
         (vec![], "empty", "malformed"),
         (vec![SEALED], "cut before its version", "malformed"),

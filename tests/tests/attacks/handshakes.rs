@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{Config, Farewell, PeerHandle, Retry, Target};
+use handfast_core::{Config, DisconnectOptions, PeerHandle, Retry, Target};
 use handfast_sim::Rng;
 
 use crate::kit::*;
@@ -24,7 +24,9 @@ fn assert_tables_agree(pair: &Stage, what: &str) {
 }
 
 fn part(pair: &mut Stage, side: usize, peer: PeerHandle) {
-    pair.with(side, |endpoint, now| endpoint.disconnect(now, peer, Farewell::default()).ok());
+    pair.with(side, |endpoint, now| {
+        endpoint.disconnect(now, peer, DisconnectOptions::default()).ok()
+    });
 }
 
 fn meddle(pair: &mut Stage, rng: &mut Rng) {

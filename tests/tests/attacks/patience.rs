@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use handfast_core::wire::Frame;
-use handfast_core::{Config, Delivery, EndReason, Farewell, PeerState, Violation};
+use handfast_core::{Config, Delivery, DisconnectOptions, EndReason, PeerState, Violation};
 
 use crate::kit::*;
 
@@ -44,7 +44,8 @@ fn sent(stage: &Stage) -> u64 {
 fn a_goodbye_is_not_waited_for_longer_because_the_peer_answers_late() {
     let mut stage = hour_long_round_trip();
     let peer = stage.peer_of(VICTIM, LIAR).expect("alive");
-    let part = stage.with(VICTIM, |victim, now| victim.disconnect(now, peer, Farewell::default()));
+    let part = stage
+        .with(VICTIM, |victim, now| victim.disconnect(now, peer, DisconnectOptions::default()));
     part.expect("alive");
     for _ in 0..60 {
         stage.lie(0, &frame(Frame::Ping { token: 0 }));
@@ -63,7 +64,7 @@ fn a_goodbye_is_not_waited_for_longer_because_the_peer_answers_late() {
 #[test]
 fn closing_is_not_held_up_by_a_peer_that_answers_late() {
     let mut stage = hour_long_round_trip();
-    stage.with(VICTIM, |victim, now| victim.close(now, Farewell::default()));
+    stage.with(VICTIM, |victim, now| victim.close(now, DisconnectOptions::default()));
     for _ in 0..120 {
         stage.lie(0, &frame(Frame::Ping { token: 0 }));
         stage.pass_unheard(Duration::from_secs(1));

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use data_encoding::{BASE32_NOPAD, BASE64, BASE64URL};
 use handfast_core::{
-    Config, Delivery, EndReason, Endpoint, Farewell, Goodbye, Identity, Instant, Message,
-    NetworkSecret, Order, Retry, Target,
+    Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Endpoint, Identity, Instant,
+    Message, NetworkSecret, Order, Retry, Target,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -163,7 +163,10 @@ fn eventful_life() -> String {
     stage.step(Duration::from_secs(2));
     stage.restart_liar();
     let peer = stage.peer_of(HONEST, VICTIM).expect("connected");
-    let goodbye = Farewell { goodbye: Goodbye::new(7, "enough"), ..Farewell::default() };
+    let goodbye = DisconnectOptions {
+        reason: DisconnectReason::new(7, "enough"),
+        ..DisconnectOptions::default()
+    };
     let part = stage.with(HONEST, |honest, now| honest.disconnect(now, peer, goodbye));
     part.expect("alive");
     stage.step(Duration::from_secs(10));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use handfast_core::wire::{Frame, PacketNumber};
-use handfast_core::{Config, Delivery, EndReason, Event, Farewell, Order, Target};
+use handfast_core::{Config, Delivery, DisconnectOptions, EndReason, Event, Order, Target};
 
 use crate::kit::*;
 
@@ -47,7 +47,7 @@ fn what_comes_after_the_end_changes_nothing() {
         (
             |stage| {
                 let peer = stage.peer_of(VICTIM, LIAR).expect("alive");
-                let farewell = Farewell::default();
+                let farewell = DisconnectOptions::default();
                 let part = stage.with(VICTIM, |victim, now| victim.disconnect(now, peer, farewell));
                 part.expect("ok");
             },

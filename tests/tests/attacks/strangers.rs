@@ -150,10 +150,10 @@ fn row_24_cve_2025_24947_indices_that_strangers_choose_decide_about_nothing() {
     for n in 0..200_u8 {
         // All strangers draw alike: the same index, the same ephemeral key.
         let identity = Identity::from_seed([n.wrapping_add(50); 32]);
-        let mut caller = Endpoint::new(ValidConfig::default(), identity, [7; 32], pair.clock(0));
-        caller.connect(pair.clock(0), target.clone()).expect("nothing speaks against it");
+        let mut initiator = Endpoint::new(ValidConfig::default(), identity, [7; 32], pair.clock(0));
+        initiator.connect(pair.clock(0), target.clone()).expect("nothing speaks against it");
         let mut buffer = [0; 1200];
-        let len = caller.poll_transmit(pair.clock(0), &mut buffer).expect("a call").len;
+        let len = initiator.poll_transmit(pair.clock(0), &mut buffer).expect("a call").len;
         theirs.insert(buffer[4..8].to_vec());
         let answer = inject(&mut pair, 1, elsewhere(n.into()), &buffer[..len]).remove(0);
         assert_eq!(answer.bytes[0], RESPONSE);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use handfast_core::{Bytes, Config, Delivery, Farewell, Goodbye, Order};
+use handfast_core::{Bytes, Config, Delivery, DisconnectOptions, DisconnectReason, Order};
 use handfast_sim::Rng;
 use handfast_tests::digest;
 
@@ -80,7 +80,7 @@ pub(crate) fn check(payload: &Bytes) {
     assert!(*payload == digest::bytes(payload.len() as u64, payload.len()), "garbled");
 }
 
-pub(crate) fn farewell(rng: &mut Rng) -> Farewell {
+pub(crate) fn farewell(rng: &mut Rng) -> DisconnectOptions {
     let linger = Duration::from_millis([0, 1, 50][rng.index(3)]);
-    Farewell { goodbye: Goodbye::new([0, 7][rng.index(2)], "spin"), linger }
+    DisconnectOptions { reason: DisconnectReason::new([0, 7][rng.index(2)], "spin"), linger }
 }

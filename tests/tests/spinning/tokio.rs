@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use handfast_core::{Delivery, Farewell, Identity, Target};
+use handfast_core::{Delivery, DisconnectOptions, Identity, Target};
 use handfast_sim::Rng;
 use handfast_tests::{digest, loopback};
 use handfast_tokio::{Endpoint, Events, Fate, Peer, Receipt, entropy};
@@ -37,7 +37,7 @@ pub(crate) fn spin(seed: u64, time: Duration) -> Tally {
         }
         for slot in slots.iter() {
             let endpoint = lock(slot).clone();
-            endpoint.close(Farewell::default()).await.expect("in order");
+            endpoint.close(DisconnectOptions::default()).await.expect("in order");
         }
         tally
     });

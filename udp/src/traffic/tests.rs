@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use handfast_core::{
-    Config, CongestionControl, Delivery, Event, Farewell, Identity, PeerHandle, SendError, Target,
+    Config, CongestionControl, Delivery, DisconnectOptions, Event, Identity, PeerHandle, SendError,
+    Target,
 };
 use socket2::SockRef;
 
@@ -209,17 +210,17 @@ fn at_the_end_a_blocked_socket_has_a_second_and_no_more() {
     let Node { core, traffic, clock, .. } = &mut nodes[1];
     assert!(traffic.is_waiting(FIRST));
     let long_after = clock.now() + 2 * LAST_CHANCE;
-    assert!(!traffic.wind_up(core, long_after), "it is not to close");
+    assert!(!traffic.shutdown(core, long_after), "it is not to close");
     assert_eq!(traffic.deadline(clock), None);
-    core.close(clock.now(), Farewell::default());
+    core.close(clock.now(), DisconnectOptions::default());
     while core.poll_event().is_some() {}
     assert!(core.is_closed(), "a dial ends at once");
     let end = clock.now();
     for millis in [0, 1, 999] {
-        assert!(!traffic.wind_up(core, end + Duration::from_millis(millis)));
+        assert!(!traffic.shutdown(core, end + Duration::from_millis(millis)));
         assert_eq!(traffic.deadline(clock), Some(end + LAST_CHANCE));
     }
-    assert!(traffic.wind_up(core, end + LAST_CHANCE));
+    assert!(traffic.shutdown(core, end + LAST_CHANCE));
     assert!(traffic.is_closed(core));
     assert_eq!(traffic.deadline(clock), None);
     assert_eq!(traffic.stats().datagrams_overflowed, 1);

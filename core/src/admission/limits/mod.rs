@@ -4,8 +4,8 @@
 //! decided here, in tables that never grow, so that
 //!
 //! - *who proves nothing* (anyone can put any source address on a datagram) gets at most 200
-//!   handshakes a second, then a Retry: never silence, as the flood may be in the caller's own name;
-//! - *who proved an address* by a cookie has a budget and a table of its own, into which nobody else
+//!   handshakes a second, then a Retry: never silence, as the flood may be in the initiator's own name;
+//! - *who validated an address* by a cookie has a budget and a table of its own, into which nobody else
 //!   gets: what is sent in its name takes nothing from it. Of the 2,000 a second anyone may take what is
 //!   left over, but sources that asked for more than their part leave half the burst alone, and
 //!   sources that were served in the last 5 s a quarter. A newcomer is thus served unless newcomers
@@ -18,7 +18,7 @@
 //!   50,000 a second, 4 MB/s, always less than what asks for them;
 //! - *Hints* cost nothing but sending them.
 //!
-//! At worst this makes 3,200 handshakes a second with callers, of four Diffie-Hellman computations and
+//! At worst this makes 3,200 handshakes a second with initiators, of four Diffie-Hellman computations and
 //! a new key each. Those that we begin ourselves are limited peer by peer (`session::initiator`).
 
 mod source;
@@ -39,15 +39,15 @@ use crate::time::{Instant, micros};
 /// All budgets, and what is left of them.
 pub(crate) struct RateLimiter {
     marker: Marker,
-    unproved: SharedBucket,
-    unproved_sources: SourceTable,
-    unproved_per_source: Limit,
-    proved: SharedBucket,
+    unvalidated: SharedBucket,
+    unvalidated_sources: SourceTable,
+    unvalidated_per_source: Limit,
+    validated: SharedBucket,
     at_peers: SharedBucket,
-    proved_sources: SourceTable,
-    proved_per_source: Limit,
+    validated_sources: SourceTable,
+    validated_per_source: Limit,
     retries: Shares,
-    hints: SharedBucket,
+    unknown_session: SharedBucket,
 }
 
 /// Who is charged, and where it stands in the tables.
@@ -101,15 +101,15 @@ impl RateLimiter {
         );
         Self {
             marker: Marker::new(secret),
-            unproved: SharedBucket::new(budgets.unproved),
-            unproved_sources: SourceTable::new(budgets.sources),
-            unproved_per_source: Limit::new(budgets.unproved_per_source),
-            proved: SharedBucket::new(budgets.proved),
+            unvalidated: SharedBucket::new(budgets.unvalidated),
+            unvalidated_sources: SourceTable::new(budgets.sources),
+            unvalidated_per_source: Limit::new(budgets.unvalidated_per_source),
+            validated: SharedBucket::new(budgets.validated),
             at_peers: SharedBucket::new(budgets.at_peers),
-            proved_sources: SourceTable::new(budgets.sources),
-            proved_per_source: Limit::new(budgets.proved_per_source),
+            validated_sources: SourceTable::new(budgets.sources),
+            validated_per_source: Limit::new(budgets.validated_per_source),
             retries,
-            hints: SharedBucket::new(budgets.hints),
+            unknown_session: SharedBucket::new(budgets.unknown_session),
         }
     }
 
@@ -119,18 +119,18 @@ impl RateLimiter {
         SourceKey { source, mark: self.marker.mark(&source) }
     }
 
-    /// Pays for a handshake with a caller that proved nothing. If not, it has to.
+    /// Pays for a handshake with an initiator that validated nothing. If not, it has to.
     pub(crate) fn try_acquire_unvalidated(&mut self, now: Instant, key: &SourceKey) -> bool {
-        let mut found = self.unproved_sources.find(key.mark);
-        let paid =
-            found.bucket.take(now, &self.unproved_per_source, 0) && self.unproved.take(now, 0);
+        let mut found = self.unvalidated_sources.find(key.mark);
+        let paid = found.bucket.take(now, &self.unvalidated_per_source, 0)
+            && self.unvalidated.take(now, 0);
         if paid {
-            self.unproved_sources.put(found);
+            self.unvalidated_sources.put(found);
         }
         paid
     }
 
-    /// Pays for a handshake with a caller that proved its address; `at_peer` if that is where a
+    /// Pays for a handshake with an initiator that validated its address; `at_peer` if that is where a
     /// peer is.
     pub(crate) fn try_acquire_validated(
         &mut self,
@@ -138,19 +138,19 @@ impl RateLimiter {
         key: &SourceKey,
         at_peer: bool,
     ) -> bool {
-        let mut found = self.proved_sources.find(key.mark);
+        let mut found = self.validated_sources.find(key.mark);
         let newcomer = found.is_new(now, micros(REST));
-        let within = found.bucket.take(now, &self.proved_per_source, 0);
+        let within = found.bucket.take(now, &self.validated_per_source, 0);
         let tier = match (newcomer, within) {
             (true, _) => Tier::Newcomer,
             (false, true) => Tier::Within,
             (false, false) => Tier::Beyond,
         };
-        let (at_peers, proved) = (&mut self.at_peers, &mut self.proved);
+        let (at_peers, validated) = (&mut self.at_peers, &mut self.validated);
         let paid = (at_peer && at_peers.take(now, at_peers.kept(tier)))
-            || proved.take(now, proved.kept(tier));
+            || validated.take(now, validated.kept(tier));
         if paid {
-            self.proved_sources.put(found);
+            self.validated_sources.put(found);
         }
         paid
     }
@@ -160,9 +160,9 @@ impl RateLimiter {
         self.retries.take(now, key.mark)
     }
 
-    /// Pays for a Hint.
-    pub(crate) fn try_acquire_hint(&mut self, now: Instant) -> bool {
-        self.hints.take(now, 0)
+    /// Pays for a UnknownSession.
+    pub(crate) fn try_acquire_unknown_session(&mut self, now: Instant) -> bool {
+        self.unknown_session.take(now, 0)
     }
 }
 
@@ -241,7 +241,10 @@ mod tests {
         // 2,000 a second and the burst, but for the quarter that is kept.
         let most = 2000 * 10 + 500;
         assert!((most - 250..=most).contains(&served), "{served}");
-        assert!(!limiter.proved.bucket.has(now, &limiter.proved.limit, 126), "in use");
-        assert!(limiter.proved.bucket.has(now, &limiter.proved.limit, 100), "a quarter is kept");
+        assert!(!limiter.validated.bucket.has(now, &limiter.validated.limit, 126), "in use");
+        assert!(
+            limiter.validated.bucket.has(now, &limiter.validated.limit, 100),
+            "a quarter is kept"
+        );
     }
 }

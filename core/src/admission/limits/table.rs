@@ -78,7 +78,7 @@ impl SourceTable {
 ///
 /// A source draws on the share that its mark falls on, then on the rest. Nobody can use up another's
 /// way to be answered: who floods from one source gets one share and the rest, who floods from many
-/// gets the shares they fall on, and who pretends to be a certain caller can take its share but has to
+/// gets the shares they fall on, and who pretends to be a certain initiator can take its share but has to
 /// empty the rest as well.
 pub(super) struct Shares {
     /// Empty until somebody comes.

@@ -399,7 +399,7 @@ fn row_38_rustsec_2024_0344_messages_computed_for_a_point_of_low_order_are_refus
         let mut text = roomy(b"payload");
         state.encrypt(&mut text).expect("room for a tag");
         let opening = Opening { ephemeral: point, static_ciphertext };
-        assert!(pair.accept(&opening, &mut text).is_none(), "as the caller's key");
+        assert!(pair.accept(&opening, &mut text).is_none(), "as the initiator's key");
 
         let accepted = pair.accept(&genuine, &mut payload.clone()).expect("genuine");
         let mut state = accepted.state;
@@ -410,6 +410,6 @@ fn row_38_rustsec_2024_0344_messages_computed_for_a_point_of_low_order_are_refus
         let mut text = roomy(b"answer");
         state.encrypt(&mut text).expect("room for a tag");
         let finished = initiation.finish(&local, &pair.psk, &point, &mut text);
-        assert!(finished.is_none(), "as the answerer's key");
+        assert!(finished.is_none(), "as the responder's key");
     }
 }

@@ -39,7 +39,7 @@ fn only_a_challenge_goes_to_where_a_confirming_packet_seems_to_come_from() {
 #[test]
 fn a_confirming_packet_does_not_take_an_address_from_the_peer_that_is_there() {
     let mut pair = Pair::connected(&Config::default());
-    let holder = pair.caller();
+    let holder = pair.initiator();
     let mut other = Node::new(3, Config::default());
     let confirm = call_up_to_confirm(&mut other, &mut pair.b, 1000);
     let address = pair.a.address;
@@ -86,8 +86,11 @@ fn a_handshake_answered_for_a_peer_that_ended_is_void_and_the_caller_calls_again
             datagram[0] != SEALED
         });
     }
-    let caller = pair.caller();
-    pair.b.endpoint.disconnect(pair.now, caller, Farewell::default()).expect("connected");
+    let initiator = pair.initiator();
+    pair.b
+        .endpoint
+        .disconnect(pair.now, initiator, DisconnectOptions::default())
+        .expect("connected");
     pair.run_with(ms + 4000, |_, _, _| false);
     assert!(pair.b.has_ended());
     pair.a.events.clear();
@@ -95,7 +98,7 @@ fn a_handshake_answered_for_a_peer_that_ended_is_void_and_the_caller_calls_again
     pair.b.take(pair.now, pair.a.address, &late);
     assert!(pair.b.knows(&pair.a).is_none());
     let hint = pair.b.sent_one(pair.now);
-    assert_eq!(hint[0], HINT);
+    assert_eq!(hint[0], UNKNOWN_SESSION);
     pair.a.take(pair.now, pair.b.address, &hint);
     pair.run(ms + 6000);
     assert_eq!(pair.a.count(|event| matches!(event, Event::Restarted { .. })), 1);
@@ -115,10 +118,14 @@ fn a_confirming_packet_that_a_newer_call_overtook_is_refused_with_a_hint() {
     let told = b.events.len();
     b.take(at(14), before.address, &late);
     let answers = b.sent(at(14));
-    assert!(answers.iter().any(|(to, datagram)| *to == before.address && datagram[0] == HINT));
+    assert!(
+        answers
+            .iter()
+            .any(|(to, datagram)| *to == before.address && datagram[0] == UNKNOWN_SESSION)
+    );
     assert_eq!(b.events.len(), told, "{:?}", &b.events[told..]);
     // The hint makes the refused one call again.
-    for (_, datagram) in answers.iter().filter(|(_, datagram)| datagram[0] == HINT) {
+    for (_, datagram) in answers.iter().filter(|(_, datagram)| datagram[0] == UNKNOWN_SESSION) {
         before.take(at(15), b.address, datagram);
     }
     assert!(before.sent(at(15)).iter().any(|(_, datagram)| datagram[0] == REQUEST));
@@ -132,7 +139,7 @@ fn a_caller_that_is_no_peer_yet_hears_one_incarnation_however_often_it_calls() {
     // The end of some peer makes us tell other strangers another incarnation.
     let stranger = Target::from(SocketAddr::from(([10, 0, 0, 3], 4263)));
     let dialled = b.endpoint.connect(at(5), stranger).expect("room");
-    b.endpoint.disconnect(at(5), dialled, Farewell::default()).expect("dialling");
+    b.endpoint.disconnect(at(5), dialled, DisconnectOptions::default()).expect("dialling");
     b.sent(at(5));
     call_up_to_confirm(&mut second, &mut b, 10);
     let told = [0, 1].map(|slot| b.endpoint.admission.at(slot).expect("answered").incarnation);
@@ -143,7 +150,7 @@ fn a_caller_that_is_no_peer_yet_hears_one_incarnation_however_often_it_calls() {
 fn nobody_comes_in_after_close() {
     let (mut a, mut b) = (Node::new(1, Config::default()), Node::new(2, Config::default()));
     let confirm = call_up_to_confirm(&mut a, &mut b, 0);
-    b.endpoint.close(at(3), Farewell::default());
+    b.endpoint.close(at(3), DisconnectOptions::default());
     b.take(at(4), a.address, &confirm);
     assert!(b.endpoint.is_closed());
     assert_eq!(b.events, []);

@@ -1,4 +1,4 @@
-//! Honest callers under floods of every kind, at rates around every threshold.
+//! Honest initiators under floods of every kind, at rates around every threshold.
 
 use super::siege::{Siege, due, source};
 use super::*;
@@ -47,7 +47,7 @@ fn a_spoofed_flood_of_any_rate_costs_an_honest_caller_one_round_trip() {
         let (siege, took) = call_under(|siege| spoofed(siege, rate, &mut count));
         let locked_out = format!("{rate}/s: locked out");
         let took = took.expect(&locked_out);
-        // Above 50,000 a second some callers hear nothing, and call again.
+        // Above 50,000 a second some initiators hear nothing, and call again.
         let most = if rate <= 50_000 { 2 * ROUND_TRIP + 2 } else { 2500 };
         assert!(took <= most, "{rate}/s: {took} ms");
         if rate <= 190 {
@@ -88,7 +88,7 @@ fn floods_with_and_without_cookies_together_cost_an_honest_caller_one_round_trip
     }
 }
 
-/// The attacker is not on the path: it cannot read the cookies that are sent to the caller, nor
+/// The attacker is not on the path: it cannot read the cookies that are sent to the initiator, nor
 /// knows its index.
 #[test]
 fn a_flood_in_the_callers_own_name_costs_it_one_round_trip() {
@@ -143,7 +143,7 @@ fn callers_without_a_cookie_take_nothing_from_callers_with_one_and_the_other_way
         siege.run(1, |_| packets.take().unwrap_or_default());
         computations(siege) - before
     };
-    // Whoever comes without a cookie uses up what there is for them, from the caller's address too.
+    // Whoever comes without a cookie uses up what there is for them, from the initiator's address too.
     let home = siege.client().address;
     let packets: Vec<_> = (0..2000)
         .map(|n| (if n % 2 == 0 { home } else { source(n) }, siege.empty_request(n, Cookie::NONE)))

@@ -53,7 +53,7 @@ fn a_dial_tells_the_story_that_a_caller_was_told_already() {
         let request = a.sent_one(at(1));
         b.take(at(2), a.address, &request);
         let response = b.sent_one(at(2));
-        b.endpoint.disconnect(at(3), gone, Farewell::default()).expect("dialling");
+        b.endpoint.disconnect(at(3), gone, DisconnectOptions::default()).expect("dialling");
         let target =
             if by_address { a.address.into() } else { Target::new(a.endpoint.id(), [a.address]) };
         b.endpoint.connect(at(3), target).expect("room for a peer");
@@ -93,7 +93,7 @@ fn nothing_is_told_after_the_end() {
     let ping = a.sent_one(at(1000));
     b.take(at(1010), a.address, &ping);
     let pong = b.sent_one(at(1010));
-    a.endpoint.disconnect(at(1011), peer, Farewell::default()).expect("connected");
+    a.endpoint.disconnect(at(1011), peer, DisconnectOptions::default()).expect("connected");
     let goodbye = a.sent_one(at(1011));
     b.take(at(1012), a.address, &goodbye);
     b.wake(at(1040));
@@ -114,10 +114,11 @@ fn peers_that_both_linger_keep_each_other_alive() {
         ..Config::default()
     };
     let mut pair = Pair::connected(&config);
-    let caller = pair.caller();
-    let farewell = Farewell { linger: Duration::from_secs(200), ..Farewell::default() };
+    let initiator = pair.initiator();
+    let farewell =
+        DisconnectOptions { linger: Duration::from_secs(200), ..DisconnectOptions::default() };
     let peer = pair.peer();
-    for (node, peer) in [(&mut pair.a, peer), (&mut pair.b, caller)] {
+    for (node, peer) in [(&mut pair.a, peer), (&mut pair.b, initiator)] {
         for _ in 0..5 {
             node.send(at(1000), peer, Delivery::reliable(0), 1000);
         }
@@ -132,7 +133,10 @@ fn peers_that_both_linger_keep_each_other_alive() {
 fn a_farewell_that_does_not_linger_drops_what_is_queued_at_once() {
     let mut pair = Pair::connected(&Config::default());
     pair.a.send(at(1000), pair.peer(), Delivery::ordered(0), 10);
-    pair.a.endpoint.disconnect(at(1000), pair.peer(), Farewell::default()).expect("connected");
+    pair.a
+        .endpoint
+        .disconnect(at(1000), pair.peer(), DisconnectOptions::default())
+        .expect("connected");
     // The driver transmits before it looks at the clock.
     pair.run(1500);
     assert_eq!(pair.b.count(|event| matches!(event, Event::Readable { .. })), 0);

@@ -19,8 +19,8 @@ use std::vec;
 
 use crate::tests::pair::{Datagram, LATENCY, Node, Pair, at, message};
 use crate::{
-    Bytes, Config, Delivery, Endpoint, Event, Farewell, Flow, Identity, KeyUpdates, Limits, Origin,
-    PeerHandle, Target, Timing,
+    Bytes, Config, Delivery, DisconnectOptions, Endpoint, Event, Flow, Identity, KeyUpdates,
+    Limits, Origin, PeerHandle, Target, Timing,
 };
 
 /// Types of datagrams, as their first byte tells.
@@ -28,8 +28,8 @@ const REQUEST: u8 = 0xc1;
 const RESPONSE: u8 = 0xc2;
 const RETRY: u8 = 0xc3;
 const SEALED: u8 = 0xc4;
-const HINT: u8 = 0xc6;
+const UNKNOWN_SESSION: u8 = 0xc6;
 
-fn lingering() -> Farewell {
-    Farewell { linger: Duration::from_secs(60), ..Farewell::default() }
+fn lingering() -> DisconnectOptions {
+    DisconnectOptions { linger: Duration::from_secs(60), ..DisconnectOptions::default() }
 }

@@ -12,7 +12,7 @@ fn converse(
     mut also: impl FnMut(u64, &mut Pair),
 ) -> Pair {
     let mut pair = Pair::connected(config);
-    let (peer, caller) = (pair.peer(), pair.caller());
+    let (peer, initiator) = (pair.peer(), pair.initiator());
     let (mut sealed, mut numbers) = (0, 0..);
     let mut keep = |ms: u64, _: bool, datagram: &[u8]| {
         let counts = ms >= 1900 && datagram[0] == SEALED;
@@ -21,7 +21,7 @@ fn converse(
     };
     for ms in (1000..5000).step_by(every) {
         let number: u32 = numbers.next().expect("endless");
-        for (node, peer) in [(&mut pair.a, peer), (&mut pair.b, caller)] {
+        for (node, peer) in [(&mut pair.a, peer), (&mut pair.b, initiator)] {
             let payload = Bytes::copy_from_slice(&number.to_le_bytes());
             node.endpoint.send(at(ms), peer, Delivery::ordered(0), payload).expect("taken");
         }
@@ -133,6 +133,6 @@ fn a_peer_that_moves_while_keys_change_is_followed() {
         assert_no_handshake(&pair, &what);
         let [a, b] = changes(&pair);
         assert!(a >= 3 && a == b, "{what}: {a} and {b} changes of keys");
-        assert_eq!(pair.b.endpoint.peer_by_addr(elsewhere), Some(pair.caller()), "{what}");
+        assert_eq!(pair.b.endpoint.peer_by_addr(elsewhere), Some(pair.initiator()), "{what}");
     }
 }

@@ -64,11 +64,11 @@ fn keys_change_under_load_from_both_ends_without_a_new_handshake() {
     };
     for skew in 0..12 {
         let mut pair = Pair::connected(&config);
-        let caller = pair.caller();
+        let initiator = pair.initiator();
         for ms in (1000..3000).step_by(5) {
             pair.a.send(at(ms), pair.peer(), Delivery::unreliable(0), 1000);
             if ms > 1000 + 5 * skew {
-                pair.b.send(at(ms), caller, Delivery::unreliable(0), 1000);
+                pair.b.send(at(ms), initiator, Delivery::unreliable(0), 1000);
             }
             pair.run(ms + 5);
         }

@@ -139,7 +139,7 @@ impl Siege {
         assert!(endpoint.admission.half_open() <= endpoint.admission.strangers() + 1);
     }
 
-    /// The cookie that the server gives to a caller.
+    /// The cookie that the server gives to an initiator.
     pub(super) fn cookie(&self, from: SocketAddr, index: u32) -> Cookie {
         let Endpoint { admission, shared, .. } = &self.server().endpoint;
         admission.cookie(shared, &Arrival::from_remote(from).via, index)

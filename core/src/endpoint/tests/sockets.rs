@@ -23,7 +23,7 @@ struct Table {
 impl Table {
     fn new() -> Self {
         let mut pair = Pair::connected(&Config::default());
-        let (to_b, to_a) = (pair.peer(), pair.caller());
+        let (to_b, to_a) = (pair.peer(), pair.initiator());
         pair.a.endpoint.socket_opened(pair.now, FIRST, pair.a.address);
         let sockets = vec![(FIRST, pair.a.address)];
         Self { a: pair.a, b: pair.b, to_b, to_a, sockets, ms: 1000 }
@@ -183,7 +183,7 @@ fn a_request_is_told_once_before_all_else_and_not_once_it_is_answered() {
     let mut request = || node.endpoint.request_socket(at(0), bound).expect("room");
     let [told, opened, refused] = [request(), request(), request()];
     let handle = node.call(at(0), &Node::new(2, Config::default()));
-    node.endpoint.disconnect(at(0), handle, Farewell::default()).expect("it dials");
+    node.endpoint.disconnect(at(0), handle, DisconnectOptions::default()).expect("it dials");
     node.endpoint.socket_opened(at(0), opened, bound);
     node.endpoint.socket_closed(at(0), refused);
     node.listen();

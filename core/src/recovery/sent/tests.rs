@@ -14,7 +14,7 @@ fn data(size: u16) -> Sent {
     Sent { size, ack_eliciting: true, ..Sent::default() }
 }
 
-fn counters(settled: &mut Vec<u64>) -> impl FnMut(Settled<'_, u32>) + '_ {
+fn counters(settled: &mut Vec<u64>) -> impl FnMut(ResolvedPacket<'_, u32>) + '_ {
     |packet| settled.push(packet.counter)
 }
 

@@ -11,24 +11,24 @@ fn half_open(victim: &Victim) -> bool {
     !std::format!("{:?}", victim.node.endpoint).contains("half_open: 0")
 }
 
-/// A caller with a fresh cookie of its own.
+/// An initiator with a fresh cookie of its own.
 fn with_cookie(victim: &mut Victim) -> (Forger, Cookie) {
-    let mut caller = Forger::new(9);
-    let payload = caller.payload();
-    let (request, _) = caller.request(&victim.node.endpoint.id(), Cookie::NONE, &payload);
-    let answers = victim.take(caller.address, request.as_bytes());
-    (caller, cookie_in(&answers))
+    let mut initiator = Forger::new(9);
+    let payload = initiator.payload();
+    let (request, _) = initiator.request(&victim.node.endpoint.id(), Cookie::NONE, &payload);
+    let answers = victim.take(initiator.address, request.as_bytes());
+    (initiator, cookie_in(&answers))
 }
 
 /// Sends a request with this cookie that is genuine otherwise. Whether it was answered with a
 /// response; else it was with a retry, and nothing is kept.
-fn passes(victim: &mut Victim, caller: &mut Forger, cookie: Cookie) -> bool {
-    let payload = caller.payload();
-    let (request, _) = caller.request(&victim.node.endpoint.id(), cookie, &payload);
-    let answers = victim.take(caller.address, request.as_bytes());
+fn passes(victim: &mut Victim, initiator: &mut Forger, cookie: Cookie) -> bool {
+    let payload = initiator.payload();
+    let (request, _) = initiator.request(&victim.node.endpoint.id(), cookie, &payload);
+    let answers = victim.take(initiator.address, request.as_bytes());
     assert_eq!(answers.len(), 1);
     let (to, bytes) = &answers[0];
-    assert_eq!(*to, caller.address);
+    assert_eq!(*to, initiator.address);
     assert!(bytes.len() <= 140);
     if bytes.len() != 140 {
         cookie_in(&answers);
@@ -42,73 +42,73 @@ fn passes(victim: &mut Victim, caller: &mut Forger, cookie: Cookie) -> bool {
 #[test]
 fn row_29_tinydtls_74_without_a_good_cookie_there_is_no_diffie_hellman_and_no_larger_answer() {
     let mut victim = careful();
-    let (mut caller, cookie) = with_cookie(&mut victim);
+    let (mut initiator, cookie) = with_cookie(&mut victim);
     let to = victim.node.endpoint.id();
     for bit in 0..160 {
         let mut bytes = [0; 20];
         bytes.copy_from_slice(cookie.as_bytes());
         bytes[bit / 8] ^= 1 << (bit % 8);
         let forged = Cookie::read_from_bytes(&bytes).expect("20 bytes");
-        assert!(!passes(&mut victim, &mut caller, forged), "bit {bit}");
-        let mut rubbish = HandshakeRequest::new(caller.index, forged);
+        assert!(!passes(&mut victim, &mut initiator, forged), "bit {bit}");
+        let mut rubbish = HandshakeRequest::new(initiator.index, forged);
         rubbish.ephemeral = [9; 32];
         sign(&mut rubbish, &to);
-        let answers = victim.take(caller.address, rubbish.as_bytes());
+        let answers = victim.take(initiator.address, rubbish.as_bytes());
         cookie_in(&answers);
     }
     assert_eq!(victim.node.endpoint.drops().authentication, 0, "no handshake was looked at");
     assert_eq!(victim.node.endpoint.drops().bad_cookie, 320);
     // With the cookie it is.
-    let mut rubbish = HandshakeRequest::new(caller.index, cookie);
+    let mut rubbish = HandshakeRequest::new(initiator.index, cookie);
     rubbish.ephemeral = [9; 32];
     sign(&mut rubbish, &to);
-    assert!(victim.take(caller.address, rubbish.as_bytes()).is_empty());
+    assert!(victim.take(initiator.address, rubbish.as_bytes()).is_empty());
     assert_eq!(victim.node.endpoint.drops().authentication, 1);
-    assert!(passes(&mut victim, &mut caller, cookie));
+    assert!(passes(&mut victim, &mut initiator, cookie));
 }
 
 #[test]
 fn ours_a_cookie_is_good_for_one_address_one_index_and_half_a_minute() {
     let mut victim = careful();
-    let (mut caller, cookie) = with_cookie(&mut victim);
-    let home = caller.address;
+    let (mut initiator, cookie) = with_cookie(&mut victim);
+    let home = initiator.address;
     for elsewhere in [address(10), SocketAddr::from(([10, 0, 0, 9], 4264))] {
-        caller.address = elsewhere;
-        assert!(!passes(&mut victim, &mut caller, cookie), "{elsewhere}");
+        initiator.address = elsewhere;
+        assert!(!passes(&mut victim, &mut initiator, cookie), "{elsewhere}");
     }
-    caller.address = home;
-    let index = caller.index;
+    initiator.address = home;
+    let index = initiator.index;
     for bit in 0..32 {
-        caller.index = index ^ 1 << bit;
-        assert!(!passes(&mut victim, &mut caller, cookie), "bit {bit} of the index");
+        initiator.index = index ^ 1 << bit;
+        assert!(!passes(&mut victim, &mut initiator, cookie), "bit {bit} of the index");
     }
-    caller.index = index;
+    initiator.index = index;
     // A time that was not, will be, or never is.
     for time in [0, 1, cookie.time.get() + 1, cookie.time.get() - 1, u32::MAX] {
         let forged = Cookie { time: time.into(), ..cookie };
-        assert!(!passes(&mut victim, &mut caller, forged), "time {time}");
+        assert!(!passes(&mut victim, &mut initiator, forged), "time {time}");
     }
     victim.pass(Duration::from_secs(31));
-    assert!(!passes(&mut victim, &mut caller, cookie), "31 s later");
-    let (mut caller, cookie) = with_cookie(&mut victim);
+    assert!(!passes(&mut victim, &mut initiator, cookie), "31 s later");
+    let (mut initiator, cookie) = with_cookie(&mut victim);
     victim.pass(Duration::from_secs(29));
-    assert!(passes(&mut victim, &mut caller, cookie), "29 s later");
+    assert!(passes(&mut victim, &mut initiator, cookie), "29 s later");
 }
 
 /// The cookie is part of what is encrypted: a request is not the same with another, or without.
 #[test]
 fn ours_a_cookie_cannot_be_changed_for_another_or_taken_away() {
     let mut victim = careful();
-    let (mut caller, cookie) = with_cookie(&mut victim);
+    let (mut initiator, cookie) = with_cookie(&mut victim);
     victim.pass(Duration::from_secs(2));
     let (_, newer) = with_cookie(&mut victim);
     assert_ne!(cookie, newer);
-    let (to, payload) = (victim.node.endpoint.id(), caller.payload());
-    let (genuine, _) = caller.request(&to, cookie, &payload);
+    let (to, payload) = (victim.node.endpoint.id(), initiator.payload());
+    let (genuine, _) = initiator.request(&to, cookie, &payload);
     let mut changed = genuine.clone();
     changed.cookie = newer;
     sign(&mut changed, &to);
-    assert!(victim.take(caller.address, changed.as_bytes()).is_empty());
+    assert!(victim.take(initiator.address, changed.as_bytes()).is_empty());
     assert_eq!(victim.node.endpoint.drops().authentication, 1, "a good cookie of another request");
     // Whoever does not insist on cookies notices that one is missing.
     let mut lenient = Victim::new(Config::default());
@@ -116,9 +116,9 @@ fn ours_a_cookie_cannot_be_changed_for_another_or_taken_away() {
         let mut stripped = genuine.clone();
         stripped.cookie = cookie;
         sign(&mut stripped, &to);
-        let answers = lenient.take(caller.address, stripped.as_bytes());
+        let answers = lenient.take(initiator.address, stripped.as_bytes());
         assert!(answers.iter().all(|(_, bytes)| bytes.len() == 80), "at most: come again");
         assert!(!half_open(&lenient));
     }
-    assert_eq!(victim.take(caller.address, genuine.as_bytes())[0].1.len(), 140);
+    assert_eq!(victim.take(initiator.address, genuine.as_bytes())[0].1.len(), 140);
 }

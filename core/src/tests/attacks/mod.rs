@@ -2,8 +2,8 @@
 //! parts, MACs that are right over content that is not. Those that need no such tools are in
 //! `tests/tests/attacks`.
 
-mod callers;
 mod cookies;
+mod initiators;
 mod numbers;
 mod responders;
 
@@ -163,8 +163,8 @@ impl Forger {
         let ephemeral = self.ephemeral();
         accepted.respond(&ephemeral, &[0; 32], &mut response.payload_ciphertext).expect("sound");
         response.ephemeral = ephemeral.public();
-        let caller = PeerId::from_bytes(asked.identity).expect("an identity");
-        sign_response(&mut response, &request.ephemeral, &caller);
+        let initiator = PeerId::from_bytes(asked.identity).expect("an identity");
+        sign_response(&mut response, &request.ephemeral, &initiator);
         response
     }
 }
@@ -198,13 +198,13 @@ fn usual_parameters() -> Parameters {
     }
 }
 
-/// The MAC that a request needs: whoever knows the name of the callee can make it.
+/// The MAC that a request needs: whoever knows the name of the responder can make it.
 fn sign(request: &mut HandshakeRequest, to: &PeerId) {
     request.mac = MacKey::request(to, &[0; 16], &[0; 32]).mac(request.authenticated());
 }
 
-fn sign_response(response: &mut HandshakeResponse, ephemeral: &[u8; 32], caller: &PeerId) {
-    response.mac = MacKey::response(ephemeral, caller).mac(response.authenticated());
+fn sign_response(response: &mut HandshakeResponse, ephemeral: &[u8; 32], initiator: &PeerId) {
+    response.mac = MacKey::response(ephemeral, initiator).mac(response.authenticated());
 }
 
 /// The cookie in a retry.

@@ -5,13 +5,13 @@ use super::*;
 const PING: [u8; 9] = [1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 fn connected() -> (Victim, Forger, Line) {
-    let (mut victim, mut caller) = (Victim::new(Config::default()), Forger::new(9));
-    let payload = caller.payload();
-    let line = caller.call(&mut victim, &payload);
+    let (mut victim, mut initiator) = (Victim::new(Config::default()), Forger::new(9));
+    let payload = initiator.payload();
+    let line = initiator.call(&mut victim, &payload);
     let number = PacketNumber::new(0, 0).expect("small");
-    victim.take(caller.address, &line.seal(number, &PING));
+    victim.take(initiator.address, &line.seal(number, &PING));
     assert!(victim.is_connected());
-    (victim, caller, line)
+    (victim, initiator, line)
 }
 
 fn taken(victim: &Victim) -> u64 {
@@ -20,12 +20,17 @@ fn taken(victim: &Victim) -> u64 {
 }
 
 /// Sends these counters, in this order, and says which were taken.
-fn which_count(victim: &mut Victim, caller: &Forger, line: &Line, counters: &[u64]) -> Vec<bool> {
+fn which_count(
+    victim: &mut Victim,
+    initiator: &Forger,
+    line: &Line,
+    counters: &[u64],
+) -> Vec<bool> {
     let mut counted = Vec::new();
     for counter in counters {
         let number = PacketNumber::new(0, *counter).expect("within 56 bits");
         let before = taken(victim);
-        victim.take(caller.address, &line.seal(number, &PING));
+        victim.take(initiator.address, &line.seal(number, &PING));
         victim.pass(Duration::from_millis(30));
         counted.push(taken(victim) > before);
     }
@@ -34,19 +39,19 @@ fn which_count(victim: &mut Victim, caller: &Forger, line: &Line, counters: &[u6
 
 #[test]
 fn row_06_rustsec_2025_0009_counters_around_two_to_the_32_are_like_any_others() {
-    let (mut victim, caller, line) = connected();
+    let (mut victim, initiator, line) = connected();
     let edge = 1_u64 << 32;
     let counters = [edge - 2, edge - 1, edge, edge + 1, edge - 3, edge + 100, edge - 1, edge];
-    let counted = which_count(&mut victim, &caller, &line, &counters);
+    let counted = which_count(&mut victim, &initiator, &line, &counters);
     assert_eq!(counted, [true, true, true, true, true, true, false, false]);
 }
 
 #[test]
 fn row_35_boringtun_the_largest_counters_count_once_and_lead_nowhere() {
-    let (mut victim, caller, line) = connected();
+    let (mut victim, initiator, line) = connected();
     let last = PacketNumber::MAX_COUNTER;
     let counters = [last - 1, last, last, last - 1, last - 127, last - 70_000, 5, last - 2];
-    let counted = which_count(&mut victim, &caller, &line, &counters);
+    let counted = which_count(&mut victim, &initiator, &line, &counters);
     assert_eq!(counted, [true, true, false, false, true, false, false, true]);
     assert!(PacketNumber::new(0, last + 1).is_none(), "there is no larger one");
     // The victim's own direction goes on.

@@ -32,13 +32,13 @@ fn dialling() -> (Victim, Forger, HandshakeRequest) {
 fn row_31_tailscale_rs_334_no_forged_response_spoils_the_genuine_one() {
     let (mut victim, mut responder, request) = dialling();
     let genuine = answer(&mut responder, &request);
-    let caller = victim.node.endpoint.id();
+    let initiator = victim.node.endpoint.id();
     let forgeries = genuine.as_bytes().len() - 16;
     for at in 4..forgeries {
         let mut bytes = genuine.as_bytes().to_vec();
         bytes[at] ^= 0x11;
         let mut forged = HandshakeResponse::read_from_bytes(&bytes).expect("140 bytes");
-        sign_response(&mut forged, &request.ephemeral, &caller);
+        sign_response(&mut forged, &request.ephemeral, &initiator);
         assert!(victim.take(responder.address, forged.as_bytes()).is_empty(), "byte {at}");
         assert!(!victim.is_connected(), "byte {at}");
     }
@@ -46,7 +46,7 @@ fn row_31_tailscale_rs_334_no_forged_response_spoils_the_genuine_one() {
     for _ in 0..1_000 {
         let mut forged = genuine.clone();
         forged.ephemeral = SecretKey::from_bytes(&rng.bytes()).public();
-        sign_response(&mut forged, &request.ephemeral, &caller);
+        sign_response(&mut forged, &request.ephemeral, &initiator);
         assert!(victim.take(responder.address, forged.as_bytes()).is_empty());
     }
     victim.take(responder.address, genuine.as_bytes());
@@ -58,10 +58,10 @@ fn row_31_tailscale_rs_334_no_forged_response_spoils_the_genuine_one() {
 fn ours_nonsense_under_a_right_mac_is_opened_a_thousand_times_a_second_at_most() {
     let (mut victim, mut responder, request) = dialling();
     let genuine = answer(&mut responder, &request);
-    let caller = victim.node.endpoint.id();
+    let initiator = victim.node.endpoint.id();
     let mut forged = genuine.clone();
     forged.payload_ciphertext[0] ^= 1;
-    sign_response(&mut forged, &request.ephemeral, &caller);
+    sign_response(&mut forged, &request.ephemeral, &initiator);
     for _ in 0..10_000 {
         assert!(victim.take(responder.address, forged.as_bytes()).is_empty());
     }
@@ -89,7 +89,7 @@ fn ours_a_response_with_another_index_in_its_head_is_not_believed() {
     assert_eq!(sent[0].1[4..8], responder.index.to_le_bytes());
 }
 
-/// Who sees a call can ask for another with a cookie of his own making, faster than the callee
+/// Who sees a call can ask for another with a cookie of his own making, faster than the responder
 /// answers. The answer to the first call still counts.
 #[test]
 fn ours_forged_retries_do_not_stop_a_call_that_is_answered() {
@@ -140,7 +140,7 @@ fn ours_a_peer_that_restarts_all_the_time_is_met_at_once_four_times() {
             let sent = victim.take(responder.address, response.as_bytes());
             let Some((_, packet)) = sent.last() else { return };
             let mut hint = packet[..16].to_vec();
-            hint[0] = kind::HINT;
+            hint[0] = kind::UNKNOWN_SESSION;
             let sent = victim.take(responder.address, &hint);
             let called = sent.iter().filter(|(_, bytes)| bytes[0] == kind::HANDSHAKE_REQUEST);
             calls.extend(called.filter_map(|(_, it)| HandshakeRequest::read_from_bytes(it).ok()));

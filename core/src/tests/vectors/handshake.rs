@@ -21,8 +21,8 @@ use crate::crypto::schedule::{Role, SessionSecrets, data_key, rekey_root};
 use crate::net::Arrival;
 use crate::session::prologue;
 use crate::wire::{
-    Frame, Frames, HandshakeRequest, HandshakeResponse, HandshakeRetry, Hint, KeyRequest,
-    SEALED_HEADER_LEN, SealedHeader,
+    Frame, Frames, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest,
+    SEALED_HEADER_LEN, SealedHeader, UnknownSession,
 };
 use crate::{Config, Delivery, Identity, Origin, Retry, Target};
 
@@ -319,7 +319,7 @@ fn note_hint(vectors: &mut Vectors, sealed: &[u8]) {
     let mut script = Script::new(|_| {});
     script.reach_b(&[sealed.to_vec()]);
     let hint = only(script.leaves_b());
-    assert_eq!(hint.len(), size_of::<Hint>());
+    assert_eq!(hint.len(), size_of::<UnknownSession>());
     vectors.hex("hint.packet", hint);
 }
 

@@ -24,7 +24,7 @@ pub(crate) const REQUEST: u8 = 0xc1;
 pub(crate) const RESPONSE: u8 = 0xc2;
 pub(crate) const RETRY: u8 = 0xc3;
 pub(crate) const SEALED: u8 = 0xc4;
-pub(crate) const HINT: u8 = 0xc6;
+pub(crate) const UNKNOWN_SESSION: u8 = 0xc6;
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 
@@ -172,15 +172,15 @@ pub(crate) fn calls_of_strangers(pair: &Stage, count: u32) -> Vec<Vec<u8>> {
 pub(crate) fn first_packet(config: &Config, number: u32, target: Target) -> Vec<u8> {
     let (mut seed, now) = ([0x77; 32], Instant::from_micros(1_000_000_000));
     seed[..4].copy_from_slice(&number.to_le_bytes());
-    let mut caller = Endpoint::new(
+    let mut initiator = Endpoint::new(
         config.clone().validate().expect("valid"),
         Identity::from_seed(seed),
         seed,
         now,
     );
-    caller.connect(now, target).expect("nothing speaks against it");
+    initiator.connect(now, target).expect("nothing speaks against it");
     let mut buffer = [0; 2048];
-    let transmit = caller.poll_transmit(now, &mut buffer).expect("a call");
+    let transmit = initiator.poll_transmit(now, &mut buffer).expect("a call");
     buffer[..transmit.len].to_vec()
 }
 

@@ -191,7 +191,8 @@ fn pair_address(side: u8) -> SocketAddr {
 #[test]
 fn ours_packets_relabelled_as_another_kind_are_nothing() {
     let (mut pair, heard) = overheard(&Config::default());
-    let kinds = [(KEY_REQUEST, 240), (REQUEST, 240), (RESPONSE, 140), (RETRY, 80), (HINT, 16)];
+    let kinds =
+        [(KEY_REQUEST, 240), (REQUEST, 240), (RESPONSE, 140), (RETRY, 80), (UNKNOWN_SESSION, 16)];
     for (to, bytes) in &heard {
         for (kind, len) in kinds {
             if bytes[0] == kind {
@@ -204,7 +205,7 @@ fn ours_packets_relabelled_as_another_kind_are_nothing() {
             let (before, drops) = (info(&pair, *to), dropped(&pair, *to));
             let answers = inject(&mut pair, *to, from, &forged);
             let what = format!("{:02x} as {kind:02x}", bytes[0]);
-            if kind == HINT && bytes[0] == SEALED {
+            if kind == UNKNOWN_SESSION && bytes[0] == SEALED {
                 continue; // This is what a hint is made of.
             }
             assert_eq!(dropped(&pair, *to) - drops, 1, "{what}");

@@ -17,7 +17,7 @@ fn newest(pair: &mut Stage) -> Datagram {
 
 fn hint_for(sealed: &Datagram) -> Vec<u8> {
     let mut hint = sealed.bytes[..16].to_vec();
-    hint[0] = HINT;
+    hint[0] = UNKNOWN_SESSION;
     hint
 }
 
@@ -95,7 +95,7 @@ fn ours_hints_reflect_less_than_they_are_sent_and_a_thousand_a_second() {
         sealed[4..8].copy_from_slice(&n.to_le_bytes());
         bytes_in += sealed.len();
         for answer in inject(&mut pair, 1, elsewhere(n % 7), &sealed) {
-            assert_eq!((answer.bytes[0], answer.bytes.len()), (HINT, 16));
+            assert_eq!((answer.bytes[0], answer.bytes.len()), (UNKNOWN_SESSION, 16));
             (hints, bytes_out) = (hints + 1, bytes_out + answer.bytes.len());
         }
         if n % 5_000 == 4_999 {

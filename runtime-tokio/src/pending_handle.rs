@@ -6,19 +6,19 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::mailbox::Mailbox;
-use crate::ring::Ring;
+use crate::wake::Wake;
 
 /// A mailbox that somebody asked for. Whoever asked may be gone: the driver learns from it then
 /// that perhaps nobody wants the peer.
-pub(crate) struct Offer {
+pub(crate) struct PendingHandle {
     mailbox: Option<Arc<Mailbox>>,
-    bell: mpsc::UnboundedSender<Ring>,
+    wake: mpsc::UnboundedSender<Wake>,
 }
 
-impl Offer {
-    pub(crate) fn new(mailbox: &Arc<Mailbox>, bell: &mpsc::UnboundedSender<Ring>) -> Self {
+impl PendingHandle {
+    pub(crate) fn new(mailbox: &Arc<Mailbox>, wake: &mpsc::UnboundedSender<Wake>) -> Self {
         mailbox.offer();
-        Self { mailbox: Some(Arc::clone(mailbox)), bell: bell.clone() }
+        Self { mailbox: Some(Arc::clone(mailbox)), wake: wake.clone() }
     }
 
     pub(crate) fn take(mut self) -> Option<Arc<Mailbox>> {
@@ -26,20 +26,20 @@ impl Offer {
     }
 }
 
-impl Drop for Offer {
+impl Drop for PendingHandle {
     fn drop(&mut self) {
         let Some(mailbox) = self.mailbox.take() else { return };
         mailbox.settle_offer(false);
         if let Some((peer, _)) = mailbox.owner()
-            && self.bell.send(Ring::Declined(peer)).is_err()
+            && self.wake.send(Wake::Declined(peer)).is_err()
         {
             tracing::trace!(target: "handfast::driver", ?peer, "the endpoint has stopped");
         }
     }
 }
 
-impl fmt::Debug for Offer {
+impl fmt::Debug for PendingHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Offer(..)")
+        f.write_str("PendingHandle(..)")
     }
 }

@@ -1,10 +1,10 @@
-//! A bell at the driver's door.
+//! A wake at the driver's door.
 
 use handfast_core::PeerHandle;
 
 /// What handles tell the driver without waiting.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Ring {
+pub(crate) enum Wake {
     /// Nobody was there to take this peer.
     Declined(PeerHandle),
     /// The peer's mailbox wants attention.

@@ -1,4 +1,4 @@
-//! Callers who hold keys of their own.
+//! Initiators who hold keys of their own.
 
 use super::*;
 use crate::config::Budget;
@@ -42,17 +42,17 @@ fn use_peer(victim: &mut Victim) {
 fn row_03_cve_2026_31812_whatever_an_authenticated_caller_says_about_itself_is_borne() {
     let mut rng = Rng::from_seed([3; 32]);
     for round in 0..150 {
-        let (mut victim, mut caller) = (Victim::new(Config::default()), Forger::new(9));
+        let (mut victim, mut initiator) = (Victim::new(Config::default()), Forger::new(9));
         let mut payload = RequestPayload::read_from_bytes(&absurd::<96>(&mut rng, round))
             .expect("any bytes are a payload");
-        payload.identity = *caller.identity.id().as_bytes();
-        let mut line = caller.call(&mut victim, &payload);
+        payload.identity = *initiator.identity.id().as_bytes();
+        let mut line = initiator.call(&mut victim, &payload);
         if payload.parameters.offers(Parameters::AES_HARDWARE) {
-            // The victim has no AES, so it is not used whatever the caller offers.
+            // The victim has no AES, so it is not used whatever the initiator offers.
             line.secrets.keys.suite = Suite::ChaCha20Poly1305;
         }
         let number = PacketNumber::new(0, 0).expect("small");
-        victim.take(caller.address, &line.seal(number, &[1, 0, 0, 0, 0, 0, 0, 0, 0]));
+        victim.take(initiator.address, &line.seal(number, &[1, 0, 0, 0, 0, 0, 0, 0, 0]));
         assert!(victim.is_connected(), "round {round}");
         use_peer(&mut victim);
     }
@@ -79,84 +79,84 @@ fn row_03_cve_2026_31812_whatever_an_authenticated_responder_says_about_itself_i
 #[test]
 fn row_38_rustsec_2024_0344_points_of_low_order_open_no_handshake() {
     let mut config = Config::default();
-    config.budgets.unproved_per_source = Budget::new(1_000, 1_000);
+    config.budgets.unvalidated_per_source = Budget::new(1_000, 1_000);
     let mut victim = Victim::new(config);
-    let mut caller = Forger::new(9);
-    let (to, payload) = (victim.node.endpoint.id(), caller.payload());
+    let mut initiator = Forger::new(9);
+    let (to, payload) = (victim.node.endpoint.id(), initiator.payload());
     for point in LOW_ORDER_X25519.map(unhex32) {
-        let (mut request, _) = caller.request(&to, Cookie::NONE, &payload);
+        let (mut request, _) = initiator.request(&to, Cookie::NONE, &payload);
         request.ephemeral = point;
         sign(&mut request, &to);
         let before = victim.node.endpoint.drops().authentication;
-        assert!(victim.take(caller.address, request.as_bytes()).is_empty());
+        assert!(victim.take(initiator.address, request.as_bytes()).is_empty());
         assert_eq!(victim.node.endpoint.drops().authentication - before, 1);
     }
     for point in LOW_ORDER_EDWARDS.map(unhex32) {
-        let mut payload = caller.payload();
+        let mut payload = initiator.payload();
         payload.identity = point;
-        let (request, _) = caller.request(&to, Cookie::NONE, &payload);
+        let (request, _) = initiator.request(&to, Cookie::NONE, &payload);
         let before = victim.node.endpoint.drops().bad_identity;
-        assert!(victim.take(caller.address, request.as_bytes()).is_empty());
+        assert!(victim.take(initiator.address, request.as_bytes()).is_empty());
         assert_eq!(victim.node.endpoint.drops().bad_identity - before, 1);
     }
-    let target = Target::new(caller.identity.id(), [caller.address]);
+    let target = Target::new(initiator.identity.id(), [initiator.address]);
     let (_, request) = victim.dial(target);
     for point in LOW_ORDER_X25519.map(unhex32) {
-        let index = caller.index;
+        let index = initiator.index;
         let payload = ResponsePayload::new(1, usual_parameters(), address(2), index);
-        let mut response = caller.respond(&request, &payload);
+        let mut response = initiator.respond(&request, &payload);
         response.ephemeral = point;
         sign_response(&mut response, &request.ephemeral, &to);
-        victim.take(caller.address, response.as_bytes());
+        victim.take(initiator.address, response.as_bytes());
         assert!(!victim.is_connected());
     }
 }
 
-/// One key, one name: no other encoding of the caller's identity is taken for it. The one exception
+/// One key, one name: no other encoding of the initiator's identity is taken for it. The one exception
 /// is the mirror image of its point, a name of its own that is documented as such.
 #[test]
 fn row_39_cve_2026_25793_no_other_encoding_of_an_identity_passes_for_it() {
     let mut victim = Victim::new(Config::default());
-    let mut caller = Forger::new(9);
+    let mut initiator = Forger::new(9);
     let to = victim.node.endpoint.id();
     let mut accepted = Vec::new();
     for bit in 0..256 {
-        let mut payload = caller.payload();
+        let mut payload = initiator.payload();
         payload.identity[bit / 8] ^= 1 << (bit % 8);
-        let (request, _) = caller.request(&to, Cookie::NONE, &payload);
-        let answers = victim.take(caller.address, request.as_bytes());
+        let (request, _) = initiator.request(&to, Cookie::NONE, &payload);
+        let answers = victim.take(initiator.address, request.as_bytes());
         accepted.extend((!answers.is_empty()).then_some(bit));
         victim.pass(Duration::from_secs(6));
     }
     assert_eq!(accepted, [255], "the sign of x");
     assert_eq!(victim.node.endpoint.drops().bad_identity, 255);
     // Who is admitted by name is not admitted by the other.
-    let admission = crate::Admission::Only([caller.identity.id()].into());
+    let admission = crate::Admission::Only([initiator.identity.id()].into());
     let mut victim = Victim::new(Config { admission, ..Config::default() });
-    let mut payload = caller.payload();
+    let mut payload = initiator.payload();
     payload.identity[31] ^= 0x80;
-    let (request, _) = caller.request(&to, Cookie::NONE, &payload);
-    assert!(victim.take(caller.address, request.as_bytes()).is_empty());
+    let (request, _) = initiator.request(&to, Cookie::NONE, &payload);
+    assert!(victim.take(initiator.address, request.as_bytes()).is_empty());
     assert_eq!(victim.node.endpoint.drops().admission, 1);
 }
 
-/// A caller who names somebody else, though its own key is genuine.
+/// An initiator who names somebody else, though its own key is genuine.
 #[test]
 fn ours_a_caller_cannot_name_anyone_but_the_owner_of_its_key() {
     let mut victim = Victim::new(Config::default());
-    let mut caller = Forger::new(9);
+    let mut initiator = Forger::new(9);
     let to = victim.node.endpoint.id();
     for name in [Identity::from_seed([8; 32]).id(), to] {
-        let mut payload = caller.payload();
+        let mut payload = initiator.payload();
         payload.identity = *name.as_bytes();
-        let (request, _) = caller.request(&to, Cookie::NONE, &payload);
-        assert!(victim.take(caller.address, request.as_bytes()).is_empty());
+        let (request, _) = initiator.request(&to, Cookie::NONE, &payload);
+        assert!(victim.take(initiator.address, request.as_bytes()).is_empty());
     }
     assert_eq!(victim.node.endpoint.drops().bad_identity, 2);
 }
 
-/// The same index for many handshakes, and indices that are in use elsewhere: what a caller chooses
-/// is written into packets for that caller, and nothing else.
+/// The same index for many handshakes, and indices that are in use elsewhere: what an initiator chooses
+/// is written into packets for that initiator, and nothing else.
 #[test]
 fn ours_indices_that_a_caller_chooses_fix_no_session_of_others() {
     let mut victim = Victim::new(Config::default());
@@ -191,14 +191,14 @@ fn ours_one_source_does_not_take_the_last_quarter_of_the_places_for_peers() {
     (config.limits.max_peers, config.limits.max_peers_per_source) = (16, 4);
     let mut victim = Victim::new(config);
     let mut join = |n: u8, from: SocketAddr| {
-        let mut caller = Forger::new(n);
-        let payload = caller.payload();
+        let mut initiator = Forger::new(n);
+        let payload = initiator.payload();
         let (request, initiation) =
-            caller.request(&victim.node.endpoint.id(), Cookie::NONE, &payload);
+            initiator.request(&victim.node.endpoint.id(), Cookie::NONE, &payload);
         let answers = victim.take(from, request.as_bytes());
         if let Some((_, answer)) = answers.first() {
             let number = PacketNumber::new(0, 0).expect("small");
-            let line = caller.finish(&initiation, answer);
+            let line = initiator.finish(&initiation, answer);
             victim.take(from, &line.seal(number, &[1, 0, 0, 0, 0, 0, 0, 0, 0]));
         }
         victim.node.endpoint.peers().count()

@@ -10,7 +10,7 @@ use crate::net::Via;
 
 /// Everything that waits to be told, messages' fates and the state apart.
 #[derive(Debug, Default)]
-pub(crate) struct Notices {
+pub(crate) struct PendingEvents {
     /// Connected, on this path.
     pub(super) connected: Option<Via>,
     pub(super) restarted: bool,
@@ -21,10 +21,10 @@ pub(crate) struct Notices {
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
     pub(super) ended: Option<EndReason>,
     /// `Readable` was told and `receive` has not run dry since.
-    pub(super) readable_told: bool,
+    pub(super) readable_reported: bool,
 }
 
-impl Notices {
+impl PendingEvents {
     pub(crate) fn is_empty(&self) -> bool {
         let flags = self.restarted | self.moved | self.readable | self.writable;
         !flags && self.connected.is_none() && self.pongs.is_empty() && self.ended.is_none()
@@ -32,6 +32,6 @@ impl Notices {
 
     /// Messages wait for the application.
     pub(crate) fn note_readable(&mut self) {
-        self.readable |= !self.readable_told;
+        self.readable |= !self.readable_reported;
     }
 }

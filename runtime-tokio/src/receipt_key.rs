@@ -9,9 +9,9 @@ use crate::answer::answer;
 
 /// Names a message before the core does, and then tells how the core calls it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ticket(Arc<OnceLock<MessageId>>);
+pub(crate) struct MessageKey(Arc<OnceLock<MessageId>>);
 
-impl Ticket {
+impl MessageKey {
     /// The core's name for the message, once it has the message.
     pub(crate) fn message(&self) -> Option<MessageId> {
         self.0.get().copied()
@@ -23,19 +23,19 @@ impl Ticket {
 }
 
 /// The driver's half of a receipt.
-pub(crate) struct Stub {
+pub(crate) struct ReceiptSender {
     fate: oneshot::Sender<Fate>,
-    pub(crate) ticket: Ticket,
+    pub(crate) key: MessageKey,
 }
 
-impl Stub {
+impl ReceiptSender {
     pub(crate) fn new(fate: oneshot::Sender<Fate>) -> Self {
-        Self { fate, ticket: Ticket::default() }
+        Self { fate, key: MessageKey::default() }
     }
 
     /// The core took the message and calls it `message`.
     pub(crate) fn name(&self, message: MessageId) {
-        self.ticket.0.get_or_init(|| message);
+        self.key.0.get_or_init(|| message);
     }
 
     pub(crate) fn tell(self, fate: Fate) {
