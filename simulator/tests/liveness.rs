@@ -280,7 +280,7 @@ fn both_ends_may_say_goodbye_at_once() {
             assert_eq!(ends.len(), 1, "after {delay} ms");
             let known = match &ends[0].2 {
                 EndReason::Disconnected { .. } => true,
-                EndReason::PeerDisconnected(reason) => node == b && goodbye.code == 1,
+                EndReason::PeerDisconnected(reason) => node == b && reason.code == 1,
                 _ => false,
             };
             assert!(known, "after {delay} ms: {ends:?}");

@@ -34,8 +34,8 @@ pub(crate) fn end_of(pair: &mut Stage) -> Option<&'static str> {
     });
     let reason = reasons.next_back();
     let told = pair.ends[LIAR].events.iter().any(|event| match event {
-        Event::Ended { reason: EndReason::PeerDisconnected(reason), .. } => {
-            Some(goodbye.reason.as_str()) == reason
+        Event::Ended { reason: EndReason::PeerDisconnected(told), .. } => {
+            Some(told.reason.as_str()) == reason
         }
         _ => false,
     });
