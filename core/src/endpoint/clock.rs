@@ -40,8 +40,8 @@ impl Endpoint {
     /// Moves the clock, and notices when the driver comes much too late for a deadline: then the
     /// host was asleep, and silence proves nothing.
     pub(super) fn touch(&mut self, now: Instant) {
-        let patience = self.shared.config.timers.idle_timeout / 4;
-        if let Some(due) = self.poll_timeout() {
+        if let Some(due) = self.poll_timeout().filter(|due| *due < now) {
+            let patience = self.shared.config.timers.idle_timeout / 4;
             self.shared.absence.observe(due, now);
             if now > due + patience {
                 self.grace_until = Some(now + patience);

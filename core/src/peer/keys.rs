@@ -16,7 +16,7 @@ impl Peer {
     /// Whether there are keys that may seal. If they are worn, a new handshake is begun instead.
     pub(super) fn has_usable_keys(&mut self, cx: &mut Context) -> bool {
         // Of a peer that is up they may be worn, or forgotten after too many forgeries.
-        let current = self.sessions.current();
+        let current = self.sessions.current_mut();
         let worn = current.is_none_or(|session| session.is_expired(cx.now, &cx.config));
         if worn && self.dialing.dial.is_none() && self.state.is_up() {
             self.redial(cx);

@@ -100,11 +100,13 @@ impl Peer {
 
     /// The peer is alive under keys that still seal: there is no need to shake hands anew.
     pub(super) fn on_answer(&mut self, cx: &mut Context, local_index: u32) {
-        let current = self.sessions.current();
-        let serves = current.is_some_and(|session| {
+        if self.dialing.dial.is_none() {
+            return;
+        }
+        let serves = self.sessions.current_mut().is_some_and(|session| {
             session.local_index() == local_index && !session.is_expired(cx.now, &cx.config)
         });
-        if serves && self.dialing.dial.is_some() {
+        if serves {
             self.drop_dial(cx);
         }
     }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use super::index::{Forgotten, ForgottenList};
-use crate::config::Config;
+use crate::config::{Config, KeyUpdates};
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::schedule::{Role, SessionSecrets};
@@ -26,11 +26,20 @@ pub(crate) struct Session {
     slot: u32,
     /// When the first packet with application data was sealed or opened.
     data_since: Option<Instant>,
-    /// When the keys are old, once it was worked out.
-    rekey_due: Option<Instant>,
+    /// When the keys are old, once that was worked out.
+    deadlines: Option<KeyDeadlines>,
     sealed: u64,
     failed_opens: u64,
     phase: Phase,
+}
+
+/// When keys have served for so long that something must be done.
+#[derive(Clone, Copy, Debug)]
+struct KeyDeadlines {
+    /// New ones are wanted.
+    rekey: Instant,
+    /// They must not seal any more.
+    expiry: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +76,7 @@ impl Session {
             key_id,
             slot: u32::MAX,
             data_since: None,
-            rekey_due: None,
+            deadlines: None,
             sealed: 0,
             failed_opens: 0,
             phase: Phase::Current,
@@ -137,30 +146,29 @@ impl Session {
     pub(crate) fn note_data(&mut self, now: Instant) {
         if self.data_since.is_none() {
             self.data_since = Some(now);
-            self.rekey_due = None;
+            self.deadlines = None;
         }
     }
 
     /// When to change keys. The end that answered the handshake gives the other a head start.
     pub(crate) fn rekey_at(&mut self, config: &Config) -> Instant {
-        if self.wants_rekey(config) {
-            return self.since;
-        }
-        if let Some(due) = self.rekey_due {
-            return due;
-        }
-        let due = self.old_at(config);
-        self.rekey_due = Some(due);
-        due
+        if self.wants_rekey(config) { self.since } else { self.deadlines(config).rekey }
     }
 
-    fn old_at(&self, config: &Config) -> Instant {
-        let patience = |limit: Duration| {
-            if self.initiated_by_us { limit } else { limit.saturating_mul(9) / 8 }
+    /// When the keys are old, and when they are too old. Worked out once: nearly every packet asks.
+    fn deadlines(&mut self, config: &Config) -> KeyDeadlines {
+        if let Some(known) = self.deadlines {
+            return known;
+        }
+        let KeyUpdates { rekey_after, rekey_after_idle, .. } = config.keys;
+        let earliest = |age: fn(Duration) -> Duration| {
+            let data = self.data_since.map(|since| since + age(rekey_after));
+            data.unwrap_or(Instant::MAX).min(self.since + age(rekey_after_idle))
         };
-        let age = self.since + patience(config.keys.rekey_after_idle);
-        let data = self.data_since.map(|since| since + patience(config.keys.rekey_after));
-        data.map_or(age, |data| data.min(age))
+        let patient = |limit: Duration| limit.saturating_mul(9) / 8;
+        let rekey = earliest(if self.initiated_by_us { |limit| limit } else { patient });
+        let expiry = earliest(|limit| limit.saturating_mul(3) / 2);
+        *self.deadlines.insert(KeyDeadlines { rekey, expiry })
     }
 
     /// Whether so many packets were sealed that it is time for new keys.
@@ -185,11 +193,9 @@ impl Session {
     }
 
     /// Whether the keys must not seal any more: one and a half times the limit was reached.
-    pub(crate) fn is_expired(&self, now: Instant, config: &Config) -> bool {
-        let late = |since: Instant, limit: Duration| now >= since + limit.saturating_mul(3) / 2;
+    pub(crate) fn is_expired(&mut self, now: Instant, config: &Config) -> bool {
         self.sealed >= config.keys.rekey_after_packets / 2 * 3
-            || late(self.since, config.keys.rekey_after_idle)
-            || self.data_since.is_some_and(|since| late(since, config.keys.rekey_after))
+            || now >= self.deadlines(config).expiry
     }
 }
 
