@@ -60,7 +60,7 @@ fn peers_meet_talk_and_part() {
                 Event::Fate { fate, .. } => {
                     fates.push(fate);
                     let goodbye = Goodbye::new(7, "done");
-                    alice.close(Farewell { goodbye, linger: Duration::from_secs(5) });
+                    alice.close(Farewell { goodbye, linger: Duration::from_secs(30) });
                 }
                 _ => {}
             }

@@ -47,7 +47,7 @@ async fn talk() {
     assert!(matches!(too_large, Err(SendError::Refused(_))), "{too_large:?}");
 
     let last = to_bob.send_with_receipt(Delivery::ordered(1), "the last word").await.expect("sent");
-    let farewell = Farewell { linger: Duration::from_secs(5), ..Farewell::default() };
+    let farewell = Farewell { linger: Duration::from_secs(30), ..Farewell::default() };
     let reason = to_bob.disconnect(farewell).await;
     assert_eq!(reason, EndReason::Disconnected { acknowledged: true });
     assert_eq!(last.await, Fate::Acked);
