@@ -146,7 +146,8 @@ impl Endpoint {
     /// Closes a socket, at once. Its peers go on by another socket that reaches them, and notice with
     /// the next [`Self::turn`]. Reliable messages are not lost; datagrams under way to the socket are,
     /// and those that waited for room in it ([`SocketStats::datagrams_overflowed`]). A peer that no
-    /// other socket reaches ends by its idle timeout, unless one is added before.
+    /// other socket reaches ends by its idle timeout, unless one is added before. So does one that
+    /// leaves its own address before it noticed: neither end knows then where the other is.
     ///
     /// # Errors
     /// `Unknown`, or `Last`: an endpoint has at least one socket. Add the new one first.

@@ -60,7 +60,7 @@ fn peers_meet_talk_and_part() {
                 Event::Fate { fate, .. } => {
                     fates.push(fate);
                     let reason = DisconnectReason::new(7, "done");
-                    alice.close(DisconnectOptions { reason, linger: Duration::from_secs(5) });
+                    alice.close(DisconnectOptions { reason, linger: Duration::from_secs(30) });
                 }
                 _ => {}
             }

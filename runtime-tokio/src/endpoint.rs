@@ -151,7 +151,8 @@ impl Endpoint {
     /// Closes a socket, and completes when it is closed. Its peers go on by another socket that
     /// reaches them, and notice at once. Reliable messages are not lost; datagrams under way to the
     /// socket are, and those that waited for room in it ([`SocketStats::datagrams_overflowed`]). A peer
-    /// that no other socket reaches ends by its idle timeout, unless one is added before.
+    /// that no other socket reaches ends by its idle timeout, unless one is added before. So does one
+    /// that leaves its own address before it noticed: neither end knows then where the other is.
     ///
     /// # Errors
     /// `Unknown`; `Last`: an endpoint has at least one socket, add the new one first; `Stopped`.

@@ -49,7 +49,7 @@ async fn talk() {
 
     let last = to_bob.send_with_receipt(Delivery::ordered(1), "the last word").await.expect("sent");
     let farewell =
-        DisconnectOptions { linger: Duration::from_secs(5), ..DisconnectOptions::default() };
+        DisconnectOptions { linger: Duration::from_secs(30), ..DisconnectOptions::default() };
     let reason = to_bob.disconnect(farewell).await;
     assert_eq!(reason, EndReason::Disconnected { acknowledged: true });
     assert_eq!(last.await, Fate::Acked);

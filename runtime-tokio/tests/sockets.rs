@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use handfast_tokio::{
@@ -36,8 +36,8 @@ async fn send_until(peer: Peer, stop: Arc<AtomicBool>) -> u32 {
     number
 }
 
-/// Expects numbers up to an empty message. Returns how many that were.
-async fn receive_all(peer: Peer) -> u32 {
+/// Expects numbers up to an empty message. Counts them in `so_far`, and returns how many they were.
+async fn receive_all(peer: Peer, so_far: Arc<AtomicU32>) -> u32 {
     let mut number = 0_u32;
     loop {
         let message = peer.recv().await.expect("a message");
@@ -46,7 +46,19 @@ async fn receive_all(peer: Peer) -> u32 {
         }
         assert_eq!(message.payload.as_ref(), number.to_le_bytes());
         number += 1;
+        so_far.store(number, Ordering::Relaxed);
     }
+}
+
+async fn until(mut done: impl AsyncFnMut() -> bool) {
+    while !done().await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn knows_where_is(peer: &Peer, other: &Endpoint) -> bool {
+    let path = peer.info().await.expect("alive").path.expect("a path");
+    path.remote() == Some(other.local_addresses()[0])
 }
 
 /// Puts a socket in the place of the only one there is.
@@ -73,28 +85,39 @@ async fn sockets_come_and_go_under_traffic_and_nothing_reliable_is_lost() {
         let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
         let to_alice = bob.accept().await.expect("a peer");
         let stop = Arc::new(AtomicBool::new(false));
+        let arrived = [Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0))];
         let traffic = [
             tokio::spawn(send_until(to_bob.clone(), Arc::clone(&stop))),
-            tokio::spawn(receive_all(to_alice.clone())),
+            tokio::spawn(receive_all(to_alice.clone(), Arc::clone(&arrived[0]))),
             tokio::spawn(send_until(to_alice.clone(), Arc::clone(&stop))),
-            tokio::spawn(receive_all(to_bob.clone())),
+            tokio::spawn(receive_all(to_bob.clone(), Arc::clone(&arrived[1]))),
         ];
+        // One that leaves its address before the other knows it could not be found any more, nor find
+        // the other.
+        let are_in_touch =
+            async || knows_where_is(&to_bob, &bob).await && knows_where_is(&to_alice, &alice).await;
         let (mut of_alice, mut of_bob) = (SocketId(0), SocketId(0));
-        for _ in 0..3 {
-            of_alice = exchange_socket(&alice, of_alice).await;
-            of_bob = exchange_socket(&bob, of_bob).await;
+        for round in 0..6 {
+            let so_far = || [0, 1].map(|at| arrived[at].load(Ordering::Relaxed));
+            let before = so_far();
+            until(async || {
+                let [one, other] = so_far();
+                one > before[0] + 200 && other > before[1] + 200 && are_in_touch().await
+            })
+            .await;
+            if round % 2 == 0 {
+                of_alice = exchange_socket(&alice, of_alice).await;
+            } else {
+                of_bob = exchange_socket(&bob, of_bob).await;
+            }
         }
+        until(are_in_touch).await;
         stop.store(true, Ordering::Relaxed);
         let mut counts = Vec::new();
         for task in traffic {
             counts.push(task.await.expect("no panic"));
         }
         assert!(counts[0] == counts[1] && counts[2] == counts[3], "{counts:?}");
-        assert!(counts.iter().all(|count| *count > 1000), "hardly any traffic: {counts:?}");
-        let path = to_bob.info().await.expect("alive").path.expect("a path");
-        assert_eq!(path.remote(), Some(bob.local_addresses()[0]));
-        let moved = to_alice.info().await.expect("alive").path.expect("a path");
-        assert_eq!(moved.remote(), Some(alice.local_addresses()[0]));
         let stats = alice.stats().await.expect("it runs");
         let seen = stats.sockets.datagrams_received;
         assert_eq!(seen, stats.stats.datagrams_received, "removed sockets count");
