@@ -5,7 +5,7 @@ use tracing::Level;
 
 use crate::PeerId;
 use crate::net::Via;
-use crate::wire::{Frames, Packet, PacketNumber};
+use crate::wire::{Frames, Packet, PacketNumber, kind};
 
 /// Logs the frames of a packet about to be sealed.
 pub(crate) fn sent(peer: Option<&PeerId>, number: PacketNumber, plaintext: &[u8]) {
@@ -32,14 +32,10 @@ pub(crate) fn unsealed(what: &str, via: &Via, datagram: &[u8]) {
     if !tracing::enabled!(target: "handfast::packet", Level::DEBUG) {
         return;
     }
-    let name = match Packet::parse(datagram) {
-        Ok(Packet::KeyRequest(_)) => "KeyRequest",
-        Ok(Packet::HandshakeRequest(_)) => "HandshakeRequest",
-        Ok(Packet::HandshakeResponse(_)) => "HandshakeResponse",
-        Ok(Packet::HandshakeRetry(_)) => "HandshakeRetry",
-        Ok(Packet::UnknownSession(_)) => "UnknownSession",
-        Ok(Packet::Sealed(_)) | Err(_) => return,
+    let name = match (Packet::parse(datagram), datagram.first()) {
+        (Ok(Packet::Sealed(_)) | Err(_), _) | (_, None) => return,
+        (Ok(_), Some(kind)) => kind::name(*kind),
     };
     let remote = via.remote().map(tracing::field::display);
-    tracing::debug!(target: "handfast::packet", remote, "{what} {name}");
+    tracing::debug!(target: "handfast::packet", remote, "{what} {}", name.unwrap_or_default());
 }

@@ -3,6 +3,8 @@
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use handfast_core::wire::kind;
+
 use crate::link::Outcome;
 use crate::rng::mix;
 
@@ -74,17 +76,8 @@ impl Write for HashText<'_> {
 }
 
 /// The name of a packet by its first byte.
-pub(crate) const fn packet_name(bytes: &[u8]) -> &'static str {
-    match bytes.first() {
-        Some(0xc0) => "KeyRequest",
-        Some(0xc1) => "HandshakeRequest",
-        Some(0xc2) => "HandshakeResponse",
-        Some(0xc3) => "HandshakeRetry",
-        Some(0xc4) => "Sealed",
-        Some(0xc5) => "Beacon",
-        Some(0xc6) => "UnknownSession",
-        _ => "unknown packet",
-    }
+pub(crate) fn packet_name(bytes: &[u8]) -> &'static str {
+    bytes.first().and_then(|kind| kind::name(*kind)).unwrap_or("unknown packet")
 }
 
 /// What a link did, to be appended to a line; empty when nothing.

@@ -6,14 +6,27 @@ use smallvec::SmallVec;
 use crate::delivery::{Delivery, MessageId};
 use crate::error::SendError;
 use crate::event::DisconnectReason;
-use crate::message::ReceiveQueue;
 use crate::message::SendLimits;
 use crate::message::SendQueue;
+use crate::message::{Part, ReceiveQueue};
 use crate::peer::pings::Pings;
-use crate::peer::sent_frame::SentFrame;
-use crate::session::Rekey;
+use crate::session::{Rekey, RekeyFrame};
 use crate::time::Instant;
 use crate::wire::{Frame, Writer};
+
+/// One frame of a sent packet whose arrival or loss matters. Frames are never sent again as they
+/// were: a loss only makes the same content due again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SentFrame {
+    Blocked,
+    Credit,
+    Disconnect,
+    Part(Part),
+    Ping { token: u64 },
+    Pong { token: u64 },
+    Rekey(RekeyFrame),
+    Skip { stream: u16 },
+}
 
 /// The most unanswered pings of the peer we remember; the oldest give way.
 const MAX_PONGS: usize = 8;

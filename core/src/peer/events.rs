@@ -1,7 +1,41 @@
 //! What a peer has to tell the application, one event at a time.
 
-use crate::event::Event;
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::event::{EndReason, Event, PingId};
+use crate::net::Via;
 use crate::peer::Peer;
+
+/// What waits to be reported, messages' fates and the state apart: flags and small bounded lists, so
+/// that no event is ever lost and none piles up.
+#[derive(Debug, Default)]
+pub(crate) struct PendingEvents {
+    /// Connected, on this path.
+    pub(super) connected: Option<Via>,
+    pub(super) restarted: bool,
+    pub(super) moved: bool,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// Bounded by the number of pings under way.
+    pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
+    pub(super) ended: Option<EndReason>,
+    /// `Readable` was told and `receive` has not run dry since.
+    pub(super) readable_reported: bool,
+}
+
+impl PendingEvents {
+    pub(crate) fn is_empty(&self) -> bool {
+        let flags = self.restarted | self.moved | self.readable | self.writable;
+        !flags && self.connected.is_none() && self.pongs.is_empty() && self.ended.is_none()
+    }
+
+    /// Messages wait for the application.
+    pub(crate) fn note_readable(&mut self) {
+        self.readable |= !self.readable_reported;
+    }
+}
 
 impl Peer {
     /// The next event. Causes come before consequences, the end comes last.

@@ -13,11 +13,9 @@ mod establish;
 mod events;
 mod keys;
 mod liveness;
-mod pending_events;
 mod pings;
 mod receive;
 mod review;
-mod sent_frame;
 mod state;
 #[cfg(feature = "testing")]
 mod testing;
@@ -28,13 +26,14 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use bytes::Bytes;
-pub(crate) use sent_frame::SentFrame;
+
+pub(crate) use control::SentFrame;
 
 use acquaintance::Acquaintance;
 use control::Outbound;
 use dialing::Dialing;
+use events::PendingEvents;
 use liveness::Liveness;
-use pending_events::PendingEvents;
 use state::State;
 use timers::Timer;
 

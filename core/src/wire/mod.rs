@@ -78,6 +78,21 @@ pub mod kind {
     pub const BEACON: u8 = 0xc5;
     /// A [`super::UnknownSession`].
     pub const UNKNOWN_SESSION: u8 = 0xc6;
+
+    /// The name of a type, as logs show it; `None` if the type is unknown.
+    #[must_use]
+    pub const fn name(kind: u8) -> Option<&'static str> {
+        Some(match kind {
+            KEY_REQUEST => "KeyRequest",
+            HANDSHAKE_REQUEST => "HandshakeRequest",
+            HANDSHAKE_RESPONSE => "HandshakeResponse",
+            HANDSHAKE_RETRY => "HandshakeRetry",
+            SEALED => "Sealed",
+            BEACON => "Beacon",
+            UNKNOWN_SESSION => "UnknownSession",
+            _ => return None,
+        })
+    }
 }
 
 const _: () = assert!(size_of::<KeyRequest>() == 240);

@@ -23,12 +23,10 @@ use crate::{
     Limits, Origin, PeerHandle, Target, Timing,
 };
 
-/// Types of datagrams, as their first byte tells.
-const REQUEST: u8 = 0xc1;
-const RESPONSE: u8 = 0xc2;
-const RETRY: u8 = 0xc3;
-const SEALED: u8 = 0xc4;
-const UNKNOWN_SESSION: u8 = 0xc6;
+use crate::wire::kind::{
+    HANDSHAKE_REQUEST as REQUEST, HANDSHAKE_RESPONSE as RESPONSE, HANDSHAKE_RETRY as RETRY, SEALED,
+    UNKNOWN_SESSION,
+};
 
 fn lingering() -> DisconnectOptions {
     DisconnectOptions { linger: Duration::from_secs(60), ..DisconnectOptions::default() }
