@@ -1,4 +1,4 @@
-//! What the application has to be told about a peer: flags and small bounded lists, so that no
+//! What is to be reported to the application about a peer: flags and small bounded lists, so that no
 //! event is ever lost and none piles up.
 
 use core::time::Duration;
@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::event::{EndReason, PingId};
 use crate::net::Via;
 
-/// Everything that waits to be told, messages' fates and the state apart.
+/// Everything that waits to be reported, except for fates of messages and the state.
 #[derive(Debug, Default)]
 pub(crate) struct PendingEvents {
     /// Connected, on this path.
@@ -20,7 +20,7 @@ pub(crate) struct PendingEvents {
     /// Bounded by the number of pings under way.
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
     pub(super) ended: Option<EndReason>,
-    /// `Readable` was told and `receive` has not run dry since.
+    /// `Readable` was reported and `receive` has not run dry since.
     pub(super) readable_reported: bool,
 }
 
