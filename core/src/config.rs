@@ -51,22 +51,22 @@ pub const MAX_DATAGRAM: u16 = 2048;
 pub struct Config {
     /// Names the application: endpoints with different names cannot shake hands. Default: zeros.
     pub application: [u8; 16],
-    /// A secret shared by all members of a private network. Strangers to it cannot shake hands,
-    /// nor make the endpoint spend more than a hash on them. Default `None`: a public network.
+    /// A secret that all members of a private network share. Endpoints without it cannot shake hands
+    /// with us, and cost us no more than a hash. Default `None`: a public network.
     pub network_secret: Option<NetworkSecret>,
     /// Who may shake hands with us. Default: everyone.
     pub admission: Admission,
-    /// When an initiator must first prove that it owns its address. Default: when needed.
+    /// When an initiator must first validate its address (RFC 9000 section 8.1). Default: when needed.
     pub retry: Retry,
-    /// Tell our `PeerId` to initiators who know only our address (and the network secret, if any).
-    /// Default: yes.
+    /// Whether initiators that know only our address (and the network secret, if there is one) get our
+    /// `PeerId`. Default: true.
     pub disclose_identity: bool,
 
     /// When things happen.
     pub timers: Timing,
     /// How many peers and handshakes are kept.
     pub limits: Limits,
-    /// How much is spent on initiators that are no peers yet.
+    /// How much work is spent on initiators that are no peers yet.
     pub budgets: Budgets,
     /// How large messages may be, and how much of them is buffered for each peer.
     pub flow: Flow,
@@ -78,19 +78,19 @@ pub struct Config {
     /// How fast to send. Default: by CUBIC.
     pub congestion: CongestionControl,
 
-    /// The processor has AES instructions (drivers detect it). AES-256-GCM is used when both ends
-    /// have, ChaCha20-Poly1305 otherwise. Default: no.
+    /// Whether the processor has AES instructions (drivers detect it). AES-256-GCM is used when both
+    /// ends have them, otherwise ChaCha20-Poly1305. Default: false.
     pub aes_hardware: bool,
-    /// The time since 1970 when the endpoint was made (drivers fill it). Default `None`: no clock is
-    /// at hand. It saves a round trip when a known peer shakes hands again; correctness never
-    /// depends on it.
+    /// The time since 1970 when the endpoint was made (drivers fill it). It saves a round trip when a
+    /// known peer shakes hands again; correctness never depends on it. Default `None`: there is no
+    /// clock.
     pub wall_clock: Option<Duration>,
     /// The low byte of every index we hand out, by which datagrams are steered to one of several
     /// endpoints behind one address. Default 0.
     pub shard: u8,
-    /// What cookies are made with, if several endpoints of one server shall take each other's: they
-    /// have the same identity, and the times that they are given count from the same moment. Default
-    /// `None`: the endpoint draws a secret of its own.
+    /// The secret with which cookies are made. Set it if several endpoints of one server are to accept
+    /// each other's cookies. They then need the same identity, and times that count from the same
+    /// moment. Default `None`: the endpoint draws a secret of its own.
     pub cookie_secret: Option<CookieSecret>,
 }
 
@@ -154,16 +154,17 @@ pub enum CongestionControl {
     /// CUBIC (RFC 9438).
     #[default]
     Cubic,
-    /// A fixed rate in bytes per second, at least 1, for tests and dedicated links: it does not yield
-    /// to others.
+    /// A fixed rate in bytes per second, at least 1, for tests and dedicated links: it does not slow down
+    /// for other traffic.
     Fixed(u64),
 }
 
-/// When an initiator must first prove that it owns its address, at the cost of a round trip.
+/// When an initiator must first validate its address, which costs it a round trip (a
+/// `HandshakeRetry` with a cookie, as in RFC 9147 section 5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retry {
-    /// When its handshake could be a replay.
+    /// When its handshake could be a replay, or strangers have taken a quarter of the half-open places.
     #[default]
     WhenNeeded,
     /// Always.

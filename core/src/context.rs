@@ -18,7 +18,7 @@ use crate::{Identity, PeerId};
 
 /// The endpoint without its peers.
 pub(crate) struct Context {
-    /// The newest time the driver told.
+    /// The newest time that the driver passed in.
     pub(crate) now: Instant,
     /// When the driver was away.
     pub(crate) absence: Absence,
@@ -76,7 +76,7 @@ impl Context {
         MacKey::request(peer, &self.config.application, &self.psk())
     }
 
-    /// Whole seconds on our own clock, as cookies tell them.
+    /// Whole seconds on our own clock, as cookies have them.
     pub(crate) fn cookie_time(&self) -> u32 {
         u32::try_from(self.now.as_micros() / 1_000_000).unwrap_or(u32::MAX)
     }
@@ -88,7 +88,7 @@ impl Context {
         time.map_or(0, |ms| u64::try_from(ms).unwrap_or(u64::MAX))
     }
 
-    /// What we tell a peer about ourselves, with so many bytes of credit for it.
+    /// Our parameters for a handshake with a peer, with so many bytes of credit for it.
     pub(crate) fn parameters(&self, receive_window: u64) -> Parameters {
         let config = &self.config;
         // `Config::validate` keeps both so short that nothing is cut off.

@@ -16,19 +16,19 @@ pub enum Order {
     Ordered,
 }
 
-/// What a message asks of the transport.
+/// How a message is to be delivered.
 ///
 /// A *stream* is a channel together with reliability and order: messages of one stream are
 /// numbered and ordered among themselves, and never wait for those of another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Delivery {
-    /// The application's channel. Channels cost nothing until used.
+    /// The channel, a number that the application chooses. A channel costs nothing until it is used.
     pub channel: u16,
-    /// Sent again until acknowledged.
+    /// Whether what is lost is sent again until it is acknowledged.
     pub reliable: bool,
-    /// The order of arrival.
+    /// In which order the messages of the stream reach the application.
     pub order: Order,
-    /// Report the message's [`Fate`] even when all went well.
+    /// Whether the [`Fate`] of the message is always reported, also when it is `Acked`.
     pub requires_ack: bool,
 }
 
@@ -84,8 +84,8 @@ impl MessageId {
     }
 }
 
-/// A message that a peer sent us. `Debug` tells the length of its payload only: what people say to
-/// each other does not belong into logs.
+/// A message that a peer sent. `Debug` shows only the length of its payload: the content does not belong
+/// into logs.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
@@ -119,15 +119,15 @@ impl fmt::Debug for Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fate {
-    /// The peer's endpoint holds the whole message. If the peer ends or restarts before those that
-    /// go before it in an ordered stream have come, its application never sees it: their fate is
-    /// `Unknown`.
+    /// The peer's endpoint holds the whole message. In an ordered stream it waits there for the messages
+    /// before it: if the peer ends or restarts first, its application never gets it, and the fate of
+    /// those before it is `Unknown`.
     Acked,
-    /// It was withdrawn before any of it was sent.
+    /// The application withdrew it before any of it was sent.
     Cancelled,
     /// Unreliable: at least one part was lost. Reliable: the peer ended before any of it was sent.
     Lost,
-    /// The peer turned out to allow smaller messages, or fewer streams, than it needs.
+    /// It was queued before the handshake, and the peer allows only smaller messages or fewer streams.
     Refused,
     /// Some of it was sent and the peer ended or restarted: it may or may not have arrived.
     Unknown,

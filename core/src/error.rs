@@ -4,8 +4,8 @@ use core::fmt;
 
 /// A choice in [`crate::Config`] breaks a rule.
 ///
-/// As text it reads `timers.idle_timeout must be at least 1.25 times timers.heartbeat`. A program
-/// whose users know the choices by other names can put its own in their place:
+/// Its text is, for example, `timers.idle_timeout must be at least 1.25 times timers.heartbeat`. A
+/// program whose users know the fields by other names can build the text from its parts:
 ///
 /// ```
 /// # use core::time::Duration;
@@ -57,31 +57,31 @@ impl fmt::Display for ConfigError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The endpoint is closing.
+    /// `Endpoint::close` was called.
     Closing,
-    /// The target is a peer we are not connected to, and no address was given.
+    /// The target has no address, and names no peer that the endpoint has.
     NoAddress,
     /// The target is this endpoint's own identity.
     OwnIdentity,
     /// The peer is being disconnected: wait for `Event::Ended` and connect again.
     PeerClosing,
-    /// `Config::limits.max_peers` are known already.
+    /// The endpoint has `Config::limits.max_peers` peers already.
     TooManyPeers,
 }
 
-/// Why a message was not accepted. The message is still the caller's.
+/// Why a message was not accepted. Nothing of it is kept or sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The peer's buffer is full: wait for `Event::Writable` and send again.
+    /// The send buffer of this peer is full: wait for `Event::Writable` and send again.
     Blocked,
     /// The peer is closing.
     Closing,
-    /// The message is larger than the limit, in bytes, that both ends agreed on.
+    /// The message is longer than the smaller limit of the two ends, which is given here in bytes.
     TooLarge(u32),
-    /// The peer allows no further stream: use a channel that was used before.
+    /// The peer allows no further stream: use a channel, reliability and order that were used before.
     TooManyStreams,
-    /// The handle names no peer (any more).
+    /// The handle names no peer: it ended, or the handle is of another endpoint.
     UnknownPeer,
 }
 
@@ -91,11 +91,11 @@ pub enum SendError {
 pub enum CommandError {
     /// The peer is closing.
     Closing,
-    /// Too many of these are under way already: wait for one to end.
+    /// Too many are under way already (the command says how many): wait for one to end.
     TooMany,
-    /// The handle names no peer (any more).
+    /// The handle names no peer: it ended, or the handle is of another endpoint.
     UnknownPeer,
-    /// It is too late: the message was sent, or its fate is known.
+    /// Some of the message was sent already, or its fate is known.
     TooLate,
 }
 

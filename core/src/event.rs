@@ -1,4 +1,4 @@
-//! What the endpoint tells the application.
+//! What the endpoint reports to the application.
 
 use alloc::string::String;
 use core::fmt;
@@ -9,28 +9,28 @@ use crate::delivery::{Fate, MessageId};
 use crate::net::{SocketId, Via};
 use crate::{PeerHandle, PeerId, Violation};
 
-/// Something the application may want to know. Events of one peer come in the order of causes:
-/// `Connected` first, then the rest, `Ended` last.
+/// Something the application may want to know. Events of one peer come in the order of cause and
+/// effect: `Connected` first, then the others, `Ended` last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The handshake succeeded; `id` is proved.
+    /// The handshake succeeded: the peer has shown that it has the key of `id`.
     Connected {
         /// The peer.
         peer: PeerHandle,
         /// Its identity.
         id: PeerId,
-        /// Where it is.
+        /// What carries packets to it.
         path: Via,
     },
-    /// The peer is gone. No further event names it, and its handle is good only to `receive` what
-    /// arrived before, for a while.
+    /// The peer is gone. No further event names it. For one idle timeout its handle still serves to
+    /// `receive` what arrived before; any other command with it fails.
     Ended {
         /// The peer.
         peer: PeerHandle,
-        /// Its identity, unless a dial by address ended before learning it.
+        /// Its identity; `None` if a dial by address ended before it learned the identity.
         id: Option<PeerId>,
-        /// Why.
+        /// Why the peer ended.
         reason: EndReason,
     },
     /// The fate of a message. Reported for every message that asked for a receipt, and for every
@@ -43,51 +43,52 @@ pub enum Event {
         /// What became of it.
         fate: Fate,
     },
-    /// Another socket is wanted. This is for the driver: it answers with
+    /// The endpoint needs another socket. This is for the driver: it answers with
     /// [`socket_opened`](crate::Endpoint::socket_opened), or with
     /// [`socket_closed`](crate::Endpoint::socket_closed) if it cannot open one.
     #[non_exhaustive]
     OpenSocket {
-        /// What the socket is to be called.
+        /// The id of the new socket.
         socket: SocketId,
-        /// What to bind it to. Port zero stands for a port that the system chooses.
+        /// The address to bind it to. With port zero the system chooses the port.
         address: SocketAddr,
     },
-    /// The peer moved to another address and proved that it is there.
+    /// The peer moved to another address, and that address is validated.
     PathChanged {
         /// The peer.
         peer: PeerHandle,
-        /// Where it is now.
+        /// What carries packets to it now.
         path: Via,
     },
     /// The answer to a ping.
     Pong {
         /// The peer.
         peer: PeerHandle,
-        /// What `ping` returned.
+        /// The id that `ping` returned.
         ping: PingId,
         /// The round-trip time of this ping.
         rtt: Duration,
     },
-    /// `receive` has messages. Told again only after `receive` returned `None`.
+    /// `receive` has messages. Reported again only after `receive` returned `None`.
     Readable {
         /// The peer.
         peer: PeerHandle,
     },
-    /// The peer lost its state (it restarted, or had given us up) and shook hands anew. Streams
-    /// start over; messages under way ended as `Fate::Unknown`.
+    /// The peer lost its state (it restarted, or its idle timeout for us passed) and made a new
+    /// handshake. Streams start over; messages under way ended as `Fate::Unknown`.
     Restarted {
         /// The peer.
         peer: PeerHandle,
     },
-    /// The peer's state changed. Changes between two polls are reported once, as the newest state.
+    /// The peer's state changed. If it changed several times between two polls, only the newest state is
+    /// reported.
     StateChanged {
         /// The peer.
         peer: PeerHandle,
         /// Its state now.
         state: PeerState,
     },
-    /// `send` was `Blocked` and has room again.
+    /// `send` returned `Blocked` before, and the send buffer has space again.
     Writable {
         /// The peer.
         peer: PeerHandle,
@@ -117,15 +118,17 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PeerState {
-    /// Being dialled.
+    /// We dial the peer; the handshake is not complete.
     Connecting,
-    /// Shaken hands, and heard from lately.
+    /// The handshake is complete, and the peer answers.
     Connected,
-    /// Shaken hands, but it no longer answers. Traffic brings it back, the idle timeout ends it.
+    /// The handshake is complete, but the peer no longer answers. Any packet of the peer makes it
+    /// `Connected` again; the idle timeout ends it.
     Silent,
-    /// Disconnecting: queued messages are flushed, then the acknowledgement of the `Disconnect` is awaited.
+    /// We disconnect: queued messages are sent for as long as [`DisconnectOptions::linger`] allows,
+    /// then the `Disconnect`, until the peer acknowledges it.
     Closing,
-    /// Gone.
+    /// The peer ended.
     Expired,
 }
 
@@ -139,46 +142,47 @@ pub struct PingId(pub(crate) u64);
 pub enum EndReason {
     /// The dial did not succeed within `Config::timers.connect_timeout`.
     DialTimeout,
-    /// We disconnected. `acknowledged` tells whether the peer acknowledged the `Disconnect`, and with it
-    /// all reliable messages before it.
+    /// We disconnected.
     Disconnected {
-        /// The peer confirmed.
+        /// Whether the peer acknowledged the `Disconnect`. If so, its endpoint holds all reliable
+        /// messages that were sent before. `false`: no acknowledgement came; they may or may not have
+        /// arrived.
         acknowledged: bool,
     },
-    /// Nothing was heard for the idle timeout.
+    /// No packet of the peer arrived for the idle timeout.
     IdleTimeout,
     /// Another handle names the same peer: use that one.
     Merged {
-        /// The handle that lives on.
+        /// The handle that stays.
         into: PeerHandle,
     },
-    /// The one who answered a dial by address is this endpoint itself.
+    /// A dial by address reached this endpoint itself.
     OwnIdentity,
-    /// The peer disconnected.
+    /// The peer sent a `Disconnect`.
     PeerDisconnected(DisconnectReason),
     /// The peer, though authenticated, broke the protocol.
     Violation(Violation),
 }
 
-/// What a disconnecting peer says.
+/// Why a peer disconnects: what its `Disconnect` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DisconnectReason {
-    /// An application code; 0 when there is nothing to say. Codes from 0xff00 belong to the protocol.
+    /// A code of the application; 0 if there is nothing to say. Codes from 0xff00 belong to the protocol.
     pub code: u16,
-    /// Words for a human, at most 64 bytes.
+    /// A text for people, at most 64 bytes of UTF-8.
     pub reason: String,
 }
 
 impl DisconnectReason {
-    /// The longest reason, in bytes of UTF-8.
+    /// The longest text, in bytes of UTF-8.
     pub const MAX_REASON: usize = 64;
 
     /// The highest code of an application.
     pub const MAX_CODE: u16 = 0xfeff;
 
-    /// A reason with a code, at most [`MAX_CODE`](Self::MAX_CODE), and a reason, which is cut at 64
-    /// bytes (at a character boundary).
+    /// A reason with a code and a text. A code above [`MAX_CODE`](Self::MAX_CODE) becomes `MAX_CODE`; a
+    /// text of more than 64 bytes is cut (at a character boundary).
     #[must_use]
     pub fn new(code: u16, reason: &str) -> Self {
         Self::with_any_code(code.min(Self::MAX_CODE), reason)
@@ -193,13 +197,14 @@ impl DisconnectReason {
     }
 }
 
-/// How to part.
+/// How to disconnect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DisconnectOptions {
-    /// What to tell the peer.
+    /// The reason that the peer gets.
     pub reason: DisconnectReason,
-    /// How long queued messages may still be sent, and reliable ones acknowledged, before that.
-    /// Zero drops them at once. A peer that is still being dialled ends at once in any case.
+    /// How long to wait before the `Disconnect` is sent: queued messages are still sent, and reliable
+    /// ones acknowledged. The wait ends early when none is left. Zero drops them at once. A peer that is
+    /// still being dialled ends at once in any case.
     pub linger: Duration,
 }
 

@@ -2,8 +2,8 @@
 
 /// Names a peer of one endpoint.
 ///
-/// A plain value: it survives address changes, rekeys and restarts of the peer. After the peer
-/// ended it names nothing, and every call with it says so or does nothing.
+/// A plain value. It stays the same when the peer changes its address, its keys or restarts. After the
+/// peer ended it names nothing: commands with it return `UnknownPeer`, queries return `None` or `false`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerHandle {
     pub(crate) slot: u32,

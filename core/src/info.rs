@@ -12,16 +12,17 @@ use crate::{PeerHandle, PeerId};
 pub struct PeerInfo {
     /// Its handle.
     pub handle: PeerHandle,
-    /// Its identity, proved or expected; `None` while a dial by address has not learned it.
+    /// Its identity: authenticated by a handshake, or expected by a dial. `None` while a dial by address
+    /// has not learned it.
     pub id: Option<PeerId>,
     /// Its state.
     pub state: PeerState,
-    /// Where it is, once connected.
+    /// What carries packets to it; `None` before the first handshake.
     pub path: Option<Via>,
-    /// When a packet of it was last authenticated.
+    /// When a packet of the peer was last authenticated; `None` before the first.
     pub last_received: Option<Instant>,
     /// The path in numbers.
     pub path_stats: PathStats,
-    /// What happened with it.
+    /// What happened with this peer so far.
     pub stats: PeerStats,
 }

@@ -2,7 +2,8 @@
 //!
 //! An [`Endpoint`] holds the whole protocol and does no I/O: no socket, clock, thread or randomness
 //! of its own. You hand it datagrams, commands and the time; it hands you datagrams, events and the
-//! next deadline. Runtimes for tokio and mio come as crates of their own; this is for your own loop.
+//! next deadline. The crates `handfast-tokio` and `handfast-mio` run it on two runtimes; use this crate
+//! directly if your program has a loop of its own.
 //! The [guide] says how to embed it, one page a topic.
 //!
 //! # The loop
@@ -18,11 +19,11 @@
 //! 6. Call [`handle_timeout`](Endpoint::handle_timeout) or
 //!    [`handle_datagram`](Endpoint::handle_datagram), and go on with 3.
 //!
-//! One socket is all that this takes. A driver with more says so by
+//! One socket is enough. A driver with more than one announces them by
 //! [`socket_opened`](Endpoint::socket_opened) and [`socket_closed`](Endpoint::socket_closed), and opens
-//! another on [`Event::OpenSocket`].
+//! another when it gets [`Event::OpenSocket`].
 //!
-//! Here two endpoints do all of that with a network that is a function call:
+//! In this example two endpoints do all of that. Their network is a function call:
 //!
 //! ```
 //! use handfast_core::{
@@ -30,9 +31,9 @@
 //! };
 //!
 //! let now = Instant::from_micros(1_000_000);
-//! // Real programs draw seeds from the operating system.
-//! // The defaults; other choices come from `Config::validate`.
+//! // The default choices; for others, call `Config::validate`.
 //! let config = ValidConfig::default();
+//! // Real programs draw the seeds from the operating system.
 //! let mut server = Endpoint::new(config.clone(), Identity::from_seed([1; 32]), [2; 32], now);
 //! let mut client = Endpoint::new(config, Identity::from_seed([3; 32]), [4; 32], now);
 //! let (server_at, client_at) = ("192.0.2.1:4263".parse()?, "192.0.2.2:4263".parse()?);
@@ -67,19 +68,20 @@
 //!
 //! # The contract
 //!
-//! 1. Bytes from the network never cause an error or a panic: they are counted by reason
-//!    ([`Drops`]) and traced.
+//! 1. Bytes from the network never cause an error or a panic: datagrams that are dropped are counted
+//!    by reason ([`Drops`]) and traced.
 //! 2. Nothing about a peer changes before a packet's tag verifies.
-//! 3. A deadline fires when `now` reaches it; after `handle_timeout(t)` the next is later than `t`.
-//! 4. Time never goes back: an older `now` counts as the newest one told. Draining ends, and after a
-//!    full drain nothing happens without an input.
+//! 3. A deadline fires when `now` reaches it; after `handle_timeout(t)` the next deadline is later
+//!    than `t`.
+//! 4. Time never goes back: an older `now` counts as the newest one so far. Polling until `None` comes
+//!    to an end, and after that nothing happens without an input.
 //! 5. The same seed, choices and inputs give the same bytes.
 //! 6. Work per call depends on the work due, not on the number of peers. Every queue, table and
 //!    buffer has a limit, the large ones in [`Config`]. No event is dropped: a message keeps its
-//!    place until its fate is told.
-//! 7. Nothing sent to an address that is not validated exceeds what came from there; three
-//!    times that on a path that a known peer seems to have moved to. Addresses named by `connect`
-//!    get at most 8 packets each, less than 2 KB, in any 10 s until they answer, from each dial.
+//!    place until its fate was polled.
+//! 7. An address that is not validated gets no more bytes than came from there, or three times
+//!    that if a known peer seems to have moved there (RFC 9000 section 8.1). Addresses named by `connect`
+//!    get at most 8 packets each (less than 2 KB) from each dial in any 10 s, until they answer.
 //! 8. A live peer ends only by silence for the idle timeout, a command, an authenticated `Disconnect`, or
 //!    a breach of the protocol inside a sealed packet. A dial ends at its own deadline.
 //! 9. A peer whose messages are not taken holds back that peer alone.
@@ -87,7 +89,9 @@
 //! # Features
 //!
 //! `rustcrypto` (default) brings portable primitives and needs no std; `aws-lc-rs` brings faster
-//! ones, needs std and a C compiler, and wins when both are on. Both speak the same bytes.
+//! ones, needs std and a C compiler, and is used when both are on. Both give the same bytes.
+//! `wire` makes the wire formats public, for tools that look at packets; they may change in every
+//! release. `testing` and `audit` are for the tests of this project.
 
 #![no_std]
 #![forbid(unsafe_code)]

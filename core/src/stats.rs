@@ -28,7 +28,7 @@ macro_rules! counters {
     };
 }
 
-/// Declares why datagrams are dropped, and a counter for each reason.
+/// Declares the reasons for which datagrams are dropped, and a counter for each.
 macro_rules! drops {
     ($($(#[$meta:meta])* $reason:ident => $counter:ident,)*) => {
         counters! {
@@ -60,23 +60,23 @@ drops! {
     Authentication => authentication,
     /// The application's admission refused the identity.
     Admission => admission,
-    /// The first MAC was wrong: the initiator lacks our key, the network secret or the application id.
+    /// The MAC was wrong: the initiator lacks our key, the network secret or the application id.
     BadMac => bad_mac,
-    /// A response or retry answered nothing we asked.
+    /// A response, Retry or `UnknownSession` that answers nothing of ours.
     Unsolicited => unsolicited,
-    /// A counter seen before, or too old to tell.
+    /// A packet number that was seen before or is below the replay window, or a repeated request.
     Duplicate => duplicate,
-    /// Half-open handshakes, peers, replies or the credit of a response were at their cap, or the
+    /// Half-open handshakes, peers, replies or the credit of a response were at their limit, or the
     /// endpoint closes.
     Full => full,
-    /// A cookie that was not ours, not for this initiator, or too old.
+    /// A cookie that we did not make, made for another initiator, or too old.
     BadCookie => bad_cookie,
     /// An identity that is weak, not canonical, or not the owner of the handshake's key.
     BadIdentity => bad_identity,
     /// The wrong length or a reserved field that was set.
     Malformed => malformed,
-    /// Handshakes and questions beyond their budget, which would have been answered otherwise, and
-    /// responses that came too fast to be opened.
+    /// Requests beyond their budget, which would have been answered otherwise, and responses that came
+    /// too fast to be opened.
     RateLimited => rate_limited,
     /// A receiver index that names no session.
     UnknownSession => unknown_session,
@@ -89,27 +89,28 @@ drops! {
 counters! {
     /// What an endpoint did since it was made.
     Stats {
-        /// Datagrams handed in.
+        /// Datagrams given to `handle_datagram`.
         datagrams_received,
-        /// Bytes of UDP payload handed in.
+        /// Bytes of UDP payload given to `handle_datagram`.
         bytes_received,
-        /// Datagrams handed out.
+        /// Datagrams written by `poll_transmit`.
         datagrams_sent,
-        /// Bytes of UDP payload handed out.
+        /// Bytes of UDP payload written by `poll_transmit`.
         bytes_sent,
         /// Bytes received from addresses that are not validated.
         unverified_bytes_received,
-        /// Bytes sent to addresses that are not validated and that nobody asked us to dial.
+        /// Bytes sent to addresses that are not validated, other than those that `connect` named.
         unverified_bytes_sent,
         /// Handshakes completed.
         handshakes,
         /// Handshake requests on which Diffie-Hellman was spent.
         requests_opened,
-        /// Retries sent.
+        /// `HandshakeRetry` packets sent.
         retries_sent,
-        /// Hints sent.
+        /// `UnknownSession` packets sent.
         unknown_session_sent,
-        /// Retries, repeated responses and hints that were not sent, because too many were before.
+        /// Retries, repeated responses and `UnknownSession` packets that were not sent, because their
+        /// budget was used up.
         answers_withheld,
         /// Key changes completed.
         rekeys,
@@ -141,7 +142,7 @@ counters! {
         parts_retransmitted,
         /// Probe timeouts that fired.
         probe_timeouts,
-        /// Times the congestion controller slowed down.
+        /// How often the congestion controller slowed down.
         congestion_events,
         /// Unreliable messages dropped because the application did not receive them in time.
         messages_overflowed,
@@ -149,7 +150,7 @@ counters! {
         rekeys,
         /// Handshakes completed.
         handshakes,
-        /// Address changes proved.
+        /// Changes of the peer's address, each after the new one was validated.
         roams,
     }
 }
@@ -158,11 +159,11 @@ counters! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathStats {
-    /// The smoothed round-trip time, once measured.
+    /// The smoothed round-trip time; `None` before the first measurement.
     pub rtt: Option<Duration>,
-    /// Bytes that may be under way.
+    /// How many bytes may be sent and not yet acknowledged.
     pub congestion_window: u64,
-    /// Bytes under way.
+    /// Bytes that are sent and neither acknowledged nor lost.
     pub bytes_in_flight: u64,
     /// Bytes of UDP payload per datagram.
     pub max_datagram: u16,

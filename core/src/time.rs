@@ -45,8 +45,8 @@ impl Instant {
     }
 }
 
-/// Times when the driver was not there although it should have been called: the process was suspended,
-/// the host asleep, or its clock jumped. Nothing that should have happened meanwhile says anything.
+/// Times when the driver came too late for a deadline: the process was suspended, the host was asleep, or
+/// its clock jumped. What did not arrive meanwhile shows nothing about the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Absence {
     /// How long the driver was away, of all times together.

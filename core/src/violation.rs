@@ -9,7 +9,7 @@ macro_rules! violations {
     ($($(#[$doc:meta])* $name:ident = $reason:expr,)*) => {
         /// A rule of the protocol that a peer broke inside a sealed packet.
         ///
-        /// The session ends, and the peer is told the reason by a `Disconnect` with code 0xff01
+        /// The session ends, and the peer gets the reason in a `Disconnect` with code 0xff01
         /// (PROTOCOL.md section 22.2).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]

@@ -19,13 +19,13 @@ use crate::remote::Jobs;
 /// A handfast endpoint with its sockets, for the thread that owns it.
 ///
 /// Commands take effect at once; the datagrams they cause leave with the next [`Self::turn`].
-/// Dropping the endpoint ends it without a word to anyone: [`Self::close`] says goodbye.
+/// Dropping the endpoint ends it without a `Disconnect` to its peers: [`Self::close`] sends them one.
 pub struct Endpoint {
     pub(crate) core: handfast_core::Endpoint,
     pub(crate) clock: Clock,
     pub(crate) traffic: Traffic<Port>,
     pub(crate) jobs: Jobs,
-    /// Polled from the core to know whether there is one, not yet by the application.
+    /// An event that was polled from the core to know whether there is one, not yet by the application.
     pub(crate) next_event: Option<Event>,
     pub(crate) more_jobs: bool,
     pub(crate) more_to_send: bool,
@@ -34,12 +34,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Opens the sockets and makes an endpoint for them. What the machine knows (AES instructions,
-    /// the time since 1970) is filled into `config`.
+    /// Opens the sockets and makes an endpoint for them. It sets the fields of `config` that describe the
+    /// machine (AES instructions, the time since 1970).
     ///
     /// # Errors
-    /// `InvalidInput` names the choice in `config` that is out of range; other errors the address
-    /// that could not be opened, or what the system refused.
+    /// `InvalidInput` if a field of `config` breaks a rule: the text names the field. Other errors name
+    /// the address that could not be opened, or what the system refused.
     pub fn bind(config: Config, identity: Identity, listen: impl Into<Listen>) -> io::Result<Self> {
         let config = host_config(config).validate();
         let config = config.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -67,15 +67,15 @@ impl Endpoint {
     /// Starts to dial. [`Event::Connected`] or [`Event::Ended`] follows.
     ///
     /// # Errors
-    /// When the dial cannot start.
+    /// See [`ConnectError`]; no dial was started.
     pub fn connect(&mut self, target: impl Into<Target>) -> Result<PeerHandle, ConnectError> {
         self.core.connect(self.clock.now(), target.into())
     }
 
-    /// Queues a message.
+    /// Queues a message. The returned id names it in [`Event::Fate`].
     ///
     /// # Errors
-    /// When the message is not accepted; after `Blocked`, wait for [`Event::Writable`].
+    /// See [`SendError`]; the message was not queued. After `Blocked`, wait for [`Event::Writable`].
     pub fn send(
         &mut self,
         peer: PeerHandle,
@@ -85,8 +85,8 @@ impl Endpoint {
         self.core.send(self.clock.now(), peer, delivery, payload.into())
     }
 
-    /// Takes the next message of a peer, as announced by [`Event::Readable`]. Messages not taken
-    /// stay where they are and, in time, hold back their sender.
+    /// Takes the next message of a peer, as announced by [`Event::Readable`]; `None` if none waits. Messages
+    /// that are not taken wait in the core, and hold back their sender when its credit is used up.
     pub fn receive(&mut self, peer: PeerHandle) -> Option<Message> {
         self.core.receive(self.clock.now(), peer)
     }
@@ -94,7 +94,7 @@ impl Endpoint {
     /// Withdraws a message of which nothing was sent yet.
     ///
     /// # Errors
-    /// When it is too late, or the handle names no peer.
+    /// `TooLate` if some of it was sent already or its fate is known; `UnknownPeer`.
     pub fn cancel(&mut self, peer: PeerHandle, message: MessageId) -> Result<(), CommandError> {
         self.core.cancel(self.clock.now(), peer, message)
     }
@@ -102,15 +102,15 @@ impl Endpoint {
     /// Measures the round-trip time. [`Event::Pong`] follows if the peer answers.
     ///
     /// # Errors
-    /// When too many pings are under way, or the handle names no connected peer.
+    /// `TooMany` if eight pings are under way; `Closing`; `UnknownPeer`.
     pub fn ping(&mut self, peer: PeerHandle) -> Result<PingId, CommandError> {
         self.core.ping(self.clock.now(), peer)
     }
 
-    /// Ends a peer. [`Event::Ended`] follows.
+    /// Disconnects a peer. [`Event::Ended`] follows.
     ///
     /// # Errors
-    /// When it is ending already, or the handle names no peer.
+    /// `Closing` if that is under way already; `UnknownPeer`.
     pub fn disconnect(
         &mut self,
         peer: PeerHandle,
@@ -119,22 +119,23 @@ impl Endpoint {
         self.core.disconnect(self.clock.now(), peer, farewell)
     }
 
-    /// Ends every peer and accepts nobody from now on. Keep turning until [`Self::is_closed`], and
-    /// take the messages that arrived: those that nobody takes delay it by an idle timeout.
+    /// Disconnects every peer and accepts no new ones. Keep calling [`Self::turn`] until
+    /// [`Self::is_closed`], and take the messages that arrived: messages that are not taken delay it by
+    /// one idle timeout.
     pub fn close(&mut self, farewell: DisconnectOptions) {
         self.core.close(self.clock.now(), farewell);
     }
 
-    /// Whether a [`Self::close`] is complete: every peer has ended and was answered for a while after
-    /// that, all events are polled, all messages received, all datagrams sent. (A socket that stays
-    /// blocked is waited for no longer than a second.)
+    /// Whether [`Self::close`] is complete: every peer has ended and its late packets were answered for a
+    /// while, all events are polled, all messages received, all datagrams sent. (A socket that stays
+    /// blocked delays it by one second at most.)
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.next_event.is_none() && !self.more_to_send && self.traffic.is_closed(&self.core)
     }
 
     /// Opens another socket on `address`. Port zero lets the system choose one:
-    /// [`Self::local_address`] tells. Peers go on by the sockets they have.
+    /// [`Self::local_address`] returns it. Peers keep the sockets that they use.
     ///
     /// # Errors
     /// `Open` if the system refuses, for instance because the address is in use; `TooMany`.
@@ -143,8 +144,8 @@ impl Endpoint {
         traffic.add(core, clock.now(), address, |socket, io| Port::new(io, socket, poll.registry()))
     }
 
-    /// Closes a socket, at once. Its peers go on by another socket that reaches them, and notice with
-    /// the next [`Self::turn`]. Reliable messages are not lost; datagrams under way to the socket are,
+    /// Closes a socket at once. Its peers go on by another socket that reaches them, and learn our new
+    /// address with the next [`Self::turn`]. Reliable messages are not lost; datagrams under way to the socket are,
     /// and those that waited for room in it ([`SocketStats::datagrams_overflowed`]). A peer that no
     /// other socket reaches ends by its idle timeout, unless one is added before. So does one that
     /// leaves its own address before it noticed: neither end knows then where the other is.
@@ -158,12 +159,13 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Tells the core that this machine's addresses changed, so that it looks for peers anew.
+    /// Call this when the addresses of this machine changed: with the next [`Self::turn`] each peer is
+    /// sent a packet, from which it learns our new address.
     pub fn addresses_changed(&mut self) {
         self.core.addresses_changed(self.clock.now());
     }
 
-    /// A way for other threads to command this endpoint.
+    /// A handle by which other threads send commands to this endpoint.
     #[must_use]
     pub fn remote(&self) -> Remote {
         self.jobs.remote()
@@ -181,36 +183,36 @@ impl Endpoint {
         self.traffic.addresses().map(|(_, address)| address).collect()
     }
 
-    /// The address that this socket is bound to; `None` unless it is open.
+    /// The address that this socket is bound to; `None` if it is not open.
     #[must_use]
     pub fn local_address(&self, socket: SocketId) -> Option<SocketAddr> {
         self.traffic.addresses().find(|(open, _)| *open == socket).map(|(_, address)| address)
     }
 
-    /// A peer as seen now.
+    /// The peer that a handle names, as it is now; `None` once it ended.
     #[must_use]
     pub fn peer(&self, peer: PeerHandle) -> Option<PeerInfo> {
         self.core.peer(peer)
     }
 
-    /// The peer of this identity.
+    /// The peer with this identity; `None` if there is none.
     #[must_use]
     pub fn peer_by_id(&self, id: &PeerId) -> Option<PeerHandle> {
         self.core.peer_by_id(id)
     }
 
-    /// The peer at this address.
+    /// The peer that is at this address now; `None` if there is none.
     #[must_use]
     pub fn peer_by_addr(&self, address: SocketAddr) -> Option<PeerHandle> {
         self.core.peer_by_addr(address)
     }
 
-    /// All peers.
+    /// All peers that have not ended, in no particular order.
     pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
         self.core.peers()
     }
 
-    /// What the endpoint did.
+    /// Counters of what the endpoint did.
     #[must_use]
     pub fn stats(&self) -> &Stats {
         self.core.stats()
@@ -222,13 +224,13 @@ impl Endpoint {
         self.core.drops()
     }
 
-    /// What happened at the sockets, all together, also those that are removed.
+    /// What happened at all sockets together, those that were removed included.
     #[must_use]
     pub fn socket_stats(&self) -> SocketStats {
         self.traffic.stats()
     }
 
-    /// The time, as in [`PeerInfo::last_received`].
+    /// The time now, on the clock of [`PeerInfo::last_received`].
     #[must_use]
     pub fn now(&self) -> Instant {
         self.clock.now()

@@ -2,10 +2,10 @@
 //!
 //! An [`Endpoint`] holds the protocol and its sockets. Commands act at once; [`Endpoint::turn`]
 //! waits for the network or a timer and does all the work that is due; [`Endpoint::poll_event`]
-//! tells what happened. Other threads command it through a [`Remote`].
+//! returns what happened. Other threads send it commands through a [`Remote`].
 //!
 //! ```no_run
-//! use handfast_mio::{Config, Delivery, Endpoint, Event, DisconnectOptions, Identity, Listen, entropy};
+//! use handfast_mio::{Config, Delivery, DisconnectOptions, Endpoint, Event, Identity, Listen, entropy};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let identity = Identity::from_seed(entropy()?);

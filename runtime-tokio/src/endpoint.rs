@@ -27,12 +27,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Opens the sockets, makes an endpoint for them and spawns the task that drives it. What the
-    /// machine knows (AES instructions, the time since 1970) is filled into `config`.
+    /// Opens the sockets, makes an endpoint for them and spawns the task that drives it. It sets the
+    /// fields of `config` that describe the machine (AES instructions, the time since 1970).
     ///
     /// # Errors
-    /// `InvalidInput` names the choice in `config` that is out of range; other errors the address
-    /// that could not be opened, or what the system refused; or there is no tokio runtime here.
+    /// `InvalidInput` if a field of `config` breaks a rule: the text names the field. Other errors name
+    /// the address that could not be opened, or what the system refused. Also if there is no tokio
+    /// runtime here.
     ///
     /// # Panics
     /// When the runtime was built without I/O or time.
@@ -58,10 +59,10 @@ impl Endpoint {
     }
 
     /// Dials a peer: by address, by [`PeerId`] with addresses in a [`Target`], or by the `PeerId`
-    /// alone of a peer that is connected already. Completes when hands are shaken.
+    /// alone of a peer that is connected already. Completes when the handshake is complete.
     ///
     /// # Errors
-    /// When the dial cannot start, or ended, and why.
+    /// When the dial could not start, or ended without success: the error says why.
     pub async fn connect(&self, target: impl Into<Target>) -> Result<Peer, ConnectError> {
         let (reply, answer) = oneshot::channel();
         let connect = Command::Connect { target: target.into(), reply };
@@ -71,21 +72,20 @@ impl Endpoint {
         peer.ok_or(ConnectError::Stopped)
     }
 
-    /// The next peer that connected to us; `None` once the endpoint has stopped. Peers that
-    /// nobody accepts stay connected until they end. Those that end before anyone accepts them
-    /// wait here only while they have messages to receive, and of them the newest 256 alone, with
-    /// 16 MiB of messages.
+    /// The next peer that initiated a handshake with us; `None` once the endpoint has stopped. Peers that
+    /// are not accepted stay connected until they end. A peer that ends before it is accepted waits here
+    /// only if it has messages to receive; of such peers, only the newest 256 are kept, with 16 MiB of
+    /// messages in all.
     pub async fn accept(&self) -> Option<Peer> {
         let mailbox = self.link.backlog.accept().await?;
         Peer::new(&self.link, mailbox)
     }
 
-    /// Everything that happens from now on, except what is said by [`Peer::recv`] and
-    /// [`Peer::send`] (`Readable` and `Writable`). A second call takes the stream over.
+    /// The stream of all events from now on, except for `Readable` and `Writable`, which
+    /// [`Peer::recv`] and [`Peer::send`] handle. A second call takes the stream over: the first one ends.
     ///
-    /// No event is dropped: while 1,024 wait to be read, further ones wait in the core, and with
-    /// them whatever the handles wait for. So read on, or drop it. (Only a closing endpoint does
-    /// not wait.)
+    /// No event is dropped: while 1,024 wait to be read, further ones wait in the core, and the handles
+    /// wait too. So keep reading, or drop the stream. (An endpoint that is closing does not wait.)
     ///
     /// # Errors
     /// When the endpoint has stopped.
@@ -95,17 +95,18 @@ impl Endpoint {
         Ok(Events(receiver))
     }
 
-    /// A handle to a peer that an event or a [`PeerInfo`] named. `None` unless it is connected.
+    /// A handle to a peer that an event or a [`PeerInfo`] named; `None` if it is not connected, or the
+    /// endpoint has stopped.
     pub async fn peer(&self, handle: PeerHandle) -> Option<Peer> {
         self.find(PeerSelector::Handle(handle)).await
     }
 
-    /// The connected peer of this identity.
+    /// The connected peer with this identity; `None` if there is none, or the endpoint has stopped.
     pub async fn peer_by_id(&self, id: PeerId) -> Option<Peer> {
         self.find(PeerSelector::Id(id)).await
     }
 
-    /// The connected peer at this address.
+    /// The connected peer at this address; `None` if there is none, or the endpoint has stopped.
     pub async fn peer_by_addr(&self, address: SocketAddr) -> Option<Peer> {
         self.find(PeerSelector::Address(address)).await
     }
@@ -131,7 +132,8 @@ impl Endpoint {
         self.link.query(read).await
     }
 
-    /// Tells the core that this machine's addresses changed, so that it looks for peers anew.
+    /// Call this when the addresses of this machine changed: each peer is sent a packet at once, from
+    /// which it learns our new address.
     ///
     /// # Errors
     /// When the endpoint has stopped.
@@ -140,7 +142,7 @@ impl Endpoint {
     }
 
     /// Opens another socket on `address`. Port zero lets the system choose one:
-    /// [`Self::local_address`] tells. Peers go on by the sockets they have.
+    /// [`Self::local_address`] returns it. Peers keep the sockets that they use.
     ///
     /// # Errors
     /// `Open` if the system refuses, for instance because the address is in use; `TooMany`; `Stopped`.
@@ -149,7 +151,7 @@ impl Endpoint {
     }
 
     /// Closes a socket, and completes when it is closed. Its peers go on by another socket that
-    /// reaches them, and notice at once. Reliable messages are not lost; datagrams under way to the
+    /// reaches them, and learn our new address at once. Reliable messages are not lost; datagrams under way to the
     /// socket are, and those that waited for room in it ([`SocketStats::datagrams_overflowed`]). A peer
     /// that no other socket reaches ends by its idle timeout, unless one is added before. So does one
     /// that leaves its own address before it noticed: neither end knows then where the other is.
@@ -160,11 +162,11 @@ impl Endpoint {
         self.ask(|reply| Command::RemoveSocket { socket, reply }).await
     }
 
-    /// Ends every peer, accepts nobody from now on, and completes when all are told, what was sent
-    /// before is delivered (for as long as `farewell` lingers) and the sockets are closed.
+    /// Disconnects every peer and accepts no new ones. Completes when what was sent before is delivered
+    /// (or [`DisconnectOptions::linger`] has passed), all peers have ended and the sockets are closed.
     ///
     /// # Errors
-    /// When a socket failed for good instead.
+    /// When a socket failed permanently instead.
     pub async fn close(&self, farewell: DisconnectOptions) -> io::Result<()> {
         match self.link.command(Command::Close { farewell }).await {
             // Stopped is what it shall be.
@@ -175,7 +177,7 @@ impl Endpoint {
     /// Completes when the endpoint has stopped.
     ///
     /// # Errors
-    /// When it was not closed but a socket failed for good.
+    /// When it stopped because a socket failed permanently.
     pub async fn closed(&self) -> io::Result<()> {
         let mut stopped = self.link.stopped.clone();
         let result = stopped.wait_for(Option::is_some).await;
@@ -192,14 +194,14 @@ impl Endpoint {
         self.link.id
     }
 
-    /// The addresses that the sockets are bound to now, in the order in which they were opened. None
+    /// The addresses that the sockets are bound to now, in the order in which they were opened. Empty
     /// once the endpoint has stopped.
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
         self.link.addresses.borrow().iter().map(|(_, address)| *address).collect()
     }
 
-    /// The address that this socket is bound to; `None` unless it is open.
+    /// The address that this socket is bound to; `None` if it is not open.
     #[must_use]
     pub fn local_address(&self, socket: SocketId) -> Option<SocketAddr> {
         let addresses = self.link.addresses.borrow();
@@ -233,7 +235,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// What an endpoint did.
+/// Counters of what an endpoint did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndpointStats {
@@ -241,7 +243,7 @@ pub struct EndpointStats {
     pub stats: Stats,
     /// Datagrams dropped, by reason.
     pub drops: Drops,
-    /// What happened at the sockets, all together, also those that are removed.
+    /// What happened at all sockets together, those that were removed included.
     pub sockets: SocketStats,
 }
 

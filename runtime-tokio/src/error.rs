@@ -8,9 +8,9 @@ use handfast_core::{CommandError, EndReason};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// It did not start.
+    /// The dial did not start.
     Refused(handfast_core::ConnectError),
-    /// It ended.
+    /// The dial ended without success.
     Ended(EndReason),
     /// The endpoint has stopped.
     Stopped,
@@ -32,7 +32,7 @@ impl std::error::Error for ConnectError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The message itself is the trouble: too large, or on one channel too many. Or the peer is
+    /// The core refused it: the message is too large, the peer allows no further stream, or the peer is
     /// closing. Never `Blocked`.
     Refused(handfast_core::SendError),
     /// The peer has ended.
@@ -54,7 +54,7 @@ impl std::error::Error for SendError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerError {
-    /// It was not accepted.
+    /// The core did not accept the command.
     Refused(CommandError),
     /// The peer has ended.
     Ended(EndReason),
@@ -71,7 +71,7 @@ impl fmt::Display for PeerError {
 
 impl std::error::Error for PeerError {}
 
-/// The endpoint has stopped: it was closed, or a socket failed for good.
+/// The endpoint has stopped: it was closed, or a socket failed permanently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 

@@ -3,10 +3,10 @@
 //! [`Endpoint::bind`] opens the sockets and spawns the one task that owns them and the protocol;
 //! there is no lock around either. [`Endpoint`] and [`Peer`] are handles to it: cheap to clone,
 //! usable from any task. The task ends when [`Endpoint::close`] is complete, or when the last
-//! handle is gone (whoever is connected then is told goodbye at once).
+//! handle is dropped (peers that are connected then get a `Disconnect` at once).
 //!
 //! ```no_run
-//! use handfast_tokio::{Config, Delivery, Endpoint, DisconnectOptions, Identity, Listen, entropy};
+//! use handfast_tokio::{Config, Delivery, DisconnectOptions, Endpoint, Identity, Listen, entropy};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let identity = Identity::from_seed(entropy()?);
@@ -27,19 +27,20 @@
 //!
 //! # Cancelling
 //! Every future here may be dropped at any time, as `select!` does. What that means:
-//! - [`Peer::send`], [`Peer::send_with_receipt`]: the message is sent whole or not at all. Dropped
-//!   while waiting for room, which is where they wait: not at all.
-//! - [`Peer::recv`], [`Endpoint::accept`], [`Events::recv`]: nothing is lost, the next call gets it.
-//! - [`Endpoint::connect`]: the dial goes on, but a peer that nobody takes when it is connected is
-//!   told goodbye at once, unless it called us as well: then [`Endpoint::accept`] has it.
-//! - [`Endpoint::add_socket`]: a socket that nobody learns of is removed again.
-//! - [`Endpoint::remove_socket`], [`Peer::ping`], [`Peer::cancel`]: once polled, they go on, the answer is ignored.
-//! - [`Peer::disconnect`], [`Endpoint::close`]: once polled, they go on without being waited for.
+//! - [`Peer::send`], [`Peer::send_with_receipt`]: the message is sent whole or not at all. They wait only
+//!   for space in the send buffer; if they are dropped then, the message is not sent.
+//! - [`Peer::recv`], [`Endpoint::accept`], [`Events::recv`]: nothing is lost, the next call returns it.
+//! - [`Endpoint::connect`]: the dial goes on. When it connects, the peer gets a `Disconnect` at once,
+//!   unless the peer initiated a handshake with us as well: then [`Endpoint::accept`] returns it.
+//! - [`Endpoint::add_socket`]: a socket whose id was not returned is removed again.
+//! - [`Endpoint::remove_socket`], [`Peer::ping`], [`Peer::cancel`]: once polled, they go on, and
+//!   their result is ignored.
+//! - [`Peer::disconnect`], [`Endpoint::close`]: once polled, they go on.
 //!
 //! # Backpressure
 //! `send` waits while the peer's buffers are full. Messages that are not received wait in the core
-//! within the peer's credit: an application that is slow to `recv` holds back that peer, nobody
-//! else, and never the sending of acknowledgements.
+//! within the peer's credit: an application that is slow to `recv` holds back that peer, no
+//! other peer, and never the sending of acknowledgements.
 #![forbid(unsafe_code)]
 
 mod answer;

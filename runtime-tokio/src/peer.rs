@@ -18,8 +18,8 @@ use crate::receipt::Receipt;
 
 /// A connected peer: a cheap handle, usable from any task at the same time.
 ///
-/// Dropping it does not end the peer ([`Self::disconnect`] does), and the peer outlives it as long
-/// as any handle to the endpoint or another peer exists.
+/// Dropping it does not end the peer ([`Self::disconnect`] does). The peer stays as long as any handle to
+/// the endpoint or to another peer exists.
 #[derive(Clone)]
 pub struct Peer {
     handle: PeerHandle,
@@ -29,21 +29,22 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// `None` for the mailbox of a peer that has not shaken hands, which the driver gives nobody.
+    /// `None` for the mailbox of a peer whose handshake is not complete: the driver hands out no such
+    /// mailbox.
     pub(crate) fn new(link: &Arc<Link>, mailbox: Arc<Mailbox>) -> Option<Self> {
         let (handle, id) = mailbox.owner()?;
         Some(Self { handle, id, link: Arc::clone(link), mailbox })
     }
 
-    /// Sends a message: waits until there is room for it, then hands it over. It leaves soon after,
-    /// without being waited for.
+    /// Sends a message: waits until there is space in the send buffer, then queues it. It does not wait
+    /// until the message is on the network.
     ///
-    /// A reliable message arrives unless the peer ends. To be told, use
+    /// A reliable message arrives unless the peer ends. To learn whether it arrived, use
     /// [`Self::send_with_receipt`]. Dropping the future before it completes: see the crate's
     /// documentation on cancelling.
     ///
     /// # Errors
-    /// When the message is too large or on one stream too many, or the peer is closing or ended.
+    /// When the message is too large, the peer allows no further stream, or the peer is closing or ended.
     pub async fn send(
         &self,
         delivery: Delivery,
@@ -52,7 +53,7 @@ impl Peer {
         self.submit(Outgoing::new(delivery, payload.into())).await
     }
 
-    /// Sends a message as [`Self::send`] does. The receipt tells what becomes of it.
+    /// Sends a message as [`Self::send`] does. Await the receipt to learn the message's fate.
     ///
     /// # Errors
     /// As [`Self::send`].
@@ -68,11 +69,11 @@ impl Peer {
         Ok(receipt)
     }
 
-    /// Withdraws a message of this peer none of which was sent. Its receipt says
-    /// [`Fate::Cancelled`](crate::Fate::Cancelled) then.
+    /// Withdraws a message to this peer of which nothing was sent. The fate in its receipt is then
+    /// [`Fate::Cancelled`](crate::Fate::Cancelled).
     ///
     /// # Errors
-    /// When it is too late, the receipt is of another peer, or the peer has ended.
+    /// When some of it was sent already, the receipt is of another peer, or the peer has ended.
     pub async fn cancel(&self, receipt: &Receipt) -> Result<(), PeerError> {
         if !Arc::ptr_eq(&self.mailbox, &receipt.mailbox) {
             return Err(PeerError::Refused(CommandError::UnknownPeer));
@@ -99,8 +100,8 @@ impl Peer {
         }
     }
 
-    /// Measures the round-trip time now. It completes when the peer answers or ends: use a timeout
-    /// to wait for less.
+    /// Measures the round-trip time now. Completes when the peer answers or ends: use a timeout of your
+    /// own to wait for a shorter time.
     ///
     /// # Errors
     /// When too many pings are under way, or the peer is closing or ended.
@@ -108,9 +109,9 @@ impl Peer {
         self.ask(|reply| Command::Ping { peer: self.handle, reply }).await
     }
 
-    /// Ends the peer: what was sent before may still be delivered for as long as `farewell`
-    /// lingers, then goodbye is said. Completes when the peer has ended, with the reason (another
-    /// than ours if it ended otherwise, or earlier).
+    /// Disconnects the peer: what was sent before may still be delivered for
+    /// [`DisconnectOptions::linger`], then the `Disconnect` is sent. Completes when the peer has ended,
+    /// with the reason for which it ended (possibly another one, if it ended earlier).
     pub async fn disconnect(&self, farewell: DisconnectOptions) -> EndReason {
         if let Some(reason) = self.ended() {
             return reason;
@@ -122,7 +123,7 @@ impl Peer {
         }
     }
 
-    /// Completes when the peer has ended.
+    /// Completes when the peer has ended, with the reason.
     pub async fn closed(&self) -> EndReason {
         loop {
             let readable = self.mailbox.readable();
@@ -133,7 +134,7 @@ impl Peer {
         }
     }
 
-    /// Why the peer ended, if it has.
+    /// Why the peer ended; `None` if it has not.
     #[must_use]
     pub fn ended(&self) -> Option<EndReason> {
         self.mailbox.ended()
@@ -145,13 +146,13 @@ impl Peer {
         self.link.query(move |core, _| core.peer(handle)).await.ok().flatten()
     }
 
-    /// The peer's identity, proved by the handshake.
+    /// The peer's identity, authenticated by the handshake.
     #[must_use]
     pub const fn id(&self) -> PeerId {
         self.id
     }
 
-    /// What the core calls this peer, as in [`crate::Event`].
+    /// The handle that names this peer in [`crate::Event`].
     #[must_use]
     pub const fn handle(&self) -> PeerHandle {
         self.handle

@@ -1,4 +1,4 @@
-//! What strangers are told: a response, a Retry, a UnknownSession, or nothing.
+//! What strangers are answered: a response, a Retry, an `UnknownSession`, or nothing.
 
 use zerocopy::IntoBytes;
 
@@ -24,10 +24,10 @@ pub(super) enum Outcome {
     Drop(DropReason),
     /// It was answered before: the response goes out again, as it may have been lost.
     Repeat { source: SourceKey, slot: u32 },
-    /// The initiator has to come again with a cookie. The request that it made with this MAC counts as
+    /// The initiator has to send a request with a cookie. The request that it made with this MAC counts as
     /// dropped, if it does.
     Retry { source: SourceKey, mac: [u8; MAC_LEN], dropped: Option<DropReason> },
-    /// One who asked with this nonce is told who we are.
+    /// The initiator that asked with this nonce gets our `PeerId`.
     Disclose { source: SourceKey, id: PeerId, nonce: [u8; 16] },
 }
 
@@ -158,7 +158,7 @@ impl Admission {
     }
 
     /// Sends a cookie, if there is a budget for it. Nothing about the initiator is kept. `key` is what
-    /// the Retry is authenticated with: only who saw the request knows it.
+    /// the Retry is authenticated with: only those who saw the request know it.
     fn send_retry(
         &mut self,
         cx: &mut Context,

@@ -15,7 +15,7 @@ use crate::session::prologue;
 use crate::stats::DropReason;
 use crate::wire::{HandshakeRequest, RequestPayload};
 
-/// One who asks for a session and owns the identity that it claims.
+/// An initiator that asks for a session and has the key of the identity that it claims.
 pub(crate) struct Initiator {
     pub(crate) id: PeerId,
     /// What is charged for it.

@@ -1,8 +1,8 @@
 //! Whether a genuine initiator is answered, on plain data.
 //!
 //! Every peer has a place for a half-open handshake, which its newest request takes. Strangers compete
-//! for a fixed number, and do not wait for each other: who finds all taken gets the place of the
-//! oldest, unless that one may still be about to use it. Half a second is longer than most round
+//! for a fixed number, and do not wait for each other: if all are taken, a new one gets the place of the
+//! oldest, unless the oldest may still be about to use it. Half a second is longer than most round
 //! trips; and 1,024 places that are each given away after that take in as many strangers a second as
 //! there is a budget for.
 
@@ -26,7 +26,7 @@ pub(super) struct Claim {
     pub(super) validated: bool,
 }
 
-/// What the endpoint knows about one that is a peer already.
+/// What the endpoint knows about an initiator that is a peer already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KnownPeer {
     pub(crate) handle: PeerHandle,
@@ -45,9 +45,9 @@ pub(crate) struct KnownPeer {
 /// How full the endpoint is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
-    /// Peers there are.
+    /// How many peers there are.
     pub(crate) peers: usize,
-    /// Those among them at the source of the initiator.
+    /// How many of them are at the source of the initiator.
     pub(crate) peers_at_source: usize,
 }
 
@@ -159,7 +159,7 @@ const fn has_capacity(config: &Config, load: &Load) -> bool {
     load.peers < config.limits.max_peers && !(scarce && greedy)
 }
 
-/// How long a half-open handshake keeps its place whoever comes.
+/// How long a half-open handshake keeps its place in any case.
 const PROTECTED: Duration = Duration::from_millis(500);
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(crate) struct HalfOpen {
     pub(crate) peer: Option<PeerHandle>,
     /// Ours for this peer.
     pub(crate) incarnation: u64,
-    /// When the initiator says it called.
+    /// When the initiator made its request, by its own clock.
     pub(crate) timestamp_ms: u64,
     pub(crate) established: Established,
     /// Answers repetitions of the request, which are known by their MAC.
@@ -136,7 +136,7 @@ impl HalfOpenTable {
         (slot, self.entries[slot as usize].since)
     }
 
-    /// What the initiator with this identity was told about our state.
+    /// The incarnation that the initiator with this identity was answered with.
     pub(crate) fn incarnation_told(&self, id: &PeerId) -> Option<u64> {
         let told = self.slots_of(id).next().and_then(|slot| self.get(slot));
         told.map(|half_open| half_open.incarnation)

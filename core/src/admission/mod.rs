@@ -60,14 +60,14 @@ impl Admission {
         self.half_open.has(id)
     }
 
-    /// What names our state about one who is no peer yet. An initiator that was told already must not
-    /// hear another story, though peers ended meanwhile.
+    /// The incarnation for an initiator that is no peer yet. If it was answered already, it gets the same
+    /// one again, although peers may have ended meanwhile.
     pub(crate) fn incarnation(&self, cx: &Context, id: &PeerId) -> u64 {
         self.half_open.incarnation_told(id).unwrap_or_else(|| cx.incarnations.of(id))
     }
 
-    /// Someone uses an index of a half-open handshake: if it has the keys, the handshake is done and
-    /// is taken out.
+    /// A packet names the index of a half-open handshake: if it opens under the keys, the handshake is
+    /// complete and is taken out.
     pub(crate) fn confirm(
         &mut self,
         cx: &mut Context,

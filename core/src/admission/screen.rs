@@ -1,4 +1,4 @@
-//! What is checked before anything costly: MAC, repetition, cookie, budgets.
+//! What is checked before anything costly: MAC, repetition, cookie (RFC 9147 section 5.1), budgets.
 
 use super::answer::Outcome;
 use super::limits::SourceKey;
@@ -28,7 +28,7 @@ pub(super) struct Screened {
 }
 
 impl Admission {
-    /// Someone knows our address and wants to know who we are. Without `open` nobody is let in.
+    /// An initiator knows our address and asks for our `PeerId`. Without `open` nobody is let in.
     pub(crate) fn on_key_request(
         &mut self,
         cx: &mut Context,
@@ -48,7 +48,7 @@ impl Admission {
         self.conclude(cx, arrival, request.sender_index.get(), outcome);
     }
 
-    /// Someone wants a session. Returns the initiator if its request is genuine; else the request is
+    /// An initiator asks for a session. Returns the initiator if its request is genuine; else the request is
     /// done with. Without `open` nobody is let in. `at_peer` says whether a peer with a session is
     /// where the request came from.
     pub(crate) fn on_request(
@@ -90,8 +90,8 @@ impl Admission {
         let source = self.limiter.key(&arrival.via);
         let retry = |dropped| Outcome::Retry { source, mac: request.mac, dropped };
         if let Some(slot) = self.half_open.by_request(&request.mac) {
-            // One response validates one address. Whoever asks from another, be it the one who copied
-            // the request or the one from whom it was copied, must come again.
+            // One response validates one address. A request from another address, be it a copy or the one
+            // that was copied, must come again with a cookie.
             let via = self.half_open.get(slot).map(|known| known.established.terms.via);
             let same = via.is_some_and(|via| via.is_same_remote(&arrival.via));
             let repeat = Outcome::Repeat { source, slot };

@@ -7,28 +7,28 @@ use core::fmt;
 use crate::PeerId;
 use crate::net::Origin;
 
-/// Who may shake hands with us. Asked after the initiator proved its identity, before any state is
-/// kept for it.
+/// Who may shake hands with us. The endpoint asks after it authenticated the initiator and before it
+/// keeps any state for it. It does not limit whom we dial.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Admission {
     /// Everyone.
     #[default]
     Anyone,
-    /// Nobody: we only dial.
+    /// Nobody: this endpoint only dials.
     Nobody,
     /// These peers.
     Only(BTreeSet<PeerId>),
-    /// Whoever the function accepts. It should be quick, and must not change its mind for the same
-    /// inputs if simulations are to be reproducible.
+    /// Whoever the function returns `true` for. It should be quick. For simulations that can be
+    /// repeated, it must return the same for the same inputs.
     Ask(Arc<AdmissionHook>),
 }
 
-/// Decides on an initiator by its identity and where it called from.
+/// Decides on an initiator by its identity and by where its request came from: `true` lets it in.
 pub type AdmissionHook = dyn Fn(&PeerId, &Origin) -> bool + Send + Sync;
 
 impl Admission {
-    /// Whether `peer`, calling from `origin`, may come in.
+    /// Whether `peer` may shake hands, with a request that came from `origin`.
     #[must_use]
     pub fn admits(&self, peer: &PeerId, origin: &Origin) -> bool {
         match self {

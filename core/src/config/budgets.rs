@@ -2,18 +2,18 @@
 
 use super::rule::{Rule, rule};
 
-/// So much at once, and so much per second after that.
+/// A token bucket: so much at once, and so much per second after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// How many per second in the long run, 1 to 100,000. The time between two is rounded up to whole
+    /// How many per second on average, 1 to 100,000. The time between two is rounded up to whole
     /// microseconds.
     pub per_second: u32,
-    /// How many at once after a pause, 1 to 1,000,000.
+    /// How many at once after a pause, 1 to 1,000,000 (the size of the bucket).
     pub burst: u32,
 }
 
 impl Budget {
-    /// `per_second` in the long run, `burst` at once.
+    /// `per_second` on average, `burst` at once.
     #[must_use]
     pub const fn new(per_second: u32, burst: u32) -> Self {
         Self { per_second, burst }
@@ -24,15 +24,16 @@ impl Budget {
     }
 }
 
-/// What an endpoint spends on initiators at most, so that a flood of them costs a bounded share of one
-/// core and who floods from few addresses keeps nobody out.
+/// How much an endpoint does for initiators at most. So a flood of requests costs a bounded share of one
+/// processor core, and a flood from few addresses keeps nobody else out.
 ///
-/// A *source* is an IPv4 address or the first 64 bits of an IPv6 address. An initiator has *validated* its
-/// address when it shows a cookie that was sent there.
+/// A *source* is an IPv4 address or the first 64 bits of an IPv6 address. An initiator has *validated*
+/// its address when its request carries a cookie that was sent there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Budgets {
-    /// Handshakes with initiators that validated nothing; beyond it they are asked for a cookie.
+    /// Handshakes with initiators that have not validated their address; beyond it they are asked for a
+    /// cookie.
     /// Default 200 per second, 400 at once.
     pub unvalidated: Budget,
     /// The same per source. Default 10 per second, 20 at once.
@@ -41,21 +42,22 @@ pub struct Budgets {
     /// `validated_per_source`, the last quarter for sources that were not served for 5 s. Default 2,000
     /// per second, 500 at once.
     pub validated: Budget,
-    /// What a source that validated its address may count on. Default 10 per second, 20 at once.
+    /// What each source that validated its address gets in any case. Default 10 per second, 20 at once.
     pub validated_per_source: Budget,
-    /// Handshakes with initiators that proved to be at the address of a peer with a session, before
-    /// they draw on `proved`; kept for the same sources. Default 1,000 per second, 500 at once.
+    /// Handshakes with initiators whose validated address is that of a peer with a session. They use
+    /// this budget before `validated`, with the same parts kept for the same sources. Default 1,000 per
+    /// second, 500 at once.
     pub at_peers: Budget,
-    /// Requests for a cookie, answers to who asks for our `PeerId`, and repeated responses: what all
-    /// sources share beyond `retries_per_share`. Default 20,000 per second, 1,000 at once.
+    /// `HandshakeRetry` packets (which ask for a cookie or give our `PeerId`) and repeated responses: what
+    /// all sources share beyond `retries_per_share`. Default 20,000 per second, 1,000 at once.
     pub retries: Budget,
     /// The same for each share of the sources, of which there are as many as `sources`. Default 8
     /// per second, 8 at once.
     pub retries_per_share: Budget,
-    /// Hints that a session is unknown. Default 1,000 per second, 1,000 at once.
+    /// `UnknownSession` packets. Default 1,000 per second, 1,000 at once.
     pub unknown_session: Budget,
-    /// How many sources are told apart, 8 to 1,048,576. 40 bytes each, taken when the first initiator
-    /// comes. Default 4,096.
+    /// How many sources are remembered at the same time, 8 to 1,048,576. Each takes 40 bytes, allocated
+    /// when the first initiator comes. Default 4,096.
     pub sources: usize,
 }
 

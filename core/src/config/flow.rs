@@ -11,10 +11,10 @@ pub struct Flow {
     /// Bytes of messages waiting in the core to be sent or acknowledged, per peer. `max_message` to
     /// 1 TiB. Default 32 MiB.
     pub send_buffer: usize,
-    /// Bytes of reliable messages a peer may have on the way to us or waiting to be received.
-    /// At least 64 more than `max_message`. Default 32 MiB.
+    /// Bytes of reliable messages of a peer that are on the way to us or wait for `receive`. At least
+    /// 64 more than `max_message`. Default 32 MiB.
     pub receive_window: u32,
-    /// Bytes of unreliable messages waiting to be received, per peer; the oldest give way.
+    /// Bytes of unreliable messages that wait for `receive`, per peer; beyond it the oldest are dropped.
     /// `max_message` to 1 TiB. Default 16 MiB.
     pub unreliable_buffer: usize,
     /// The most streams (channel, reliability and order) a peer may use towards us. At least 1.

@@ -8,15 +8,15 @@ use super::rule::{Rule, rule};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyUpdates {
-    /// Change keys after this many packets, 16 to 2^27. Default 2^27.
+    /// Change keys after this many packets, 16 to 2^27 (RFC 9001 section 6.6). Default 2^27.
     pub rekey_after_packets: u64,
     /// Change keys this long after the first application data under a key. At least 1 s. Default
     /// 120 s.
     pub rekey_after: Duration,
     /// Change keys at this age, data or not. At least `rekey_after`. Default 1 h.
     pub rekey_after_idle: Duration,
-    /// Peers whose cipher state is kept expanded; others keep 32-byte keys. At least 1. Default
-    /// 1,024.
+    /// How many cipher states are kept expanded; other sessions keep 32-byte keys and expand them when
+    /// they are used. At least 1. Default 1,024.
     pub active_keys: u32,
 }
 

@@ -44,8 +44,9 @@ shared_secret! {
     /// The secret behind the cookies of a server that has several endpoints. Zeroized when dropped,
     /// never shown.
     ///
-    /// Endpoints that share the secret, the identity and the clock take each other's cookies: a Retry
-    /// of one is good for a request that reaches another. Draw it at every start of the server.
+    /// Endpoints that share the secret, the identity and the clock accept each other's cookies: an
+    /// initiator may get its Retry from one and send its next request to another. Draw a new secret at
+    /// every start of the server.
     CookieSecret
 }
 

@@ -8,14 +8,15 @@ use super::rule::{Rule, rule};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {
-    /// A peer that was silent for this long is pinged. At least 100 ms. Default 20 s.
+    /// A peer from which nothing arrived for this long is pinged. At least 100 ms. Default 20 s.
     pub heartbeat: Duration,
-    /// A peer that was silent for this long is expired; the smaller of both ends' is used. 1 s to a
-    /// day, and at least 1.25 times `heartbeat`. Default 60 s.
+    /// A peer from which nothing arrived for this long ends; the smaller value of the two ends counts.
+    /// 1 s to a day, and at least 1.25 times `heartbeat`. Default 60 s.
     pub idle_timeout: Duration,
-    /// A dial that has not succeeded by then ends. Longer than zero. Default 10 s.
+    /// A dial that has not succeeded after this time ends. Longer than zero. Default 10 s.
     pub connect_timeout: Duration,
-    /// The longest an acknowledgement waits for company. At most 500 ms. Default 25 ms.
+    /// How long an acknowledgement waits at most for others to join it (`max_ack_delay` of RFC 9000).
+    /// At most 500 ms. Default 25 ms.
     pub max_ack_delay: Duration,
 }
 

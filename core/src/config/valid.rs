@@ -5,10 +5,10 @@ use core::ops::Deref;
 use super::Config;
 use crate::error::ConfigError;
 
-/// A [`Config`] that keeps all rules: what [`crate::Endpoint::new`] takes.
+/// A [`Config`] that was checked and keeps all rules. [`crate::Endpoint::new`] takes it.
 ///
-/// Its fields can be read through it. To change one, take the `Config` out by [`Self::into_inner`]
-/// and have it checked again by [`Config::validate`].
+/// Its fields can be read through it. To change one, take the `Config` out with [`Self::into_inner`],
+/// change it, and call [`Config::validate`] again. `ValidConfig::default()` is the default `Config`.
 #[derive(Clone, Debug, Default)]
 pub struct ValidConfig(Config);
 

@@ -1,5 +1,5 @@
-//! Cookies: proof that an initiator receives what is sent to its address, without keeping anything for
-//! it in the meantime.
+//! Cookies: an initiator that returns one has shown that it receives what is sent to its address, and the
+//! responder keeps nothing for it in the meantime (RFC 9147 section 5.1; the WireGuard paper, section 5.3).
 
 use super::TAG;
 use super::hash::{Secret, equal, expand, keyed};

@@ -9,12 +9,12 @@ use crate::session::Owner;
 use crate::wire::{HandshakeRequest, KeyRequest, SealedHeader};
 
 impl Endpoint {
-    /// Someone knows our address and wants to know who we are.
+    /// An initiator knows our address and asks for our `PeerId`.
     pub(super) fn handle_key_request(&mut self, arrival: &Arrival, request: &KeyRequest) {
         self.admission.on_key_request(&mut self.shared, arrival, request, !self.closing);
     }
 
-    /// Someone wants a session.
+    /// An initiator asks for a session.
     pub(super) fn handle_request(&mut self, arrival: &Arrival, request: &HandshakeRequest) {
         let (peers, open) = (&self.peers, !self.closing);
         let at_peer = || {
@@ -29,8 +29,8 @@ impl Endpoint {
         self.admission.answer(cx, arrival, request, initiator, known.as_ref(), &load);
     }
 
-    /// Someone uses an index of a half-open handshake: if it has the keys, it becomes a peer.
-    /// Returns the peer's slot.
+    /// A packet names the index of a half-open handshake: if it opens under the keys, the initiator
+    /// becomes a peer. Returns the peer's slot.
     pub(super) fn confirm(
         &mut self,
         arrival: &Arrival,
@@ -41,7 +41,7 @@ impl Endpoint {
         let cx = &mut self.shared;
         let half_open = self.admission.confirm(cx, arrival, slot, header, datagram)?;
         if !self.may_become_peer(&half_open) {
-            // The initiator is told by a hint that its session is unknown, and asks again.
+            // The initiator gets an `UnknownSession`, and begins a new handshake.
             self.shared.indices.release(half_open.established.terms.local_index);
             self.admission.send_unknown_session(&mut self.shared, arrival, header, datagram.len());
             return None;

@@ -1,4 +1,4 @@
-//! Time as the driver tells it: the next deadline, and what is done when it has passed.
+//! Time as the driver passes it in: the next deadline, and what is done when it has passed.
 
 use core::time::Duration;
 
@@ -7,14 +7,16 @@ use crate::peer::Peer;
 use crate::time::Instant;
 
 impl Endpoint {
-    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing else happens before.
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None`: not before another call changes
+    /// that. Ask again after every input and every drained output.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let peers = self.deadlines.peek().map(|(at, _)| at);
         peers.into_iter().chain(self.admission.deadline()).min()
     }
 
-    /// Acts on every deadline that `now` has reached. Calls that come early or late do no harm.
+    /// Acts on every deadline that `now` has reached. A call that comes too early does nothing; one that
+    /// comes late does no harm beyond the delay.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.touch(now);
         let slept = self.grace_until.is_some_and(|until| self.shared.now < until);

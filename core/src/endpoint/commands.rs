@@ -17,12 +17,14 @@ use crate::peer::Peer;
 use crate::time::Instant;
 
 impl Endpoint {
-    /// Starts to shake hands with a peer, or names it if it is known already.
+    /// Dials a peer: starts a handshake with it. If the endpoint has the peer of this identity already,
+    /// returns its handle and does nothing else.
     ///
-    /// `Event::Connected` follows, or `Event::Ended`. Messages may be sent at once: they wait.
+    /// After a dial, `Event::Connected` follows, or `Event::Ended`. `send` works at once: the messages wait
+    /// for the handshake.
     ///
     /// # Errors
-    /// See [`ConnectError`].
+    /// See [`ConnectError`]; no dial was started.
     pub fn connect(&mut self, now: Instant, target: Target) -> Result<PeerHandle, ConnectError> {
         self.touch(now);
         if self.closing {
@@ -49,10 +51,10 @@ impl Endpoint {
         Ok(handle)
     }
 
-    /// Hands over a message.
+    /// Queues a message for a peer. The returned id names it in `Event::Fate`.
     ///
     /// # Errors
-    /// See [`SendError`]; the message was not taken.
+    /// See [`SendError`]; the message was not queued.
     pub fn send(
         &mut self,
         now: Instant,
@@ -67,10 +69,11 @@ impl Endpoint {
         sent
     }
 
-    /// Takes the next message of a peer, in the order in which they became deliverable.
+    /// Takes the next message of a peer, in the order in which they became deliverable. `None` if none
+    /// waits, or the handle names no peer.
     ///
-    /// Taking reliable messages gives credit back to the sender. Works for a while after the peer
-    /// ended, so that nothing that arrived is lost.
+    /// Taking reliable messages gives credit back to the sender. It works for one idle timeout after the
+    /// peer ended, so that what arrived is not lost.
     pub fn receive(&mut self, now: Instant, peer: PeerHandle) -> Option<Message> {
         self.touch(now);
         let message = self.peers.get_mut(peer)?.receive();
@@ -78,10 +81,10 @@ impl Endpoint {
         message
     }
 
-    /// Withdraws a message none of which was sent.
+    /// Withdraws a message of which nothing was sent. Its fate is `Cancelled`.
     ///
     /// # Errors
-    /// `TooLate` if some of it was sent, or its fate is known.
+    /// `TooLate` if some of it was sent, or its fate is known; `UnknownPeer`.
     pub fn cancel(
         &mut self,
         now: Instant,
@@ -91,18 +94,18 @@ impl Endpoint {
         self.command(now, peer, |peer, _| peer.cancel(message))
     }
 
-    /// Asks the peer for an answer, told as `Event::Pong` with the round-trip time.
+    /// Asks the peer for an answer, which is reported as `Event::Pong` with the round-trip time.
     ///
     /// # Errors
-    /// `TooMany` if eight are under way.
+    /// `TooMany` if eight pings are under way; `Closing`; `UnknownPeer`.
     pub fn ping(&mut self, now: Instant, peer: PeerHandle) -> Result<PingId, CommandError> {
         self.command(now, peer, |peer, _| peer.ping())
     }
 
-    /// Parts from a peer; `Event::Ended` follows.
+    /// Disconnects a peer; `Event::Ended` follows. See [`DisconnectOptions`].
     ///
     /// # Errors
-    /// `Closing` if that is under way already.
+    /// `Closing` if that is under way already; `UnknownPeer`.
     pub fn disconnect(
         &mut self,
         now: Instant,
@@ -112,7 +115,8 @@ impl Endpoint {
         self.command(now, peer, |peer, shared| peer.disconnect(shared, farewell))
     }
 
-    /// Parts from everyone and takes nobody in. Done when [`is_closed`](Self::is_closed).
+    /// Disconnects all peers and accepts no new ones from now on. It is complete when
+    /// [`is_closed`](Self::is_closed) returns `true`.
     pub fn close(&mut self, now: Instant, farewell: DisconnectOptions) {
         self.touch(now);
         self.closing = true;
@@ -127,7 +131,8 @@ impl Endpoint {
         }
     }
 
-    /// The host's addresses changed: each peer is sent a packet, by which it notices.
+    /// Call this when the host's addresses changed: each peer is sent a packet at once, from which it
+    /// learns our new address.
     pub fn addresses_changed(&mut self, now: Instant) {
         self.touch(now);
         let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();

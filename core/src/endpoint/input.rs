@@ -13,9 +13,9 @@ use crate::wire::{
 };
 
 impl Endpoint {
-    /// Takes a datagram from the network; sealed ones are opened in place.
+    /// Takes a datagram from the network. Sealed packets are decrypted in place, so the bytes change.
     ///
-    /// Never fails: what is not for us, not genuine or not legal is dropped and counted in
+    /// It never fails: a datagram that is not for us, not genuine or not legal is dropped and counted in
     /// [`drops`](Self::drops).
     pub fn handle_datagram(&mut self, now: Instant, origin: Origin, datagram: &mut [u8]) {
         self.touch(now);

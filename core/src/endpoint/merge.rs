@@ -1,4 +1,4 @@
-//! Several dials that meet in one identity.
+//! Several dials that reach the same identity.
 
 use smallvec::SmallVec;
 

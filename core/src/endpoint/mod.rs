@@ -3,8 +3,8 @@
 //!
 //! The way in is `handle_datagram` (module `input`, requests in `admit`), the way out is
 //! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`, deadlines in `clock`,
-//! the driver's sockets in `sockets`. After whatever touched a peer, `refresh_indices` brings the lists and indices up to
-//! date.
+//! the driver's sockets in `sockets`. After every input that touched a peer, `refresh_indices` brings the
+//! lists and indices up to date.
 
 mod admit;
 mod clock;
@@ -55,23 +55,24 @@ pub struct Endpoint {
     deadlines: Deadlines,
     /// Peers that may have something to transmit.
     ready: ReadyQueue,
-    /// Peers that may have something to tell.
+    /// Peers that may have events.
     eventful: ReadyQueue,
     /// A stranger was answered: the next turn is that of peers.
     answered: bool,
     /// No new peers.
     closing: bool,
-    /// A deadline was passed by so much that the host must have been asleep: until then silence
-    /// proves nothing.
+    /// Until when a silent peer is not given up: the driver came so late for a deadline that the host
+    /// must have been asleep.
     grace_until: Option<Instant>,
 }
 
-/// Whom to dial.
+/// Which peer to dial, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The identity to expect; `None` takes whoever answers at the address.
+    /// The identity to expect; `None` accepts any peer that answers at the address.
     pub id: Option<PeerId>,
-    /// Where to try: the first eight that differ. May be empty for a peer that is known already.
+    /// The addresses to try; of those that differ, the first eight. May be empty for a peer that the
+    /// endpoint has already.
     pub addresses: SmallVec<[SocketAddr; 2]>,
 }
 
@@ -96,11 +97,11 @@ impl From<PeerId> for Target {
 }
 
 impl Endpoint {
-    /// An endpoint with this identity.
+    /// Makes an endpoint with this identity.
     ///
     /// `seed` is the source of all its randomness: draw it from the operating system and never use
-    /// it twice, except to repeat a simulation. `now` is any time that later calls do not precede.
-    /// The choices come from [`Config::validate`](crate::Config::validate).
+    /// it twice, except to repeat a simulation. `now` is the time of the driver's clock; later calls pass
+    /// the same or a later time. The configuration comes from [`Config::validate`](crate::Config::validate).
     #[must_use]
     pub fn new(config: ValidConfig, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
         let mut rng = Rng::from_seed(seed);
@@ -123,26 +124,26 @@ impl Endpoint {
         }
     }
 
-    /// Our own identity.
+    /// The identity of this endpoint.
     #[must_use]
     pub fn id(&self) -> PeerId {
         self.shared.identity.id()
     }
 
-    /// The choices the endpoint was made with.
+    /// The configuration that the endpoint was made with.
     #[must_use]
     pub fn config(&self) -> &ValidConfig {
         &self.shared.config
     }
 
-    /// The peer behind a handle; `None` once it ended.
+    /// The peer that a handle names; `None` once it ended.
     #[must_use]
     pub fn peer(&self, peer: PeerHandle) -> Option<PeerInfo> {
         self.peers.get(peer).filter(|peer| !peer.is_over()).map(Peer::info)
     }
 
-    /// Whether the peer called us, be it beside our own call: a handshake that it began succeeded, or
-    /// was answered lately.
+    /// Whether the peer has initiated a handshake with us (beside a dial of ours or not) that succeeded,
+    /// or that we answered within the last seconds. `false` also if the handle names no peer.
     #[must_use]
     pub fn has_initiated(&self, peer: PeerHandle) -> bool {
         let found = self.peers.get(peer).filter(|peer| !peer.is_over());
@@ -151,25 +152,25 @@ impl Endpoint {
         })
     }
 
-    /// The peer with this identity.
+    /// The peer with this identity; `None` if there is none.
     #[must_use]
     pub fn peer_by_id(&self, id: &PeerId) -> Option<PeerHandle> {
         self.peers.by_id(id).and_then(|slot| self.peers.at(slot)).map(|peer| peer.handle())
     }
 
-    /// The peer that is at this address now.
+    /// The peer that is at this address now; `None` if there is none.
     #[must_use]
     pub fn peer_by_addr(&self, address: SocketAddr) -> Option<PeerHandle> {
         let slot = self.peers.by_address(canonical(address))?;
         self.peers.at(slot).map(|peer| peer.handle())
     }
 
-    /// All peers that have not ended, in an order that means nothing.
+    /// All peers that have not ended, in no particular order.
     pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
         self.peers.iter().filter(|peer| !peer.is_over()).map(Peer::info)
     }
 
-    /// What happened so far.
+    /// Counters of what happened so far.
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.shared.stats
@@ -181,8 +182,8 @@ impl Endpoint {
         &self.shared.drops
     }
 
-    /// Whether `close` has run its course: nobody is left, all events were polled, and all messages
-    /// received (or given up, an idle timeout after the end of their peer).
+    /// Whether `close` is complete: no peer is left, all events were polled, and all messages received
+    /// (or dropped, one idle timeout after the end of their peer). `false` before `close` was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closing && self.peers.len() == 0

@@ -8,11 +8,11 @@ use crate::trace;
 
 impl Endpoint {
     /// Writes the next datagrams into `buf`, all for one destination, and says how to send them.
-    /// `None` when nothing is to be sent now.
+    /// `None` when there is nothing to send now.
     ///
-    /// A buffer as large as one datagram ([`Config::max_datagram`](crate::Config)) takes one; a
-    /// larger one takes a batch of equal datagrams where there are that many. Into a smaller one
-    /// nothing is written.
+    /// Into a buffer as large as one datagram ([`Config::max_datagram`](crate::Config)) it writes one
+    /// datagram; into a larger one, as many of equal size as are to be sent and fit (the last may be
+    /// shorter). If the buffer is smaller than one datagram, it writes nothing and returns `None`.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
         self.touch(now);
         if buf.len() < usize::from(self.shared.config.max_datagram) {
@@ -49,7 +49,7 @@ impl Endpoint {
         None
     }
 
-    /// The next event. Requests for sockets come first.
+    /// The next event; `None` when there are no more. Requests for sockets come first.
     pub fn poll_event(&mut self) -> Option<Event> {
         if let Some(request) = self.sockets.poll_event() {
             return Some(request);

@@ -1,8 +1,8 @@
-//! The driver's sockets: which there are, which more are wanted, and by which one a datagram leaves.
+//! The driver's sockets: which are open, which are requested, and by which one a datagram leaves.
 //!
-//! Socket zero is there from the start, so that a driver with a single socket has nothing to say.
-//! Sockets come and go after that. Nothing is ever sent by one that is gone: what would be leaves by
-//! another, if another reaches the destination.
+//! Socket zero is open from the start, so that a driver with a single socket need not announce it.
+//! Sockets come and go after that. No datagram is sent by a closed socket: it leaves by another one, if
+//! another reaches the destination.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use crate::time::Instant;
 
 impl Endpoint {
     /// Asks the driver for another socket, bound to `address`. `Event::OpenSocket` follows with the
-    /// id that is returned here, unless the driver answers before it polls that event.
+    /// id that is returned here, unless the driver opens or closes that id before it polls the event.
     ///
     /// # Errors
     /// `TooMany` if 1,024 sockets are open or asked for.
@@ -29,8 +29,8 @@ impl Endpoint {
         self.sockets.request(address).ok_or(CommandError::TooMany)
     }
 
-    /// A socket is open, bound to `address`: one that the endpoint asked for, or one of the driver's
-    /// own. A driver with several sockets announces each before the first datagram from it.
+    /// The driver opened a socket, bound to `address`: one that the endpoint asked for, or one of the
+    /// driver's own. A driver with several sockets announces each before the first datagram from it.
     ///
     /// Peers that no open socket could reach are reached by this one from now on, if it can.
     pub fn socket_opened(&mut self, now: Instant, socket: SocketId, address: SocketAddr) {
@@ -41,13 +41,15 @@ impl Endpoint {
         }
     }
 
-    /// A socket is closed, or could not be opened. Hand in what was read from it before.
+    /// The driver closed a socket, or could not open it. Pass in the datagrams that were read from it
+    /// before.
     ///
-    /// What was to leave by it leaves by the socket that has been open longest of those that reach the
-    /// destination. Each peer it served is sent a packet by the other socket at once, by which it
-    /// notices. While no other reaches a peer, its datagrams still name the closed socket, and are
-    /// lost: it ends by its idle timeout unless another socket opens before. So does a peer that leaves
-    /// its own address within the same round trip: neither end learns where the other is then.
+    /// Datagrams that would leave by this socket leave by another one: of those that reach the
+    /// destination, the one that has been open longest. Each peer that used the closed socket is sent a
+    /// packet by the other one at once, from which it learns our new address. If no other socket reaches
+    /// a peer, its datagrams still name the closed socket and are lost; the peer ends by its idle timeout
+    /// unless another socket is opened before. The same happens to a peer that leaves its own address
+    /// within the same round trip: then neither end learns where the other is.
     pub fn socket_closed(&mut self, now: Instant, socket: SocketId) {
         self.touch(now);
         self.sockets.close(socket);
@@ -69,9 +71,9 @@ impl Endpoint {
 /// All sockets. An id names one socket for ever: each new one is larger than all before.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    /// With the addresses that they are bound to, where the driver told.
+    /// With the addresses that they are bound to, where the driver named them.
     open: BTreeMap<SocketId, Option<SocketAddr>>,
-    /// Asked for; the driver was not told yet.
+    /// Requested, and not yet reported to the driver.
     requests: VecDeque<(SocketId, SocketAddr)>,
     /// Larger than all ids so far.
     next: u32,
@@ -113,7 +115,7 @@ impl Sockets {
         self.open.remove(&socket);
     }
 
-    /// The next request that the driver was not told.
+    /// The next request that was not yet reported to the driver.
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         let (socket, address) = self.requests.pop_front()?;
         Some(Event::OpenSocket { socket, address })

@@ -3,7 +3,7 @@
 //! | page | question |
 //! |---|---|
 //! | [`the_loop`] | How do I drive an endpoint from my own loop, with a socket and a clock? |
-//! | [`identities`] | Who am I, how do I stay the same peer, and whom do I let in? |
+//! | [`identities`] | What is my identity, how do I keep it, and which peers do I let in? |
 //! | [`delivery`] | Which [`Delivery`](crate::Delivery) suits this message? |
 //! | [`backpressure`] | What happens when one side is faster than the other? |
 //! | [`memory`] | How much memory can an endpoint take, and which fields bound it? |

@@ -31,7 +31,7 @@ impl Part {
     }
 }
 
-/// A message from `send` until its fate is known and told.
+/// A message from `send` until its fate is known and reported.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(super) id: MessageId,
@@ -48,7 +48,7 @@ pub(crate) struct Outgoing {
     acked_bytes: u32,
     /// Parts that are under way more than once.
     copies: Copies,
-    /// Set when the fate is known and waits to be told.
+    /// Set when the fate is known and waits to be reported.
     pub(super) fate: Option<Fate>,
 }
 
@@ -91,7 +91,7 @@ impl Outgoing {
         Part { slot, generation, offset: self.sent, len: self.len() - self.sent }
     }
 
-    /// Whether the fate must be told to the application.
+    /// Whether the fate must be reported to the application.
     pub(crate) fn reports(&self, fate: Fate) -> bool {
         self.delivery.requires_ack || (self.delivery.reliable && fate != Fate::Acked)
     }

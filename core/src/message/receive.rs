@@ -45,7 +45,7 @@ pub(crate) struct ReceiveQueue {
     /// Bytes of unreliable messages, charges included.
     unreliable_bytes: u64,
     /// Credit, counted from the peer's start: used by it, granted at the start, given back by the
-    /// application since, and the limit it was told last.
+    /// application since, and the limit that was sent to it last.
     used: u64,
     base: u64,
     returned: u64,
@@ -146,12 +146,12 @@ impl ReceiveQueue {
         *self = Self { arrivals, overflowed, ..Self::new(self.limits) };
     }
 
-    /// Whether the peer should be told a new credit limit.
+    /// Whether a new credit limit should be sent to the peer.
     pub(crate) fn is_credit_due(&self) -> bool {
         self.credit_due
     }
 
-    /// The credit limit to tell the peer now.
+    /// The credit limit to send to the peer now.
     pub(crate) fn advertise(&mut self) -> u64 {
         self.credit_due = false;
         // Who is stuck and hears nothing new stays stuck, and does not say so again.
@@ -160,7 +160,7 @@ impl ReceiveQueue {
         self.advertised
     }
 
-    /// The limit told last did not arrive, or did not fit.
+    /// The limit sent last did not arrive, or did not fit.
     pub(crate) fn repeat_credit(&mut self) {
         self.credit_due = true;
     }
@@ -358,7 +358,7 @@ impl ReceiveQueue {
         Ok(())
     }
 
-    /// The peer may send this much more; it is told once a quarter of the window came together.
+    /// The peer may send this much more; it is sent once a quarter of the window came together.
     fn give_back(&mut self, credit: u64) {
         self.returned += credit;
         let untold = self.limit().saturating_sub(self.advertised);

@@ -38,7 +38,7 @@ pub(crate) struct SendQueue {
     credit: SendCredit,
     /// Some unreliable ordered message was lost at some time.
     has_lost_ordered: bool,
-    /// Messages whose fate waits to be told.
+    /// Messages whose fate waits to be reported.
     fates: VecDeque<u32>,
     next_id: u64,
     /// Bytes in the send buffer, charges included.
@@ -94,13 +94,13 @@ impl SendQueue {
         writable
     }
 
-    /// Whether `take_writable` has something to tell.
+    /// Whether `take_writable` has something to report.
     pub(crate) fn is_writable_due(&self, limits: &SendLimits) -> bool {
         let room = |cost| self.buffered == 0 || self.buffered + cost <= limits.buffer as u64;
         self.blocked_len.is_some_and(room)
     }
 
-    /// The next fate to tell; its message is forgotten.
+    /// The next fate to report; its message is forgotten.
     pub(crate) fn poll_fate(&mut self) -> Option<(MessageId, Fate)> {
         let slot = self.fates.pop_front()? as usize;
         let message = self.messages.remove(slot);
@@ -269,7 +269,7 @@ impl SendQueue {
         useful
     }
 
-    /// The next stream whose receiver must be told of a gap, with the number below which nothing
+    /// The next stream whose receiver must learn of a gap, with the number below which nothing
     /// more will come.
     pub(crate) fn take_skip(&mut self) -> Option<(u16, StreamKey, u64)> {
         if !self.has_skips() {
@@ -332,7 +332,7 @@ impl SendQueue {
         }
     }
 
-    /// The message is done: forget it, or keep its slot until the fate is told.
+    /// The message is done: forget it, or keep its slot until the fate is polled.
     fn finish(&mut self, slot: usize, fate: Fate) {
         let message = &mut self.messages[slot];
         let index = message.stream;

@@ -6,7 +6,7 @@ use super::window::{ReceivedWindow, STREAM_WINDOW};
 use crate::delivery::{Fate, Order};
 use crate::wire::StreamKey;
 
-/// One outgoing stream: what waits in it, which numbers are resolved, which gaps to tell.
+/// One outgoing stream: what waits in it, which numbers are resolved, which gaps to report.
 #[derive(Debug)]
 pub(crate) struct SendStream {
     pub(super) key: StreamKey,
@@ -66,14 +66,14 @@ impl SendStream {
         self.gap.is_some_and(|(low, _)| low < self.resolved.floor())
     }
 
-    /// The number below which nothing more will come; the gaps below it count as told.
+    /// The number below which nothing more will come; the gaps below it count as reported.
     pub(crate) fn take_skip(&mut self) -> u64 {
         let floor = self.resolved.floor();
         self.gap = self.gap.and_then(|(_, high)| (high >= floor).then_some((floor, high)));
         floor
     }
 
-    /// What was told last did not arrive.
+    /// What was reported last did not arrive.
     pub(crate) fn repeat_skip(&mut self) {
         let Some(last) = self.resolved.floor().checked_sub(1) else { return };
         let high = self.gap.map_or(last, |(_, high)| high.max(last));

@@ -11,16 +11,16 @@ pub struct Origin {
     pub socket: SocketId,
     /// The sender's address.
     pub remote: SocketAddr,
-    /// The local address it was sent to, if the socket tells: replies leave from there.
+    /// The local address it was sent to, if the socket reports it: answers leave from there.
     pub local: Option<IpAddr>,
-    /// The index of the interface it came in on, if the socket tells.
+    /// The index of the interface it came in on, if the socket reports it.
     pub interface: Option<u32>,
-    /// The ECN mark it carried, if the socket tells.
+    /// The ECN mark it carried, if the socket reports it.
     pub ecn: Option<Ecn>,
 }
 
 impl Origin {
-    /// A datagram from `remote` on the first socket, nothing else known.
+    /// A datagram from `remote` on the first socket; nothing else is known about it.
     #[must_use]
     pub const fn from_remote(remote: SocketAddr) -> Self {
         Self { socket: SocketId(0), remote, local: None, interface: None, ecn: None }
@@ -39,7 +39,7 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// The same for those who know sockets only. The sender's address is canonical.
+    /// The same in the terms of a driver. The sender's address is canonical.
     pub(crate) const fn origin(&self) -> Origin {
         let Self { via: Via::Direct(FourTuple { socket, local, remote }), ecn, interface } = *self;
         Origin { socket, remote, local, interface, ecn }

@@ -14,13 +14,13 @@ pub struct Transmit {
     pub socket: SocketId,
     /// Where to send.
     pub destination: SocketAddr,
-    /// The local address to send from, if it matters.
+    /// The local address to send from; `None`: the system chooses.
     pub source: Option<IpAddr>,
-    /// The interface to send on, if it matters.
+    /// The index of the interface to send on; `None`: the system chooses.
     pub interface: Option<u32>,
-    /// The IP hop limit (TTL) to set, if not the system's default.
+    /// The IP hop limit (TTL) to set; `None`: the default of the system.
     pub hop_limit: Option<u8>,
-    /// The ECN mark to set.
+    /// The ECN mark to set; `None`: no mark.
     pub ecn: Option<Ecn>,
     /// Bytes in the buffer.
     pub len: usize,

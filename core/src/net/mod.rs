@@ -12,8 +12,8 @@ pub(crate) use departure::Departure;
 pub use departure::Transmit;
 pub use via::{FourTuple, Via};
 
-/// Names one of the driver's sockets, for ever: another socket has another id. A driver with a single
-/// socket uses the default, zero.
+/// Names one of the driver's sockets. An id is never used again for another socket. A driver with a
+/// single socket uses the default, zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u32);
 
@@ -28,7 +28,8 @@ pub enum Ecn {
     Ce,
 }
 
-/// The one form of an address: IPv4-mapped IPv6 becomes IPv4, flow labels are dropped.
+/// The canonical form of an address: an IPv4-mapped IPv6 address becomes the IPv4 address, and a flow
+/// label is removed.
 #[must_use]
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     match address {

@@ -12,7 +12,7 @@ pub enum Via {
     Direct(FourTuple),
 }
 
-/// A pair of UDP addresses on one of the driver's sockets. The socket has our port.
+/// A pair of UDP addresses on one of the driver's sockets, which has our port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FourTuple {
     /// The driver's socket.

@@ -103,7 +103,7 @@ impl<F: Copy> Paths<F> {
         self.list.iter().find(|path| path.space.id() == id)
     }
 
-    /// Whether a packet with this number was received already, or is too old to tell.
+    /// Whether a packet with this number was received already, or is below the replay window.
     pub(crate) fn is_duplicate(&self, spaces: &PacketSpaces, number: PacketNumber) -> bool {
         match self.get(number.path()) {
             Some(path) => !path.space.is_new(number.counter()),
@@ -236,7 +236,7 @@ impl<F: Copy> Paths<F> {
     }
 
     /// The frames that arrived, and those that were lost, as far as the last acknowledgement or
-    /// timeout told. They are handed out once.
+    /// timeout showed. They are handed out once.
     pub(crate) fn resolved(&mut self) -> &mut AckResult<F> {
         &mut self.result
     }
@@ -405,11 +405,13 @@ impl<F: Copy> Paths<F> {
     }
 }
 
-/// Goodbyes, late packets and answers from new addresses are waited for in multiples of this at most.
+/// The end waits for the acknowledgement of a `Disconnect`, for late packets, and for answers from new
+/// addresses, in multiples of a probe timeout that is taken to be at most this.
 const LONGEST_PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most paths of one peer.
 const MAX_PATHS: usize = 4;
-/// A peer that just left an address is not followed back to it.
+/// For so long a peer that left an address is not followed back to it: late packets still come from there
+/// (RFC 9000 section 9.3).
 const FLAP_GUARD: Duration = Duration::from_secs(2);
 
 #[cfg(test)]

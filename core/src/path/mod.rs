@@ -3,7 +3,7 @@
 //! A [`Path`] is what was learned about one way. The packet numbers under which it is used are a
 //! [`PacketSpace`]: they outlive the way, because a number is a nonce. When the peer is found to be
 //! elsewhere, a new *generation* begins: what becomes of packets sent before counts for the messages
-//! in them, but tells nothing about the new way (RFC 9000 section 9.4).
+//! in them, but shows nothing about the new way (RFC 9000 section 9.4).
 
 mod manager;
 mod validation;
@@ -311,7 +311,7 @@ impl<F: Copy> Path<F> {
         self.congestion.on_mtu(max_datagram);
     }
 
-    /// The driver was away. That no acknowledgement came meanwhile tells nothing.
+    /// The driver was away. That no acknowledgement came meanwhile shows nothing.
     fn on_absence(&mut self, absence: Absence) {
         let Some(until) = absence.until.filter(|_| absence != self.absence) else { return };
         self.loss.on_absence(until);
@@ -326,7 +326,8 @@ impl<F: Copy> Path<F> {
         }
     }
 
-    /// The peer is elsewhere now. What was learned no longer holds, unless only its port changed.
+    /// The peer is elsewhere now. What was learned no longer holds, unless only its port changed (RFC 9000
+    /// section 9.4).
     fn move_to(&mut self, via: Via, config: &Config, now: Instant) {
         let ip = |via: &Via| via.remote().map(|remote| remote.ip());
         if ip(&via) != ip(&self.via) {

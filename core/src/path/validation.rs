@@ -1,4 +1,5 @@
-//! Whether the peer is at an address: challenges to it, and what may be sent there before it answers.
+//! Whether the peer is at an address: challenges to it (RFC 9000 section 8.2), and what may be sent there
+//! before it answers (section 8.1).
 
 use crate::net::Via;
 
@@ -14,7 +15,7 @@ pub(crate) struct Challenge {
 /// A place from which packets of the peer come, not validated yet.
 ///
 /// Nothing goes there but challenges and answers to the peer's own, and no more than three times what
-/// came from there (RFC 9000 section 8.2).
+/// came from there (RFC 9000 sections 8.1 and 9.3.1).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     via: Via,

@@ -13,13 +13,13 @@ pub(super) struct Acquaintance {
     pub(super) number: u64,
     /// Its identity: validated, or what a dial expects.
     pub(super) id: Option<PeerId>,
-    /// Tells our state about the peer from earlier ones that we lost; 0 until its identity is known.
+    /// Names our state about the peer, unlike any that we lost; 0 until its identity is known.
     pub(super) incarnation: u64,
     /// The same of the peer, once it said so.
     remote_incarnation: Option<u64>,
     /// The path ids used since both ends keep their state.
     pub(super) spaces: PacketSpaces,
-    /// The newest time at which the peer claimed to shake hands.
+    /// The greatest timestamp that a confirmed handshake of the peer had.
     pub(super) timestamp_ms: u64,
     /// A handshake that the peer initiated succeeded.
     pub(super) has_initiated: bool,
@@ -28,7 +28,7 @@ pub(super) struct Acquaintance {
 }
 
 impl Acquaintance {
-    /// A peer that said nothing yet. `incarnation` is what those who know it are told.
+    /// A peer that said nothing yet. `incarnation` is ours for this peer.
     pub(super) fn new(
         handle: PeerHandle,
         number: u64,

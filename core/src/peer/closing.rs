@@ -39,7 +39,7 @@ impl Peer {
         }
     }
 
-    /// The peer broke the protocol: tell it, and be done with it.
+    /// The peer broke the protocol: send it the reason, and end it.
     pub(super) fn violate(&mut self, cx: &Context, violation: Violation) {
         if self.state.is_over() || self.state.end_reason().is_some() {
             return;

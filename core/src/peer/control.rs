@@ -41,7 +41,7 @@ pub(crate) struct Outbound {
     pub(super) rekey: Rekey,
     /// Tokens of the peer's pings to answer.
     pongs: SmallVec<[u64; 2]>,
-    /// The credit limit at which the peer was told that we are stuck.
+    /// The credit limit for which we sent the peer a `Blocked`.
     reported_blocked: Option<u64>,
     /// A ping without a token is due: it only makes the peer acknowledge.
     ping_due: bool,

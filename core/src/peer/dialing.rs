@@ -21,9 +21,9 @@ pub(super) struct Dialing {
     pub(super) dial: Option<Box<Dial>>,
     /// Where the last handshake with the peer was made, whoever initiated it.
     pub(super) handshake_via: Option<Via>,
-    /// When an `UnknownSession` hint last hastened a handshake.
+    /// When an `UnknownSession` last hastened a handshake.
     pub(super) last_unknown_session: Option<Instant>,
-    /// Restarts of the peer after which a hint counts at once.
+    /// Restarts of the peer after which an `UnknownSession` counts at once.
     pub(super) restarts: TokenBucket,
 }
 
@@ -39,14 +39,14 @@ impl Default for Dialing {
 }
 
 impl Peer {
-    /// Starts to call the peer.
+    /// Starts to dial the peer.
     pub(crate) fn dial(&mut self, cx: &mut Context, addresses: SmallVec<[Via; 2]>) {
         let deadline = cx.now + cx.config.timers.connect_timeout;
         self.timers.set(Timer::DialDeadline, Some(deadline));
         self.start_dial(cx, addresses, false);
     }
 
-    /// Shakes hands anew beside the session that stands: where the peer is proved to be, where it was
+    /// Shakes hands anew beside the session that stands: where the peer is validated to be, where it was
     /// at the last handshake, and where it was before it moved. Whoever lured both ends elsewhere could
     /// pass on every proof.
     pub(super) fn redial(&mut self, cx: &mut Context) {

@@ -11,9 +11,9 @@ use crate::session::{Answer, Established, Session, Terms, Unopened};
 use crate::stats::DropReason;
 use crate::wire::{HandshakeResponse, Parameters};
 
-/// Two handshakes begun by either end within this time met halfway.
+/// Two handshakes, one begun by each end, crossed if this is the time between them or less.
 const SIMULTANEOUS: Duration = Duration::from_secs(10);
-/// A peer that restarts is met at once four times, and then once in five seconds: each time costs
+/// A peer that restarts is answered at once four times, and then once in five seconds: each time costs
 /// Diffie-Hellman.
 const RESTARTS: Limit = Limit::every(5_000_000, 4);
 
@@ -117,7 +117,7 @@ impl Peer {
             cx.release(freed);
             self.withdraw_rekey(cx);
             self.events.restarted = true;
-            // The hint was true; the next may be as well, unless the peer makes a habit of it.
+            // The `UnknownSession` was true. The next may be as well, unless they come too often.
             if self.dialing.restarts.take(cx.now, &RESTARTS, 0) {
                 self.dialing.last_unknown_session = None;
             }
@@ -143,7 +143,7 @@ impl Peer {
         self.paths.set_max_datagram(datagram);
     }
 
-    /// Whether a further session is the one to seal with. When both ends called at once, it is the
+    /// Whether a further session is the one to seal with. When both ends initiated at once, it is the
     /// one begun by the larger identity; else the newest.
     fn is_preferred(&self, cx: &Context, terms: &Terms) -> bool {
         let Some(current) = self.sessions.current() else { return true };

@@ -1,4 +1,4 @@
-//! What a peer has to tell the application, one event at a time.
+//! The events of a peer for the application, one at a time.
 
 use core::time::Duration;
 

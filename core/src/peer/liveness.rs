@@ -36,7 +36,7 @@ impl Peer {
         }
         if self.timers.get(Timer::Idle).is_none() && !self.state.is_over() {
             self.timers.set(Timer::Idle, Some(cx.now + self.liveness.idle_timeout));
-            // Two ends that met at one instant do not ask at one instant.
+            // Two ends whose handshake was at one instant must not ping at one instant.
             let jitter = cx.rng.below(micros(cx.config.timers.heartbeat) / 8 + 1);
             let soon = Duration::from_micros(jitter);
             self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.timers.heartbeat + soon));

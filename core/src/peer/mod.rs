@@ -68,7 +68,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// A peer about which nothing is proved. `incarnation` is what those who know it are told.
+    /// A peer that is not authenticated yet. `incarnation` is ours for this peer.
     pub(crate) fn new(
         cx: &mut Context,
         handle: PeerHandle,
@@ -84,7 +84,7 @@ impl Peer {
             // Room for the largest message and its charge.
             unreliable: config.flow.unreliable_buffer as u64 + MESSAGE_CHARGE,
         };
-        // Until the peer tells its own limits, ours are a guess that queues what is sensible.
+        // Until the peer sends its own limits, ours are a guess that queues what is sensible.
         let send_limits = SendLimits {
             max_message: config.flow.max_message,
             max_streams: config.flow.max_streams,
@@ -196,7 +196,7 @@ impl Peer {
         }
     }
 
-    /// The datagram must have met a session that the peer forgot: perhaps shake hands anew.
+    /// The peer does not know the session of a packet of ours: shake hands anew, if that is plausible.
     pub(crate) fn on_unknown_session(
         &mut self,
         cx: &mut Context,
@@ -219,7 +219,7 @@ impl Peer {
         self.redial(cx);
     }
 
-    /// Whether nothing is left to do, to tell or to read.
+    /// Whether nothing is left to do, to report or to read.
     pub(crate) fn is_removable(&self) -> bool {
         self.state.is_gone() && !self.has_events() && self.inbox.is_empty()
     }
@@ -323,5 +323,5 @@ impl Peer {
     }
 }
 
-/// Hints may hasten a handshake this often.
+/// How often an `UnknownSession` may hasten a handshake.
 const UNKNOWN_SESSION_INTERVAL: Duration = Duration::from_secs(5);

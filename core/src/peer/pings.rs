@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::event::PingId;
 use crate::time::Instant;
 
-/// The most pings under way at once, and so the most answers waiting to be told.
+/// The most pings under way at once, and so the most answers that wait to be reported.
 pub(crate) const MAX_PINGS: usize = 8;
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Pings {
 }
 
 impl Pings {
-    /// Starts a ping; `None` if too many are under way. `untold` answers wait to be told.
+    /// Starts a ping; `None` if too many are under way. `untold` answers wait to be reported.
     pub(crate) fn start(&mut self, untold: usize) -> Option<PingId> {
         if self.under_way.len() + untold >= MAX_PINGS {
             return None;

@@ -162,7 +162,7 @@ impl Peer {
         taken
     }
 
-    /// The peer proved to be elsewhere.
+    /// Another address of the peer was validated.
     pub(super) fn on_moved(&mut self, via: Via) {
         self.events.moved = true;
         self.stats.roams += 1;

@@ -93,7 +93,7 @@ impl AckTracker {
         self.received.iter().rev().map(|range| range.start..=range.end - 1)
     }
 
-    /// How long ago the highest counter arrived, to be told in the acknowledgement.
+    /// How long ago the highest counter arrived, for the acknowledgement.
     pub(crate) fn delay(&self, now: Instant) -> Duration {
         self.highest_at.map_or(Duration::ZERO, |at| now.saturating_since(at))
     }
@@ -111,7 +111,7 @@ impl AckTracker {
 
     /// The peer has an acknowledgement of ours whose highest counter was `largest`: what it covers
     /// needs no repeating (RFC 9000 section 13.2.4). The highest range is kept in part, so that
-    /// order can still be told.
+    /// a packet out of order is still recognised.
     pub(crate) fn on_ack_of_ack(&mut self, largest: u64) {
         if let Some(highest) = self.received.max() {
             self.received.remove_below(largest.saturating_add(1).min(highest));
@@ -131,6 +131,7 @@ fn count(counts: &mut EcnCounts, ecn: Option<Ecn>) {
 
 /// As many as an `Ack` frame may carry.
 const MAX_RANGES: usize = 32;
+/// RFC 9000 section 13.2.2.
 const PACKETS_PER_ACK: u8 = 2;
 
 #[cfg(test)]

@@ -233,15 +233,20 @@ impl PersistentCongestion {
     }
 }
 
+/// `kPacketThreshold` of RFC 9002 section 6.1.1.
 const PACKET_THRESHOLD: u64 = 3;
+/// How long a path counts as one that reorders after it was seen to.
 const REORDER_MEMORY: Duration = Duration::from_secs(10);
-/// 1/8 doubled twice is 1/2.
+/// How often the time threshold of 9/8 (RFC 9002 section 6.1.2) grows, in the manner of RACK (RFC 8985
+/// section 6.2): 1/8 doubled twice is 1/2.
 const MAX_WIDENINGS: u8 = 2;
-/// In probe timeouts.
+/// In probe timeouts: `kPersistentCongestionThreshold` of RFC 9002 section 7.6.1.
 const PERSISTENT_CONGESTION: u32 = 3;
 /// How long lost packets are remembered, in probe timeouts.
 const SPURIOUS_HORIZON: u32 = 3;
+/// With so many packets in flight a probe is two packets (RFC 9002 section 6.2.4 allows two).
 const MANY_IN_FLIGHT: u32 = 4;
+/// RFC 9002 section 6.2.1 doubles the wait without end; here [`LONGEST_BACKOFF`] bounds it.
 const MAX_BACKOFF: u8 = 16;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 

@@ -1,4 +1,5 @@
-//! Pacing: spreads a window over a round trip, so that bursts do not overrun the path's queues.
+//! Pacing (RFC 9002 section 7.7): spreads a window over a round trip, so that bursts do not overrun the
+//! path's queues.
 
 use core::time::Duration;
 
@@ -68,6 +69,7 @@ fn scaled(bytes: u64) -> u64 {
     bytes.saturating_mul(1_000_000)
 }
 
+/// As many as the initial window has (RFC 9002 section 7.7).
 const MIN_BURST_PACKETS: u64 = 10;
 /// 256 KiB each millisecond are 2 Gbit/s; faster paths need finer timers, not longer bursts.
 const MAX_TIMED_BURST: u64 = 256 * 1024;

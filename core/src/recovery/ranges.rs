@@ -19,7 +19,7 @@ impl RangeSet {
         Self { ranges: SmallVec::new() }
     }
 
-    /// Adds one number; tells whether it is new.
+    /// Adds one number; returns whether it is new.
     pub(crate) fn insert(&mut self, value: u64) -> bool {
         self.insert_range(value..value.saturating_add(1)) > 0
     }

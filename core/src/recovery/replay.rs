@@ -1,7 +1,7 @@
 //! The replay window: which packet numbers have been seen (in the manner of RFC 6479).
 //!
 //! A ring of bits over the numbers `floor .. floor + size`; what is below the floor counts as seen.
-//! A number above the window moves it up. A window is small and inline until someone sends fast.
+//! A number above the window moves it up. A window is small and inline until the peer sends fast.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -171,8 +171,10 @@ const fn words_of(bits: u64) -> usize {
     (bits / 64) as usize
 }
 
+/// 128 numbers without an allocation.
 const INLINE_WORDS: usize = 2;
 const INLINE_BITS: u64 = bits_of(INLINE_WORDS);
+/// The largest window, in numbers: twice the packets of a round trip of 32,768 packets.
 const MAX_BITS: u64 = 65_536;
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ impl Rtt {
         Self { latest: INITIAL, smoothed: INITIAL, variation: INITIAL / 2, least: 0 }
     }
 
-    /// Takes a sample. `ack_delay` is what the peer says it waited; it is believed up to the
-    /// `max_ack_delay` that it promised, and never so far that the path looks faster than it is.
+    /// Takes a sample (RFC 9002 section 5.3). `ack_delay` is how long the peer says it waited. It is
+    /// believed up to the peer's `max_ack_delay`, and never so far that the sample falls below the least.
     /// A handshake's round trip is a sample like any other, with no delay.
     pub(crate) fn update(
         &mut self,
@@ -91,10 +91,10 @@ impl Default for Rtt {
     }
 }
 
-/// The finest time that timers are trusted to keep.
+/// The finest time that timers are trusted to keep (`kGranularity` of RFC 9002 section 6.1.2).
 pub(crate) const GRANULARITY: Duration = Duration::from_millis(1);
 
-/// In microseconds.
+/// In microseconds. `INITIAL` is `kInitialRtt` of RFC 9002 section 6.2.2.
 const INITIAL: u64 = 333_000;
 const LONGEST: u64 = 1 << 45;
 

@@ -101,7 +101,7 @@ pub(crate) struct ResolvedPacket<'a, F> {
     pub(crate) was_lost: bool,
     /// It was in flight: the peer had to acknowledge it.
     pub(crate) ack_eliciting: bool,
-    /// It was sent on the present path, so its fate tells something about that path.
+    /// It was sent on the present path, so its fate shows something about that path.
     pub(crate) on_path: bool,
 }
 
@@ -275,7 +275,7 @@ impl<F: Copy> SentPackets<F> {
         )
     }
 
-    /// Packets are sent on another path from here on. What becomes of those before tells nothing about
+    /// Packets are sent on another path from here on. What becomes of those before shows nothing about
     /// it, and they do not count as in flight on it (RFC 9000 section 9.4).
     pub(crate) fn begin_generation(&mut self) {
         self.generation = self.generation.wrapping_add(1);
@@ -283,12 +283,12 @@ impl<F: Copy> SentPackets<F> {
         self.begin_loss_epoch();
     }
 
-    /// Whether the fate of a packet tells something about congestion on the present path.
+    /// Whether the fate of a packet shows something about congestion on the present path.
     pub(crate) const fn tells_of_congestion(&self, packet: &Packet) -> bool {
         packet.generation == self.generation && packet.flags & MTU_PROBE == 0
     }
 
-    /// Declares a packet in flight lost and hands it to `visit`. Its record stays a while, to tell
+    /// Declares a packet in flight lost and hands it to `visit`. Its record stays a while, to recognise
     /// if the loss was spurious. Does nothing to a packet that is not in flight.
     pub(crate) fn lose(&mut self, counter: u64, mut visit: impl FnMut(ResolvedPacket<'_, F>)) {
         let first_frame = self.first_frame();

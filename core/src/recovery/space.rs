@@ -84,7 +84,7 @@ impl<F: Copy> PacketSpace<F> {
         &mut self.sent
     }
 
-    /// Whether a packet with this counter was not received and is not too old to tell.
+    /// Whether a packet with this counter was not received and is not below the replay window.
     pub(crate) fn is_new(&self, counter: u64) -> bool {
         self.replay.is_new(counter)
     }
@@ -210,7 +210,8 @@ impl<F: Copy> PacketSpace<F> {
     }
 }
 
-/// Numbers are left out after this many packets to twice as many.
+/// One number is left out after this many packets to twice as many: a peer that acknowledges it did not
+/// wait for packets (the optimistic acknowledgement of RFC 9000 section 21.4).
 const SKIP_AFTER: u64 = 256;
 /// So many packets in a round trip make a path one in use.
 const IN_USE: u64 = 64;
@@ -218,5 +219,5 @@ const IN_USE: u64 = 64;
 const WINDOW_IN_USE: u64 = 2048;
 /// Packets remembered at most: 300 MB under way, 8 MB of memory.
 const MAX_REMEMBERED: usize = 1 << 18;
-/// How many numbers back an `UnknownSession` hint may refer to.
+/// How many numbers back an `UnknownSession` may refer to.
 const LATELY: u64 = 1024;

@@ -7,7 +7,7 @@ use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::Via;
 use crate::wire::Parameters;
 
-/// What the two ends told each other in a handshake, and how it travelled.
+/// What the two ends sent each other in a handshake, and what carried it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) local_index: u32,
@@ -15,7 +15,7 @@ pub(crate) struct Terms {
     pub(crate) initiated_by_us: bool,
     pub(crate) remote_incarnation: u64,
     pub(crate) parameters: Parameters,
-    /// The credit that the peer was told.
+    /// The credit that was granted to the peer.
     pub(crate) granted: u64,
     pub(crate) via: Via,
 }

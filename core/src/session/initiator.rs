@@ -75,8 +75,8 @@ pub(crate) enum Unopened {
     TooMany,
 }
 
-/// A thousand a second: forgers have to be fast to keep the genuine one out, and cost us a tenth of
-/// a core at most.
+/// How many responses are opened, a thousand a second: a forger has to be fast to keep the genuine one
+/// out, and costs us a tenth of a processor core at most.
 const OPENS: Limit = Limit::every(1_000, 4_000);
 /// The most addresses of a dial into which others merged.
 const MAX_TARGETS: usize = 16;
@@ -84,7 +84,7 @@ const MAX_TARGETS: usize = 16;
 const FIRST_INTERVAL: Duration = Duration::from_millis(150);
 /// A stranger's address gets 8 requests in 10 s: less than 2 KB.
 const MAX_INTERVAL: Duration = Duration::from_secs(4);
-/// An address where the peer was proved to be.
+/// The same for an address that was a validated one of the peer.
 const MAX_INTERVAL_PROVED: Duration = Duration::from_secs(1);
 /// How many retries are followed between two rounds that rebuild.
 const MAX_RETRIES: u8 = 3;
@@ -92,7 +92,7 @@ const MAX_RETRIES: u8 = 3;
 const REBUILD_AFTER: Duration = Duration::from_secs(5);
 
 impl Dial {
-    /// A dial to `addresses`, at least one. `proved` if the peer answered there before.
+    /// A dial to `addresses`, at least one. `proved` if the addresses were validated before.
     pub(crate) fn new(
         cx: &mut Context,
         local_index: u32,

@@ -68,7 +68,7 @@ pub struct HandshakeRequest {
     pub static_ciphertext: [u8; 48],
     /// The [`RequestPayload`], sealed.
     pub payload_ciphertext: [u8; REQUEST_CIPHERTEXT_LEN],
-    /// Proof that the initiator knows whom it calls, the network secret and the application id.
+    /// Shows that the initiator knows the responder's key, the network secret and the application id.
     pub mac: [u8; MAC_LEN],
 }
 
@@ -141,7 +141,7 @@ impl HandshakeResponse {
     }
 }
 
-/// Asks an initiator to come again with a cookie, and may tell it the key it asked for.
+/// Asks an initiator to send a request with a cookie, and may disclose the key that it asked for.
 #[derive(Clone, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct HandshakeRetry {

@@ -6,10 +6,10 @@
 //!
 //! | type | packet | bytes | says |
 //! |---|---|---|---|
-//! | `0xC0` | [`KeyRequest`] | 240 | who lives at this address? |
-//! | `0xC1` | [`HandshakeRequest`] | 240 | let us shake hands |
-//! | `0xC2` | [`HandshakeResponse`] | 140 | done |
-//! | `0xC3` | [`HandshakeRetry`] | 80 | come again with this cookie; this is my key |
+//! | `0xC0` | [`KeyRequest`] | 240 | which key is at this address? |
+//! | `0xC1` | [`HandshakeRequest`] | 240 | an initiator asks for a session |
+//! | `0xC2` | [`HandshakeResponse`] | 140 | the responder's half of the handshake |
+//! | `0xC3` | [`HandshakeRetry`] | 80 | send a request with this cookie; this is my key |
 //! | `0xC4` | [`SealedHeader`] | 33 or more | frames, encrypted |
 //! | `0xC5` | beacon | | reserved for local discovery, unknown in this version |
 //! | `0xC6` | [`UnknownSession`] | 16 | I do not know the session of that packet |

@@ -29,7 +29,7 @@ pub enum Packet<'a> {
     HandshakeRetry(&'a HandshakeRetry),
     /// Frames under a session's key: the datagram has at least [`MIN_SEALED_LEN`] bytes.
     Sealed(&'a SealedHeader),
-    /// A sealed packet reached someone who does not know its session.
+    /// A sealed packet reached an endpoint that does not know its session.
     UnknownSession(&'a UnknownSession),
 }
 
@@ -111,14 +111,14 @@ impl SealedHeader {
     }
 }
 
-/// The echo of a sealed packet's header by someone who does not know its session.
+/// The echo of a sealed packet's header by an endpoint that does not know its session.
 ///
 /// Nothing authenticates it: it may hasten a handshake, never end or change a session.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct UnknownSession {
     preamble: Preamble,
-    /// The receiver index that named no session: the *remote* index of whoever gets the hint.
+    /// The receiver index that named no session: the *remote* index of the end that gets this packet.
     pub receiver_index: U32,
     packet_number: U64,
 }

@@ -1,4 +1,4 @@
-//! What the two sides of a handshake tell each other under its seal.
+//! What the two ends of a handshake send each other under its seal.
 //!
 //! Reserved bytes are written as zero and not looked at by the receiver: they are authenticated, so
 //! a later version can use them without an older one refusing the handshake.

@@ -3,20 +3,21 @@
 //! Each check of a request costs more than the one before. What the costly ones may cost in all is
 //! decided here, in tables that never grow, so that
 //!
-//! - *who proves nothing* (anyone can put any source address on a datagram) gets at most 200
-//!   handshakes a second, then a Retry: never silence, as the flood may be in the initiator's own name;
-//! - *who validated an address* by a cookie has a budget and a table of its own, into which nobody else
-//!   gets: what is sent in its name takes nothing from it. Of the 2,000 a second anyone may take what is
-//!   left over, but sources that asked for more than their part leave half the burst alone, and
+//! - *initiators that have not validated their address* (anyone can put any source address on a datagram)
+//!   get at most 200 handshakes a second, then a Retry: never silence, as the flood may carry the address
+//!   of an honest initiator;
+//! - *initiators that validated their address* by a cookie have a budget and a table of their own, into
+//!   which no others get: what is sent from a forged address takes nothing from it. Of the 2,000 a
+//!   second anyone may take what is left over, but sources that asked for more than their part leave half the burst alone, and
 //!   sources that were served in the last 5 s a quarter. A newcomer is thus served unless newcomers
 //!   alone exceed the budget: that takes some thousand sources with real addresses, which then
 //!   share it with newcomers by chance;
-//! - *who proved to be where a peer is* draws on a third budget first. Only peers get there, and
-//!   4,096 of them that call once in 5 s do not use it up;
+//! - *initiators whose validated address is that of a peer* use a third budget first. Only peers get there,
+//!   and 4,096 of them that shake hands once in 5 s do not use it up;
 //! - *Retries* cost little more than the MAC that every request must have; they have shares that
 //!   nobody can use up for others, and a common rest (`Shares`). 20,000 plus 4,096 times 8 is about
 //!   50,000 a second, 4 MB/s, always less than what asks for them;
-//! - *Hints* cost nothing but sending them.
+//! - *`UnknownSession` packets* cost nothing but sending them.
 //!
 //! At worst this makes 3,200 handshakes a second with initiators, of four Diffie-Hellman computations and
 //! a new key each. Those that we begin ourselves are limited peer by peer (`session::initiator`).
@@ -82,7 +83,7 @@ impl SharedBucket {
     }
 }
 
-/// How a source that proved itself stands with its budget.
+/// How a source that validated its address stands with its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tier {
     /// Not served for a while.

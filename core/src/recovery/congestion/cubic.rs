@@ -95,7 +95,7 @@ impl Cubic {
     fn begin_epoch(&mut self, now: Instant) -> Instant {
         let state = &mut self.state;
         state.w_max = state.w_max.max(state.window);
-        // K = cbrt((w_max - window) / C), with C = 0.4 packets per cubic second.
+        // K = cbrt((w_max - window) / C), with C = 0.4 packets per cubic second (RFC 9438 section 4.2).
         let below = u128::from(state.w_max - state.window);
         let cube = below * CUBIC_MILLIS_PER_PACKET / u128::from(self.mtu.max(1));
         self.k = cube_root(u64::try_from(cube).unwrap_or(u64::MAX)).min(LONGEST_MILLIS);
@@ -105,7 +105,7 @@ impl Cubic {
         now
     }
 
-    /// The cubic window `elapsed` after the epoch began.
+    /// The cubic window `elapsed` after the epoch began (RFC 9438 section 4.2).
     fn curve(&self, elapsed: Duration) -> u64 {
         let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).min(LONGEST_MILLIS);
         let distance = u128::from(elapsed.abs_diff(self.k));
@@ -119,7 +119,7 @@ impl Cubic {
     }
 
     /// Reno's growth: alpha packets per window acknowledged, alpha = 3 (1 - 0.7) / (1 + 0.7) until
-    /// it is back where it fell from, then 1.
+    /// it is back where it fell from, then 1 (RFC 9438 section 4.3).
     fn grow_estimate(&mut self, bytes: u64) {
         let alpha = if self.estimate < self.state.prior { RENO_ALPHA } else { RENO_UNIT };
         self.credit = self.credit.saturating_add(bytes.saturating_mul(alpha));
@@ -137,10 +137,12 @@ impl Cubic {
     fn slow_down(&mut self, now: Instant) {
         let floor = self.floor();
         let state = &mut self.state;
-        // Fast convergence: a flow that fell short of its last peak leaves room to others.
+        // Fast convergence (RFC 9438 section 4.7): a flow that fell short of its last peak leaves bandwidth
+        // to others. 17/20 is (1 + 0.7) / 2.
         let fell_short = state.window < state.w_max;
         state.w_max = if fell_short { state.window * 17 / 20 } else { state.window };
         state.prior = state.window;
+        // Multiplicative decrease (RFC 9438 section 4.6).
         state.window = (state.window * 7 / 10).max(floor);
         state.threshold = state.window;
         state.recovery_start = Some(now);
@@ -155,10 +157,10 @@ impl Controller for Cubic {
         let pause = self.last_ack.map_or(Duration::ZERO, |last| now.saturating_since(last));
         self.last_ack = Some(now);
         if app_limited {
-            // The window was not tried out: the curve's time stands still (RFC 9438 section 5.8).
+            // The window was not used up: the curve's time stands still (RFC 9438 section 5.8).
             self.epoch_start = self.epoch_start.map(|start| start + pause);
         } else if self.state.recovery_start.is_some_and(|start| sent_at <= start) {
-            // Sent before the slowdown: says nothing about the window after it.
+            // Sent before the slowdown: it shows nothing about the window after it.
         } else if self.in_slow_start() {
             self.slow_start(now, sent_at, bytes, rtt);
         } else {
@@ -188,6 +190,7 @@ impl Controller for Cubic {
     }
 
     fn on_spurious(&mut self, _: Instant) {
+        // RFC 9438 section 4.9.
         if let Some(saved) = self.saved.take() {
             let window = saved.window.max(self.state.window);
             self.state = State { window, ..saved };
@@ -204,7 +207,7 @@ impl Controller for Cubic {
     }
 
     fn on_absence(&mut self, span: Duration) {
-        // The curve is one of time (RFC 9438 section 4.2), but not of time in which nothing was sent.
+        // The curve depends on time (RFC 9438 section 4.2), but not on time in which nothing was sent.
         self.epoch_start = self.epoch_start.map(|start| start + span);
         self.last_ack = self.last_ack.map(|at| at + span);
     }
@@ -244,9 +247,10 @@ const C_SCALED: u128 = 112_590;
 const C_SHIFT: u32 = 48;
 /// 17 minutes: far beyond any curve that matters, and its cube still fits.
 const LONGEST_MILLIS: u64 = 1 << 20;
-/// alpha = 9 / 17.
+/// alpha = 9 / 17 (RFC 9438 section 4.3).
 const RENO_ALPHA: u64 = 9;
 const RENO_UNIT: u64 = 17;
+/// `CSS_GROWTH_DIVISOR` of RFC 9406 section 4.3.
 const CAUTIOUS_DIVISOR: u64 = 4;
 /// 64 GiB.
 const MAX_WINDOW: u64 = 1 << 36;

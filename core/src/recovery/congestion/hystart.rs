@@ -11,8 +11,8 @@ pub(super) struct HyStart {
     round_start: Option<Instant>,
     last_min: u32,
     current_min: u32,
-    /// What the time must fall below again for the rise to have been a fluke; set while growth is
-    /// held back on suspicion.
+    /// If the time falls below this again, the rise meant nothing. Set while growth is held back
+    /// (conservative slow start, RFC 9406 section 4.2).
     baseline: Option<u32>,
     samples: u8,
     suspicious_rounds: u8,
@@ -78,6 +78,7 @@ impl HyStart {
             }
             Some(_) => {}
             None => {
+                // `MIN_RTT_DIVISOR` is 8 (RFC 9406 section 4.3).
                 let rise = (self.last_min / 8).clamp(MIN_RISE, MAX_RISE);
                 let known = self.last_min != UNKNOWN && self.current_min != UNKNOWN;
                 if known && self.current_min >= self.last_min.saturating_add(rise) {
@@ -89,9 +90,11 @@ impl HyStart {
 }
 
 const UNKNOWN: u32 = u32::MAX;
+/// `N_RTT_SAMPLE` of RFC 9406 section 4.3.
 const ENOUGH_SAMPLES: u8 = 8;
+/// `CSS_ROUNDS` of RFC 9406 section 4.3.
 const MAX_SUSPICIOUS_ROUNDS: u8 = 5;
-/// In microseconds.
+/// `MIN_RTT_THRESH` and `MAX_RTT_THRESH` of RFC 9406 section 4.3, in microseconds.
 const MIN_RISE: u32 = 4_000;
 const MAX_RISE: u32 = 16_000;
 

@@ -21,9 +21,10 @@ pub(crate) trait Controller {
     /// `app_limited`: when it was sent, the window was not what held the sender back.
     fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt, app_limited: bool);
 
-    /// Congestion was seen; the newest packet that tells was sent at `sent_at`. Packets sent before
-    /// the last reaction tell nothing new. `persistent`: nothing at all got through for long.
-    /// `ecn`: a router said so, no packet was lost. Returns whether the controller slowed down.
+    /// Congestion was seen; the newest packet that shows it was sent at `sent_at`. Packets sent before
+    /// the last reaction show nothing new (RFC 9002 section 7.3.2). `persistent`: all packets of a long
+    /// time were lost (RFC 9002 section 7.6). `ecn`: a router marked a packet, none was lost. Returns
+    /// whether the controller slowed down.
     fn on_congestion(
         &mut self,
         now: Instant,
@@ -32,13 +33,13 @@ pub(crate) trait Controller {
         ecn: bool,
     ) -> bool;
 
-    /// Every loss that led to the last slowdown proved to be a late arrival: takes it back.
+    /// Every packet whose loss led to the last slowdown arrived late after all: takes the slowdown back.
     fn on_spurious(&mut self, now: Instant);
 
     /// The largest datagram of the path is now `mtu` bytes.
     fn on_mtu(&mut self, mtu: u16);
 
-    /// The driver was away for so long: that time tells nothing about the path.
+    /// The driver was away for so long: that time shows nothing about the path.
     fn on_absence(&mut self, span: Duration);
 
     /// Nothing is in flight and nothing waits: what was known of the path's load grows old.
@@ -128,7 +129,8 @@ pub(super) fn per_second(window: u64, time: Duration) -> u64 {
     window.saturating_mul(1_000_000) / micros(time).max(1)
 }
 
-/// The window of a fresh path, in packets (RFC 6928).
+/// The window of a fresh path, in packets (RFC 6928; RFC 9002 section 7.2).
 const INITIAL_PACKETS: u64 = 10;
-/// A thin flow never falls below this: its latency is then loss detection's affair.
+/// The least window, in packets (RFC 9002 section 7.2 has two): a flow that sends little is not slowed
+/// down below it.
 const MIN_PACKETS: u64 = 4;
