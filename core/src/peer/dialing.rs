@@ -46,9 +46,9 @@ impl Peer {
         self.start_dial(cx, addresses, false);
     }
 
-    /// Shakes hands anew beside the session that stands: where the peer is validated to be, where it was
-    /// at the last handshake, and where it was before it moved. Whoever lured both ends elsewhere could
-    /// pass on every proof.
+    /// Shakes hands anew beside the session that stands: at the validated address of the peer, at the one
+    /// of the last handshake, and at the one before it moved. An attacker that relays between both ends
+    /// can pass on every challenge and answer, so the newest address alone may be the attacker's.
     pub(super) fn redial(&mut self, cx: &mut Context) {
         if let Some(dial) = &mut self.dialing.dial {
             dial.expedite();
@@ -90,7 +90,7 @@ impl Peer {
     }
 
     /// A retry arrived: take its cookie, and the identity if it was missing. Returns the
-    /// identity when it is news; `incarnation` then tells what names our state about it.
+    /// identity when it is news; `incarnation` then gives our incarnation for it.
     pub(crate) fn on_retry(
         &mut self,
         cx: &mut Context,
