@@ -65,7 +65,7 @@ async fn talk_to(name: &str) -> Result<(), Box<dyn Error>> {
 
     println!("pong       round trip {:.1?}", peer.ping().await?);
 
-    // The farewell is delivered too: the server learns the code and the reason.
+    // The `Disconnect` is delivered too: the server learns the code and the reason.
     let reason = DisconnectReason::new(0, "that was all");
     let reason =
         peer.disconnect(DisconnectOptions { reason, linger: Duration::from_secs(2) }).await;

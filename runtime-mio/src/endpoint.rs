@@ -114,16 +114,16 @@ impl Endpoint {
     pub fn disconnect(
         &mut self,
         peer: PeerHandle,
-        farewell: DisconnectOptions,
+        options: DisconnectOptions,
     ) -> Result<(), CommandError> {
-        self.core.disconnect(self.clock.now(), peer, farewell)
+        self.core.disconnect(self.clock.now(), peer, options)
     }
 
     /// Disconnects every peer and accepts no new ones. Keep calling [`Self::turn`] until
     /// [`Self::is_closed`], and take the messages that arrived: messages that are not taken delay it by
     /// one idle timeout.
-    pub fn close(&mut self, farewell: DisconnectOptions) {
-        self.core.close(self.clock.now(), farewell);
+    pub fn close(&mut self, options: DisconnectOptions) {
+        self.core.close(self.clock.now(), options);
     }
 
     /// Whether [`Self::close`] is complete: every peer has ended and its late packets were answered for a

@@ -167,8 +167,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// When a socket failed permanently instead.
-    pub async fn close(&self, farewell: DisconnectOptions) -> io::Result<()> {
-        match self.link.command(Command::Close { farewell }).await {
+    pub async fn close(&self, options: DisconnectOptions) -> io::Result<()> {
+        match self.link.command(Command::Close { options }).await {
             // Stopped is what it shall be.
             Ok(()) | Err(Stopped) => self.closed().await,
         }

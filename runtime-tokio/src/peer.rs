@@ -112,11 +112,11 @@ impl Peer {
     /// Disconnects the peer: what was sent before may still be delivered for
     /// [`DisconnectOptions::linger`], then the `Disconnect` is sent. Completes when the peer has ended,
     /// with the reason for which it ended (possibly another one, if it ended earlier).
-    pub async fn disconnect(&self, farewell: DisconnectOptions) -> EndReason {
+    pub async fn disconnect(&self, options: DisconnectOptions) -> EndReason {
         if let Some(reason) = self.ended() {
             return reason;
         }
-        let disconnect = Command::Disconnect { peer: self.handle, farewell };
+        let disconnect = Command::Disconnect { peer: self.handle, options };
         match self.link.command(disconnect).await {
             // Without a driver the peer has ended as well.
             Ok(()) | Err(Stopped) => self.closed().await,

@@ -78,7 +78,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
 
 /// How the server parts from its peers when it stops.
 #[must_use]
-pub fn farewell() -> DisconnectOptions {
+pub fn options() -> DisconnectOptions {
     let reason = DisconnectReason::new(SHUTTING_DOWN, "the server is shutting down");
     DisconnectOptions { reason, linger: LINGER }
 }

@@ -9,7 +9,7 @@ use handfast_mio::Endpoint;
 use crate::app::{App, Reply};
 use crate::config::Settings;
 use crate::error::Error;
-use crate::{CLEANUP_INTERVAL, banner, farewell, signals, stats};
+use crate::{CLEANUP_INTERVAL, banner, options, signals, stats};
 
 /// Serves until a signal.
 ///
@@ -20,7 +20,7 @@ pub fn serve(settings: &Settings, config: Config, identity: Identity) -> Result<
     let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
     let remote = endpoint.remote();
     signals::on_first(move || {
-        if let Err(error) = remote.run(|endpoint| endpoint.close(farewell())) {
+        if let Err(error) = remote.run(|endpoint| endpoint.close(options())) {
             tracing::error!(%error, "cannot stop politely");
         }
     })?;

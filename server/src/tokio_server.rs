@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use crate::app::App;
 use crate::config::Settings;
 use crate::error::Error;
-use crate::{CLEANUP_INTERVAL, banner, farewell, signals, stats};
+use crate::{CLEANUP_INTERVAL, banner, options, signals, stats};
 
 /// Serves until a signal.
 ///
@@ -70,7 +70,7 @@ impl Server<'_> {
     /// Waits for the signal, or for the endpoint to fail, and ends everything.
     async fn live(&self, signal: &Notify, stop: watch::Sender<bool>) -> io::Result<()> {
         let end = tokio::select! {
-            () = signal.notified() => self.endpoint.close(farewell()).await,
+            () = signal.notified() => self.endpoint.close(options()).await,
             end = self.endpoint.closed() => end,
         };
         stop.send_replace(true);

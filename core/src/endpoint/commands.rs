@@ -110,14 +110,14 @@ impl Endpoint {
         &mut self,
         now: Instant,
         peer: PeerHandle,
-        farewell: DisconnectOptions,
+        options: DisconnectOptions,
     ) -> Result<(), CommandError> {
-        self.command(now, peer, |peer, shared| peer.disconnect(shared, farewell))
+        self.command(now, peer, |peer, shared| peer.disconnect(shared, options))
     }
 
     /// Disconnects all peers and accepts no new ones from now on. It is complete when
     /// [`is_closed`](Self::is_closed) returns `true`.
-    pub fn close(&mut self, now: Instant, farewell: DisconnectOptions) {
+    pub fn close(&mut self, now: Instant, options: DisconnectOptions) {
         self.touch(now);
         self.closing = true;
         self.admission.forget_all(&mut self.shared);
@@ -125,7 +125,7 @@ impl Endpoint {
         for slot in slots {
             if let Some(peer) = self.peers.at_mut(slot) {
                 // Those that are closing or over go their way already.
-                peer.disconnect(&mut self.shared, farewell.clone()).ok();
+                peer.disconnect(&mut self.shared, options.clone()).ok();
             }
             self.refresh_indices(slot);
         }

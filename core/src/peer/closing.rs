@@ -16,7 +16,7 @@ impl Peer {
 
     fn send_disconnect(&mut self, cx: &Context, reason: DisconnectReason) {
         self.outbound.leave(reason);
-        let patience = self.paths.probe_timeout() * GOODBYE_PATIENCE;
+        let patience = self.paths.probe_timeout() * DISCONNECT_PATIENCE;
         self.timers.set(Timer::Close, Some(cx.now + patience));
     }
 
@@ -99,4 +99,4 @@ impl Peer {
 }
 
 /// In probe timeouts: the `Disconnect` is repeated after 1, 3 and 7 of them.
-const GOODBYE_PATIENCE: u32 = 8;
+const DISCONNECT_PATIENCE: u32 = 8;

@@ -143,15 +143,15 @@ impl Peer {
         if self.state.is_closing() {
             return Err(CommandError::Closing);
         }
-        let untold = self.events.pongs.len();
-        self.outbound.pings.start(untold).ok_or(CommandError::TooMany)
+        let unreported = self.events.pongs.len();
+        self.outbound.pings.start(unreported).ok_or(CommandError::TooMany)
     }
 
     /// Sends a `Disconnect` once what is queued went through, or `linger` is over.
     pub(crate) fn disconnect(
         &mut self,
         cx: &mut Context,
-        farewell: DisconnectOptions,
+        options: DisconnectOptions,
     ) -> Result<(), CommandError> {
         if self.state.is_over() {
             return Err(CommandError::UnknownPeer);
@@ -163,10 +163,10 @@ impl Peer {
             self.end(cx, EndReason::Disconnected { acknowledged: false });
             return Ok(());
         }
-        let DisconnectReason { code, reason } = farewell.reason;
+        let DisconnectReason { code, reason } = options.reason;
         self.state.move_to_flushing(DisconnectReason::new(code, &reason));
-        self.timers.set(Timer::Close, Some(cx.now + farewell.linger));
-        if farewell.linger.is_zero() {
+        self.timers.set(Timer::Close, Some(cx.now + options.linger));
+        if options.linger.is_zero() {
             self.leave(cx);
         } else {
             self.review(cx);

@@ -28,9 +28,9 @@ pub(crate) struct Pings {
 }
 
 impl Pings {
-    /// Starts a ping; `None` if too many are under way. `untold` answers wait to be reported.
-    pub(crate) fn start(&mut self, untold: usize) -> Option<PingId> {
-        if self.under_way.len() + untold >= MAX_PINGS {
+    /// Starts a ping; `None` if too many are under way. `unreported` answers wait to be reported.
+    pub(crate) fn start(&mut self, unreported: usize) -> Option<PingId> {
+        if self.under_way.len() + unreported >= MAX_PINGS {
             return None;
         }
         let id = PingId(self.next_id);

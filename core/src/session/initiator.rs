@@ -85,25 +85,28 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(150);
 /// A stranger's address gets 8 requests in 10 s: less than 2 KB.
 const MAX_INTERVAL: Duration = Duration::from_secs(4);
 /// The same for an address that was a validated one of the peer.
-const MAX_INTERVAL_PROVED: Duration = Duration::from_secs(1);
+const MAX_INTERVAL_VALIDATED: Duration = Duration::from_secs(1);
 /// How many retries are followed between two rounds that rebuild.
 const MAX_RETRIES: u8 = 3;
 /// Then the request is rebuilt, so that its cookie and time are fresh.
 const REBUILD_AFTER: Duration = Duration::from_secs(5);
 
 impl Dial {
-    /// A dial to `addresses`, at least one. `proved` if the addresses were validated before.
+    /// A dial to `addresses`, at least one. `validated` if the addresses were validated before.
     pub(crate) fn new(
         cx: &mut Context,
         local_index: u32,
         remote: Option<PeerId>,
         addresses: SmallVec<[Via; 2]>,
-        proved: bool,
+        validated: bool,
     ) -> Self {
         Self {
             local_index,
             remote,
-            targets: addresses.into_iter().map(|via| HandshakeTarget::new(via, proved)).collect(),
+            targets: addresses
+                .into_iter()
+                .map(|via| HandshakeTarget::new(via, validated))
+                .collect(),
             granted: 0,
             round: 0,
             stage: Stage::Identity { nonce: cx.rng.bytes() },
@@ -111,7 +114,7 @@ impl Dial {
             has_cookie: false,
             packet: [0; REQUEST_LEN],
             interval: FIRST_INTERVAL,
-            max_interval: if proved { MAX_INTERVAL_PROVED } else { MAX_INTERVAL },
+            max_interval: if validated { MAX_INTERVAL_VALIDATED } else { MAX_INTERVAL },
             rebuild_at: cx.now,
             retries: MAX_RETRIES,
             opens: TokenBucket::FULL,

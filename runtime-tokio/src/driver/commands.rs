@@ -62,9 +62,9 @@ impl Driver {
                     answer(reply, result);
                 }
             }
-            Command::Close { farewell } => self.close(farewell),
+            Command::Close { options } => self.close(options),
             Command::Connect { target, reply } => self.connect(target, reply),
-            Command::Disconnect { peer, farewell } => self.disconnect(peer, farewell),
+            Command::Disconnect { peer, options } => self.disconnect(peer, options),
             Command::Find { whom, reply } => answer(reply, self.find(&whom)),
             Command::Ping { peer, reply } => match self.core.ping(self.clock.now(), peer) {
                 Err(error) => answer(reply, Err(PeerError::Refused(error))),
@@ -130,27 +130,27 @@ impl Driver {
         Some(PendingHandle::new(&entry.mailbox, &self.inputs.wake))
     }
 
-    /// Messages that were accepted before go first, as far as the farewell's linger allows.
-    pub(super) fn disconnect(&mut self, peer: PeerHandle, farewell: DisconnectOptions) {
+    /// Messages that were accepted before go first, as far as the disconnect's linger allows.
+    pub(super) fn disconnect(&mut self, peer: PeerHandle, options: DisconnectOptions) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
-        if entry.farewell.is_some() {
+        if entry.disconnect.is_some() {
             return;
         }
-        let by = self.clock.now() + farewell.linger;
-        entry.farewell = Some((farewell, by));
+        let by = self.clock.now() + options.linger;
+        entry.disconnect = Some((options, by));
         self.leaving.push(peer);
         self.make_ready(peer);
     }
 
-    fn close(&mut self, farewell: DisconnectOptions) {
+    fn close(&mut self, options: DisconnectOptions) {
         if !matches!(self.closing, Closing::No) {
             return;
         }
         let peers: Vec<_> = self.peers.keys().copied().collect();
         for peer in peers {
-            self.disconnect(peer, farewell.clone());
+            self.disconnect(peer, options.clone());
         }
-        self.closing = Closing::Leaving(farewell);
+        self.closing = Closing::Leaving(options);
     }
 
     /// Disconnects those who have nothing left to hand over, or no time.
@@ -159,20 +159,20 @@ impl Driver {
         let Self { leaving, peers, core, .. } = self;
         leaving.retain(|peer| {
             let Some(entry) = peers.get_mut(peer) else { return false };
-            let Some((farewell, by)) = &mut entry.farewell else { return false };
+            let Some((options, by)) = &mut entry.disconnect else { return false };
             if now < *by && (entry.is_ready || !entry.queue.is_empty()) {
                 return true;
             }
-            farewell.linger = by.saturating_since(now);
-            if let Err(error) = core.disconnect(now, *peer, farewell.clone()) {
+            options.linger = by.saturating_since(now);
+            if let Err(error) = core.disconnect(now, *peer, options.clone()) {
                 tracing::debug!(target: "handfast::driver", ?peer, %error, "ending already");
             }
             false
         });
-        if let Closing::Leaving(farewell) = &self.closing
+        if let Closing::Leaving(options) = &self.closing
             && leaving.is_empty()
         {
-            core.close(now, farewell.clone());
+            core.close(now, options.clone());
             self.closing = Closing::Closed;
         }
     }

@@ -32,7 +32,7 @@ pub(super) struct Entry {
     pub(super) receipts: BTreeMap<MessageId, ReceiptSender>,
     pub(super) pings: BTreeMap<PingId, oneshot::Sender<Result<Duration, PeerError>>>,
     /// To be said when the queue is with the core, or at that time.
-    pub(super) farewell: Option<(DisconnectOptions, Instant)>,
+    pub(super) disconnect: Option<(DisconnectOptions, Instant)>,
 }
 
 impl Entry {
@@ -47,12 +47,12 @@ impl Entry {
             queue: VecDeque::new(),
             receipts: BTreeMap::new(),
             pings: BTreeMap::new(),
-            farewell: None,
+            disconnect: None,
         }
     }
 
     pub(super) fn leave_by(&self) -> Option<Instant> {
-        self.farewell.as_ref().map(|(_, by)| *by)
+        self.disconnect.as_ref().map(|(_, by)| *by)
     }
 
     /// Tells everyone who waits that the peer ended. Pings learn it from the mailbox.
