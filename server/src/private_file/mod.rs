@@ -1,8 +1,8 @@
 //! Files that their owner alone can read, in each system's way.
 
-#[cfg_attr(unix, path = "private_file/unix.rs")]
-#[cfg_attr(windows, path = "private_file/windows.rs")]
-#[cfg_attr(not(any(unix, windows)), path = "private_file/other.rs")]
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(not(any(unix, windows)), path = "other.rs")]
 mod system;
 
 use std::fs::{self, File};

@@ -8,9 +8,9 @@ use handfast_udp::explain;
 
 use crate::error::Error;
 
-#[cfg_attr(unix, path = "signals/unix.rs")]
-#[cfg_attr(windows, path = "signals/windows.rs")]
-#[cfg_attr(not(any(unix, windows)), path = "signals/other.rs")]
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(not(any(unix, windows)), path = "other.rs")]
 mod system;
 
 /// Has `stop` run, on a thread of its own, when the first signal comes.
