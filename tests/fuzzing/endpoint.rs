@@ -5,12 +5,10 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use handfast_core::wire::{Frame, Frames};
-use handfast_core::{
-    Config, Delivery, DisconnectOptions, DisconnectReason, Event, Order, PeerHandle, Target,
-};
+use handfast_core::{Config, DisconnectOptions, DisconnectReason, Event, PeerHandle, Target};
 
 use super::end::Datagram;
-use super::input::Input;
+use super::input::{Input, delivery};
 use super::model::Model;
 use super::pair::Pair;
 
@@ -128,16 +126,7 @@ impl World {
 
     fn send(&mut self, input: &mut Input<'_>) {
         let (side, bits, len) = (side(input), input.u8(), usize::from(input.u16()));
-        let delivery = Delivery {
-            channel: u16::from(bits >> 6),
-            reliable: bits & 1 != 0,
-            requires_ack: bits & 2 != 0,
-            order: match bits >> 2 & 3 {
-                0 => Order::Unordered,
-                1 => Order::Sequenced,
-                _ => Order::Ordered,
-            },
-        };
+        let delivery = delivery(bits, bits >> 6);
         let copies = (bits >> 4 & 3) * 5 + 1;
         let Some(peer) = self.handle(side, input) else { return };
         let model = &mut self.models[1 - side];

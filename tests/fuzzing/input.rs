@@ -1,5 +1,7 @@
 //! Choices taken from the bytes of a fuzzer. After the last byte, zeros.
 
+use handfast_core::{Delivery, Order};
+
 /// The bytes not used yet.
 pub(super) struct Input<'a>(&'a [u8]);
 
@@ -35,5 +37,19 @@ impl<'a> Input<'a> {
         let (bytes, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
         bytes
+    }
+}
+
+/// One of the twelve kinds of message, by the low bits of `bits`.
+pub(super) fn delivery(bits: u8, channel: u8) -> Delivery {
+    Delivery {
+        channel: channel.into(),
+        reliable: bits & 1 != 0,
+        requires_ack: bits & 2 != 0,
+        order: match bits >> 2 & 3 {
+            0 => Order::Unordered,
+            1 => Order::Sequenced,
+            _ => Order::Ordered,
+        },
     }
 }

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use handfast_core::{Delivery, Order};
+use handfast_core::Delivery;
 
-use super::input::Input;
+use super::input::{Input, delivery};
 
 /// How many ends there are.
 pub const ENDS: usize = 3;
@@ -103,7 +103,7 @@ impl Operation {
         let (a, b, c, d) = (input.u8(), input.u8(), input.u8(), input.u8());
         match kind % 32 {
             0..=2 => Self::Connect(pair, Call::from_byte(a)),
-            3..=9 => Self::Send(pair, delivery(a), message_len(b, c), d % 8 + 1),
+            3..=9 => Self::Send(pair, delivery(a, a >> 6 & 1), message_len(b, c), d % 8 + 1),
             10..=12 => Self::Receive(pair, a),
             13 | 14 => Self::Cancel(pair, a),
             15 => Self::Ping(pair),
@@ -180,20 +180,6 @@ impl Fault {
             4 => Self::Hold(every),
             _ => Self::Corrupt(every),
         }
-    }
-}
-
-/// All twenty-four kinds of message on two channels.
-fn delivery(bits: u8) -> Delivery {
-    Delivery {
-        channel: u16::from(bits >> 6 & 1),
-        reliable: bits & 1 != 0,
-        requires_ack: bits & 2 != 0,
-        order: match bits >> 2 & 3 {
-            0 => Order::Unordered,
-            1 => Order::Sequenced,
-            _ => Order::Ordered,
-        },
     }
 }
 
