@@ -73,6 +73,13 @@ fn implemented(line: &str) -> Option<&str> {
     (!line.contains(" for ")).then_some(name)
 }
 
+/// Whether a line at the margin begins a function.
+fn is_free_function(line: &str) -> bool {
+    let words = line.split_once("fn ").map(|(before, _)| before);
+    let is_qualifier = |word: &str| word.starts_with("pub") || word == "const";
+    words.is_some_and(|words| !line.starts_with(' ') && words.split_whitespace().all(is_qualifier))
+}
+
 /// What the methods of one type are called and call, file by file.
 #[derive(Default)]
 struct Type {
@@ -120,8 +127,7 @@ fn types() -> BTreeMap<String, Type> {
         }
     }
     for (file, text) in &sources {
-        let begins = |line: &str| line.trim_start_matches("pub(crate) ").starts_with("fn ");
-        for block in blocks(text, begins) {
+        for block in blocks(text, is_free_function) {
             let signature = block.split_once('{').map_or(block, |(signature, _)| signature);
             for (name, kind) in &mut types {
                 let Some(at) = signature.find(&format!(": &mut {name}")) else { continue };
@@ -174,4 +180,12 @@ fn a_circle_is_found() {
         names_after("fn a() { self\n    .b(); self.c.d(); self.e::<f>() }", "self."),
         set(&["b"])
     );
+}
+
+#[test]
+fn functions_at_the_margin_are_seen_whatever_their_visibility() {
+    for line in ["fn a(", "pub(super) fn a(", "pub(crate) const fn a("] {
+        assert!(is_free_function(line), "{line}");
+    }
+    assert!(!is_free_function("    fn a(") && !is_free_function("// no fn here"));
 }

@@ -24,11 +24,11 @@ pub(super) enum Outcome {
     Drop(DropReason),
     /// It was answered before: the response goes out again, as it may have been lost.
     Repeat { source: SourceKey, slot: u32 },
-    /// The initiator has to send a request with a cookie. The request that it made with this MAC counts as
-    /// dropped, if it does.
+    /// The initiator has to send its request again with a cookie; the Retry is keyed by the MAC of this
+    /// one. The request counts as `dropped`; if that is `None`, only when no Retry is sent.
     Retry { source: SourceKey, mac: [u8; MAC_LEN], dropped: Option<DropReason> },
     /// The initiator that asked with this nonce gets our `PeerId`.
-    Disclose { source: SourceKey, id: PeerId, nonce: [u8; 16] },
+    Disclose { source: SourceKey, nonce: [u8; 16] },
 }
 
 impl Admission {
@@ -46,8 +46,10 @@ impl Admission {
         let outcome = match self.decide(cx, &initiator.claim(), known, load) {
             Decision::Respond { place, evicted } => {
                 evicted.into_iter().for_each(|slot| self.evict(cx, slot));
-                self.respond(cx, arrival, request, initiator, known, place);
-                return;
+                match self.respond(cx, arrival, request, initiator, known, place) {
+                    Ok(()) => return,
+                    Err(reason) => Outcome::Drop(reason),
+                }
             }
             Decision::Validate => Outcome::Retry { source, mac: request.mac, dropped: None },
             Decision::Drop(reason) => Outcome::Drop(reason),
@@ -73,7 +75,8 @@ impl Admission {
                 let sent = self.send_retry(cx, arrival, &source, index, &mac, None);
                 dropped.or_else(|| sent.err())
             }
-            Outcome::Disclose { source, id, nonce } => {
+            Outcome::Disclose { source, nonce } => {
+                let id = cx.identity.id();
                 self.send_retry(cx, arrival, &source, index, &nonce, Some(id)).err()
             }
         };
@@ -89,7 +92,7 @@ impl Admission {
         initiator: Initiator,
         known: Option<&KnownPeer>,
         place: Place,
-    ) {
+    ) -> Result<(), DropReason> {
         let Initiator { id, accepted, payload, .. } = initiator;
         let incarnation =
             known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation);
@@ -107,8 +110,7 @@ impl Admission {
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
         let Some(split) = accepted.respond(&ephemeral, &cx.psk(), text) else {
             cx.indices.release(local_index);
-            cx.drop_packet(DropReason::Authentication, &arrival.via);
-            return;
+            return Err(DropReason::Authentication);
         };
         response.ephemeral = ephemeral.public();
         response.mac = MacKey::response(&request.ephemeral, &id).mac(response.authenticated());
@@ -131,8 +133,7 @@ impl Admission {
             request_mac: request.mac,
         };
         self.half_open.insert(half_open, place, cx.now);
-        let dropped = self.send_response(arrival, slot).err();
-        dropped.into_iter().for_each(|reason| cx.drop_packet(reason, &arrival.via));
+        self.send_response(arrival, slot)
     }
 
     /// Sends the response of the handshake in this slot again for the price of a Retry.
@@ -193,9 +194,9 @@ impl Admission {
     ) {
         cx.drop_packet(DropReason::UnknownSession, &arrival.via);
         cx.stats.unverified_bytes_received += len as u64;
-        let hint = UnknownSession::new(header);
+        let answer = UnknownSession::new(header);
         if self.limiter.try_acquire_unknown_session(cx.now)
-            && self.replies.push_cheap(arrival.via, hint.as_bytes())
+            && self.replies.push_cheap(arrival.via, answer.as_bytes())
         {
             cx.stats.unknown_session_sent += 1;
         } else {

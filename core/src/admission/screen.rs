@@ -43,7 +43,7 @@ impl Admission {
             Outcome::Drop(DropReason::Admission)
         } else {
             let source = self.limiter.key(&arrival.via);
-            Outcome::Disclose { source, id: cx.identity.id(), nonce: request.nonce }
+            Outcome::Disclose { source, nonce: request.nonce }
         };
         self.conclude(cx, arrival, request.sender_index.get(), outcome);
     }

@@ -90,7 +90,7 @@ pub struct Config {
     pub shard: u8,
     /// The secret with which cookies are made. Set it if several endpoints of one server are to accept
     /// each other's cookies. They then need the same identity, and times that count from the same
-    /// moment. Default `None`: the endpoint draws a secret of its own.
+    /// moment: each endpoint of the runtimes has a clock of its own, so there it is of no use. Default `None`: the endpoint draws a secret of its own.
     pub cookie_secret: Option<CookieSecret>,
 }
 

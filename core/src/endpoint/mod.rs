@@ -107,8 +107,8 @@ impl Endpoint {
         let mut rng = Rng::from_seed(seed);
         // Drawn in any case, so that the rest of the randomness is the same.
         let drawn = rng.secret();
-        let shared = config.cookie_secret.as_ref().map(|secret| (*secret.as_bytes()).into());
-        let cookies = CookieJar::new(shared.unwrap_or(drawn));
+        let given = config.cookie_secret.as_ref().map(|secret| (*secret.as_bytes()).into());
+        let cookies = CookieJar::new(given.unwrap_or(drawn));
         let shared = Context::new(config, identity, rng, now);
         Self {
             admission: Admission::new(&shared, cookies),
