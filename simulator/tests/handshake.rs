@@ -616,7 +616,7 @@ fn whoever_dials_another_version_learns_it_when_nothing_else_answers() {
     for by in [By::Key, By::Address] {
         for (is_secret, forged) in [(false, false), (true, false), (false, true)] {
             let mut home = Config::default();
-            home.network_secret = is_secret.then(|| NetworkSecret::from_bytes([7; 32]));
+            home.network_secret = is_secret.then(|| NetworkSecret::new([7; 32]));
             let mut net = Net::new(1);
             let (a, b) = (net.add(Config::default()), net.add(home));
             net.filter(a, move |_| forged);
