@@ -130,7 +130,7 @@ impl SendQueue {
     }
 
     /// The credit limit at which a message waits, if one does.
-    pub(crate) fn blocked_at(&self) -> Option<u64> {
+    pub(crate) fn blocked_at(&self) -> Option<(u64, u64)> {
         self.credit.blocked_at()
     }
 

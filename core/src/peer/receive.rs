@@ -108,7 +108,7 @@ impl Peer {
         summary.ack_eliciting |= frame.is_ack_eliciting();
         match frame {
             Frame::Ack(ack) => return self.on_ack(cx, &ack),
-            Frame::Disconnect { code, reason } => {
+            Frame::Disconnect { complete: _, code, reason } => {
                 summary.urgent = true;
                 self.on_disconnect(cx, code, reason);
             }
@@ -129,7 +129,7 @@ impl Peer {
                 self.events.pongs.extend(pong.filter(|_| !self.state.is_over()));
             }
             Frame::Credit { limit } => self.outbound.queue.grant(limit),
-            Frame::Blocked { limit } => self.inbox.on_blocked(limit),
+            Frame::Blocked { limit, cost: _ } => self.inbox.on_blocked(limit),
             Frame::RekeyRequest { sender_index, ephemeral } => {
                 return self.on_rekey_request(cx, local_index, sender_index, ephemeral);
             }
@@ -147,7 +147,7 @@ impl Peer {
                 }
             }
             // A hint only: what is missing is found by acknowledgements and time as well.
-            Frame::Retransmit(_) => {}
+            Frame::Retransmit(_) | Frame::AckNow | Frame::ChannelCredit { .. } => {}
             Frame::Padding(_)
             | Frame::Extension { .. }
             | Frame::PathResponse { .. }
