@@ -77,8 +77,9 @@ impl ReceiveQueue {
         }
     }
 
-    /// Takes in one data frame.
-    pub(crate) fn on_data(&mut self, frame: &DataFrame<'_>) -> Result<(), Violation> {
+    /// Takes in one data frame. Returns whether its message is whole now, or needs nothing more because it
+    /// was whole before or gave way.
+    pub(crate) fn on_data(&mut self, frame: &DataFrame<'_>) -> Result<bool, Violation> {
         let total = frame.fragment.map_or(frame.payload.len() as u64, |part| part.total.into());
         if total > u64::from(self.limits.max_message) {
             return Err(Violation::MessageTooLarge);
@@ -184,14 +185,14 @@ impl ReceiveQueue {
         self.starving = false;
     }
 
-    fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<(), Violation> {
+    fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {
         let number = frame.sequence_number;
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
         if number.saturating_sub(stream.resolved.floor()) >= STREAM_WINDOW {
             return Err(Violation::BeyondStreamWindow);
         }
         if stream.resolved.contains(number) {
-            return Ok(());
+            return Ok(true);
         }
         if !stream.partial.contains_key(&number) {
             self.used += cost(total as usize);
@@ -208,20 +209,19 @@ impl ReceiveQueue {
                 return Err(Violation::FragmentsDisagree);
             }
             self.give_back(cost(total as usize));
-            return Ok(());
+            return Ok(true);
         }
-        if let Some(payload) = collect(stream, frame)? {
-            stream.resolved.insert(number);
-            self.on_whole(frame, payload);
-        }
-        Ok(())
+        let Some(payload) = collect(stream, frame)? else { return Ok(false) };
+        stream.resolved.insert(number);
+        self.on_whole(frame, payload);
+        Ok(true)
     }
 
-    fn on_unreliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<(), Violation> {
+    fn on_unreliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {
         let number = frame.sequence_number;
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
         if !stream.is_wanted(number) {
-            return Ok(());
+            return Ok(true);
         }
         let begins = frame.fragment.is_some() && !stream.partial.contains_key(&number);
         if begins && stream.partial.len() >= MAX_PARTIAL {
@@ -229,19 +229,21 @@ impl ReceiveQueue {
         }
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
         if !stream.is_wanted(number) {
-            return Ok(()); // Making room for it went past it.
+            return Ok(true); // Making room for it went past it.
         }
         if begins {
             self.unreliable_bytes += total;
         }
-        if let Some(payload) = collect(stream, frame)? {
+        let payload = collect(stream, frame)?;
+        let is_whole = payload.is_some();
+        if let Some(payload) = payload {
             if frame.fragment.is_some() {
                 self.unreliable_bytes -= total;
             }
             self.on_whole(frame, payload);
         }
         self.make_room();
-        Ok(())
+        Ok(is_whole)
     }
 
     /// A message is whole: hand it over, or hold it until its turn.
