@@ -209,9 +209,6 @@ impl Peer {
         if let Some(session) = self.sessions.by_index(local_index) {
             session.note_data(cx.now);
         }
-        if !self.inbox.is_empty() {
-            self.events.note_readable();
-        }
     }
 
     /// Addresses of the peer that the endpoint should list.
