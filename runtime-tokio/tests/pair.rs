@@ -63,6 +63,28 @@ async fn talk() {
     assert!(bob.accept().await.is_none());
 }
 
+/// A receipt takes a round trip and not the time for which acknowledgements may wait for company: that is half
+/// a second here, so that no load of the machine hides the difference.
+#[tokio::test]
+async fn fifty_receipts_one_after_another_do_not_wait_for_company() {
+    let mut config = Config::default();
+    config.timers.max_ack_delay = Duration::from_millis(500);
+    let bind = || {
+        let identity = Identity::from_seed(entropy().expect("entropy"));
+        let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        Endpoint::bind(config.clone(), identity, Listen::from(address)).expect("bound")
+    };
+    let (alice, bob) = (bind(), bind());
+    let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+    let receipts = async {
+        for number in 0..50_u8 {
+            let sent = to_bob.send_with_receipt(Delivery::ordered(0), vec![number]).await;
+            assert_eq!(sent.expect("taken").await, Fate::Acked);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), receipts).await.expect("far below 25 s");
+}
+
 #[tokio::test]
 async fn a_dial_to_nobody_times_out() {
     let mut config = Config::default();
