@@ -108,9 +108,9 @@ impl Peer {
         summary.ack_eliciting |= frame.is_ack_eliciting();
         match frame {
             Frame::Ack(ack) => return self.on_ack(cx, &ack),
-            Frame::Disconnect { complete: _, code, reason } => {
+            Frame::Disconnect { complete, code, reason } => {
                 summary.urgent = true;
-                self.on_disconnect(cx, code, reason);
+                self.on_disconnect(cx, code, reason, complete);
             }
             Frame::Data(data) => {
                 summary.refused |= !self.accepts_messages();

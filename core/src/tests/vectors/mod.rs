@@ -56,6 +56,7 @@ fn produce() -> Vectors {
     handshake::by_identity(&mut vectors);
     handshake::with_aes(&mut vectors);
     frames::examples(&mut vectors);
+    handshake::parted(&mut vectors);
     vectors
 }
 
