@@ -60,6 +60,11 @@ impl Initiator {
         self.source.source
     }
 
+    /// What names its state about us.
+    pub(crate) const fn incarnation(&self) -> u64 {
+        self.payload.incarnation.get()
+    }
+
     /// What its request amounts to.
     pub(super) fn claim(&self) -> Claim {
         Claim {

@@ -25,8 +25,17 @@ impl Endpoint {
         let genuine = self.admission.on_request(cx, arrival, request, open, at_peer);
         let Some(initiator) = genuine else { return };
         let (known, load) = (self.known(&initiator.id), self.load(&initiator.source()));
+        let duplicate = known.filter(|known| known.is_former(initiator.incarnation()));
         let cx = &mut self.shared;
-        self.admission.answer(cx, arrival, request, initiator, known.as_ref(), &load);
+        let answered =
+            self.admission.answer(cx, arrival, request, initiator, known.as_ref(), &load);
+        if let Some(known) = duplicate.filter(|_| answered) {
+            self.peers
+                .get_mut(known.handle)
+                .into_iter()
+                .for_each(|peer| peer.note_duplicate(false));
+            self.refresh_indices(known.handle.slot);
+        }
     }
 
     /// A packet names the index of a half-open handshake: if it opens under the keys, the initiator
@@ -46,13 +55,13 @@ impl Endpoint {
             self.admission.send_unknown_session(&mut self.shared, arrival, header, datagram.len());
             return None;
         }
-        let HalfOpen { id, incarnation, timestamp_ms, established, .. } = half_open;
+        let HalfOpen { id, timestamp_ms, established, .. } = half_open;
         self.admission.forget(&mut self.shared, &id);
         let known = self.peers.by_id(&id);
         let peer_slot = known.unwrap_or_else(|| self.add_peer(Some(id)).slot);
         self.shared.indices.assign(established.terms.local_index, Owner::Peer(peer_slot));
         let peer = self.peers.at_mut(peer_slot)?;
-        peer.on_confirmed(incarnation, timestamp_ms);
+        peer.on_confirmed(timestamp_ms);
         peer.establish(&mut self.shared, established);
         self.refresh_indices(peer_slot);
         Some(peer_slot)
@@ -71,7 +80,9 @@ impl Endpoint {
             handle: peer.handle(),
             has_session: peer.has_session(),
             incarnation: peer.incarnation(),
+            next_incarnation: peer.next_incarnation(&self.shared.incarnations),
             remote_incarnation: peer.remote_incarnation(),
+            former: peer.former_incarnations(),
             timestamp_ms: peer.timestamp_ms(),
             fresh_grant: peer.fresh_grant(),
         })

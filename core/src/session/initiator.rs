@@ -32,14 +32,14 @@ pub(crate) struct Dial {
     local_index: u32,
     remote: Option<PeerId>,
     targets: SmallVec<[HandshakeTarget; 1]>,
-    /// The credit that our request grants.
-    granted: u64,
+    /// What our request says.
+    offer: Offer,
     /// How many addresses were sent the packet in this round.
     round: usize,
     stage: Stage,
-    /// The last request without a cookie, and its grant, once another took its place. Anyone who saw
+    /// The last request without a cookie, and what it says, once another took its place. Anyone who saw
     /// it could make us build that other by a retry; an answer to it still counts.
-    bare: Option<(Box<Initiation>, u64)>,
+    bare: Option<(Box<Initiation>, Offer)>,
     has_cookie: bool,
     packet: [u8; REQUEST_LEN],
     interval: Duration,
@@ -60,11 +60,22 @@ enum Stage {
     Session { initiation: Box<Initiation>, mac: [u8; 16] },
 }
 
+/// What a request says about us.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offer {
+    /// Names our state about the peer.
+    incarnation: u64,
+    /// The credit that it grants.
+    granted: u64,
+}
+
 /// What a genuine response says.
 pub(crate) struct Answer {
     pub(crate) split: Split,
     pub(crate) payload: ResponsePayload,
     pub(crate) remote_index: u32,
+    /// Our incarnation that the request named.
+    pub(crate) incarnation: u64,
     /// The credit that the request granted.
     pub(crate) granted: u64,
 }
@@ -109,7 +120,7 @@ impl Dial {
                 .into_iter()
                 .map(|via| HandshakeTarget::new(via, validated))
                 .collect(),
-            granted: 0,
+            offer: Offer::default(),
             round: 0,
             stage: Stage::Identity { nonce: cx.rng.bytes() },
             bare: None,
@@ -170,12 +181,12 @@ impl Dial {
         let nothing = Stage::Identity { nonce: [0; 16] };
         let last = core::mem::replace(&mut self.stage, nothing);
         if let (Stage::Session { initiation, .. }, false) = (last, self.has_cookie) {
-            self.bare = Some((initiation, self.granted));
+            self.bare = Some((initiation, self.offer));
         }
         self.has_cookie = !cookie.is_none();
-        self.granted = granted;
+        self.offer = Offer { incarnation, granted };
         self.rebuild_at = cx.now + REBUILD_AFTER;
-        let built = self.remote.and_then(|id| self.build_request(cx, &id, incarnation, cookie));
+        let built = self.remote.and_then(|id| self.build_request(cx, &id, cookie));
         if built.is_none() {
             self.build_key_request(cx);
         }
@@ -287,31 +298,26 @@ impl Dial {
         response: &HandshakeResponse,
     ) -> Result<Answer, Unopened> {
         let last = match &self.stage {
-            Stage::Session { initiation, .. } => Some((initiation, self.granted)),
+            Stage::Session { initiation, .. } => Some((initiation, self.offer)),
             Stage::Identity { .. } => None,
         };
-        let bare = self.bare.as_ref().map(|(initiation, granted)| (initiation, *granted));
+        let bare = self.bare.as_ref().map(|(initiation, offer)| (initiation, *offer));
         let asked = last.into_iter().chain(bare).find(|(initiation, _)| {
             let mac = MacKey::response(&initiation.ephemeral(), &cx.identity.id());
             mac.verify(response.authenticated(), &response.mac)
         });
-        let (initiation, granted) = asked.ok_or(Unopened::Forged)?;
+        let (initiation, offer) = asked.ok_or(Unopened::Forged)?;
         // Whoever saw the request makes the MAC; what comes next costs Diffie-Hellman.
         if !self.opens.take(cx.now, &OPENS, 0) {
             return Err(Unopened::TooMany);
         }
-        read_answer(cx, initiation, granted, response).ok_or(Unopened::Forged)
+        read_answer(cx, initiation, offer, response).ok_or(Unopened::Forged)
     }
 
-    fn build_request(
-        &mut self,
-        cx: &mut Context,
-        id: &PeerId,
-        incarnation: u64,
-        cookie: Cookie,
-    ) -> Option<()> {
+    fn build_request(&mut self, cx: &mut Context, id: &PeerId, cookie: Cookie) -> Option<()> {
+        let Offer { incarnation, granted } = self.offer;
         let mut request = HandshakeRequest::new(self.local_index, cookie);
-        let parameters = cx.parameters(self.granted);
+        let parameters = cx.parameters(granted);
         let identity = *cx.identity.id().as_bytes();
         let payload = RequestPayload::new(identity, incarnation, cx.timestamp_ms(), parameters);
         let text = &mut request.payload_ciphertext;
@@ -347,7 +353,7 @@ impl Dial {
 fn read_answer(
     cx: &Context,
     initiation: &Initiation,
-    granted: u64,
+    offer: Offer,
     response: &HandshakeResponse,
 ) -> Option<Answer> {
     let mut text = response.payload_ciphertext;
@@ -358,7 +364,8 @@ fn read_answer(
     // our packets to a session that is not ours.
     let remote_index = payload.session_index.get();
     let same = remote_index == response.sender_index.get();
-    same.then_some(Answer { split, payload, remote_index, granted })
+    let Offer { incarnation, granted } = offer;
+    same.then_some(Answer { split, payload, remote_index, incarnation, granted })
 }
 
 /// What both sides mix into the handshake before its first message.
