@@ -6,7 +6,7 @@ use std::mem;
 use handfast_core::{
     Bytes, Delivery, EndReason, Event, Message, PeerHandle, PeerId, PeerState, Via,
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// The application's state. The endpoint's is the truth about who is connected; this follows it by
 /// events, and [`App::forget_ended`] clears up.
@@ -168,7 +168,11 @@ fn log(event: &Event, peer: &PeerId) {
     match event {
         Event::Pong { rtt, .. } => info!(%peer, rtt = ?rtt, "pong"),
         Event::PathChanged { path, .. } => info!(%peer, to = %place(path), "moved"),
-        Event::Restarted { .. } => info!(%peer, "restarted"),
+        Event::Restarted { undeliverable, .. } => info!(%peer, undeliverable, "restarted"),
+        Event::DuplicateIdentity { ours, .. } => {
+            let whose = if *ours { "ours" } else { "the peer's" };
+            warn!(%peer, whose, "two endpoints use one identity and take each other's place");
+        }
         Event::StateChanged { state: PeerState::Silent, .. } => info!(%peer, "silent"),
         Event::StateChanged { state, .. } => debug!(%peer, ?state, "state"),
         Event::Fate { message, fate, .. } => {
@@ -208,7 +212,7 @@ mod tests {
     }
 
     fn ended(peer: PeerHandle) -> Event {
-        Event::Ended { peer, id: Some(id()), reason: EndReason::IdleTimeout }
+        Event::Ended { peer, id: Some(id()), reason: EndReason::IdleTimeout, undeliverable: 0 }
     }
 
     #[test]

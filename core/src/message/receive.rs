@@ -169,8 +169,9 @@ impl ReceiveQueue {
     }
 
     /// The peer restarted, having been granted `told`: its streams start over. What waits for the
-    /// application stays, and counts until it is taken.
-    pub(crate) fn restart(&mut self, told: u64) {
+    /// application stays, and counts until it is taken. Returns how many whole messages are forgotten.
+    pub(crate) fn restart(&mut self, told: u64) -> u64 {
+        let undeliverable = self.undeliverable();
         self.streams.clear();
         self.unreliable_bytes = 0;
         self.base = told.max(self.fresh_grant());
@@ -179,6 +180,12 @@ impl ReceiveQueue {
         self.returned = 0;
         self.advertised = told;
         self.starving = false;
+        undeliverable
+    }
+
+    /// How many whole messages wait for earlier ones of their streams.
+    pub(crate) fn undeliverable(&self) -> u64 {
+        self.streams.values().map(|stream| stream.buffered.len() as u64).sum()
     }
 
     fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {

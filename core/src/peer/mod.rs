@@ -30,6 +30,7 @@ use bytes::Bytes;
 pub(crate) use control::SentFrame;
 
 use acquaintance::Acquaintance;
+pub(crate) use acquaintance::FormerIncarnations;
 use control::Outbound;
 use dialing::Dialing;
 use events::PendingEvents;
@@ -45,7 +46,7 @@ use crate::event::{DisconnectReason, EndReason, PingId};
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Via};
 use crate::path::{Path, Paths};
-use crate::session::Sessions;
+use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
 use crate::timer::Timers;
@@ -268,9 +269,8 @@ impl Peer {
         core::mem::replace(&mut self.acquaintance.listed_at, address)
     }
 
-    /// The peer's handshake was answered on behalf of `incarnation`, and made at `timestamp_ms`.
-    pub(crate) fn on_confirmed(&mut self, incarnation: u64, timestamp_ms: u64) {
-        self.acquaintance.incarnation = incarnation;
+    /// The peer made its handshake at `timestamp_ms`.
+    pub(crate) fn on_confirmed(&mut self, timestamp_ms: u64) {
         self.acquaintance.timestamp_ms = self.acquaintance.timestamp_ms.max(timestamp_ms);
     }
 
@@ -280,13 +280,23 @@ impl Peer {
 
     /// Whether we are leaving the peer, and it lost what it knew about us, since it has this incarnation.
     pub(crate) fn is_left_behind(&self, remote_incarnation: u64) -> bool {
-        self.state.is_leaving() && !self.acquaintance.is_known_as(remote_incarnation)
+        self.state.is_leaving() && self.remote_incarnation() != Some(remote_incarnation)
     }
 
-    /// Whether a handshake with this incarnation of the peer may grant it `granted` bytes: one that
+    /// Whether a handshake with these incarnations may grant the peer `granted` bytes: one that
     /// starts over is granted no more than what unread messages leave.
-    pub(crate) fn may_grant(&self, remote_incarnation: u64, granted: u64) -> bool {
-        self.acquaintance.is_known_as(remote_incarnation) || granted <= self.inbox.fresh_grant()
+    fn may_grant(&self, pair: &Pair, granted: u64) -> bool {
+        self.acquaintance.is_known_as(pair) || granted <= self.inbox.fresh_grant()
+    }
+
+    /// What names our state about the peer once it is reset.
+    pub(crate) fn next_incarnation(&self, incarnations: &Incarnations) -> u64 {
+        self.acquaintance.next_incarnation(incarnations)
+    }
+
+    /// What named the peer's state about us before, newest first.
+    pub(crate) const fn former_incarnations(&self) -> FormerIncarnations {
+        self.acquaintance.former()
     }
 
     /// What names the peer's state about us, once it said so.
