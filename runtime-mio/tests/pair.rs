@@ -60,7 +60,9 @@ fn peers_meet_talk_and_part() {
                 Event::Fate { fate, .. } => {
                     fates.push(fate);
                     let reason = DisconnectReason::new(7, "done");
-                    alice.close(DisconnectOptions { reason, linger: Duration::from_secs(30) });
+                    alice.close(
+                        DisconnectOptions::after(Duration::from_secs(30)).with_reason(reason),
+                    );
                 }
                 _ => {}
             }
@@ -69,7 +71,16 @@ fn peers_meet_talk_and_part() {
     assert_eq!(fates, [Fate::Acked]);
     assert!(pong.expect("a pong") > Duration::ZERO);
     let end = end.recv_timeout(Duration::from_secs(30)).expect("an end");
-    assert_eq!(end, (MESSAGES, EndReason::PeerDisconnected(DisconnectReason::new(7, "done"))));
+    assert_eq!(
+        end,
+        (
+            MESSAGES,
+            EndReason::PeerDisconnected {
+                reason: DisconnectReason::new(7, "done"),
+                complete: true
+            }
+        )
+    );
     remote.run(|bob| bob.close(DisconnectOptions::default())).expect("room");
     server.join().expect("no panic");
 }

@@ -48,14 +48,13 @@ async fn talk() {
     assert!(matches!(too_large, Err(SendError::Refused(_))), "{too_large:?}");
 
     let last = to_bob.send_with_receipt(Delivery::ordered(1), "the last word").await.expect("sent");
-    let farewell =
-        DisconnectOptions { linger: Duration::from_secs(30), ..DisconnectOptions::default() };
+    let farewell = DisconnectOptions::after(Duration::from_secs(30));
     let reason = to_bob.disconnect(farewell).await;
-    assert_eq!(reason, EndReason::Disconnected { acknowledged: true });
+    assert_eq!(reason, EndReason::Disconnected { heard: true });
     assert_eq!(last.await, Fate::Acked);
     assert_eq!(to_alice.recv().await.expect("a message").payload, "the last word");
     assert!(to_alice.recv().await.is_none());
-    assert!(matches!(to_alice.closed().await, EndReason::PeerDisconnected(_)));
+    assert!(matches!(to_alice.closed().await, EndReason::PeerDisconnected { .. }));
 
     alice.close(DisconnectOptions::default()).await.expect("closed");
     drop((to_alice, to_bob));

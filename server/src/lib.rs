@@ -80,7 +80,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
 #[must_use]
 pub fn options() -> DisconnectOptions {
     let reason = DisconnectReason::new(SHUTTING_DOWN, "the server is shutting down");
-    DisconnectOptions { reason, linger: LINGER }
+    DisconnectOptions::after(LINGER).with_reason(reason)
 }
 
 /// The code of the goodbye when the server stops, as peers see it.

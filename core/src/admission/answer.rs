@@ -5,10 +5,10 @@ use zerocopy::IntoBytes;
 use super::decide::Decision;
 use super::half_open::{HalfOpen, Place};
 use super::limits::SourceKey;
+use super::seal::seal;
 use super::{Admission, Initiator, KnownPeer, Load};
 use crate::PeerId;
 use crate::context::Context;
-use crate::crypto::backend::active::SecretKey;
 use crate::crypto::mac::MacKey;
 use crate::net::Arrival;
 use crate::session::{Established, Owner, Terms};
@@ -24,6 +24,8 @@ pub(super) enum Outcome {
     Drop(DropReason),
     /// It was answered before: the response goes out again, as it may have been lost.
     Repeat { source: SourceKey, slot: u32 },
+    /// It was refused before: the refusal goes out again.
+    RefuseAgain { source: SourceKey, mac: [u8; MAC_LEN] },
     /// The initiator has to send its request again with a cookie; the Retry is keyed by the MAC of this
     /// one. The request counts as `dropped`; if that is `None`, only when no Retry is sent.
     Retry { source: SourceKey, mac: [u8; MAC_LEN], dropped: Option<DropReason> },
@@ -52,6 +54,9 @@ impl Admission {
                 }
             }
             Decision::Validate => Outcome::Retry { source, mac: request.mac, dropped: None },
+            Decision::Refuse(status) => {
+                Outcome::Drop(self.refuse(cx, arrival, request, initiator, status))
+            }
             Decision::Drop(reason) => Outcome::Drop(reason),
         };
         self.conclude(cx, arrival, request.sender_index.get(), outcome);
@@ -70,6 +75,9 @@ impl Admission {
             Outcome::Drop(reason) => Some(reason),
             Outcome::Repeat { source, slot } => {
                 self.respond_again(cx, arrival, &source, slot).err()
+            }
+            Outcome::RefuseAgain { source, mac } => {
+                Some(self.refuse_again(cx, arrival, &source, &mac))
             }
             Outcome::Retry { source, mac, dropped } => {
                 let sent = self.send_retry(cx, arrival, &source, index, &mac, None);
@@ -104,16 +112,10 @@ impl Admission {
         let mut response = HandshakeResponse::new(remote_index, local_index);
         let (parameters, remote) = (cx.parameters(granted), arrival.origin().remote);
         let answer = ResponsePayload::new(incarnation, parameters, remote, local_index);
-        let text = &mut response.payload_ciphertext;
-        text[..size_of::<ResponsePayload>()].copy_from_slice(answer.as_bytes());
-        cx.distortion.apply(&mut text[..size_of::<ResponsePayload>()]);
-        let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
-        let Some(split) = accepted.respond(&ephemeral, &cx.psk(), text) else {
+        let Some(split) = seal(cx, request, &id, accepted, answer.as_bytes(), &mut response) else {
             cx.indices.release(local_index);
             return Err(DropReason::Authentication);
         };
-        response.ephemeral = ephemeral.public();
-        response.mac = MacKey::response(&request.ephemeral, &id).mac(response.authenticated());
         let terms = Terms {
             local_index,
             remote_index,
@@ -183,14 +185,16 @@ impl Admission {
         Err(DropReason::RateLimited)
     }
 
-    /// Tells an initiator, within limits, that we speak another version than its request. Nobody who does
-    /// not know the network secret hears anything of an endpoint that has one.
+    /// Tells the sender of a request of `len` bytes, within limits, that we speak another version. Nobody
+    /// who does not know the network secret hears anything of an endpoint that has one.
     pub(crate) fn send_unsupported_version(
         &mut self,
         cx: &mut Context,
         arrival: &Arrival,
         index: u32,
+        len: usize,
     ) {
+        cx.stats.unverified_bytes_received += len as u64;
         if cx.config.network_secret.is_some() {
             return;
         }

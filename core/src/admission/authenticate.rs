@@ -23,12 +23,13 @@ pub(crate) struct Initiator {
     pub(super) payload: RequestPayload,
     /// It validated its address, too.
     pub(super) validated: bool,
+    /// The application lets it in.
+    pub(super) admitted: bool,
     pub(super) accepted: Accepted,
 }
 
 impl Initiator {
-    /// Opens the request and checks who made it and whether it may come in; if not, says what becomes
-    /// of it.
+    /// Opens the request and checks who made it; if that fails, says what becomes of it.
     pub(super) fn authenticate(
         cx: &mut Context,
         arrival: &Arrival,
@@ -49,15 +50,18 @@ impl Initiator {
             |id: &PeerId| id.x25519() == *accepted.remote_static() && *id != cx.identity.id();
         let id = PeerId::from_bytes(payload.identity).ok().filter(owner);
         let id = id.ok_or(Outcome::Drop(DropReason::BadIdentity))?;
-        if !cx.config.admission.admits(&id, &arrival.origin()) {
-            return Err(Outcome::Drop(DropReason::Admission));
-        }
-        Ok(Self { id, source, payload, validated, accepted })
+        let admitted = cx.config.admission.admits(&id, &arrival.origin());
+        Ok(Self { id, source, payload, validated, admitted, accepted })
     }
 
     /// Where it is charged.
     pub(crate) const fn source(&self) -> Source {
         self.source.source
+    }
+
+    /// What names its state about us.
+    pub(crate) const fn incarnation(&self) -> u64 {
+        self.payload.incarnation.get()
     }
 
     /// What its request amounts to.
@@ -67,6 +71,8 @@ impl Initiator {
             source: self.source(),
             timestamp_ms: self.payload.timestamp_ms.get(),
             validated: self.validated,
+            admitted: self.admitted,
+            incarnation: self.incarnation(),
         }
     }
 }

@@ -3,16 +3,19 @@
 //! Checks come in the order of their cost. The MAC, which strangers to the network cannot make; a
 //! repetition, which is answered from memory; the cookie; the budgets (all in `screen`). Only then
 //! Diffie-Hellman, the identity and the application's say (`authenticate`). What follows depends on
-//! what the endpoint knows about the initiator and on how full it is: `decide` says so on plain data.
-//! `answer` carries it out. Until the initiator uses the keys it is no peer.
+//! what the endpoint knows about the initiator, whether we parted from it (`parted`), and how full the
+//! endpoint is: `decide` says so on plain data. `answer` and `refuse` carry it out. Until the initiator uses the keys it is no peer.
 
 mod answer;
 mod authenticate;
 mod decide;
 mod half_open;
 mod limits;
+mod parted;
+mod refuse;
 mod reply;
 mod screen;
+mod seal;
 
 pub(crate) use authenticate::Initiator;
 pub(crate) use decide::{KnownPeer, Load};
@@ -21,12 +24,15 @@ pub(crate) use limits::Source;
 
 use half_open::HalfOpenTable;
 use limits::RateLimiter;
+use parted::Parted;
+use refuse::Refused;
 use reply::Replies;
 
 use crate::PeerId;
 use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
 use crate::net::{Arrival, Departure, Via};
+use crate::parting::Parting;
 use crate::stats::DropReason;
 use crate::time::Instant;
 use crate::wire::{Cookie, SealedHeader};
@@ -37,6 +43,8 @@ pub(crate) struct Admission {
     limiter: RateLimiter,
     cookies: CookieJar,
     replies: Replies,
+    refused: Refused,
+    parted: Parted,
 }
 
 impl Admission {
@@ -47,6 +55,8 @@ impl Admission {
             limiter: RateLimiter::new(&cx.config.budgets, cx.incarnations.source_secret()),
             cookies,
             replies: Replies::default(),
+            refused: Refused::default(),
+            parted: Parted::default(),
         }
     }
 
@@ -83,6 +93,12 @@ impl Admission {
         cx.drop_packet(DropReason::Authentication, &arrival.via);
         cx.stats.unverified_bytes_received += datagram.len() as u64;
         None
+    }
+
+    /// We parted from a peer, which was at `source`: what it began before is over.
+    pub(crate) fn part(&mut self, cx: &mut Context, parting: Parting, source: Source) {
+        let forgot = self.parted.insert(parting, source, cx.now);
+        cx.stats.partings_forgotten += u64::from(forgot);
     }
 
     /// Forgets all handshakes that the initiator with this identity has not confirmed.

@@ -73,10 +73,32 @@ impl Endpoint {
     /// waits, or the handle names no peer.
     ///
     /// Taking reliable messages gives credit back to the sender. It works for one idle timeout after the
-    /// peer ended, so that what arrived is not lost.
+    /// peer ended, so that what arrived is not lost. `None` after the end means that there is no more: whether
+    /// that is all that the peer's application sent, [`EndReason::is_complete`](crate::EndReason::is_complete)
+    /// says.
     pub fn receive(&mut self, now: Instant, peer: PeerHandle) -> Option<Message> {
         self.touch(now);
         let message = self.peers.get_mut(peer)?.receive();
+        self.refresh_indices(peer.slot);
+        message
+    }
+
+    /// Takes the next message of a peer on one channel, whatever its reliability and order, as
+    /// [`receive`](Self::receive) does on all. `None` if none waits on it, or the handle names no peer.
+    ///
+    /// A channel that is not read holds back its own messages alone. [`Event::Readable`] comes again
+    /// for the next message on a channel on which this returned `None`, also while other channels have
+    /// messages that nobody takes.
+    ///
+    /// [`Event::Readable`]: crate::Event::Readable
+    pub fn receive_from(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        channel: u16,
+    ) -> Option<Message> {
+        self.touch(now);
+        let message = self.peers.get_mut(peer)?.receive_from(channel);
         self.refresh_indices(peer.slot);
         message
     }
@@ -102,7 +124,8 @@ impl Endpoint {
         self.command(now, peer, |peer, _| peer.ping())
     }
 
-    /// Disconnects a peer; `Event::Ended` follows. See [`DisconnectOptions`].
+    /// Disconnects a peer; `Event::Ended` follows. See [`DisconnectOptions`]: the default delivers what was
+    /// sent before, for at most 5 s.
     ///
     /// # Errors
     /// `Closing` if that is under way already; `UnknownPeer`.

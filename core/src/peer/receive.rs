@@ -114,9 +114,9 @@ impl Peer {
         }
         match frame {
             Frame::Ack(ack) => return self.on_ack(cx, &ack),
-            Frame::Disconnect { complete: _, code, reason } => {
+            Frame::Disconnect { complete, code, reason } => {
                 summary.wants(AckWant::AtOnce);
-                self.on_disconnect(cx, code, reason);
+                self.on_disconnect(cx, code, reason, complete);
             }
             Frame::Data(data) => {
                 summary.refused |= !self.accepts_messages();
@@ -208,9 +208,6 @@ impl Peer {
     fn note_data_received(&mut self, cx: &Context, local_index: u32) {
         if let Some(session) = self.sessions.by_index(local_index) {
             session.note_data(cx.now);
-        }
-        if !self.inbox.is_empty() {
-            self.events.note_readable();
         }
     }
 

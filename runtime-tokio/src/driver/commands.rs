@@ -1,5 +1,6 @@
 //! What handles ask for.
 
+use std::mem;
 use std::sync::Arc;
 
 use handfast_core::{CommandError, DisconnectOptions, Fate, PeerHandle, Target};
@@ -46,10 +47,10 @@ impl Driver {
         }
     }
 
-    /// The last handle is gone.
+    /// The last handle is gone. That may have been anywhere in what the application had to say.
     pub(super) fn on_abandoned(&mut self) {
         if matches!(self.closing, Closing::No) {
-            self.close(DisconnectOptions::default());
+            self.close(DisconnectOptions::now().incomplete());
         }
     }
 
@@ -164,6 +165,9 @@ impl Driver {
                 return true;
             }
             options.linger = by.saturating_since(now);
+            if entry.cut() {
+                *options = mem::take(options).incomplete();
+            }
             if let Err(error) = core.disconnect(now, *peer, options.clone()) {
                 tracing::debug!(target: "handfast::driver", ?peer, %error, "ending already");
             }

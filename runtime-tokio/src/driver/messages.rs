@@ -74,6 +74,7 @@ impl Driver {
                     // The peer's limits shrank, or it is closing.
                     None => {
                         tracing::warn!(target: "handfast::driver", %error, "a message was refused");
+                        entry.is_cut |= message.delivery.reliable;
                         message.give_up();
                     }
                 },

@@ -209,7 +209,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.addresses.send_replace(Vec::new());
         for entry in self.peers.values_mut() {
-            entry.end(EndReason::Disconnected { acknowledged: false });
+            entry.end(EndReason::Disconnected { heard: false });
         }
         self.backlog.close();
     }
