@@ -205,9 +205,12 @@ fn only_a_goodbye_in_order_says_that_all_arrived() {
     let cut = EndReason::PeerDisconnected { reason, complete: false };
     assert_eq!(net.ends(b).pop().expect("ended").2, cut);
     // What the application took back was not to arrive.
-    let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(3);
+    let mut net = Net::new(3);
+    let (a, b) = (net.add(Config::default()), net.add(Config::default()));
+    let ab = net.call(a, b);
     let message = net.send(a, ab, Delivery::ordered(0), "on second thoughts");
     net.with(a, |endpoint, now| endpoint.cancel(now, ab, message)).expect("unsent");
+    net.run(300);
     net.with(a, |endpoint, now| endpoint.disconnect(now, ab, DisconnectOptions::now()))
         .expect("connected");
     net.run(1000);
