@@ -15,6 +15,7 @@ mod keys;
 mod liveness;
 mod pings;
 mod receive;
+mod refused;
 mod review;
 mod state;
 #[cfg(feature = "testing")]

@@ -1,6 +1,5 @@
 //! What handles ask for.
 
-use std::mem;
 use std::sync::Arc;
 
 use handfast_core::{CommandError, DisconnectOptions, Fate, PeerHandle, Target};
@@ -160,15 +159,16 @@ impl Driver {
         let Self { leaving, peers, core, .. } = self;
         leaving.retain(|peer| {
             let Some(entry) = peers.get_mut(peer) else { return false };
-            let Some((options, by)) = &mut entry.disconnect else { return false };
+            let Some((options, by)) = &entry.disconnect else { return false };
             if now < *by && (entry.is_ready || !entry.queue.is_empty()) {
                 return true;
             }
+            let (mut options, by) = (options.clone(), *by);
             options.linger = by.saturating_since(now);
             if entry.cut() {
-                *options = mem::take(options).incomplete();
+                options = options.incomplete();
             }
-            if let Err(error) = core.disconnect(now, *peer, options.clone()) {
+            if let Err(error) = core.disconnect(now, *peer, options) {
                 tracing::debug!(target: "handfast::driver", ?peer, %error, "ending already");
             }
             false

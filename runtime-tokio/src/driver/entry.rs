@@ -59,7 +59,7 @@ impl Entry {
     }
 
     /// Takes no more messages. True if the application handed over a reliable one that the core did not take.
-    pub(super) fn cut(&mut self) -> bool {
+    pub(super) fn cut(&self) -> bool {
         let queued = self.queue.iter().any(|message| message.delivery.reliable);
         self.mailbox.stop_sending() | queued | self.is_cut
     }
