@@ -135,7 +135,7 @@ impl Peer {
         } else {
             self.events.connected = Some(terms.via);
         }
-        self.outbound.restart(granted);
+        self.outbound.restart(granted, cx.now);
         self.paths.restart(&mut self.acquaintance.spaces, terms.via, &cx.config);
     }
 
