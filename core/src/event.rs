@@ -26,6 +26,9 @@ pub enum Event {
     },
     /// The peer is gone. No further event names it. For one idle timeout its handle still serves to
     /// `receive` what arrived before; any other command with it fails.
+    ///
+    /// Messages that nobody takes do not hold this event back. Whoever takes all messages whenever
+    /// `Readable` is reported has taken the last one before: `unread` is 0 then.
     Ended {
         /// The peer.
         peer: PeerHandle,
@@ -33,6 +36,8 @@ pub enum Event {
         id: Option<PeerId>,
         /// Why the peer ended.
         reason: EndReason,
+        /// How many of its messages wait to be received.
+        unread: usize,
     },
     /// The fate of a message. Reported for every message that asked for a receipt, and for every
     /// reliable message whose fate is not `Acked`.

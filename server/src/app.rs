@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn ended(peer: PeerHandle) -> Event {
-        Event::Ended { peer, id: Some(id()), reason: EndReason::IdleTimeout }
+        Event::Ended { peer, id: Some(id()), reason: EndReason::IdleTimeout, unread: 0 }
     }
 
     #[test]

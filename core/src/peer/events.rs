@@ -47,7 +47,8 @@ impl Peer {
             .or_else(|| self.poll_flow_event())
             .or_else(|| {
                 let reason = self.events.ended.take()?;
-                Some(Event::Ended { peer, id: self.acquaintance.id, reason })
+                let (id, unread) = (self.acquaintance.id, self.inbox.unread());
+                Some(Event::Ended { peer, id, reason, unread })
             })
     }
 
