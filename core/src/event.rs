@@ -97,7 +97,7 @@ pub enum Event {
         /// Its state now.
         state: PeerState,
     },
-    /// `send` returned `Blocked` before, and the send buffer has space again.
+    /// `send` returned `Blocked` (or `NoRoom`, for a reliable message) before, and the send buffer has space again.
     Writable {
         /// The peer.
         peer: PeerHandle,

@@ -54,6 +54,11 @@ impl Endpoint {
 
     /// Queues a message for a peer. The returned id names it in `Event::Fate`.
     ///
+    /// Only reliable messages wait for room ([`SendError::Blocked`]). Unreliable ones are always taken:
+    /// when they are too many or too old ([`Flow`](crate::Flow)), the oldest that were not begun are
+    /// dropped. A sequenced one takes the place of the one of its stream that was not begun, if there is
+    /// one.
+    ///
     /// # Errors
     /// See [`SendError`]; the message was not queued.
     pub fn send(
@@ -65,7 +70,7 @@ impl Endpoint {
     ) -> Result<MessageId, SendError> {
         self.touch(now);
         let found = self.peers.get_mut(peer).ok_or(SendError::UnknownPeer)?;
-        let sent = found.send(delivery, payload);
+        let sent = found.send(&self.shared, delivery, payload);
         self.refresh_indices(peer.slot);
         sent
     }

@@ -125,7 +125,7 @@ impl Peer {
             self.events.connected = Some(terms.via);
         }
         self.inbox.restart(terms.granted);
-        self.outbound.restart(granted);
+        self.outbound.restart(granted, cx.now);
         self.paths.restart(&mut self.acquaintance.spaces, terms.via, &cx.config);
     }
 

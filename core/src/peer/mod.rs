@@ -90,6 +90,8 @@ impl Peer {
             max_message: config.flow.max_message,
             max_streams: config.flow.max_streams,
             buffer: config.flow.send_buffer,
+            unreliable: config.flow.unreliable_buffer as u64 + MESSAGE_CHARGE,
+            age: config.flow.unreliable_age,
         };
         Self {
             acquaintance: Acquaintance::new(handle, number, id, incarnation),
@@ -108,6 +110,7 @@ impl Peer {
 
     pub(crate) fn send(
         &mut self,
+        cx: &Context,
         delivery: Delivery,
         payload: Bytes,
     ) -> Result<MessageId, SendError> {
@@ -117,7 +120,7 @@ impl Peer {
         if self.state.is_closing() {
             return Err(SendError::Closing);
         }
-        let id = self.outbound.push(delivery, payload)?;
+        let id = self.outbound.push(cx.now, delivery, payload)?;
         self.stats.messages_sent += 1;
         Ok(id)
     }
@@ -330,8 +333,10 @@ impl Peer {
 
     fn stats_now(&self) -> PeerStats {
         PeerStats {
+            messages_dropped: self.outbound.queue.dropped(),
             messages_overflowed: self.inbox.overflowed(),
             messages_received: self.inbox.delivered(),
+            messages_superseded: self.outbound.queue.superseded(),
             ..self.stats
         }
     }

@@ -139,7 +139,8 @@ impl Peer {
         if may_send_data {
             let before = writer.position();
             let mut sent = |part| push(SentFrame::Part(part));
-            let resent = self.outbound.queue.write(writer, room, &mut sent);
+            let age = self.outbound.limits.age;
+            let resent = self.outbound.queue.write(cx.now, age, writer, room, &mut sent);
             self.stats.parts_retransmitted += resent;
             content.data = writer.position() > before;
         }

@@ -109,7 +109,7 @@ fn a_batch_ends_where_the_keys_are_worn() {
     let limit = cx.config.keys.rekey_after_packets;
     peer.sessions.current_mut().expect("a session").wear(limit / 2 * 3 - 3, false);
     let payload = alloc::vec![0; 100_000].into();
-    peer.send(crate::Delivery::ordered(0), payload).expect("room");
+    peer.send(&cx, crate::Delivery::ordered(0), payload).expect("room");
     let mut buffer = [0; 64 * 1200];
     let transmit = peer.poll_transmit(&mut cx, &mut buffer).expect("a batch");
     assert!(transmit.len <= 3 * 1200, "{} bytes", transmit.len);
