@@ -26,6 +26,9 @@ pub enum Event {
     },
     /// The peer is gone. No further event names it. For one idle timeout its handle still serves to
     /// `receive` what arrived before; any other command with it fails.
+    ///
+    /// Messages that nobody takes do not hold this event back. Whoever takes all messages whenever
+    /// `Readable` is reported has taken the last one before: `unread` is 0 then.
     Ended {
         /// The peer.
         peer: PeerHandle,
@@ -36,6 +39,8 @@ pub enum Event {
         /// Whole messages that cannot be received: each waited for an earlier one of its ordered stream,
         /// which did not come. They may have been acknowledged to the peer.
         undeliverable: u64,
+        /// How many of its messages wait to be received.
+        unread: usize,
     },
     /// Two endpoints use one identity (a copied disk, a program started twice) and take each other's place.
     /// Told once for each peer. Messages that are under way when one takes the other's place end as

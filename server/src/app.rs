@@ -212,7 +212,8 @@ mod tests {
     }
 
     fn ended(peer: PeerHandle) -> Event {
-        Event::Ended { peer, id: Some(id()), reason: EndReason::IdleTimeout, undeliverable: 0 }
+        let reason = EndReason::IdleTimeout;
+        Event::Ended { peer, id: Some(id()), reason, undeliverable: 0, unread: 0 }
     }
 
     #[test]

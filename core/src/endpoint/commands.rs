@@ -1,5 +1,6 @@
 //! What the application asks for: the only calls that can fail.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -108,6 +109,20 @@ impl Endpoint {
         message
     }
 
+    /// Takes the next message of a peer on any channel but these, as [`receive`](Self::receive) does on
+    /// all: for an application that reads those apart. `None` if none waits, or the handle names no peer.
+    pub fn receive_except(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        channels: &BTreeSet<u16>,
+    ) -> Option<Message> {
+        self.touch(now);
+        let message = self.peers.get_mut(peer)?.receive_except(channels);
+        self.refresh_indices(peer.slot);
+        message
+    }
+
     /// Withdraws a message of which nothing was sent. Its fate is `Cancelled`.
     ///
     /// # Errors
@@ -144,7 +159,7 @@ impl Endpoint {
     }
 
     /// Disconnects all peers and accepts no new ones from now on. It is complete when
-    /// [`is_closed`](Self::is_closed) returns `true`.
+    /// [`is_closed`](Self::is_closed) returns `true`: at once if nobody is left to be told.
     pub fn close(&mut self, now: Instant, options: DisconnectOptions) {
         self.touch(now);
         self.closing = true;

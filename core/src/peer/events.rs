@@ -52,8 +52,9 @@ impl Peer {
             .or_else(|| self.poll_flow_event())
             .or_else(|| {
                 let reason = self.events.ended.take()?;
+                let (id, unread) = (self.acquaintance.id, self.inbox.unread());
                 let undeliverable = self.inbox.undeliverable();
-                Some(Event::Ended { peer, id: self.acquaintance.id, reason, undeliverable })
+                Some(Event::Ended { peer, id, reason, undeliverable, unread })
             })
     }
 

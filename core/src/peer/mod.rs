@@ -23,6 +23,7 @@ mod testing;
 mod timers;
 mod transmit;
 
+use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -135,6 +136,10 @@ impl Peer {
         self.inbox.take_from(channel)
     }
 
+    pub(crate) fn receive_except(&mut self, channels: &BTreeSet<u16>) -> Option<Message> {
+        self.inbox.take_except(channels)
+    }
+
     pub(crate) fn cancel(&mut self, message: MessageId) -> Result<(), CommandError> {
         if self.state.is_over() {
             return Err(CommandError::UnknownPeer);
@@ -232,6 +237,12 @@ impl Peer {
     /// Whether nothing is left to do, to report or to read.
     pub(crate) fn is_removable(&self) -> bool {
         self.state.is_gone() && !self.has_events() && self.inbox.is_empty()
+    }
+
+    /// Whether an endpoint that closes can do without it: it ended, and all that is left is to answer
+    /// packets of the peer that come late.
+    pub(crate) fn is_dispensable(&self) -> bool {
+        self.state.is_over() && !self.has_events() && self.inbox.is_empty()
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -332,6 +343,8 @@ impl Peer {
             id: self.acquaintance.id,
             state: self.state.public(),
             path: self.paths.via(),
+            max_message: self.outbound.limits.max_message,
+            max_streams: self.outbound.limits.max_streams,
             last_received: self.liveness.last_received,
             path_stats,
             stats: self.stats_now(),
