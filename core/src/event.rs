@@ -74,6 +74,18 @@ pub enum Event {
         /// The peer.
         peer: PeerHandle,
     },
+    /// A handshake that somebody began with us was refused: it is no peer. The endpoint keeps the newest 64
+    /// such events until they are polled; [`Drops`](crate::Drops) counts all refusals.
+    #[non_exhaustive]
+    Refused {
+        /// The identity of the initiator, which has shown that it has the key.
+        id: PeerId,
+        /// Where the request came from. Unless it was validated, somebody else may have sent a copy of it
+        /// from there.
+        path: Via,
+        /// Why it was refused.
+        reason: RefusalReason,
+    },
     /// The peer lost its state (it restarted, or its idle timeout for us passed) and made a new
     /// handshake. Streams start over; messages under way ended as `Fate::Unknown`.
     Restarted {
@@ -96,7 +108,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The peer the event is about; `None` for `OpenSocket`.
+    /// The peer the event is about; `None` for `OpenSocket` and `Refused`.
     #[must_use]
     pub const fn peer(&self) -> Option<PeerHandle> {
         match self {
@@ -109,8 +121,27 @@ impl Event {
             | Self::Restarted { peer }
             | Self::StateChanged { peer, .. }
             | Self::Writable { peer } => Some(*peer),
-            Self::OpenSocket { .. } => None,
+            Self::OpenSocket { .. } | Self::Refused { .. } => None,
         }
+    }
+}
+
+/// Why the handshake of an initiator was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// [`Config::admission`](crate::Config::admission) does not admit it.
+    NotAdmitted,
+    /// There was no place for it: see [`Limits`](crate::Limits).
+    Full,
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAdmitted => "not admitted",
+            Self::Full => "no place for it",
+        })
     }
 }
 

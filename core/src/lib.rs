@@ -154,10 +154,13 @@ pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};
 pub use endpoint::{Endpoint, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
-pub use event::{DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId};
+pub use event::{
+    DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId, RefusalReason,
+};
 pub use handle::PeerHandle;
 pub use info::PeerInfo;
 pub use net::{Ecn, FourTuple, Origin, SocketId, Transmit, Via, canonical};
+pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;
 pub use violation::Violation;

@@ -47,10 +47,13 @@ pub use handfast_core::{
     ConfigError, CongestionControl, CookieSecret, Delivery, DisconnectOptions, DisconnectReason,
     Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant, KeyUpdates, Limits,
     MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId,
-    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Retry, SocketId, Stats, Target, Timing,
-    ValidConfig, Via, Violation,
+    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, RefusalReason, Retry, SocketId, Stats,
+    Target, Timing, ValidConfig, Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};
-pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
+pub use handfast_udp::{
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, SocketError, SocketStats, TargetName,
+    TargetNameError, entropy, explain, generate_identity,
+};
 pub use remote::{Remote, RemoteError};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{DisconnectOptions, Event, PeerHandle, PeerId, SocketId, Target};
+use handfast_core::{ConfigError, DisconnectOptions, Event, PeerHandle, PeerId, SocketId, Target};
 use handfast_udp::{SocketError, SocketStats};
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,6 +16,7 @@ pub(crate) enum Command {
     AddSocket { address: SocketAddr, reply: oneshot::Sender<Result<SocketId, SocketError>> },
     AddressesChanged,
     Cancel { peer: PeerHandle, key: MessageKey, reply: oneshot::Sender<Result<(), PeerError>> },
+    Change { change: Change, reply: oneshot::Sender<Result<(), ConfigError>> },
     Close { options: DisconnectOptions },
     Connect { target: Target, reply: oneshot::Sender<Result<PendingHandle, ConnectError>> },
     Disconnect { peer: PeerHandle, options: DisconnectOptions },
@@ -25,6 +26,10 @@ pub(crate) enum Command {
     RemoveSocket { socket: SocketId, reply: oneshot::Sender<Result<(), SocketError>> },
     Subscribe(mpsc::Sender<Event>),
 }
+
+/// Chooses something anew.
+pub(crate) type Change =
+    Box<dyn FnOnce(&mut handfast_core::Endpoint) -> Result<(), ConfigError> + Send>;
 
 /// How a peer is looked up.
 pub(crate) enum PeerSelector {

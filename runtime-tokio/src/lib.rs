@@ -56,6 +56,7 @@ mod pending_handle;
 mod port;
 mod receipt;
 mod receipt_key;
+mod resolve;
 mod wake;
 
 pub use endpoint::{Endpoint, EndpointStats, Events};
@@ -66,9 +67,13 @@ pub use handfast_core::{
     ConfigError, CongestionControl, CookieSecret, Delivery, DisconnectOptions, DisconnectReason,
     Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant, KeyUpdates, Limits,
     MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId,
-    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Retry, SocketId, Stats, Target, Timing,
-    ValidConfig, Via, Violation,
+    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, RefusalReason, Retry, SocketId, Stats,
+    Target, Timing, ValidConfig, Via, Violation,
 };
-pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
+pub use handfast_udp::{
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, SocketError, SocketStats, TargetName,
+    TargetNameError, entropy, explain, generate_identity,
+};
 pub use peer::Peer;
 pub use receipt::Receipt;
+pub use resolve::resolve;

@@ -10,6 +10,7 @@ use crate::PeerId;
 use crate::context::Context;
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::mac::MacKey;
+use crate::event::RefusalReason;
 use crate::net::Arrival;
 use crate::session::{Established, Owner, Terms};
 use crate::stats::DropReason;
@@ -22,6 +23,8 @@ use crate::wire::{
 pub(super) enum Outcome {
     /// It is dropped.
     Drop(DropReason),
+    /// It is dropped although it is genuine: the application hears who made it.
+    Refuse { id: PeerId, reason: RefusalReason },
     /// It was answered before: the response goes out again, as it may have been lost.
     Repeat { source: SourceKey, slot: u32 },
     /// The initiator has to send its request again with a cookie; the Retry is keyed by the MAC of this
@@ -42,7 +45,7 @@ impl Admission {
         known: Option<&KnownPeer>,
         load: &Load,
     ) {
-        let source = initiator.source;
+        let (id, source) = (initiator.id, initiator.source);
         let outcome = match self.decide(cx, &initiator.claim(), known, load) {
             Decision::Respond { place, evicted } => {
                 evicted.into_iter().for_each(|slot| self.evict(cx, slot));
@@ -52,6 +55,7 @@ impl Admission {
                 }
             }
             Decision::Validate => Outcome::Retry { source, mac: request.mac, dropped: None },
+            Decision::Drop(DropReason::Full) => Outcome::Refuse { id, reason: RefusalReason::Full },
             Decision::Drop(reason) => Outcome::Drop(reason),
         };
         self.conclude(cx, arrival, request.sender_index.get(), outcome);
@@ -68,6 +72,13 @@ impl Admission {
     ) {
         let dropped = match outcome {
             Outcome::Drop(reason) => Some(reason),
+            Outcome::Refuse { id, reason } => {
+                self.refusals.note(id, &arrival.via, reason);
+                Some(match reason {
+                    RefusalReason::NotAdmitted => DropReason::Admission,
+                    RefusalReason::Full => DropReason::Full,
+                })
+            }
             Outcome::Repeat { source, slot } => {
                 self.respond_again(cx, arrival, &source, slot).err()
             }
@@ -93,7 +104,7 @@ impl Admission {
         known: Option<&KnownPeer>,
         place: Place,
     ) -> Result<(), DropReason> {
-        let Initiator { id, accepted, payload, .. } = initiator;
+        let Initiator { id, accepted, payload, psk, .. } = initiator;
         let incarnation =
             known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation);
         let window = u64::from(cx.config.flow.receive_window);
@@ -108,7 +119,7 @@ impl Admission {
         text[..size_of::<ResponsePayload>()].copy_from_slice(answer.as_bytes());
         cx.distortion.apply(&mut text[..size_of::<ResponsePayload>()]);
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
-        let Some(split) = accepted.respond(&ephemeral, &cx.psk(), text) else {
+        let Some(split) = accepted.respond(&ephemeral, &psk, text) else {
             cx.indices.release(local_index);
             return Err(DropReason::Authentication);
         };

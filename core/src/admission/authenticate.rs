@@ -9,7 +9,9 @@ use super::limits::SourceKey;
 use super::screen::Screened;
 use crate::PeerId;
 use crate::context::Context;
+use crate::crypto::hash::Secret;
 use crate::crypto::noise::{Accepted, Opening};
+use crate::event::RefusalReason;
 use crate::net::Arrival;
 use crate::session::prologue;
 use crate::stats::DropReason;
@@ -24,6 +26,8 @@ pub(crate) struct Initiator {
     /// It validated its address, too.
     pub(super) validated: bool,
     pub(super) accepted: Accepted,
+    /// The secret of the network with which it shakes hands.
+    pub(super) psk: Secret,
 }
 
 impl Initiator {
@@ -35,7 +39,7 @@ impl Initiator {
         request: &HandshakeRequest,
         screened: Screened,
     ) -> Result<Self, Outcome> {
-        let Screened { source, validated } = screened;
+        let Screened { source, validated, psk } = screened;
         cx.stats.requests_opened += 1;
         let prologue = prologue(&cx.config.application, request.prologue());
         let opening =
@@ -50,9 +54,9 @@ impl Initiator {
         let id = PeerId::from_bytes(payload.identity).ok().filter(owner);
         let id = id.ok_or(Outcome::Drop(DropReason::BadIdentity))?;
         if !cx.config.admission.admits(&id, &arrival.origin()) {
-            return Err(Outcome::Drop(DropReason::Admission));
+            return Err(Outcome::Refuse { id, reason: RefusalReason::NotAdmitted });
         }
-        Ok(Self { id, source, payload, validated, accepted })
+        Ok(Self { id, source, payload, validated, accepted, psk })
     }
 
     /// Where it is charged.

@@ -11,6 +11,7 @@ mod authenticate;
 mod decide;
 mod half_open;
 mod limits;
+mod refusals;
 mod reply;
 mod screen;
 
@@ -21,11 +22,13 @@ pub(crate) use limits::Source;
 
 use half_open::HalfOpenTable;
 use limits::RateLimiter;
+use refusals::Refusals;
 use reply::Replies;
 
 use crate::PeerId;
 use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
+use crate::event::Event;
 use crate::net::{Arrival, Departure, Via};
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -37,6 +40,7 @@ pub(crate) struct Admission {
     limiter: RateLimiter,
     cookies: CookieJar,
     replies: Replies,
+    refusals: Refusals,
 }
 
 impl Admission {
@@ -47,6 +51,7 @@ impl Admission {
             limiter: RateLimiter::new(&cx.config.budgets, cx.incarnations.source_secret()),
             cookies,
             replies: Replies::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -114,6 +119,11 @@ impl Admission {
     /// Copies the next answer that fits into `buf`.
     pub(crate) fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Departure> {
         self.replies.poll(buf)
+    }
+
+    /// The next initiator to report as refused.
+    pub(crate) fn poll_refusal(&mut self) -> Option<Event> {
+        self.refusals.poll()
     }
 
     fn evict(&mut self, cx: &mut Context, slot: u32) {

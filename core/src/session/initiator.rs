@@ -320,7 +320,7 @@ impl Dial {
     fn build_key_request(&mut self, cx: &mut Context) {
         let nonce = cx.rng.bytes();
         let mut request = KeyRequest::new(self.local_index, nonce);
-        request.network_mac = cx.network_mac.mac(request.authenticated());
+        request.network_mac = cx.network.key_request_mac(request.authenticated());
         self.packet.copy_from_slice(request.as_bytes());
         self.stage = Stage::Identity { nonce };
     }
@@ -332,9 +332,13 @@ fn read_answer(
     granted: u64,
     response: &HandshakeResponse,
 ) -> Option<Answer> {
-    let mut text = response.payload_ciphertext;
     let key = cx.identity.x25519();
-    let split = initiation.finish(key, &cx.psk(), &response.ephemeral, &mut text)?;
+    // The secret may have been replaced since the request was sent.
+    let (split, text) = cx.network.psks().find_map(|psk| {
+        let mut text = response.payload_ciphertext;
+        let split = initiation.finish(key, psk, &response.ephemeral, &mut text)?;
+        Some((split, text))
+    })?;
     let (payload, _) = ResponsePayload::read_from_prefix(&text).ok()?;
     // The head is not part of the transcript; without this, whoever knows our identity could lead
     // our packets to a session that is not ours.

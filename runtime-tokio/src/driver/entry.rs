@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub(super) diallers: Vec<Dialler>,
     /// Collected from the mailbox, not yet taken by the core.
     pub(super) queue: VecDeque<Outgoing>,
+    /// Messages that were accepted and that the core then refused.
+    pub(super) refused: u64,
     pub(super) receipts: BTreeMap<MessageId, ReceiptSender>,
     pub(super) pings: BTreeMap<PingId, oneshot::Sender<Result<Duration, PeerError>>>,
     /// To be said when the queue is with the core, or at that time.
@@ -45,6 +47,7 @@ impl Entry {
             is_blocked: false,
             diallers: Vec::new(),
             queue: VecDeque::new(),
+            refused: 0,
             receipts: BTreeMap::new(),
             pings: BTreeMap::new(),
             disconnect: None,
@@ -57,6 +60,10 @@ impl Entry {
 
     /// Tells everyone who waits that the peer ended. Pings learn it from the mailbox.
     pub(super) fn end(&mut self, reason: EndReason) {
+        if self.refused > 0 {
+            let count = self.refused;
+            tracing::warn!(target: "handfast::driver", count, %reason, "messages were refused");
+        }
         self.queue.drain(..).for_each(Outgoing::give_up);
         self.pings.clear();
         self.receipts.clear();

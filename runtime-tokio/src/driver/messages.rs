@@ -73,7 +73,8 @@ impl Driver {
                     Some(verdict) => answer(verdict, Err(error)),
                     // The peer's limits shrank, or it is closing.
                     None => {
-                        tracing::warn!(target: "handfast::driver", %error, "a message was refused");
+                        tracing::debug!(target: "handfast::driver", %error, "a message was refused");
+                        entry.refused += 1;
                         message.give_up();
                     }
                 },
