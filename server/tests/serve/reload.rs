@@ -51,9 +51,6 @@ fn who_was_refused_is_pasted_into_the_list_and_who_is_struck_off_goes() {
         assert!(line.contains("line 1") && line.contains("ERROR"), "{line}");
         say(&mut two, b"I stayed again");
         assert!(call(&server, 1, None, SOON).is_none());
-        server.signal("TERM");
-        end_reason(&mut two);
-        assert_eq!(server.end(), Some(0));
     }
 }
 
@@ -93,9 +90,6 @@ fn a_network_secret_is_replaced_while_peers_stay() {
         say(&mut old, b"I stayed again");
         assert!(call(&server, 3, Some(1), SOON).is_none(), "the old one is gone");
         assert!(call(&server, 2, Some(2), PATIENCE).is_some());
-        server.signal("TERM");
-        end_reason(&mut old);
-        assert_eq!(server.end(), Some(0));
     }
 }
 
