@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::delivery::{Fate, MessageId};
 use crate::net::{SocketId, Via};
+use crate::wire::VERSION;
 use crate::{PeerHandle, PeerId, Violation};
 
 /// Something the application may want to know. Events of one peer come in the order of cause and
@@ -69,7 +70,10 @@ pub enum Event {
         /// The round-trip time of this ping.
         rtt: Duration,
     },
-    /// `receive` has messages. Reported again only after `receive` returned `None`.
+    /// `receive` has messages. Reported again only after `receive` returned `None`, or, for a message of
+    /// a channel, after `receive_from` of that channel did. So an application that reads channel by
+    /// channel takes all that waits on each channel that it wants, whenever this is reported; what waits
+    /// on the others neither repeats the event nor keeps it from being reported.
     Readable {
         /// The peer.
         peer: PeerHandle,
@@ -191,6 +195,12 @@ pub enum EndReason {
     OwnIdentity,
     /// The peer sent a `Disconnect`.
     PeerDisconnected(DisconnectReason),
+    /// The dial did not succeed, and somebody at the address said that the endpoint there speaks another
+    /// version of the protocol. Nothing authenticates that: it explains the silence, no more.
+    VersionMismatch {
+        /// The version that it speaks. Ours is in PROTOCOL.md section 3.
+        theirs: u8,
+    },
     /// The peer, though authenticated, broke the protocol.
     Violation(Violation),
 }
@@ -251,6 +261,10 @@ impl fmt::Display for EndReason {
             Self::PeerDisconnected(reason) => {
                 write!(f, "the peer disconnected (code {}: {:?})", reason.code, reason.reason)
             }
+            Self::VersionMismatch { theirs } => write!(
+                f,
+                "the endpoint there speaks version {theirs} of the protocol, this one version {VERSION}"
+            ),
             Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
         }
     }

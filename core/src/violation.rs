@@ -9,8 +9,8 @@ macro_rules! violations {
     ($($(#[$doc:meta])* $name:ident = $reason:expr,)*) => {
         /// A rule of the protocol that a peer broke inside a sealed packet.
         ///
-        /// The session ends, and the peer gets the reason in a `Disconnect` with code 0xff01
-        /// (PROTOCOL.md section 22.2).
+        /// The session ends, and the peer gets the code and the reason in a `Disconnect` (PROTOCOL.md
+        /// section 22.2).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Violation { $($(#[$doc])* $name,)* }
@@ -35,6 +35,8 @@ violations! {
     AckRange = FrameError::AckRange.as_str(),
     /// A channel is above 65,535.
     Channel = FrameError::Channel.as_str(),
+    /// A `Disconnect` has a flag that this version does not have.
+    Flags = FrameError::Flags.as_str(),
     /// A fragment is empty, too long or outside of its message.
     Fragment = FrameError::Fragment.as_str(),
     /// A mode byte has bits that a stream does not have.
@@ -76,8 +78,21 @@ violations! {
 }
 
 impl Violation {
-    /// The code of the `Disconnect` that answers a violation.
-    pub(crate) const CODE: u16 = 0xff01;
+    /// The code of the first violation of [`ALL`](Self::ALL); the others follow.
+    const FIRST_CODE: u16 = 0xff10;
+
+    /// The code of the `Disconnect` that answers the violation, 0xff10 or above.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        Self::FIRST_CODE + self as u16
+    }
+
+    /// The violation that a `Disconnect` with this code answers: it was ours. `None` if the code stands
+    /// for none that this version knows.
+    #[must_use]
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|violation| violation.code() == code)
+    }
 }
 
 impl fmt::Display for Violation {
@@ -92,6 +107,7 @@ impl From<FrameError> for Violation {
             FrameError::AckCount => Self::AckCount,
             FrameError::AckRange => Self::AckRange,
             FrameError::Channel => Self::Channel,
+            FrameError::Flags => Self::Flags,
             FrameError::Fragment => Self::Fragment,
             FrameError::Mode => Self::Mode,
             FrameError::NotMinimal => Self::NotMinimal,
@@ -116,10 +132,19 @@ mod tests {
         let protocol = include_str!("../../docs/PROTOCOL.md");
         let (_, section) = protocol.split_once("### 22.2 Violations").expect("the section");
         let (section, _) = section.split_once("\n## ").expect("its end");
-        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-        let reasons: Vec<_> = rows.map(|(reason, _)| reason).collect();
-        let ours: Vec<_> = Violation::ALL.iter().map(|violation| violation.as_str()).collect();
-        assert_eq!(ours, reasons);
-        assert_eq!(ours.len(), 22);
+        let rows: Vec<_> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| 0x")?.split_once(" | `"))
+            .map(|(code, rest)| (code, rest.split_once('`').expect("a reason").0))
+            .map(|(code, reason)| (u16::from_str_radix(code, 16).expect("hex"), reason))
+            .collect();
+        let code = |violation: &Violation| (violation.code(), violation.as_str());
+        let ours: Vec<_> = Violation::ALL.iter().map(code).collect();
+        assert_eq!(ours, rows);
+        assert_eq!(ours.len(), 23);
+        for violation in Violation::ALL {
+            assert_eq!(Violation::from_code(violation.code()), Some(*violation));
+        }
+        assert_eq!(Violation::from_code(0xff01), None);
     }
 }

@@ -503,13 +503,15 @@ fn a_bit_flipped_anywhere_in_a_call_makes_it_unanswered() {
         assert_eq!(total_drops(&net, b) - before, forgeries);
         assert_eq!(net.events(b), []);
         let answers: Vec<_> = net.sent(b).drain(sent..).map(|answer| answer.kind()).collect();
-        // A bit of the type makes a sealed packet for a session that is unknown.
-        assert!(
-            answers.iter().all(|kind| *kind == UNKNOWN_SESSION) && answers.len() <= 1,
-            "{answers:?}"
-        );
+        // A bit of the type makes a sealed packet for a session that is unknown, and each bit of the
+        // version one of another version.
+        let count = |kind| answers.iter().filter(|answer| **answer == kind).count();
+        let (unknown, other) = (count(UNKNOWN_SESSION), count(UNSUPPORTED_VERSION));
+        assert_eq!((unknown + other, other), (answers.len(), 8), "{answers:?}");
+        assert!(unknown <= 1, "{answers:?}");
         net.inject(b, from, &genuine);
-        assert_ne!(net.sent(b).last().expect("an answer").kind(), UNKNOWN_SESSION);
+        let answer = net.sent(b).pop().expect("an answer").kind();
+        assert!([RESPONSE, RETRY].contains(&answer), "{answer:x}");
     }
 }
 
@@ -522,7 +524,7 @@ fn a_thousand_forged_responses_do_not_delay_the_genuine_one() {
     let (from, mut rng) = (net.address(b), Rng::from_seed(1));
     for _ in 0..1000 {
         let mut forged: Vec<u8> = (0..140).map(|_| rng.next_u64() as u8).collect();
-        forged[..4].copy_from_slice(&[RESPONSE, 1, 0, 0]);
+        forged[..4].copy_from_slice(&[RESPONSE, VERSION, 0, 0]);
         forged[4..8].copy_from_slice(&index);
         forged[12..16].fill(0);
         net.inject(a, from, &forged);
@@ -772,4 +774,42 @@ fn the_first_sealed_packet_from_elsewhere_does_not_make_us_send_there() {
     to_victim.retain(|sent| sent.to == victim);
     let bytes: usize = to_victim.iter().map(|sent| sent.bytes.len()).sum();
     assert!(bytes <= 3 * first.len(), "flooded an address that validated nothing");
+}
+
+#[test]
+fn whoever_dials_another_version_learns_it_when_nothing_else_answers() {
+    for by in [By::Key, By::Address] {
+        for (is_secret, forged) in [(false, false), (true, false), (false, true)] {
+            let mut home = Config::default();
+            home.network_secret = is_secret.then(|| NetworkSecret::new([7; 32]));
+            let mut net = Net::new(1);
+            let (a, b) = (net.add(Config::default()), net.add(home));
+            net.filter(a, move |_| forged);
+            let peer = by.dial(&mut net, a, b);
+            let mut request = net.sent(a)[0].bytes.clone();
+            request[1] = VERSION + 1;
+            let from = net.address(a);
+            net.inject(b, from, &request);
+            assert_eq!(net.endpoint(b).drops().unknown_version, 1);
+            // The answer is that of an endpoint of this version to one of the next.
+            let mut answers = net.sent_of(b, UNSUPPORTED_VERSION);
+            assert_eq!(answers.len(), usize::from(!is_secret));
+            let told = answers.pop().map(|mut answer| {
+                answer.bytes[1] = VERSION + 1;
+                let home = net.address(b);
+                net.inject(a, home, &answer.bytes);
+            });
+            net.run(11_000);
+            if forged {
+                assert!(net.connected_at(a).is_some(), "a hint only");
+                continue;
+            }
+            let reason = match told {
+                Some(()) => EndReason::VersionMismatch { theirs: VERSION + 1 },
+                None => EndReason::DialTimeout,
+            };
+            let ended = net.ends(a).pop().map(|(_, of, reason)| (of, reason));
+            assert_eq!(ended, Some((peer, reason)));
+        }
+    }
 }

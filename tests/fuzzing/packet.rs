@@ -5,7 +5,8 @@ use core::net::SocketAddr;
 use handfast_core::PeerId;
 use handfast_core::wire::{
     HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, Packet, Parameters,
-    RequestPayload, ResponsePayload, SEALED_HEADER_LEN, SealedHeader, UnknownSession, varint,
+    RequestPayload, ResponsePayload, SEALED_HEADER_LEN, SealedHeader, UnknownSession,
+    UnsupportedVersion, varint,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -59,6 +60,10 @@ fn check_packet(packet: &Packet<'_>, data: &[u8]) {
         Packet::UnknownSession(hint) => {
             let header = SealedHeader::new(hint.receiver_index.get(), hint.packet_number());
             assert_eq!(UnknownSession::new(&header).as_bytes(), data);
+        }
+        Packet::UnsupportedVersion(answer) => {
+            let again = UnsupportedVersion::new(answer.receiver_index.get());
+            assert_eq!(again.as_bytes()[4..], data[4..]);
         }
     }
 }

@@ -72,9 +72,11 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         ("ping", Frame::Ping { token: 1 }),
         ("ping-no-answer", Frame::Ping { token: 0 }),
         ("pong", Frame::Pong { token: 1 }),
-        ("disconnect", Frame::Disconnect { code: 7, reason: "bye" }),
+        ("disconnect", Frame::Disconnect { complete: true, code: 7, reason: "bye" }),
+        ("ack_now", Frame::AckNow),
+        ("channel_credit", Frame::ChannelCredit { channel: 1, returned: 1 << 20 }),
         ("credit", Frame::Credit { limit: 1 << 20 }),
-        ("blocked", Frame::Blocked { limit: 4096 }),
+        ("blocked", Frame::Blocked { limit: 4096, cost: 1064 }),
         ("skip", Frame::Skip { stream, sequence_number: 3 }),
         ("rekey-request", Frame::RekeyRequest { sender_index: 256, ephemeral: &key }),
         (

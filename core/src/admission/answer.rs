@@ -16,7 +16,7 @@ use crate::session::{Established, Owner, Terms};
 use crate::stats::DropReason;
 use crate::wire::{
     HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload, SealedHeader,
-    UnknownSession,
+    UnknownSession, UnsupportedVersion,
 };
 
 /// What becomes of a request that is not answered with a response of its own.
@@ -192,6 +192,25 @@ impl Admission {
         }
         cx.stats.answers_withheld += 1;
         Err(DropReason::RateLimited)
+    }
+
+    /// Tells the sender of a request of `len` bytes, within limits, that we speak another version. Nobody
+    /// who does not know the network secret hears anything of an endpoint that has one.
+    pub(crate) fn send_unsupported_version(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        index: u32,
+        len: usize,
+    ) {
+        cx.stats.unverified_bytes_received += len as u64;
+        if cx.config.network_secret.is_some() {
+            return;
+        }
+        let answer = UnsupportedVersion::new(index);
+        let sent = self.limiter.try_acquire_unknown_session(cx.now)
+            && self.replies.push_cheap(arrival.via, answer.as_bytes());
+        cx.stats.answers_withheld += u64::from(!sent);
     }
 
     /// Tells the sender of a sealed packet of `len` bytes, within limits, that its session is unknown

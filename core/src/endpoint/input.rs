@@ -10,6 +10,7 @@ use crate::time::Instant;
 use crate::trace;
 use crate::wire::{
     HandshakeResponse, HandshakeRetry, Packet, PacketError, SealedHeader, UnknownSession,
+    UnsupportedVersion, request_of_another_version,
 };
 
 impl Endpoint {
@@ -37,7 +38,16 @@ impl Endpoint {
             Ok(Packet::HandshakeResponse(response)) => self.handle_response(arrival, response),
             Ok(Packet::HandshakeRetry(retry)) => self.handle_retry(arrival, retry),
             Ok(Packet::UnknownSession(hint)) => self.handle_unknown_session(arrival, hint),
-            Err(error) => self.shared.drop_packet(unreadable(error), &arrival.via),
+            Ok(Packet::UnsupportedVersion(answer)) => {
+                self.handle_unsupported_version(arrival, *answer);
+            }
+            Err(error) => {
+                self.shared.drop_packet(unreadable(error), &arrival.via);
+                if let Some(index) = request_of_another_version(datagram) {
+                    let (cx, len) = (&mut self.shared, datagram.len());
+                    self.admission.send_unsupported_version(cx, arrival, index, len);
+                }
+            }
         }
     }
 
@@ -89,6 +99,14 @@ impl Endpoint {
         let Some(peer) = self.peers.at_mut(slot) else { return };
         peer.on_response(&mut self.shared, arrival, response);
         self.refresh_indices(slot);
+    }
+
+    fn handle_unsupported_version(&mut self, arrival: &Arrival, answer: UnsupportedVersion) {
+        let Some(slot) = self.dialling(arrival, answer.receiver_index.get()) else { return };
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        if !peer.on_unsupported_version(&arrival.via, answer.version()) {
+            self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+        }
     }
 
     fn handle_retry(&mut self, arrival: &Arrival, retry: &HandshakeRetry) {

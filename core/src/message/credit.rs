@@ -5,8 +5,8 @@
 pub(super) struct SendCredit {
     used: u64,
     granted: u64,
-    /// A message found too little.
-    flow_blocked: bool,
+    /// What the message costs that found too little.
+    blocked_cost: Option<u64>,
 }
 
 impl SendCredit {
@@ -16,13 +16,15 @@ impl SendCredit {
         if more {
             self.granted = limit;
         }
-        more && core::mem::take(&mut self.flow_blocked)
+        more && self.blocked_cost.take().is_some()
     }
 
     /// Whether a message that costs `cost` may be begun. If not, it is remembered that one waits.
     pub(super) const fn admits(&mut self, cost: u64) -> bool {
         let enough = self.used + cost <= self.granted;
-        self.flow_blocked |= !enough;
+        if !enough {
+            self.blocked_cost = Some(cost);
+        }
         enough
     }
 
@@ -31,14 +33,14 @@ impl SendCredit {
         self.used += cost;
     }
 
-    /// The limit at which a message waits, if one does.
-    pub(super) fn blocked_at(&self) -> Option<u64> {
-        self.flow_blocked.then_some(self.granted)
+    /// The limit at which a message waits, if one does, and what it costs.
+    pub(super) fn blocked_at(&self) -> Option<(u64, u64)> {
+        self.blocked_cost.map(|cost| (self.granted, cost))
     }
 
     /// The receiver starts over and grants this much.
     pub(super) const fn restart(&mut self, granted: u64) {
-        *self = Self { used: 0, granted, flow_blocked: false };
+        *self = Self { used: 0, granted, blocked_cost: None };
     }
 }
 
@@ -54,7 +56,7 @@ mod tests {
         credit.spend(100);
         assert!(!credit.grant(150), "nobody waited");
         assert!(!credit.admits(51));
-        assert_eq!(credit.blocked_at(), Some(150));
+        assert_eq!(credit.blocked_at(), Some((150, 51)));
         assert!(!credit.grant(150), "no more than before");
         assert!(credit.grant(151) && !credit.grant(152));
         assert!(credit.admits(51));

@@ -53,7 +53,7 @@ impl Peer {
             self.state.move_to_leaving(Some(reason));
             self.send_disconnect(
                 cx,
-                DisconnectReason::with_any_code(Violation::CODE, violation.as_str()),
+                DisconnectReason::with_any_code(violation.code(), violation.as_str()),
             );
         }
     }

@@ -194,13 +194,14 @@ impl Outbound {
     }
 
     fn is_blocked_due(&self) -> bool {
-        let blocked = self.queue.blocked_at();
+        let blocked = self.queue.blocked_at().map(|(limit, _)| limit);
         blocked.is_some() && blocked != self.reported_blocked
     }
 
     fn write_disconnect(&mut self, writer: &mut Writer<'_>, sent: &mut impl FnMut(SentFrame)) {
         let Some(reason) = self.disconnect.as_ref().filter(|_| self.disconnect_due) else { return };
-        if (Frame::Disconnect { code: reason.code, reason: &reason.reason }).encode(writer) {
+        let (code, reason) = (reason.code, &reason.reason);
+        if (Frame::Disconnect { complete: false, code, reason }).encode(writer) {
             self.disconnect_due = false;
             sent(SentFrame::Disconnect);
         }
@@ -238,9 +239,9 @@ impl Outbound {
                 inbox.repeat_credit();
             }
         }
-        if let Some(limit) = self.queue.blocked_at()
+        if let Some((limit, cost)) = self.queue.blocked_at()
             && self.is_blocked_due()
-            && (Frame::Blocked { limit }).encode(writer)
+            && (Frame::Blocked { limit, cost }).encode(writer)
         {
             self.reported_blocked = Some(limit);
             sent(SentFrame::Blocked);

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::PeerId;
 use crate::bucket::TokenBucket;
 use crate::context::Context;
+use crate::event::EndReason;
 use crate::net::{Arrival, Via};
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
@@ -117,6 +118,19 @@ impl Peer {
         dial.expedite();
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         Some(learned)
+    }
+
+    /// Somebody says that the peer speaks another version of the protocol. True if it may be so.
+    pub(crate) fn on_unsupported_version(&mut self, via: &Via, version: u8) -> bool {
+        let dial = self.dialing.dial.as_mut();
+        dial.is_some_and(|dial| dial.on_unsupported_version(via, version))
+    }
+
+    /// Our handshake has taken long enough.
+    pub(super) fn on_dial_deadline(&mut self, cx: &mut Context) {
+        let theirs = self.dialing.dial.as_ref().and_then(|dial| dial.their_version());
+        let mismatch = |theirs| EndReason::VersionMismatch { theirs };
+        self.end(cx, theirs.map_or(EndReason::DialTimeout, mismatch));
     }
 
     pub(super) fn on_dial_timer(&mut self, cx: &mut Context) {

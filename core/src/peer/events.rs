@@ -16,24 +16,16 @@ pub(crate) struct PendingEvents {
     pub(super) connected: Option<Via>,
     pub(super) restarted: bool,
     pub(super) moved: bool,
-    pub(super) readable: bool,
     pub(super) writable: bool,
     /// Bounded by the number of pings under way.
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
     pub(super) ended: Option<EndReason>,
-    /// `Readable` was told and `receive` has not run dry since.
-    pub(super) readable_reported: bool,
 }
 
 impl PendingEvents {
     pub(crate) fn is_empty(&self) -> bool {
-        let flags = self.restarted | self.moved | self.readable | self.writable;
+        let flags = self.restarted | self.moved | self.writable;
         !flags && self.connected.is_none() && self.pongs.is_empty() && self.ended.is_none()
-    }
-
-    /// Messages wait for the application.
-    pub(crate) fn note_readable(&mut self) {
-        self.readable |= !self.readable_reported;
     }
 }
 
@@ -63,6 +55,7 @@ impl Peer {
     pub(crate) fn has_events(&self) -> bool {
         !self.events.is_empty()
             || self.state.has_changed()
+            || self.inbox.has_news()
             || self.outbound.queue.has_fates()
             || (!self.state.is_over() && self.outbound.queue.is_writable_due(&self.outbound.limits))
     }
@@ -87,8 +80,7 @@ impl Peer {
     /// Events about messages in general.
     fn poll_flow_event(&mut self) -> Option<Event> {
         let peer = self.acquaintance.handle;
-        if core::mem::take(&mut self.events.readable) {
-            self.events.readable_reported = true;
+        if self.inbox.take_news() {
             return Some(Event::Readable { peer });
         }
         core::mem::take(&mut self.events.writable).then_some(Event::Writable { peer })

@@ -1,7 +1,6 @@
 //! What a peer does when its deadlines pass.
 
 use crate::context::Context;
-use crate::event::EndReason;
 use crate::peer::Peer;
 use crate::timer::TimerKind;
 
@@ -66,7 +65,7 @@ impl Peer {
         match timer {
             Timer::Close => self.on_close_timer(cx),
             Timer::Dial => self.on_dial_timer(cx),
-            Timer::DialDeadline => self.end(cx, EndReason::DialTimeout),
+            Timer::DialDeadline => self.on_dial_deadline(cx),
             Timer::Drain => self.on_drain_timer(cx),
             Timer::Heartbeat => self.on_heartbeat_timer(cx, slept),
             Timer::Idle => self.on_idle_timer(cx, slept),

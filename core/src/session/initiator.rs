@@ -20,7 +20,7 @@ use crate::net::{Departure, Via};
 use crate::time::Instant;
 use crate::wire::{
     Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, RequestPayload,
-    ResponsePayload,
+    ResponsePayload, VERSION,
 };
 
 /// Both kinds of packet that we send.
@@ -49,6 +49,8 @@ pub(crate) struct Dial {
     retries: u8,
     /// Responses that may be opened.
     opens: TokenBucket,
+    /// The version that the other end speaks, says somebody at one of the addresses.
+    their_version: Option<u8>,
 }
 
 enum Stage {
@@ -118,12 +120,27 @@ impl Dial {
             rebuild_at: cx.now,
             retries: MAX_RETRIES,
             opens: TokenBucket::FULL,
+            their_version: None,
         }
     }
 
     /// The index in which we expect the answer.
     pub(crate) const fn local_index(&self) -> u32 {
         self.local_index
+    }
+
+    /// Somebody says that the other end speaks this version. True if it may be so.
+    pub(crate) fn on_unsupported_version(&mut self, via: &Via, version: u8) -> bool {
+        let plausible = version != VERSION && self.has_target(via);
+        if plausible {
+            self.their_version = Some(version);
+        }
+        plausible
+    }
+
+    /// The version that the other end seems to speak, if it is not ours.
+    pub(crate) const fn their_version(&self) -> Option<u8> {
+        self.their_version
     }
 
     /// The identity that we expect, once it is known.
@@ -232,6 +249,7 @@ impl Dial {
 
     /// Somebody at the far end of `via` answered.
     pub(crate) fn on_answer(&mut self, via: &Via) {
+        self.their_version = None;
         self.targets
             .iter_mut()
             .filter(|target| target.is_at(via))

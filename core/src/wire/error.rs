@@ -32,6 +32,8 @@ pub enum FrameError {
     AckRange,
     /// A channel above 65,535.
     Channel,
+    /// A flag of a `Disconnect` that this version does not have.
+    Flags,
     /// A fragment that [`super::Fragment::admits`] refuses, or of a message above 4 GiB.
     Fragment,
     /// A mode byte with bits that a stream does not have.
@@ -60,6 +62,7 @@ impl FrameError {
             Self::AckCount => "ack with too many ranges",
             Self::AckRange => "ack range out of bounds",
             Self::Channel => "channel out of bounds",
+            Self::Flags => "unknown flags",
             Self::Fragment => "fragment breaks the rules of fragments",
             Self::Mode => "unknown mode bits",
             Self::NotMinimal => "integer not in its shortest form",

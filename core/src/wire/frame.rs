@@ -26,6 +26,8 @@ const REKEY_REQUEST: u8 = 0x0a;
 const REKEY_RESPONSE: u8 = 0x0b;
 const PATH_CHALLENGE: u8 = 0x0c;
 const PATH_RESPONSE: u8 = 0x0d;
+const ACK_NOW: u8 = 0x0e;
+const CHANNEL_CREDIT: u8 = 0x0f;
 const FIRST_EXTENSION: u8 = 0x40;
 const LAST_EXTENSION: u8 = 0x7f;
 
@@ -48,8 +50,12 @@ pub enum Frame<'a> {
     Ack(AckFrame<'a>),
     /// Which parts of a message are still missing and wanted.
     Retransmit(RetransmitFrame<'a>),
+    /// Asks for an acknowledgement at once.
+    AckNow,
     /// Ends the session.
     Disconnect {
+        /// All reliable messages that its sender's application handed over are acknowledged.
+        complete: bool,
         /// Why, for programs.
         code: u16,
         /// Why, for people: at most [`MAX_REASON_LEN`] bytes.
@@ -60,10 +66,19 @@ pub enum Frame<'a> {
         /// How many bytes of reliable messages, counted from the beginning.
         limit: u64,
     },
-    /// Would send if it were allowed to.
+    /// What a channel no longer holds of the credit.
+    ChannelCredit {
+        /// The channel.
+        channel: u16,
+        /// The cost of all its reliable messages that were taken, counted from the beginning.
+        returned: u64,
+    },
+    /// Would begin a message if it were allowed to.
     Blocked {
-        /// The credit that is used up.
+        /// The limit that it knows.
         limit: u64,
+        /// What the message costs.
+        cost: u64,
     },
     /// Messages that will not come (any more).
     Skip {
@@ -177,8 +192,13 @@ impl<'a> Frame<'a> {
             | Self::PathResponse { .. } => 9,
             Self::Ack(frame) => frame.encoded_len(),
             Self::Retransmit(frame) => frame.encoded_len(),
-            Self::Disconnect { reason, .. } => 4 + reason.len(),
-            Self::Credit { limit } | Self::Blocked { limit } => 1 + varint::size(*limit),
+            Self::AckNow => 1,
+            Self::Disconnect { reason, .. } => 5 + reason.len(),
+            Self::Credit { limit } => 1 + varint::size(*limit),
+            Self::ChannelCredit { channel, returned } => {
+                1 + varint::size(u64::from(*channel)) + varint::size(*returned)
+            }
+            Self::Blocked { limit, cost } => 1 + varint::size(*limit) + varint::size(*cost),
             Self::Skip { stream, sequence_number } => {
                 2 + stream.channel_size() + varint::size(*sequence_number)
             }
@@ -207,7 +227,11 @@ impl<'a> Frame<'a> {
             retransmit::RETRANSMIT => Self::Retransmit(RetransmitFrame::parse(reader)?),
             DISCONNECT => Self::parse_disconnect(reader)?,
             CREDIT => Self::Credit { limit: reader.varint()? },
-            BLOCKED => Self::Blocked { limit: reader.varint()? },
+            BLOCKED => Self::Blocked { limit: reader.varint()?, cost: reader.varint()? },
+            ACK_NOW => Self::AckNow,
+            CHANNEL_CREDIT => {
+                Self::ChannelCredit { channel: read_channel(reader)?, returned: reader.varint()? }
+            }
             SKIP => {
                 Self::Skip { stream: StreamKey::read(reader)?, sequence_number: reader.varint()? }
             }
@@ -230,6 +254,10 @@ impl<'a> Frame<'a> {
     }
 
     fn parse_disconnect(reader: &mut Reader<'a>) -> Result<Self, FrameError> {
+        let flags = reader.u8()?;
+        if flags & !COMPLETE != 0 {
+            return Err(FrameError::Flags);
+        }
         let code = reader.u16()?;
         let len = reader.u8()?;
         if usize::from(len) > MAX_REASON_LEN {
@@ -237,7 +265,7 @@ impl<'a> Frame<'a> {
         }
         let reason = reader.bytes(len.into())?;
         let reason = core::str::from_utf8(reason).map_err(|_| FrameError::Reason)?;
-        Ok(Self::Disconnect { code, reason })
+        Ok(Self::Disconnect { complete: flags & COMPLETE != 0, code, reason })
     }
 
     fn write(&self, w: &mut Writer<'_>) -> bool {
@@ -247,14 +275,15 @@ impl<'a> Frame<'a> {
             Self::Pong { token } => w.u8(PONG) && w.u64(*token),
             Self::Ack(frame) => frame.write(w),
             Self::Retransmit(frame) => frame.write(w),
-            Self::Disconnect { code, reason } => match u8::try_from(reason.len()) {
-                Ok(len) if reason.len() <= MAX_REASON_LEN => {
-                    w.u8(DISCONNECT) && w.u16(*code) && w.u8(len) && w.bytes(reason.as_bytes())
-                }
-                _ => false,
-            },
+            Self::AckNow => w.u8(ACK_NOW),
+            Self::Disconnect { complete, code, reason } => {
+                write_disconnect(w, *complete, *code, reason)
+            }
             Self::Credit { limit } => w.u8(CREDIT) && w.varint(*limit),
-            Self::Blocked { limit } => w.u8(BLOCKED) && w.varint(*limit),
+            Self::ChannelCredit { channel, returned } => {
+                w.u8(CHANNEL_CREDIT) && w.varint(u64::from(*channel)) && w.varint(*returned)
+            }
+            Self::Blocked { limit, cost } => w.u8(BLOCKED) && w.varint(*limit) && w.varint(*cost),
             Self::Skip { stream, sequence_number } => {
                 w.u8(SKIP) && stream.write(w) && w.varint(*sequence_number)
             }
@@ -289,11 +318,15 @@ impl fmt::Display for Frame<'_> {
             Self::Pong { token } => write!(f, "Pong token={token:#x}"),
             Self::Ack(frame) => frame.fmt(f),
             Self::Retransmit(frame) => frame.fmt(f),
-            Self::Disconnect { code, reason } => {
-                write!(f, "Disconnect code={code} reason={reason:?}")
+            Self::AckNow => f.write_str("AckNow"),
+            Self::Disconnect { complete, code, reason } => {
+                write!(f, "Disconnect complete={complete} code={code} reason={reason:?}")
             }
             Self::Credit { limit } => write!(f, "Credit limit={limit}"),
-            Self::Blocked { limit } => write!(f, "Blocked limit={limit}"),
+            Self::ChannelCredit { channel, returned } => {
+                write!(f, "ChannelCredit channel={channel} returned={returned}")
+            }
+            Self::Blocked { limit, cost } => write!(f, "Blocked limit={limit} cost={cost}"),
             Self::Skip { stream, sequence_number } => {
                 write!(f, "Skip stream={stream} sequence_number={sequence_number}")
             }
@@ -319,6 +352,27 @@ impl fmt::Display for Frame<'_> {
 }
 
 const _: () = assert!(data::KIND == 0x20, "parse tells data frames by their range");
+
+/// The flag of a `Disconnect` that says that nothing was cut off.
+const COMPLETE: u8 = 1;
+
+fn write_disconnect(w: &mut Writer<'_>, complete: bool, code: u16, reason: &str) -> bool {
+    let flags = if complete { COMPLETE } else { 0 };
+    match u8::try_from(reason.len()) {
+        Ok(len) if reason.len() <= MAX_REASON_LEN => {
+            w.u8(DISCONNECT)
+                && w.u8(flags)
+                && w.u16(code)
+                && w.u8(len)
+                && w.bytes(reason.as_bytes())
+        }
+        _ => false,
+    }
+}
+
+fn read_channel(reader: &mut Reader<'_>) -> Result<u16, FrameError> {
+    u16::try_from(reader.varint()?).map_err(|_| FrameError::Channel)
+}
 
 /// Passes over the zero bytes that come next and returns how many there were.
 fn skip_zeros(reader: &mut Reader<'_>) -> usize {

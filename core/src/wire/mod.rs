@@ -13,6 +13,7 @@
 //! | `0xC4` | [`SealedHeader`] | 33 or more | frames, encrypted |
 //! | `0xC5` | beacon | | reserved for local discovery, unknown in this version |
 //! | `0xC6` | [`UnknownSession`] | 16 | I do not know the session of that packet |
+//! | `0xC7` | [`UnsupportedVersion`] | 8 | I speak another version than that request |
 //!
 //! The lengths are part of the defence: an answer is never longer than the question, so a forged
 //! source address gains an attacker nothing. Lengths are exact and reserved bytes zero outside of
@@ -51,16 +52,19 @@ pub use handshake::{
 };
 pub use packet::{
     MIN_SEALED_LEN, Packet, PacketError, PacketNumber, SEALED_HEADER_LEN, SealedHeader, TAG_LEN,
-    UnknownSession,
+    UnknownSession, UnsupportedVersion, request_of_another_version,
 };
-pub use payload::{Address, Parameters, RequestPayload, ResponsePayload};
+pub use payload::{
+    Address, MAX_REFUSAL_REASON, Parameters, Refusal, RequestPayload, ResponsePayload,
+    ResponseStatus,
+};
 pub use reader::Reader;
 pub use retransmit::{MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit};
 pub use stream::StreamKey;
 pub use writer::Writer;
 
 /// The version of the protocol, the second byte of every packet.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The types of packets, their first byte.
 pub mod kind {
@@ -78,6 +82,8 @@ pub mod kind {
     pub const BEACON: u8 = 0xc5;
     /// A [`super::UnknownSession`].
     pub const UNKNOWN_SESSION: u8 = 0xc6;
+    /// A [`super::UnsupportedVersion`], the same in every version.
+    pub const UNSUPPORTED_VERSION: u8 = 0xc7;
 
     /// The name of a type, as logs show it; `None` if the type is unknown.
     #[must_use]
@@ -90,6 +96,7 @@ pub mod kind {
             SEALED => "Sealed",
             BEACON => "Beacon",
             UNKNOWN_SESSION => "UnknownSession",
+            UNSUPPORTED_VERSION => "UnsupportedVersion",
             _ => return None,
         })
     }
@@ -101,3 +108,4 @@ const _: () = assert!(size_of::<HandshakeResponse>() == 140);
 const _: () = assert!(size_of::<HandshakeRetry>() == 80);
 const _: () = assert!(SEALED_HEADER_LEN == 16);
 const _: () = assert!(size_of::<UnknownSession>() == 16);
+const _: () = assert!(size_of::<UnsupportedVersion>() == 8);

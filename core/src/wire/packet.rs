@@ -31,6 +31,8 @@ pub enum Packet<'a> {
     Sealed(&'a SealedHeader),
     /// A sealed packet reached an endpoint that does not know its session.
     UnknownSession(&'a UnknownSession),
+    /// A request reached an endpoint that speaks another version.
+    UnsupportedVersion(&'a UnsupportedVersion),
 }
 
 /// Why a datagram is no packet.
@@ -51,8 +53,10 @@ impl<'a> Packet<'a> {
     /// The first of these that is wrong. A datagram that ends before its version is malformed.
     pub fn parse(datagram: &'a [u8]) -> Result<Self, PacketError> {
         let &kind = datagram.first().ok_or(PacketError::Malformed)?;
-        if !(kind::KEY_REQUEST..=kind::UNKNOWN_SESSION).contains(&kind) || kind == kind::BEACON {
-            return Err(PacketError::UnknownType);
+        match kind {
+            kind::UNSUPPORTED_VERSION => return exact(datagram).map(Self::UnsupportedVersion),
+            kind::KEY_REQUEST..=kind::SEALED | kind::UNKNOWN_SESSION => {}
+            _ => return Err(PacketError::UnknownType),
         }
         match datagram.get(1) {
             Some(&VERSION) => {}
@@ -141,6 +145,44 @@ impl UnknownSession {
     }
 }
 
+/// The answer to a request of another version. Its layout is that of every version to come.
+///
+/// Nothing authenticates it: it may explain why a handshake came to nothing, never end one.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct UnsupportedVersion {
+    preamble: Preamble,
+    /// The initiator's index, from its request.
+    pub receiver_index: U32,
+}
+
+impl UnsupportedVersion {
+    /// The answer to a request in which the initiator named this index.
+    #[must_use]
+    pub fn new(receiver_index: u32) -> Self {
+        Self {
+            preamble: Preamble::new(kind::UNSUPPORTED_VERSION),
+            receiver_index: receiver_index.into(),
+        }
+    }
+
+    /// The version that the sender speaks.
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.preamble.version()
+    }
+}
+
+/// The initiator's index, if `datagram` is a request of a version that is not [`VERSION`]: its type and
+/// the place of its index are the same in every version.
+#[must_use]
+pub fn request_of_another_version(datagram: &[u8]) -> Option<u32> {
+    let (head, _) = UnsupportedVersion::ref_from_prefix(datagram).ok()?;
+    let is_request =
+        matches!(datagram.first(), Some(&(kind::KEY_REQUEST | kind::HANDSHAKE_REQUEST)));
+    (is_request && head.version() != VERSION).then(|| head.receiver_index.get())
+}
+
 /// Names a sealed packet within its session: the path it travels on and its counter there.
 ///
 /// The number is also the AEAD's nonce, so no two packets under a key may share one.
@@ -204,6 +246,12 @@ impl Layout for UnknownSession {
     }
 }
 
+impl Layout for UnsupportedVersion {
+    fn reserved_is_zero(&self) -> bool {
+        self.preamble.reserved_is_zero()
+    }
+}
+
 fn exact<T: Layout>(datagram: &[u8]) -> Result<&T, PacketError> {
     match T::ref_from_bytes(datagram) {
         Ok(packet) if packet.reserved_is_zero() => Ok(packet),
@@ -225,12 +273,13 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    const FIXED: [(u8, usize); 5] = [
+    const FIXED: [(u8, usize); 6] = [
         (kind::KEY_REQUEST, 240),
         (kind::HANDSHAKE_REQUEST, 240),
         (kind::HANDSHAKE_RESPONSE, 140),
         (kind::HANDSHAKE_RETRY, 80),
         (kind::UNKNOWN_SESSION, 16),
+        (kind::UNSUPPORTED_VERSION, 8),
     ];
 
     fn blank(kind: u8, len: usize) -> Vec<u8> {
@@ -259,21 +308,22 @@ mod tests {
 
     #[test]
     fn type_is_checked_before_version_and_version_before_length() {
-        assert_eq!(Packet::parse(&[0xc5, 2]).err(), Some(PacketError::UnknownType));
-        assert_eq!(Packet::parse(&[0xc4, 2]).err(), Some(PacketError::UnknownVersion));
-        assert_eq!(Packet::parse(&[0xc4, 1]).err(), Some(PacketError::Malformed));
+        assert_eq!(Packet::parse(&[0xc5, 1]).err(), Some(PacketError::UnknownType));
+        assert_eq!(Packet::parse(&[0xc4, 1]).err(), Some(PacketError::UnknownVersion));
+        assert_eq!(Packet::parse(&[0xc4, 2]).err(), Some(PacketError::Malformed));
         assert_eq!(Packet::parse(&[0xc4]).err(), Some(PacketError::Malformed));
     }
 
     #[test]
     fn exactly_the_reserved_bytes_must_be_zero() {
-        let reserved: [(u8, usize, &[core::ops::Range<usize>]); 6] = [
+        let reserved: [(u8, usize, &[core::ops::Range<usize>]); 7] = [
             (kind::KEY_REQUEST, 240, &[2..4, 40..240]),
             (kind::HANDSHAKE_REQUEST, 240, &[2..4, 28..32]),
             (kind::HANDSHAKE_RESPONSE, 140, &[2..4, 12..16]),
             (kind::HANDSHAKE_RETRY, 80, &[2..4, 60..64]),
             (kind::SEALED, 33, &[2..4, 0..0]),
             (kind::UNKNOWN_SESSION, 16, &[2..4, 0..0]),
+            (kind::UNSUPPORTED_VERSION, 8, &[2..4, 0..0]),
         ];
         for (kind, len, ranges) in reserved {
             for at in 2..len {
@@ -290,7 +340,7 @@ mod tests {
         let number = PacketNumber::new(0x21, 0x0807_0605_0403).expect("in range");
         let header = SealedHeader::new(0xd4c3_b2a1, number);
         let bytes = [
-            0xc4, 1, 0, 0, // type, version, reserved
+            0xc4, 2, 0, 0, // type, version, reserved
             0xa1, 0xb2, 0xc3, 0xd4, // receiver_index
             3, 4, 5, 6, 7, 8, 0, 0x21, // packet_number: counter, path
         ];
@@ -305,10 +355,31 @@ mod tests {
     fn a_hint_echoes_the_header_it_answers() {
         let number = PacketNumber::new(1, 2).expect("in range");
         let hint = UnknownSession::new(&SealedHeader::new(0xd4c3_b2a1, number));
-        let bytes = [0xc6, 1, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 2, 0, 0, 0, 0, 0, 0, 1];
+        let bytes = [0xc6, 2, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 2, 0, 0, 0, 0, 0, 0, 1];
         assert_eq!(hint.as_bytes(), bytes);
         let Ok(Packet::UnknownSession(parsed)) = Packet::parse(&bytes) else { panic!("hint") };
         assert_eq!(parsed.packet_number(), number);
+    }
+
+    #[test]
+    fn a_request_of_another_version_is_answered_in_a_form_that_every_version_reads() {
+        for (kind, index) in [(0xc0, Some(0xd4c3_b2a1)), (0xc1, Some(0xd4c3_b2a1)), (0xc2, None)] {
+            for version in (0..=u8::MAX).filter(|version| *version != VERSION) {
+                let request =
+                    [&[kind, version, 7, 7, 0xa1, 0xb2, 0xc3, 0xd4][..], &[9; 40]].concat();
+                assert_eq!(request_of_another_version(&request), index);
+                assert_eq!(request_of_another_version(&request[..7]), None);
+            }
+            let ours = [kind, VERSION, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4];
+            assert_eq!(request_of_another_version(&ours), None);
+        }
+        let answer = UnsupportedVersion::new(0xd4c3_b2a1);
+        assert_eq!(answer.as_bytes(), [0xc7, VERSION, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4]);
+        for version in 0..=u8::MAX {
+            let bytes = [0xc7, version, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4];
+            let Ok(Packet::UnsupportedVersion(parsed)) = Packet::parse(&bytes) else { panic!() };
+            assert_eq!((parsed.version(), parsed.receiver_index.get()), (version, 0xd4c3_b2a1));
+        }
     }
 
     #[test]
@@ -333,7 +404,7 @@ mod tests {
         #[test]
         fn random_datagrams_never_panic(
             kind in 0xbf_u8..=0xc8,
-            version in 0_u8..3,
+            version in 0_u8..4,
             rest in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
             let datagram = [&[kind, version][..], &rest].concat();

@@ -1,8 +1,9 @@
-//! What the two ends of a handshake send each other under its seal.
+//! What the two ends of a handshake send each other under its seal, and how a responder refuses.
 //!
 //! Reserved bytes are written as zero and not looked at by the receiver: they are authenticated, so
 //! a later version can use them without an older one refusing the handshake.
 
+use core::mem::offset_of;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use zerocopy::little_endian::{U16, U32, U64};
@@ -54,7 +55,9 @@ pub struct ResponsePayload {
     pub observed_address: Address,
     /// The responder's index, as in the head of the packet, which the transcript does not cover.
     pub session_index: U32,
-    reserved: [u8; 2],
+    /// 0: this is an answer. Else it is a [`Refusal`].
+    status: u8,
+    reserved: u8,
 }
 
 impl ResponsePayload {
@@ -71,8 +74,100 @@ impl ResponsePayload {
             parameters,
             observed_address: observed_address.into(),
             session_index: session_index.into(),
-            reserved: [0; 2],
+            status: 0,
+            reserved: 0,
         }
+    }
+
+    /// Whether the responder takes the initiator in; `None` if the status is of a later version.
+    #[must_use]
+    pub const fn status(&self) -> Option<ResponseStatus> {
+        ResponseStatus::from_u8(self.status)
+    }
+}
+
+/// Whether a responder takes an initiator in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseStatus {
+    /// It does: the payload is a [`ResponsePayload`].
+    Accepted,
+    /// Its application does not admit the initiator.
+    NotAdmitted,
+    /// It has no place for another peer.
+    Full,
+    /// It parted from the incarnation of the initiator that made the request, with this code and reason.
+    Parted,
+}
+
+impl ResponseStatus {
+    /// The byte on the wire.
+    #[must_use]
+    pub const fn to_u8(self) -> u8 {
+        match self {
+            Self::Accepted => 0,
+            Self::NotAdmitted => 1,
+            Self::Full => 2,
+            Self::Parted => 3,
+        }
+    }
+
+    const fn from_u8(byte: u8) -> Option<Self> {
+        Some(match byte {
+            0 => Self::Accepted,
+            1 => Self::NotAdmitted,
+            2 => Self::Full,
+            3 => Self::Parted,
+            _ => return None,
+        })
+    }
+}
+
+/// The longest reason in a [`Refusal`], in bytes.
+pub const MAX_REFUSAL_REASON: usize = 40;
+
+/// What a responder says in the place of a [`ResponsePayload`] when it does not take an initiator in, 60
+/// bytes. There is no session, so the index is zero.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Refusal {
+    incarnation: U64,
+    /// Why, for programs.
+    pub code: U16,
+    reason_len: u8,
+    reason: [u8; MAX_REFUSAL_REASON],
+    unused: [u8; 3],
+    session_index: U32,
+    status: u8,
+    reserved: u8,
+}
+
+impl Refusal {
+    /// A refusal. Of `reason` as many whole characters are kept as fit into [`MAX_REFUSAL_REASON`] bytes.
+    #[must_use]
+    pub fn new(status: ResponseStatus, code: u16, reason: &str) -> Self {
+        let mut end = reason.len().min(MAX_REFUSAL_REASON);
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut text = [0; MAX_REFUSAL_REASON];
+        text[..end].copy_from_slice(&reason.as_bytes()[..end]);
+        Self {
+            incarnation: U64::ZERO,
+            code: code.into(),
+            reason_len: u8::try_from(end).unwrap_or(0),
+            reason: text,
+            unused: [0; 3],
+            session_index: U32::ZERO,
+            status: status.to_u8(),
+            reserved: 0,
+        }
+    }
+
+    /// Why, for people; empty if it is too long or not UTF-8.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        let reason = self.reason.get(..self.reason_len.into()).unwrap_or_default();
+        core::str::from_utf8(reason).unwrap_or_default()
     }
 }
 
@@ -150,6 +245,10 @@ impl From<Address> for SocketAddr {
 
 const _: () = assert!(size_of::<RequestPayload>() == 96);
 const _: () = assert!(size_of::<ResponsePayload>() == 60);
+const _: () = assert!(size_of::<Refusal>() == 60);
+const _: () = assert!(offset_of!(Refusal, status) == offset_of!(ResponsePayload, status));
+const _: () =
+    assert!(offset_of!(Refusal, session_index) == offset_of!(ResponsePayload, session_index));
 
 #[cfg(test)]
 mod tests {
@@ -189,6 +288,36 @@ mod tests {
         let address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7, 0xa7, 0x10];
         let start = [&[2, 1, 0, 0, 0, 0, 0, 0][..], &PARAMETER_BYTES].concat();
         assert_eq!(response.as_bytes(), [&start[..], &address, &[5, 6, 7, 8, 0, 0]].concat());
+    }
+
+    #[test]
+    fn a_refusal_is_laid_out_as_documented() {
+        let refusal = Refusal::new(ResponseStatus::Parted, 0x0102, "h\u{e9}");
+        let reason = [&[3, b'h', 0xc3, 0xa9][..], &[0; 37]].concat();
+        let bytes = [&[0; 8][..], &[2, 1], &reason, &[0; 3], &[0; 4], &[3, 0]].concat();
+        assert_eq!(refusal.as_bytes(), bytes);
+        assert_eq!(refusal.reason(), "h\u{e9}");
+        let (payload, _) = ResponsePayload::read_from_prefix(&bytes).expect("of the same length");
+        assert_eq!(payload.status(), Some(ResponseStatus::Parted));
+        assert_eq!(ResponseStatus::from_u8(4), None);
+        for status in (0..4).filter_map(ResponseStatus::from_u8) {
+            assert_eq!(ResponseStatus::from_u8(status.to_u8()), Some(status));
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters_and_a_bad_one_is_none() {
+        let long = "\u{e9}".repeat(30);
+        assert_eq!(Refusal::new(ResponseStatus::Full, 0, &long).reason(), &long[..40]);
+        assert_eq!(
+            Refusal::new(ResponseStatus::Full, 0, &std::format!("x{long}")).reason().len(),
+            39
+        );
+        for (len, byte) in [(41, b'x'), (1, 0xff)] {
+            let mut refusal = Refusal::new(ResponseStatus::Full, 0, "");
+            (refusal.reason_len, refusal.reason[0]) = (len, byte);
+            assert_eq!(refusal.reason(), "");
+        }
     }
 
     #[test]

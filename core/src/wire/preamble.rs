@@ -21,6 +21,10 @@ impl Preamble {
     pub(super) fn reserved_is_zero(&self) -> bool {
         self.reserved == [0; 2]
     }
+
+    pub(super) const fn version(&self) -> u8 {
+        self.version
+    }
 }
 
 /// A packet of fixed length.

@@ -20,6 +20,8 @@ pub(crate) const RESPONSE: u8 = 0xc2;
 pub(crate) const RETRY: u8 = 0xc3;
 pub(crate) const SEALED: u8 = 0xc4;
 pub(crate) const UNKNOWN_SESSION: u8 = 0xc6;
+pub(crate) const UNSUPPORTED_VERSION: u8 = 0xc7;
+pub(crate) const VERSION: u8 = 2;
 
 /// A datagram that a node sent, by the node's own clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -265,6 +267,18 @@ impl Net {
     pub(crate) fn read(&mut self, node: NodeId, peer: PeerHandle) -> Vec<Message> {
         self.with(node, |endpoint, now| {
             std::iter::from_fn(|| endpoint.receive(now, peer)).collect()
+        })
+    }
+
+    /// Reads everything that waits on one channel.
+    pub(crate) fn read_from(
+        &mut self,
+        node: NodeId,
+        peer: PeerHandle,
+        channel: u16,
+    ) -> Vec<Message> {
+        self.with(node, |endpoint, now| {
+            std::iter::from_fn(|| endpoint.receive_from(now, peer, channel)).collect()
         })
     }
 

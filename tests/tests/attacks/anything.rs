@@ -182,7 +182,8 @@ impl Lie {
                 head && (*kind == 0x0a || writer.u32(!index)) && writer.bytes(&[*key; 32])
             }),
             Self::Disconnect { code, reason } => packet(|writer| {
-                let head = writer.u8(6) && writer.u16(*code);
+                let head =
+                    writer.u8(6) && writer.u8(code.to_be_bytes()[0] & 1) && writer.u16(*code);
                 head && writer.u8(reason.len() as u8) && writer.bytes(reason)
             }),
             Self::Padding(len) => vec![0; *len],
@@ -363,7 +364,7 @@ impl Run {
         let Some(EndReason::Violation(violation)) = self.stage.reason() else {
             panic!("{:?}", self.stage.reason());
         };
-        assert_eq!(told, Some((0xff01, violation.as_str().to_owned())));
+        assert_eq!(told, Some((violation.code(), violation.as_str().to_owned())));
     }
 
     fn talk(&mut self, stream: u8, len: usize) {

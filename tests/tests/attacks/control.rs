@@ -75,7 +75,7 @@ fn row_16_cve_2025_7054_polling_ends_though_nothing_legal_can_be_sent() {
             .count();
         let nonsense = [
             frame(Frame::Credit { limit: round }),
-            frame(Frame::Blocked { limit: 0 }),
+            frame(Frame::Blocked { limit: 0, cost: 64 }),
             frame(Frame::PathChallenge { token: [9; 8] }),
         ];
         lie(&mut pair, 0, &nonsense[round as usize % 3]);

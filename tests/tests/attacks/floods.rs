@@ -22,7 +22,7 @@ fn nuisances() -> Vec<(&'static str, Nuisance)> {
         ("path challenges", many(|n| Frame::PathChallenge { token: n.to_le_bytes() }, 1)),
         ("path responses", many(|n| Frame::PathResponse { token: n.to_le_bytes() }, 1)),
         ("credit", many(|n| Frame::Credit { limit: n }, 1)),
-        ("blocked", many(|_| Frame::Blocked { limit: 0 }, 1)),
+        ("blocked", many(|_| Frame::Blocked { limit: 0, cost: 64 }, 1)),
         ("padding", Box::new(|_| vec![0; 1168])),
         ("hints to retransmit", Box::new(|n| retransmit(stream(0, true, Order::Ordered), n, n))),
         ("skips", {

@@ -46,7 +46,7 @@ fn each_kind_of_bad_datagram_is_counted_under_its_own_name() {
     let mut fresh = sealed.clone();
     fresh[8..16].copy_from_slice(&1000_u64.to_le_bytes());
     let mut retry = vec![0; 80];
-    retry[..2].copy_from_slice(&[RETRY, 1]);
+    retry[..2].copy_from_slice(&[RETRY, VERSION]);
     let mut hint = sealed[..16].to_vec();
     hint[0] = UNKNOWN_SESSION;
     for (bytes, name, expected) in [
@@ -55,7 +55,7 @@ fn each_kind_of_bad_datagram_is_counted_under_its_own_name() {
         (vec![0], "type 0", "unknown_type"),
         (vec![0xc5; 100], "a beacon", "unknown_type"),
         (vec![0xff; 1200], "type 255", "unknown_type"),
-        (changed(&request, 1, 2), "a request of version 2", "unknown_version"),
+        (changed(&request, 1, 3), "a request of version 3", "unknown_version"),
         (changed(&sealed, 1, 0), "a sealed packet of version 0", "unknown_version"),
         (request[..239].to_vec(), "a short request", "malformed"),
         ([&request[..], &[0]].concat(), "a long request", "malformed"),
@@ -118,7 +118,7 @@ fn random_garbage_at_any_moment_changes_nothing_and_is_all_counted() {
                 let mut bytes: Vec<u8> = (0..len).map(|_| rng.next_u64() as u8).collect();
                 if len > 8 && rng.index(2) == 0 {
                     let kind = 0xc0 + rng.index(8) as u8;
-                    bytes[..4].copy_from_slice(&[kind, 1, 0, 0]);
+                    bytes[..4].copy_from_slice(&[kind, VERSION, 0, 0]);
                 }
                 let from = [home, stranger()][rng.index(2)];
                 net.inject(b, from, &bytes);

@@ -52,8 +52,13 @@ fn row_32_cve_2024_58265_junk_leaves_the_state_as_if_it_had_not_come() {
             inject(pair, 1, home, &forged);
             inject(pair, 1, elsewhere(1), &forged);
         }
-        inject(pair, 1, home, &[SEALED, 1, 0, 0]);
-        inject(pair, 1, home, &[UNKNOWN_SESSION, 1, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
+        inject(pair, 1, home, &[SEALED, VERSION, 0, 0]);
+        inject(
+            pair,
+            1,
+            home,
+            &[UNKNOWN_SESSION, VERSION, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0],
+        );
     });
     assert_eq!(quiet.1, noisy.1, "the same is told");
     assert_eq!(quiet.0.len(), noisy.0.len());

@@ -19,20 +19,20 @@ fn everything() -> Vec<Vec<u8>> {
         frame(Frame::Ping { token: 7 }),
         frame(Frame::Pong { token: 7 }),
         frame(Frame::Credit { limit: 1 << 60 }),
-        frame(Frame::Blocked { limit: 0 }),
+        frame(Frame::Blocked { limit: 0, cost: 64 }),
         frame(Frame::Skip { stream: stream(0, false, Order::Ordered), sequence_number: 9 }),
         frame(Frame::RekeyRequest { sender_index: 256, ephemeral: &[9; 32] }),
         frame(Frame::RekeyResponse { sender_index: 256, receiver_index: 9, ephemeral: &[9; 32] }),
         frame(Frame::PathChallenge { token: [1; 8] }),
         frame(Frame::PathResponse { token: [1; 8] }),
-        frame(Frame::Disconnect { code: u16::MAX, reason: "\u{1b}[31m\n" }),
+        frame(Frame::Disconnect { complete: false, code: u16::MAX, reason: "\u{1b}[31m\n" }),
         vec![0x1f],
         vec![0xff; 900],
     ]
 }
 
 fn goodbye() -> Vec<u8> {
-    frame(Frame::Disconnect { code: 3, reason: "enough" })
+    frame(Frame::Disconnect { complete: false, code: 3, reason: "enough" })
 }
 
 /// Ends it all.

@@ -11,14 +11,14 @@ use crate::kit::*;
 
 /// Datagrams that no program of this protocol would answer, cheap ones and such as must be hashed.
 fn junk(pair: &Stage) -> Vec<Vec<u8>> {
-    let mut kinds = vec![vec![], vec![0; 100], vec![0xff; 1200], vec![SEALED, 1, 0, 0]];
+    let mut kinds = vec![vec![], vec![0; 100], vec![0xff; 1200], vec![SEALED, VERSION, 0, 0]];
     for (kind, len) in [(KEY_REQUEST, 240), (REQUEST, 240), (RESPONSE, 140), (RETRY, 80)] {
         let mut bytes = vec![0; len];
         bytes[..2].copy_from_slice(&[kind, 1]);
         kinds.push(bytes);
     }
     let mut sealed = vec![7; 60];
-    sealed[..4].copy_from_slice(&[SEALED, 1, 0, 0]);
+    sealed[..4].copy_from_slice(&[SEALED, VERSION, 0, 0]);
     kinds.push(sealed);
     let mut spoilt = calls_of_strangers(pair, 1).remove(0);
     spoilt[239] ^= 1;
@@ -84,7 +84,7 @@ fn row_20_cve_2022_29189_data_before_the_handshake_is_confirmed_is_not_kept() {
     let (grown, ()) = growth(&mut pair, |pair| {
         for n in 0..3_000_u32 {
             let mut sealed = vec![n as u8; 1200];
-            sealed[..4].copy_from_slice(&[SEALED, 1, 0, 0]);
+            sealed[..4].copy_from_slice(&[SEALED, VERSION, 0, 0]);
             sealed[4..8].copy_from_slice(index);
             sealed[8..16].copy_from_slice(&u64::from(n).to_le_bytes());
             assert!(inject(pair, VICTIM, elsewhere(1), &sealed).is_empty());

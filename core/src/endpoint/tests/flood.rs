@@ -2,7 +2,7 @@
 
 use super::siege::{Siege, due, source};
 use super::*;
-use crate::wire::Cookie;
+use crate::wire::{Cookie, VERSION};
 
 /// Rates per second, below, at and above what is answered at once, with a cookie, and at all.
 const RATES: [u64; 13] =
@@ -189,7 +189,7 @@ fn one_datagram_is_dropped_for_one_reason_however_many_answers_are_withheld() {
             let from = siege.client().address;
             let cookie = Cookie { time: 1.into(), mac: [1; 16] };
             let mut sealed = [0; 40];
-            sealed[..2].copy_from_slice(&[SEALED, 1]);
+            sealed[..2].copy_from_slice(&[SEALED, VERSION]);
             match n % 4 {
                 0 => (from, siege.empty_request(n, cookie)),
                 1 => (from, siege.question(n)),

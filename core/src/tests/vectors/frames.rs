@@ -37,9 +37,15 @@ pub(super) fn examples(vectors: &mut Vectors) {
         ("padding", Frame::Padding(3)),
         ("ping", Frame::Ping { token: 0x0102_0304_0506_0708 }),
         ("pong", Frame::Pong { token: 0x0102_0304_0506_0708 }),
-        ("disconnect", Frame::Disconnect { code: 0xff01, reason: "frame cut off" }),
+        (
+            "disconnect",
+            Frame::Disconnect { complete: false, code: 0xff1b, reason: "frame cut off" },
+        ),
         ("credit", Frame::Credit { limit }),
-        ("blocked", Frame::Blocked { limit }),
+        ("channel_credit", Frame::ChannelCredit { channel: 300, returned: 4096 }),
+        ("blocked", Frame::Blocked { limit, cost: 1064 }),
+        ("ack_now", Frame::AckNow),
+        ("disconnect_complete", Frame::Disconnect { complete: true, code: 7, reason: "bye" }),
         ("skip", Frame::Skip { stream: gaps, sequence_number: 70 }),
         ("rekey_request", Frame::RekeyRequest { sender_index: 0x1122_3300, ephemeral }),
         (

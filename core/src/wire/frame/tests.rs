@@ -45,11 +45,15 @@ fn simple_frames_are_laid_out_as_documented() {
     assert_layout(challenge, &tagged(0x0c), &["PathChallenge token=", hex].concat());
     let response = Frame::PathResponse { token: token_bytes };
     assert_layout(response, &tagged(0x0d), &["PathResponse token=", hex].concat());
-    let disconnect = Frame::Disconnect { code: 0x0102, reason: "h\u{e9}" };
-    let bytes = [6, 2, 1, 3, b'h', 0xc3, 0xa9];
-    assert_layout(disconnect, &bytes, "Disconnect code=258 reason=\"h\u{e9}\"");
+    let disconnect = Frame::Disconnect { complete: true, code: 0x0102, reason: "h\u{e9}" };
+    let bytes = [6, 1, 2, 1, 3, b'h', 0xc3, 0xa9];
+    assert_layout(disconnect, &bytes, "Disconnect complete=true code=258 reason=\"h\u{e9}\"");
     assert_layout(Frame::Credit { limit: 64 }, &[7, 1, 1], "Credit limit=64");
-    assert_layout(Frame::Blocked { limit: 63 }, &[8, 0xfc], "Blocked limit=63");
+    let blocked = Frame::Blocked { limit: 63, cost: 64 };
+    assert_layout(blocked, &[8, 0xfc, 1, 1], "Blocked limit=63 cost=64");
+    let credit = Frame::ChannelCredit { channel: 300, returned: 5 };
+    assert_layout(credit, &[0x0f, 0xb1, 0x04, 0x14], "ChannelCredit channel=300 returned=5");
+    assert_layout(Frame::AckNow, &[0x0e], "AckNow");
     let skip = Frame::Skip { stream: STREAM, sequence_number: 5 };
     let trace = "Skip stream=300/reliable/ordered sequence_number=5";
     assert_layout(skip, &[9, 0b110, 0xb1, 0x04, 0x14], trace);
@@ -153,9 +157,9 @@ fn frames_with_ranges_are_laid_out_as_documented() {
 
 #[test]
 fn illegal_frames_are_refused_with_their_reason() {
-    let long_reason = [&[6, 0, 0, 65][..], &[b'a'; 65]].concat();
-    let cases: [(&[u8], FrameError); 14] = [
-        (&[0x0e], FrameError::UnknownType),
+    let long_reason = [&[6, 0, 0, 0, 65][..], &[b'a'; 65]].concat();
+    let cases: [(&[u8], FrameError); 17] = [
+        (&[0x10], FrameError::UnknownType),
         (&[0x1f, 0, 0], FrameError::UnknownType),
         (&[0x80, 0, 0], FrameError::UnknownType),
         (&[0xff, 0, 0], FrameError::UnknownType),
@@ -167,7 +171,10 @@ fn illegal_frames_are_refused_with_their_reason() {
         (&[0x20, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], FrameError::Truncated),
         (&[0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], FrameError::Truncated),
         (&[7, 0x01, 0x00], FrameError::NotMinimal),
-        (&[6, 0, 0, 1, 0xff], FrameError::Reason),
+        (&[6, 0, 0, 0, 1, 0xff], FrameError::Reason),
+        (&[6, 2, 0, 0, 0], FrameError::Flags),
+        (&[6, 0x81, 0, 0, 0], FrameError::Flags),
+        (&[0x0f, 2, 0, 4, 0, 0], FrameError::Channel),
         (&long_reason, FrameError::Reason),
     ];
     for (bytes, error) in cases {
@@ -182,9 +189,11 @@ fn illegal_frames_are_refused_with_their_reason() {
 fn frames_that_no_receiver_takes_are_not_written() {
     let long = "a".repeat(MAX_REASON_LEN + 1);
     for frame in [
-        Frame::Disconnect { code: 0, reason: &long },
+        Frame::Disconnect { complete: false, code: 0, reason: &long },
         Frame::Credit { limit: varint::MAX + 1 },
-        Frame::Blocked { limit: u64::MAX },
+        Frame::Blocked { limit: u64::MAX, cost: 0 },
+        Frame::Blocked { limit: 0, cost: u64::MAX },
+        Frame::ChannelCredit { channel: 0, returned: u64::MAX },
         Frame::Skip { stream: STREAM, sequence_number: 1 << 63 },
         Frame::Extension { kind: 0x3f, body: &[] },
         Frame::Extension { kind: 0x80, body: &[] },
@@ -199,7 +208,7 @@ fn frames_that_no_receiver_takes_are_not_written() {
 #[test]
 fn only_padding_and_acks_need_no_ack() {
     let ack = [0x03, 0, 0, 0, 0, 0];
-    let frames = [&ack[..], &encoded(&Frame::Ping { token: 1 }), &[6, 0, 0, 0], &[0]].concat();
+    let frames = [&ack[..], &encoded(&Frame::Ping { token: 1 }), &[6, 0, 0, 0, 0], &[0]].concat();
     let eliciting: Vec<_> =
         Frames::new(&frames).map(|frame| frame.expect("legal").is_ack_eliciting()).collect();
     assert_eq!(eliciting, [false, true, true, false]);
@@ -213,9 +222,13 @@ fn any_plain_frame() -> impl Strategy<Value = Frame<'static>> {
         (1..100_usize).prop_map(Frame::Padding),
         any::<u64>().prop_map(|token| Frame::Ping { token }),
         any::<u64>().prop_map(|token| Frame::Pong { token }),
-        (any::<u16>(), reason).prop_map(|(code, reason)| Frame::Disconnect { code, reason }),
+        (any::<bool>(), any::<u16>(), reason)
+            .prop_map(|(complete, code, reason)| Frame::Disconnect { complete, code, reason }),
+        Just(Frame::AckNow),
+        (any::<u16>(), number())
+            .prop_map(|(channel, returned)| Frame::ChannelCredit { channel, returned }),
         number().prop_map(|limit| Frame::Credit { limit }),
-        number().prop_map(|limit| Frame::Blocked { limit }),
+        (number(), number()).prop_map(|(limit, cost)| Frame::Blocked { limit, cost }),
         (any_stream(), number())
             .prop_map(|(stream, sequence_number)| Frame::Skip { stream, sequence_number }),
         any::<u32>().prop_map(|sender_index| Frame::RekeyRequest { sender_index, ephemeral: &KEY }),

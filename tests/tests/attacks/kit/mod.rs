@@ -25,6 +25,7 @@ pub(crate) const RESPONSE: u8 = 0xc2;
 pub(crate) const RETRY: u8 = 0xc3;
 pub(crate) const SEALED: u8 = 0xc4;
 pub(crate) const UNKNOWN_SESSION: u8 = 0xc6;
+pub(crate) const VERSION: u8 = handfast_core::wire::VERSION;
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 

@@ -73,7 +73,7 @@ fn ours_hints_with_a_wrong_index_counter_path_or_origin_do_nothing() {
 fn ours_hints_make_no_loop() {
     let mut pair = Stage::new(Config::default());
     let mut sealed = vec![1; 100];
-    sealed[..4].copy_from_slice(&[SEALED, 1, 0, 0]);
+    sealed[..4].copy_from_slice(&[SEALED, VERSION, 0, 0]);
     let (from, to) = (pair.ends[0].address, pair.ends[1].address);
     pair.flight.push_back(Datagram { from, to, bytes: sealed });
     let mut seen = 0;
@@ -91,7 +91,7 @@ fn ours_hints_reflect_less_than_they_are_sent_and_a_thousand_a_second() {
     let (mut hints, mut bytes_in, mut bytes_out) = (0, 0, 0);
     for n in 0..20_000_u32 {
         let mut sealed = vec![1; 33];
-        sealed[..4].copy_from_slice(&[SEALED, 1, 0, 0]);
+        sealed[..4].copy_from_slice(&[SEALED, VERSION, 0, 0]);
         sealed[4..8].copy_from_slice(&n.to_le_bytes());
         bytes_in += sealed.len();
         for answer in inject(&mut pair, 1, elsewhere(n % 7), &sealed) {
