@@ -29,23 +29,18 @@ impl Access {
         Ok(Self { allow: read_allow(settings)?, secrets: read_secrets(settings)? })
     }
 
-    /// Reads the files again and logs what changed. A file that cannot be used keeps what it said before,
-    /// and the log says why.
-    pub fn reload(&mut self, settings: &Settings) {
-        if settings.allow.is_none() && settings.network_secret_file.is_none() {
-            tracing::info!(
-                "nothing to read again: there is neither --allow nor --network-secret-file"
-            );
-            return;
+    /// Reads the files again. A file that cannot be used keeps what it said before. Returns what there is to
+    /// say about it, once the endpoint has taken it over.
+    #[must_use]
+    pub fn reload(&mut self, settings: &Settings) -> News {
+        let mut news = News::default();
+        if settings.allow.is_some() {
+            news.allow = Some(read_allow(settings).map(|allow| self.take_allow(allow)));
         }
-        match read_allow(settings) {
-            Ok(allow) => self.take_allow(allow),
-            Err(error) => tracing::error!(%error, "the list of peers stays as it was"),
+        if settings.network_secret_file.is_some() {
+            news.secrets = Some(read_secrets(settings).map(|secrets| self.take_secrets(secrets)));
         }
-        match read_secrets(settings) {
-            Ok(secrets) => self.take_secrets(secrets),
-            Err(error) => tracing::error!(%error, "the network secret stays as it was"),
-        }
+        news
     }
 
     /// Who may shake hands.
@@ -66,27 +61,74 @@ impl Access {
         self.allow.as_ref().is_none_or(|allow| allow.contains(peer))
     }
 
-    fn take_allow(&mut self, allow: Option<BTreeSet<PeerId>>) {
-        if let (Some(before), Some(after)) = (&self.allow, &allow) {
-            let (added, removed) =
-                (after.difference(before).count(), before.difference(after).count());
-            tracing::info!(peers = after.len(), added, removed, "the list of peers was read again");
-        }
+    fn take_allow(&mut self, allow: Option<BTreeSet<PeerId>>) -> ListNews {
+        let nobody = BTreeSet::new();
+        let [before, after] = [&self.allow, &allow].map(|list| list.as_ref().unwrap_or(&nobody));
+        let news = ListNews {
+            peers: after.len(),
+            added: after.difference(before).count(),
+            removed: before.difference(after).count(),
+        };
         self.allow = allow;
+        news
     }
 
-    fn take_secrets(&mut self, secrets: Secrets) {
-        if let (Some(_), previous) = &secrets {
-            let changed = secrets != self.secrets;
-            let accepted = 1 + u8::from(previous.is_some());
-            tracing::info!(changed, accepted, "the network secret was read again");
-        }
+    fn take_secrets(&mut self, secrets: Secrets) -> SecretNews {
+        let accepted = 1 + u8::from(secrets.1.is_some());
+        let news = SecretNews { changed: secrets != self.secrets, accepted };
         self.secrets = secrets;
+        news
     }
 
     #[cfg(test)]
     pub(crate) fn of(allow: Option<BTreeSet<PeerId>>, secrets: Secrets) -> Self {
         Self { allow, secrets }
+    }
+}
+
+/// What came of reading the files again; `None` for a file that there is not.
+#[derive(Debug, Default)]
+pub struct News {
+    allow: Option<Result<ListNews, Error>>,
+    secrets: Option<Result<SecretNews, Error>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ListNews {
+    peers: usize,
+    added: usize,
+    removed: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SecretNews {
+    changed: bool,
+    /// How many secrets are.
+    accepted: u8,
+}
+
+impl News {
+    /// Says it.
+    pub fn log(&self) {
+        match &self.allow {
+            Some(Ok(ListNews { peers, added, removed })) => {
+                tracing::info!(peers, added, removed, "the list of peers was read again");
+            }
+            Some(Err(error)) => tracing::error!(%error, "the list of peers stays as it was"),
+            None => {}
+        }
+        match &self.secrets {
+            Some(Ok(SecretNews { changed, accepted })) => {
+                tracing::info!(changed, accepted, "the network secret was read again");
+            }
+            Some(Err(error)) => tracing::error!(%error, "the network secret stays as it was"),
+            None => {}
+        }
+        if self.allow.is_none() && self.secrets.is_none() {
+            tracing::info!(
+                "nothing to read again: there is neither --allow nor --network-secret-file"
+            );
+        }
     }
 }
 

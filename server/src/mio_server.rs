@@ -50,9 +50,12 @@ fn catch_signals(
         }
     };
     let reload = move || {
-        access.reload(&settings);
-        let now = access.clone();
-        if let Err(error) = reloading.run(move |endpoint| let_in(endpoint, &now)) {
+        let (news, now) = (access.reload(&settings), access.clone());
+        let take_over = move |endpoint: &mut Endpoint| {
+            let_in(endpoint, &now);
+            news.log();
+        };
+        if let Err(error) = reloading.run(take_over) {
             tracing::error!(%error, "cannot change who may come in");
         }
     };

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use crate::access::Access;
+use crate::access::{Access, News};
 use crate::app::App;
 use crate::config::Settings;
 use crate::error::Error;
@@ -48,7 +48,7 @@ struct Server {
 type SharedApp = Arc<Mutex<App>>;
 
 /// Who may come in from now on, each time that it was read again.
-type Reloads = mpsc::UnboundedReceiver<Access>;
+type Reloads = mpsc::UnboundedReceiver<(Access, News)>;
 
 /// Becomes true when the server stops.
 type Stopping = watch::Receiver<bool>;
@@ -86,9 +86,9 @@ impl Server {
         let (settings, notify) = (self.settings.clone(), Arc::clone(signal));
         let (reloaded, reloads) = mpsc::unbounded_channel();
         let reload = move || {
-            access.reload(&settings);
+            let news = access.reload(&settings);
             // Nobody takes it any more once the server stops.
-            reloaded.send(access.clone()).ok();
+            reloaded.send((access.clone(), news)).ok();
         };
         signals::watch(self.log.clone(), move || notify.notify_one(), reload)?;
         Ok(reloads)
@@ -98,9 +98,10 @@ impl Server {
         let mut partings = JoinSet::new();
         loop {
             tokio::select! {
-                Some(access) = reloads.recv() => {
-                    if let Err(error) = self.let_in(&access, &mut partings).await {
-                        tracing::debug!(%error, "too late to change who may come in");
+                Some((access, news)) = reloads.recv() => {
+                    match self.let_in(&access, &mut partings).await {
+                        Ok(()) => news.log(),
+                        Err(error) => tracing::debug!(%error, "too late to change who may come in"),
                     }
                 }
                 Some(end) = partings.join_next() => report_panic(end),

@@ -43,7 +43,7 @@ fn lines_that_were_not_read_in_time_are_counted_and_told() {
     let (server, mut pipe) =
         Server::start_stuck(&scratch.0, &[&on(runtimes()[0])[..], &often].concat());
     let mut client = Client::connect(server.id, server.address);
-    for _ in 0..30 {
+    for _ in 0..60 {
         for _ in 0..100 {
             let delivery = Delivery::ordered(3);
             client.endpoint.send(client.peer, delivery, "x".repeat(2000)).expect("sent");

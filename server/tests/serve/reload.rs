@@ -86,7 +86,6 @@ fn a_network_secret_is_replaced_while_peers_stay() {
         write(&line(2), 0o600);
         server.signal("HUP");
         server.log("accepted=1");
-        // The new rule counts within the server's next turn.
         say(&mut old, b"I stayed again");
         assert!(call(&server, 3, Some(1), SOON).is_none(), "the old one is gone");
         assert!(call(&server, 2, Some(2), PATIENCE).is_some());
