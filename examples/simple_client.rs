@@ -76,7 +76,7 @@ async fn talk_to(name: &str) -> Result<(), Box<dyn Error>> {
     // The `Disconnect` is delivered too: the server learns the code and the reason.
     let reason = DisconnectReason::new(0, "that was all");
     let reason =
-        peer.disconnect(DisconnectOptions { reason, linger: Duration::from_secs(2) }).await;
+        peer.disconnect(DisconnectOptions::after(Duration::from_secs(2)).with_reason(reason)).await;
     println!("parted     {reason}");
 
     // What the server said meanwhile is still here (it says something if started with --echo).
@@ -104,8 +104,8 @@ async fn dial(endpoint: &Endpoint, target: Target) -> Result<Peer, ConnectError>
 fn refusal(error: &ConnectError, name: &str) -> String {
     match error {
         ConnectError::Ended(EndReason::DialTimeout) => format!(
-            "nobody at {name} shook hands: is `cargo run -p handfast-server` running there, are the \
-             port and the PeerId right, does it let us in?"
+            "nobody at {name} answered: is `cargo run -p handfast-server` running there, are the port, \
+             the PeerId and the network secret right, is there a firewall?"
         ),
         error => format!("cannot connect to {name}: {error}"),
     }

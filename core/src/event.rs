@@ -88,7 +88,7 @@ pub enum Event {
         /// from there.
         path: Via,
         /// Why it was refused.
-        reason: RefusalReason,
+        reason: Refusal,
     },
     /// The peer lost its state (it restarted, or its idle timeout for us passed) and made a new
     /// handshake. Streams start over; messages under way ended as `Fate::Unknown`.
@@ -130,25 +130,6 @@ impl Event {
     }
 }
 
-/// Why the handshake of an initiator was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum RefusalReason {
-    /// [`Config::admission`](crate::Config::admission) does not admit it.
-    NotAdmitted,
-    /// There was no place for it: see [`Limits`](crate::Limits).
-    Full,
-}
-
-impl fmt::Display for RefusalReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAdmitted => "not admitted",
-            Self::Full => "no place for it",
-        })
-    }
-}
-
 /// Where a peer is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -175,14 +156,16 @@ pub struct PingId(pub(crate) u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The dial did not succeed within `Config::timers.connect_timeout`.
+    /// The dial did not succeed within `Config::timers.connect_timeout`: nobody answered. An endpoint that
+    /// does not know our network secret or application, or is not the one that the dial names, answers
+    /// nothing; nor does one that is closing, or that has more to do than it can.
     DialTimeout,
-    /// We disconnected.
+    /// We disconnected. What became of messages that were not acknowledged by then is told by their
+    /// fates, before this.
     Disconnected {
-        /// Whether the peer acknowledged the `Disconnect`. If so, its endpoint holds all reliable
-        /// messages that were sent before. `false`: no acknowledgement came; they may or may not have
-        /// arrived.
-        acknowledged: bool,
+        /// Whether the peer acknowledged the `Disconnect`, so that its application is told of it. It says
+        /// nothing about messages. `false`: no acknowledgement came; the peer may or may not have got it.
+        heard: bool,
     },
     /// No packet of the peer arrived for the idle timeout.
     IdleTimeout,
@@ -193,8 +176,17 @@ pub enum EndReason {
     },
     /// A dial by address reached this endpoint itself.
     OwnIdentity,
-    /// The peer sent a `Disconnect`.
-    PeerDisconnected(DisconnectReason),
+    /// The peer disconnected.
+    PeerDisconnected {
+        /// What it says about that.
+        reason: DisconnectReason,
+        /// Whether all that came is all there was: its application handed over no other reliable message,
+        /// and each has arrived here. Some may still wait for [`receive`](crate::Endpoint::receive).
+        /// `false`: the last messages may be missing. It says nothing about our own messages.
+        complete: bool,
+    },
+    /// The other end told us, authenticated, that it does not take us in.
+    Refused(Refusal),
     /// The dial did not succeed, and somebody at the address said that the endpoint there speaks another
     /// version of the protocol. Nothing authenticates that: it explains the silence, no more.
     VersionMismatch {
@@ -203,6 +195,37 @@ pub enum EndReason {
     },
     /// The peer, though authenticated, broke the protocol.
     Violation(Violation),
+}
+
+impl EndReason {
+    /// Whether every reliable message that the peer's application handed over has arrived here: the
+    /// streams that it sent were read to their end once `receive` returns `None`. `false`: they may be cut
+    /// short. That is so for every end but a [`PeerDisconnected`](Self::PeerDisconnected) that says
+    /// otherwise: an endpoint that was dropped or restarted, silence, a broken rule, an end that we chose.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        matches!(self, Self::PeerDisconnected { complete: true, .. })
+    }
+}
+
+/// Why an endpoint does not take somebody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It has no place for another peer (see [`Limits`](crate::Limits)). A dial ends with it if that was so
+    /// whenever it asked, until its deadline.
+    Full,
+    /// Its application does not admit this identity ([`Config::admission`](crate::Config::admission)).
+    NotAdmitted,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "no place for it",
+            Self::NotAdmitted => "not admitted",
+        })
+    }
 }
 
 /// Why a peer disconnects: what its `Disconnect` says.
@@ -238,29 +261,78 @@ impl DisconnectReason {
     }
 }
 
-/// How to disconnect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How to disconnect. The default is the graceful way: what was sent is still delivered, for at most
+/// 5 s.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DisconnectOptions {
     /// The reason that the peer gets.
     pub reason: DisconnectReason,
     /// How long to wait before the `Disconnect` is sent: queued messages are still sent, and reliable
     /// ones acknowledged. The wait ends early when none is left. Zero drops them at once. A peer that is
-    /// still being dialled ends at once in any case.
+    /// still being dialled ends at once in any case. Whatever is dropped has its fate reported: `Lost`, or
+    /// `Unknown` if some of it was sent.
     pub linger: Duration,
+    /// Some message never reached the endpoint.
+    pub(crate) is_cut: bool,
+}
+
+impl DisconnectOptions {
+    /// How long the default lets messages be delivered: 5 s.
+    pub const DEFAULT_LINGER: Duration = Duration::from_secs(5);
+
+    /// Disconnects at once. What the peer has not acknowledged is dropped.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::after(Duration::ZERO)
+    }
+
+    /// Disconnects when every reliable message is acknowledged and no message is unsent, after `linger` at
+    /// the latest.
+    #[must_use]
+    pub fn after(linger: Duration) -> Self {
+        Self { reason: DisconnectReason::default(), linger, is_cut: false }
+    }
+
+    /// The same with a reason for the peer.
+    #[must_use]
+    pub fn with_reason(self, reason: DisconnectReason) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// The same after a message was lost before it reached the endpoint: whatever becomes of the others,
+    /// the peer is not told that all have arrived. For drivers that keep messages of their own.
+    #[must_use]
+    pub fn incomplete(self) -> Self {
+        Self { is_cut: true, ..self }
+    }
+}
+
+impl Default for DisconnectOptions {
+    fn default() -> Self {
+        Self::after(Self::DEFAULT_LINGER)
+    }
 }
 
 impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DialTimeout => f.write_str("the dial timed out"),
-            Self::Disconnected { acknowledged: true } => f.write_str("disconnected"),
-            Self::Disconnected { acknowledged: false } => f.write_str("disconnected, unconfirmed"),
+            Self::DialTimeout => f.write_str(
+                "the dial timed out: nobody is there, something drops the packets, or the endpoint there \
+                 does not answer us (another key, network secret or application than we expect, or it is \
+                 closing or overloaded)",
+            ),
+            Self::Disconnected { heard: true } => f.write_str("disconnected"),
+            Self::Disconnected { heard: false } => f.write_str("disconnected, unheard"),
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::OwnIdentity => f.write_str("the address leads to this endpoint itself"),
             Self::Merged { .. } => f.write_str("merged with an older handle of the same peer"),
-            Self::PeerDisconnected(reason) => {
-                write!(f, "the peer disconnected (code {}: {:?})", reason.code, reason.reason)
+            Self::PeerDisconnected { reason, complete } => {
+                let cut = if *complete { "" } else { ", messages may be missing" };
+                write!(f, "the peer disconnected (code {}: {:?}){cut}", reason.code, reason.reason)
             }
+            Self::Refused(Refusal::Full) => f.write_str("the endpoint there has no place for another peer"),
+            Self::Refused(Refusal::NotAdmitted) => f.write_str("the endpoint there does not admit us"),
             Self::VersionMismatch { theirs } => write!(
                 f,
                 "the endpoint there speaks version {theirs} of the protocol, this one version {VERSION}"

@@ -125,6 +125,7 @@ mod handle;
 mod info;
 mod message;
 mod net;
+mod parting;
 mod path;
 mod peer;
 mod recovery;
@@ -155,7 +156,7 @@ pub use delivery::{Delivery, Fate, Message, MessageId, Order};
 pub use endpoint::{Endpoint, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
 pub use event::{
-    DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId, RefusalReason,
+    DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId, Refusal,
 };
 pub use handle::PeerHandle;
 pub use info::PeerInfo;

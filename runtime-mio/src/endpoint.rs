@@ -86,7 +86,9 @@ impl Endpoint {
     }
 
     /// Takes the next message of a peer, as announced by [`Event::Readable`]; `None` if none waits. Messages
-    /// that are not taken wait in the core, and hold back their sender when its credit is used up.
+    /// that are not taken wait in the core, and hold back their sender when its credit is used up. `None`
+    /// after [`Event::Ended`] means that there are no more: whether that is all that the peer's application
+    /// sent, [`EndReason::is_complete`](crate::EndReason::is_complete) says.
     pub fn receive(&mut self, peer: PeerHandle) -> Option<Message> {
         self.core.receive(self.clock.now(), peer)
     }
@@ -107,7 +109,8 @@ impl Endpoint {
         self.core.ping(self.clock.now(), peer)
     }
 
-    /// Disconnects a peer. [`Event::Ended`] follows.
+    /// Disconnects a peer. [`Event::Ended`] follows. The default options deliver what was sent before, for at
+    /// most 5 s.
     ///
     /// # Errors
     /// `Closing` if that is under way already; `UnknownPeer`.

@@ -47,8 +47,8 @@ pub use handfast_core::{
     ConfigError, CongestionControl, CookieSecret, Delivery, DisconnectOptions, DisconnectReason,
     Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant, KeyUpdates, Limits,
     MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId,
-    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, RefusalReason, Retry, SocketId, Stats,
-    Target, Timing, ValidConfig, Via, Violation,
+    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry, SocketId, Stats, Target,
+    Timing, ValidConfig, Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use handfast_mio::{
     Admission, Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Endpoint, Event,
-    Fate, Identity, Listen, Message, NetworkSecret, RefusalReason, SendError, Target, TargetName,
+    Fate, Identity, Listen, Message, NetworkSecret, Refusal, SendError, Target, TargetName,
     entropy,
 };
 
@@ -61,7 +61,9 @@ fn peers_meet_talk_and_part() {
                 Event::Fate { fate, .. } => {
                     fates.push(fate);
                     let reason = DisconnectReason::new(7, "done");
-                    alice.close(DisconnectOptions { reason, linger: Duration::from_secs(30) });
+                    alice.close(
+                        DisconnectOptions::after(Duration::from_secs(30)).with_reason(reason),
+                    );
                 }
                 _ => {}
             }
@@ -70,7 +72,16 @@ fn peers_meet_talk_and_part() {
     assert_eq!(fates, [Fate::Acked]);
     assert!(pong.expect("a pong") > Duration::ZERO);
     let end = end.recv_timeout(Duration::from_secs(30)).expect("an end");
-    assert_eq!(end, (MESSAGES, EndReason::PeerDisconnected(DisconnectReason::new(7, "done"))));
+    assert_eq!(
+        end,
+        (
+            MESSAGES,
+            EndReason::PeerDisconnected {
+                reason: DisconnectReason::new(7, "done"),
+                complete: true
+            }
+        )
+    );
     remote.run(|bob| bob.close(DisconnectOptions::default())).expect("room");
     server.join().expect("no panic");
 }
@@ -121,7 +132,7 @@ fn who_may_come_in_changes_while_an_endpoint_runs_and_who_may_not_is_reported() 
         Event::Refused { id, reason, .. } => Some((*id, *reason)),
         _ => None,
     });
-    assert_eq!(refused, (alice.id(), RefusalReason::NotAdmitted));
+    assert_eq!(refused, (alice.id(), Refusal::NotAdmitted));
     bob.set_admission(Admission::Anyone);
     let connected = |event: &Event| matches!(event, Event::Connected { .. }).then_some(());
     alice.connect(target.clone()).expect("a dial");

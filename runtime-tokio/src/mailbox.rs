@@ -40,6 +40,8 @@ struct State {
     /// The driver knows that it has work here.
     rung: bool,
     ended: Option<EndReason>,
+    /// No more messages go out: the goodbye is on its way.
+    closing: bool,
     accepted: Accepted,
     /// Somebody got a handle to the peer.
     taken: bool,
@@ -83,6 +85,8 @@ impl Outgoing {
 /// What became of an attempt to hand a message over.
 pub(crate) enum Push {
     Ended(EndReason),
+    /// The peer is being left.
+    Closing,
     /// Wait for room and try again with the message.
     Full(Outgoing),
     /// It is on its way. `ring` the driver if so told, and wait for the verdict if there is one.
@@ -110,6 +114,9 @@ impl Mailbox {
         let mut state = self.lock();
         if let Some(reason) = &state.ended {
             return Push::Ended(reason.clone());
+        }
+        if state.closing {
+            return Push::Closing;
         }
         let len = message.payload.len();
         if is_full(&state.outgoing, state.outgoing_bytes) {
@@ -193,6 +200,17 @@ impl Mailbox {
         state.outgoing_bytes = 0;
         drop(state);
         self.writable.notify_waiters();
+    }
+
+    /// Takes no more outgoing messages. True if there are reliable ones that were not collected.
+    pub(crate) fn stop_sending(&self) -> bool {
+        let mut state = self.lock();
+        state.closing = true;
+        let cut = state.outgoing.iter().any(|message| message.delivery.reliable);
+        drop(state);
+        // Who waits for room learns that there will be none.
+        self.writable.notify_waiters();
+        cut
     }
 
     /// Whether somebody has, or is about to get, a handle to the peer.

@@ -82,8 +82,9 @@ impl Peer {
         self.ask(|reply| Command::Cancel { peer: self.handle, key, reply }).await
     }
 
-    /// The next message of the peer; `None` once the peer has ended and everything it sent before
-    /// is taken. When several tasks wait here, each message goes to one of them.
+    /// The next message of the peer; `None` once the peer has ended and everything that arrived before
+    /// is taken. Whether that is all that its application sent, [`EndReason::is_complete`] of
+    /// [`ended`](Self::ended) says. When several tasks wait here, each message goes to one of them.
     pub async fn recv(&self) -> Option<Message> {
         loop {
             let readable = self.mailbox.readable();
@@ -110,8 +111,8 @@ impl Peer {
     }
 
     /// Disconnects the peer: what was sent before may still be delivered for
-    /// [`DisconnectOptions::linger`], then the `Disconnect` is sent. Completes when the peer has ended,
-    /// with the reason for which it ended (possibly another one, if it ended earlier).
+    /// [`DisconnectOptions::linger`], 5 s by default, then the `Disconnect` is sent. Completes when the peer has
+    /// ended, with the reason for which it ended (possibly another one, if it ended earlier).
     pub async fn disconnect(&self, options: DisconnectOptions) -> EndReason {
         if let Some(reason) = self.ended() {
             return reason;
@@ -177,6 +178,9 @@ impl Peer {
             let writable = self.mailbox.writable();
             match self.mailbox.push(message) {
                 Push::Ended(reason) => return Err(SendError::Ended(reason)),
+                Push::Closing => {
+                    return Err(SendError::Refused(handfast_core::SendError::Closing));
+                }
                 Push::Full(back) => {
                     message = back;
                     writable.await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use handfast_tokio::{
     Admission, Config, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Fate, Identity,
-    Listen, NetworkSecret, RefusalReason, SendError, TargetName, entropy, resolve,
+    Listen, NetworkSecret, Refusal, SendError, TargetName, entropy, resolve,
 };
 
 fn endpoint() -> Endpoint {
@@ -48,19 +48,40 @@ async fn talk() {
     assert!(matches!(too_large, Err(SendError::Refused(_))), "{too_large:?}");
 
     let last = to_bob.send_with_receipt(Delivery::ordered(1), "the last word").await.expect("sent");
-    let farewell =
-        DisconnectOptions { linger: Duration::from_secs(30), ..DisconnectOptions::default() };
+    let farewell = DisconnectOptions::after(Duration::from_secs(30));
     let reason = to_bob.disconnect(farewell).await;
-    assert_eq!(reason, EndReason::Disconnected { acknowledged: true });
+    assert_eq!(reason, EndReason::Disconnected { heard: true });
     assert_eq!(last.await, Fate::Acked);
     assert_eq!(to_alice.recv().await.expect("a message").payload, "the last word");
     assert!(to_alice.recv().await.is_none());
-    assert!(matches!(to_alice.closed().await, EndReason::PeerDisconnected(_)));
+    assert!(matches!(to_alice.closed().await, EndReason::PeerDisconnected { .. }));
 
     alice.close(DisconnectOptions::default()).await.expect("closed");
     drop((to_alice, to_bob));
     bob.close(DisconnectOptions::default()).await.expect("closed");
     assert!(bob.accept().await.is_none());
+}
+
+/// A receipt takes a round trip and not the time for which acknowledgements may wait for company: that is half
+/// a second here, so that no load of the machine hides the difference.
+#[tokio::test]
+async fn fifty_receipts_one_after_another_do_not_wait_for_company() {
+    let mut config = Config::default();
+    config.timers.max_ack_delay = Duration::from_millis(500);
+    let bind = || {
+        let identity = Identity::from_seed(entropy().expect("entropy"));
+        let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        Endpoint::bind(config.clone(), identity, Listen::from(address)).expect("bound")
+    };
+    let (alice, bob) = (bind(), bind());
+    let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+    let receipts = async {
+        for number in 0..50_u8 {
+            let sent = to_bob.send_with_receipt(Delivery::ordered(0), vec![number]).await;
+            assert_eq!(sent.expect("taken").await, Fate::Acked);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), receipts).await.expect("far below 25 s");
 }
 
 #[tokio::test]
@@ -92,7 +113,7 @@ async fn change() {
         async move { alice.connect(target).await.map(drop) }
     });
     let Some(Event::Refused { id, reason, .. }) = events.recv().await else { panic!("no refusal") };
-    assert_eq!((id, reason), (alice.id(), RefusalReason::NotAdmitted));
+    assert_eq!((id, reason), (alice.id(), Refusal::NotAdmitted));
     bob.set_admission(Admission::Anyone).await.expect("open");
     drop(dial.await.expect("no panic"));
     alice.connect(target.clone()).await.expect("let in");

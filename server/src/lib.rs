@@ -134,14 +134,14 @@ fn make_key(key: &KeyFile) -> Result<(), Error> {
 #[must_use]
 pub fn options() -> DisconnectOptions {
     let reason = DisconnectReason::new(SHUTTING_DOWN, "the server is shutting down");
-    DisconnectOptions { reason, linger: LINGER }
+    DisconnectOptions::after(LINGER).with_reason(reason)
 }
 
 /// How the server parts from a peer that may no longer be here.
 #[must_use]
 pub fn farewell_to_the_unwelcome() -> DisconnectOptions {
     let reason = DisconnectReason::new(NO_LONGER_ADMITTED, "no longer admitted");
-    DisconnectOptions { reason, linger: Duration::ZERO }
+    DisconnectOptions::now().with_reason(reason)
 }
 
 /// The code of the goodbye to a peer that is no longer on the list, as it sees it.

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use handfast_core::{PeerId, RefusalReason};
+use handfast_core::{PeerId, Refusal};
 use tracing::info;
 
 /// Tells of the first refusal for a reason at once, and of those that follow in one line an interval.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(BTreeMap<RefusalReason, Sum>);
+pub(crate) struct Refusals(BTreeMap<Refusal, Sum>);
 
 /// The refusals for one reason that no line has told of.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ struct Sum {
 
 impl Refusals {
     /// `id`, at the address `place`, was refused.
-    pub(crate) fn note(&mut self, id: PeerId, place: String, reason: RefusalReason) {
+    pub(crate) fn note(&mut self, id: PeerId, place: String, reason: Refusal) {
         if let Some(sum) = self.0.get_mut(&reason) {
             sum.add(id, place);
             return;
@@ -50,7 +50,7 @@ impl Sum {
         }
     }
 
-    fn tell(&self, reason: RefusalReason) {
+    fn tell(&self, reason: Refusal) {
         info!(count = self.count, %reason, callers = %self.callers, "refused");
     }
 }
@@ -88,11 +88,11 @@ mod tests {
     fn repetitions_are_one_sum_and_a_flood_of_keys_needs_no_memory() {
         let mut refusals = Refusals::default();
         let note = |refusals: &mut Refusals, number| {
-            refusals.note(id(number), format!("192.0.2.1:{number}"), RefusalReason::NotAdmitted);
+            refusals.note(id(number), format!("192.0.2.1:{number}"), Refusal::NotAdmitted);
         };
         note(&mut refusals, 1);
         let waiting = |refusals: &Refusals| {
-            let sum = refusals.0.get(&RefusalReason::NotAdmitted);
+            let sum = refusals.0.get(&Refusal::NotAdmitted);
             sum.map(|sum| (sum.count, sum.callers.0.len()))
         };
         assert_eq!(waiting(&refusals), Some((0, 0)), "the first was told of at once");
@@ -100,7 +100,7 @@ mod tests {
             note(&mut refusals, number);
         }
         assert_eq!(waiting(&refusals), Some((256, MOST_CALLERS)));
-        refusals.note(id(1), String::new(), RefusalReason::Full);
+        refusals.note(id(1), String::new(), Refusal::Full);
         refusals.summarise();
         assert_eq!(waiting(&refusals), Some((0, 0)));
         refusals.summarise();

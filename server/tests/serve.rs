@@ -53,7 +53,10 @@ fn a_signal_ends_the_server_politely() {
             assert!(!line.contains("business"), "{line}");
             server.signal(signal);
             let reason = DisconnectReason::new(SHUTTING_DOWN, "the server is shutting down");
-            assert_eq!(end_reason(&mut client), EndReason::PeerDisconnected(reason));
+            assert_eq!(
+                end_reason(&mut client),
+                EndReason::PeerDisconnected { reason, complete: true }
+            );
             assert_eq!(server.end(), Some(0), "{runtime} {signal}");
         }
     }
@@ -71,7 +74,7 @@ fn signals_within_half_a_second_are_one() {
         let script = format!("kill -TERM {pid}; sleep 0.03; kill -TERM {pid}");
         let sent = Command::new("sh").args(["-c", &script]).status().expect("a shell is there");
         assert!(sent.success());
-        assert!(matches!(end_reason(&mut client), EndReason::PeerDisconnected(_)));
+        assert!(matches!(end_reason(&mut client), EndReason::PeerDisconnected { .. }));
         assert_eq!(server.end(), Some(0), "{runtime}");
     }
 }
@@ -201,7 +204,7 @@ fn silent_peers_are_pinged_and_statistics_are_logged() {
         server.signal("TERM");
         assert_eq!(server.end(), Some(0));
         let reason = turning.join().expect("no panic");
-        assert!(matches!(reason, EndReason::PeerDisconnected(_)), "{reason:?}");
+        assert!(matches!(reason, EndReason::PeerDisconnected { .. }), "{reason:?}");
     }
 }
 
@@ -227,7 +230,7 @@ fn only_those_on_the_list_and_in_the_network_come_in() {
         bytes[0] = 8;
         let secret = || Some(NetworkSecret::new(bytes));
         assert!(call(7, secret(), PATIENCE).is_some(), "{runtime}: the friend");
-        // Strangers get no answer, so all they can do is give up.
+        // Who lacks the secret gets no answer, and gives up; who is not on the list is told so.
         let soon = Duration::from_millis(300);
         assert!(call(8, secret(), soon).is_none(), "{runtime}: a stranger in the network");
         assert!(call(7, None, soon).is_none(), "{runtime}: the friend without the secret");

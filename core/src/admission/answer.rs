@@ -5,33 +5,46 @@ use zerocopy::IntoBytes;
 use super::decide::Decision;
 use super::half_open::{HalfOpen, Place};
 use super::limits::SourceKey;
+use super::seal::seal;
 use super::{Admission, Initiator, KnownPeer, Load};
 use crate::PeerId;
 use crate::context::Context;
-use crate::crypto::backend::active::SecretKey;
 use crate::crypto::mac::MacKey;
-use crate::event::RefusalReason;
+use crate::event::Refusal;
 use crate::net::Arrival;
 use crate::session::{Established, Owner, Terms};
 use crate::stats::DropReason;
 use crate::wire::{
-    HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload, SealedHeader,
-    UnknownSession, UnsupportedVersion,
+    HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload, ResponseStatus,
+    SealedHeader, UnknownSession, UnsupportedVersion,
 };
 
 /// What becomes of a request that is not answered with a response of its own.
 pub(super) enum Outcome {
     /// It is dropped.
     Drop(DropReason),
-    /// It is dropped although it is genuine: the application hears who made it.
-    Refuse { id: PeerId, reason: RefusalReason },
     /// It was answered before: the response goes out again, as it may have been lost.
     Repeat { source: SourceKey, slot: u32 },
+    /// It was refused before: the refusal goes out again.
+    RefuseAgain { source: SourceKey, mac: [u8; MAC_LEN] },
     /// The initiator has to send its request again with a cookie; the Retry is keyed by the MAC of this
     /// one. The request counts as `dropped`; if that is `None`, only when no Retry is sent.
     Retry { source: SourceKey, mac: [u8; MAC_LEN], dropped: Option<DropReason> },
     /// The initiator that asked with this nonce gets our `PeerId`.
     Disclose { source: SourceKey, nonce: [u8; 16] },
+}
+
+impl Decision {
+    /// What the application hears about the initiator.
+    const fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Refuse(ResponseStatus::NotAdmitted) | Self::Drop(DropReason::Admission) => {
+                Some(Refusal::NotAdmitted)
+            }
+            Self::Refuse(ResponseStatus::Full) => Some(Refusal::Full),
+            Self::Refuse(_) | Self::Drop(_) | Self::Respond { .. } | Self::Validate => None,
+        }
+    }
 }
 
 impl Admission {
@@ -46,7 +59,11 @@ impl Admission {
         load: &Load,
     ) {
         let (id, source) = (initiator.id, initiator.source);
-        let outcome = match self.decide(cx, &initiator.claim(), known, load) {
+        let decision = self.decide(cx, &initiator.claim(), known, load);
+        if let Some(refusal) = decision.refusal() {
+            self.refusals.note(id, &arrival.via, refusal);
+        }
+        let outcome = match decision {
             Decision::Respond { place, evicted } => {
                 evicted.into_iter().for_each(|slot| self.evict(cx, slot));
                 match self.respond(cx, arrival, request, initiator, known, place) {
@@ -55,7 +72,9 @@ impl Admission {
                 }
             }
             Decision::Validate => Outcome::Retry { source, mac: request.mac, dropped: None },
-            Decision::Drop(DropReason::Full) => Outcome::Refuse { id, reason: RefusalReason::Full },
+            Decision::Refuse(status) => {
+                Outcome::Drop(self.refuse(cx, arrival, request, initiator, status))
+            }
             Decision::Drop(reason) => Outcome::Drop(reason),
         };
         self.conclude(cx, arrival, request.sender_index.get(), outcome);
@@ -72,15 +91,11 @@ impl Admission {
     ) {
         let dropped = match outcome {
             Outcome::Drop(reason) => Some(reason),
-            Outcome::Refuse { id, reason } => {
-                self.refusals.note(id, &arrival.via, reason);
-                Some(match reason {
-                    RefusalReason::NotAdmitted => DropReason::Admission,
-                    RefusalReason::Full => DropReason::Full,
-                })
-            }
             Outcome::Repeat { source, slot } => {
                 self.respond_again(cx, arrival, &source, slot).err()
+            }
+            Outcome::RefuseAgain { source, mac } => {
+                Some(self.refuse_again(cx, arrival, &source, &mac))
             }
             Outcome::Retry { source, mac, dropped } => {
                 let sent = self.send_retry(cx, arrival, &source, index, &mac, None);
@@ -115,16 +130,11 @@ impl Admission {
         let mut response = HandshakeResponse::new(remote_index, local_index);
         let (parameters, remote) = (cx.parameters(granted), arrival.origin().remote);
         let answer = ResponsePayload::new(incarnation, parameters, remote, local_index);
-        let text = &mut response.payload_ciphertext;
-        text[..size_of::<ResponsePayload>()].copy_from_slice(answer.as_bytes());
-        cx.distortion.apply(&mut text[..size_of::<ResponsePayload>()]);
-        let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
-        let Some(split) = accepted.respond(&ephemeral, &psk, text) else {
+        let Some(split) = seal(cx, request, &id, accepted, &psk, answer.as_bytes(), &mut response)
+        else {
             cx.indices.release(local_index);
             return Err(DropReason::Authentication);
         };
-        response.ephemeral = ephemeral.public();
-        response.mac = MacKey::response(&request.ephemeral, &id).mac(response.authenticated());
         let terms = Terms {
             local_index,
             remote_index,

@@ -13,6 +13,7 @@ use super::{Admission, Source};
 use crate::config::{Config, Retry};
 use crate::context::Context;
 use crate::stats::DropReason;
+use crate::wire::ResponseStatus;
 use crate::{PeerHandle, PeerId};
 
 /// What a genuine request amounts to.
@@ -24,6 +25,10 @@ pub(super) struct Claim {
     pub(super) timestamp_ms: u64,
     /// The initiator validated its address.
     pub(super) validated: bool,
+    /// The application lets it in.
+    pub(super) admitted: bool,
+    /// What names its state about us.
+    pub(super) incarnation: u64,
 }
 
 /// What the endpoint knows about an initiator that is a peer already.
@@ -49,6 +54,8 @@ pub(crate) struct Load {
     pub(crate) peers: usize,
     /// How many of them are at the source of the initiator.
     pub(crate) peers_at_source: usize,
+    /// It takes nobody in any more.
+    pub(crate) closing: bool,
 }
 
 /// What becomes of the request of a genuine initiator.
@@ -58,6 +65,8 @@ pub(super) enum Decision {
     Respond { place: Place, evicted: Option<u32> },
     /// It has to validate its address first.
     Validate,
+    /// It is told, sealed, that it is not taken in.
+    Refuse(ResponseStatus),
     /// It is dropped.
     Drop(DropReason),
 }
@@ -71,6 +80,20 @@ impl Admission {
         known: Option<&KnownPeer>,
         load: &Load,
     ) -> Decision {
+        // What it has of us is over, although it does not know that.
+        let lives_on =
+            known.is_some_and(|known| known.remote_incarnation == Some(claim.incarnation));
+        if !lives_on && self.parted.reason(&claim.id, claim.incarnation).is_some() {
+            return Decision::Refuse(ResponseStatus::Parted);
+        }
+        if load.closing {
+            return Decision::Drop(DropReason::Full);
+        }
+        if !claim.admitted {
+            // A peer would take it for the end.
+            let refuse = Decision::Refuse(ResponseStatus::NotAdmitted);
+            return known.map_or(refuse, |_| Decision::Drop(DropReason::Admission));
+        }
         match known {
             // A peer with a session is not disturbed by an old request.
             Some(known) if !claim.validated && is_replay(claim, known) => Decision::Validate,
@@ -99,7 +122,7 @@ impl Admission {
     fn decide_for_stranger(&self, cx: &Context, source: Source, load: &Load) -> Decision {
         let config = &cx.config;
         if !has_capacity(config, load) {
-            return Decision::Drop(DropReason::Full);
+            return Decision::Refuse(ResponseStatus::Full);
         }
         let (all, each) = (config.limits.max_half_open, config.limits.max_half_open_per_source);
         let own = self.half_open.oldest_of_many(source, each).filter(|_| self.is_crowded(cx));

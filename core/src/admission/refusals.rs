@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 
 use crate::PeerId;
-use crate::event::{Event, RefusalReason};
+use crate::event::{Event, Refusal};
 use crate::net::Via;
 
 /// The newest refusals that were not reported. When they are too many the oldest are forgotten:
@@ -13,7 +13,7 @@ pub(super) struct Refusals(VecDeque<Event>);
 
 impl Refusals {
     /// The initiator with this identity, at the far end of `path`, is refused.
-    pub(super) fn note(&mut self, id: PeerId, path: &Via, reason: RefusalReason) {
+    pub(super) fn note(&mut self, id: PeerId, path: &Via, reason: Refusal) {
         if self.0.len() >= MAX {
             self.0.pop_front();
         }

@@ -53,7 +53,7 @@ impl Admission {
     }
 
     /// An initiator asks for a session. Returns the initiator if its request is genuine; else the request is
-    /// done with. Without `open` nobody is let in. `at_peer` says whether a peer with a session is
+    /// done with. Without `open` nobody is let in, but who does not know that we parted may be told. `at_peer` says whether a peer with a session is
     /// where the request came from.
     pub(crate) fn on_request(
         &mut self,
@@ -87,10 +87,13 @@ impl Admission {
     ) -> Result<Screened, Outcome> {
         let psk = cx.network.psk_of_request(request.authenticated(), &request.mac);
         let psk = psk.ok_or(Outcome::Drop(DropReason::BadMac))?;
-        if !open {
+        if !open && self.parted.is_empty() {
             return Err(Outcome::Drop(DropReason::Full));
         }
         let source = self.limiter.key(&arrival.via);
+        if self.refused.by_request(&request.mac).is_some() {
+            return Err(Outcome::RefuseAgain { source, mac: request.mac });
+        }
         let retry = |dropped| Outcome::Retry { source, mac: request.mac, dropped };
         if let Some(slot) = self.half_open.by_request(&request.mac) {
             // One response validates one address. A request from another address, be it a copy or the one

@@ -24,7 +24,10 @@ impl Endpoint {
         let cx = &mut self.shared;
         let genuine = self.admission.on_request(cx, arrival, request, open, at_peer);
         let Some(initiator) = genuine else { return };
-        let (known, load) = (self.known(&initiator.id), self.load(&initiator.source()));
+        // A peer that we are leaving and that lost its state since is a newcomer.
+        let left = self.left_behind(&initiator.id, initiator.incarnation()).is_some();
+        let known = self.known(&initiator.id).filter(|_| !left);
+        let load = self.load(&initiator.source());
         let cx = &mut self.shared;
         self.admission.answer(cx, arrival, request, initiator, known.as_ref(), &load);
     }
@@ -40,6 +43,13 @@ impl Endpoint {
     ) -> Option<u32> {
         let cx = &mut self.shared;
         let half_open = self.admission.confirm(cx, arrival, slot, header, datagram)?;
+        let remote_incarnation = half_open.established.terms.remote_incarnation;
+        if let Some(slot) = self.left_behind(&half_open.id, remote_incarnation) {
+            if let Some(peer) = self.peers.at_mut(slot) {
+                peer.finish_leaving(&mut self.shared);
+            }
+            self.refresh_indices(slot);
+        }
         if !self.may_become_peer(&half_open) {
             // The initiator gets an `UnknownSession`, and begins a new handshake.
             self.shared.indices.release(half_open.established.terms.local_index);
@@ -79,6 +89,15 @@ impl Endpoint {
 
     /// How full the endpoint is, as far as it concerns an initiator at this source.
     fn load(&self, source: &Source) -> Load {
-        Load { peers: self.peers.len(), peers_at_source: self.peers.count_at(source) }
+        let (peers, peers_at_source) = (self.peers.len(), self.peers.count_at(source));
+        Load { peers, peers_at_source, closing: self.closing }
+    }
+
+    /// The slot of the peer of this identity, if we are leaving it and it came back with another
+    /// incarnation: so our `Disconnect` reaches nobody any more.
+    fn left_behind(&self, id: &PeerId, remote_incarnation: u64) -> Option<u32> {
+        let slot = self.peers.by_id(id)?;
+        let peer = self.peers.at(slot)?;
+        peer.is_left_behind(remote_incarnation).then_some(slot)
     }
 }

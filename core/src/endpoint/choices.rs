@@ -12,7 +12,7 @@ impl Endpoint {
     /// To part from one, [`disconnect`](Self::disconnect) it.
     pub fn set_admission(&mut self, admission: Admission) {
         self.shared.config.set_admission(admission);
-        self.admission.forget_all(&mut self.shared);
+        self.admission.forget_answers(&mut self.shared);
     }
 
     /// The secrets of the private network from now on: with `current` we begin handshakes, and others may
@@ -34,7 +34,7 @@ impl Endpoint {
         let mut config = self.shared.config.clone().into_inner();
         (config.network_secret, config.previous_network_secret) = (current, previous);
         self.shared.reconfigure(config.validate()?);
-        self.admission.forget_all(&mut self.shared);
+        self.admission.forget_answers(&mut self.shared);
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ use ready::ReadyQueue;
 use sockets::Sockets;
 use table::PeerTable;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Source};
 use crate::config::ValidConfig;
 use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
@@ -223,6 +223,12 @@ impl Endpoint {
             if let Some(new) = address {
                 self.peers.place(new, slot);
             }
+        }
+        if let (true, Some(listed)) = (over, listed)
+            && let Some(peer) = self.peers.at_mut(slot)
+            && let Some(parting) = peer.take_parting(&self.shared)
+        {
+            self.admission.part(&mut self.shared, parting, Source::at(listed));
         }
         if let Some(id) = id.filter(|_| over)
             && self.peers.unname(&id, slot)

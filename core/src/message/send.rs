@@ -47,6 +47,8 @@ pub(crate) struct SendQueue {
     credit: SendCredit,
     /// Some unreliable ordered message was lost at some time.
     has_lost_ordered: bool,
+    /// Some reliable message was given up, and not at the application's wish.
+    is_cut: bool,
     /// Messages whose fate waits to be reported.
     fates: VecDeque<u32>,
     next_id: u64,
@@ -124,6 +126,16 @@ impl SendQueue {
     /// Whether nothing is left to send and no reliable message is unacknowledged.
     pub(crate) fn is_flushed(&self) -> bool {
         self.messages.len() == self.fates.len()
+    }
+
+    /// Whether some reliable message that was to arrive was given up.
+    pub(crate) const fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// A message that was to arrive never came here.
+    pub(crate) const fn note_cut(&mut self) {
+        self.is_cut = true;
     }
 
     /// Whether there are bytes that could be sent now.
@@ -349,6 +361,8 @@ impl SendQueue {
         let message = &mut self.messages[slot];
         let index = message.stream;
         self.has_lost_ordered |= fate == Fate::Lost;
+        let arrived = matches!(fate, Fate::Acked | Fate::Cancelled);
+        self.is_cut |= message.delivery.reliable && !arrived;
         if let Some(number) = message.sequence_number {
             self.streams[usize::from(index)].resolve(number, fate);
         }

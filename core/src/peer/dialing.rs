@@ -7,13 +7,14 @@ use smallvec::SmallVec;
 use crate::PeerId;
 use crate::bucket::TokenBucket;
 use crate::context::Context;
-use crate::event::EndReason;
+use crate::event::{DisconnectReason, EndReason, Refusal};
 use crate::net::{Arrival, Via};
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
-use crate::session::{Dial, HandshakeTarget, Owner};
+use crate::session::{Dial, HandshakeTarget, Owner, Refused};
+use crate::stats::DropReason;
 use crate::time::Instant;
-use crate::wire::{Cookie, HandshakeRetry};
+use crate::wire::{Cookie, HandshakeRetry, ResponseStatus};
 
 /// Our handshakes with a peer.
 #[derive(Debug)]
@@ -126,11 +127,45 @@ impl Peer {
         dial.is_some_and(|dial| dial.on_unsupported_version(via, version))
     }
 
+    /// The other end, authenticated, does not take us in.
+    pub(super) fn on_refused(&mut self, cx: &mut Context, arrival: &Arrival, refused: &Refused) {
+        // What it says about a state that we lost since is nothing to us.
+        let current = refused.incarnation == self.acquaintance.incarnation;
+        match refused.status {
+            ResponseStatus::NotAdmitted if current => {
+                self.end(cx, EndReason::Refused(Refusal::NotAdmitted));
+            }
+            ResponseStatus::Parted if current => {
+                let (code, reason) = (refused.refusal.code.get(), refused.refusal.reason());
+                let reason = DisconnectReason::with_any_code(code, reason);
+                self.end(cx, EndReason::PeerDisconnected { reason, complete: false });
+            }
+            ResponseStatus::Full => self.on_full(cx, arrival),
+            _ => cx.drop_packet(DropReason::Unsolicited, &arrival.via),
+        }
+    }
+
+    /// The other end has no place for us now. Copies of what it says must not put off our next try.
+    fn on_full(&mut self, cx: &mut Context, arrival: &Arrival) {
+        let Some(dial) = self.dialing.dial.as_mut().filter(|dial| !dial.is_expired(cx.now)) else {
+            cx.drop_packet(DropReason::Unsolicited, &arrival.via);
+            return;
+        };
+        dial.on_full(&arrival.via, cx.now);
+        self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
+    }
+
     /// Our handshake has taken long enough.
     pub(super) fn on_dial_deadline(&mut self, cx: &mut Context) {
-        let theirs = self.dialing.dial.as_ref().and_then(|dial| dial.their_version());
-        let mismatch = |theirs| EndReason::VersionMismatch { theirs };
-        self.end(cx, theirs.map_or(EndReason::DialTimeout, mismatch));
+        let dial = self.dialing.dial.as_ref();
+        let reason = if dial.is_some_and(|dial| dial.is_full()) {
+            EndReason::Refused(Refusal::Full)
+        } else if let Some(theirs) = dial.and_then(|dial| dial.their_version()) {
+            EndReason::VersionMismatch { theirs }
+        } else {
+            EndReason::DialTimeout
+        };
+        self.end(cx, reason);
     }
 
     pub(super) fn on_dial_timer(&mut self, cx: &mut Context) {

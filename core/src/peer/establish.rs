@@ -7,7 +7,7 @@ use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
 use crate::net::Arrival;
 use crate::peer::Peer;
-use crate::session::{Answer, Established, Session, Terms, Unopened};
+use crate::session::{Answer, Established, Opened, Session, Terms, Unopened};
 use crate::stats::DropReason;
 use crate::wire::{HandshakeResponse, Parameters};
 
@@ -30,17 +30,23 @@ impl Peer {
             cx.drop_packet(DropReason::Unsolicited, &arrival.via);
             return;
         };
-        let Answer { split, payload, remote_index, granted } = match dial.open(cx, response) {
-            Ok(answer) => answer,
-            Err(Unopened::Forged) => {
-                cx.drop_packet(DropReason::Authentication, &arrival.via);
+        let answer = match dial.open(cx, response) {
+            Ok(Opened::Accepted(answer)) => answer,
+            Ok(Opened::Refused(refused)) => {
+                self.on_refused(cx, arrival, &refused);
                 return;
             }
-            Err(Unopened::TooMany) => {
-                cx.drop_packet(DropReason::RateLimited, &arrival.via);
+            Err(unopened) => {
+                let reason = match unopened {
+                    Unopened::Forged => DropReason::Authentication,
+                    Unopened::TooMany => DropReason::RateLimited,
+                    Unopened::Unknown => DropReason::Unsolicited,
+                };
+                cx.drop_packet(reason, &arrival.via);
                 return;
             }
         };
+        let Answer { split, payload, remote_index, granted } = answer;
         let local_index = dial.local_index();
         let remote_incarnation = payload.incarnation.get();
         if !self.may_grant(remote_incarnation, granted) {

@@ -161,8 +161,11 @@ impl Peer {
             return Err(CommandError::Closing);
         }
         if self.state.is_connecting() {
-            self.end(cx, EndReason::Disconnected { acknowledged: false });
+            self.end(cx, EndReason::Disconnected { heard: false });
             return Ok(());
+        }
+        if options.is_cut {
+            self.outbound.queue.note_cut();
         }
         let DisconnectReason { code, reason } = options.reason;
         self.state.move_to_flushing(DisconnectReason::new(code, &reason));
@@ -212,7 +215,8 @@ impl Peer {
             .dialing
             .last_unknown_session
             .is_some_and(|last| cx.now < last + UNKNOWN_SESSION_INTERVAL);
-        if session.remote_index() != remote_index || !recent || early || self.state.is_over() {
+        let ends = self.state.is_leaving() || self.state.is_over();
+        if session.remote_index() != remote_index || !recent || early || ends {
             cx.drop_packet(DropReason::Unsolicited, &arrival.via);
             return;
         }
@@ -272,6 +276,11 @@ impl Peer {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.state.is_closing()
+    }
+
+    /// Whether we are leaving the peer, and it lost what it knew about us, since it has this incarnation.
+    pub(crate) fn is_left_behind(&self, remote_incarnation: u64) -> bool {
+        self.state.is_leaving() && !self.acquaintance.is_known_as(remote_incarnation)
     }
 
     /// Whether a handshake with this incarnation of the peer may grant it `granted` bytes: one that

@@ -114,9 +114,9 @@ impl Peer {
         }
         match frame {
             Frame::Ack(ack) => return self.on_ack(cx, &ack),
-            Frame::Disconnect { complete: _, code, reason } => {
+            Frame::Disconnect { complete, code, reason } => {
                 summary.wants(AckWant::AtOnce);
-                self.on_disconnect(cx, code, reason);
+                self.on_disconnect(cx, code, reason, complete);
             }
             Frame::Data(data) => {
                 summary.refused |= !self.accepts_messages();

@@ -46,10 +46,10 @@ impl Driver {
         }
     }
 
-    /// The last handle is gone.
+    /// The last handle is gone. That may have been anywhere in what the application had to say.
     pub(super) fn on_abandoned(&mut self) {
         if matches!(self.closing, Closing::No) {
-            self.close(DisconnectOptions::default());
+            self.close(DisconnectOptions::now().incomplete());
         }
     }
 
@@ -160,12 +160,16 @@ impl Driver {
         let Self { leaving, peers, core, .. } = self;
         leaving.retain(|peer| {
             let Some(entry) = peers.get_mut(peer) else { return false };
-            let Some((options, by)) = &mut entry.disconnect else { return false };
+            let Some((options, by)) = &entry.disconnect else { return false };
             if now < *by && (entry.is_ready || !entry.queue.is_empty()) {
                 return true;
             }
+            let (mut options, by) = (options.clone(), *by);
             options.linger = by.saturating_since(now);
-            if let Err(error) = core.disconnect(now, *peer, options.clone()) {
+            if entry.cut() {
+                options = options.incomplete();
+            }
+            if let Err(error) = core.disconnect(now, *peer, options) {
                 tracing::debug!(target: "handfast::driver", ?peer, %error, "ending already");
             }
             false

@@ -35,6 +35,8 @@ pub(super) struct Entry {
     pub(super) pings: BTreeMap<PingId, oneshot::Sender<Result<Duration, PeerError>>>,
     /// To be said when the queue is with the core, or at that time.
     pub(super) disconnect: Option<(DisconnectOptions, Instant)>,
+    /// A reliable message was taken from the application and not by the core.
+    pub(super) is_cut: bool,
 }
 
 impl Entry {
@@ -51,11 +53,18 @@ impl Entry {
             receipts: BTreeMap::new(),
             pings: BTreeMap::new(),
             disconnect: None,
+            is_cut: false,
         }
     }
 
     pub(super) fn leave_by(&self) -> Option<Instant> {
         self.disconnect.as_ref().map(|(_, by)| *by)
+    }
+
+    /// Takes no more messages. True if the application handed over a reliable one that the core did not take.
+    pub(super) fn cut(&mut self) -> bool {
+        let queued = self.queue.iter().any(|message| message.delivery.reliable);
+        self.mailbox.stop_sending() | queued | self.is_cut
     }
 
     /// Tells everyone who waits that the peer ended. Pings learn it from the mailbox.

@@ -75,6 +75,7 @@ impl Driver {
                     None => {
                         tracing::debug!(target: "handfast::driver", %error, "a message was refused");
                         entry.refused += 1;
+                        entry.is_cut |= message.delivery.reliable;
                         message.give_up();
                     }
                 },

@@ -213,7 +213,7 @@ impl Drop for Driver {
         self.inputs.last_stats.set(EndpointStats::of(&self.core, self.traffic.stats())).ok();
         self.addresses.send_replace(Vec::new());
         for entry in self.peers.values_mut() {
-            entry.end(EndReason::Disconnected { acknowledged: false });
+            entry.end(EndReason::Disconnected { heard: false });
         }
         self.backlog.close();
     }

@@ -21,7 +21,7 @@ fn proven() -> Mailbox {
 fn push(mailbox: &Mailbox, len: usize) -> (bool, bool) {
     match mailbox.push(message(len)) {
         Push::Queued { ring, verdict } => (ring, verdict.is_some()),
-        Push::Full(_) => panic!("full"),
+        Push::Full(_) | Push::Closing => panic!("no room"),
         Push::Ended(reason) => panic!("{reason}"),
     }
 }
@@ -56,6 +56,7 @@ fn a_full_mailbox_gives_the_message_back_and_tells_when_there_is_room() {
             match mailbox.push(message(len)) {
                 Push::Queued { .. } => queued += 1,
                 Push::Full(message) => break message,
+                Push::Closing => panic!("nobody leaves"),
                 Push::Ended(reason) => panic!("{reason}"),
             }
         };
@@ -168,4 +169,17 @@ fn completes<T>(future: impl Future<Output = T>) -> T {
 
 fn incoming(count: usize) -> VecDeque<Message> {
     (0..).map(|number| Message::new(CHANNEL, number, Bytes::new())).take(count).collect()
+}
+
+#[test]
+fn who_leaves_takes_no_more_and_knows_whether_it_held_something_back() {
+    let unreliable = Outgoing::new(Delivery::unreliable(0), Bytes::from_static(b"u"));
+    for (messages, cut) in [(vec![], false), (vec![unreliable], false), (vec![message(1)], true)] {
+        let mailbox = Mailbox::default();
+        for message in messages {
+            assert!(matches!(mailbox.push(message), Push::Queued { .. }));
+        }
+        assert_eq!(mailbox.stop_sending(), cut);
+        assert!(matches!(mailbox.push(message(2)), Push::Closing));
+    }
 }

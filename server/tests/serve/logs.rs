@@ -28,7 +28,7 @@ fn a_log_in_a_pipe_that_nobody_reads_stops_nothing() {
             say(&mut client, b"is that understood?");
         }
         server.signal("TERM");
-        assert!(matches!(end_reason(&mut client), EndReason::PeerDisconnected(_)), "{runtime}");
+        assert!(matches!(end_reason(&mut client), EndReason::PeerDisconnected { .. }), "{runtime}");
         assert_eq!(server.end(), Some(0), "{runtime}");
         let mut log = Vec::new();
         pipe.read_to_end(&mut log).expect("read");

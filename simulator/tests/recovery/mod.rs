@@ -1,16 +1,15 @@
-//! What a sender learns from acknowledgements: which packets arrived, however late, and how large a
-//! window its path bears.
+//! What a sender learns from acknowledgements: which packets arrived, however late, how large a window its
+//! path bears, and how soon it hears of a message for which it wants a receipt.
 
 mod load;
 
 use std::time::Duration;
 
-use handfast_core::Config;
+use handfast_core::{Config, Delivery, Event, MessageId};
 use handfast_sim::{Conditions, Probability};
 use load::{Load, Plan, fixed};
 
-const MS: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
+use crate::common::*;
 
 /// There is always more to send, for so long.
 fn bulk(span: Duration) -> Plan {
@@ -105,4 +104,79 @@ fn a_window_that_is_used_grows_as_fast_as_ever() {
     let drops = load.world.faults().queue_drops;
     assert!(drops < 700, "{drops} packets dropped when slow start ended");
     assert!(load.payload() > 20_000_000, "{} bytes arrived", load.payload());
+}
+
+/// Sends a message and runs until its fate is told; how long that took.
+fn receipt(net: &mut Net, link: Link, delivery: Delivery, size: usize) -> Duration {
+    let start = net.world.now();
+    let message = net.send(link.a, link.ab, delivery.with_receipt(), payload(7, size));
+    net.run(500);
+    told_at(net, link, message) - start
+}
+
+fn told_at(net: &mut Net, link: Link, sought: MessageId) -> Duration {
+    let is_it = |event: &Event| matches!(event, Event::Fate { message, .. } if *message == sought);
+    let mut events = net.timed_events(link.a).iter();
+    events.find(|(_, event)| is_it(event)).expect("its fate is told").0
+}
+
+#[test]
+fn a_receipt_costs_one_round_trip_and_at_most_a_millisecond() {
+    for size in [0, 500, 3000] {
+        let (mut net, link) = Net::usual_pair(1);
+        for delivery in [
+            Delivery::ordered(0),
+            Delivery::reliable(0),
+            Delivery::sequenced(0),
+            Delivery::unreliable(0),
+        ] {
+            for turn in 0..10 {
+                let took = receipt(&mut net, link, delivery, size);
+                let most = MS * 21;
+                assert!(took <= most, "message {turn} of {size} bytes, {delivery:?}: {took:?}");
+            }
+        }
+        // What nobody waits for is acknowledged in its time.
+        let before = net.sent(link.b).len();
+        net.send(link.a, link.ab, Delivery::ordered(0), payload(7, size.min(500)));
+        net.run(30);
+        assert_eq!(net.sent(link.b).len(), before, "{size}");
+        net.run(10);
+        assert_eq!(net.sent(link.b).len(), before + 1, "{size}");
+    }
+}
+
+#[test]
+fn a_message_whose_beginning_comes_last_is_acknowledged_when_it_is_whole() {
+    let (mut net, link) = Net::usual_pair(1);
+    receipt(&mut net, link, Delivery::ordered(0), 500);
+    net.lose_nth(link.a, 0);
+    let took = receipt(&mut net, link, Delivery::ordered(0), 3000);
+    // Its end tells of the loss of its beginning after 9/8 of a round trip.
+    assert!(took <= MS * 45, "{took:?}");
+}
+
+#[test]
+fn a_receipt_that_does_not_come_is_missed_without_the_delay_of_others() {
+    let (mut net, link) = Net::usual_pair(1);
+    (0..20).for_each(|_| _ = receipt(&mut net, link, Delivery::ordered(0), 500));
+    net.lose_nth(link.a, 0);
+    let took = receipt(&mut net, link, Delivery::ordered(0), 500);
+    // A probe after a round trip, what it varies by, and a millisecond; then the round trip of the probe.
+    assert!((MS * 40..MS * 46).contains(&took), "{took:?}");
+}
+
+#[test]
+fn many_receipts_do_not_cost_an_acknowledgement_each() {
+    let (mut net, link) = Net::usual_pair(1);
+    let before = net.sent(link.b).len();
+    for n in 0..600 {
+        net.send(link.a, link.ab, Delivery::ordered(0).with_receipt(), payload(n, 50));
+        let soon = net.world.now() + Duration::from_micros(100);
+        net.run_until(soon);
+    }
+    net.run(100);
+    let acks = net.sent(link.b).len() - before;
+    assert!((60..=330).contains(&acks), "{acks} for 600 messages in 60 ms");
+    assert_eq!(net.fates(link.a).len(), 600);
 }

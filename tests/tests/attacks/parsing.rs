@@ -37,7 +37,7 @@ fn row_01_cve_2023_42805_unknown_frame_types_never_panic() {
                     assert!(
                         matches!(
                             end,
-                            Some(EndReason::Violation(_) | EndReason::PeerDisconnected(_))
+                            Some(EndReason::Violation(_) | EndReason::PeerDisconnected { .. })
                         ),
                         "{plaintext:02x?}: {end:?}"
                     );

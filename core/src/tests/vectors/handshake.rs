@@ -24,7 +24,9 @@ use crate::wire::{
     DataFrame, Fragment, Frame, Frames, HandshakeRequest, HandshakeResponse, HandshakeRetry,
     KeyRequest, PacketNumber, SEALED_HEADER_LEN, SealedHeader, StreamKey, UnknownSession, Writer,
 };
-use crate::{Config, Delivery, Identity, Origin, Retry, Target};
+use crate::{
+    Config, Delivery, DisconnectOptions, DisconnectReason, Identity, Origin, Retry, Target,
+};
 
 pub(super) fn identities(vectors: &mut Vectors) {
     for (name, seed) in [("a", IDENTITY_A), ("b", IDENTITY_B)] {
@@ -121,6 +123,38 @@ pub(super) fn with_aes(vectors: &mut Vectors) {
     script.reach_b(&[first]);
     let answer = only(script.leaves_b());
     note_sealed(vectors, "aes.sealed.answer", &answer, &split.responder, Suite::Aes256Gcm);
+}
+
+/// B parts from A, which hears nothing of it and is told so when it shakes hands anew.
+pub(super) fn parted(vectors: &mut Vectors) {
+    let mut script = Script::new(|_| {});
+    let target = Target::new(Identity::from_seed(IDENTITY_B).id(), [address_b()]);
+    let peer = script.a.endpoint.connect(script.now, target).expect("a dial");
+    script.settle();
+    let there = script.b.knows(&script.a).expect("connected");
+    let goodbye = DisconnectOptions::now().with_reason(DisconnectReason::new(7, "bye"));
+    script.b.endpoint.disconnect(script.now, there, goodbye).expect("connected");
+    while script.b.endpoint.poll_timeout().is_some() {
+        script.leaves_b();
+        script.pass(Duration::from_millis(10));
+    }
+    script.a.endpoint.ping(script.now, peer).expect("it does not know");
+    let sealed = script.leaves_a();
+    script.reach_b(&sealed);
+    let hint = script.leaves_b();
+    script.reach_a(&hint);
+    let request = only(script.leaves_a());
+    script.reach_b(core::slice::from_ref(&request));
+    let refusal = only(script.leaves_b());
+    script.reach_a(core::slice::from_ref(&refusal));
+    assert!(script.a.has_ended());
+    let handshake = Handshake::recompute(&request, &refusal);
+    vectors.hex("parted.ephemeral_secret.initiator", handshake.initiator_ephemeral);
+    vectors.hex("parted.request_payload", &handshake.request_payload);
+    vectors.hex("parted.request", request);
+    vectors.hex("parted.ephemeral_secret.responder", handshake.responder_ephemeral);
+    vectors.hex("parted.refusal_payload", &handshake.response_payload);
+    vectors.hex("parted.refusal", refusal);
 }
 
 fn note_discovery(vectors: &mut Vectors, key_request: &[u8], retry: &[u8]) {

@@ -59,6 +59,7 @@ fn produce() -> Vectors {
     handshake::with_aes(&mut vectors);
     frames::examples(&mut vectors);
     refused::examples(&mut vectors);
+    handshake::parted(&mut vectors);
     vectors
 }
 
