@@ -95,6 +95,18 @@ pub enum Event {
         /// The peer.
         peer: PeerHandle,
     },
+    /// A handshake that somebody began with us was refused: it is no peer. The endpoint keeps the newest 64
+    /// such events until they are polled; [`Drops`](crate::Drops) counts all refusals.
+    #[non_exhaustive]
+    Refused {
+        /// The identity of the initiator, which has shown that it has the key.
+        id: PeerId,
+        /// Where the request came from. Unless it was validated, somebody else may have sent a copy of it
+        /// from there.
+        path: Via,
+        /// Why it was refused.
+        reason: Refusal,
+    },
     /// The peer lost its state (it restarted, or its idle timeout for us passed), or another instance with its
     /// key took its place, and a new handshake was made. Streams start over; messages under way ended as
     /// `Fate::Unknown`.
@@ -121,7 +133,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The peer the event is about; `None` for `OpenSocket`.
+    /// The peer the event is about; `None` for `OpenSocket` and `Refused`.
     #[must_use]
     pub const fn peer(&self) -> Option<PeerHandle> {
         match self {
@@ -135,7 +147,7 @@ impl Event {
             | Self::Restarted { peer, .. }
             | Self::StateChanged { peer, .. }
             | Self::Writable { peer } => Some(*peer),
-            Self::OpenSocket { .. } => None,
+            Self::OpenSocket { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -218,14 +230,24 @@ impl EndReason {
     }
 }
 
-/// Why an endpoint does not take us in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Why an endpoint does not take somebody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It had no place for another peer whenever we asked, until the dial's deadline.
+    /// It has no place for another peer (see [`Limits`](crate::Limits)). A dial ends with it if that was so
+    /// whenever it asked, until its deadline.
     Full,
-    /// Its application does not admit this identity.
+    /// Its application does not admit this identity ([`Config::admission`](crate::Config::admission)).
     NotAdmitted,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "no place for it",
+            Self::NotAdmitted => "not admitted",
+        })
+    }
 }
 
 /// Why a peer disconnects: what its `Disconnect` says.

@@ -6,9 +6,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use handfast_core::{
-    Bytes, CommandError, Config, ConnectError, Delivery, DisconnectOptions, Drops, Event, Identity,
-    Instant, Message, MessageId, PeerHandle, PeerId, PeerInfo, PingId, SendError, SocketId, Stats,
-    Target,
+    Admission, Bytes, CommandError, Config, ConfigError, ConnectError, Delivery, DisconnectOptions,
+    Drops, Event, Identity, Instant, Message, MessageId, NetworkSecret, PeerHandle, PeerId,
+    PeerInfo, PingId, SendError, SocketId, Stats, Target,
 };
 use handfast_udp::{Clock, Listen, SocketError, SocketStats, Traffic, entropy, host_config};
 use mio::{Events, Poll, Token, Waker};
@@ -200,6 +200,26 @@ impl Endpoint {
     /// sent a packet, from which it learns our new address.
     pub fn addresses_changed(&mut self) {
         self.core.addresses_changed(self.clock.now());
+    }
+
+    /// Who may shake hands with us from now on. Peers stay: see
+    /// [`set_admission`](handfast_core::Endpoint::set_admission) of the core.
+    pub fn set_admission(&mut self, admission: Admission) {
+        self.core.set_admission(admission);
+    }
+
+    /// The secrets of the private network from now on: with `current` we begin handshakes, and others may
+    /// begin theirs with either. Peers stay: see [`set_secrets`](handfast_core::Endpoint::set_secrets) of
+    /// the core.
+    ///
+    /// # Errors
+    /// When a secret is all zeros, or `previous` is set without `current`: the secrets stay as they were.
+    pub fn set_secrets(
+        &mut self,
+        current: Option<NetworkSecret>,
+        previous: Option<NetworkSecret>,
+    ) -> Result<(), ConfigError> {
+        self.core.set_secrets(current, previous)
     }
 
     /// A handle by which other threads send commands to this endpoint.

@@ -69,6 +69,7 @@ mod pending_handle;
 mod port;
 mod receipt;
 mod receipt_key;
+mod resolve;
 mod wake;
 
 pub use endpoint::{Endpoint, EndpointStats};
@@ -83,6 +84,10 @@ pub use handfast_core::{
     PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry, SocketId, Stats, Target,
     Timing, ValidConfig, Via, Violation,
 };
-pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
+pub use handfast_udp::{
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, SocketError, SocketStats, TargetName,
+    TargetNameError, entropy, explain, generate_identity,
+};
 pub use peer::Peer;
 pub use receipt::Receipt;
+pub use resolve::resolve;

@@ -10,12 +10,13 @@ use super::{Admission, Initiator, KnownPeer, Load};
 use crate::PeerId;
 use crate::context::Context;
 use crate::crypto::mac::MacKey;
+use crate::event::Refusal;
 use crate::net::Arrival;
 use crate::session::{Established, Owner, Pair, Terms};
 use crate::stats::DropReason;
 use crate::wire::{
-    HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload, SealedHeader,
-    UnknownSession, UnsupportedVersion,
+    HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload, ResponseStatus,
+    SealedHeader, UnknownSession, UnsupportedVersion,
 };
 
 /// What becomes of a request that is not answered with a response of its own.
@@ -33,6 +34,19 @@ pub(super) enum Outcome {
     Disclose { source: SourceKey, nonce: [u8; 16] },
 }
 
+impl Decision {
+    /// What the application hears about the initiator.
+    const fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Refuse(ResponseStatus::NotAdmitted) | Self::Drop(DropReason::Admission) => {
+                Some(Refusal::NotAdmitted)
+            }
+            Self::Refuse(ResponseStatus::Full) => Some(Refusal::Full),
+            Self::Refuse(_) | Self::Drop(_) | Self::Respond { .. } | Self::Validate => None,
+        }
+    }
+}
+
 impl Admission {
     /// Answers a genuine request, or does not. True if it gets a response of its own.
     pub(crate) fn answer(
@@ -44,8 +58,12 @@ impl Admission {
         known: Option<&KnownPeer>,
         load: &Load,
     ) -> bool {
-        let source = initiator.source;
-        let outcome = match self.decide(cx, &initiator.claim(), known, load) {
+        let (id, source) = (initiator.id, initiator.source);
+        let decision = self.decide(cx, &initiator.claim(), known, load);
+        if let Some(refusal) = decision.refusal() {
+            self.refusals.note(id, &arrival.via, refusal);
+        }
+        let outcome = match decision {
             Decision::Respond { place, evicted } => {
                 evicted.into_iter().for_each(|slot| self.evict(cx, slot));
                 match self.respond(cx, arrival, request, initiator, known, place) {
@@ -102,7 +120,7 @@ impl Admission {
         known: Option<&KnownPeer>,
         place: Place,
     ) -> Result<(), DropReason> {
-        let Initiator { id, accepted, payload, .. } = initiator;
+        let Initiator { id, accepted, payload, psk, .. } = initiator;
         let theirs = payload.incarnation.get();
         let ours =
             known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation_for(theirs));
@@ -116,7 +134,8 @@ impl Admission {
         let (parameters, remote) = (cx.parameters(granted), arrival.origin().remote);
         let answer = ResponsePayload::new(ours, parameters, remote, local_index);
         let answer = answer.with_displaced(displaced);
-        let Some(split) = seal(cx, request, &id, accepted, answer.as_bytes(), &mut response) else {
+        let Some(split) = seal(cx, request, &id, accepted, &psk, answer.as_bytes(), &mut response)
+        else {
             cx.indices.release(local_index);
             return Err(DropReason::Authentication);
         };

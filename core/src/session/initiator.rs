@@ -381,7 +381,7 @@ impl Dial {
     fn build_key_request(&mut self, cx: &mut Context) {
         let nonce = cx.rng.bytes();
         let mut request = KeyRequest::new(self.local_index, nonce);
-        request.network_mac = cx.network_mac.mac(request.authenticated());
+        request.network_mac = cx.network.key_request_mac(request.authenticated());
         self.packet.copy_from_slice(request.as_bytes());
         self.stage = Stage::Identity { nonce };
     }
@@ -393,10 +393,14 @@ fn read_answer(
     offer: Offer,
     response: &HandshakeResponse,
 ) -> Result<Opened, Unopened> {
-    let mut text = response.payload_ciphertext;
     let key = cx.identity.x25519();
-    let split = initiation.finish(key, &cx.psk(), &response.ephemeral, &mut text);
-    let split = split.ok_or(Unopened::Forged)?;
+    // The secret may have been replaced since the request was sent.
+    let opened = cx.network.psks().find_map(|psk| {
+        let mut text = response.payload_ciphertext;
+        let split = initiation.finish(key, psk, &response.ephemeral, &mut text)?;
+        Some((split, text))
+    });
+    let (split, text) = opened.ok_or(Unopened::Forged)?;
     let payload = ResponsePayload::read_from_prefix(&text).map(|(payload, _)| payload);
     let payload = payload.map_err(|_| Unopened::Forged)?;
     // The head is not part of the transcript; without this, whoever knows our identity could lead

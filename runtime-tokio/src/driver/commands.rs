@@ -62,6 +62,7 @@ impl Driver {
                     answer(reply, result);
                 }
             }
+            Command::Change { change, reply } => answer(reply, change(&mut self.core)),
             Command::Close { options } => self.close(options),
             Command::Connect { target, reply } => self.connect(target, reply),
             Command::Disconnect { peer, options } => self.disconnect(peer, options),
