@@ -26,6 +26,9 @@ pub enum Event {
     },
     /// The peer is gone. No further event names it. For one idle timeout its handle still serves to
     /// `receive` what arrived before; any other command with it fails.
+    ///
+    /// Messages that nobody takes do not hold this event back. Whoever takes all messages whenever
+    /// `Readable` is reported has taken the last one before: `unread` is 0 then.
     Ended {
         /// The peer.
         peer: PeerHandle,
@@ -33,6 +36,20 @@ pub enum Event {
         id: Option<PeerId>,
         /// Why the peer ended.
         reason: EndReason,
+        /// Whole messages that cannot be received: each waited for an earlier one of its ordered stream,
+        /// which did not come. They may have been acknowledged to the peer.
+        undeliverable: u64,
+        /// How many of its messages wait to be received.
+        unread: usize,
+    },
+    /// Two endpoints use one identity (a copied disk, a program started twice) and take each other's place.
+    /// Told once for each peer. Messages that are under way when one takes the other's place end as
+    /// [`Fate::Unknown`]; the one that lost its place takes it again about a heartbeat later.
+    DuplicateIdentity {
+        /// The peer.
+        peer: PeerHandle,
+        /// Whose identity it is: ours, says the peer, or that of the peer.
+        ours: bool,
     },
     /// The fate of a message. Reported for every message that asked for a receipt, and for every
     /// reliable message whose fate is not `Acked`.
@@ -78,11 +95,27 @@ pub enum Event {
         /// The peer.
         peer: PeerHandle,
     },
-    /// The peer lost its state (it restarted, or its idle timeout for us passed) and made a new
-    /// handshake. Streams start over; messages under way ended as `Fate::Unknown`.
+    /// A handshake that somebody began with us was refused: it is no peer. The endpoint keeps the newest 64
+    /// such events until they are polled; [`Drops`](crate::Drops) counts all refusals.
+    #[non_exhaustive]
+    Refused {
+        /// The identity of the initiator, which has shown that it has the key.
+        id: PeerId,
+        /// Where the request came from. Unless it was validated, somebody else may have sent a copy of it
+        /// from there.
+        path: Via,
+        /// Why it was refused.
+        reason: Refusal,
+    },
+    /// The peer lost its state (it restarted, or its idle timeout for us passed), or another instance with its
+    /// key took its place, and a new handshake was made. Streams start over; messages under way ended as
+    /// `Fate::Unknown`.
     Restarted {
         /// The peer.
         peer: PeerHandle,
+        /// Whole messages that cannot be received any more: each waited for an earlier one of its ordered
+        /// stream, which did not come. They may have been acknowledged to the peer.
+        undeliverable: u64,
     },
     /// The peer's state changed. If it changed several times between two polls, only the newest state is
     /// reported.
@@ -92,7 +125,7 @@ pub enum Event {
         /// Its state now.
         state: PeerState,
     },
-    /// `send` returned `Blocked` before, and the send buffer has space again.
+    /// `send` returned `Blocked` (or `NoRoom`, for a reliable message) before, and the send buffer has space again.
     Writable {
         /// The peer.
         peer: PeerHandle,
@@ -100,20 +133,21 @@ pub enum Event {
 }
 
 impl Event {
-    /// The peer the event is about; `None` for `OpenSocket`.
+    /// The peer the event is about; `None` for `OpenSocket` and `Refused`.
     #[must_use]
     pub const fn peer(&self) -> Option<PeerHandle> {
         match self {
             Self::Connected { peer, .. }
+            | Self::DuplicateIdentity { peer, .. }
             | Self::Ended { peer, .. }
             | Self::Fate { peer, .. }
             | Self::PathChanged { peer, .. }
             | Self::Pong { peer, .. }
             | Self::Readable { peer }
-            | Self::Restarted { peer }
+            | Self::Restarted { peer, .. }
             | Self::StateChanged { peer, .. }
             | Self::Writable { peer } => Some(*peer),
-            Self::OpenSocket { .. } => None,
+            Self::OpenSocket { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -196,14 +230,24 @@ impl EndReason {
     }
 }
 
-/// Why an endpoint does not take us in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Why an endpoint does not take somebody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It had no place for another peer whenever we asked, until the dial's deadline.
+    /// It has no place for another peer (see [`Limits`](crate::Limits)). A dial ends with it if that was so
+    /// whenever it asked, until its deadline.
     Full,
-    /// Its application does not admit this identity.
+    /// Its application does not admit this identity ([`Config::admission`](crate::Config::admission)).
     NotAdmitted,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "no place for it",
+            Self::NotAdmitted => "not admitted",
+        })
+    }
 }
 
 /// Why a peer disconnects: what its `Disconnect` says.

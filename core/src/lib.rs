@@ -161,6 +161,7 @@ pub use event::{
 pub use handle::PeerHandle;
 pub use info::PeerInfo;
 pub use net::{Ecn, FourTuple, Origin, SocketId, Transmit, Via, canonical};
+pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;
 pub use violation::Violation;

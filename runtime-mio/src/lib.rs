@@ -52,5 +52,8 @@ pub use handfast_core::{
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};
-pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
+pub use handfast_udp::{
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, SocketError, SocketStats, TargetName,
+    TargetNameError, entropy, explain, generate_identity,
+};
 pub use remote::{Remote, RemoteError};

@@ -1,14 +1,15 @@
 //! Two endpoints on loopback, each with its thread.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use handfast_mio::{
-    Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Endpoint, Event, Fate,
-    Identity, Listen, Message, SendError, entropy,
+    Admission, Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Endpoint, Event,
+    Fate, Identity, Listen, Message, NetworkSecret, Refusal, SendError, Target, TargetName,
+    entropy,
 };
 
 const MESSAGES: u32 = 20_000;
@@ -119,7 +120,88 @@ fn an_endpoint_is_not_closed_before_the_messages_that_arrived_are_received() {
     turn_until(&mut alice, &|alice, _| alice.is_closed());
 }
 
+#[test]
+fn a_turn_takes_in_few_datagrams() {
+    let (mut alice, mut bob) = (endpoint(), endpoint());
+    let flood = 250;
+    let stranger = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    for _ in 0..flood {
+        stranger.send_to(&[0xc4; 40], bob.local_addresses()[0]).expect("sent");
+    }
+    let turn = |endpoint: &mut Endpoint| {
+        let before = endpoint.stats().datagrams_received;
+        endpoint.turn(Some(Duration::ZERO)).expect("no fatal error");
+        endpoint.stats().datagrams_received - before
+    };
+    while bob.stats().datagrams_received < flood {
+        assert!(turn(&mut bob) <= 64);
+    }
+    // Coalesced ones are counted one by one.
+    let peer = alice.connect(bob.local_addresses()[0]).expect("a dial");
+    let mut most = 0;
+    let start = Instant::now();
+    while bob.stats().datagrams_received < 3000 {
+        assert!(start.elapsed() < Duration::from_secs(60), "hangs");
+        // Its buffer is full whenever bob comes to read.
+        for _ in 0..8 {
+            turn(&mut alice);
+            while alice.poll_event().is_some() {}
+            alice.send(peer, Delivery::reliable(0), vec![7; 1 << 16]).ok();
+        }
+        most = most.max(turn(&mut bob));
+        while let Some(event) = bob.poll_event() {
+            if let Event::Readable { peer } = event {
+                while bob.receive(peer).is_some() {}
+            }
+        }
+    }
+    assert!((2..=64).contains(&most), "{most} datagrams in a turn");
+}
+
 /// Sends until blocked; the last message asks for a receipt.
+#[test]
+fn who_may_come_in_changes_while_an_endpoint_runs_and_who_may_not_is_reported() {
+    let (mut alice, mut bob) = (endpoint(), endpoint());
+    let name = format!("{}@{}", bob.id(), bob.local_addresses()[0]);
+    let target = name.parse::<TargetName>().expect("a name").resolve().expect("an address");
+    bob.set_admission(Admission::Nobody);
+    alice.connect(target.clone()).expect("a dial");
+    let refused = until(&mut alice, &mut bob, |event| match event {
+        Event::Refused { id, reason, .. } => Some((*id, *reason)),
+        _ => None,
+    });
+    assert_eq!(refused, (alice.id(), Refusal::NotAdmitted));
+    bob.set_admission(Admission::Anyone);
+    let connected = |event: &Event| matches!(event, Event::Connected { .. }).then_some(());
+    alice.connect(target.clone()).expect("a dial");
+    until(&mut alice, &mut bob, connected);
+
+    let secret = |byte| Some(NetworkSecret::new([byte; 32]));
+    assert!(bob.set_secrets(None, secret(1)).is_err(), "a second one without a first");
+    bob.set_secrets(secret(1), None).expect("sound");
+    let mut carol = endpoint();
+    carol.set_secrets(secret(1), None).expect("sound");
+    carol.connect(Target::new(bob.id(), target.addresses)).expect("a dial");
+    until(&mut carol, &mut bob, connected);
+}
+
+/// Turns both until an event of `bob` answers.
+fn until<T>(alice: &mut Endpoint, bob: &mut Endpoint, answer: impl Fn(&Event) -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        for endpoint in [&mut *alice, &mut *bob] {
+            endpoint.turn(Some(Duration::from_millis(1))).expect("a turn");
+        }
+        while alice.poll_event().is_some() {}
+        while let Some(event) = bob.poll_event() {
+            if let Some(answer) = answer(&event) {
+                return answer;
+            }
+        }
+    }
+    panic!("it did not happen");
+}
+
 fn send_from(endpoint: &mut Endpoint, first: u32) -> u32 {
     let peer = endpoint.peers().next().expect("a peer").handle;
     for number in first..MESSAGES {

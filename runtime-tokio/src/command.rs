@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{DisconnectOptions, Event, PeerHandle, PeerId, SocketId, Target};
+use handfast_core::{ConfigError, DisconnectOptions, PeerHandle, PeerId, SocketId, Target};
 use handfast_udp::{SocketError, SocketStats};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use crate::driver::Subscriber;
 use crate::error::{ConnectError, PeerError};
 use crate::pending_handle::PendingHandle;
 use crate::receipt_key::MessageKey;
@@ -16,6 +17,7 @@ pub(crate) enum Command {
     AddSocket { address: SocketAddr, reply: oneshot::Sender<Result<SocketId, SocketError>> },
     AddressesChanged,
     Cancel { peer: PeerHandle, key: MessageKey, reply: oneshot::Sender<Result<(), PeerError>> },
+    Change { change: Change, reply: oneshot::Sender<Result<(), ConfigError>> },
     Close { options: DisconnectOptions },
     Connect { target: Target, reply: oneshot::Sender<Result<PendingHandle, ConnectError>> },
     Disconnect { peer: PeerHandle, options: DisconnectOptions },
@@ -23,8 +25,12 @@ pub(crate) enum Command {
     Ping { peer: PeerHandle, reply: oneshot::Sender<Result<Duration, PeerError>> },
     Query(Query),
     RemoveSocket { socket: SocketId, reply: oneshot::Sender<Result<(), SocketError>> },
-    Subscribe(mpsc::Sender<Event>),
+    Subscribe(Subscriber),
 }
+
+/// Chooses something anew.
+pub(crate) type Change =
+    Box<dyn FnOnce(&mut handfast_core::Endpoint) -> Result<(), ConfigError> + Send>;
 
 /// How a peer is looked up.
 pub(crate) enum PeerSelector {

@@ -3,20 +3,21 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use handfast_core::{
-    Config, DisconnectOptions, Drops, Event, Identity, PeerHandle, PeerId, PeerInfo, SocketId,
-    Stats, Target,
+    Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Drops, Identity,
+    NetworkSecret, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
 };
 use handfast_udp::{Listen, SocketError, SocketStats, host_config};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::backlog::Backlog;
-use crate::command::{Command, PeerSelector};
-use crate::driver::{self, Driver};
-use crate::error::{ConnectError, Stopped};
+use crate::command::{Change, Command, PeerSelector};
+use crate::driver::{self, Driver, Item, Subscriber};
+use crate::error::{ConnectError, SendError, Stopped};
+use crate::events::{Events, Incoming};
 use crate::link::Link;
 use crate::peer::Peer;
 
@@ -46,12 +47,18 @@ impl Endpoint {
         let (commands, from_handles) = mpsc::channel(MAX_COMMANDS);
         // At most one ring per peer and one per question is under way.
         let (wake, wakes) = mpsc::unbounded_channel();
-        let inputs = driver::Inputs { commands: from_handles, wakes, wake: wake.clone() };
+        let last_stats = Arc::new(OnceLock::new());
+        let inputs = driver::Inputs {
+            commands: from_handles,
+            wakes,
+            wake: wake.clone(),
+            last_stats: Arc::clone(&last_stats),
+        };
         let driver = Driver::new(config, identity, &listen.into(), inputs, Arc::clone(&backlog))?;
         let addresses = driver.addresses();
         let (result, stopped) = watch::channel(None);
         runtime.spawn(driver.run(result));
-        let link = Link { id, addresses, backlog, commands, wake, stopped };
+        let link = Link { id, addresses, backlog, commands, wake, stopped, last_stats };
         let endpoint = Self { link: Arc::new(link) };
         let addresses = endpoint.local_addresses();
         tracing::info!(target: "handfast::driver", %id, ?addresses, "listening");
@@ -84,15 +91,54 @@ impl Endpoint {
     /// The stream of all events from now on, except for `Readable` and `Writable`, which
     /// [`Peer::recv`] and [`Peer::send`] handle. A second call takes the stream over: the first one ends.
     ///
+    /// It is for whoever watches events alone, and no message holds it back: `Ended` comes at once and
+    /// says how many messages of the peer wait unread. For messages and events in one order there is
+    /// [`Self::incoming`].
+    ///
     /// No event is dropped: while 1,024 wait to be read, further ones wait in the core, and the handles
     /// wait too. So keep reading, or drop the stream. (An endpoint that is closing does not wait.)
     ///
     /// # Errors
     /// When the endpoint has stopped.
     pub async fn events(&self) -> Result<Events, Stopped> {
+        Ok(Events(self.subscribe(false).await?))
+    }
+
+    /// The stream of all events and all messages of all peers from now on, for an application that has
+    /// one loop for everything. What comes of one peer comes in one order: `Connected` first, each
+    /// message where it arrived, `Ended` last. It takes the place of [`Self::events`] and of
+    /// [`Peer::recv`], which gets nothing while this stream exists.
+    ///
+    /// Keep reading: while 1,024 wait to be read, messages wait in the core within the credit of their
+    /// senders, events wait too, and so do the handles. The stream is a handle: the endpoint
+    /// does not stop while it exists. (An endpoint that is closing does not wait: then messages for
+    /// which there is no room go to [`Peer::recv`], and events are lost.)
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn incoming(&self) -> Result<Incoming, Stopped> {
+        let items = self.subscribe(true).await?;
+        Ok(Incoming { items, link: Arc::clone(&self.link) })
+    }
+
+    async fn subscribe(&self, takes_messages: bool) -> Result<mpsc::Receiver<Item>, Stopped> {
         let (sender, receiver) = mpsc::channel(MAX_EVENTS);
-        self.link.command(Command::Subscribe(sender)).await?;
-        Ok(Events(receiver))
+        let subscriber = Subscriber::new(sender, takes_messages);
+        self.link.command(Command::Subscribe(subscriber)).await?;
+        Ok(receiver)
+    }
+
+    /// Sends the same message to all these peers without waiting for any of them, and without copying
+    /// it. Returns those that did not take it, each with the reason: `Blocked` if there is no room.
+    pub fn send_to_all<'a>(
+        &self,
+        peers: impl IntoIterator<Item = &'a Peer>,
+        delivery: Delivery,
+        payload: impl Into<Bytes>,
+    ) -> Vec<(&'a Peer, SendError)> {
+        let payload = payload.into();
+        let send = |peer: &'a Peer| Some((peer, peer.try_send(delivery, payload.clone()).err()?));
+        peers.into_iter().filter_map(send).collect()
     }
 
     /// A handle to a peer that an event or a [`PeerInfo`] named; `None` if it is not connected, or the
@@ -119,17 +165,13 @@ impl Endpoint {
         self.link.query(|core, _| core.peers().collect()).await
     }
 
-    /// Statistics as of now.
+    /// Statistics as of now, or as of the end if the endpoint has stopped.
     ///
     /// # Errors
-    /// When the endpoint has stopped.
+    /// When the endpoint's task was aborted.
     pub async fn stats(&self) -> Result<EndpointStats, Stopped> {
-        let read = |core: &handfast_core::Endpoint, sockets| EndpointStats {
-            stats: *core.stats(),
-            drops: *core.drops(),
-            sockets,
-        };
-        self.link.query(read).await
+        let now = self.link.query(EndpointStats::of).await;
+        now.or_else(|Stopped| self.link.last_stats.get().copied().ok_or(Stopped))
     }
 
     /// Call this when the addresses of this machine changed: each peer is sent a packet at once, from
@@ -139,6 +181,36 @@ impl Endpoint {
     /// When the endpoint has stopped.
     pub async fn addresses_changed(&self) -> Result<(), Stopped> {
         self.link.command(Command::AddressesChanged).await
+    }
+
+    /// Who may shake hands with us from now on. Peers stay: see
+    /// [`set_admission`](handfast_core::Endpoint::set_admission) of the core.
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn set_admission(&self, admission: Admission) -> Result<(), Stopped> {
+        let change: Change = Box::new(|core| {
+            core.set_admission(admission);
+            Ok(())
+        });
+        self.change(change).await.map(drop)
+    }
+
+    /// The secrets of the private network from now on: with `current` we begin handshakes, and others may
+    /// begin theirs with either. Peers stay: see [`set_secrets`](handfast_core::Endpoint::set_secrets) of
+    /// the core.
+    ///
+    /// # Errors
+    /// `InvalidInput` when a secret is all zeros, or `previous` is set without `current`: the secrets stay
+    /// as they were. Others when the endpoint has stopped.
+    pub async fn set_secrets(
+        &self,
+        current: Option<NetworkSecret>,
+        previous: Option<NetworkSecret>,
+    ) -> io::Result<()> {
+        let changed = self.change(Box::new(|core| core.set_secrets(current, previous))).await;
+        let changed = changed.map_err(io::Error::other)?;
+        changed.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 
     /// Opens another socket on `address`. Port zero lets the system choose one:
@@ -218,6 +290,12 @@ impl Endpoint {
         answer.await.unwrap_or(Err(SocketError::Stopped))
     }
 
+    async fn change(&self, change: Change) -> Result<Result<(), ConfigError>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.link.command(Command::Change { change, reply }).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
     async fn find(&self, whom: PeerSelector) -> Option<Peer> {
         let (reply, answer) = oneshot::channel();
         self.link.command(Command::Find { whom, reply }).await.ok()?;
@@ -247,14 +325,9 @@ pub struct EndpointStats {
     pub sockets: SocketStats,
 }
 
-/// The stream of events, from [`Endpoint::events`].
-#[derive(Debug)]
-pub struct Events(mpsc::Receiver<Event>);
-
-impl Events {
-    /// The next event; `None` once the endpoint has stopped, or another stream took over.
-    pub async fn recv(&mut self) -> Option<Event> {
-        self.0.recv().await
+impl EndpointStats {
+    pub(crate) fn of(core: &handfast_core::Endpoint, sockets: SocketStats) -> Self {
+        Self { stats: *core.stats(), drops: *core.drops(), sockets }
     }
 }
 

@@ -22,7 +22,7 @@
 //! let mut endpoint = Endpoint::new(config, Identity::from_seed(entropy()?), entropy()?, clock.now());
 //!
 //! if inbox.receive(&mut socket, SockRef::from(&io)).is_ok() {
-//!     for (origin, datagram) in inbox.datagrams(SocketId(0)) {
+//!     while let Some((origin, datagram)) = inbox.take(SocketId(0)) {
 //!         endpoint.handle_datagram(clock.now(), origin, datagram);
 //!     }
 //! }
@@ -43,11 +43,13 @@ mod failure;
 pub mod faults;
 mod host;
 mod inbox;
+mod keystore;
 mod listen;
 mod outbox;
 mod port;
 mod socket;
 mod stats;
+mod target_name;
 mod traffic;
 
 pub use clock::Clock;
@@ -56,10 +58,12 @@ pub use explain::explain;
 pub use handfast_core;
 pub use host::{entropy, host_config};
 pub use inbox::Inbox;
+pub use keystore::{KeyFile, KeyFileError, generate_identity};
 pub use listen::{DEFAULT_PORT, Listen, bind};
 pub use outbox::Outbox;
 pub use port::Port;
 pub use socket::{MAX_BATCH, Socket};
 pub use socket2::SockRef;
 pub use stats::SocketStats;
+pub use target_name::{TargetName, TargetNameError};
 pub use traffic::{Traffic, fire_timers};

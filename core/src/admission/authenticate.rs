@@ -9,6 +9,7 @@ use super::limits::SourceKey;
 use super::screen::Screened;
 use crate::PeerId;
 use crate::context::Context;
+use crate::crypto::hash::Secret;
 use crate::crypto::noise::{Accepted, Opening};
 use crate::net::Arrival;
 use crate::session::prologue;
@@ -26,6 +27,8 @@ pub(crate) struct Initiator {
     /// The application lets it in.
     pub(super) admitted: bool,
     pub(super) accepted: Accepted,
+    /// The secret of the network with which it shakes hands.
+    pub(super) psk: Secret,
 }
 
 impl Initiator {
@@ -36,7 +39,7 @@ impl Initiator {
         request: &HandshakeRequest,
         screened: Screened,
     ) -> Result<Self, Outcome> {
-        let Screened { source, validated } = screened;
+        let Screened { source, validated, psk } = screened;
         cx.stats.requests_opened += 1;
         let prologue = prologue(&cx.config.application, request.prologue());
         let opening =
@@ -51,7 +54,7 @@ impl Initiator {
         let id = PeerId::from_bytes(payload.identity).ok().filter(owner);
         let id = id.ok_or(Outcome::Drop(DropReason::BadIdentity))?;
         let admitted = cx.config.admission.admits(&id, &arrival.origin());
-        Ok(Self { id, source, payload, validated, admitted, accepted })
+        Ok(Self { id, source, payload, validated, admitted, accepted, psk })
     }
 
     /// Where it is charged.

@@ -12,6 +12,7 @@ mod decide;
 mod half_open;
 mod limits;
 mod parted;
+mod refusals;
 mod refuse;
 mod reply;
 mod screen;
@@ -25,12 +26,14 @@ pub(crate) use limits::Source;
 use half_open::HalfOpenTable;
 use limits::RateLimiter;
 use parted::Parted;
+use refusals::Refusals;
 use refuse::Refused;
 use reply::Replies;
 
 use crate::PeerId;
 use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
+use crate::event::Event;
 use crate::net::{Arrival, Departure, Via};
 use crate::parting::Parting;
 use crate::stats::DropReason;
@@ -43,6 +46,7 @@ pub(crate) struct Admission {
     limiter: RateLimiter,
     cookies: CookieJar,
     replies: Replies,
+    refusals: Refusals,
     refused: Refused,
     parted: Parted,
 }
@@ -55,6 +59,7 @@ impl Admission {
             limiter: RateLimiter::new(&cx.config.budgets, cx.incarnations.source_secret()),
             cookies,
             replies: Replies::default(),
+            refusals: Refusals::default(),
             refused: Refused::default(),
             parted: Parted::default(),
         }
@@ -115,6 +120,12 @@ impl Admission {
         }
     }
 
+    /// Forgets what was answered to those who are no peers yet: another rule counts now.
+    pub(crate) fn forget_answers(&mut self, cx: &mut Context) {
+        self.forget_all(cx);
+        self.forget_refusals();
+    }
+
     /// Forgets the handshakes that were not confirmed in time.
     pub(crate) fn expire(&mut self, cx: &mut Context) {
         while let Some(index) = self.half_open.expire(cx.now) {
@@ -130,6 +141,11 @@ impl Admission {
     /// Copies the next answer that fits into `buf`.
     pub(crate) fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Departure> {
         self.replies.poll(buf)
+    }
+
+    /// The next initiator to report as refused.
+    pub(crate) fn poll_refusal(&mut self) -> Option<Event> {
+        self.refusals.poll()
     }
 
     fn evict(&mut self, cx: &mut Context, slot: u32) {

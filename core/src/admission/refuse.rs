@@ -45,6 +45,11 @@ impl Refused {
 }
 
 impl Admission {
+    /// Those who were refused may ask again.
+    pub(super) fn forget_refusals(&mut self) {
+        self.refused = Refused::default();
+    }
+
     /// Refuses a genuine request, and says so while there is a budget for it. Returns what the request
     /// counts as.
     pub(super) fn refuse(
@@ -71,8 +76,8 @@ impl Admission {
             None => Refusal::new(status, 0, ""),
         };
         let mut response = HandshakeResponse::new(request.sender_index.get(), 0);
-        let Initiator { id, accepted, .. } = initiator;
-        if seal(cx, request, &id, accepted, refusal.as_bytes(), &mut response).is_some() {
+        let Initiator { id, accepted, psk, .. } = initiator;
+        if seal(cx, request, &id, accepted, &psk, refusal.as_bytes(), &mut response).is_some() {
             self.send_refusal(cx, arrival, &response);
             self.refused.insert(request.mac, response);
         }

@@ -4,6 +4,7 @@ use super::answer::Outcome;
 use super::limits::SourceKey;
 use super::{Admission, Initiator};
 use crate::context::Context;
+use crate::crypto::hash::Secret;
 use crate::net::{Arrival, Via};
 use crate::stats::DropReason;
 use crate::wire::{HandshakeRequest, KeyRequest};
@@ -25,6 +26,8 @@ pub(super) struct Screened {
     pub(super) source: SourceKey,
     /// It validated its address.
     pub(super) validated: bool,
+    /// The secret of the network with which it was made.
+    pub(super) psk: Secret,
 }
 
 impl Admission {
@@ -37,14 +40,15 @@ impl Admission {
         open: bool,
     ) {
         cx.stats.unverified_bytes_received += size_of::<KeyRequest>() as u64;
-        let outcome = if !cx.network_mac.verify(request.authenticated(), &request.network_mac) {
-            Outcome::Drop(DropReason::BadMac)
-        } else if !cx.config.disclose_identity || !open {
-            Outcome::Drop(DropReason::Admission)
-        } else {
-            let source = self.limiter.key(&arrival.via);
-            Outcome::Disclose { source, nonce: request.nonce }
-        };
+        let outcome =
+            if !cx.network.verifies_key_request(request.authenticated(), &request.network_mac) {
+                Outcome::Drop(DropReason::BadMac)
+            } else if !cx.config.disclose_identity || !open {
+                Outcome::Drop(DropReason::Admission)
+            } else {
+                let source = self.limiter.key(&arrival.via);
+                Outcome::Disclose { source, nonce: request.nonce }
+            };
         self.conclude(cx, arrival, request.sender_index.get(), outcome);
     }
 
@@ -81,9 +85,8 @@ impl Admission {
         open: bool,
         at_peer: impl FnOnce() -> bool,
     ) -> Result<Screened, Outcome> {
-        if !cx.request_mac.verify(request.authenticated(), &request.mac) {
-            return Err(Outcome::Drop(DropReason::BadMac));
-        }
+        let psk = cx.network.psk_of_request(request.authenticated(), &request.mac);
+        let psk = psk.ok_or(Outcome::Drop(DropReason::BadMac))?;
         if !open && self.parted.is_empty() {
             return Err(Outcome::Drop(DropReason::Full));
         }
@@ -111,7 +114,7 @@ impl Admission {
             !self.requires_validation(cx) && self.limiter.try_acquire_unvalidated(cx.now, &source)
         };
         match (paid, validated) {
-            (true, _) => Ok(Screened { source, validated }),
+            (true, _) => Ok(Screened { source, validated, psk: psk.clone() }),
             (false, true) => Err(Outcome::Drop(DropReason::RateLimited)),
             (false, false) => Err(retry(None)),
         }

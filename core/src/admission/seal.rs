@@ -3,6 +3,7 @@
 use crate::PeerId;
 use crate::context::Context;
 use crate::crypto::backend::active::SecretKey;
+use crate::crypto::hash::Secret;
 use crate::crypto::mac::MacKey;
 use crate::crypto::noise::{Accepted, Split};
 use crate::wire::{HandshakeRequest, HandshakeResponse};
@@ -14,6 +15,7 @@ pub(super) fn seal(
     request: &HandshakeRequest,
     id: &PeerId,
     accepted: Accepted,
+    psk: &Secret,
     payload: &[u8],
     response: &mut HandshakeResponse,
 ) -> Option<Split> {
@@ -21,7 +23,7 @@ pub(super) fn seal(
     text[..payload.len()].copy_from_slice(payload);
     cx.distortion.apply(&mut text[..payload.len()]);
     let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
-    let split = accepted.respond(&ephemeral, &cx.psk(), text)?;
+    let split = accepted.respond(&ephemeral, psk, text)?;
     response.ephemeral = ephemeral.public();
     response.mac = MacKey::response(&request.ephemeral, id).mac(response.authenticated());
     Some(split)

@@ -26,6 +26,21 @@ const OF_NO_GROUP: &[Case] = &[
         |c| c.network_secret = Some(NetworkSecret::new([0; 32])),
     ),
     (
+        "previous_network_secret",
+        "must not be all zeros: that is the same as none",
+        |c| (c.network_secret, c.previous_network_secret) = (secret(), secret()),
+        |c| {
+            let zeros = NetworkSecret::new([0; 32]);
+            (c.network_secret, c.previous_network_secret) = (secret(), Some(zeros));
+        },
+    ),
+    (
+        "previous_network_secret",
+        "must not be set without network_secret",
+        |c| (c.network_secret, c.previous_network_secret) = (secret(), secret()),
+        |c| c.previous_network_secret = secret(),
+    ),
+    (
         "cookie_secret",
         "must not be all zeros: anyone could make cookies",
         |c| c.cookie_secret = Some(CookieSecret::new(one_bit())),
@@ -173,6 +188,12 @@ const FLOW: &[Case] = &[
         |c| c.flow.unreliable_buffer = size(TIB + 1),
     ),
     (
+        "flow.unreliable_age",
+        "must be at least 1 ms",
+        |c| c.flow.unreliable_age = MS,
+        |c| c.flow.unreliable_age = MS - NS,
+    ),
+    (
         "flow.max_streams",
         "must be at least 1",
         |c| c.flow.max_streams = 1,
@@ -244,6 +265,10 @@ const BUDGETS: [(&str, Place); 8] = [
 
 fn cases() -> impl Iterator<Item = &'static Case> {
     [OF_NO_GROUP, TIMERS, LIMITS, FLOW, KEYS, SOURCES].into_iter().flatten()
+}
+
+fn secret() -> Option<NetworkSecret> {
+    Some(NetworkSecret::new(one_bit()))
 }
 
 fn one_bit() -> [u8; 32] {

@@ -2,11 +2,12 @@
 //! and leaves the rest to it.
 //!
 //! The way in is `handle_datagram` (module `input`, requests in `admit`), the way out is
-//! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`, deadlines in `clock`,
-//! the driver's sockets in `sockets`. After every input that touched a peer, `refresh_indices` brings the
-//! lists and indices up to date.
+//! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`, what can
+//! be chosen anew in `choices`, deadlines in `clock`, the driver's sockets in `sockets`. After every input
+//! that touched a peer, `refresh_indices` brings the lists and indices up to date.
 
 mod admit;
+mod choices;
 mod clock;
 mod commands;
 mod input;
@@ -130,7 +131,7 @@ impl Endpoint {
         self.shared.identity.id()
     }
 
-    /// The configuration that the endpoint was made with.
+    /// The configuration that the endpoint was made with, with what was chosen anew since.
     #[must_use]
     pub fn config(&self) -> &ValidConfig {
         &self.shared.config
@@ -182,8 +183,9 @@ impl Endpoint {
         &self.shared.drops
     }
 
-    /// Whether `close` is complete: no peer is left, all events were polled, and all messages received
-    /// (or dropped, one idle timeout after the end of their peer). `false` before `close` was called.
+    /// Whether `close` is complete: every peer has ended, all that is to be said to them was transmitted,
+    /// all events were polled, and all messages received (or dropped, one idle timeout after the end of
+    /// their peer). `false` before `close` was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closing && self.peers.len() == 0

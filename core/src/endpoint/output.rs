@@ -3,6 +3,7 @@
 use super::Endpoint;
 use crate::event::Event;
 use crate::net::{Departure, FourTuple, Transmit, Via};
+use crate::peer::Peer;
 use crate::time::Instant;
 use crate::trace;
 
@@ -45,15 +46,23 @@ impl Endpoint {
                 self.ready.push(slot);
                 return Some(self.dispatch(departure, buf));
             }
+            // Its last acknowledgement has left. Whoever repeats a goodbye hears nothing more.
+            if self.closing && self.peers.at(slot).is_some_and(Peer::is_dispensable) {
+                self.remove(slot);
+            }
         }
         None
     }
 
-    /// The next event; `None` when there are no more. Requests for sockets come first.
+    /// The next event; `None` when there are no more. Requests for sockets come first, those who were
+    /// refused last.
     pub fn poll_event(&mut self) -> Option<Event> {
-        if let Some(request) = self.sockets.poll_event() {
-            return Some(request);
-        }
+        let request = self.sockets.poll_event();
+        let event = request.or_else(|| self.poll_peer_event());
+        event.or_else(|| self.admission.poll_refusal())
+    }
+
+    fn poll_peer_event(&mut self) -> Option<Event> {
         while let Some(slot) = self.eventful.pop() {
             let Some(peer) = self.peers.at_mut(slot) else { continue };
             if let Some(event) = peer.poll_event() {
@@ -62,6 +71,8 @@ impl Endpoint {
             }
             if peer.is_removable() {
                 self.remove(slot);
+            } else if self.closing {
+                self.ready.push(slot);
             }
         }
         None
