@@ -140,6 +140,10 @@ impl Plan {
                 links.reordering = percent(rng, 15, 40);
                 links.reordering_delay =
                     rng.duration(Duration::from_millis(20)..=Duration::from_millis(80));
+                if rng.chance(Probability::percent(50)) {
+                    links.free_jitter =
+                        rng.duration(Duration::from_millis(5)..=Duration::from_millis(80));
+                }
             }
             Fault::Duplication => links.duplication = percent(rng, 3, 30),
             Fault::Corruption => links.corruption = percent(rng, 2, 10),
