@@ -281,7 +281,7 @@ impl Peer {
 
     /// Whether we are leaving the peer, and it lost what it knew about us, since it has this incarnation.
     pub(crate) fn is_left_behind(&self, remote_incarnation: u64) -> bool {
-        self.state.is_leaving() && !self.acquaintance.is_known_as(remote_incarnation)
+        self.state.is_leaving() && self.remote_incarnation() != Some(remote_incarnation)
     }
 
     /// Whether a handshake with this incarnation of the peer may grant it `granted` bytes: one that
