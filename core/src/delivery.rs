@@ -10,7 +10,8 @@ pub enum Order {
     /// As they arrive.
     #[default]
     Unordered,
-    /// Newest wins: a message that arrives after a newer one is dropped.
+    /// Newest wins: a message that arrives after a newer one is dropped, and so is one that was not sent
+    /// yet when a newer one is.
     Sequenced,
     /// In the order of sending. A lost unreliable message leaves a gap, never a swap.
     Ordered,
@@ -125,10 +126,14 @@ pub enum Fate {
     Acked,
     /// The application withdrew it before any of it was sent.
     Cancelled,
-    /// Unreliable: at least one part was lost. Reliable: the peer ended before any of it was sent.
+    /// Unreliable: at least one part was lost, or it waited to be sent for too long, or behind too much.
+    /// Reliable: the peer ended before any of it was sent.
     Lost,
     /// It was queued before the handshake, and the peer allows only smaller messages or fewer streams.
     Refused,
+    /// Sequenced: a newer message of its stream took its place before any of it was sent. Reported only for
+    /// messages with a receipt.
+    Superseded,
     /// Some of it was sent and the peer ended or restarted: it may or may not have arrived.
     Unknown,
 }

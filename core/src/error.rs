@@ -73,10 +73,16 @@ pub enum ConnectError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The send buffer of this peer is full: wait for `Event::Writable` and send again.
+    /// The send buffer of this peer is full: wait for `Event::Writable` and send again. Only for reliable
+    /// messages that are not sequenced.
     Blocked,
     /// The peer is closing.
     Closing,
+    /// There is no room for a message that has no sense in waiting: a reliable sequenced one while the
+    /// send buffer is full of other messages, or an unreliable one while nobody polls the fates of those
+    /// before. Go on without it and send the next state when there is one; after a reliable one
+    /// `Event::Writable` says when there is room.
+    NoRoom,
     /// The message is longer than the smaller limit of the two ends, which is given here in bytes.
     TooLarge(u32),
     /// The peer allows no further stream: use a channel, reliability and order that were used before.
@@ -116,6 +122,7 @@ impl fmt::Display for SendError {
         match self {
             Self::Blocked => f.write_str("the peer's buffer is full: wait until it is writable"),
             Self::Closing => f.write_str("the peer is closing"),
+            Self::NoRoom => f.write_str("no room: go on without this message, send a newer one"),
             Self::TooLarge(limit) => write!(f, "the message is larger than {limit} bytes"),
             Self::TooManyStreams => {
                 f.write_str("the peer allows no further stream: reuse a channel")

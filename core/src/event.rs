@@ -26,6 +26,9 @@ pub enum Event {
     },
     /// The peer is gone. No further event names it. For one idle timeout its handle still serves to
     /// `receive` what arrived before; any other command with it fails.
+    ///
+    /// Messages that nobody takes do not hold this event back. Whoever takes all messages whenever
+    /// `Readable` is reported has taken the last one before: `unread` is 0 then.
     Ended {
         /// The peer.
         peer: PeerHandle,
@@ -33,6 +36,20 @@ pub enum Event {
         id: Option<PeerId>,
         /// Why the peer ended.
         reason: EndReason,
+        /// Whole messages that cannot be received: each waited for an earlier one of its ordered stream,
+        /// which did not come. They may have been acknowledged to the peer.
+        undeliverable: u64,
+        /// How many of its messages wait to be received.
+        unread: usize,
+    },
+    /// Two endpoints use one identity (a copied disk, a program started twice) and take each other's place.
+    /// Told once for each peer. Messages that are under way when one takes the other's place end as
+    /// [`Fate::Unknown`]; the one that lost its place takes it again about a heartbeat later.
+    DuplicateIdentity {
+        /// The peer.
+        peer: PeerHandle,
+        /// Whose identity it is: ours, says the peer, or that of the peer.
+        ours: bool,
     },
     /// The fate of a message. Reported for every message that asked for a receipt, and for every
     /// reliable message whose fate is not `Acked`.
@@ -90,11 +107,15 @@ pub enum Event {
         /// Why it was refused.
         reason: Refusal,
     },
-    /// The peer lost its state (it restarted, or its idle timeout for us passed) and made a new
-    /// handshake. Streams start over; messages under way ended as `Fate::Unknown`.
+    /// The peer lost its state (it restarted, or its idle timeout for us passed), or another instance with its
+    /// key took its place, and a new handshake was made. Streams start over; messages under way ended as
+    /// `Fate::Unknown`.
     Restarted {
         /// The peer.
         peer: PeerHandle,
+        /// Whole messages that cannot be received any more: each waited for an earlier one of its ordered
+        /// stream, which did not come. They may have been acknowledged to the peer.
+        undeliverable: u64,
     },
     /// The peer's state changed. If it changed several times between two polls, only the newest state is
     /// reported.
@@ -104,7 +125,7 @@ pub enum Event {
         /// Its state now.
         state: PeerState,
     },
-    /// `send` returned `Blocked` before, and the send buffer has space again.
+    /// `send` returned `Blocked` (or `NoRoom`, for a reliable message) before, and the send buffer has space again.
     Writable {
         /// The peer.
         peer: PeerHandle,
@@ -117,12 +138,13 @@ impl Event {
     pub const fn peer(&self) -> Option<PeerHandle> {
         match self {
             Self::Connected { peer, .. }
+            | Self::DuplicateIdentity { peer, .. }
             | Self::Ended { peer, .. }
             | Self::Fate { peer, .. }
             | Self::PathChanged { peer, .. }
             | Self::Pong { peer, .. }
             | Self::Readable { peer }
-            | Self::Restarted { peer }
+            | Self::Restarted { peer, .. }
             | Self::StateChanged { peer, .. }
             | Self::Writable { peer } => Some(*peer),
             Self::OpenSocket { .. } | Self::Refused { .. } => None,

@@ -19,6 +19,11 @@ pub struct PeerInfo {
     pub state: PeerState,
     /// What carries packets to it; `None` before the first handshake.
     pub path: Option<Via>,
+    /// The longest message that can be sent to it, in bytes: the smaller limit of both ends, ours alone
+    /// before the first handshake.
+    pub max_message: u32,
+    /// How many streams can be used towards it: our own limit before the first handshake.
+    pub max_streams: u16,
     /// When a packet of the peer was last authenticated; `None` before the first.
     pub last_received: Option<Instant>,
     /// The path in numbers.

@@ -151,6 +151,11 @@ counters! {
         probe_timeouts,
         /// How often the congestion controller slowed down.
         congestion_events,
+        /// Unreliable messages dropped before any of them was sent, because they waited for too long or
+        /// too many waited.
+        messages_dropped,
+        /// Sequenced messages that a newer one replaced before any of them was sent.
+        messages_superseded,
         /// Unreliable messages dropped because the application did not receive them in time.
         messages_overflowed,
         /// Key changes completed.

@@ -1,5 +1,6 @@
 //! The endpoint: commands and queries.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -93,6 +94,40 @@ impl Endpoint {
         self.core.receive(self.clock.now(), peer)
     }
 
+    /// Takes the next message of a peer on one channel: a channel that is not read holds back its own
+    /// messages alone. `None` if none waits on it; [`Event::Readable`] tells of the next.
+    pub fn receive_from(&mut self, peer: PeerHandle, channel: u16) -> Option<Message> {
+        self.core.receive_from(self.clock.now(), peer, channel)
+    }
+
+    /// Takes the next message of a peer on any channel but these, for an application that reads those
+    /// apart.
+    pub fn receive_except(
+        &mut self,
+        peer: PeerHandle,
+        channels: &BTreeSet<u16>,
+    ) -> Option<Message> {
+        self.core.receive_except(self.clock.now(), peer, channels)
+    }
+
+    /// Queues the same message for all these peers, without copying it. Returns those that did not take
+    /// it, each with the reason.
+    pub fn send_to_all(
+        &mut self,
+        peers: impl IntoIterator<Item = PeerHandle>,
+        delivery: Delivery,
+        payload: impl Into<Bytes>,
+    ) -> Vec<(PeerHandle, SendError)> {
+        let (now, payload) = (self.clock.now(), payload.into());
+        let mut refused = Vec::new();
+        for peer in peers {
+            if let Err(error) = self.core.send(now, peer, delivery, payload.clone()) {
+                refused.push((peer, error));
+            }
+        }
+        refused
+    }
+
     /// Withdraws a message of which nothing was sent yet.
     ///
     /// # Errors
@@ -129,9 +164,8 @@ impl Endpoint {
         self.core.close(self.clock.now(), options);
     }
 
-    /// Whether [`Self::close`] is complete: every peer has ended and its late packets were answered for a
-    /// while, all events are polled, all messages received, all datagrams sent. (A socket that stays
-    /// blocked delays it by one second at most.)
+    /// Whether [`Self::close`] is complete: every peer has ended, all events are polled, all messages
+    /// received, all datagrams sent. (A socket that stays blocked delays it by one second at most.)
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.next_event.is_none() && !self.more_to_send && self.traffic.is_closed(&self.core)

@@ -80,6 +80,7 @@ impl Endpoint {
             || self.next_event.is_some()
             || self.more_jobs
             || self.more_to_send
+            || self.traffic.is_behind()
             || self.traffic.ports().any(|(_, port)| port.is_readable());
         if busy {
             return Some(Duration::ZERO);

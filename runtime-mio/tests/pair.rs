@@ -1,6 +1,6 @@
 //! Two endpoints on loopback, each with its thread.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -118,6 +118,44 @@ fn an_endpoint_is_not_closed_before_the_messages_that_arrived_are_received() {
     assert_eq!(alice.receive(to_bob).expect("a message").payload, "hello");
     assert!(alice.receive(to_bob).is_none());
     turn_until(&mut alice, &|alice, _| alice.is_closed());
+}
+
+#[test]
+fn a_turn_takes_in_few_datagrams() {
+    let (mut alice, mut bob) = (endpoint(), endpoint());
+    let flood = 250;
+    let stranger = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    for _ in 0..flood {
+        stranger.send_to(&[0xc4; 40], bob.local_addresses()[0]).expect("sent");
+    }
+    let turn = |endpoint: &mut Endpoint| {
+        let before = endpoint.stats().datagrams_received;
+        endpoint.turn(Some(Duration::ZERO)).expect("no fatal error");
+        endpoint.stats().datagrams_received - before
+    };
+    while bob.stats().datagrams_received < flood {
+        assert!(turn(&mut bob) <= 64);
+    }
+    // Coalesced ones are counted one by one.
+    let peer = alice.connect(bob.local_addresses()[0]).expect("a dial");
+    let mut most = 0;
+    let start = Instant::now();
+    while bob.stats().datagrams_received < 3000 {
+        assert!(start.elapsed() < Duration::from_secs(60), "hangs");
+        // Its buffer is full whenever bob comes to read.
+        for _ in 0..8 {
+            turn(&mut alice);
+            while alice.poll_event().is_some() {}
+            alice.send(peer, Delivery::reliable(0), vec![7; 1 << 16]).ok();
+        }
+        most = most.max(turn(&mut bob));
+        while let Some(event) = bob.poll_event() {
+            if let Event::Readable { peer } = event {
+                while bob.receive(peer).is_some() {}
+            }
+        }
+    }
+    assert!((2..=64).contains(&most), "{most} datagrams in a turn");
 }
 
 /// Sends until blocked; the last message asks for a receipt.

@@ -157,7 +157,7 @@ mod tests {
         let payload = vec![0; bytes / count];
         let messages =
             (0..).map(|at| Message::new(Delivery::ordered(0), at, payload.clone().into()));
-        mailbox.deposit(&mut messages.take(count).collect(), false);
+        mailbox.deposit(None, &mut messages.take(count).collect(), false);
         mailbox.end(EndReason::IdleTimeout);
         Arc::new(mailbox)
     }

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{ConfigError, DisconnectOptions, Event, PeerHandle, PeerId, SocketId, Target};
+use handfast_core::{ConfigError, DisconnectOptions, PeerHandle, PeerId, SocketId, Target};
 use handfast_udp::{SocketError, SocketStats};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use crate::driver::Subscriber;
 use crate::error::{ConnectError, PeerError};
 use crate::pending_handle::PendingHandle;
 use crate::receipt_key::MessageKey;
@@ -24,7 +25,7 @@ pub(crate) enum Command {
     Ping { peer: PeerHandle, reply: oneshot::Sender<Result<Duration, PeerError>> },
     Query(Query),
     RemoveSocket { socket: SocketId, reply: oneshot::Sender<Result<(), SocketError>> },
-    Subscribe(mpsc::Sender<Event>),
+    Subscribe(Subscriber),
 }
 
 /// Chooses something anew.

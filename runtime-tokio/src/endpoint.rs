@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use handfast_core::{
-    Admission, Config, ConfigError, DisconnectOptions, Drops, Event, Identity, NetworkSecret,
-    PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
+    Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Drops, Identity,
+    NetworkSecret, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
 };
 use handfast_udp::{Listen, SocketError, SocketStats, host_config};
 use tokio::runtime::Handle;
@@ -15,8 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::backlog::Backlog;
 use crate::command::{Change, Command, PeerSelector};
-use crate::driver::{self, Driver};
-use crate::error::{ConnectError, Stopped};
+use crate::driver::{self, Driver, Item, Subscriber};
+use crate::error::{ConnectError, SendError, Stopped};
+use crate::events::{Events, Incoming};
 use crate::link::Link;
 use crate::peer::Peer;
 
@@ -90,15 +91,54 @@ impl Endpoint {
     /// The stream of all events from now on, except for `Readable` and `Writable`, which
     /// [`Peer::recv`] and [`Peer::send`] handle. A second call takes the stream over: the first one ends.
     ///
+    /// It is for whoever watches events alone, and no message holds it back: `Ended` comes at once and
+    /// says how many messages of the peer wait unread. For messages and events in one order there is
+    /// [`Self::incoming`].
+    ///
     /// No event is dropped: while 1,024 wait to be read, further ones wait in the core, and the handles
     /// wait too. So keep reading, or drop the stream. (An endpoint that is closing does not wait.)
     ///
     /// # Errors
     /// When the endpoint has stopped.
     pub async fn events(&self) -> Result<Events, Stopped> {
+        Ok(Events(self.subscribe(false).await?))
+    }
+
+    /// The stream of all events and all messages of all peers from now on, for an application that has
+    /// one loop for everything. What comes of one peer comes in one order: `Connected` first, each
+    /// message where it arrived, `Ended` last. It takes the place of [`Self::events`] and of
+    /// [`Peer::recv`], which gets nothing while this stream exists.
+    ///
+    /// Keep reading: while 1,024 wait to be read, messages wait in the core within the credit of their
+    /// senders, events wait too, and so do the handles. The stream is a handle: the endpoint
+    /// does not stop while it exists. (An endpoint that is closing does not wait: then messages for
+    /// which there is no room go to [`Peer::recv`], and events are lost.)
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn incoming(&self) -> Result<Incoming, Stopped> {
+        let items = self.subscribe(true).await?;
+        Ok(Incoming { items, link: Arc::clone(&self.link) })
+    }
+
+    async fn subscribe(&self, takes_messages: bool) -> Result<mpsc::Receiver<Item>, Stopped> {
         let (sender, receiver) = mpsc::channel(MAX_EVENTS);
-        self.link.command(Command::Subscribe(sender)).await?;
-        Ok(Events(receiver))
+        let subscriber = Subscriber::new(sender, takes_messages);
+        self.link.command(Command::Subscribe(subscriber)).await?;
+        Ok(receiver)
+    }
+
+    /// Sends the same message to all these peers without waiting for any of them, and without copying
+    /// it. Returns those that did not take it, each with the reason: `Blocked` if there is no room.
+    pub fn send_to_all<'a>(
+        &self,
+        peers: impl IntoIterator<Item = &'a Peer>,
+        delivery: Delivery,
+        payload: impl Into<Bytes>,
+    ) -> Vec<(&'a Peer, SendError)> {
+        let payload = payload.into();
+        let send = |peer: &'a Peer| Some((peer, peer.try_send(delivery, payload.clone()).err()?));
+        peers.into_iter().filter_map(send).collect()
     }
 
     /// A handle to a peer that an event or a [`PeerInfo`] named; `None` if it is not connected, or the
@@ -288,17 +328,6 @@ pub struct EndpointStats {
 impl EndpointStats {
     pub(crate) fn of(core: &handfast_core::Endpoint, sockets: SocketStats) -> Self {
         Self { stats: *core.stats(), drops: *core.drops(), sockets }
-    }
-}
-
-/// The stream of events, from [`Endpoint::events`].
-#[derive(Debug)]
-pub struct Events(mpsc::Receiver<Event>);
-
-impl Events {
-    /// The next event; `None` once the endpoint has stopped, or another stream took over.
-    pub async fn recv(&mut self) -> Option<Event> {
-        self.0.recv().await
     }
 }
 

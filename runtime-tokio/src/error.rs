@@ -32,8 +32,8 @@ impl std::error::Error for ConnectError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The core refused it: the message is too large, the peer allows no further stream, or the peer is
-    /// closing. Never `Blocked`.
+    /// The message is too large, the peer allows no further stream, there is no room for an unreliable
+    /// message or for any that may not wait (`Blocked`), or the peer is closing.
     Refused(handfast_core::SendError),
     /// The peer has ended.
     Ended(EndReason),
@@ -70,6 +70,26 @@ impl fmt::Display for PeerError {
 }
 
 impl std::error::Error for PeerError {}
+
+/// Why there is no message now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryRecvError {
+    /// None has arrived yet.
+    Empty,
+    /// The peer has ended, and all that it sent is taken.
+    Ended,
+}
+
+impl fmt::Display for TryRecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "no message has arrived",
+            Self::Ended => "the peer has ended, and all messages are taken",
+        })
+    }
+}
+
+impl std::error::Error for TryRecvError {}
 
 /// The endpoint has stopped: it was closed, or a socket failed permanently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,9 +28,10 @@
 //!
 //! # Cancelling
 //! Every future here may be dropped at any time, as `select!` does. What that means:
-//! - [`Peer::send`], [`Peer::send_with_receipt`]: the message is sent whole or not at all. They wait only
-//!   for space in the send buffer; if they are dropped then, the message is not sent.
-//! - [`Peer::recv`], [`Endpoint::accept`], [`Events::recv`]: nothing is lost, the next call returns it.
+//! - [`Peer::send`], [`Peer::send_with_receipt`]: a message is final when they complete. Dropped before
+//!   that, nothing of it is sent, now or later: to try again never sends it twice.
+//! - [`Peer::recv`], [`Peer::recv_from`], [`Endpoint::accept`], [`Events::recv`], [`Incoming::recv`]:
+//!   nothing is lost, the next call returns it.
 //! - [`Endpoint::connect`]: the dial goes on. When it connects, the peer gets a `Disconnect` at once,
 //!   unless the peer initiated a handshake with us as well: then [`Endpoint::accept`] returns it.
 //! - [`Endpoint::add_socket`]: a socket whose id was not returned is removed again.
@@ -39,9 +40,19 @@
 //! - [`Peer::disconnect`], [`Endpoint::close`]: once polled, they go on.
 //!
 //! # Backpressure
-//! `send` waits while the peer's buffers are full. Messages that are not received wait in the core
-//! within the peer's credit: an application that is slow to `recv` holds back that peer, no
-//! other peer, and never the sending of acknowledgements.
+//! `send` of a reliable message waits while the queue of its stream is full; unreliable and sequenced
+//! messages never wait, and no stream waits for another. Messages that are not received wait in the core
+//! within the peer's credit: an application that is slow to `recv` holds back that peer, no other
+//! peer, and never the sending of acknowledgements. What [`Peer::recv_from`] takes of one channel waits for no
+//! other channel's messages to be taken.
+//!
+//! # Events and messages
+//! [`Endpoint::incoming`] is one stream of both, in one order. [`Endpoint::events`] is for whoever
+//! watches events alone: no message holds it back.
+//!
+//! # Tests
+//! The endpoint follows tokio's clock. With `tokio::time::pause` heartbeats, timeouts and retransmissions
+//! take no real time.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -50,6 +61,7 @@ mod command;
 mod driver;
 mod endpoint;
 mod error;
+mod events;
 mod link;
 mod mailbox;
 mod peer;
@@ -60,8 +72,9 @@ mod receipt_key;
 mod resolve;
 mod wake;
 
-pub use endpoint::{Endpoint, EndpointStats, Events};
-pub use error::{ConnectError, PeerError, SendError, Stopped};
+pub use endpoint::{Endpoint, EndpointStats};
+pub use error::{ConnectError, PeerError, SendError, Stopped, TryRecvError};
+pub use events::{Events, Incoming, Received};
 pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,

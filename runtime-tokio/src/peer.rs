@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use handfast_core::{
     Bytes, CommandError, Delivery, DisconnectOptions, EndReason, Message, PeerHandle, PeerId,
-    PeerInfo,
+    PeerInfo, Via,
 };
 use tokio::sync::oneshot;
 
 use crate::command::Command;
-use crate::error::{PeerError, SendError, Stopped};
+use crate::error::{PeerError, SendError, Stopped, TryRecvError};
 use crate::link::Link;
 use crate::mailbox::{Mailbox, Outgoing, Pop, Push};
 use crate::receipt::Receipt;
@@ -36,21 +36,37 @@ impl Peer {
         Some(Self { handle, id, link: Arc::clone(link), mailbox })
     }
 
-    /// Sends a message: waits until there is space in the send buffer, then queues it. It does not wait
-    /// until the message is on the network.
+    /// Sends a message: waits until there is room in the queue of its stream (channel, reliability and
+    /// order), then queues it. It does not wait until the message is on the network.
     ///
-    /// A reliable message arrives unless the peer ends. To learn whether it arrived, use
-    /// [`Self::send_with_receipt`]. Dropping the future before it completes: see the crate's
-    /// documentation on cancelling.
+    /// A message is final once this has completed, and not sent at all if the future is dropped before:
+    /// whoever gives up waiting may try again. A reliable message arrives unless the peer ends. To learn
+    /// whether it arrived, use [`Self::send_with_receipt`].
+    ///
+    /// Streams do not wait for each other, and only reliable messages that are not sequenced wait at
+    /// all. A sequenced one takes the place of older ones of its stream that were not sent yet; an
+    /// unreliable one for which there is no room is refused at once.
     ///
     /// # Errors
-    /// When the message is too large, the peer allows no further stream, or the peer is closing or ended.
+    /// When the message is too large, the peer allows no further stream, there is no room for an
+    /// unreliable message (`Blocked`), or the peer is closing or ended.
     pub async fn send(
         &self,
         delivery: Delivery,
         payload: impl Into<Bytes>,
     ) -> Result<(), SendError> {
         self.submit(Outgoing::new(delivery, payload.into())).await
+    }
+
+    /// Sends a message if there is room for it now, whatever its delivery.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; `Refused` with `Blocked` if there is no room.
+    pub fn try_send(&self, delivery: Delivery, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        match self.push(Outgoing::new(delivery, payload.into()))? {
+            None => Ok(()),
+            Some(_) => Err(SendError::Refused(handfast_core::SendError::Blocked)),
+        }
     }
 
     /// Sends a message as [`Self::send`] does. Await the receipt to learn the message's fate.
@@ -82,23 +98,58 @@ impl Peer {
         self.ask(|reply| Command::Cancel { peer: self.handle, key, reply }).await
     }
 
-    /// The next message of the peer; `None` once the peer has ended and everything that arrived before
-    /// is taken. Whether that is all that its application sent, [`EndReason::is_complete`] of
-    /// [`ended`](Self::ended) says. When several tasks wait here, each message goes to one of them.
+    /// The next message of the peer on any channel that is not received apart ([`Self::recv_from`]);
+    /// `None` once the peer has ended and everything that arrived before is taken. Whether that is all that
+    /// its application sent, [`EndReason::is_complete`] of [`ended`](Self::ended) says. When several tasks
+    /// wait here, each message goes to one of them.
     pub async fn recv(&self) -> Option<Message> {
+        self.next(None).await
+    }
+
+    /// The next message of the peer on this channel; `None` once the peer has ended and the last message
+    /// of the channel is taken. From the first call on the channel is received apart:
+    /// [`Self::recv`] no longer returns its messages, and neither waits for the other's to be taken.
+    pub async fn recv_from(&self, channel: u16) -> Option<Message> {
+        self.next(Some(channel)).await
+    }
+
+    /// What [`Self::recv`] would return at once.
+    ///
+    /// # Errors
+    /// `Empty` if no message has arrived here yet; `Ended` once there will be none.
+    pub fn try_recv(&self) -> Result<Message, TryRecvError> {
+        self.try_next(None)
+    }
+
+    /// What [`Self::recv_from`] would return at once.
+    ///
+    /// # Errors
+    /// As [`Self::try_recv`]. The first call for a channel may say `Empty` although messages wait.
+    pub fn try_recv_from(&self, channel: u16) -> Result<Message, TryRecvError> {
+        self.try_next(Some(channel))
+    }
+
+    async fn next(&self, channel: Option<u16>) -> Option<Message> {
         loop {
             let readable = self.mailbox.readable();
-            match self.mailbox.pop() {
-                Pop::Message { message, ring } => {
-                    if ring {
-                        self.link.notify(self.handle);
-                    }
-                    return Some(message);
-                }
-                Pop::Ended => return None,
-                Pop::Empty => readable.await,
+            match self.try_next(channel) {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Ended) => return None,
+                Err(TryRecvError::Empty) => readable.await,
             }
         }
+    }
+
+    fn try_next(&self, channel: Option<u16>) -> Result<Message, TryRecvError> {
+        let (result, ring) = match self.mailbox.pop(channel) {
+            Pop::Message { message, ring } => (Ok(message), ring),
+            Pop::Empty { ring } => (Err(TryRecvError::Empty), ring),
+            Pop::Ended => (Err(TryRecvError::Ended), false),
+        };
+        if ring {
+            self.link.notify(self.handle);
+        }
+        result
     }
 
     /// Measures the round-trip time now. Completes when the peer answers or ends: use a timeout of your
@@ -141,10 +192,22 @@ impl Peer {
         self.mailbox.ended()
     }
 
-    /// State, path and statistics as of now; `None` once the peer has ended.
-    pub async fn info(&self) -> Option<PeerInfo> {
-        let handle = self.handle;
-        self.link.query(move |core, _| core.peer(handle)).await.ok().flatten()
+    /// State, path and statistics; `None` once the peer has ended. They are as of the last moment at
+    /// which something of this peer concerned the application: a message came or went, it was silent, it
+    /// moved, or somebody asked here. What changed since is in the next answer.
+    #[must_use]
+    pub fn info(&self) -> Option<PeerInfo> {
+        let (info, ring) = self.mailbox.info()?;
+        if ring {
+            self.link.notify(self.handle);
+        }
+        Some(info)
+    }
+
+    /// What carries packets to the peer now; `None` once it has ended.
+    #[must_use]
+    pub fn path(&self) -> Option<Via> {
+        self.info()?.path
     }
 
     /// The peer's identity, authenticated by the handshake.
@@ -176,26 +239,27 @@ impl Peer {
     async fn submit(&self, mut message: Outgoing) -> Result<(), SendError> {
         loop {
             let writable = self.mailbox.writable();
-            match self.mailbox.push(message) {
-                Push::Ended(reason) => return Err(SendError::Ended(reason)),
-                Push::Closing => {
-                    return Err(SendError::Refused(handfast_core::SendError::Closing));
-                }
-                Push::Full(back) => {
+            match self.push(message)? {
+                None => return Ok(()),
+                Some(back) => {
                     message = back;
                     writable.await;
                 }
-                Push::Queued { ring, verdict } => {
-                    if ring {
-                        self.link.notify(self.handle);
-                    }
-                    let Some(verdict) = verdict else { return Ok(()) };
-                    return match verdict.await {
-                        Ok(result) => result.map_err(SendError::Refused),
-                        // Dropped unheard: the peer ended first.
-                        Err(_) => Err(SendError::Ended(self.closed().await)),
-                    };
+            }
+        }
+    }
+
+    /// Hands a message over. It comes back if it may wait for room.
+    fn push(&self, message: Outgoing) -> Result<Option<Outgoing>, SendError> {
+        match self.mailbox.push(message) {
+            Push::Ended(reason) => Err(SendError::Ended(reason)),
+            Push::Refused(error) => Err(SendError::Refused(error)),
+            Push::Full(back) => Ok(Some(back)),
+            Push::Queued { ring } => {
+                if ring {
+                    self.link.notify(self.handle);
                 }
+                Ok(None)
             }
         }
     }

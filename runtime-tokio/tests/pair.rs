@@ -1,11 +1,12 @@
 //! Two endpoints on loopback.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use handfast_tokio::{
     Admission, Config, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Fate, Identity,
-    Listen, NetworkSecret, Refusal, SendError, TargetName, entropy, resolve,
+    Listen, NetworkSecret, Received, Refusal, SendError, TargetName, TryRecvError, entropy,
+    resolve,
 };
 
 fn endpoint() -> Endpoint {
@@ -91,7 +92,7 @@ async fn a_dial_to_nobody_times_out() {
     let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let identity = Identity::from_seed(entropy().expect("entropy"));
     let alice = Endpoint::bind(config, identity, Listen::from(address)).expect("bound");
-    let nobody = std::net::UdpSocket::bind(address).expect("bound");
+    let nobody = UdpSocket::bind(address).expect("bound");
     let error = alice.connect(nobody.local_addr().expect("an address")).await.expect_err("nobody");
     assert_eq!(error, handfast_tokio::ConnectError::Ended(EndReason::DialTimeout));
 }
@@ -129,4 +130,146 @@ async fn change() {
     let last = bob.stats().await.expect("the last ones");
     assert_eq!((last.stats.handshakes, last.stats.peers_ended), (2, 2));
     assert!(bob.set_admission(Admission::Anyone).await.is_err(), "stopped");
+}
+
+/// The runtime has one thread. Each answer comes from a turn of the driver of its own.
+#[tokio::test]
+async fn a_turn_takes_in_few_datagrams_and_then_others_run() {
+    let alice = endpoint();
+    let received = async || alice.stats().await.expect("it runs").stats.datagrams_received;
+    let strangers: Vec<_> =
+        (0..4).map(|_| UdpSocket::bind("127.0.0.1:0").expect("bound")).collect();
+    // What is not an answer to anything is dropped, and counted.
+    for number in 0..FLOOD {
+        let stranger = &strangers[number as usize % strangers.len()];
+        stranger.send_to(&[0xc4; 40], alice.local_addresses()[0]).expect("sent");
+    }
+    let (mut before, mut turns) = (received().await, 0);
+    while before < FLOOD {
+        let now = received().await;
+        assert!(now - before <= 2 * 64, "{} datagrams and nobody else had a turn", now - before);
+        (before, turns) = (now, turns + 1);
+    }
+    assert!(turns >= FLOOD / 128, "{turns}");
+}
+
+/// A system's smallest buffer has room for so many small ones.
+const FLOOD: u64 = 250;
+
+/// The clock that the endpoints follow stands still while somebody works, and jumps while nobody does.
+#[tokio::test(start_paused = true)]
+async fn an_application_can_be_tested_while_time_is_paused() {
+    let real = std::time::Instant::now();
+    let (alice, bob) = (endpoint(), endpoint());
+    let began = tokio::time::Instant::now();
+    let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+    let to_alice = bob.accept().await.expect("a peer");
+    let receipt = to_bob.send_with_receipt(Delivery::ordered(0), vec![7; 200_000]).await;
+    assert_eq!(to_alice.recv().await.expect("a message").payload.len(), 200_000);
+    assert_eq!(receipt.expect("sent").await, Fate::Acked);
+    println!("talking took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+
+    // An hour of heartbeats.
+    let before = alice.stats().await.expect("it runs").stats.datagrams_sent;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let sent = alice.stats().await.expect("it runs").stats.datagrams_sent - before;
+    assert!((90..2000).contains(&sent), "{sent} datagrams in an hour of silence");
+    assert_eq!((to_bob.ended(), to_alice.ended()), (None, None));
+    let waited = tokio::time::timeout(Duration::from_secs(5), to_alice.recv()).await;
+    assert!(waited.is_err());
+
+    // A dial to nobody ends when it should.
+    let began = tokio::time::Instant::now();
+    let nobody = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    let error = alice.connect(nobody.local_addr().expect("an address")).await.expect_err("nobody");
+    assert_eq!(error, handfast_tokio::ConnectError::Ended(EndReason::DialTimeout));
+    let (passed, wanted) = (began.elapsed(), Config::default().timers.connect_timeout);
+    assert!(passed >= wanted && passed < wanted + Duration::from_secs(1), "{passed:?}");
+    // A loop that waits for real time would take an hour.
+    assert!(real.elapsed() < Duration::from_secs(300), "{:?}", real.elapsed());
+}
+
+/// More than any queue on the way holds, and then a normal end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_events_and_messages_from_one_stream_sees_the_end_last() {
+    let (alice, bob) = (endpoint(), endpoint());
+    let mut incoming = bob.incoming().await.expect("it runs");
+    let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+    let sending = tokio::spawn(async move {
+        for number in 0..30_000_u32 {
+            let payload = number.to_le_bytes().to_vec();
+            to_bob.send(Delivery::ordered(1), payload).await.expect("sent");
+        }
+        let linger = Duration::from_secs(60);
+        to_bob.disconnect(DisconnectOptions::after(linger)).await
+    });
+    let (mut connected, mut number) = (false, 0_u32);
+    let unread = loop {
+        match incoming.recv().await.expect("it goes on") {
+            Received::Message { peer, message, .. } => {
+                assert_eq!((connected, peer.id()), (true, alice.id()));
+                assert_eq!(message.payload.as_ref(), number.to_le_bytes());
+                number += 1;
+            }
+            Received::Event(Event::Connected { .. }) => connected = true,
+            Received::Event(Event::Ended { unread, .. }) => break unread,
+            _ => {}
+        }
+    };
+    assert_eq!((number, unread), (30_000, 0));
+    let reason = sending.await.expect("no panic");
+    assert_eq!(reason, EndReason::Disconnected { heard: true });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_watches_events_alone_learns_of_the_end_at_once_and_what_waits_unread() {
+    let (alice, bob) = (endpoint(), endpoint());
+    let mut events = bob.events().await.expect("it runs");
+    let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+    let to_alice = bob.accept().await.expect("a peer");
+    for number in 0..3000_u16 {
+        to_bob.send(Delivery::ordered(number % 3), "unread").await.expect("sent");
+    }
+    let linger = Duration::from_secs(60);
+    to_bob.disconnect(DisconnectOptions::after(linger)).await;
+    let unread = loop {
+        if let Event::Ended { unread, .. } = events.recv().await.expect("it goes on") {
+            break unread;
+        }
+    };
+    assert_eq!(unread, 3000);
+    // Each channel ends after its last message, read apart or not.
+    let mut apart = 0;
+    while to_alice.recv_from(1).await.is_some() {
+        apart += 1;
+    }
+    let mut others = 0;
+    while to_alice.recv().await.is_some() {
+        others += 1;
+    }
+    assert_eq!((apart, others, to_alice.try_recv()), (1000, 2000, Err(TryRecvError::Ended)));
+}
+
+/// Nobody takes the bulk, ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_nobody_reads_holds_back_no_other_on_its_way_in() {
+    let (alice, bob) = (endpoint(), endpoint());
+    let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+    let to_alice = bob.accept().await.expect("a peer");
+    assert_eq!(to_alice.try_recv_from(1), Err(TryRecvError::Empty));
+    for _ in 0..100 {
+        to_bob.send(Delivery::ordered(0), vec![7; 20_000]).await.expect("sent");
+    }
+    for number in 0..1000_u32 {
+        let payload = number.to_le_bytes().to_vec();
+        to_bob.send(Delivery::ordered(1), payload).await.expect("sent");
+        let message = to_alice.recv_from(1).await.expect("a message");
+        assert_eq!(message.payload.as_ref(), number.to_le_bytes());
+    }
+    // What was left is still there, and in order.
+    for number in 0..100 {
+        let message = to_alice.recv().await.expect("a message");
+        assert_eq!((message.sequence_number, message.payload.len()), (number, 20_000));
+    }
 }

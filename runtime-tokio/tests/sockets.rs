@@ -56,8 +56,8 @@ async fn until(mut done: impl AsyncFnMut() -> bool) {
     }
 }
 
-async fn knows_where_is(peer: &Peer, other: &Endpoint) -> bool {
-    let path = peer.info().await.expect("alive").path.expect("a path");
+fn knows_where_is(peer: &Peer, other: &Endpoint) -> bool {
+    let path = peer.path().expect("alive");
     path.remote() == Some(other.local_addresses()[0])
 }
 
@@ -95,7 +95,7 @@ async fn sockets_come_and_go_under_traffic_and_nothing_reliable_is_lost() {
         // One that leaves its address before the other knows it could not be found any more, nor find
         // the other.
         let are_in_touch =
-            async || knows_where_is(&to_bob, &bob).await && knows_where_is(&to_alice, &alice).await;
+            async || knows_where_is(&to_bob, &bob) && knows_where_is(&to_alice, &alice);
         let (mut of_alice, mut of_bob) = (SocketId(0), SocketId(0));
         for round in 0..6 {
             let so_far = || [0, 1].map(|at| arrived[at].load(Ordering::Relaxed));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use handfast_core::{
     Bytes, Delivery, EndReason, Event, Message, PeerHandle, PeerId, PeerState, Via,
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::refusals::Refusals;
 
@@ -183,7 +183,11 @@ fn log(event: &Event, peer: &PeerId) {
     match event {
         Event::Pong { rtt, .. } => debug!(%peer, rtt_us = micros(*rtt), "pong"),
         Event::PathChanged { path, .. } => debug!(%peer, to = %place(path), "moved"),
-        Event::Restarted { .. } => debug!(%peer, "restarted"),
+        Event::Restarted { undeliverable, .. } => debug!(%peer, undeliverable, "restarted"),
+        Event::DuplicateIdentity { ours, .. } => {
+            let whose = if *ours { "ours" } else { "the peer's" };
+            warn!(%peer, whose, "two endpoints use one identity and take each other's place");
+        }
         Event::StateChanged { state: PeerState::Silent, .. } => debug!(%peer, "silent"),
         Event::StateChanged { state, .. } => debug!(%peer, ?state, "state"),
         Event::Fate { message, fate, .. } => {
@@ -227,7 +231,8 @@ mod tests {
     }
 
     fn ended(peer: PeerHandle) -> Event {
-        Event::Ended { peer, id: Some(id()), reason: EndReason::IdleTimeout }
+        let reason = EndReason::IdleTimeout;
+        Event::Ended { peer, id: Some(id()), reason, undeliverable: 0, unread: 0 }
     }
 
     #[test]

@@ -54,6 +54,7 @@ mod faults;
 mod gateway;
 #[doc = include_str!("guide.md")]
 pub mod guide {}
+mod instances;
 mod link;
 mod machine;
 pub mod nat;
@@ -69,6 +70,7 @@ mod world;
 pub use app::{App, Cx};
 pub use attacker::{Acts, Attacker};
 pub use faults::Faults;
+pub use instances::{Instances, InstancesReport};
 pub use link::{Bursts, Conditions, Outcome};
 pub use machine::{Machine, NodeSetup, Unverified};
 pub use nat::NatId;

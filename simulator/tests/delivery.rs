@@ -79,8 +79,11 @@ fn a_message_of_the_default_limit_of_16_mib_arrives() {
 #[test]
 fn under_loss_and_reordering_every_delivery_keeps_its_own_promise() {
     const COUNT: u64 = 150;
+    let mut config = Config::default();
+    // The path is slow: what waits is to be sent all the same.
+    config.flow.unreliable_age = SECOND * 60;
     for seed in 0..6 {
-        let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(seed);
+        let (mut net, Link { a, b, ab, .. }) = Net::pair(seed, config.clone(), config.clone());
         net.conditions(Conditions {
             loss: Probability::percent(8),
             reordering: Probability::percent(15),
@@ -109,7 +112,13 @@ fn under_loss_and_reordering_every_delivery_keeps_its_own_promise() {
             let of = |message: &Message| message.delivery == delivery;
             let got = net.got(b).into_iter().map(|got| &got.message).filter(|m| of(m));
             let numbers: Vec<_> = got.clone().map(|m| number_of(&m.payload)).collect();
-            assert!(got.into_iter().all(|m| m.sequence_number == number_of(&m.payload)), "{what}");
+            // What gave way before it was begun has no number in its stream.
+            let gives_way = !delivery.reliable || delivery.order == Order::Sequenced;
+            let is_numbered = |m: &Message| match number_of(&m.payload) {
+                number if gives_way => m.sequence_number <= number,
+                number => m.sequence_number == number,
+            };
+            assert!(got.into_iter().all(is_numbered), "{what}");
             let once: BTreeSet<_> = numbers.iter().copied().collect();
             assert_eq!(once.len(), numbers.len(), "{what}: twice");
             if delivery.order != Order::Unordered {
@@ -120,7 +129,8 @@ fn under_loss_and_reordering_every_delivery_keeps_its_own_promise() {
             } else if delivery.reliable {
                 assert!(once.contains(&(COUNT - 1)), "{what}: the newest must come");
             } else {
-                assert!(once.len() as u64 > COUNT / 2, "{what}: only {}", once.len());
+                let least = if delivery.order == Order::Sequenced { COUNT / 10 } else { COUNT / 2 };
+                assert!(once.len() as u64 > least, "{what}: only {}", once.len());
             }
             for (message, (_, n)) in sent.iter().filter(|(_, (of, _))| *of == delivery) {
                 let fate = fates.get(message).copied();
@@ -132,6 +142,9 @@ fn under_loss_and_reordering_every_delivery_keeps_its_own_promise() {
                     (true, Some(Fate::Lost)) => {
                         assert!(!delivery.reliable, "{what}");
                         lost += 1;
+                    }
+                    (true, Some(Fate::Superseded)) => {
+                        assert!(delivery.order == Order::Sequenced && !once.contains(n), "{what}");
                     }
                     (false, None) => {}
                     other => panic!("{what}: {n} has {other:?}"),
@@ -256,7 +269,7 @@ fn a_message_can_be_withdrawn_until_some_of_it_was_sent() {
 
 #[test]
 fn a_withdrawn_message_leaves_no_gap_in_its_stream() {
-    for order in [Order::Ordered, Order::Sequenced] {
+    for order in [Order::Ordered, Order::Unordered] {
         for reliable in [false, true] {
             let mut net = Net::new(1);
             let (a, b) = (net.add(Config::default()), net.add(Config::default()));

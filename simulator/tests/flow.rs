@@ -5,7 +5,9 @@ mod common;
 mod recovery;
 
 use common::*;
-use handfast_core::{Config, Delivery, Event, Order, SendError};
+use std::time::Duration;
+
+use handfast_core::{Config, Delivery, Event, Fate, Order, SendError};
 use handfast_sim::{Conditions, Probability};
 
 fn small(max_message: u32, send_buffer: usize, receive_window: u32) -> Config {
@@ -35,7 +37,7 @@ fn writables(net: &mut Net, node: handfast_sim::NodeId) -> usize {
 
 #[test]
 fn a_full_buffer_blocks_and_writable_comes_once_when_a_send_would_succeed() {
-    for delivery in [Delivery::ordered(0), Delivery::unreliable(0), Delivery::sequenced(0)] {
+    for delivery in [Delivery::ordered(0), Delivery::reliable(0)] {
         let config = small(10_000, 100_000, 1 << 20);
         let (mut net, link) = Net::pair(1, config.clone(), config);
         net.world.network().partition(link.a, link.b);
@@ -261,6 +263,98 @@ fn readable_is_told_once_until_everything_was_read() {
         net.run(100);
         assert_eq!(told(&mut net), round);
         assert_eq!(net.read(b, ba).len(), 20);
+    }
+}
+
+/// The states of a game: 4,000 bytes 60 times a second, over a path that carries 100,000 a second.
+fn send_too_much(delivery: Delivery) -> (Net, Link, Vec<(Duration, u64)>) {
+    let (mut net, link) = Net::usual_pair(1);
+    let rate = Some(100_000);
+    net.conditions(Conditions { rate, queue: 16 << 10, ..Conditions::default() });
+    let begin = net.world.now();
+    for n in 0..1200 {
+        net.run_until(begin + SECOND * n / 60);
+        net.send(link.a, link.ab, delivery.with_receipt(), payload(n.into(), 4000));
+    }
+    net.run(5000);
+    let age = |got: &Got| {
+        let number = number_of(&got.message.payload);
+        (got.at.saturating_sub(begin + SECOND * number as u32 / 60), number)
+    };
+    let ages = net.got(link.b).into_iter().map(age).collect();
+    (net, link, ages)
+}
+
+#[test]
+fn a_newer_sequenced_message_takes_the_place_of_one_that_was_not_begun() {
+    for delivery in [Delivery::sequenced(0), Delivery::reliable(0).with_order(Order::Sequenced)] {
+        let (mut net, link, ages) = send_too_much(delivery);
+        let oldest = ages.iter().max().expect("some arrive");
+        assert!(oldest.0 < MS * 500, "{delivery:?}: number {} after {:?}", oldest.1, oldest.0);
+        assert!(ages.len() > 300, "{delivery:?}: {} arrived", ages.len());
+        assert_eq!(ages.last().map(|last| last.1), Some(1199), "{delivery:?}: the newest comes");
+        let fates = net.fates(link.a);
+        assert_eq!(fates.len(), 1200, "{delivery:?}");
+        let count = |which| fates.iter().filter(|(_, fate)| *fate == which).count();
+        let stats = net.endpoint(link.a).peer(link.ab).expect("alive").stats;
+        assert_eq!(stats.messages_superseded, count(Fate::Superseded) as u64, "{delivery:?}");
+        assert!(count(Fate::Superseded) > 600, "{delivery:?}");
+        assert_eq!(count(Fate::Unknown), 0, "{delivery:?}");
+    }
+}
+
+#[test]
+fn unreliable_messages_that_cannot_leave_in_time_give_way_oldest_first() {
+    for order in [Order::Unordered, Order::Ordered] {
+        let delivery = Delivery::unreliable(0).with_order(order);
+        let (mut net, link, ages) = send_too_much(delivery);
+        let oldest = ages.iter().max().expect("some arrive");
+        assert!(oldest.0 < MS * 1500, "{order:?}: number {} after {:?}", oldest.1, oldest.0);
+        assert!(ages.len() > 300, "{order:?}: {} arrived", ages.len());
+        let fates = net.fates(link.a);
+        let lost = fates.iter().filter(|(_, fate)| *fate == Fate::Lost).count() as u64;
+        let stats = net.endpoint(link.a).peer(link.ab).expect("alive").stats;
+        assert_eq!(fates.len(), 1200, "{order:?}");
+        assert!(
+            (600..=lost).contains(&stats.messages_dropped),
+            "{order:?}: {lost} lost, {stats:?}"
+        );
+    }
+}
+
+#[test]
+fn unreliable_messages_never_wait_for_room() {
+    for (order, reliable) in [
+        (Order::Unordered, false),
+        (Order::Sequenced, false),
+        (Order::Ordered, false),
+        (Order::Sequenced, true),
+    ] {
+        let mut config = small(10_000, 20_000, 1 << 20);
+        config.flow.unreliable_buffer = 100_000;
+        let (mut net, link) = Net::pair(1, config.clone(), config);
+        let Link { a, b, ab, .. } = link;
+        net.world.network().partition(a, b);
+        fill(&mut net, link, Delivery::ordered(7), 5000);
+        let delivery = Delivery { reliable, ..Delivery::unreliable(0) }.with_order(order);
+        for n in 0..2000 {
+            let sent = net.try_send(a, ab, delivery.with_receipt(), payload(n, 5000));
+            let expected = if reliable { Err(SendError::NoRoom) } else { Ok(()) };
+            assert_eq!(sent.map(drop), expected, "{order:?} {reliable}");
+        }
+        net.world.network().heal();
+        net.run(20_000);
+        let got: Vec<_> = net.got(b).into_iter().map(|got| got.message.clone()).collect();
+        let of_stream = got.iter().filter(|message| message.delivery.channel == 0);
+        let numbers: Vec<_> = of_stream.map(|message| number_of(&message.payload)).collect();
+        if reliable {
+            assert_eq!(numbers, []);
+            continue;
+        }
+        assert_eq!(net.fates(a).len(), 2000, "{order:?}");
+        let kept = if order == Order::Sequenced { 1 } else { 100_064 / 5064 };
+        assert!(numbers.len() <= kept + 12, "{order:?}: {numbers:?}");
+        assert!(numbers.ends_with(&[1999]), "{order:?}: {numbers:?}");
     }
 }
 

@@ -94,7 +94,9 @@ fn strangers_to_the_network_or_the_application_get_no_answer_and_learn_no_key() 
             assert_eq!(net.events(b), []);
             let end = net.events(a).pop();
             let id = (by == By::Key).then(|| net.id(b));
-            assert_eq!(end, Some(Event::Ended { peer, id, reason: EndReason::DialTimeout }));
+            let reason = EndReason::DialTimeout;
+            let ended = Event::Ended { peer, id, reason, undeliverable: 0, unread: 0 };
+            assert_eq!(end, Some(ended));
         }
     }
     let mut net = Net::new(1);

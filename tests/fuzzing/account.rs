@@ -224,10 +224,13 @@ impl Account {
         let number = number.expect("a message that was sent");
         let entry = &mut self.messages[number];
         let Entry { delivery, is_received, is_withdrawn, .. } = *entry;
-        let reported = delivery.requires_ack || (delivery.reliable && fate != Fate::Acked);
+        let reported = delivery.requires_ack
+            || (delivery.reliable && !matches!(fate, Fate::Acked | Fate::Superseded));
         assert!(reported, "nobody asked: {fate:?} of {entry:?}");
         assert_eq!(entry.fate, None, "{fate:?}, too: {entry:?}");
         assert_eq!(fate == Fate::Cancelled, is_withdrawn, "{fate:?} of {entry:?}");
+        let is_sequenced = delivery.order == Order::Sequenced;
+        assert!(is_sequenced || fate != Fate::Superseded, "{entry:?}");
         entry.fate = Some(fate);
         assert!(!(is_received && entry.cannot_arrive()), "it was received: {entry:?}");
         let owes = match fate {
@@ -305,7 +308,7 @@ impl Entry {
     /// Its fate says that no byte of it was sent.
     fn cannot_arrive(&self) -> bool {
         match self.fate {
-            Some(Fate::Cancelled | Fate::Refused) => true,
+            Some(Fate::Cancelled | Fate::Refused | Fate::Superseded) => true,
             Some(Fate::Lost) => self.delivery.reliable,
             _ => false,
         }
@@ -322,6 +325,7 @@ const fn fate_name(fate: Fate) -> &'static str {
         Fate::Cancelled => "cancelled",
         Fate::Lost => "lost",
         Fate::Refused => "refused",
+        Fate::Superseded => "superseded",
         _ => "unknown",
     }
 }

@@ -111,6 +111,49 @@ fn a_send_that_is_dropped_sends_its_message_whole_or_not_at_all() {
     });
 }
 
+/// Whatever the stream and the size: a program that gives up and tries again pays once.
+#[test]
+fn a_send_that_is_dropped_and_tried_again_arrives_once() {
+    run_in_turn(async {
+        let (_alice, _bob, to_bob, to_alice) = pair().await;
+        let (mut dropped, mut sent) = (0, Vec::new());
+        for number in 0..200_u16 {
+            let payload = number.to_le_bytes().repeat(1 + usize::from(number) * 40);
+            let delivery = Delivery::ordered(number % 20);
+            while try_once(to_bob.send(delivery, payload.clone())).is_none_or(|sent| sent.is_err())
+            {
+                dropped += 1;
+                tokio::task::yield_now().await;
+            }
+            sent.push(payload);
+        }
+        println!("{dropped} were dropped");
+        let mut arrived = Vec::new();
+        to_bob.send(Delivery::ordered(20), "the end").await.expect("sent");
+        let mut ended = false;
+        while !ended || arrived.len() < sent.len() {
+            let message = to_alice.recv().await.expect("it goes on");
+            if message.payload == "the end" {
+                ended = true;
+            } else {
+                arrived.push(message.payload.to_vec());
+            }
+        }
+        // One that comes twice would come before this.
+        to_bob.disconnect(graceful()).await;
+        while let Some(message) = to_alice.recv().await {
+            arrived.push(message.payload.to_vec());
+        }
+        (sent.sort(), arrived.sort());
+        assert_eq!(arrived.len(), sent.len(), "messages arrived for so many payments");
+        assert!(arrived == sent);
+    });
+}
+
+fn graceful() -> DisconnectOptions {
+    DisconnectOptions::after(HANG)
+}
+
 #[test]
 fn a_dial_that_is_dropped_leaves_nobody_behind() {
     run_in_turn(async {

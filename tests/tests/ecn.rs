@@ -129,7 +129,7 @@ impl Marking {
         self.io.set_nonblocking(true).expect("not blocking");
         if any {
             self.inbox.receive(&mut self.socket, SockRef::from(&self.io)).expect("a datagram");
-            for (origin, datagram) in self.inbox.datagrams(SocketId(0)) {
+            while let Some((origin, datagram)) = self.inbox.take(SocketId(0)) {
                 self.core.handle_datagram(self.clock.now(), origin, datagram);
             }
         }

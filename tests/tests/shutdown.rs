@@ -343,6 +343,7 @@ fn who_reads_to_the_end_can_tell_whether_that_was_all() {
         let (peer, there) = speak(&client, &server).await;
         let hearing = tokio::spawn(async move { hear(&there).await });
         peer.disconnect(DisconnectOptions::now()).await;
+        drop(peer);
         let (heard, complete) = hearing.await.expect("no panic");
         assert!(heard < 20 && !complete, "{heard}");
         // All handles are dropped, even after everything arrived: nobody said that it was all.

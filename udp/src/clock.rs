@@ -1,4 +1,4 @@
-//! The operating system's monotonic clock, in the core's terms.
+//! The operating system's monotonic clock, or a runtime's, in the core's terms.
 
 use std::time::{Duration, Instant as StdInstant};
 
@@ -11,19 +11,34 @@ use handfast_core::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: StdInstant,
+    source: fn() -> StdInstant,
 }
 
 impl Clock {
     /// A clock whose epoch is one second before this call.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: StdInstant::now() }
+        Self::following(StdInstant::now)
+    }
+
+    /// The same, but time passes as `source` says: for a runtime whose time a test can hold. It must
+    /// never go backwards.
+    #[must_use]
+    pub fn following(source: fn() -> StdInstant) -> Self {
+        Self { start: source(), source }
     }
 
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Instant {
-        self.at(StdInstant::now())
+        self.at((self.source)())
+    }
+
+    /// Whether time does not pass at all: somebody holds the source. (A coarse clock may seem to stand
+    /// still for a moment.)
+    #[must_use]
+    pub fn stands_still(&self) -> bool {
+        (self.source)() == (self.source)()
     }
 
     /// The core's name for a point of the system's time. Times before the start are the start.
@@ -43,7 +58,7 @@ impl Clock {
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Duration {
         match self.deadline(deadline) {
-            Some(at) => at.saturating_duration_since(StdInstant::now()),
+            Some(at) => at.saturating_duration_since((self.source)()),
             None => Duration::MAX,
         }
     }
@@ -75,6 +90,16 @@ mod tests {
         assert_eq!(clock.until(Instant::from_micros(5)), Duration::ZERO);
         assert!(clock.until(Instant::from_micros(u64::MAX)) > Duration::from_secs(1 << 30));
     }
+
+    #[test]
+    fn a_clock_that_follows_another_stands_still_with_it() {
+        let clock = Clock::following(|| *HELD);
+        assert_eq!(clock.now(), EPOCH);
+        assert!(clock.stands_still());
+        assert_eq!(clock.until(EPOCH + Duration::from_secs(3)), Duration::from_secs(3));
+    }
+
+    static HELD: std::sync::LazyLock<StdInstant> = std::sync::LazyLock::new(StdInstant::now);
 
     #[test]
     fn time_starts_at_one_second() {

@@ -3,6 +3,7 @@
 use std::array;
 use std::fmt;
 use std::io::{self, IoSliceMut};
+use std::iter;
 
 use handfast_core::{MAX_DATAGRAM, Origin, SocketId};
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta};
@@ -18,7 +19,12 @@ use crate::Socket;
 pub struct Inbox {
     memory: Vec<u8>,
     metas: [RecvMeta; BATCH_SIZE],
-    pub(crate) filled: usize,
+    filled: usize,
+    /// The read that the next datagram is in, and where in it that begins.
+    at: usize,
+    offset: usize,
+    /// How many reads to make at once: fewer when each brings many datagrams.
+    reads: usize,
 }
 
 impl Inbox {
@@ -29,10 +35,14 @@ impl Inbox {
             memory: vec![0; BATCH_SIZE * BUFFER_LEN],
             metas: [RecvMeta::default(); BATCH_SIZE],
             filled: 0,
+            at: 0,
+            offset: 0,
+            reads: BATCH_SIZE,
         }
     }
 
-    /// Reads one batch from `socket`, in place of the one before it.
+    /// Reads one batch from `socket`, in place of the one before it. Where the system coalesces
+    /// datagrams a batch has fewer reads, so that copying it takes no longer than its datagrams are worth.
     ///
     /// # Errors
     /// `WouldBlock` when there is nothing to read. Errors that tell of datagrams sent earlier read
@@ -40,25 +50,54 @@ impl Inbox {
     /// [pauses](Socket::pauses_until) then. Any other error is fatal: the socket has failed many
     /// times in a row, for many seconds.
     pub fn receive(&mut self, socket: &mut Socket, io: SockRef<'_>) -> io::Result<()> {
-        self.filled = 0;
+        (self.filled, self.at, self.offset) = (0, 0, 0);
         let mut buffers = self.memory.chunks_exact_mut(BUFFER_LEN);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
-        let result = socket.receive(&io, &mut slices, &mut self.metas);
-        self.filled = result?;
+        let reads = self.reads;
+        self.filled = socket.receive(&io, &mut slices[..reads], &mut self.metas[..reads])?;
+        if self.filled > 0 {
+            let each = self.left().div_ceil(self.filled as u64);
+            let reads = WORTHWHILE / usize::try_from(each).unwrap_or(usize::MAX).max(1);
+            self.reads = reads.clamp(1, BATCH_SIZE);
+        }
         Ok(())
     }
 
-    /// The datagrams of the batch, as received by the socket called `socket`. Empty ones, which
-    /// can only be noise, are left out.
-    pub fn datagrams(&mut self, socket: SocketId) -> impl Iterator<Item = (Origin, &mut [u8])> {
-        let buffers = self.memory.chunks_exact_mut(BUFFER_LEN);
-        self.metas[..self.filled].iter().zip(buffers).flat_map(move |(meta, buffer)| {
-            let origin = origin(socket, meta);
-            let len = meta.len.min(buffer.len());
+    /// The next datagram of the batch, as received by the socket called `socket`; `None` when none is
+    /// left. Empty ones, which can only be noise, are left out.
+    pub fn take(&mut self, socket: SocketId) -> Option<(Origin, &mut [u8])> {
+        loop {
+            let meta = self.metas[..self.filled].get(self.at)?;
+            let len = meta.len.min(BUFFER_LEN);
+            if self.offset >= len {
+                (self.at, self.offset) = (self.at + 1, 0);
+                continue;
+            }
+            let buffer = self.at * BUFFER_LEN;
+            let start = buffer + self.offset;
             // An empty read has a stride of zero.
-            buffer[..len].chunks_mut(meta.stride.max(1)).map(move |datagram| (origin, datagram))
-        })
+            self.offset = (self.offset + meta.stride.max(1)).min(len);
+            let datagram = &mut self.memory[start..buffer + self.offset];
+            return Some((origin(socket, meta), datagram));
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// How many datagrams of the batch are not taken yet.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        let reads = self.metas[..self.filled].iter().skip(self.at);
+        let taken = iter::once(self.offset).chain(iter::repeat(0));
+        let left = |(meta, taken): (&RecvMeta, usize)| {
+            let bytes = meta.len.min(BUFFER_LEN).saturating_sub(taken);
+            bytes.div_ceil(meta.stride.max(1)) as u64
+        };
+        reads.zip(taken).map(left).sum()
     }
 }
 
@@ -70,9 +109,12 @@ impl Default for Inbox {
 
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").field("filled", &self.filled).finish_non_exhaustive()
+        f.debug_struct("Inbox").field("left", &self.left()).finish_non_exhaustive()
     }
 }
+
+/// About as many datagrams as are worth one call to the system.
+const WORTHWHILE: usize = 64;
 
 fn origin(socket: SocketId, meta: &RecvMeta) -> Origin {
     let mut origin = Origin::from_remote(meta.addr);

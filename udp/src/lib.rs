@@ -22,7 +22,7 @@
 //! let mut endpoint = Endpoint::new(config, Identity::from_seed(entropy()?), entropy()?, clock.now());
 //!
 //! if inbox.receive(&mut socket, SockRef::from(&io)).is_ok() {
-//!     for (origin, datagram) in inbox.datagrams(SocketId(0)) {
+//!     while let Some((origin, datagram)) = inbox.take(SocketId(0)) {
 //!         endpoint.handle_datagram(clock.now(), origin, datagram);
 //!     }
 //! }

@@ -60,11 +60,19 @@ impl Outbox {
         Ok(())
     }
 
-    /// Forgets the pending batch, or what is left of it. Returns how many datagrams that were.
-    pub fn discard(&mut self) -> u64 {
-        let Some(transmit) = self.pending.take() else { return 0 };
+    /// How many datagrams are pending.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        let Some(transmit) = &self.pending else { return 0 };
         let segment = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
         transmit.len.saturating_sub(self.done).div_ceil(segment.max(1)) as u64
+    }
+
+    /// Forgets the pending batch, or what is left of it. Returns how many datagrams that were.
+    pub fn discard(&mut self) -> u64 {
+        let left = self.left();
+        self.pending = None;
+        left
     }
 
     #[cfg(test)]

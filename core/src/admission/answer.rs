@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::crypto::mac::MacKey;
 use crate::event::Refusal;
 use crate::net::Arrival;
-use crate::session::{Established, Owner, Terms};
+use crate::session::{Established, Owner, Pair, Terms};
 use crate::stats::DropReason;
 use crate::wire::{
     HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload, ResponseStatus,
@@ -48,7 +48,7 @@ impl Decision {
 }
 
 impl Admission {
-    /// Answers a genuine request, or does not.
+    /// Answers a genuine request, or does not. True if it gets a response of its own.
     pub(crate) fn answer(
         &mut self,
         cx: &mut Context,
@@ -57,7 +57,7 @@ impl Admission {
         initiator: Initiator,
         known: Option<&KnownPeer>,
         load: &Load,
-    ) {
+    ) -> bool {
         let (id, source) = (initiator.id, initiator.source);
         let decision = self.decide(cx, &initiator.claim(), known, load);
         if let Some(refusal) = decision.refusal() {
@@ -67,7 +67,7 @@ impl Admission {
             Decision::Respond { place, evicted } => {
                 evicted.into_iter().for_each(|slot| self.evict(cx, slot));
                 match self.respond(cx, arrival, request, initiator, known, place) {
-                    Ok(()) => return,
+                    Ok(()) => return true,
                     Err(reason) => Outcome::Drop(reason),
                 }
             }
@@ -78,6 +78,7 @@ impl Admission {
             Decision::Drop(reason) => Outcome::Drop(reason),
         };
         self.conclude(cx, arrival, request.sender_index.get(), outcome);
+        false
     }
 
     /// Carries out what becomes of a request of the initiator that chose the index `index`. Every
@@ -120,8 +121,10 @@ impl Admission {
         place: Place,
     ) -> Result<(), DropReason> {
         let Initiator { id, accepted, payload, psk, .. } = initiator;
-        let incarnation =
-            known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation);
+        let theirs = payload.incarnation.get();
+        let ours =
+            known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation_for(theirs));
+        let displaced = known.is_some_and(|known| known.is_former(theirs));
         let window = u64::from(cx.config.flow.receive_window);
         let granted = known.map_or(window, |known| known.fresh_grant);
         let slot = self.half_open.next_slot();
@@ -129,7 +132,8 @@ impl Admission {
         let remote_index = request.sender_index.get();
         let mut response = HandshakeResponse::new(remote_index, local_index);
         let (parameters, remote) = (cx.parameters(granted), arrival.origin().remote);
-        let answer = ResponsePayload::new(incarnation, parameters, remote, local_index);
+        let answer = ResponsePayload::new(ours, parameters, remote, local_index);
+        let answer = answer.with_displaced(displaced);
         let Some(split) = seal(cx, request, &id, accepted, &psk, answer.as_bytes(), &mut response)
         else {
             cx.indices.release(local_index);
@@ -139,7 +143,7 @@ impl Admission {
             local_index,
             remote_index,
             initiated_by_us: false,
-            remote_incarnation: payload.incarnation.get(),
+            incarnations: Pair { ours, theirs },
             parameters: payload.parameters,
             granted,
             via: arrival.via,
@@ -147,7 +151,6 @@ impl Admission {
         let half_open = HalfOpen {
             id,
             peer: known.map(|known| known.handle),
-            incarnation,
             timestamp_ms: payload.timestamp_ms.get(),
             established: Established::new(cx, &split, terms),
             response,

@@ -12,6 +12,8 @@ use super::half_open::{HalfOpen, Place};
 use super::{Admission, Source};
 use crate::config::{Config, Retry};
 use crate::context::Context;
+use crate::peer::FormerIncarnations;
+use crate::session::Pair;
 use crate::stats::DropReason;
 use crate::wire::ResponseStatus;
 use crate::{PeerHandle, PeerId};
@@ -39,12 +41,30 @@ pub(crate) struct KnownPeer {
     pub(crate) has_session: bool,
     /// What names our state about it.
     pub(crate) incarnation: u64,
+    /// What will name it once it is reset.
+    pub(crate) next_incarnation: u64,
     /// What names its state about us, once it said so.
     pub(crate) remote_incarnation: Option<u64>,
+    /// What named it before.
+    pub(crate) former: FormerIncarnations,
     /// The newest time at which it claimed to shake hands.
     pub(crate) timestamp_ms: u64,
     /// The credit that a handshake with it would grant.
     pub(crate) fresh_grant: u64,
+}
+
+impl KnownPeer {
+    /// Our incarnation for an initiator that calls its own `theirs`: where that is not the known one, our
+    /// state is reset.
+    pub(super) fn incarnation_for(&self, theirs: u64) -> u64 {
+        let same = self.remote_incarnation.is_none_or(|known| known == theirs);
+        if same { self.incarnation } else { self.next_incarnation }
+    }
+
+    /// Whether the incarnation is one that another took the place of.
+    pub(crate) fn is_former(&self, theirs: u64) -> bool {
+        self.former.contains(&Some(theirs))
+    }
 }
 
 /// How full the endpoint is.
@@ -161,12 +181,13 @@ impl HalfOpen {
             return self.peer.is_none() && has_capacity(config, load);
         };
         let terms = &self.established.terms;
-        let may_grant = known.remote_incarnation == Some(terms.remote_incarnation)
-            || terms.granted <= known.fresh_grant;
+        let Pair { ours, theirs } = terms.incarnations;
+        let may_grant =
+            known.remote_incarnation == Some(theirs) || terms.granted <= known.fresh_grant;
         // It was answered on behalf of the peer that is there now, or the one that is there now knows
         // no more than what was answered.
         let fits = self.peer == Some(known.handle) || known.remote_incarnation.is_none();
-        known.incarnation == self.incarnation && may_grant && fits
+        known.incarnation_for(theirs) == ours && may_grant && fits
     }
 }
 

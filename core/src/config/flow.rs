@@ -1,5 +1,7 @@
 //! How large messages may be, and how much of them is buffered for each peer.
 
+use core::time::Duration;
+
 use super::rule::{Rule, rule};
 
 /// How large messages may be, and how much of them is buffered for each peer.
@@ -8,15 +10,19 @@ use super::rule::{Rule, rule};
 pub struct Flow {
     /// The largest message in either direction, in bytes, 1 to 1 GiB. Default 16 MiB.
     pub max_message: u32,
-    /// Bytes of messages waiting in the core to be sent or acknowledged, per peer. `max_message` to
-    /// 1 TiB. Default 32 MiB.
+    /// Bytes of reliable messages waiting in the core to be sent or acknowledged, per peer. `max_message`
+    /// to 1 TiB. Default 32 MiB.
     pub send_buffer: usize,
     /// Bytes of reliable messages of a peer that are on the way to us or wait for `receive`. At least
     /// 64 more than `max_message`. Default 32 MiB.
     pub receive_window: u32,
-    /// Bytes of unreliable messages that wait for `receive`, per peer; beyond it the oldest are dropped.
-    /// `max_message` to 1 TiB. Default 16 MiB.
+    /// Bytes of unreliable messages that wait for `receive`, per peer, and as many that wait to be sent;
+    /// beyond it the oldest are dropped. `max_message` to 1 TiB. Default 16 MiB.
     pub unreliable_buffer: usize,
+    /// How long an unreliable message waits to be sent before it is dropped; for one that was queued
+    /// before the handshake, from then on. The newest of a sequenced stream waits for as long as it
+    /// takes. At least 1 ms. Default 1 s.
+    pub unreliable_age: Duration,
     /// The most streams (channel, reliability and order) a peer may use towards us. At least 1.
     /// Default 256.
     pub max_streams: u16,
@@ -29,13 +35,14 @@ impl Default for Flow {
             send_buffer: 32 << 20,
             receive_window: 32 << 20,
             unreliable_buffer: 16 << 20,
+            unreliable_age: Duration::from_secs(1),
             max_streams: 256,
         }
     }
 }
 
 impl Flow {
-    pub(super) fn rules(&self) -> [Rule; 8] {
+    pub(super) fn rules(&self) -> [Rule; 9] {
         let message = u64::from(self.max_message);
         let (send, unreliable) = (self.send_buffer as u64, self.unreliable_buffer as u64);
         let window = u64::from(self.receive_window);
@@ -48,6 +55,11 @@ impl Flow {
             rule("flow.send_buffer", TERABYTE, send <= 1 << 40),
             rule("flow.unreliable_buffer", "must be at least", unreliable >= message).than(MESSAGE),
             rule("flow.unreliable_buffer", TERABYTE, unreliable <= 1 << 40),
+            rule(
+                "flow.unreliable_age",
+                "must be at least 1 ms",
+                self.unreliable_age.as_millis() >= 1,
+            ),
             rule("flow.max_streams", "must be at least 1", self.max_streams >= 1),
         ]
     }

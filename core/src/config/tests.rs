@@ -188,6 +188,12 @@ const FLOW: &[Case] = &[
         |c| c.flow.unreliable_buffer = size(TIB + 1),
     ),
     (
+        "flow.unreliable_age",
+        "must be at least 1 ms",
+        |c| c.flow.unreliable_age = MS,
+        |c| c.flow.unreliable_age = MS - NS,
+    ),
+    (
         "flow.max_streams",
         "must be at least 1",
         |c| c.flow.max_streams = 1,

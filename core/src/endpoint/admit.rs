@@ -28,8 +28,17 @@ impl Endpoint {
         let left = self.left_behind(&initiator.id, initiator.incarnation()).is_some();
         let known = self.known(&initiator.id).filter(|_| !left);
         let load = self.load(&initiator.source());
+        let duplicate = known.filter(|known| known.is_former(initiator.incarnation()));
         let cx = &mut self.shared;
-        self.admission.answer(cx, arrival, request, initiator, known.as_ref(), &load);
+        let answered =
+            self.admission.answer(cx, arrival, request, initiator, known.as_ref(), &load);
+        if let Some(known) = duplicate.filter(|_| answered) {
+            self.peers
+                .get_mut(known.handle)
+                .into_iter()
+                .for_each(|peer| peer.note_duplicate(false));
+            self.refresh_indices(known.handle.slot);
+        }
     }
 
     /// A packet names the index of a half-open handshake: if it opens under the keys, the initiator
@@ -43,7 +52,7 @@ impl Endpoint {
     ) -> Option<u32> {
         let cx = &mut self.shared;
         let half_open = self.admission.confirm(cx, arrival, slot, header, datagram)?;
-        let remote_incarnation = half_open.established.terms.remote_incarnation;
+        let remote_incarnation = half_open.established.terms.incarnations.theirs;
         if let Some(slot) = self.left_behind(&half_open.id, remote_incarnation) {
             if let Some(peer) = self.peers.at_mut(slot) {
                 peer.finish_leaving(&mut self.shared);
@@ -56,13 +65,13 @@ impl Endpoint {
             self.admission.send_unknown_session(&mut self.shared, arrival, header, datagram.len());
             return None;
         }
-        let HalfOpen { id, incarnation, timestamp_ms, established, .. } = half_open;
+        let HalfOpen { id, timestamp_ms, established, .. } = half_open;
         self.admission.forget(&mut self.shared, &id);
         let known = self.peers.by_id(&id);
         let peer_slot = known.unwrap_or_else(|| self.add_peer(Some(id)).slot);
         self.shared.indices.assign(established.terms.local_index, Owner::Peer(peer_slot));
         let peer = self.peers.at_mut(peer_slot)?;
-        peer.on_confirmed(incarnation, timestamp_ms);
+        peer.on_confirmed(timestamp_ms);
         peer.establish(&mut self.shared, established);
         self.refresh_indices(peer_slot);
         Some(peer_slot)
@@ -81,7 +90,9 @@ impl Endpoint {
             handle: peer.handle(),
             has_session: peer.has_session(),
             incarnation: peer.incarnation(),
+            next_incarnation: peer.next_incarnation(&self.shared.incarnations),
             remote_incarnation: peer.remote_incarnation(),
+            former: peer.former_incarnations(),
             timestamp_ms: peer.timestamp_ms(),
             fresh_grant: peer.fresh_grant(),
         })

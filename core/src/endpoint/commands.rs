@@ -1,5 +1,6 @@
 //! What the application asks for: the only calls that can fail.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -53,6 +54,11 @@ impl Endpoint {
 
     /// Queues a message for a peer. The returned id names it in `Event::Fate`.
     ///
+    /// Only reliable messages wait for room ([`SendError::Blocked`]). Unreliable ones are always taken:
+    /// when they are too many or too old ([`Flow`](crate::Flow)), the oldest that were not begun are
+    /// dropped. A sequenced one takes the place of the one of its stream that was not begun, if there is
+    /// one.
+    ///
     /// # Errors
     /// See [`SendError`]; the message was not queued.
     pub fn send(
@@ -64,7 +70,7 @@ impl Endpoint {
     ) -> Result<MessageId, SendError> {
         self.touch(now);
         let found = self.peers.get_mut(peer).ok_or(SendError::UnknownPeer)?;
-        let sent = found.send(delivery, payload);
+        let sent = found.send(&self.shared, delivery, payload);
         self.refresh_indices(peer.slot);
         sent
     }
@@ -99,6 +105,20 @@ impl Endpoint {
     ) -> Option<Message> {
         self.touch(now);
         let message = self.peers.get_mut(peer)?.receive_from(channel);
+        self.refresh_indices(peer.slot);
+        message
+    }
+
+    /// Takes the next message of a peer on any channel but these, as [`receive`](Self::receive) does on
+    /// all: for an application that reads those apart. `None` if none waits, or the handle names no peer.
+    pub fn receive_except(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        channels: &BTreeSet<u16>,
+    ) -> Option<Message> {
+        self.touch(now);
+        let message = self.peers.get_mut(peer)?.receive_except(channels);
         self.refresh_indices(peer.slot);
         message
     }
@@ -139,7 +159,7 @@ impl Endpoint {
     }
 
     /// Disconnects all peers and accepts no new ones from now on. It is complete when
-    /// [`is_closed`](Self::is_closed) returns `true`.
+    /// [`is_closed`](Self::is_closed) returns `true`: at once if nobody is left to be told.
     pub fn close(&mut self, now: Instant, options: DisconnectOptions) {
         self.touch(now);
         self.closing = true;

@@ -183,8 +183,9 @@ impl Endpoint {
         &self.shared.drops
     }
 
-    /// Whether `close` is complete: no peer is left, all events were polled, and all messages received
-    /// (or dropped, one idle timeout after the end of their peer). `false` before `close` was called.
+    /// Whether `close` is complete: every peer has ended, all that is to be said to them was transmitted,
+    /// all events were polled, and all messages received (or dropped, one idle timeout after the end of
+    /// their peer). `false` before `close` was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closing && self.peers.len() == 0

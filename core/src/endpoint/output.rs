@@ -3,6 +3,7 @@
 use super::Endpoint;
 use crate::event::Event;
 use crate::net::{Departure, FourTuple, Transmit, Via};
+use crate::peer::Peer;
 use crate::time::Instant;
 use crate::trace;
 
@@ -45,6 +46,10 @@ impl Endpoint {
                 self.ready.push(slot);
                 return Some(self.dispatch(departure, buf));
             }
+            // Its last acknowledgement has left. Whoever repeats a goodbye hears nothing more.
+            if self.closing && self.peers.at(slot).is_some_and(Peer::is_dispensable) {
+                self.remove(slot);
+            }
         }
         None
     }
@@ -66,6 +71,8 @@ impl Endpoint {
             }
             if peer.is_removable() {
                 self.remove(slot);
+            } else if self.closing {
+                self.ready.push(slot);
             }
         }
         None

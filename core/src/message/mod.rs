@@ -12,6 +12,7 @@ mod receive_stream;
 mod repair;
 mod schedule;
 mod send;
+mod send_buffer;
 mod send_stream;
 mod spans;
 mod waiting;

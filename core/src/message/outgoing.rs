@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::copies::Copies;
 use super::spans::Spans;
-use crate::delivery::{Delivery, Fate, MessageId};
+use crate::delivery::{Delivery, Fate, MessageId, Order};
+use crate::time::Instant;
 
 /// A range of bytes of one outgoing message, as carried by one frame of one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ impl Part {
 pub(crate) struct Outgoing {
     pub(super) id: MessageId,
     pub(super) delivery: Delivery,
+    /// From when on it waits to be sent.
+    pub(super) queued_at: Instant,
     /// The position of its stream in the send queue.
     pub(super) stream: u16,
     /// Its place in the stream, from the first byte sent on.
@@ -53,10 +56,17 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(crate) fn new(id: MessageId, delivery: Delivery, stream: u16, payload: Bytes) -> Self {
+    pub(crate) fn new(
+        id: MessageId,
+        delivery: Delivery,
+        queued_at: Instant,
+        stream: u16,
+        payload: Bytes,
+    ) -> Self {
         Self {
             id,
             delivery,
+            queued_at,
             stream,
             sequence_number: None,
             payload,
@@ -98,13 +108,21 @@ impl Outgoing {
 
     /// Whether the fate must be reported to the application.
     pub(crate) fn reports(&self, fate: Fate) -> bool {
-        self.delivery.requires_ack || (self.delivery.reliable && fate != Fate::Acked)
+        // That a newer one took its place is what sequenced messages are for.
+        let expected = matches!(fate, Fate::Acked | Fate::Superseded);
+        self.delivery.requires_ack || (self.delivery.reliable && !expected)
     }
 
     /// Whether anything depends on what becomes of its packets.
     pub(crate) fn is_tracked(&self) -> bool {
         let Delivery { reliable, requires_ack, order, .. } = self.delivery;
-        reliable || requires_ack || order == crate::Order::Ordered
+        reliable || requires_ack || order == Order::Ordered
+    }
+
+    /// Whether it is dropped once it waited for too long. The newest of a sequenced stream is not: it
+    /// says what is newest.
+    pub(super) fn expires(&self) -> bool {
+        !self.delivery.reliable && self.delivery.order != Order::Sequenced
     }
 
     /// Notes that `part` arrived; true once the whole message has.

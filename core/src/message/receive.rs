@@ -1,5 +1,6 @@
 //! The messages a peer sent us: put together, put in order, kept until the application takes them.
 
+use alloc::collections::BTreeSet;
 use alloc::collections::btree_map::{BTreeMap, Entry};
 
 use bytes::Bytes;
@@ -107,6 +108,13 @@ impl ReceiveQueue {
         Some(message)
     }
 
+    /// The oldest message that waits on none of these channels.
+    pub(crate) fn take_except(&mut self, channels: &BTreeSet<u16>) -> Option<Message> {
+        let message = self.waiting.take_except(channels)?;
+        self.on_taken(&message);
+        Some(message)
+    }
+
     fn on_taken(&mut self, message: &Message) {
         if message.delivery.reliable {
             self.give_back(cost(message.payload.len()));
@@ -115,6 +123,11 @@ impl ReceiveQueue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// How many messages wait for the application.
+    pub(crate) const fn unread(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Whether the application has to be told that messages wait.
@@ -169,8 +182,9 @@ impl ReceiveQueue {
     }
 
     /// The peer restarted, having been granted `told`: its streams start over. What waits for the
-    /// application stays, and counts until it is taken.
-    pub(crate) fn restart(&mut self, told: u64) {
+    /// application stays, and counts until it is taken. Returns how many whole messages are forgotten.
+    pub(crate) fn restart(&mut self, told: u64) -> u64 {
+        let undeliverable = self.undeliverable();
         self.streams.clear();
         self.unreliable_bytes = 0;
         self.base = told.max(self.fresh_grant());
@@ -179,6 +193,12 @@ impl ReceiveQueue {
         self.returned = 0;
         self.advertised = told;
         self.starving = false;
+        undeliverable
+    }
+
+    /// How many whole messages wait for earlier ones of their streams.
+    pub(crate) fn undeliverable(&self) -> u64 {
+        self.streams.values().map(|stream| stream.buffered.len() as u64).sum()
     }
 
     fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {

@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 use slab::Slab;
@@ -11,9 +12,11 @@ use super::fragment::encode;
 use super::outgoing::{Outgoing, Part};
 use super::repair::{Repair, Repeat};
 use super::schedule::Schedule;
+use super::send_buffer::SendBuffer;
 use super::send_stream::SendStream;
-use crate::delivery::{Delivery, Fate, MessageId};
+use crate::delivery::{Delivery, Fate, MessageId, Order};
 use crate::error::{CommandError, SendError};
+use crate::time::Instant;
 use crate::wire::{StreamKey, Writer};
 
 /// What a message costs beyond its bytes, in the send buffer and in the receiver's credit: without
@@ -25,7 +28,12 @@ pub(crate) const MESSAGE_CHARGE: u64 = 64;
 pub(crate) struct SendLimits {
     pub(crate) max_message: u32,
     pub(crate) max_streams: u16,
+    /// Bytes of reliable messages.
     pub(crate) buffer: usize,
+    /// Bytes of unreliable messages that were not begun.
+    pub(crate) unreliable: u64,
+    /// How long unreliable messages wait to be begun.
+    pub(crate) age: Duration,
 }
 
 /// What a packet came to hold.
@@ -52,10 +60,11 @@ pub(crate) struct SendQueue {
     /// Messages whose fate waits to be reported.
     fates: VecDeque<u32>,
     next_id: u64,
-    /// Bytes in the send buffer, charges included.
-    buffered: u64,
-    /// What the message would cost that found no room in the buffer.
-    blocked_len: Option<u64>,
+    buffer: SendBuffer,
+    /// Unreliable messages that gave way before they were begun.
+    dropped: u64,
+    /// Sequenced messages that gave way to a newer one.
+    superseded: u64,
 }
 
 impl SendQueue {
@@ -63,64 +72,154 @@ impl SendQueue {
     pub(crate) fn push(
         &mut self,
         limits: &SendLimits,
+        now: Instant,
         delivery: Delivery,
         payload: Bytes,
     ) -> Result<MessageId, SendError> {
         if payload.len() as u64 > u64::from(limits.max_message) {
             return Err(SendError::TooLarge(limits.max_message));
         }
-        let cost = cost(payload.len());
-        if self.buffered > 0 && self.buffered + cost > limits.buffer as u64 {
-            self.blocked_len = Some(cost);
-            return Err(SendError::Blocked);
+        let key = StreamKey::from(delivery);
+        let known = self.streams.iter().position(|stream| stream.key == key);
+        if known.unwrap_or(self.streams.len()) >= usize::from(limits.max_streams) {
+            return Err(SendError::TooManyStreams);
         }
-        let stream = self.stream(StreamKey::from(delivery), limits)?;
+        let older = known.and_then(|stream| self.superseded_by_next(stream));
+        self.make_room(limits, delivery, cost(payload.len()), older)?;
+        if let Some(slot) = older {
+            self.superseded += 1;
+            self.give_up(slot, Fate::Superseded);
+        }
+        let stream = known.unwrap_or_else(|| {
+            self.streams.push(SendStream::new(key));
+            self.streams.len() - 1
+        });
         let id = MessageId(self.next_id);
         self.next_id += 1;
-        self.buffered += cost;
-        let slot = self.messages.insert(Outgoing::new(id, delivery, stream, payload));
-        self.streams[usize::from(stream)].queue.push_back(slot_number(slot));
-        self.wake(stream);
+        let message = Outgoing::new(id, delivery, now, stream as u16, payload);
+        self.buffer.add(&message);
+        let slot = self.messages.insert(message);
+        self.streams[stream].queue.push_back(slot_number(slot));
+        self.expire(stream, now, limits.age);
+        self.wake(stream as u16);
         Ok(id)
+    }
+
+    /// The message that the next one of a stream makes old: the unsent one of a sequenced stream.
+    fn superseded_by_next(&self, stream: usize) -> Option<usize> {
+        let stream = &self.streams[stream];
+        let last =
+            *stream.queue.back().filter(|_| stream.key.order() == Order::Sequenced)? as usize;
+        (!self.messages[last].is_started()).then_some(last)
+    }
+
+    /// Sees to room for a message that costs so much and takes the place of `older`: a reliable one
+    /// waits for it, to an unreliable one others give way.
+    fn make_room(
+        &mut self,
+        limits: &SendLimits,
+        delivery: Delivery,
+        cost: u64,
+        older: Option<usize>,
+    ) -> Result<(), SendError> {
+        let len = older.map(|slot| self.messages[slot].payload.len() as u64);
+        if delivery.reliable {
+            return self.buffer.admit(limits, delivery.order, cost, len.unwrap_or(0));
+        }
+        if self.fates.len() as u64 * MESSAGE_CHARGE > limits.buffer as u64 {
+            return Err(SendError::NoRoom); // Nobody asks what became of those before.
+        }
+        let freed = len.map_or(0, |len| len + MESSAGE_CHARGE);
+        while self.buffer.excess(limits, cost, freed) > 0 {
+            let Some(slot) = self.oldest_unsent().filter(|slot| Some(*slot) != older) else {
+                break;
+            };
+            self.drop_unsent(slot);
+        }
+        Ok(())
+    }
+
+    /// The oldest unreliable message of which nothing was sent.
+    fn oldest_unsent(&self) -> Option<usize> {
+        let unreliable = self.streams.iter().filter(|stream| !stream.key.is_reliable());
+        let first = unreliable.filter_map(|stream| self.first_unsent(stream));
+        first.min_by_key(|slot| self.messages[*slot].id)
+    }
+
+    /// The oldest message of a stream of which nothing was sent. Only the first can be begun.
+    fn first_unsent(&self, stream: &SendStream) -> Option<usize> {
+        let mut slots = stream.queue.iter().map(|slot| *slot as usize);
+        slots.find(|slot| !self.messages[*slot].is_started())
+    }
+
+    /// Drops what waited in a stream for too long.
+    fn expire(&mut self, stream: usize, now: Instant, age: Duration) {
+        while let Some(slot) = self.first_unsent(&self.streams[stream]) {
+            let message = &self.messages[slot];
+            if !message.expires() || now < message.queued_at + age {
+                return;
+            }
+            self.drop_unsent(slot);
+        }
+    }
+
+    /// An unreliable message gives way before it was begun.
+    fn drop_unsent(&mut self, slot: usize) {
+        self.dropped += 1;
+        self.give_up(slot, Fate::Lost);
+    }
+
+    /// A message of which nothing was sent leaves its queue.
+    fn give_up(&mut self, slot: usize, fate: Fate) {
+        let queue = &mut self.streams[usize::from(self.messages[slot].stream)].queue;
+        // It is the last of it, or one of the first two.
+        if queue.back() == Some(&slot_number(slot)) {
+            queue.pop_back();
+        } else if let Some(at) = queue.iter().position(|queued| *queued == slot_number(slot)) {
+            queue.remove(at);
+        }
+        self.finish(slot, fate);
     }
 
     /// Withdraws a message none of which was sent.
     pub(crate) fn cancel(&mut self, id: MessageId) -> Result<(), CommandError> {
         let unsent = |message: &Outgoing| !message.is_started() && message.fate.is_none();
         let found = self.messages.iter().find(|(_, message)| message.id == id && unsent(message));
-        let Some((slot, stream)) = found.map(|(slot, message)| (slot, message.stream)) else {
-            return Err(CommandError::TooLate);
-        };
-        self.streams[usize::from(stream)].queue.retain(|queued| *queued != slot_number(slot));
-        self.finish(slot, Fate::Cancelled);
+        let slot = found.map(|(slot, _)| slot).ok_or(CommandError::TooLate)?;
+        self.give_up(slot, Fate::Cancelled);
         Ok(())
     }
 
     /// Whether room was made for a message that found none. True once per refusal.
     pub(crate) fn take_writable(&mut self, limits: &SendLimits) -> bool {
-        let writable = self.is_writable_due(limits);
-        if writable {
-            self.blocked_len = None;
-        }
-        writable
+        self.buffer.take_writable(limits)
     }
 
     /// Whether `take_writable` has something to report.
     pub(crate) fn is_writable_due(&self, limits: &SendLimits) -> bool {
-        let room = |cost| self.buffered == 0 || self.buffered + cost <= limits.buffer as u64;
-        self.blocked_len.is_some_and(room)
+        self.buffer.is_writable_due(limits)
     }
 
     /// The next fate to report; its message is forgotten.
     pub(crate) fn poll_fate(&mut self) -> Option<(MessageId, Fate)> {
         let slot = self.fates.pop_front()? as usize;
         let message = self.messages.remove(slot);
-        self.buffered -= MESSAGE_CHARGE;
+        self.buffer.forget(&message);
         message.fate.map(|fate| (message.id, fate))
     }
 
     pub(crate) fn has_fates(&self) -> bool {
         !self.fates.is_empty()
+    }
+
+    /// How many unreliable messages gave way so far before they were begun.
+    pub(crate) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// How many sequenced messages gave way so far to a newer one before they were begun.
+    pub(crate) const fn superseded(&self) -> u64 {
+        self.superseded
     }
 
     /// Whether nothing is left to send and no reliable message is unacknowledged.
@@ -156,9 +255,12 @@ impl SendQueue {
     }
 
     /// Appends data frames while they fit, calling `sent` for each part whose fate matters. `room`
-    /// is the space for frames in an empty packet.
+    /// is the space for frames in an empty packet; what waited for longer than `age` is dropped
+    /// instead.
     pub(crate) fn write(
         &mut self,
+        now: Instant,
+        age: Duration,
         writer: &mut Writer<'_>,
         room: usize,
         sent: &mut impl FnMut(Part),
@@ -186,6 +288,7 @@ impl SendQueue {
             }
         }
         while let Some(stream) = self.schedule.current() {
+            self.expire(stream, now, age);
             if !self.write_fresh(stream, writer, room, &mut result, sent) {
                 self.schedule.rotate();
                 break;
@@ -222,6 +325,7 @@ impl SendQueue {
         };
         if fresh {
             stream.advance();
+            self.buffer.begin(message);
             if message.delivery.reliable {
                 self.credit.spend(cost(message.payload.len()));
             }
@@ -316,8 +420,9 @@ impl SendQueue {
     }
 
     /// The peer lost its state: what was under way has an unknown fate, what was not starts over.
-    pub(crate) fn restart(&mut self, granted: u64) {
+    pub(crate) fn restart(&mut self, granted: u64, now: Instant) {
         self.end_all(|message| message.is_started().then_some(Fate::Unknown));
+        self.messages.iter_mut().for_each(|(_, message)| message.queued_at = now);
         for stream in &mut self.streams {
             stream.restart();
         }
@@ -360,20 +465,20 @@ impl SendQueue {
     fn finish(&mut self, slot: usize, fate: Fate) {
         let message = &mut self.messages[slot];
         let index = message.stream;
-        self.has_lost_ordered |= fate == Fate::Lost;
-        let arrived = matches!(fate, Fate::Acked | Fate::Cancelled);
-        self.is_cut |= message.delivery.reliable && !arrived;
+        let settled = matches!(fate, Fate::Acked | Fate::Cancelled | Fate::Superseded);
+        self.is_cut |= message.delivery.reliable && !settled;
         if let Some(number) = message.sequence_number {
+            self.has_lost_ordered |= fate == Fate::Lost;
             self.streams[usize::from(index)].resolve(number, fate);
         }
-        self.buffered -= message.payload.len() as u64;
+        self.buffer.settle(message, message.is_started());
         if message.reports(fate) {
             message.fate = Some(fate);
             message.payload = Bytes::new();
             self.fates.push_back(slot_number(slot));
         } else {
-            self.messages.remove(slot);
-            self.buffered -= MESSAGE_CHARGE;
+            let message = self.messages.remove(slot);
+            self.buffer.forget(&message);
         }
         self.wake(index);
     }
@@ -381,18 +486,6 @@ impl SendQueue {
     fn find(&mut self, part: Part) -> Option<&mut Outgoing> {
         let message = self.messages.get_mut(part.slot as usize)?;
         (message.generation() == part.generation && message.fate.is_none()).then_some(message)
-    }
-
-    fn stream(&mut self, key: StreamKey, limits: &SendLimits) -> Result<u16, SendError> {
-        let known = self.streams.iter().position(|stream| stream.key == key);
-        let index = known.unwrap_or(self.streams.len());
-        if index >= usize::from(limits.max_streams) {
-            return Err(SendError::TooManyStreams);
-        }
-        if known.is_none() {
-            self.streams.push(SendStream::new(key));
-        }
-        Ok(index as u16)
     }
 
     /// Gives a stream with unsent bytes its turn.

@@ -31,6 +31,8 @@ pub(super) struct Waiting {
     /// The channel of the oldest message of each queue, by that message's place.
     heads: [BTreeMap<u64, u16>; 2],
     arrivals: u64,
+    /// How many messages wait.
+    len: usize,
     /// Bytes of both kinds, charges included.
     bytes: [u64; 2],
     news: News,
@@ -60,13 +62,21 @@ impl Waiting {
         }
         queue.push_back(Ready { arrival: self.arrivals, message });
         self.arrivals += 1;
+        self.len += 1;
     }
 
     /// The oldest message of all.
     pub(super) fn take(&mut self) -> Option<Message> {
+        self.take_except(&BTreeSet::new())
+    }
+
+    /// The oldest message on none of these channels.
+    pub(super) fn take_except(&mut self, channels: &BTreeSet<u16>) -> Option<Message> {
         let heads = &self.heads;
-        let oldest =
-            |kind: Kind| heads[kind].first_key_value().map(|(at, channel)| (*at, *channel));
+        let oldest = |kind: Kind| {
+            let mut wanted = heads[kind].iter().filter(|(_, channel)| !channels.contains(channel));
+            wanted.next().map(|(at, channel)| (*at, *channel))
+        };
         let candidates = [UNRELIABLE, RELIABLE].into_iter();
         let found = candidates.filter_map(|kind| oldest(kind).map(|(at, ch)| (at, ch, kind))).min();
         let Some((_, channel, kind)) = found else {
@@ -97,6 +107,11 @@ impl Waiting {
 
     pub(super) fn is_empty(&self) -> bool {
         self.heads.iter().all(BTreeMap::is_empty)
+    }
+
+    /// How many messages wait.
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     /// Bytes of unreliable messages that wait, charges included.
@@ -146,6 +161,7 @@ impl Waiting {
             self.channels.remove(&channel);
         }
         self.bytes[kind] -= cost(message.payload.len());
+        self.len -= 1;
         Some(message)
     }
 }

@@ -75,10 +75,11 @@ impl Outbound {
     /// Accepts a message, or says why not.
     pub(crate) fn push(
         &mut self,
+        now: Instant,
         delivery: Delivery,
         payload: Bytes,
     ) -> Result<MessageId, SendError> {
-        self.queue.push(&self.limits, delivery, payload)
+        self.queue.push(&self.limits, now, delivery, payload)
     }
 
     /// Makes the peer acknowledge something soon.
@@ -195,8 +196,8 @@ impl Outbound {
     }
 
     /// The peer restarted with this much credit for us.
-    pub(crate) fn restart(&mut self, granted: u64) {
-        self.queue.restart(granted);
+    pub(crate) fn restart(&mut self, granted: u64, now: Instant) {
+        self.queue.restart(granted, now);
         self.rekey = Rekey::default();
         self.pings.restart();
         self.pongs.clear();

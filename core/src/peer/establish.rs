@@ -7,7 +7,7 @@ use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
 use crate::net::Arrival;
 use crate::peer::Peer;
-use crate::session::{Answer, Established, Opened, Session, Terms, Unopened};
+use crate::session::{Answer, Established, Opened, Pair, Session, Terms, Unopened};
 use crate::stats::DropReason;
 use crate::wire::{HandshakeResponse, Parameters};
 
@@ -46,10 +46,14 @@ impl Peer {
                 return;
             }
         };
-        let Answer { split, payload, remote_index, granted } = answer;
         let local_index = dial.local_index();
-        let remote_incarnation = payload.incarnation.get();
-        if !self.may_grant(remote_incarnation, granted) {
+        let Answer { split, payload, remote_index, incarnation, granted } = answer;
+        let incarnations = Pair { ours: incarnation, theirs: payload.incarnation.get() };
+        if self.is_estranged(&incarnations) {
+            self.on_estranged(cx, arrival, payload.is_displaced());
+            return;
+        }
+        if !self.may_grant(&incarnations, granted) {
             // Messages came meanwhile: a peer that starts over is granted what they leave.
             cx.drop_packet(DropReason::Full, &arrival.via);
             self.dialing.dial.iter_mut().for_each(|dial| dial.expire(cx.now));
@@ -60,7 +64,7 @@ impl Peer {
             local_index,
             remote_index,
             initiated_by_us: true,
-            remote_incarnation,
+            incarnations,
             parameters,
             granted,
             via: arrival.via,
@@ -77,7 +81,7 @@ impl Peer {
     pub(crate) fn establish(&mut self, cx: &mut Context, established: Established) {
         self.drop_dial(cx);
         let Established { terms, secrets, key_id } = established;
-        let news = !self.acquaintance.is_known_as(terms.remote_incarnation);
+        let news = !self.acquaintance.is_known_as(&terms.incarnations);
         if news {
             self.on_new_incarnation(cx, &terms);
         } else if terms.initiated_by_us && self.paths.follow(terms.via, &cx.config, cx.now) {
@@ -117,12 +121,13 @@ impl Peer {
     fn on_new_incarnation(&mut self, cx: &mut Context, terms: &Terms) {
         let granted = terms.parameters.receive_window.get();
         let met_before = self.acquaintance.remote_incarnation().is_some();
-        self.acquaintance.start_over(terms.remote_incarnation);
+        self.acquaintance.start_over(&terms.incarnations);
+        let undeliverable = self.inbox.restart(terms.granted);
         if met_before {
             let freed = self.sessions.clear();
             cx.release(freed);
             self.withdraw_rekey(cx);
-            self.events.restarted = true;
+            *self.events.restarted.get_or_insert(0) += undeliverable;
             // The `UnknownSession` was true. The next may be as well, unless they come too often.
             if self.dialing.restarts.take(cx.now, &RESTARTS, 0) {
                 self.dialing.last_unknown_session = None;
@@ -130,8 +135,7 @@ impl Peer {
         } else {
             self.events.connected = Some(terms.via);
         }
-        self.inbox.restart(terms.granted);
-        self.outbound.restart(granted);
+        self.outbound.restart(granted, cx.now);
         self.paths.restart(&mut self.acquaintance.spaces, terms.via, &cx.config);
     }
 

@@ -15,6 +15,7 @@ mod keys;
 mod liveness;
 mod pings;
 mod receive;
+mod refused;
 mod review;
 mod state;
 #[cfg(feature = "testing")]
@@ -22,6 +23,7 @@ mod testing;
 mod timers;
 mod transmit;
 
+use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -30,6 +32,7 @@ use bytes::Bytes;
 pub(crate) use control::SentFrame;
 
 use acquaintance::Acquaintance;
+pub(crate) use acquaintance::FormerIncarnations;
 use control::Outbound;
 use dialing::Dialing;
 use events::PendingEvents;
@@ -45,7 +48,7 @@ use crate::event::{DisconnectReason, EndReason, PingId};
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Via};
 use crate::path::{Path, Paths};
-use crate::session::Sessions;
+use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
 use crate::timer::Timers;
@@ -89,6 +92,8 @@ impl Peer {
             max_message: config.flow.max_message,
             max_streams: config.flow.max_streams,
             buffer: config.flow.send_buffer,
+            unreliable: config.flow.unreliable_buffer as u64 + MESSAGE_CHARGE,
+            age: config.flow.unreliable_age,
         };
         Self {
             acquaintance: Acquaintance::new(handle, number, id, incarnation),
@@ -107,6 +112,7 @@ impl Peer {
 
     pub(crate) fn send(
         &mut self,
+        cx: &Context,
         delivery: Delivery,
         payload: Bytes,
     ) -> Result<MessageId, SendError> {
@@ -116,7 +122,7 @@ impl Peer {
         if self.state.is_closing() {
             return Err(SendError::Closing);
         }
-        let id = self.outbound.push(delivery, payload)?;
+        let id = self.outbound.push(cx.now, delivery, payload)?;
         self.stats.messages_sent += 1;
         Ok(id)
     }
@@ -128,6 +134,10 @@ impl Peer {
     /// The same for one channel.
     pub(crate) fn receive_from(&mut self, channel: u16) -> Option<Message> {
         self.inbox.take_from(channel)
+    }
+
+    pub(crate) fn receive_except(&mut self, channels: &BTreeSet<u16>) -> Option<Message> {
+        self.inbox.take_except(channels)
     }
 
     pub(crate) fn cancel(&mut self, message: MessageId) -> Result<(), CommandError> {
@@ -229,6 +239,12 @@ impl Peer {
         self.state.is_gone() && !self.has_events() && self.inbox.is_empty()
     }
 
+    /// Whether an endpoint that closes can do without it: it ended, and all that is left is to answer
+    /// packets of the peer that come late.
+    pub(crate) fn is_dispensable(&self) -> bool {
+        self.state.is_over() && !self.has_events() && self.inbox.is_empty()
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.state.is_over()
     }
@@ -268,9 +284,8 @@ impl Peer {
         core::mem::replace(&mut self.acquaintance.listed_at, address)
     }
 
-    /// The peer's handshake was answered on behalf of `incarnation`, and made at `timestamp_ms`.
-    pub(crate) fn on_confirmed(&mut self, incarnation: u64, timestamp_ms: u64) {
-        self.acquaintance.incarnation = incarnation;
+    /// The peer made its handshake at `timestamp_ms`.
+    pub(crate) fn on_confirmed(&mut self, timestamp_ms: u64) {
         self.acquaintance.timestamp_ms = self.acquaintance.timestamp_ms.max(timestamp_ms);
     }
 
@@ -280,13 +295,23 @@ impl Peer {
 
     /// Whether we are leaving the peer, and it lost what it knew about us, since it has this incarnation.
     pub(crate) fn is_left_behind(&self, remote_incarnation: u64) -> bool {
-        self.state.is_leaving() && !self.acquaintance.is_known_as(remote_incarnation)
+        self.state.is_leaving() && self.remote_incarnation() != Some(remote_incarnation)
     }
 
-    /// Whether a handshake with this incarnation of the peer may grant it `granted` bytes: one that
+    /// Whether a handshake with these incarnations may grant the peer `granted` bytes: one that
     /// starts over is granted no more than what unread messages leave.
-    pub(crate) fn may_grant(&self, remote_incarnation: u64, granted: u64) -> bool {
-        self.acquaintance.is_known_as(remote_incarnation) || granted <= self.inbox.fresh_grant()
+    fn may_grant(&self, pair: &Pair, granted: u64) -> bool {
+        self.acquaintance.is_known_as(pair) || granted <= self.inbox.fresh_grant()
+    }
+
+    /// What names our state about the peer once it is reset.
+    pub(crate) fn next_incarnation(&self, incarnations: &Incarnations) -> u64 {
+        self.acquaintance.next_incarnation(incarnations)
+    }
+
+    /// What named the peer's state about us before, newest first.
+    pub(crate) const fn former_incarnations(&self) -> FormerIncarnations {
+        self.acquaintance.former()
     }
 
     /// What names the peer's state about us, once it said so.
@@ -318,6 +343,8 @@ impl Peer {
             id: self.acquaintance.id,
             state: self.state.public(),
             path: self.paths.via(),
+            max_message: self.outbound.limits.max_message,
+            max_streams: self.outbound.limits.max_streams,
             last_received: self.liveness.last_received,
             path_stats,
             stats: self.stats_now(),
@@ -326,8 +353,10 @@ impl Peer {
 
     fn stats_now(&self) -> PeerStats {
         PeerStats {
+            messages_dropped: self.outbound.queue.dropped(),
             messages_overflowed: self.inbox.overflowed(),
             messages_received: self.inbox.delivered(),
+            messages_superseded: self.outbound.queue.superseded(),
             ..self.stats
         }
     }

@@ -143,7 +143,8 @@ impl Peer {
         if may_send_data {
             let before = writer.position();
             let mut sent = |part| push(SentFrame::Part(part));
-            let written = self.outbound.queue.write(writer, room, &mut sent);
+            let age = self.outbound.limits.age;
+            let written = self.outbound.queue.write(cx.now, age, writer, room, &mut sent);
             self.stats.parts_retransmitted += written.repeated;
             content.asks_ack_now = written.ends_receipt;
             content.data = writer.position() > before;

@@ -32,12 +32,12 @@ pub(crate) struct Dial {
     local_index: u32,
     remote: Option<PeerId>,
     targets: SmallVec<[HandshakeTarget; 1]>,
-    /// What our request offers.
+    /// What our request says.
     offer: Offer,
     /// How many addresses were sent the packet in this round.
     round: usize,
     stage: Stage,
-    /// The last request without a cookie, and its grant, once another took its place. Anyone who saw
+    /// The last request without a cookie, and what it says, once another took its place. Anyone who saw
     /// it could make us build that other by a retry; an answer to it still counts.
     bare: Option<(Box<Initiation>, Offer)>,
     has_cookie: bool,
@@ -55,15 +55,6 @@ pub(crate) struct Dial {
     is_full: bool,
 }
 
-/// What a request says about our state.
-#[derive(Clone, Copy, Default)]
-struct Offer {
-    /// What names it.
-    incarnation: u64,
-    /// The credit that it grants.
-    granted: u64,
-}
-
 enum Stage {
     /// We ask who is at the address.
     Identity { nonce: [u8; 16] },
@@ -71,11 +62,22 @@ enum Stage {
     Session { initiation: Box<Initiation>, mac: [u8; 16] },
 }
 
+/// What a request says about us.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offer {
+    /// Names our state about the peer.
+    incarnation: u64,
+    /// The credit that it grants.
+    granted: u64,
+}
+
 /// What a genuine response says.
 pub(crate) struct Answer {
     pub(crate) split: Split,
     pub(crate) payload: ResponsePayload,
     pub(crate) remote_index: u32,
+    /// Our incarnation that the request named.
+    pub(crate) incarnation: u64,
     /// The credit that the request granted.
     pub(crate) granted: u64,
 }
@@ -221,7 +223,7 @@ impl Dial {
         self.has_cookie = !cookie.is_none();
         self.offer = Offer { incarnation, granted };
         self.rebuild_at = cx.now + REBUILD_AFTER;
-        let built = self.remote.and_then(|id| self.build_request(cx, &id, incarnation, cookie));
+        let built = self.remote.and_then(|id| self.build_request(cx, &id, cookie));
         if built.is_none() {
             self.build_key_request(cx);
         }
@@ -349,15 +351,10 @@ impl Dial {
         read_answer(cx, initiation, offer, response)
     }
 
-    fn build_request(
-        &mut self,
-        cx: &mut Context,
-        id: &PeerId,
-        incarnation: u64,
-        cookie: Cookie,
-    ) -> Option<()> {
+    fn build_request(&mut self, cx: &mut Context, id: &PeerId, cookie: Cookie) -> Option<()> {
+        let Offer { incarnation, granted } = self.offer;
         let mut request = HandshakeRequest::new(self.local_index, cookie);
-        let parameters = cx.parameters(self.offer.granted);
+        let parameters = cx.parameters(granted);
         let identity = *cx.identity.id().as_bytes();
         let payload = RequestPayload::new(identity, incarnation, cx.timestamp_ms(), parameters);
         let text = &mut request.payload_ciphertext;
@@ -415,7 +412,7 @@ fn read_answer(
     let Offer { incarnation, granted } = offer;
     match payload.status().ok_or(Unopened::Unknown)? {
         ResponseStatus::Accepted => {
-            Ok(Opened::Accepted(Answer { split, payload, remote_index, granted }))
+            Ok(Opened::Accepted(Answer { split, payload, remote_index, incarnation, granted }))
         }
         status => {
             let refusal = Refusal::read_from_prefix(&text).map(|(refusal, _)| refusal);

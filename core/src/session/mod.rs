@@ -11,7 +11,7 @@ mod rekey;
 mod target;
 
 pub(crate) use distortion::Distortion;
-pub(crate) use established::{Established, Terms};
+pub(crate) use established::{Established, Pair, Terms};
 pub(crate) use incarnation::Incarnations;
 pub(crate) use index::{ForgottenList, Indices, Owner};
 pub(crate) use initiator::{Answer, Dial, Opened, Refused, Unopened, prologue};

@@ -77,10 +77,7 @@ impl Driver {
             },
             Command::Query(query) => query(&self.core, self.traffic.stats()),
             Command::RemoveSocket { socket, reply } => answer(reply, self.remove_socket(socket)),
-            Command::Subscribe(subscriber) => {
-                self.subscriber = Some(subscriber);
-                self.stalled = false;
-            }
+            Command::Subscribe(subscriber) => self.subscribe(subscriber),
         }
     }
 
@@ -111,9 +108,8 @@ impl Driver {
             let result = self.core.cancel(self.clock.now(), peer, message);
             return Some(result.map_err(PeerError::Refused));
         }
-        let at = entry.queue.iter().position(|message| message.is_named(key));
-        let queued = at.and_then(|at| entry.queue.remove(at));
-        let Some(message) = queued.or_else(|| entry.mailbox.withdraw(key)) else {
+        let under_way = entry.under_way.withdraw(key);
+        let Some(message) = under_way.or_else(|| entry.mailbox.withdraw(key)) else {
             // The core did not take it: its fate is known.
             return Some(Err(PeerError::Refused(CommandError::TooLate)));
         };
@@ -161,12 +157,14 @@ impl Driver {
         leaving.retain(|peer| {
             let Some(entry) = peers.get_mut(peer) else { return false };
             let Some((options, by)) = &entry.disconnect else { return false };
-            if now < *by && (entry.is_ready || !entry.queue.is_empty()) {
+            let is_late = now >= *by;
+            let has_more = entry.is_ready || !entry.under_way.is_empty();
+            if !is_late && has_more || !entry.mailbox.close(is_late) {
                 return true;
             }
             let (mut options, by) = (options.clone(), *by);
             options.linger = by.saturating_since(now);
-            if entry.cut() {
+            if entry.is_cut() {
                 options = options.incomplete();
             }
             if let Err(error) = core.disconnect(now, *peer, options) {

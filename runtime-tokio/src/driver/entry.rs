@@ -1,15 +1,15 @@
 //! What the driver keeps for one peer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use handfast_core::{DisconnectOptions, EndReason, Instant, MessageId, PingId};
+use handfast_core::{DisconnectOptions, EndReason, Fate, Instant, MessageId, PingId, SendError};
 use tokio::sync::oneshot;
 
 use crate::answer::answer;
 use crate::error::{ConnectError, PeerError};
-use crate::mailbox::{Mailbox, Outgoing};
+use crate::mailbox::{Mailbox, Outgoing, UnderWay};
 use crate::pending_handle::PendingHandle;
 use crate::receipt_key::ReceiptSender;
 
@@ -24,16 +24,14 @@ pub(super) struct Entry {
     pub(super) is_incoming: bool,
     /// In `Driver::ready`.
     pub(super) is_ready: bool,
-    /// The core said `Blocked` and not `Writable` since.
-    pub(super) is_blocked: bool,
     pub(super) diallers: Vec<Dialler>,
     /// Collected from the mailbox, not yet taken by the core.
-    pub(super) queue: VecDeque<Outgoing>,
+    pub(super) under_way: UnderWay,
     /// Messages that were accepted and that the core then refused.
     pub(super) refused: u64,
     pub(super) receipts: BTreeMap<MessageId, ReceiptSender>,
     pub(super) pings: BTreeMap<PingId, oneshot::Sender<Result<Duration, PeerError>>>,
-    /// To be said when the queue is with the core, or at that time.
+    /// To be said when all messages are with the core, or at that time.
     pub(super) disconnect: Option<(DisconnectOptions, Instant)>,
     /// A reliable message was taken from the application and not by the core.
     pub(super) is_cut: bool,
@@ -46,9 +44,8 @@ impl Entry {
             is_connected: false,
             is_incoming: false,
             is_ready: false,
-            is_blocked: false,
             diallers: Vec::new(),
-            queue: VecDeque::new(),
+            under_way: UnderWay::default(),
             refused: 0,
             receipts: BTreeMap::new(),
             pings: BTreeMap::new(),
@@ -61,10 +58,37 @@ impl Entry {
         self.disconnect.as_ref().map(|(_, by)| *by)
     }
 
-    /// Takes no more messages. True if the application handed over a reliable one that the core did not take.
-    pub(super) fn cut(&mut self) -> bool {
-        let queued = self.queue.iter().any(|message| message.delivery.reliable);
-        self.mailbox.stop_sending() | queued | self.is_cut
+    /// Whether the application handed over a reliable message that the core did not take.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut || self.under_way.has_reliable() || self.mailbox.has_reliable()
+    }
+
+    /// What the core said to the next message under way.
+    pub(super) fn on_sent(&mut self, result: Result<MessageId, SendError>) {
+        let may_wait = self.under_way.front().is_some_and(Outgoing::may_wait);
+        if result == Err(SendError::Blocked) && may_wait {
+            self.under_way.block();
+            return;
+        }
+        let Some(message) = self.under_way.pop() else { return };
+        self.is_cut |= result.is_err() && message.delivery.reliable;
+        match result {
+            Ok(id) => {
+                if let Some(receipt) = message.receipt {
+                    receipt.name(id);
+                    self.receipts.insert(id, receipt);
+                }
+            }
+            // As if it were lost on the way.
+            Err(SendError::Blocked) => message.finish(Fate::Lost),
+            Err(SendError::Closing | SendError::UnknownPeer) => message.give_up(),
+            // The peer restarted with smaller limits since.
+            Err(error) => {
+                tracing::debug!(target: "handfast::driver", %error, "a message was refused");
+                self.refused += 1;
+                message.finish(Fate::Refused);
+            }
+        }
     }
 
     /// Tells everyone who waits that the peer ended. Pings learn it from the mailbox.
@@ -73,7 +97,7 @@ impl Entry {
             let count = self.refused;
             tracing::warn!(target: "handfast::driver", count, %reason, "messages were refused");
         }
-        self.queue.drain(..).for_each(Outgoing::give_up);
+        self.under_way.drain().into_iter().for_each(Outgoing::give_up);
         self.pings.clear();
         self.receipts.clear();
         for dialler in self.diallers.drain(..) {

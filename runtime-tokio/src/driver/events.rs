@@ -11,36 +11,31 @@ use crate::mailbox::Mailbox;
 use crate::pending_handle::PendingHandle;
 
 use super::entry::Entry;
-use super::{Closing, Driver, EVENTS_PER_TURN};
+use super::{Driver, EVENTS_PER_TURN};
 
 impl Driver {
     /// Polls events, as many as are allowed in a turn and fit the subscriber's queue. Returns how
     /// many there were.
     pub(super) fn drain_events(&mut self) -> usize {
         for count in 0..EVENTS_PER_TURN {
-            // No event is taken from the core before there is room for it: dropped while waiting
-            // here, it would be lost.
+            // Dropped while waiting here, an event would be lost.
             self.stalled = !self.subscriber_has_room();
             if self.stalled {
                 return count;
             }
-            let Some(event) = self.next_event() else { return count };
-            if let Some(subscriber) = &self.subscriber
-                && !matches!(event, Event::Readable { .. } | Event::Writable { .. })
-                && let Err(error) = subscriber.try_send(event.clone())
-            {
-                tracing::debug!(target: "handfast::driver", %error, "an event not read in time");
+            if self.tell_message() {
+                continue;
             }
+            let Some(mut event) = self.next_event() else { return count };
+            if let Event::Ended { peer, unread, .. } = &mut event
+                && let Some(entry) = self.peers.get(peer)
+            {
+                *unread += entry.mailbox.unread();
+            }
+            self.tell_event(&event);
             self.on_event(event);
         }
         EVENTS_PER_TURN
-    }
-
-    fn subscriber_has_room(&mut self) -> bool {
-        self.subscriber.take_if(|subscriber| subscriber.is_closed());
-        // To close, nobody's leisure is waited for.
-        let is_closing = !matches!(self.closing, Closing::No);
-        self.subscriber.as_ref().is_none_or(|subscriber| subscriber.capacity() > 0 || is_closing)
     }
 
     fn on_event(&mut self, event: Event) {
@@ -66,9 +61,11 @@ impl Driver {
                     answer(reply, Ok(rtt));
                 }
             }
-            Event::Restarted { .. } => entry.mailbox.forget_accepted(),
+            Event::Restarted { .. } | Event::PathChanged { .. } | Event::StateChanged { .. } => {
+                self.publish_info(peer);
+            }
             Event::Writable { .. } => {
-                entry.is_blocked = false;
+                entry.under_way.unblock();
                 self.make_ready(peer);
             }
             _ => {}
@@ -83,6 +80,9 @@ impl Driver {
             }
         };
         entry.mailbox.set_owner(peer, id);
+        if let Some(info) = self.core.peer(peer) {
+            entry.mailbox.set_info(info);
+        }
         entry.is_connected = true;
         entry.is_incoming = is_incoming;
         if is_incoming {
@@ -90,6 +90,13 @@ impl Driver {
         }
         for dialler in mem::take(&mut entry.diallers) {
             answer(dialler, Ok(PendingHandle::new(&entry.mailbox, &self.inputs.wake)));
+        }
+    }
+
+    /// Lets the handles see the peer as it is now.
+    pub(super) fn publish_info(&self, peer: PeerHandle) {
+        if let (Some(entry), Some(info)) = (self.peers.get(&peer), self.core.peer(peer)) {
+            entry.mailbox.set_info(info);
         }
     }
 
@@ -120,12 +127,12 @@ impl Driver {
         while let Some(message) = self.core.receive(self.clock.now(), peer) {
             self.scratch.push_back(message);
         }
-        entry.mailbox.deposit(&mut self.scratch, false);
+        entry.mailbox.deposit(None, &mut self.scratch, false);
         entry.end(reason);
         if !entry.is_incoming {
             return;
         }
-        if entry.mailbox.has_incoming() {
+        if entry.mailbox.unread() > 0 {
             self.backlog.on_ended(&entry.mailbox);
         } else {
             self.backlog.remove(&entry.mailbox);

@@ -1,9 +1,13 @@
 //! Moving messages between mailboxes and the core.
 
-use handfast_core::{PeerHandle, SendError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::answer::answer;
+use handfast_core::PeerHandle;
 
+use crate::mailbox::Mailbox;
+
+use super::subscriber::Subscriber;
 use super::{Driver, MESSAGES_PER_TURN};
 
 impl Driver {
@@ -19,9 +23,9 @@ impl Driver {
 
     /// Visits the mailboxes that want it, each at most once.
     pub(super) fn move_messages(&mut self) {
-        let mut budget = MESSAGES_PER_TURN;
+        let mut moved = 0;
         for _ in 0..self.ready.len() {
-            if budget == 0 {
+            if self.is_enough(moved) {
                 return;
             }
             let Some(peer) = self.ready.pop_front() else { return };
@@ -30,77 +34,81 @@ impl Driver {
             if entry.mailbox.wants_more() {
                 self.pull(peer);
             }
-            budget = self.push(peer, budget);
+            self.push(peer, &mut moved);
+            self.publish_info(peer);
         }
     }
 
-    /// From the mailbox to the core, until the core is full or the budget is spent. Returns what
-    /// is left of the budget.
-    fn push(&mut self, peer: PeerHandle, mut budget: usize) -> usize {
+    /// Whether the rest is for the next turn.
+    fn is_enough(&self, moved: usize) -> bool {
+        moved >= MESSAGES_PER_TURN || (moved >= FEWEST_MESSAGES && self.traffic.is_turn_over())
+    }
+
+    /// From the mailbox to the core, until the core is full for each stream, or it is enough for a turn.
+    fn push(&mut self, peer: PeerHandle, moved: &mut usize) {
         let now = self.clock.now();
-        let Some(entry) = self.peers.get_mut(&peer) else { return budget };
-        if entry.is_blocked {
-            return budget;
-        }
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        entry.mailbox.collect(&mut entry.under_way);
         loop {
-            if entry.queue.is_empty() {
-                entry.mailbox.collect(&mut entry.queue);
+            let Some(entry) = self.peers.get_mut(&peer) else { return };
+            if entry.under_way.is_stuck() {
+                entry.mailbox.collect(&mut entry.under_way);
             }
-            let Some(message) = entry.queue.front_mut() else { return budget };
-            if budget == 0 {
-                self.make_ready(peer);
-                return 0;
+            let Some(message) = entry.under_way.front() else { return };
+            let (delivery, payload) = (message.delivery, message.payload.clone());
+            if *moved % CHECKED_EVERY == 0 && self.is_enough(*moved) {
+                return self.make_ready(peer);
             }
-            budget -= 1;
-            let result = self.core.send(now, peer, message.delivery, message.payload.clone());
-            if result == Err(SendError::Blocked) {
-                entry.is_blocked = true;
-                return budget;
-            }
-            let Some(message) = entry.queue.pop_front() else { return budget };
-            match result {
-                Ok(id) => {
-                    if let Some(receipt) = message.receipt {
-                        receipt.name(id);
-                        entry.receipts.insert(id, receipt);
-                    }
-                    if let Some(verdict) = message.verdict {
-                        entry.mailbox.note_accepted(&message.delivery, message.payload.len());
-                        answer(verdict, Ok(()));
-                    }
-                }
-                Err(error) => match message.verdict {
-                    Some(verdict) => answer(verdict, Err(error)),
-                    // The peer's limits shrank, or it is closing.
-                    None => {
-                        tracing::debug!(target: "handfast::driver", %error, "a message was refused");
-                        entry.refused += 1;
-                        entry.is_cut |= message.delivery.reliable;
-                        message.give_up();
-                    }
-                },
-            }
+            *moved += 1;
+            let result = self.core.send(now, peer, delivery, payload);
+            let Some(entry) = self.peers.get_mut(&peer) else { return };
+            entry.on_sent(result);
         }
     }
 
     /// From the core to the mailbox, as much as fits.
     pub(super) fn pull(&mut self, peer: PeerHandle) {
-        let now = self.clock.now();
-        let Some(entry) = self.peers.get_mut(&peer) else { return };
-        let (mut messages, mut bytes) = entry.mailbox.room();
-        let withheld = loop {
-            if messages == 0 || bytes == 0 {
-                break true;
-            }
-            let Some(message) = self.core.receive(now, peer) else { break false };
-            messages -= 1;
-            bytes = bytes.saturating_sub(message.payload.len());
-            self.scratch.push_back(message);
-        };
-        entry.mailbox.deposit(&mut self.scratch, withheld);
-        if entry.mailbox.wants_more() {
+        let Some(entry) = self.peers.get(&peer) else { return };
+        if self.subscriber.as_ref().is_some_and(Subscriber::takes_messages) {
+            return;
+        }
+        let mailbox = Arc::clone(&entry.mailbox);
+        let apart = mailbox.apart();
+        for channel in apart.iter().copied().map(Some).chain([None]) {
+            let withheld = self.take(peer, &mailbox, channel, &apart);
+            mailbox.deposit(channel, &mut self.scratch, withheld);
+        }
+        if mailbox.wants_more() {
             // The application made room before it could know to ring for it.
             self.make_ready(peer);
         }
     }
+
+    /// Takes what fits into the mailbox. Whether there is more.
+    fn take(
+        &mut self,
+        peer: PeerHandle,
+        mailbox: &Mailbox,
+        channel: Option<u16>,
+        apart: &BTreeSet<u16>,
+    ) -> bool {
+        let now = self.clock.now();
+        let (mut messages, mut bytes) = mailbox.room(channel);
+        while messages > 0 && bytes > 0 {
+            let message = match channel {
+                Some(channel) => self.core.receive_from(now, peer, channel),
+                None => self.core.receive_except(now, peer, apart),
+            };
+            let Some(message) = message else { return false };
+            messages -= 1;
+            bytes = bytes.saturating_sub(message.payload.len());
+            self.scratch.push_back(message);
+        }
+        true
+    }
 }
+
+/// A turn that is over moves so many messages all the same: neither way waits for the other.
+const FEWEST_MESSAGES: usize = 64;
+/// How often to look at the clock.
+const CHECKED_EVERY: usize = 16;

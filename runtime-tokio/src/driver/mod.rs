@@ -7,12 +7,12 @@ use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use handfast_core::{
-    DisconnectOptions, EndReason, Event, Identity, Instant, Message, PeerHandle, SocketId,
-    ValidConfig,
+    DisconnectOptions, EndReason, Identity, Instant, Message, PeerHandle, SocketId, ValidConfig,
 };
 use handfast_udp::{Clock, Listen, Traffic, entropy, fire_timers};
 use tokio::sync::{mpsc, watch};
@@ -29,9 +29,11 @@ mod entry;
 mod events;
 mod messages;
 mod sockets;
+mod subscriber;
 
 use alarm::Alarm;
 use entry::Entry;
+pub(crate) use subscriber::{Item, Subscriber};
 
 /// How the driver ended, once it has.
 pub(crate) type Outcome = Option<Result<(), Arc<io::Error>>>;
@@ -62,7 +64,7 @@ pub(crate) struct Driver {
     leaving: Vec<PeerHandle>,
     /// For messages on their way from the core to a mailbox.
     scratch: VecDeque<Message>,
-    subscriber: Option<mpsc::Sender<Event>>,
+    subscriber: Option<Subscriber>,
     /// The subscriber has no room: events wait in the core.
     stalled: bool,
     closing: Closing,
@@ -86,7 +88,8 @@ impl Driver {
         inputs: Inputs,
         backlog: Arc<Backlog>,
     ) -> io::Result<Self> {
-        let clock = Clock::start();
+        // Tests of applications hold tokio's time, and ours with it.
+        let clock = Clock::following(|| tokio::time::Instant::now().into_std());
         let (seed, now) = (entropy()?, clock.now());
         let mut core = handfast_core::Endpoint::new(config, identity, seed, now);
         let traffic = Traffic::bind(&mut core, now, listen, |_, io| Port::new(io))?;
@@ -131,11 +134,9 @@ impl Driver {
             if self.is_done(more) {
                 return Ok(());
             }
-            if more {
+            if more || !self.wait(&mut alarm).await {
                 // Other tasks have their turn, and this one is sure to be run again.
                 tokio::task::yield_now().await;
-            } else {
-                self.wait(&mut alarm).await;
             }
         }
     }
@@ -151,14 +152,22 @@ impl Driver {
         self.move_messages();
         self.drain();
         let mut more = self.traffic.transmit(&mut self.core, &self.clock)?;
+        more |= self.traffic.is_behind();
         // Sending may have told us more, and what follows from that may be to send again.
         more |= self.drain_events() > 0;
         more |= !self.ready.is_empty();
         Ok(more)
     }
 
-    /// Waits for a reason to take another turn.
-    async fn wait(&mut self, alarm: &mut Alarm) {
+    /// Waits for a reason to take another turn. Whether other tasks had their turn meanwhile.
+    async fn wait(&mut self, alarm: &mut Alarm) -> bool {
+        let mut suspended = false;
+        if self.clock.stands_still() {
+            // Time that is held jumps to the next deadline when every task waits, even if a datagram
+            // arrived meanwhile: that is looked after first.
+            tokio::task::yield_now().await;
+            suspended = true;
+        }
         alarm.set(self.deadline(), &self.clock);
         let Self { inputs, traffic, subscriber, stalled, closing, .. } = self;
         // That the last handle is gone is told once, and then again and again.
@@ -172,20 +181,22 @@ impl Driver {
         });
         let room = async {
             if let Some(subscriber) = subscriber {
-                // Room, or nobody left to need it: either way events flow again.
-                drop(subscriber.reserve().await);
+                subscriber.room().await;
             }
         };
         let Inputs { commands, wakes, .. } = inputs;
         // The order is of no importance: a turn looks after everything.
-        let (command, ring) = tokio::select! {
-            biased;
-            command = commands.recv(), if listening => (Some(command), None),
-            ring = wakes.recv() => (None, ring),
-            () = sockets => (None, None),
-            () = alarm.notify() => (None, None),
-            () = room, if *stalled => (None, None),
+        let reason = async {
+            tokio::select! {
+                biased;
+                command = commands.recv(), if listening => (Some(command), None),
+                ring = wakes.recv() => (None, ring),
+                () = sockets => (None, None),
+                () = alarm.notify() => (None, None),
+                () = room, if *stalled => (None, None),
+            }
         };
+        let (command, ring) = noting_suspension(reason, &mut suspended).await;
         match command {
             Some(Some(command)) => self.execute(command),
             Some(None) => self.on_abandoned(),
@@ -194,6 +205,11 @@ impl Driver {
         if let Some(ring) = ring {
             self.on_ring(ring);
         }
+        suspended
+    }
+
+    const fn is_closing(&self) -> bool {
+        !matches!(self.closing, Closing::No)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -205,6 +221,17 @@ impl Driver {
     fn is_done(&mut self, more: bool) -> bool {
         self.traffic.shutdown(&self.core, self.clock.now()) && !more
     }
+}
+
+/// Notes whether the future had to wait.
+async fn noting_suspension<T>(future: impl Future<Output = T>, suspended: &mut bool) -> T {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let polled = future.as_mut().poll(cx);
+        *suspended |= polled.is_pending();
+        polled
+    })
+    .await
 }
 
 impl Drop for Driver {
@@ -219,7 +246,7 @@ impl Drop for Driver {
     }
 }
 
-/// Bounds of one turn: a few milliseconds at most.
+/// Bounds of one turn beside those of the traffic.
 const COMMANDS_PER_TURN: usize = 64;
 const RINGS_PER_TURN: usize = 256;
 const EVENTS_PER_TURN: usize = 256;

@@ -2,6 +2,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use handfast_core::{Bytes, Delivery, Fate, Order};
+
+use super::outgoing::{MAX_BYTES, MAX_MESSAGES};
 use super::*;
 use crate::receipt::Receipt;
 
@@ -11,96 +14,227 @@ fn message(len: usize) -> Outgoing {
     Outgoing::new(CHANNEL, vec![0; len].into())
 }
 
-/// A mailbox whose stream and sizes are known to be fine.
-fn proven() -> Mailbox {
+/// A mailbox of a connected peer.
+fn connected() -> Mailbox {
     let mailbox = Mailbox::default();
-    mailbox.note_accepted(&CHANNEL, usize::MAX);
+    mailbox.lock().allowed = Some(Allowed { max_message: 1 << 24, max_streams: 3 });
     mailbox
 }
 
-fn push(mailbox: &Mailbox, len: usize) -> (bool, bool) {
-    match mailbox.push(message(len)) {
-        Push::Queued { ring, verdict } => (ring, verdict.is_some()),
-        Push::Full(_) | Push::Closing => panic!("no room"),
+/// Whether pushing wakes.
+fn push(mailbox: &Mailbox, message: Outgoing) -> bool {
+    match mailbox.push(message) {
+        Push::Queued { ring } => ring,
+        Push::Full(_) => panic!("full"),
+        Push::Refused(error) => panic!("{error}"),
         Push::Ended(reason) => panic!("{reason}"),
     }
 }
 
+fn refusal(mailbox: &Mailbox, message: Outgoing) -> Option<SendError> {
+    match mailbox.push(message) {
+        Push::Refused(error) => Some(error),
+        _ => None,
+    }
+}
+
+/// All that the core would take, oldest first of each turn.
+fn collected(mailbox: &Mailbox) -> Vec<Outgoing> {
+    let mut under_way = UnderWay::default();
+    mailbox.collect(&mut under_way);
+    std::iter::from_fn(|| under_way.pop()).collect()
+}
+
 #[test]
 fn only_the_first_message_rings_until_the_driver_answers() {
-    let mailbox = proven();
-    let wakes = [(); 3].map(|()| push(&mailbox, 5).0);
+    let mailbox = connected();
+    let wakes = [(); 3].map(|()| push(&mailbox, message(5)));
     assert_eq!(wakes, [true, false, false]);
     mailbox.answer();
-    assert!(push(&mailbox, 5).0);
+    assert!(push(&mailbox, message(5)));
 }
 
 #[test]
-fn a_verdict_is_awaited_only_for_a_new_stream_or_a_new_size() {
-    let mailbox = Mailbox::default();
-    let doubts = |len| push(&mailbox, len).1;
-    assert!(doubts(0), "a new stream");
-    mailbox.note_accepted(&CHANNEL, 10);
-    assert!(!doubts(10));
-    assert!(doubts(11), "the largest so far");
-    mailbox.forget_accepted();
-    assert!(doubts(10), "a restarted peer may have other limits");
+fn what_the_core_would_refuse_is_refused_at_once() {
+    assert_eq!(refusal(&Mailbox::default(), message(0)), Some(SendError::Closing), "not connected");
+    let mailbox = connected();
+    let beyond = SendError::TooLarge(1 << 24);
+    assert_eq!(refusal(&mailbox, message((1 << 24) + 1)), Some(beyond));
+    let on = |channel| Outgoing::new(Delivery::reliable(channel), Bytes::new());
+    for channel in [0, 1, 2, 1, 0] {
+        push(&mailbox, on(channel));
+    }
+    assert_eq!(refusal(&mailbox, on(3)), Some(SendError::TooManyStreams));
+    assert_eq!(refusal(&mailbox, message(0)), Some(SendError::TooManyStreams), "another order");
+    assert!(!mailbox.close(false), "messages wait");
+    assert_eq!(collected(&mailbox).len(), 5);
+    assert!(mailbox.close(false));
+    assert_eq!(refusal(&mailbox, on(0)), Some(SendError::Closing));
 }
 
 #[test]
-fn a_full_mailbox_gives_the_message_back_and_tells_when_there_is_room() {
+fn a_full_stream_gives_the_message_back_and_tells_when_there_is_room() {
     for len in [0, 100, MAX_BYTES, 10 * MAX_BYTES] {
-        let mailbox = proven();
+        let mailbox = connected();
         let mut queued = 0;
         let returned = loop {
             match mailbox.push(message(len)) {
                 Push::Queued { .. } => queued += 1,
                 Push::Full(message) => break message,
-                Push::Closing => panic!("nobody leaves"),
+                Push::Refused(error) => panic!("{error}"),
                 Push::Ended(reason) => panic!("{reason}"),
             }
         };
         assert_eq!(returned.payload.len(), len);
         assert!((1..=MAX_MESSAGES).contains(&queued));
         assert!((queued - 1) * len < MAX_BYTES, "only the last may exceed the bound");
+        push(&mailbox, Outgoing::new(Delivery::reliable(3), Bytes::new()));
 
         let writable = mailbox.writable();
-        let mut queue = VecDeque::new();
-        mailbox.collect(&mut queue);
-        assert_eq!(queue.len(), queued);
+        assert_eq!(collected(&mailbox).len(), queued + 1);
         completes(writable);
-        push(&mailbox, len);
+        push(&mailbox, message(len));
     }
 }
 
 #[test]
+fn a_stream_that_is_stuck_in_the_core_holds_back_itself_alone() {
+    let mailbox = connected();
+    let mut under_way = UnderWay::default();
+    let on = |channel: u16| Outgoing::new(Delivery::ordered(channel), vec![0].into());
+    for _ in 0..20 {
+        push(&mailbox, on(0));
+        push(&mailbox, on(1));
+    }
+    mailbox.collect(&mut under_way);
+    let (mut taken, mut blocked) = ([0, 0], 0);
+    while let Some(next) = under_way.front() {
+        match next.delivery.channel {
+            0 => {
+                under_way.block();
+                blocked += 1;
+            }
+            _ => {
+                under_way.pop();
+                taken[1] += 1;
+            }
+        }
+    }
+    assert_eq!((taken, blocked), ([0, 20], 1));
+    assert!(under_way.is_stuck() && !under_way.is_empty());
+    // What comes later waits behind the stuck one, or goes past it.
+    push(&mailbox, on(0));
+    push(&mailbox, on(1));
+    mailbox.collect(&mut under_way);
+    assert_eq!(under_way.front().map(|next| next.delivery.channel), Some(1));
+    under_way.pop();
+    assert!(under_way.is_stuck());
+    under_way.unblock();
+    assert_eq!(std::iter::from_fn(|| under_way.pop()).count(), 20);
+    mailbox.collect(&mut under_way);
+    assert_eq!(std::iter::from_fn(|| under_way.pop()).count(), 1);
+}
+
+#[test]
+fn streams_take_turns() {
+    let mailbox = connected();
+    for number in 0..100 {
+        push(&mailbox, Outgoing::new(Delivery::ordered(number % 2), Bytes::new()));
+    }
+    let order: Vec<_> = collected(&mailbox).iter().map(|it| it.delivery.channel).collect();
+    let longest = order.chunk_by(|a, b| a == b).map(<[u16]>::len).max();
+    assert_eq!((order.len(), longest), (100, Some(16)));
+}
+
+#[test]
+fn sequenced_and_unreliable_messages_never_wait() {
+    let mailbox = Arc::new(connected());
+    let newest = Delivery::sequenced(0).with_receipt();
+    let receipts: Vec<_> = (0..1000_u16)
+        .map(|number| {
+            let (sender, receipt) = Receipt::with_stub(&mailbox);
+            let mut message = Outgoing::new(newest, number.to_le_bytes().to_vec().into());
+            message.receipt = Some(sender);
+            push(&mailbox, message);
+            receipt
+        })
+        .collect();
+    let left = collected(&mailbox);
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].payload.as_ref(), 999_u16.to_le_bytes());
+    let replaced = receipts.into_iter().take(999).map(completes);
+    assert!(replaced.into_iter().all(|fate| fate == REPLACED));
+
+    let unreliable = || Outgoing::new(Delivery::unreliable(0), Bytes::new());
+    let queued = (0..MAX_MESSAGES).filter(|_| !push(&mailbox, unreliable())).count();
+    assert_eq!(queued, MAX_MESSAGES);
+    assert_eq!(refusal(&mailbox, unreliable()), Some(SendError::Blocked));
+    let reliable = Delivery::reliable(0).with_order(Order::Sequenced);
+    for _ in 0..MAX_MESSAGES * 2 {
+        push(&mailbox, Outgoing::new(reliable, "x".into()));
+    }
+}
+
+/// What became of a message in whose place a newer one went.
+const REPLACED: Fate = Fate::Lost;
+
+#[test]
 fn what_the_core_withheld_is_asked_for_once_there_is_room() {
-    let mailbox = Mailbox::default();
+    let mailbox = connected();
     let readable = mailbox.readable();
-    mailbox.deposit(&mut incoming(MAX_MESSAGES), true);
+    mailbox.deposit(None, &mut incoming(3, MAX_MESSAGES), true);
     completes(readable);
-    assert_eq!(mailbox.room(), (0, 0));
+    assert_eq!(mailbox.room(None), (0, 0));
     assert!(!mailbox.wants_more());
-    let wakes = (0..MAX_MESSAGES).filter(|_| pop(&mailbox)).count();
+    let wakes = (0..MAX_MESSAGES).filter(|_| pop(&mailbox, None)).count();
     assert_eq!(wakes, 1);
     assert!(mailbox.wants_more());
 }
 
 #[test]
 fn room_made_before_the_driver_said_it_withholds_is_not_overlooked() {
-    let mailbox = Mailbox::default();
-    mailbox.deposit(&mut VecDeque::new(), true);
+    let mailbox = connected();
+    mailbox.deposit(None, &mut VecDeque::new(), true);
     assert!(mailbox.wants_more(), "nobody will ring for this room");
 }
 
 #[test]
+fn a_channel_that_is_received_apart_has_a_queue_of_its_own_in_the_same_order() {
+    let mailbox = connected();
+    let mut all = incoming(0, 100);
+    all.extend(incoming(1, 100));
+    all.extend(incoming(0, 55));
+    mailbox.deposit(None, &mut all, true);
+    assert_eq!(mailbox.room(None).0, 1);
+    assert!(pop(&mailbox, Some(1)), "there may be more of it in the core");
+    assert_eq!((mailbox.room(None).0, mailbox.room(Some(1)).0), (101, MAX_MESSAGES - 99));
+    assert_eq!(mailbox.apart(), BTreeSet::from([1]));
+    // The driver learned of it too late.
+    mailbox.deposit(None, &mut incoming(1, 1), false);
+    let channels = |wanted: Option<u16>| {
+        let taken = std::iter::from_fn(|| match mailbox.pop(wanted) {
+            Pop::Message { message, .. } => Some(message.delivery.channel),
+            _ => None,
+        });
+        taken.collect::<Vec<_>>()
+    };
+    assert_eq!(mailbox.unread(), 255);
+    assert_eq!(channels(None), [0; 155]);
+    assert_eq!(channels(Some(1)), [1; 100]);
+    mailbox.end(EndReason::IdleTimeout);
+    for wanted in [None, Some(1), Some(7)] {
+        assert!(matches!(mailbox.pop(wanted), Pop::Ended));
+    }
+}
+
+#[test]
 fn a_peer_that_ended_leaves_its_messages_and_takes_none() {
-    let mailbox = proven();
+    let mailbox = connected();
     let (sender, receipt) = Receipt::with_stub(&Arc::default());
     let mut unsent = message(5);
     unsent.receipt = Some(sender);
-    assert!(matches!(mailbox.push(unsent), Push::Queued { .. }));
-    mailbox.deposit(&mut incoming(1), false);
+    push(&mailbox, unsent);
+    mailbox.deposit(None, &mut incoming(3, 1), false);
     let (readable, writable) = (mailbox.readable(), mailbox.writable());
 
     mailbox.end(EndReason::IdleTimeout);
@@ -108,29 +242,28 @@ fn a_peer_that_ended_leaves_its_messages_and_takes_none() {
     completes(writable);
     assert_eq!(completes(receipt), Fate::Lost);
     assert!(matches!(mailbox.push(message(5)), Push::Ended(EndReason::IdleTimeout)));
-    assert!(matches!(mailbox.pop(), Pop::Message { .. }));
-    assert!(matches!(mailbox.pop(), Pop::Ended));
+    assert!(matches!(mailbox.pop(None), Pop::Message { .. }));
+    assert!(matches!(mailbox.pop(None), Pop::Ended));
 }
 
 #[test]
 fn a_message_that_is_withdrawn_makes_room_and_the_others_keep_their_order() {
-    let mailbox = Arc::new(proven());
+    let mailbox = Arc::new(connected());
     let receipts = [(); 3].map(|()| {
         let (sender, receipt) = Receipt::with_stub(&mailbox);
         let mut message = message(MAX_BYTES / 3 + 1);
         message.receipt = Some(sender);
-        assert!(matches!(mailbox.push(message), Push::Queued { .. }));
+        push(&mailbox, message);
         receipt
     });
     assert!(matches!(mailbox.push(message(1)), Push::Full(_)));
     let writable = mailbox.writable();
     mailbox.withdraw(&receipts[1].key).expect("it waits").finish(Fate::Cancelled);
     completes(writable);
-    push(&mailbox, 1);
+    push(&mailbox, message(1));
     assert!(mailbox.withdraw(&receipts[1].key).is_none());
 
-    let mut queue = VecDeque::new();
-    mailbox.collect(&mut queue);
+    let queue = collected(&mailbox);
     let [first, cancelled, last] = receipts;
     assert!(queue[0].is_named(&first.key) && queue[1].is_named(&last.key));
     assert_eq!((queue.len(), completes(cancelled)), (3, Fate::Cancelled));
@@ -152,10 +285,10 @@ fn a_peer_is_wanted_while_a_handle_to_it_is_on_its_way_and_ever_after_it_arrived
 }
 
 /// Whether taking a message wakes.
-fn pop(mailbox: &Mailbox) -> bool {
-    match mailbox.pop() {
+fn pop(mailbox: &Mailbox, channel: Option<u16>) -> bool {
+    match mailbox.pop(channel) {
         Pop::Message { ring, .. } => ring,
-        Pop::Empty | Pop::Ended => panic!("no message"),
+        Pop::Empty { .. } | Pop::Ended => panic!("no message"),
     }
 }
 
@@ -167,19 +300,21 @@ fn completes<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-fn incoming(count: usize) -> VecDeque<Message> {
-    (0..).map(|number| Message::new(CHANNEL, number, Bytes::new())).take(count).collect()
+fn incoming(channel: u16, count: usize) -> VecDeque<Message> {
+    let delivery = Delivery::ordered(channel);
+    (0..).map(|number| Message::new(delivery, number, Bytes::new())).take(count).collect()
 }
 
 #[test]
 fn who_leaves_takes_no_more_and_knows_whether_it_held_something_back() {
     let unreliable = Outgoing::new(Delivery::unreliable(0), Bytes::from_static(b"u"));
     for (messages, cut) in [(vec![], false), (vec![unreliable], false), (vec![message(1)], true)] {
-        let mailbox = Mailbox::default();
+        let mailbox = connected();
         for message in messages {
             assert!(matches!(mailbox.push(message), Push::Queued { .. }));
         }
-        assert_eq!(mailbox.stop_sending(), cut);
-        assert!(matches!(mailbox.push(message(2)), Push::Closing));
+        assert!(mailbox.close(true));
+        assert_eq!(mailbox.has_reliable(), cut);
+        assert!(matches!(mailbox.push(message(2)), Push::Refused(SendError::Closing)));
     }
 }

@@ -125,7 +125,10 @@ impl Model {
             Fate::Lost if !delivery.requires_ack && !delivery.reliable => {
                 breach("though nobody asked")
             }
-            Fate::Acked | Fate::Unknown | Fate::Lost => Ok(()),
+            Fate::Superseded if delivery.order != Order::Sequenced => breach("on such a stream"),
+            Fate::Superseded if !delivery.requires_ack => breach("though nobody asked"),
+            Fate::Superseded if message.delivered => breach("though it was delivered"),
+            Fate::Acked | Fate::Unknown | Fate::Lost | Fate::Superseded => Ok(()),
             _ => breach("though nobody did that"),
         }
     }

@@ -167,7 +167,7 @@ impl Traffic {
                     player.sent.insert((handle, message), *key);
                     link.waiting.pop_front();
                 }
-                Err(SendError::Blocked) => return,
+                Err(SendError::Blocked | SendError::NoRoom) => return,
                 // It ended, and the event that says so is on its way.
                 Err(SendError::UnknownPeer) if self.may_expire => return,
                 Err(error) => panic!("node {node} could not send to node {to}: {error:?}"),

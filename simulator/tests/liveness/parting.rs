@@ -205,9 +205,12 @@ fn only_a_goodbye_in_order_says_that_all_arrived() {
     let cut = EndReason::PeerDisconnected { reason, complete: false };
     assert_eq!(net.ends(b).pop().expect("ended").2, cut);
     // What the application took back was not to arrive.
-    let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(3);
+    let mut net = Net::new(3);
+    let (a, b) = (net.add(Config::default()), net.add(Config::default()));
+    let ab = net.call(a, b);
     let message = net.send(a, ab, Delivery::ordered(0), "on second thoughts");
     net.with(a, |endpoint, now| endpoint.cancel(now, ab, message)).expect("unsent");
+    net.run(300);
     net.with(a, |endpoint, now| endpoint.disconnect(now, ab, DisconnectOptions::now()))
         .expect("connected");
     net.run(1000);
@@ -280,5 +283,38 @@ fn who_finds_no_place_goes_on_until_one_is_free_or_its_time_is_over() {
         // A few rounds: it is not asked more often than a silent one.
         assert!(net.sent_of(late, crate::common::REQUEST).len() < 12);
         assert_eq!(net.ends(second), []);
+    }
+}
+
+/// The ordinary way: a client talks for a while and leaves, in order or at once.
+#[test]
+fn who_talked_and_left_is_heard_of_once() {
+    for seed in 0..200 {
+        let conditions = Conditions {
+            latency: MS * 30,
+            jitter: MS * 20,
+            loss: Probability::percent([0, 5, 10, 20, 40][seed as usize % 5]),
+            ..Conditions::default()
+        };
+        let mut world = pair(seed, [Config::default(), Config::default()], conditions);
+        let mut story = Story::default();
+        let target = Target::from(world.addresses(B).next().expect("an address"));
+        let dialled = world.with_app(A, &mut story, |endpoint, now| endpoint.connect(now, target));
+        let peer = dialled.expect("a dial");
+        for n in 1..=10 {
+            world.run_until_with(MS * 500 * n, &mut story);
+            world
+                .with_app(A, &mut story, |endpoint, now| {
+                    endpoint.send(now, peer, Delivery::ordered(0), "x".into())
+                })
+                .ok();
+        }
+        let way = [at_once(7), DisconnectOptions::default()][seed as usize / 5 % 2].clone();
+        world.with_app(A, &mut story, |endpoint, now| endpoint.disconnect(now, peer, way)).ok();
+        world.run_until_with(SECOND * 150, &mut story);
+        let Story { connected, ended, .. } = &story;
+        let what = format!("seed {seed}: {connected:?} {ended:?}");
+        assert!(connected[0] <= 1 && connected[1] <= connected[0], "{what}");
+        assert_eq!([ended[0].len(), ended[1].len()], [1, connected[1] as usize], "{what}");
     }
 }

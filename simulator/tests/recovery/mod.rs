@@ -151,7 +151,7 @@ fn a_message_whose_beginning_comes_last_is_acknowledged_when_it_is_whole() {
     let (mut net, link) = Net::usual_pair(1);
     receipt(&mut net, link, Delivery::ordered(0), 500);
     net.lose_nth(link.a, 0);
-    let took = receipt(&mut net, link, Delivery::ordered(0), 3000);
+    let took = receipt(&mut net, link, Delivery::ordered(0), 2000);
     // Its end tells of the loss of its beginning after 9/8 of a round trip.
     assert!(took <= MS * 45, "{took:?}");
 }

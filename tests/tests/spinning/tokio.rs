@@ -261,7 +261,7 @@ impl Spinner {
             }
             _ => {
                 if let Some(peer) = self.peer()
-                    && let Some(Some(info)) = self.try_for(peer.info()).await
+                    && let Some(info) = peer.info()
                 {
                     assert_eq!((info.handle, info.id), (peer.handle(), Some(peer.id())));
                 }

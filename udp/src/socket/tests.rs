@@ -49,10 +49,10 @@ impl Node {
     fn receive_reads(&mut self) -> (Vec<(Origin, Vec<u8>)>, usize) {
         let (mut inbox, mut all, mut reads) = (Inbox::new(), Vec::new(), 0);
         while inbox.receive(&mut self.socket, SockRef::from(&self.io)).is_ok() {
-            reads += inbox.filled;
-            all.extend(
-                inbox.datagrams(SocketId(3)).map(|(origin, bytes)| (origin, bytes.to_vec())),
-            );
+            reads += inbox.filled();
+            while let Some((origin, bytes)) = inbox.take(SocketId(3)) {
+                all.push((origin, bytes.to_vec()));
+            }
         }
         (all, reads)
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::mem;
+use std::ops::Bound;
 use std::time::Duration;
 
 use handfast_core::{Endpoint, Instant, SocketId};
@@ -11,14 +12,24 @@ use handfast_core::{Endpoint, Instant, SocketId};
 use crate::{Clock, Inbox, Outbox, Port, SocketStats};
 
 mod sockets;
+mod turn;
+
+use turn::Turn;
 
 /// The sockets of a driver, and the batches on their way in and out.
 ///
 /// While a socket has no room, its batch waits. With a single socket nothing more is taken from
 /// the core then: what waits, waits there. With several, the others go on, and what the core has
 /// for the blocked one meanwhile waits behind its batch: a megabyte at most, the rest is lost.
+///
+/// A driver's *turn* begins with [`Self::receive`]. It takes in at most 64 datagrams and lasts about
+/// 50 us, whichever is first; then [`Self::transmit`] sends one batch at least. What is left is for
+/// the next turn ([`Self::is_behind`]), so that whoever shares the thread never waits for long.
 pub struct Traffic<P> {
     inbox: Inbox,
+    /// The socket that was read last: the inbox may have more of its datagrams.
+    reading: SocketId,
+    turn: Turn,
     filling: Outbox,
     /// One that waited and was sent: a socket that blocks now and then costs no memory each time.
     spare: Option<Outbox>,
@@ -50,6 +61,8 @@ impl<P: Port> Traffic<P> {
     fn new() -> Self {
         Self {
             inbox: Inbox::new(),
+            reading: SocketId::default(),
+            turn: Turn::begin(),
             filling: Outbox::new(),
             spare: None,
             lanes: BTreeMap::new(),
@@ -58,25 +71,57 @@ impl<P: Port> Traffic<P> {
         }
     }
 
-    /// Hands one batch of each socket to the core: what arrived is answered before more is read. The
-    /// ports remember whether there may be more.
+    /// Begins a turn: hands datagrams to the core until each socket was read once or the turn is
+    /// over. Sockets take turns, too. The ports remember whether there may be more to read.
     ///
     /// # Errors
     /// When a socket failed for good.
     pub fn receive(&mut self, core: &mut Endpoint, clock: &Clock) -> io::Result<()> {
-        for (socket, Lane { port, .. }) in &mut self.lanes {
+        self.turn = Turn::begin();
+        self.hand_over(core, clock);
+        for _ in 0..self.lanes.len() {
+            if self.turn.is_over() {
+                return Ok(());
+            }
+            self.reading = self.after(self.reading);
+            let Some(Lane { port, .. }) = self.lanes.get_mut(&self.reading) else { continue };
             if !port.socket().is_pausing() && port.receive(&mut self.inbox)? {
-                let now = clock.now();
-                for (origin, datagram) in self.inbox.datagrams(*socket) {
-                    core.handle_datagram(now, origin, datagram);
-                }
+                self.hand_over(core, clock);
             }
         }
         Ok(())
     }
 
-    /// Sends until there is nothing to send, or no room, or it is somebody else's turn. Returns
-    /// whether it stopped for the last reason.
+    /// Hands over what was read, as far as the turn allows.
+    fn hand_over(&mut self, core: &mut Endpoint, clock: &Clock) {
+        while !self.turn.is_over()
+            && let Some((origin, datagram)) = self.inbox.take(self.reading)
+        {
+            core.handle_datagram(clock.now(), origin, datagram);
+            self.turn.count(1);
+        }
+    }
+
+    /// The socket whose turn comes after that of `socket`.
+    fn after(&self, socket: SocketId) -> SocketId {
+        let later = self.lanes.range((Bound::Excluded(socket), Bound::Unbounded)).next();
+        later.or_else(|| self.lanes.first_key_value()).map_or(socket, |(next, _)| *next)
+    }
+
+    /// Whether datagrams were read and not handed to the core yet: another turn is due at once.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.inbox.left() > 0
+    }
+
+    /// Whether the turn is over: what is not urgent waits for the next.
+    #[must_use]
+    pub fn is_turn_over(&self) -> bool {
+        self.turn.is_over()
+    }
+
+    /// Sends until there is nothing to send, or no room, or the turn is over. Returns whether it
+    /// stopped for the last reason. One batch is sent even when the turn was over before.
     ///
     /// # Errors
     /// When a runtime failed.
@@ -89,14 +134,17 @@ impl<P: Port> Traffic<P> {
             }
         }
         let batch_len = self.lanes.values().map(|lane| lane.port.socket().batch_len()).min();
-        for _ in 0..BATCHES_PER_TURN {
+        loop {
             let all_blocked = self.lanes.values().all(|lane| !lane.waiting.is_empty());
             if all_blocked || !self.filling.fill(core, clock.now(), batch_len.unwrap_or(0)) {
                 return Ok(false);
             }
+            self.turn.count(self.filling.left());
             self.dispatch()?;
+            if self.turn.is_over() {
+                return Ok(true);
+            }
         }
-        Ok(true)
     }
 
     /// Sends the batch that was filled, or has it wait.
@@ -184,6 +232,8 @@ impl<P: Port> Traffic<P> {
         for lane in self.lanes.values() {
             sum += *lane.port.socket().stats();
         }
+        // What the core does not have yet is not received yet.
+        sum.datagrams_received -= self.inbox.left();
         sum
     }
 }
@@ -205,8 +255,6 @@ pub fn fire_timers(core: &mut Endpoint, clock: &Clock) {
     }
 }
 
-/// A few milliseconds at most.
-const BATCHES_PER_TURN: usize = 32;
 /// For the system to find room for the last goodbye.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
 /// Of batches of 64 KiB.

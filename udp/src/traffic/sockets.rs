@@ -58,6 +58,11 @@ impl<P: Port> Traffic<P> {
             return Err(SocketError::Last(socket));
         }
         let mut lane = self.lanes.remove(&socket).ok_or(SocketError::Unknown(socket))?;
+        while self.reading == socket
+            && let Some((origin, datagram)) = self.inbox.take(socket)
+        {
+            core.handle_datagram(now, origin, datagram);
+        }
         self.retired += *lane.port.socket().stats();
         self.retired.datagrams_overflowed += lane.discard();
         core.socket_closed(now, socket);

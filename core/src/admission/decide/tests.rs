@@ -4,7 +4,7 @@ use crate::crypto::noise::Split;
 use crate::crypto::rng::Rng;
 use crate::crypto::transcript::Transcript;
 use crate::net::Arrival;
-use crate::session::{Established, Terms};
+use crate::session::{Established, Pair, Terms};
 use crate::time::Instant;
 use crate::wire::HandshakeResponse;
 use crate::{Identity, Limits};
@@ -38,6 +38,8 @@ fn known(has_session: bool) -> KnownPeer {
         handle: PeerHandle { slot: 3, generation: 5 },
         has_session,
         incarnation: 7,
+        next_incarnation: 8,
+        former: [None; 4],
         remote_incarnation: has_session.then_some(9),
         timestamp_ms: 100,
         fresh_grant: 1000,
@@ -57,7 +59,7 @@ fn half_open(cx: &mut Context, claim: &Claim, peer: Option<&KnownPeer>, number: 
         local_index: number.into(),
         remote_index: 2,
         initiated_by_us: false,
-        remote_incarnation: 9,
+        incarnations: Pair { ours: 7, theirs: 9 },
         parameters: cx.parameters(0),
         granted: 1000,
         via: arrival(1).via,
@@ -65,7 +67,6 @@ fn half_open(cx: &mut Context, claim: &Claim, peer: Option<&KnownPeer>, number: 
     HalfOpen {
         id: claim.id,
         peer: peer.map(|peer| peer.handle),
-        incarnation: 7,
         timestamp_ms: claim.timestamp_ms,
         established: Established::new(cx, &split, terms),
         response: HandshakeResponse::new(2, number.into()),
@@ -183,6 +184,8 @@ fn a_handshake_is_confirmed_only_if_what_was_told_is_still_true() {
     let unmet = KnownPeer { handle: other, remote_incarnation: None, ..peer };
     assert!(fits(Some(unmet)), "another one that knows no more");
     let restarted = KnownPeer { remote_incarnation: Some(8), ..peer };
+    assert!(!fits(Some(restarted)), "our state about another one is still there");
+    let restarted = KnownPeer { incarnation: 6, next_incarnation: 7, ..restarted };
     assert!(fits(Some(restarted)), "as much credit as was granted");
     assert!(!fits(Some(KnownPeer { fresh_grant: 999, ..restarted })), "less than was granted");
 }

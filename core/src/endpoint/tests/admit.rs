@@ -147,7 +147,9 @@ fn a_caller_that_is_no_peer_yet_hears_one_incarnation_however_often_it_calls() {
     b.endpoint.disconnect(at(5), dialled, DisconnectOptions::default()).expect("dialling");
     b.sent(at(5));
     call_up_to_confirm(&mut second, &mut b, 10);
-    let told = [0, 1].map(|slot| b.endpoint.admission.at(slot).expect("answered").incarnation);
+    let told = [0, 1].map(|slot| {
+        b.endpoint.admission.at(slot).expect("answered").established.terms.incarnations.ours
+    });
     assert_eq!(told[0], told[1]);
 }
 

@@ -2,17 +2,25 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: SendLimits = SendLimits { max_message: 1000, max_streams: 4, buffer: 1 << 20 };
+const LIMITS: SendLimits = SendLimits {
+    max_message: 1000,
+    max_streams: 4,
+    buffer: 1 << 20,
+    unreliable: 10_000,
+    age: Duration::from_secs(1),
+};
+const NOW: Instant = Instant::from_micros(0);
 
 #[test]
 fn a_message_is_cancelled_once_though_its_fate_was_not_told_yet() {
     let mut queue = SendQueue::default();
-    let id = queue.push(&LIMITS, Delivery::ordered(0), Bytes::from_static(b"no")).expect("room");
+    let id =
+        queue.push(&LIMITS, NOW, Delivery::ordered(0), Bytes::from_static(b"no")).expect("room");
     assert_eq!(queue.cancel(id), Ok(()));
     assert_eq!(queue.cancel(id), Err(CommandError::TooLate));
     let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
     assert_eq!(fates, [(id, Fate::Cancelled)]);
-    assert_eq!((queue.messages.len(), queue.buffered), (0, 0));
+    assert_eq!((queue.messages.len(), queue.buffer.bytes()), (0, 0));
 }
 
 #[test]
@@ -20,14 +28,14 @@ fn messages_beyond_limits_that_were_not_known_are_refused_and_the_others_stay() 
     let mut queue = SendQueue::default();
     let mut push = |channel, len| {
         let delivery = Delivery::ordered(channel);
-        queue.push(&LIMITS, delivery, Bytes::from(alloc::vec![0; len])).expect("room")
+        queue.push(&LIMITS, NOW, delivery, Bytes::from(alloc::vec![0; len])).expect("room")
     };
     let [_small, large, _other, far] = [push(0, 100), push(0, 101), push(1, 100), push(2, 100)];
     queue.refuse_beyond(&SendLimits { max_message: 100, max_streams: 2, ..LIMITS });
     let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
     assert_eq!(fates, [(large, Fate::Refused), (far, Fate::Refused)]);
     assert_eq!(queue.messages.len(), 2);
-    assert_eq!(queue.buffered, 2 * cost(100));
+    assert_eq!(queue.buffer.bytes(), 2 * cost(100));
     let queued: Vec<_> = queue.streams.iter().map(|stream| stream.queue.len()).collect();
     assert_eq!(queued, [1, 1, 0]);
 }
@@ -66,7 +74,7 @@ fn write_all(queue: &mut SendQueue, space: usize) -> Vec<Part> {
     let mut buffer = [0; 1500];
     while queue.has_work() {
         let mut writer = Writer::new(&mut buffer[..space]);
-        queue.write(&mut writer, space, &mut |part| parts.push(part));
+        queue.write(NOW, LIMITS.age, &mut writer, space, &mut |part| parts.push(part));
         assert!(
             writer.position() > 0 || !queue.has_work(),
             "a packet of {space} bytes takes nothing"
@@ -80,7 +88,7 @@ fn an_unreliable_message_with_two_copies_under_way_outlives_the_loss_of_one() {
     for arrives in [false, true] {
         let mut queue = SendQueue::default();
         let delivery = Delivery { requires_ack: true, ..Delivery::unreliable(0) };
-        let id = queue.push(&LIMITS, delivery, Bytes::from_static(b"twice")).expect("room");
+        let id = queue.push(&LIMITS, NOW, delivery, Bytes::from_static(b"twice")).expect("room");
         let first = write_all(&mut queue, 1000)[0];
         queue.repair.probe(first);
         let second = write_all(&mut queue, 1000)[0];
@@ -106,11 +114,11 @@ proptest! {
         steps in proptest::collection::vec((0_u8..3, any::<prop::sample::Index>()), 1..40),
     ) {
         let mut queue = SendQueue::default();
-        queue.restart(1 << 20);
+        queue.restart(1 << 20, NOW);
         let delivery = if reliable { Delivery::ordered(0) } else { Delivery::unreliable(0) };
         let delivery = Delivery { requires_ack: true, ..delivery };
         let limits = SendLimits { max_message: 4000, ..LIMITS };
-        let id = queue.push(&limits, delivery, Bytes::from(alloc::vec![7; len])).expect("room");
+        let id = queue.push(&limits, NOW, delivery, Bytes::from(alloc::vec![7; len])).expect("room");
         let mut model = Model { under_way: write_all(&mut queue, spaces.0), acked: alloc::vec![false; len.max(1)] };
         for (step, which) in steps {
             if model.under_way.is_empty() {

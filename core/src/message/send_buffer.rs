@@ -1,0 +1,99 @@
+//! What the messages of a send queue take of memory, until they are settled.
+
+use super::outgoing::Outgoing;
+use super::send::{MESSAGE_CHARGE, SendLimits, cost};
+use crate::delivery::Order;
+use crate::error::SendError;
+
+/// Bytes of messages that are not settled, charges included.
+///
+/// Reliable messages wait for room, so they count until they are acknowledged. Unreliable ones do not:
+/// those that were not begun give way, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct SendBuffer {
+    reliable: u64,
+    unreliable: u64,
+    /// Of the unreliable bytes, those of messages that were not begun.
+    unsent: u64,
+    /// What the reliable message would cost that found no room.
+    blocked: Option<u64>,
+}
+
+impl SendBuffer {
+    /// Whether a reliable message has room that costs so much, once `freed` bytes are given up for it.
+    pub(super) fn admit(
+        &mut self,
+        limits: &SendLimits,
+        order: Order,
+        cost: u64,
+        freed: u64,
+    ) -> Result<(), SendError> {
+        if self.has_room(limits, cost, freed) {
+            return Ok(());
+        }
+        self.blocked = Some(cost);
+        // A newer one will take its place: there is no sense in waiting.
+        Err(if order == Order::Sequenced { SendError::NoRoom } else { SendError::Blocked })
+    }
+
+    /// How many bytes of unreliable messages have to give way to one that costs so much.
+    pub(super) const fn excess(&self, limits: &SendLimits, cost: u64, freed: u64) -> u64 {
+        (self.unsent - freed + cost).saturating_sub(limits.unreliable)
+    }
+
+    /// Whether room was made for a message that found none. True once per refusal.
+    pub(super) fn take_writable(&mut self, limits: &SendLimits) -> bool {
+        let due = self.is_writable_due(limits);
+        if due {
+            self.blocked = None;
+        }
+        due
+    }
+
+    pub(super) fn is_writable_due(&self, limits: &SendLimits) -> bool {
+        self.blocked.is_some_and(|cost| self.has_room(limits, cost, 0))
+    }
+
+    /// A message was accepted.
+    pub(super) fn add(&mut self, message: &Outgoing) {
+        let cost = cost(message.payload.len());
+        *self.kind(message) += cost;
+        if !message.delivery.reliable {
+            self.unsent += cost;
+        }
+    }
+
+    /// The first bytes of a message were sent.
+    pub(super) fn begin(&mut self, message: &Outgoing) {
+        if !message.delivery.reliable {
+            self.unsent -= cost(message.payload.len());
+        }
+    }
+
+    /// A message met its fate: its payload goes. `begun` if some of it was sent.
+    pub(super) fn settle(&mut self, message: &Outgoing, begun: bool) {
+        *self.kind(message) -= message.payload.len() as u64;
+        if !message.delivery.reliable && !begun {
+            self.unsent -= cost(message.payload.len());
+        }
+    }
+
+    /// A message is forgotten after it met its fate.
+    pub(super) fn forget(&mut self, message: &Outgoing) {
+        *self.kind(message) -= MESSAGE_CHARGE;
+    }
+
+    /// All bytes.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.reliable + self.unreliable
+    }
+
+    fn has_room(&self, limits: &SendLimits, cost: u64, freed: u64) -> bool {
+        let held = self.reliable - freed;
+        held == 0 || held + cost <= limits.buffer as u64
+    }
+
+    const fn kind(&mut self, message: &Outgoing) -> &mut u64 {
+        if message.delivery.reliable { &mut self.reliable } else { &mut self.unreliable }
+    }
+}

@@ -1,0 +1,287 @@
+//! Where one peer's messages change hands between the application and the driver.
+//!
+//! Both ways are short queues: outgoing ones by stream, incoming ones by what is received apart. What
+//! does not fit stays where it is: outgoing messages with the application, which waits or is refused;
+//! incoming ones in the core, where they count against the sender's credit. The lock is held for a
+//! queue operation and never across a call to the core.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use handfast_core::{EndReason, Message, PeerHandle, PeerId, PeerInfo, SendError};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use crate::receipt_key::MessageKey;
+
+mod incoming;
+mod outgoing;
+
+use incoming::Inbox;
+pub(crate) use outgoing::{Allowed, Outgoing, UnderWay};
+use outgoing::{Outbox, Untaken};
+
+/// One peer's queues and its end.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    /// Known before the application sees the mailbox.
+    owner: OnceLock<(PeerHandle, PeerId)>,
+    state: Mutex<State>,
+    /// Messages came in, or the peer ended.
+    readable: Notify,
+    /// Messages went out, or the peer ended.
+    writable: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    outgoing: Outbox,
+    incoming: Inbox,
+    /// Nothing at all before the peer is connected.
+    allowed: Option<Allowed>,
+    /// The peer as it was last, as the application asked for.
+    info: Option<PeerInfo>,
+    /// The driver knows that it has work here.
+    rung: bool,
+    /// The peer is being disconnected: no further message will be taken.
+    closing: bool,
+    ended: Option<EndReason>,
+    /// Somebody got a handle to the peer.
+    taken: bool,
+    /// Handles to the peer that are on their way to somebody.
+    offers: usize,
+}
+
+/// What became of an attempt to hand a message over.
+pub(crate) enum Push {
+    Ended(EndReason),
+    /// Wait for room and try again with the message.
+    Full(Outgoing),
+    Refused(SendError),
+    /// It is on its way: nothing but its peer's end keeps the core from taking it. `ring` the driver if so
+    /// told.
+    Queued {
+        ring: bool,
+    },
+}
+
+/// What became of an attempt to take a message.
+pub(crate) enum Pop {
+    /// `ring` the driver if so told, and wait.
+    Empty {
+        ring: bool,
+    },
+    Ended,
+    Message {
+        message: Message,
+        ring: bool,
+    },
+}
+
+/// The application's side.
+impl Mailbox {
+    /// Queues a message if there is room. Whatever the core could object to is known here, so that a
+    /// message is taken or not before this returns: whoever gives up waiting for room has sent nothing.
+    pub(crate) fn push(&self, message: Outgoing) -> Push {
+        let mut state = self.lock();
+        if let Some(reason) = &state.ended {
+            return Push::Ended(reason.clone());
+        }
+        let Some(allowed) = state.allowed.filter(|_| !state.closing) else {
+            return Push::Refused(SendError::Closing);
+        };
+        match state.outgoing.push(message, allowed) {
+            Ok(()) => Push::Queued { ring: !mem::replace(&mut state.rung, true) },
+            Err(Untaken::Full(message)) => Push::Full(message),
+            Err(Untaken::Refused(error)) => Push::Refused(error),
+        }
+    }
+
+    /// Takes the oldest message of a channel, which is received apart from now on; or of all channels
+    /// that are not.
+    pub(crate) fn pop(&self, channel: Option<u16>) -> Pop {
+        let mut state = self.lock();
+        let is_new = channel.is_some_and(|channel| state.incoming.set_apart(channel));
+        let popped = state.incoming.pop(channel);
+        let wants_more = is_new || popped.as_ref().is_some_and(|(_, wants_more)| *wants_more);
+        let ring = wants_more && state.ended.is_none() && !mem::replace(&mut state.rung, true);
+        match popped {
+            Some((message, _)) => Pop::Message { message, ring },
+            None if state.ended.is_some() => Pop::Ended,
+            None => Pop::Empty { ring },
+        }
+    }
+
+    /// Why the peer ended, if it has.
+    pub(crate) fn ended(&self) -> Option<EndReason> {
+        self.lock().ended.clone()
+    }
+
+    /// Completes at the next change that `pop` or `ended` may see, counted from this call.
+    pub(crate) fn readable(&self) -> Notified<'_> {
+        self.readable.notified()
+    }
+
+    /// Completes at the next change that `push` may see, counted from this call.
+    pub(crate) fn writable(&self) -> Notified<'_> {
+        self.writable.notified()
+    }
+
+    /// A handle to the peer is on its way to somebody.
+    pub(crate) fn offer(&self) {
+        self.lock().offers += 1;
+    }
+
+    /// A handle on its way arrived, or nobody was there.
+    pub(crate) fn settle_offer(&self, taken: bool) {
+        let mut state = self.lock();
+        state.offers -= 1;
+        state.taken |= taken;
+    }
+
+    /// Whose mailbox it is, once connected.
+    pub(crate) fn owner(&self) -> Option<(PeerHandle, PeerId)> {
+        self.owner.get().copied()
+    }
+
+    /// The peer as the driver knew it last; `None` once it ended. The driver learns that somebody wants to
+    /// know, if it is rung.
+    pub(crate) fn info(&self) -> Option<(PeerInfo, bool)> {
+        let mut state = self.lock();
+        let info = state.info.clone().filter(|_| state.ended.is_none())?;
+        Some((info, !mem::replace(&mut state.rung, true)))
+    }
+}
+
+/// The driver's side.
+impl Mailbox {
+    /// The peer is connected, its identity proved.
+    pub(crate) fn set_owner(&self, handle: PeerHandle, id: PeerId) {
+        self.owner.get_or_init(|| (handle, id));
+    }
+
+    /// What is known of the peer now, and so what it allows.
+    pub(crate) fn set_info(&self, info: PeerInfo) {
+        let mut state = self.lock();
+        state.allowed =
+            Some(Allowed { max_message: info.max_message, max_streams: info.max_streams });
+        state.info = Some(info);
+    }
+
+    /// The driver is here: the next thing to do deserves a ring of its own.
+    pub(crate) fn answer(&self) {
+        self.lock().rung = false;
+    }
+
+    /// Hands over the outgoing messages of all streams of which the driver has none.
+    pub(crate) fn collect(&self, under_way: &mut UnderWay) {
+        let any = self.lock().outgoing.collect(under_way);
+        if any {
+            self.writable.notify_waiters();
+        }
+    }
+
+    /// Takes no further message from the application, unless some wait here: then it says no. With `now`
+    /// it does not ask.
+    pub(crate) fn close(&self, now: bool) -> bool {
+        let mut state = self.lock();
+        state.closing |= now || state.outgoing.is_empty();
+        let closing = state.closing;
+        drop(state);
+        if closing {
+            self.writable.notify_waiters();
+        }
+        closing
+    }
+
+    /// Whether a reliable message waits to be collected.
+    pub(crate) fn has_reliable(&self) -> bool {
+        self.lock().outgoing.has_reliable()
+    }
+
+    /// Whether somebody has, or is about to get, a handle to the peer.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let state = self.lock();
+        state.taken || state.offers > 0
+    }
+
+    /// Takes back an outgoing message that was not collected yet.
+    pub(crate) fn withdraw(&self, key: &MessageKey) -> Option<Outgoing> {
+        let message = self.lock().outgoing.withdraw(key)?;
+        self.writable.notify_waiters();
+        Some(message)
+    }
+
+    /// The channels that are received apart.
+    pub(crate) fn apart(&self) -> BTreeSet<u16> {
+        self.lock().incoming.apart()
+    }
+
+    /// How many messages and bytes of this channel, or of all that are not received apart, fit in.
+    pub(crate) fn room(&self, channel: Option<u16>) -> (usize, usize) {
+        self.lock().incoming.room(channel)
+    }
+
+    /// Adds incoming messages; `withheld` tells that the core has more of this channel, or of all that are
+    /// not received apart.
+    pub(crate) fn deposit(
+        &self,
+        channel: Option<u16>,
+        messages: &mut VecDeque<Message>,
+        withheld: bool,
+    ) {
+        let any = !messages.is_empty();
+        self.lock().incoming.deposit(channel, messages, withheld);
+        if any {
+            self.readable.notify_waiters();
+        }
+    }
+
+    /// Takes out what waits for whoever receives from all channels.
+    pub(crate) fn take_incoming(&self) -> VecDeque<Message> {
+        self.lock().incoming.drain()
+    }
+
+    /// Whether the core has messages that would fit by now.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.lock().incoming.wants_more()
+    }
+
+    /// How many messages there are for the application.
+    pub(crate) fn unread(&self) -> usize {
+        self.lock().incoming.len()
+    }
+
+    /// How many bytes of messages there are for the application.
+    pub(crate) fn incoming_bytes(&self) -> usize {
+        self.lock().incoming.bytes()
+    }
+
+    /// The peer ended. Incoming messages stay for the application to take.
+    pub(crate) fn end(&self, reason: EndReason) {
+        let mut state = self.lock();
+        state.ended.get_or_insert(reason);
+        state.incoming.end();
+        let unsent = state.outgoing.drain();
+        drop(state);
+        unsent.into_iter().for_each(Outgoing::give_up);
+        self.readable.notify_waiters();
+        self.writable.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No operation here leaves the state half changed, not even by a panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

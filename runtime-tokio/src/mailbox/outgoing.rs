@@ -1,0 +1,275 @@
+//! Messages on their way to the core, by stream.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+
+use handfast_core::{Bytes, Delivery, Fate, Order, SendError};
+
+use crate::receipt_key::{MessageKey, ReceiptSender};
+
+/// A message on its way to the core.
+pub(crate) struct Outgoing {
+    pub(crate) delivery: Delivery,
+    pub(crate) payload: Bytes,
+    pub(crate) receipt: Option<ReceiptSender>,
+}
+
+impl Outgoing {
+    pub(crate) const fn new(delivery: Delivery, payload: Bytes) -> Self {
+        Self { delivery, payload, receipt: None }
+    }
+
+    /// Reports that the peer ended before any of it was sent.
+    pub(crate) fn give_up(self) {
+        self.finish(Fate::Lost);
+    }
+
+    /// Reports what became of it.
+    pub(crate) fn finish(self, fate: Fate) {
+        if let Some(receipt) = self.receipt {
+            receipt.tell(fate);
+        }
+    }
+
+    /// Reports that a newer one took its place.
+    fn supersede(self) {
+        self.finish(Fate::Lost);
+    }
+
+    pub(crate) fn is_named(&self, key: &MessageKey) -> bool {
+        self.receipt.as_ref().is_some_and(|receipt| receipt.key.names(key))
+    }
+
+    /// Whether it may wait for room. What is old soon gets no better by waiting.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.delivery.reliable && self.delivery.order != Order::Sequenced
+    }
+}
+
+/// A channel, reliability and order: messages of different streams never wait for each other.
+type Stream = (u16, bool, Order);
+
+const fn stream(delivery: &Delivery) -> Stream {
+    (delivery.channel, delivery.reliable, delivery.order)
+}
+
+/// What the peer allows, as far as an application can exceed it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowed {
+    pub(crate) max_message: u32,
+    pub(crate) max_streams: u16,
+}
+
+/// Why a message is not taken.
+pub(super) enum Untaken {
+    /// There will be room for it.
+    Full(Outgoing),
+    Refused(SendError),
+}
+
+/// The application's side: messages that the driver has not collected.
+#[derive(Default)]
+pub(super) struct Outbox {
+    queues: BTreeMap<Stream, Queue>,
+    /// Streams with messages, each once.
+    listed: VecDeque<Stream>,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Outgoing>,
+    bytes: usize,
+}
+
+impl Outbox {
+    /// Takes a message if it is allowed and there is room. A sequenced one takes the place of those of
+    /// its stream that wait here.
+    pub(super) fn push(&mut self, message: Outgoing, allowed: Allowed) -> Result<(), Untaken> {
+        let len = message.payload.len();
+        if len as u64 > u64::from(allowed.max_message) {
+            return Err(Untaken::Refused(SendError::TooLarge(allowed.max_message)));
+        }
+        let stream = stream(&message.delivery);
+        if !self.queues.contains_key(&stream)
+            && self.queues.len() >= usize::from(allowed.max_streams)
+        {
+            return Err(Untaken::Refused(SendError::TooManyStreams));
+        }
+        let queue = self.queues.entry(stream).or_default();
+        if message.delivery.order == Order::Sequenced {
+            queue.messages.drain(..).for_each(Outgoing::supersede);
+            queue.bytes = 0;
+        } else if queue.messages.len() >= MAX_MESSAGES || queue.bytes >= MAX_BYTES {
+            let may_wait = message.may_wait();
+            let refused = Untaken::Refused(SendError::Blocked);
+            return Err(if may_wait { Untaken::Full(message) } else { refused });
+        }
+        if queue.messages.is_empty() && !self.listed.contains(&stream) {
+            self.listed.push_back(stream);
+        }
+        queue.bytes += len;
+        queue.messages.push_back(message);
+        Ok(())
+    }
+
+    /// Hands over what waits, but for streams of which `under_way` has messages. Whether that made room.
+    pub(super) fn collect(&mut self, under_way: &mut UnderWay) -> bool {
+        let mut any = false;
+        for _ in 0..self.listed.len() {
+            let Some(stream) = self.listed.pop_front() else { break };
+            let Some(queue) = self.queues.get_mut(&stream) else { continue };
+            if under_way.exchange(stream, &mut queue.messages) {
+                queue.bytes = 0;
+                any = true;
+            } else {
+                self.listed.push_back(stream);
+            }
+        }
+        any
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queues.values().all(|queue| queue.messages.is_empty())
+    }
+
+    pub(super) fn has_reliable(&self) -> bool {
+        self.queues.values().any(|queue| has_reliable(&queue.messages))
+    }
+
+    pub(super) fn withdraw(&mut self, key: &MessageKey) -> Option<Outgoing> {
+        self.queues.values_mut().find_map(|queue| {
+            let message = withdraw(&mut queue.messages, key)?;
+            queue.bytes -= message.payload.len();
+            Some(message)
+        })
+    }
+
+    /// All that waits; nothing does then.
+    pub(super) fn drain(&mut self) -> Vec<Outgoing> {
+        self.listed.clear();
+        self.queues
+            .values_mut()
+            .flat_map(|queue| {
+                queue.bytes = 0;
+                mem::take(&mut queue.messages)
+            })
+            .collect()
+    }
+}
+
+fn has_reliable(messages: &VecDeque<Outgoing>) -> bool {
+    messages.iter().any(|message| message.delivery.reliable)
+}
+
+fn withdraw(queue: &mut VecDeque<Outgoing>, key: &MessageKey) -> Option<Outgoing> {
+    let at = queue.iter().position(|message| message.is_named(key))?;
+    queue.remove(at)
+}
+
+/// The driver's side: messages that it collected and the core has not taken.
+#[derive(Default)]
+pub(crate) struct UnderWay {
+    lanes: BTreeMap<Stream, Lane>,
+    /// Streams with messages that the core may take, each once: the first has its turn.
+    active: VecDeque<Stream>,
+    /// Messages taken in this turn.
+    taken: usize,
+}
+
+#[derive(Default)]
+struct Lane {
+    messages: VecDeque<Outgoing>,
+    /// The core had no room for the first.
+    is_blocked: bool,
+}
+
+impl UnderWay {
+    /// Takes a stream's queue in exchange for an empty one, unless it still has the one before.
+    fn exchange(&mut self, stream: Stream, messages: &mut VecDeque<Outgoing>) -> bool {
+        let lane = self.lanes.entry(stream).or_default();
+        if !lane.messages.is_empty() {
+            return false;
+        }
+        mem::swap(&mut lane.messages, messages);
+        if !lane.messages.is_empty() {
+            self.active.push_back(stream);
+        }
+        true
+    }
+
+    /// Whether the core may take none of what is here.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lanes.values().all(|lane| lane.messages.is_empty())
+    }
+
+    pub(crate) fn has_reliable(&self) -> bool {
+        self.lanes.values().any(|lane| has_reliable(&lane.messages))
+    }
+
+    /// The next message for the core. Streams take turns.
+    pub(crate) fn front(&self) -> Option<&Outgoing> {
+        self.lanes.get(self.active.front()?)?.messages.front()
+    }
+
+    /// Removes that message.
+    pub(crate) fn pop(&mut self) -> Option<Outgoing> {
+        let lane = self.lanes.get_mut(self.active.front()?)?;
+        let message = lane.messages.pop_front();
+        self.taken += 1;
+        if lane.messages.is_empty() {
+            self.active.pop_front();
+            self.taken = 0;
+        } else if self.taken >= MESSAGES_PER_TURN {
+            self.active.rotate_left(1);
+            self.taken = 0;
+        }
+        message
+    }
+
+    /// The core has no room for that message: its stream waits, the others go on.
+    pub(crate) fn block(&mut self) {
+        let lane = self.active.pop_front().and_then(|stream| self.lanes.get_mut(&stream));
+        if let Some(lane) = lane {
+            lane.is_blocked = true;
+        }
+        self.taken = 0;
+    }
+
+    /// The core has room again, for whichever it is.
+    pub(crate) fn unblock(&mut self) {
+        for (stream, lane) in &mut self.lanes {
+            if mem::take(&mut lane.is_blocked) && !lane.messages.is_empty() {
+                self.active.push_back(*stream);
+            }
+        }
+    }
+
+    pub(crate) fn withdraw(&mut self, key: &MessageKey) -> Option<Outgoing> {
+        let (stream, message) = self.lanes.iter_mut().find_map(|(stream, lane)| {
+            withdraw(&mut lane.messages, key).map(|message| (*stream, message))
+        })?;
+        let lane = self.lanes.get_mut(&stream)?;
+        if lane.messages.is_empty() {
+            lane.is_blocked = false;
+            self.active.retain(|active| *active != stream);
+        }
+        Some(message)
+    }
+
+    /// All messages; there are none then.
+    pub(crate) fn drain(&mut self) -> Vec<Outgoing> {
+        self.active.clear();
+        self.lanes.values_mut().flat_map(|lane| mem::take(&mut lane.messages)).collect()
+    }
+}
+
+/// Bounds of each stream's queue: enough to keep the other side busy for some hundred microseconds. A
+/// message that begins below the bound may exceed it.
+pub(super) const MAX_MESSAGES: usize = 256;
+pub(super) const MAX_BYTES: usize = 1 << 18;
+/// So many messages of one stream go to the core before one of another does.
+const MESSAGES_PER_TURN: usize = 16;
