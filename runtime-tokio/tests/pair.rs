@@ -97,41 +97,6 @@ async fn a_dial_to_nobody_times_out() {
     assert_eq!(error, handfast_tokio::ConnectError::Ended(EndReason::DialTimeout));
 }
 
-#[tokio::test]
-async fn who_may_come_in_changes_while_an_endpoint_runs_and_who_may_not_is_reported() {
-    tokio::time::timeout(Duration::from_secs(60), change()).await.expect("in time");
-}
-
-async fn change() {
-    let (alice, bob) = (endpoint(), endpoint());
-    let mut events = bob.events().await.expect("open");
-    let name = format!("{}@{}", bob.id(), bob.local_addresses()[0]);
-    let target = resolve(&name.parse::<TargetName>().expect("a name")).await.expect("an address");
-
-    bob.set_admission(Admission::Nobody).await.expect("open");
-    let dial = tokio::spawn({
-        let (alice, target) = (alice.clone(), target.clone());
-        async move { alice.connect(target).await.map(drop) }
-    });
-    let Some(Event::Refused { id, reason, .. }) = events.recv().await else { panic!("no refusal") };
-    assert_eq!((id, reason), (alice.id(), Refusal::NotAdmitted));
-    bob.set_admission(Admission::Anyone).await.expect("open");
-    drop(dial.await.expect("no panic"));
-    alice.connect(target.clone()).await.expect("let in");
-
-    let secret = |byte| Some(NetworkSecret::new([byte; 32]));
-    assert!(bob.set_secrets(None, secret(1)).await.is_err(), "a second one without a first");
-    bob.set_secrets(secret(1), None).await.expect("sound");
-    let carol = endpoint();
-    carol.set_secrets(secret(1), None).await.expect("sound");
-    carol.connect(target).await.expect("a member");
-
-    bob.close(DisconnectOptions::default()).await.expect("closed");
-    let last = bob.stats().await.expect("the last ones");
-    assert_eq!((last.stats.handshakes, last.stats.peers_ended), (2, 2));
-    assert!(bob.set_admission(Admission::Anyone).await.is_err(), "stopped");
-}
-
 /// The runtime has one thread. Each answer comes from a turn of the driver of its own.
 #[tokio::test]
 async fn a_turn_takes_in_few_datagrams_and_then_others_run() {
@@ -272,4 +237,39 @@ async fn a_channel_that_nobody_reads_holds_back_no_other_on_its_way_in() {
         let message = to_alice.recv().await.expect("a message");
         assert_eq!((message.sequence_number, message.payload.len()), (number, 20_000));
     }
+}
+
+#[tokio::test]
+async fn who_may_come_in_changes_while_an_endpoint_runs_and_who_may_not_is_reported() {
+    tokio::time::timeout(Duration::from_secs(60), change()).await.expect("in time");
+}
+
+async fn change() {
+    let (alice, bob) = (endpoint(), endpoint());
+    let mut events = bob.events().await.expect("open");
+    let name = format!("{}@{}", bob.id(), bob.local_addresses()[0]);
+    let target = resolve(&name.parse::<TargetName>().expect("a name")).await.expect("an address");
+
+    bob.set_admission(Admission::Nobody).await.expect("open");
+    let dial = tokio::spawn({
+        let (alice, target) = (alice.clone(), target.clone());
+        async move { alice.connect(target).await.map(drop) }
+    });
+    let Some(Event::Refused { id, reason, .. }) = events.recv().await else { panic!("no refusal") };
+    assert_eq!((id, reason), (alice.id(), Refusal::NotAdmitted));
+    bob.set_admission(Admission::Anyone).await.expect("open");
+    drop(dial.await.expect("no panic"));
+    alice.connect(target.clone()).await.expect("let in");
+
+    let secret = |byte| Some(NetworkSecret::new([byte; 32]));
+    assert!(bob.set_secrets(None, secret(1)).await.is_err(), "a second one without a first");
+    bob.set_secrets(secret(1), None).await.expect("sound");
+    let carol = endpoint();
+    carol.set_secrets(secret(1), None).await.expect("sound");
+    carol.connect(target).await.expect("a member");
+
+    bob.close(DisconnectOptions::default()).await.expect("closed");
+    let last = bob.stats().await.expect("the last ones");
+    assert_eq!((last.stats.handshakes, last.stats.peers_ended), (2, 2));
+    assert!(bob.set_admission(Admission::Anyone).await.is_err(), "stopped");
 }

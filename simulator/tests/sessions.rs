@@ -409,7 +409,7 @@ fn an_endpoint_whose_last_peer_left_closes_at_once() {
         // The one that left heard what it waited for.
         net.run(5000);
         let [(_, peer, reason)] = &net.ends(a)[..] else { panic!("one end") };
-        assert_eq!((*peer, reason), (ab, &EndReason::Disconnected { acknowledged: true }));
+        assert_eq!((*peer, reason), (ab, &EndReason::Disconnected { heard: true }));
     }
 }
 
