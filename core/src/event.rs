@@ -149,7 +149,10 @@ pub struct PingId(pub(crate) u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The dial did not succeed within `Config::timers.connect_timeout`.
+    /// The dial did not succeed within `Config::timers.connect_timeout`. Whoever may not know that we are
+    /// there is silent, so silence may mean: nobody is at the address, or somebody else; a firewall or NAT on
+    /// the way drops packets; the network secret or the application id differs; the other end has
+    /// another identity than the target names, or a budget of it is used up.
     DialTimeout,
     /// We disconnected.
     Disconnected {
@@ -226,7 +229,10 @@ pub struct DisconnectOptions {
 impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DialTimeout => f.write_str("the dial timed out"),
+            Self::DialTimeout => f.write_str(
+                "the dial timed out: nobody is there, a firewall or NAT drops packets on the way, the \
+                 network secret or application differs, or the other end's id is not the expected one",
+            ),
             Self::Disconnected { acknowledged: true } => f.write_str("disconnected"),
             Self::Disconnected { acknowledged: false } => f.write_str("disconnected, unconfirmed"),
             Self::IdleTimeout => f.write_str("idle timeout"),

@@ -65,10 +65,12 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Starts to dial. [`Event::Connected`] or [`Event::Ended`] follows.
+    /// Starts to dial, or joins a dial of the same identity that is under way. [`Event::Connected`] or
+    /// [`Event::Ended`] follows.
     ///
     /// # Errors
-    /// See [`ConnectError`]; no dial was started.
+    /// See [`ConnectError`]; no dial was started. A peer that is connected already is
+    /// [`AlreadyConnected`](ConnectError::AlreadyConnected), which has its handle: no event follows.
     pub fn connect(&mut self, target: impl Into<Target>) -> Result<PeerHandle, ConnectError> {
         self.core.connect(self.clock.now(), target.into())
     }

@@ -38,6 +38,8 @@
 mod endpoint;
 mod port;
 mod remote;
+#[cfg(unix)]
+mod source;
 mod turn;
 
 pub use endpoint::Endpoint;

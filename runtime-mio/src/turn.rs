@@ -21,11 +21,7 @@ impl Endpoint {
     /// # Errors
     /// When polling fails, or a socket for good. Datagrams that cannot be sent are no errors.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
-        self.transmit()?;
-        for port in self.traffic.ports_mut() {
-            port.arm(self.poll.registry())?;
-        }
-        let wait = self.wait(max_wait);
+        let wait = self.prepare(max_wait)?;
         self.poll(wait)?;
         self.traffic.receive(&mut self.core, &self.clock)?;
         self.run_jobs();
@@ -33,6 +29,45 @@ impl Endpoint {
         self.transmit()?;
         self.peek_event();
         Ok(())
+    }
+
+    /// For a loop of your own that polls this endpoint beside other things: call it right before you
+    /// poll. It sends what commands left to be sent, and returns for how long your poll may wait at most,
+    /// given that it need not wait longer than `max_wait` (`None`: for ever). Afterwards call
+    /// [`Self::turn`] with a wait of zero, whatever your poll told. On Unix an endpoint can be registered
+    /// with your [`mio::Poll`] as it is:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use handfast_mio::{Config, Endpoint, Identity, entropy};
+    /// use mio::{Events, Interest, Poll, Token};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(64));
+    /// let loopback: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
+    /// let mut endpoint = Endpoint::bind(Config::default(), Identity::from_seed(entropy()?), loopback)?;
+    /// # #[cfg(unix)]
+    /// poll.registry().register(&mut endpoint, Token(7), Interest::READABLE)?;
+    /// // Register what else there is, and then, again and again:
+    /// let wait = endpoint.prepare(Some(Duration::from_millis(10)))?;
+    /// poll.poll(&mut events, wait)?;
+    /// endpoint.turn(Some(Duration::ZERO))?;
+    /// while let Some(event) = endpoint.poll_event() {
+    ///     println!("{event:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Self::turn`].
+    pub fn prepare(&mut self, max_wait: Option<Duration>) -> io::Result<Option<Duration>> {
+        self.transmit()?;
+        for port in self.traffic.ports_mut() {
+            port.arm(self.poll.registry())?;
+        }
+        Ok(self.wait(max_wait))
     }
 
     /// The next thing that happened.

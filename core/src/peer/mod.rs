@@ -284,6 +284,11 @@ impl Peer {
         self.acquaintance.timestamp_ms = self.acquaintance.timestamp_ms.max(timestamp_ms);
     }
 
+    /// Whether no handshake with it is complete yet.
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.state.is_connecting()
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.state.is_closing()
     }
