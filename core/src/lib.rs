@@ -156,7 +156,7 @@ pub use endpoint::{Endpoint, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
 pub use event::{DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId};
 pub use handle::PeerHandle;
-pub use info::PeerInfo;
+pub use info::{Direction, PeerInfo};
 pub use net::{Ecn, FourTuple, Origin, SocketId, Transmit, Via, canonical};
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;

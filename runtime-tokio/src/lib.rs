@@ -76,11 +76,11 @@ pub use events::{Events, Incoming, Received};
 pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
-    ConfigError, CongestionControl, CookieSecret, Delivery, DisconnectOptions, DisconnectReason,
-    Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant, KeyUpdates, Limits,
-    MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId,
-    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Retry, SocketId, Stats, Target, Timing,
-    ValidConfig, Via, Violation,
+    ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
+    DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant,
+    KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats,
+    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Retry, SocketId,
+    Stats, Target, Timing, ValidConfig, Via, Violation,
 };
 pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
 pub use peer::Peer;
