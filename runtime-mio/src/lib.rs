@@ -36,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 mod endpoint;
+mod kept;
 mod port;
 mod remote;
 #[cfg(unix)]
@@ -54,5 +55,7 @@ pub use handfast_core::{
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};
-pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
+pub use handfast_udp::{
+    Clock, DEFAULT_PORT, Listen, Reconnect, SocketError, SocketStats, entropy, explain,
+};
 pub use remote::{Remote, RemoteError};

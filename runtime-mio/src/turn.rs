@@ -26,6 +26,7 @@ impl Endpoint {
         self.traffic.receive(&mut self.core, &self.clock)?;
         self.run_jobs();
         fire_timers(&mut self.core, &self.clock);
+        self.dial_again();
         self.transmit()?;
         self.peek_event();
         Ok(())
@@ -104,7 +105,16 @@ impl Endpoint {
             let Self { core, clock, traffic, poll, .. } = self;
             self.next_event = traffic
                 .poll_event(core, clock, |socket, io| Port::new(io, socket, poll.registry()));
+            if let Some(event) = &self.next_event {
+                self.kept.on_event(self.clock.now(), event);
+            }
         }
+    }
+
+    fn dial_again(&mut self) {
+        let Self { core, clock, kept, .. } = self;
+        let now = clock.now();
+        kept.dial(now, |target| core.connect(now, target));
     }
 
     /// How long nothing will be due.
@@ -121,7 +131,8 @@ impl Endpoint {
             return Some(Duration::ZERO);
         }
         let traffic = self.traffic.deadline(&self.clock);
-        let deadline = self.core.poll_timeout().into_iter().chain(traffic).min();
+        let due = self.core.poll_timeout().into_iter().chain(traffic);
+        let deadline = due.chain(self.kept.deadline()).min();
         let deadline = deadline.map(|deadline| self.clock.until(deadline));
         match (deadline, max_wait) {
             (Some(a), Some(b)) => Some(a.min(b)),

@@ -57,6 +57,7 @@
 mod answer;
 mod backlog;
 mod command;
+mod connections;
 mod driver;
 mod endpoint;
 mod error;
@@ -70,6 +71,7 @@ mod receipt;
 mod receipt_key;
 mod wake;
 
+pub use connections::Connections;
 pub use endpoint::{Endpoint, EndpointStats};
 pub use error::{ConnectError, PeerError, SendError, Stopped, TryRecvError};
 pub use events::{Events, Incoming, Received};
@@ -82,6 +84,8 @@ pub use handfast_core::{
     PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Retry, SocketId,
     Stats, Target, Timing, ValidConfig, Via, Violation,
 };
-pub use handfast_udp::{Clock, DEFAULT_PORT, Listen, SocketError, SocketStats, entropy, explain};
+pub use handfast_udp::{
+    Clock, DEFAULT_PORT, Listen, Reconnect, SocketError, SocketStats, entropy, explain,
+};
 pub use peer::Peer;
 pub use receipt::Receipt;

@@ -4,8 +4,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use handfast_tokio::{
-    Config, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Fate, Identity, Listen,
-    Received, SendError, TryRecvError, entropy,
+    Config, ConnectError, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Fate, Identity,
+    Listen, Received, Reconnect, SendError, TryRecvError, entropy,
 };
 
 fn endpoint() -> Endpoint {
@@ -215,4 +215,23 @@ async fn a_channel_that_nobody_reads_holds_back_no_other_on_its_way_in() {
         let message = to_alice.recv().await.expect("a message");
         assert_eq!((message.sequence_number, message.payload.len()), (number, 20_000));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_kept_connected_is_found_again_after_silence_and_not_after_a_no() {
+    let (alice, bob) = (endpoint(), endpoint());
+    let place = bob.local_addresses()[0];
+    bob.close(DisconnectOptions::default()).await.expect("closed");
+    let mut kept = alice.keep_connected(place, Reconnect::default());
+    // Nobody is there, for longer than a dial takes.
+    assert!(tokio::time::timeout(Duration::from_secs(60), kept.next()).await.is_err());
+    let identity = Identity::from_seed(entropy().expect("entropy"));
+    let bob = Endpoint::bind(Config::default(), identity, place).expect("bound");
+    let to_bob = kept.next().await.expect("connected");
+    assert_eq!(to_bob.id(), bob.id());
+    assert_eq!(bob.accept().await.expect("a peer").id(), alice.id());
+    // It says that it is enough, and means it.
+    bob.close(DisconnectOptions::default()).await.expect("closed");
+    let end = kept.next().await.expect_err("a no");
+    assert!(matches!(end, ConnectError::Ended(EndReason::PeerDisconnected(_))), "{end}");
 }
