@@ -159,7 +159,7 @@ pub use event::{
     DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId, Refusal,
 };
 pub use handle::PeerHandle;
-pub use info::PeerInfo;
+pub use info::{Direction, PeerInfo};
 pub use net::{Ecn, FourTuple, Origin, SocketId, Transmit, Via, canonical};
 pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};

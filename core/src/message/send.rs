@@ -181,6 +181,16 @@ impl SendQueue {
         self.finish(slot, fate);
     }
 
+    /// Bytes of messages that are not settled, charges included.
+    pub(crate) const fn buffered(&self) -> u64 {
+        self.buffer.bytes()
+    }
+
+    /// How long a reliable message is accepted now.
+    pub(crate) const fn room(&self, limits: &SendLimits) -> u64 {
+        self.buffer.room(limits)
+    }
+
     /// Withdraws a message none of which was sent.
     pub(crate) fn cancel(&mut self, id: MessageId) -> Result<(), CommandError> {
         let unsent = |message: &Outgoing| !message.is_started() && message.fate.is_none();

@@ -83,6 +83,15 @@ impl SendBuffer {
         *self.kind(message) -= MESSAGE_CHARGE;
     }
 
+    /// How long a reliable message there is room for.
+    pub(super) const fn room(&self, limits: &SendLimits) -> u64 {
+        if self.reliable == 0 {
+            return limits.max_message as u64;
+        }
+        let left = (limits.buffer as u64).saturating_sub(self.reliable + MESSAGE_CHARGE);
+        if left < limits.max_message as u64 { left } else { limits.max_message as u64 }
+    }
+
     /// All bytes.
     pub(super) const fn bytes(&self) -> u64 {
         self.reliable + self.unreliable

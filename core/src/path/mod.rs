@@ -313,6 +313,8 @@ impl<F: Copy> Path<F> {
     pub(crate) fn stats(&self) -> PathStats {
         PathStats {
             rtt: self.rtt.is_sampled().then(|| self.rtt.smoothed()),
+            latest_rtt: self.rtt.is_sampled().then(|| self.rtt.latest()),
+            least_rtt: self.rtt.min(),
             congestion_window: self.congestion.window(),
             bytes_in_flight: self.space.sent().bytes_in_flight(),
             max_datagram: self.max_datagram,

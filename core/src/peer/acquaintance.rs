@@ -2,8 +2,10 @@
 
 use core::net::SocketAddr;
 
+use crate::info::Direction;
 use crate::recovery::PacketSpaces;
 use crate::session::{Incarnations, Pair};
+use crate::time::Instant;
 use crate::{PeerHandle, PeerId};
 
 /// Who a peer is.
@@ -26,6 +28,8 @@ pub(super) struct Acquaintance {
     pub(super) spaces: PacketSpaces,
     /// The greatest timestamp that a confirmed handshake of the peer had.
     pub(super) timestamp_ms: u64,
+    /// When the first handshake succeeded, and who initiated it.
+    pub(super) met: Option<(Instant, Direction)>,
     /// A handshake that the peer initiated succeeded.
     pub(super) has_initiated: bool,
     /// The address under which the endpoint's table lists the peer.
@@ -50,6 +54,7 @@ impl Acquaintance {
             is_duplicate_told: false,
             spaces: PacketSpaces::default(),
             timestamp_ms: 0,
+            met: None,
             has_initiated: false,
             listed_at: None,
         }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::bucket::Limit;
 use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
+use crate::info::Direction;
 use crate::net::Arrival;
 use crate::peer::Peer;
 use crate::session::{Answer, Established, Opened, Pair, Session, Terms, Unopened};
@@ -103,6 +104,9 @@ impl Peer {
         };
         cx.release(freed);
         self.acquaintance.has_initiated |= !terms.initiated_by_us;
+        let direction =
+            if terms.initiated_by_us { Direction::Outbound } else { Direction::Inbound };
+        self.acquaintance.met.get_or_insert((cx.now, direction));
         self.stats.handshakes += 1;
         cx.stats.handshakes += 1;
         self.on_authenticated_packet(cx);

@@ -289,6 +289,11 @@ impl Peer {
         self.acquaintance.timestamp_ms = self.acquaintance.timestamp_ms.max(timestamp_ms);
     }
 
+    /// Whether no handshake with it is complete yet.
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.state.is_connecting()
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.state.is_closing()
     }
@@ -345,6 +350,10 @@ impl Peer {
             path: self.paths.via(),
             max_message: self.outbound.limits.max_message,
             max_streams: self.outbound.limits.max_streams,
+            queued: self.outbound.queue.buffered(),
+            room: self.outbound.queue.room(&self.outbound.limits),
+            connected_since: self.acquaintance.met.map(|(since, _)| since),
+            direction: self.acquaintance.met.map(|(_, direction)| direction),
             last_received: self.liveness.last_received,
             path_stats,
             stats: self.stats_now(),

@@ -167,7 +167,8 @@ fn nobody_comes_in_after_close() {
 fn a_peer_that_is_closing_cannot_be_connected_to() {
     let mut pair = Pair::connected(&Config::default());
     let target = Target::from(pair.b.endpoint.id());
-    assert_eq!(pair.a.endpoint.connect(at(1000), target.clone()), Ok(pair.peer()));
+    let known = Err(crate::ConnectError::AlreadyConnected(pair.peer()));
+    assert_eq!(pair.a.endpoint.connect(at(1000), target.clone()), known);
     pair.a.endpoint.disconnect(at(1000), pair.peer(), lingering()).expect("connected");
     let state = pair.a.endpoint.peer(pair.peer()).map(|peer| peer.state);
     assert_eq!(state, Some(PeerState::Closing));
