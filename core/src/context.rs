@@ -9,6 +9,8 @@ use crate::config::{Config, ValidConfig};
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
 use crate::crypto::rng::Rng;
+use crate::memory::Memory;
+use crate::message::FIRST_WINDOW;
 use crate::net::Via;
 use crate::session::{Distortion, ForgottenList, Incarnations, Indices};
 use crate::stats::{DropReason, Drops, Stats};
@@ -31,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) network_mac: MacKey,
     pub(crate) stats: Stats,
     pub(crate) drops: Drops,
+    /// What the messages of all peers take.
+    pub(crate) memory: Memory,
     started: Instant,
     next_key_id: u64,
     next_peer_number: u64,
@@ -48,6 +52,7 @@ impl Context {
             network_mac: MacKey::network(&config.application, &psk),
             keys: KeyCache::new(config.keys.active_keys),
             indices: Indices::new(config.shard),
+            memory: Memory::new(&config),
             config,
             identity,
             stats: Stats::default(),
@@ -103,6 +108,12 @@ impl Context {
             max_message: config.flow.max_message.into(),
             receive_window: receive_window.into(),
         }
+    }
+
+    /// The credit of a peer that nothing is known of.
+    pub(crate) fn first_window(&self) -> u64 {
+        let first = FIRST_WINDOW.min(self.config.flow.receive_window.into());
+        self.memory.room().allowance(0, first)
     }
 
     /// A name for new keys, never used before.

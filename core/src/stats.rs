@@ -116,6 +116,9 @@ counters! {
         rekeys,
         /// Peers that ended, for whatever reason.
         peers_ended,
+        /// Bytes that count towards `Config::limits.max_memory` now: messages of all peers, and those that
+        /// peers were told that they may send.
+        memory_used,
     }
 }
 

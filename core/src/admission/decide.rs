@@ -40,6 +40,8 @@ pub(crate) struct KnownPeer {
     pub(crate) timestamp_ms: u64,
     /// The credit that a handshake with it would grant.
     pub(crate) fresh_grant: u64,
+    /// The most that a handshake with it may have granted if it starts over.
+    pub(crate) most_granted: u64,
 }
 
 /// How full the endpoint is.
@@ -139,7 +141,7 @@ impl HalfOpen {
         };
         let terms = &self.established.terms;
         let may_grant = known.remote_incarnation == Some(terms.remote_incarnation)
-            || terms.granted <= known.fresh_grant;
+            || terms.granted <= known.most_granted;
         // It was answered on behalf of the peer that is there now, or the one that is there now knows
         // no more than what was answered.
         let fits = self.peer == Some(known.handle) || known.remote_incarnation.is_none();

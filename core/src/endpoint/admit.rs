@@ -73,7 +73,8 @@ impl Endpoint {
             incarnation: peer.incarnation(),
             remote_incarnation: peer.remote_incarnation(),
             timestamp_ms: peer.timestamp_ms(),
-            fresh_grant: peer.fresh_grant(),
+            fresh_grant: peer.fresh_grant(self.shared.memory.room()),
+            most_granted: peer.most_granted(),
         })
     }
 

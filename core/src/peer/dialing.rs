@@ -76,7 +76,12 @@ impl Peer {
     ) {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.acquaintance.handle.slot));
         let mut dial = Dial::new(cx, index, self.acquaintance.id, addresses, proved);
-        dial.build(cx, self.acquaintance.incarnation, self.inbox.fresh_grant(), Cookie::NONE);
+        dial.build(
+            cx,
+            self.acquaintance.incarnation,
+            self.inbox.fresh_grant(cx.memory.room()),
+            Cookie::NONE,
+        );
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         self.dialing.dial = Some(Box::new(dial));
     }
@@ -114,7 +119,12 @@ impl Peer {
             (self.acquaintance.id, learned) = (Some(id), Some(id));
             self.acquaintance.incarnation = incarnation(cx, &id);
         }
-        dial.build(cx, self.acquaintance.incarnation, self.inbox.fresh_grant(), retry.cookie);
+        dial.build(
+            cx,
+            self.acquaintance.incarnation,
+            self.inbox.fresh_grant(cx.memory.room()),
+            retry.cookie,
+        );
         dial.expedite();
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         Some(learned)
@@ -134,7 +144,7 @@ impl Peer {
     }
 
     pub(super) fn on_dial_timer(&mut self, cx: &mut Context) {
-        let granted = self.inbox.fresh_grant();
+        let granted = self.inbox.fresh_grant(cx.memory.room());
         if let Some(dial) = &mut self.dialing.dial {
             let next = dial.next_round(cx, self.acquaintance.incarnation, granted);
             self.timers.set(Timer::Dial, Some(next));

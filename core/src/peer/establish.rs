@@ -124,7 +124,7 @@ impl Peer {
         } else {
             self.events.connected = Some(terms.via);
         }
-        self.inbox.restart(terms.granted);
+        self.inbox.restart(terms.granted, cx.now);
         self.outbound.restart(granted, cx.now);
         self.paths.restart(&mut self.acquaintance.spaces, terms.via, &cx.config);
     }

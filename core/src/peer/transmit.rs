@@ -143,6 +143,10 @@ impl Peer {
             let resent = self.outbound.queue.write(cx.now, age, writer, room, &mut sent);
             self.stats.parts_retransmitted += resent;
             content.data = writer.position() > before;
+            // Only now it may be known that a message lacks credit.
+            if !unheard && self.outbound.is_blocked_due() {
+                self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
+            }
         }
         if writer.position() == acks && owes_probe {
             self.outbound.queue_ping();

@@ -41,6 +41,7 @@ fn known(has_session: bool) -> KnownPeer {
         remote_incarnation: has_session.then_some(9),
         timestamp_ms: 100,
         fresh_grant: 1000,
+        most_granted: 1000,
     }
 }
 
@@ -184,5 +185,5 @@ fn a_handshake_is_confirmed_only_if_what_was_told_is_still_true() {
     assert!(fits(Some(unmet)), "another one that knows no more");
     let restarted = KnownPeer { remote_incarnation: Some(8), ..peer };
     assert!(fits(Some(restarted)), "as much credit as was granted");
-    assert!(!fits(Some(KnownPeer { fresh_grant: 999, ..restarted })), "less than was granted");
+    assert!(!fits(Some(KnownPeer { most_granted: 999, ..restarted })), "less than was granted");
 }
