@@ -123,6 +123,7 @@ mod event;
 pub mod guide;
 mod handle;
 mod info;
+mod memory;
 mod message;
 mod net;
 mod parting;

@@ -123,6 +123,9 @@ counters! {
         /// Peers that we parted from and had to forget while they may not have noticed: their handshakes
         /// are taken for those of newcomers.
         partings_forgotten,
+        /// Bytes that count towards `Config::limits.max_memory` now: messages of all peers, and those that
+        /// peers were told that they may send.
+        memory_used,
     }
 }
 

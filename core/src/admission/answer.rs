@@ -125,8 +125,7 @@ impl Admission {
         let ours =
             known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation_for(theirs));
         let displaced = known.is_some_and(|known| known.is_former(theirs));
-        let window = u64::from(cx.config.flow.receive_window);
-        let granted = known.map_or(window, |known| known.fresh_grant);
+        let granted = known.map_or_else(|| cx.first_window(), |known| known.fresh_grant);
         let slot = self.half_open.next_slot();
         let local_index = cx.indices.allocate(&mut cx.rng, Owner::HalfOpen(slot));
         let remote_index = request.sender_index.get();

@@ -51,6 +51,8 @@ pub(crate) struct KnownPeer {
     pub(crate) timestamp_ms: u64,
     /// The credit that a handshake with it would grant.
     pub(crate) fresh_grant: u64,
+    /// The most that a handshake with it may have granted if it starts over.
+    pub(crate) most_granted: u64,
 }
 
 impl KnownPeer {
@@ -183,7 +185,7 @@ impl HalfOpen {
         let terms = &self.established.terms;
         let Pair { ours, theirs } = terms.incarnations;
         let may_grant =
-            known.remote_incarnation == Some(theirs) || terms.granted <= known.fresh_grant;
+            known.remote_incarnation == Some(theirs) || terms.granted <= known.most_granted;
         // It was answered on behalf of the peer that is there now, or the one that is there now knows
         // no more than what was answered.
         let fits = self.peer == Some(known.handle) || known.remote_incarnation.is_none();

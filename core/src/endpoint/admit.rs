@@ -94,7 +94,8 @@ impl Endpoint {
             remote_incarnation: peer.remote_incarnation(),
             former: peer.former_incarnations(),
             timestamp_ms: peer.timestamp_ms(),
-            fresh_grant: peer.fresh_grant(),
+            fresh_grant: peer.fresh_grant(self.shared.memory.room()),
+            most_granted: peer.most_granted(),
         })
     }
 

@@ -126,7 +126,7 @@ impl Peer {
         let granted = terms.parameters.receive_window.get();
         let met_before = self.acquaintance.remote_incarnation().is_some();
         self.acquaintance.start_over(&terms.incarnations);
-        let undeliverable = self.inbox.restart(terms.granted);
+        let undeliverable = self.inbox.restart(terms.granted, cx.now);
         if met_before {
             let freed = self.sessions.clear();
             cx.release(freed);

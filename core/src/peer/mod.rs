@@ -13,6 +13,7 @@ mod establish;
 mod events;
 mod keys;
 mod liveness;
+mod memory;
 mod pings;
 mod receive;
 mod refused;
@@ -37,6 +38,7 @@ use control::Outbound;
 use dialing::Dialing;
 use events::PendingEvents;
 use liveness::Liveness;
+use memory::Share;
 use state::State;
 use timers::Timer;
 
@@ -45,6 +47,7 @@ use crate::context::Context;
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, SendError};
 use crate::event::{DisconnectReason, EndReason, PingId};
+use crate::memory::Room;
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Via};
 use crate::path::{Path, Paths};
@@ -66,6 +69,7 @@ pub(crate) struct Peer {
     inbox: ReceiveQueue,
     events: PendingEvents,
     liveness: Liveness,
+    share: Share,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -91,7 +95,7 @@ impl Peer {
         let send_limits = SendLimits {
             max_message: config.flow.max_message,
             max_streams: config.flow.max_streams,
-            buffer: config.flow.send_buffer,
+            buffer: config.flow.send_buffer as u64,
             unreliable: config.flow.unreliable_buffer as u64 + MESSAGE_CHARGE,
             age: config.flow.unreliable_age,
         };
@@ -105,6 +109,7 @@ impl Peer {
             inbox: ReceiveQueue::new(limits),
             events: PendingEvents::default(),
             liveness: Liveness::new(config.timers.idle_timeout),
+            share: Share::new(send_limits.buffer, send_limits.unreliable),
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
@@ -122,6 +127,7 @@ impl Peer {
         if self.state.is_closing() {
             return Err(SendError::Closing);
         }
+        self.limit_sending(cx);
         let id = self.outbound.push(cx.now, delivery, payload)?;
         self.stats.messages_sent += 1;
         Ok(id)
@@ -306,7 +312,7 @@ impl Peer {
     /// Whether a handshake with these incarnations may grant the peer `granted` bytes: one that
     /// starts over is granted no more than what unread messages leave.
     fn may_grant(&self, pair: &Pair, granted: u64) -> bool {
-        self.acquaintance.is_known_as(pair) || granted <= self.inbox.fresh_grant()
+        self.acquaintance.is_known_as(pair) || granted <= self.inbox.most_granted()
     }
 
     /// What names our state about the peer once it is reset.
@@ -337,8 +343,13 @@ impl Peer {
     }
 
     /// The credit that a handshake with the peer would grant.
-    pub(crate) fn fresh_grant(&self) -> u64 {
-        self.inbox.fresh_grant()
+    pub(crate) fn fresh_grant(&self, room: Room) -> u64 {
+        self.inbox.fresh_grant(room)
+    }
+
+    /// The most that a handshake with the peer may have granted if it starts over.
+    pub(crate) const fn most_granted(&self) -> u64 {
+        self.inbox.most_granted()
     }
 
     pub(crate) fn info(&self) -> PeerInfo {

@@ -137,7 +137,10 @@ impl Peer {
                 self.events.pongs.extend(pong.filter(|_| !self.state.is_over()));
             }
             Frame::Credit { limit } => self.outbound.queue.grant(limit),
-            Frame::Blocked { limit, cost: _ } => self.inbox.on_blocked(limit),
+            Frame::ChannelCredit { channel, returned } => {
+                self.outbound.queue.give_back(channel, returned);
+            }
+            Frame::Blocked { limit, cost } => self.inbox.on_blocked(limit, cost),
             Frame::RekeyRequest { sender_index, ephemeral } => {
                 return self.on_rekey_request(cx, local_index, sender_index, ephemeral);
             }
@@ -156,7 +159,7 @@ impl Peer {
             }
             Frame::AckNow => summary.wants(AckWant::Asked),
             // A hint only: what is missing is found by acknowledgements and time as well.
-            Frame::Retransmit(_) | Frame::ChannelCredit { .. } => {}
+            Frame::Retransmit(_) => {}
             Frame::Padding(_)
             | Frame::Extension { .. }
             | Frame::PathResponse { .. }

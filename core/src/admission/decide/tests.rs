@@ -43,6 +43,7 @@ fn known(has_session: bool) -> KnownPeer {
         remote_incarnation: has_session.then_some(9),
         timestamp_ms: 100,
         fresh_grant: 1000,
+        most_granted: 1000,
     }
 }
 
@@ -187,7 +188,7 @@ fn a_handshake_is_confirmed_only_if_what_was_told_is_still_true() {
     assert!(!fits(Some(restarted)), "our state about another one is still there");
     let restarted = KnownPeer { incarnation: 6, next_incarnation: 7, ..restarted };
     assert!(fits(Some(restarted)), "as much credit as was granted");
-    assert!(!fits(Some(KnownPeer { fresh_grant: 999, ..restarted })), "less than was granted");
+    assert!(!fits(Some(KnownPeer { most_granted: 999, ..restarted })), "less than was granted");
 }
 
 /// What became of a claim of an initiator that has the incarnation 9.

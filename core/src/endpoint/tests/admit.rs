@@ -23,7 +23,7 @@ fn only_a_challenge_goes_to_where_a_confirming_packet_seems_to_come_from() {
     let confirm = call_up_to_confirm(&mut a, &mut b, 0);
     b.take(at(3), victim, &confirm);
     let peer = b.knows(&a).expect("it has the keys");
-    b.send(at(3), peer, Delivery::reliable(0), 1 << 20);
+    b.send(at(3), peer, Delivery::reliable(0), 100_000);
     let mut sent = vec![];
     for ms in (3..10_000).step_by(10) {
         b.wake(at(ms));
