@@ -13,7 +13,7 @@ use crate::crypto::noise::{Accepted, Opening};
 use crate::net::Arrival;
 use crate::session::prologue;
 use crate::stats::DropReason;
-use crate::wire::{HandshakeRequest, RequestPayload};
+use crate::wire::{HandshakeRequest, MAC_LEN, RequestPayload};
 
 /// An initiator that asks for a session and has the key of the identity that it claims.
 pub(crate) struct Initiator {
@@ -21,8 +21,9 @@ pub(crate) struct Initiator {
     /// What is charged for it.
     pub(super) source: SourceKey,
     pub(super) payload: RequestPayload,
-    /// It validated its address, too.
-    pub(super) validated: bool,
+    /// When we gave the cookie that validates its address, if one does.
+    pub(super) cookie_time: Option<u32>,
+    pub(super) request_mac: [u8; MAC_LEN],
     pub(super) accepted: Accepted,
 }
 
@@ -35,7 +36,7 @@ impl Initiator {
         request: &HandshakeRequest,
         screened: Screened,
     ) -> Result<Self, Outcome> {
-        let Screened { source, validated } = screened;
+        let Screened { source, cookie_time } = screened;
         cx.stats.requests_opened += 1;
         let prologue = prologue(&cx.config.application, request.prologue());
         let opening =
@@ -52,7 +53,8 @@ impl Initiator {
         if !cx.config.admission.admits(&id, &arrival.origin()) {
             return Err(Outcome::Drop(DropReason::Admission));
         }
-        Ok(Self { id, source, payload, validated, accepted })
+        let request_mac = request.mac;
+        Ok(Self { id, source, payload, cookie_time, request_mac, accepted })
     }
 
     /// Where it is charged.
@@ -71,7 +73,8 @@ impl Initiator {
             id: self.id,
             source: self.source(),
             timestamp_ms: self.payload.timestamp_ms.get(),
-            validated: self.validated,
+            cookie_time: self.cookie_time,
+            request_mac: self.request_mac,
         }
     }
 }

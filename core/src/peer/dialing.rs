@@ -15,7 +15,7 @@ use crate::peer::timers::Timer;
 use crate::session::{Dial, HandshakeTarget, Owner, Pair};
 use crate::stats::DropReason;
 use crate::time::{Instant, micros};
-use crate::wire::{Cookie, HandshakeRetry};
+use crate::wire::HandshakeRetry;
 
 /// Our handshakes with a peer.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Peer {
     ) {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.acquaintance.handle.slot));
         let mut dial = Dial::new(cx, index, self.acquaintance.id, addresses, proved);
-        dial.build(cx, self.incarnation_to_name(cx), self.inbox.fresh_grant(), Cookie::NONE);
+        dial.build(cx, self.incarnation_to_name(cx), self.inbox.fresh_grant(), None);
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         self.dialing.dial = Some(Box::new(dial));
     }
@@ -121,7 +121,7 @@ impl Peer {
             self.dialing.renewed = true;
             let (named, granted) = (self.incarnation_to_name(cx), self.inbox.fresh_grant());
             let Some(dial) = &mut self.dialing.dial else { return };
-            dial.build(cx, named, granted, Cookie::NONE);
+            dial.build(cx, named, granted, None);
             dial.expedite();
             self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         }
@@ -195,7 +195,7 @@ impl Peer {
         }
         let (named, granted) = (self.incarnation_to_name(cx), self.inbox.fresh_grant());
         let dial = self.dialing.dial.as_mut()?;
-        dial.build(cx, named, granted, retry.cookie);
+        dial.build(cx, named, granted, Some((retry.cookie, arrival.via)));
         dial.expedite();
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         Some(learned)
