@@ -82,7 +82,10 @@ pub enum Event {
         /// The round-trip time of this ping.
         rtt: Duration,
     },
-    /// `receive` has messages. Reported again only after `receive` returned `None`.
+    /// `receive` has messages. Reported again only after `receive` returned `None`, or, for a message of
+    /// a channel, after `receive_from` of that channel did. So an application that reads channel by
+    /// channel takes all that waits on each channel that it wants, whenever this is reported; what waits
+    /// on the others neither repeats the event nor keeps it from being reported.
     Readable {
         /// The peer.
         peer: PeerHandle,

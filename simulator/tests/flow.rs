@@ -1,6 +1,8 @@
-//! Backpressure: full buffers, slow readers, credit, and that neither stalls nor grows without end.
+//! Backpressure: full buffers, slow readers, credit, and that neither stalls nor grows without end; and
+//! what a sender learns from acknowledgements (`recovery`).
 
 mod common;
+mod recovery;
 
 use common::*;
 use handfast_core::{Config, Delivery, Event, Order, SendError};
@@ -260,6 +262,35 @@ fn readable_is_told_once_until_everything_was_read() {
         assert_eq!(told(&mut net), round);
         assert_eq!(net.read(b, ba).len(), 20);
     }
+}
+
+/// Channel 1 is read, channels 0 and 2 are not.
+#[test]
+fn channels_are_read_apart_and_each_that_ran_dry_is_told_of_its_next_message() {
+    let (mut net, Link { a, b, ab, ba }) = Net::usual_pair(1);
+    net.be_lazy(b);
+    let told = |net: &mut Net| net.count(b, |event| matches!(event, Event::Readable { .. }));
+    let numbers = |messages: Vec<handfast_core::Message>| -> Vec<_> {
+        messages.iter().map(|message| number_of(&message.payload)).collect()
+    };
+    let mut sent = Vec::new();
+    for round in 0..5 {
+        for n in 0..3 {
+            let deliveries = [Delivery::ordered(0), Delivery::unreliable(1), Delivery::ordered(1)];
+            let number = round * 10 + n;
+            net.send(a, ab, deliveries[n as usize], payload(number, 100));
+            net.run(20);
+            net.send(a, ab, Delivery::reliable(2), payload(number + 5, 100));
+            sent.extend([number, number + 5]);
+        }
+        net.run(100);
+        assert_eq!(told(&mut net), round as usize + 1, "once in a round");
+        assert_eq!(numbers(net.read_from(b, ba, 1)), [round * 10 + 1, round * 10 + 2]);
+        assert_eq!(net.read_from(b, ba, 3), []);
+    }
+    // Whoever reads any gets the rest, in the order of arrival.
+    sent.retain(|number| !matches!(number % 10, 1 | 2));
+    assert_eq!(numbers(net.read(b, ba)), sent);
 }
 
 #[test]

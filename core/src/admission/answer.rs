@@ -188,14 +188,16 @@ impl Admission {
         Err(DropReason::RateLimited)
     }
 
-    /// Tells an initiator, within limits, that we speak another version than its request. Nobody who does
-    /// not know the network secret hears anything of an endpoint that has one.
+    /// Tells the sender of a request of `len` bytes, within limits, that we speak another version. Nobody
+    /// who does not know the network secret hears anything of an endpoint that has one.
     pub(crate) fn send_unsupported_version(
         &mut self,
         cx: &mut Context,
         arrival: &Arrival,
         index: u32,
+        len: usize,
     ) {
+        cx.stats.unverified_bytes_received += len as u64;
         if cx.config.network_secret.is_some() {
             return;
         }

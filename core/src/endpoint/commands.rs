@@ -81,6 +81,26 @@ impl Endpoint {
         message
     }
 
+    /// Takes the next message of a peer on one channel, whatever its reliability and order, as
+    /// [`receive`](Self::receive) does on all. `None` if none waits on it, or the handle names no peer.
+    ///
+    /// A channel that is not read holds back its own messages alone. [`Event::Readable`] comes again
+    /// for the next message on a channel on which this returned `None`, also while other channels have
+    /// messages that nobody takes.
+    ///
+    /// [`Event::Readable`]: crate::Event::Readable
+    pub fn receive_from(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        channel: u16,
+    ) -> Option<Message> {
+        self.touch(now);
+        let message = self.peers.get_mut(peer)?.receive_from(channel);
+        self.refresh_indices(peer.slot);
+        message
+    }
+
     /// Withdraws a message of which nothing was sent. Its fate is `Cancelled`.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod schedule;
 mod send;
 mod send_stream;
 mod spans;
+mod waiting;
 mod window;
 
 pub(crate) use outgoing::Part;

@@ -1,6 +1,5 @@
 //! The messages a peer sent us: put together, put in order, kept until the application takes them.
 
-use alloc::collections::VecDeque;
 use alloc::collections::btree_map::{BTreeMap, Entry};
 
 use bytes::Bytes;
@@ -8,6 +7,7 @@ use bytes::Bytes;
 use super::assembly::Assembly;
 use super::receive_stream::{Buffered, ReceiveStream};
 use super::send::cost;
+use super::waiting::Waiting;
 use super::window::STREAM_WINDOW;
 use crate::Violation;
 use crate::delivery::{Message, Order};
@@ -24,25 +24,13 @@ pub(crate) struct ReceiveLimits {
     pub(crate) unreliable: u64,
 }
 
-/// A message that waits for the application.
-#[derive(Debug)]
-struct Ready {
-    /// Its place among all messages, reliable or not.
-    arrival: u64,
-    message: Message,
-}
-
 /// All incoming messages of one peer.
 #[derive(Debug)]
 pub(crate) struct ReceiveQueue {
     limits: ReceiveLimits,
     streams: BTreeMap<StreamKey, ReceiveStream>,
-    reliable: VecDeque<Ready>,
-    unreliable: VecDeque<Ready>,
-    arrivals: u64,
-    /// Bytes of reliable messages that wait for the application, charges included.
-    waiting: u64,
-    /// Bytes of unreliable messages, charges included.
+    waiting: Waiting,
+    /// Bytes of unreliable messages that are not deliverable yet, charges included.
     unreliable_bytes: u64,
     /// Credit, counted from the peer's start: used by it, granted at the start, given back by the
     /// application since, and the limit that was sent to it last.
@@ -62,10 +50,7 @@ impl ReceiveQueue {
         Self {
             limits,
             streams: BTreeMap::new(),
-            reliable: VecDeque::new(),
-            unreliable: VecDeque::new(),
-            arrivals: 0,
-            waiting: 0,
+            waiting: Waiting::default(),
             unreliable_bytes: 0,
             used: 0,
             base: limits.window,
@@ -77,8 +62,9 @@ impl ReceiveQueue {
         }
     }
 
-    /// Takes in one data frame.
-    pub(crate) fn on_data(&mut self, frame: &DataFrame<'_>) -> Result<(), Violation> {
+    /// Takes in one data frame. Returns whether its message is whole now, or needs nothing more because it
+    /// was whole before or gave way.
+    pub(crate) fn on_data(&mut self, frame: &DataFrame<'_>) -> Result<bool, Violation> {
         let total = frame.fragment.map_or(frame.payload.len() as u64, |part| part.total.into());
         if total > u64::from(self.limits.max_message) {
             return Err(Violation::MessageTooLarge);
@@ -109,25 +95,36 @@ impl ReceiveQueue {
 
     /// The oldest message that waits.
     pub(crate) fn take(&mut self) -> Option<Message> {
-        let arrival = |queue: &VecDeque<Ready>| queue.front().map(|ready| ready.arrival);
-        let unreliable_first = match (arrival(&self.reliable), arrival(&self.unreliable)) {
-            (Some(reliable), Some(unreliable)) => unreliable < reliable,
-            (reliable, _) => reliable.is_none(),
-        };
-        if unreliable_first {
-            let ready = take_first(&mut self.unreliable)?;
-            self.unreliable_bytes -= cost(ready.message.payload.len());
-            return Some(ready.message);
+        let message = self.waiting.take()?;
+        self.on_taken(&message);
+        Some(message)
+    }
+
+    /// The oldest message of a channel that waits.
+    pub(crate) fn take_from(&mut self, channel: u16) -> Option<Message> {
+        let message = self.waiting.take_from(channel)?;
+        self.on_taken(&message);
+        Some(message)
+    }
+
+    fn on_taken(&mut self, message: &Message) {
+        if message.delivery.reliable {
+            self.give_back(cost(message.payload.len()));
         }
-        let ready = take_first(&mut self.reliable)?;
-        let cost = cost(ready.message.payload.len());
-        self.waiting -= cost;
-        self.give_back(cost);
-        Some(ready.message)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.reliable.is_empty() && self.unreliable.is_empty()
+        self.waiting.is_empty()
+    }
+
+    /// Whether the application has to be told that messages wait.
+    pub(crate) fn has_news(&self) -> bool {
+        self.waiting.has_news()
+    }
+
+    /// Whether to tell the application now that messages wait.
+    pub(crate) fn take_news(&mut self) -> bool {
+        self.waiting.take_news()
     }
 
     /// How many unreliable messages gave way so far.
@@ -137,13 +134,14 @@ impl ReceiveQueue {
 
     /// How many messages became deliverable so far.
     pub(crate) fn delivered(&self) -> u64 {
-        self.arrivals
+        self.waiting.arrivals()
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        let (arrivals, overflowed) = (self.arrivals, self.overflowed);
-        *self = Self { arrivals, overflowed, ..Self::new(self.limits) };
+        let (mut waiting, overflowed) = (core::mem::take(&mut self.waiting), self.overflowed);
+        waiting.clear();
+        *self = Self { waiting, overflowed, ..Self::new(self.limits) };
     }
 
     /// Whether a new credit limit should be sent to the peer.
@@ -167,7 +165,7 @@ impl ReceiveQueue {
 
     /// What a peer that starts over may be granted: the window less what still waits.
     pub(crate) fn fresh_grant(&self) -> u64 {
-        self.limits.window.saturating_sub(self.waiting)
+        self.limits.window.saturating_sub(self.waiting.reliable_bytes())
     }
 
     /// The peer restarted, having been granted `told`: its streams start over. What waits for the
@@ -175,8 +173,7 @@ impl ReceiveQueue {
     pub(crate) fn restart(&mut self, told: u64) -> u64 {
         let undeliverable = self.undeliverable();
         self.streams.clear();
-        let unread = |ready: &Ready| cost(ready.message.payload.len());
-        self.unreliable_bytes = self.unreliable.iter().map(unread).sum();
+        self.unreliable_bytes = 0;
         self.base = told.max(self.fresh_grant());
         self.credit_due = self.base > told;
         self.used = 0;
@@ -191,14 +188,14 @@ impl ReceiveQueue {
         self.streams.values().map(|stream| stream.buffered.len() as u64).sum()
     }
 
-    fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<(), Violation> {
+    fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {
         let number = frame.sequence_number;
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
         if number.saturating_sub(stream.resolved.floor()) >= STREAM_WINDOW {
             return Err(Violation::BeyondStreamWindow);
         }
         if stream.resolved.contains(number) {
-            return Ok(());
+            return Ok(true);
         }
         if !stream.partial.contains_key(&number) {
             self.used += cost(total as usize);
@@ -215,20 +212,19 @@ impl ReceiveQueue {
                 return Err(Violation::FragmentsDisagree);
             }
             self.give_back(cost(total as usize));
-            return Ok(());
+            return Ok(true);
         }
-        if let Some(payload) = collect(stream, frame)? {
-            stream.resolved.insert(number);
-            self.on_whole(frame, payload);
-        }
-        Ok(())
+        let Some(payload) = collect(stream, frame)? else { return Ok(false) };
+        stream.resolved.insert(number);
+        self.on_whole(frame, payload);
+        Ok(true)
     }
 
-    fn on_unreliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<(), Violation> {
+    fn on_unreliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {
         let number = frame.sequence_number;
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
         if !stream.is_wanted(number) {
-            return Ok(());
+            return Ok(true);
         }
         let begins = frame.fragment.is_some() && !stream.partial.contains_key(&number);
         if begins && stream.partial.len() >= MAX_PARTIAL {
@@ -236,19 +232,21 @@ impl ReceiveQueue {
         }
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
         if !stream.is_wanted(number) {
-            return Ok(()); // Making room for it went past it.
+            return Ok(true); // Making room for it went past it.
         }
         if begins {
             self.unreliable_bytes += total;
         }
-        if let Some(payload) = collect(stream, frame)? {
+        let payload = collect(stream, frame)?;
+        let is_whole = payload.is_some();
+        if let Some(payload) = payload {
             if frame.fragment.is_some() {
                 self.unreliable_bytes -= total;
             }
             self.on_whole(frame, payload);
         }
         self.make_room();
-        Ok(())
+        Ok(is_whole)
     }
 
     /// A message is whole: hand it over, or hold it until its turn.
@@ -308,26 +306,19 @@ impl ReceiveQueue {
 
     fn hand_over(&mut self, key: StreamKey, sequence_number: u64, buffered: Buffered) {
         let Buffered { payload, requires_ack } = buffered;
-        let delivery = key.delivery(requires_ack);
-        let cost = cost(payload.len());
-        let message = Message { delivery, sequence_number, payload };
-        let ready = Ready { arrival: self.arrivals, message };
-        self.arrivals += 1;
-        if key.is_reliable() {
-            self.waiting += cost;
-            self.reliable.push_back(ready);
-        } else {
-            self.unreliable.push_back(ready);
+        if !key.is_reliable() {
+            self.unreliable_bytes -= cost(payload.len());
         }
+        let delivery = key.delivery(requires_ack);
+        self.waiting.push(Message { delivery, sequence_number, payload });
     }
 
     /// Drops the oldest unreliable messages, then incomplete ones of any stream, until the limit of
     /// the buffer holds.
     fn make_room(&mut self) {
-        while self.unreliable_bytes > self.limits.unreliable {
-            if let Some(ready) = self.unreliable.pop_front() {
+        while self.unreliable_bytes + self.waiting.unreliable_bytes() > self.limits.unreliable {
+            if self.waiting.take_unreliable().is_some() {
                 self.overflowed += 1;
-                self.unreliable_bytes -= cost(ready.message.payload.len());
                 continue;
             }
             let incomplete = |stream: &&ReceiveStream| {
@@ -377,15 +368,6 @@ impl ReceiveQueue {
     }
 }
 
-/// Takes the first of a queue, and gives its memory back once it was long and is empty.
-fn take_first(queue: &mut VecDeque<Ready>) -> Option<Ready> {
-    let first = queue.pop_front();
-    if queue.is_empty() && queue.capacity() > KEPT {
-        *queue = VecDeque::new();
-    }
-    first
-}
-
 /// Adds a frame to its message; the message once it is whole.
 fn collect(stream: &mut ReceiveStream, frame: &DataFrame<'_>) -> Result<Option<Bytes>, Violation> {
     let Some(fragment) = frame.fragment else {
@@ -407,8 +389,6 @@ fn collect(stream: &mut ReceiveStream, frame: &DataFrame<'_>) -> Result<Option<B
         .flatten())
 }
 
-/// An empty queue keeps room for this many messages.
-const KEPT: usize = 64;
 /// The most unreliable messages in pieces per stream.
 const MAX_PARTIAL: usize = 64;
 /// The most messages an unreliable ordered stream holds back while it waits for an earlier one.

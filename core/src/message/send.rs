@@ -28,6 +28,15 @@ pub(crate) struct SendLimits {
     pub(crate) buffer: usize,
 }
 
+/// What a packet came to hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    /// How many parts of it were sent before.
+    pub(crate) repeated: u64,
+    /// It may make a message whole for which the application wants a receipt: nothing of it is left unsent.
+    pub(crate) ends_receipt: bool,
+}
+
 /// All outgoing messages to one peer.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
@@ -135,14 +144,14 @@ impl SendQueue {
     }
 
     /// Appends data frames while they fit, calling `sent` for each part whose fate matters. `room`
-    /// is the space for frames in an empty packet. Returns how many parts were sent again.
+    /// is the space for frames in an empty packet.
     pub(crate) fn write(
         &mut self,
         writer: &mut Writer<'_>,
         room: usize,
         sent: &mut impl FnMut(Part),
-    ) -> u64 {
-        let mut resent = 0;
+    ) -> Written {
+        let mut result = Written::default();
         while let Some(repeat) = self.repair.pop() {
             let Repeat { part, is_copy } = repeat;
             let Some(message) = self.find(part) else { continue };
@@ -151,25 +160,26 @@ impl SendQueue {
             }
             let Some(len) = encode(message, part, room, writer) else {
                 self.repair.put_back(repeat);
-                return resent;
+                return result;
             };
             let written = Part { len, ..part };
             if is_copy {
                 message.note_copy(written);
             }
-            resent += 1;
+            result.repeated += 1;
+            result.ends_receipt |= message.is_receipt_due();
             sent(written);
             if len < part.len {
                 self.repair.put_back(Repeat { part: part.after(len), is_copy });
             }
         }
         while let Some(stream) = self.schedule.current() {
-            if !self.write_fresh(stream, writer, room, sent) {
+            if !self.write_fresh(stream, writer, room, &mut result, sent) {
                 self.schedule.rotate();
                 break;
             }
         }
-        resent
+        result
     }
 
     /// Writes the next unsent bytes of the stream whose turn it is; false once the packet is full.
@@ -178,6 +188,7 @@ impl SendQueue {
         index: usize,
         writer: &mut Writer<'_>,
         room: usize,
+        result: &mut Written,
         sent: &mut impl FnMut(Part),
     ) -> bool {
         let Some(slot) = self.next_slot(index) else {
@@ -204,6 +215,7 @@ impl SendQueue {
             }
         }
         message.sent += len;
+        result.ends_receipt |= message.is_receipt_due();
         if message.is_tracked() {
             sent(Part { len, ..part });
         }

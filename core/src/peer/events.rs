@@ -19,26 +19,18 @@ pub(crate) struct PendingEvents {
     /// Two instances have one key: ours, or the peer's.
     pub(super) duplicate: Option<bool>,
     pub(super) moved: bool,
-    pub(super) readable: bool,
     pub(super) writable: bool,
     /// Bounded by the number of pings under way.
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
     pub(super) ended: Option<EndReason>,
-    /// `Readable` was told and `receive` has not run dry since.
-    pub(super) readable_reported: bool,
 }
 
 impl PendingEvents {
     pub(crate) fn is_empty(&self) -> bool {
-        let flags = self.moved | self.readable | self.writable;
         let restarted = self.restarted.is_some() || self.duplicate.is_some();
         let begun = self.connected.is_some() || self.ended.is_some();
+        let flags = self.moved | self.writable;
         !flags && !restarted && !begun && self.pongs.is_empty()
-    }
-
-    /// Messages wait for the application.
-    pub(crate) fn note_readable(&mut self) {
-        self.readable |= !self.readable_reported;
     }
 }
 
@@ -69,6 +61,7 @@ impl Peer {
     pub(crate) fn has_events(&self) -> bool {
         !self.events.is_empty()
             || self.state.has_changed()
+            || self.inbox.has_news()
             || self.outbound.queue.has_fates()
             || (!self.state.is_over() && self.outbound.queue.is_writable_due(&self.outbound.limits))
     }
@@ -96,8 +89,7 @@ impl Peer {
     /// Events about messages in general.
     fn poll_flow_event(&mut self) -> Option<Event> {
         let peer = self.acquaintance.handle;
-        if core::mem::take(&mut self.events.readable) {
-            self.events.readable_reported = true;
+        if self.inbox.take_news() {
             return Some(Event::Readable { peer });
         }
         core::mem::take(&mut self.events.writable).then_some(Event::Writable { peer })

@@ -124,11 +124,12 @@ impl Peer {
     }
 
     pub(crate) fn receive(&mut self) -> Option<Message> {
-        let message = self.inbox.take();
-        if message.is_none() {
-            self.events.readable_reported = false;
-        }
-        message
+        self.inbox.take()
+    }
+
+    /// The same for one channel.
+    pub(crate) fn receive_from(&mut self, channel: u16) -> Option<Message> {
+        self.inbox.take_from(channel)
     }
 
     pub(crate) fn cancel(&mut self, message: MessageId) -> Result<(), CommandError> {

@@ -270,6 +270,18 @@ impl Net {
         })
     }
 
+    /// Reads everything that waits on one channel.
+    pub(crate) fn read_from(
+        &mut self,
+        node: NodeId,
+        peer: PeerHandle,
+        channel: u16,
+    ) -> Vec<Message> {
+        self.with(node, |endpoint, now| {
+            std::iter::from_fn(|| endpoint.receive_from(now, peer, channel)).collect()
+        })
+    }
+
     /// The application of this node does not read by itself.
     pub(crate) fn be_lazy(&mut self, node: NodeId) {
         self.readers.lazy.insert(node);

@@ -1,0 +1,208 @@
+//! The messages that wait for the application, by channel and by age.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::send::cost;
+use crate::delivery::Message;
+
+/// Messages of one kind, unreliable or reliable.
+type Kind = usize;
+const UNRELIABLE: Kind = 0;
+const RELIABLE: Kind = 1;
+
+/// A message that waits.
+#[derive(Debug)]
+struct Ready {
+    /// Its place among all messages.
+    arrival: u64,
+    message: Message,
+}
+
+/// The messages of a channel that wait, by kind, oldest first.
+#[derive(Debug, Default)]
+struct Channel {
+    queues: [VecDeque<Ready>; 2],
+}
+
+/// The messages that wait for the application.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    channels: BTreeMap<u16, Channel>,
+    /// The channel of the oldest message of each queue, by that message's place.
+    heads: [BTreeMap<u64, u16>; 2],
+    arrivals: u64,
+    /// Bytes of both kinds, charges included.
+    bytes: [u64; 2],
+    news: News,
+}
+
+/// Whether the application has to be told that messages wait.
+#[derive(Debug, Default)]
+struct News {
+    /// It has to be told.
+    due: bool,
+    /// It was told, and has not found everything read since.
+    told: bool,
+    /// Channels that it found empty since their last message.
+    dry: BTreeSet<u16>,
+}
+
+impl Waiting {
+    /// A message is deliverable.
+    pub(super) fn push(&mut self, message: Message) {
+        let (channel, kind) = (message.delivery.channel, kind(&message));
+        let was_dry = self.news.dry.remove(&channel);
+        self.news.due |= was_dry || !self.news.told;
+        self.bytes[kind] += cost(message.payload.len());
+        let queue = &mut self.channels.entry(channel).or_default().queues[kind];
+        if queue.is_empty() {
+            self.heads[kind].insert(self.arrivals, channel);
+        }
+        queue.push_back(Ready { arrival: self.arrivals, message });
+        self.arrivals += 1;
+    }
+
+    /// The oldest message of all.
+    pub(super) fn take(&mut self) -> Option<Message> {
+        let heads = &self.heads;
+        let oldest =
+            |kind: Kind| heads[kind].first_key_value().map(|(at, channel)| (*at, *channel));
+        let candidates = [UNRELIABLE, RELIABLE].into_iter();
+        let found = candidates.filter_map(|kind| oldest(kind).map(|(at, ch)| (at, ch, kind))).min();
+        let Some((_, channel, kind)) = found else {
+            self.news.told = false;
+            return None;
+        };
+        self.pop(channel, kind)
+    }
+
+    /// The oldest message of a channel.
+    pub(super) fn take_from(&mut self, channel: u16) -> Option<Message> {
+        let found = self.channels.get(&channel).and_then(|found| {
+            let first = |kind: Kind| found.queues[kind].front().map(|ready| (ready.arrival, kind));
+            first(UNRELIABLE).into_iter().chain(first(RELIABLE)).min()
+        });
+        let Some((_, kind)) = found else {
+            self.news.dry.insert(channel);
+            return None;
+        };
+        self.pop(channel, kind)
+    }
+
+    /// The oldest unreliable message, to be dropped.
+    pub(super) fn take_unreliable(&mut self) -> Option<Message> {
+        let channel = *self.heads[UNRELIABLE].first_key_value()?.1;
+        self.pop(channel, UNRELIABLE)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.heads.iter().all(BTreeMap::is_empty)
+    }
+
+    /// Bytes of unreliable messages that wait, charges included.
+    pub(super) const fn unreliable_bytes(&self) -> u64 {
+        self.bytes[UNRELIABLE]
+    }
+
+    /// Bytes of reliable messages that wait, charges included.
+    pub(super) const fn reliable_bytes(&self) -> u64 {
+        self.bytes[RELIABLE]
+    }
+
+    /// How many messages became deliverable so far.
+    pub(super) const fn arrivals(&self) -> u64 {
+        self.arrivals
+    }
+
+    /// Forgets all messages.
+    pub(super) fn clear(&mut self) {
+        let arrivals = self.arrivals;
+        *self = Self { arrivals, ..Self::default() };
+    }
+
+    /// Whether the application has to be told that messages wait.
+    pub(super) const fn has_news(&self) -> bool {
+        self.news.due
+    }
+
+    /// Whether to tell the application now that messages wait.
+    pub(super) const fn take_news(&mut self) -> bool {
+        self.news.told |= self.news.due;
+        core::mem::replace(&mut self.news.due, false)
+    }
+
+    fn pop(&mut self, channel: u16, kind: Kind) -> Option<Message> {
+        let found = self.channels.get_mut(&channel)?;
+        let queue = &mut found.queues[kind];
+        let Ready { arrival, message } = queue.pop_front()?;
+        self.heads[kind].remove(&arrival);
+        match queue.front() {
+            Some(next) => drop(self.heads[kind].insert(next.arrival, channel)),
+            // Memory goes back once a queue was long and is empty.
+            None if queue.capacity() > KEPT => *queue = VecDeque::new(),
+            None => {}
+        }
+        if found.queues.iter().all(VecDeque::is_empty) && self.channels.len() > KEPT_CHANNELS {
+            self.channels.remove(&channel);
+        }
+        self.bytes[kind] -= cost(message.payload.len());
+        Some(message)
+    }
+}
+
+fn kind(message: &Message) -> Kind {
+    usize::from(message.delivery.reliable)
+}
+
+/// An empty queue keeps room for this many messages,
+const KEPT: usize = 64;
+/// and so many channels keep empty queues.
+const KEPT_CHANNELS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Delivery;
+
+    proptest! {
+        /// A plain list knows the same.
+        #[test]
+        fn each_reader_gets_the_oldest_of_what_it_asks_for(
+            steps in proptest::collection::vec((0_u8..5, 0_u16..8, 0_usize..30), 1..300),
+        ) {
+            let mut waiting = Waiting::default();
+            let mut model: Vec<Message> = Vec::new();
+            for (number, (step, channel, len)) in steps.into_iter().enumerate() {
+                let unreliable = Delivery::unreliable(channel);
+                let delivery = if step == 0 { Delivery::reliable(channel) } else { unreliable };
+                let place = |is: &dyn Fn(&Delivery) -> bool| model.iter().position(|m| is(&m.delivery));
+                let (taken, at) = match step {
+                    0 | 1 => {
+                        let payload = Bytes::from(alloc::vec![7; len]);
+                        let message = Message::new(delivery, number as u64, payload);
+                        model.push(message.clone());
+                        waiting.push(message);
+                        continue;
+                    }
+                    2 => (waiting.take(), place(&|_| true)),
+                    3 => (waiting.take_from(channel), place(&|of| of.channel == channel)),
+                    _ => (waiting.take_unreliable(), place(&|of| !of.reliable)),
+                };
+                prop_assert_eq!(taken, at.map(|at| model.remove(at)));
+                let bytes = |reliable: bool| {
+                    let of = model.iter().filter(|m| m.delivery.reliable == reliable);
+                    of.map(|m| cost(m.payload.len())).sum::<u64>()
+                };
+                prop_assert_eq!(waiting.reliable_bytes(), bytes(true));
+                prop_assert_eq!(waiting.unreliable_bytes(), bytes(false));
+                prop_assert_eq!(waiting.is_empty(), model.is_empty());
+                prop_assert!(waiting.channels.len() <= KEPT_CHANNELS + model.len());
+            }
+        }
+    }
+}
