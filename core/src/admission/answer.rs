@@ -120,7 +120,7 @@ impl Admission {
         known: Option<&KnownPeer>,
         place: Place,
     ) -> Result<(), DropReason> {
-        let Initiator { id, accepted, payload, psk, .. } = initiator;
+        let Initiator { id, accepted, payload, cookie_time, psk, .. } = initiator;
         let theirs = payload.incarnation.get();
         let ours =
             known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation_for(theirs));
@@ -146,11 +146,13 @@ impl Admission {
             parameters: payload.parameters,
             granted,
             via: arrival.via,
+            is_there: cookie_time.is_some(),
         };
         let half_open = HalfOpen {
             id,
             peer: known.map(|known| known.handle),
             timestamp_ms: payload.timestamp_ms.get(),
+            cookie_time,
             established: Established::new(cx, &split, terms),
             response,
             request_mac: request.mac,

@@ -6,6 +6,7 @@ use crate::info::Direction;
 use crate::recovery::PacketSpaces;
 use crate::session::{Incarnations, Pair};
 use crate::time::Instant;
+use crate::wire::MAC_LEN;
 use crate::{PeerHandle, PeerId};
 
 /// Who a peer is.
@@ -30,6 +31,10 @@ pub(super) struct Acquaintance {
     pub(super) timestamp_ms: u64,
     /// When the first handshake succeeded, and who initiated it.
     pub(super) met: Option<(Instant, Direction)>,
+    /// When the newest handshake was confirmed, in seconds of our clock.
+    pub(super) confirmed_at: u32,
+    /// Names the request of the last one that the peer began.
+    pub(super) confirmed_request: Option<[u8; MAC_LEN]>,
     /// A handshake that the peer initiated succeeded.
     pub(super) has_initiated: bool,
     /// The address under which the endpoint's table lists the peer.
@@ -55,6 +60,8 @@ impl Acquaintance {
             spaces: PacketSpaces::default(),
             timestamp_ms: 0,
             met: None,
+            confirmed_at: 0,
+            confirmed_request: None,
             has_initiated: false,
             listed_at: None,
         }

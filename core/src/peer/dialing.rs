@@ -14,7 +14,7 @@ use crate::peer::timers::Timer;
 use crate::session::{Dial, HandshakeTarget, Owner, Pair};
 use crate::stats::DropReason;
 use crate::time::{Instant, micros};
-use crate::wire::{Cookie, HandshakeRetry};
+use crate::wire::HandshakeRetry;
 
 /// Our handshakes with a peer.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Peer {
         let mut dial = Dial::new(cx, index, self.acquaintance.id, addresses, proved);
         let (named, granted) =
             (self.incarnation_to_name(cx), self.inbox.fresh_grant(cx.memory.room()));
-        dial.build(cx, named, granted, Cookie::NONE);
+        dial.build(cx, named, granted, None);
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         self.dialing.dial = Some(Box::new(dial));
     }
@@ -123,7 +123,7 @@ impl Peer {
             let (named, granted) =
                 (self.incarnation_to_name(cx), self.inbox.fresh_grant(cx.memory.room()));
             let Some(dial) = &mut self.dialing.dial else { return };
-            dial.build(cx, named, granted, Cookie::NONE);
+            dial.build(cx, named, granted, None);
             dial.expedite();
             self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         }
@@ -198,7 +198,7 @@ impl Peer {
         let (named, granted) =
             (self.incarnation_to_name(cx), self.inbox.fresh_grant(cx.memory.room()));
         let dial = self.dialing.dial.as_mut()?;
-        dial.build(cx, named, granted, retry.cookie);
+        dial.build(cx, named, granted, Some((retry.cookie, arrival.via)));
         dial.expedite();
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         Some(learned)

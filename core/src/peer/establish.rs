@@ -10,7 +10,7 @@ use crate::net::Arrival;
 use crate::peer::Peer;
 use crate::session::{Answer, Established, Opened, Pair, Session, Terms, Unopened};
 use crate::stats::DropReason;
-use crate::wire::{HandshakeResponse, Parameters};
+use crate::wire::{HandshakeRequest, HandshakeResponse, PacketNumber, Parameters};
 
 /// Two handshakes, one begun by each end, crossed if this is the time between them or less.
 const SIMULTANEOUS: Duration = Duration::from_secs(10);
@@ -69,6 +69,7 @@ impl Peer {
             parameters,
             granted,
             via: arrival.via,
+            is_there: true,
         };
         let established = Established::new(cx, &split, terms);
         // The index lives on in the session.
@@ -85,10 +86,17 @@ impl Peer {
         let news = !self.acquaintance.is_known_as(&terms.incarnations);
         if news {
             self.on_new_incarnation(cx, &terms);
-        } else if terms.initiated_by_us && self.paths.follow(terms.via, &cx.config, cx.now) {
-            self.on_moved(terms.via);
+        } else if terms.is_there {
+            self.follow(cx, terms.via);
+        } else {
+            // No sealed packet of the primary path: nothing is an echo of it.
+            let (number, len) =
+                (PacketNumber::from_u64(u64::MAX >> 8), size_of::<HandshakeRequest>());
+            self.paths.consider(number, terms.via, len, cx.now, &mut cx.rng);
         }
-        self.dialing.handshake_via = Some(terms.via);
+        if terms.is_there {
+            self.dialing.handshake_via = Some(terms.via);
+        }
         self.apply_parameters(cx, &terms.parameters);
         if news {
             self.outbound.queue.refuse_beyond(&self.outbound.limits);
@@ -103,6 +111,7 @@ impl Peer {
             self.sessions.install_retired(session, cx.now)
         };
         cx.release(freed);
+        self.acquaintance.confirmed_at = cx.cookie_time();
         self.acquaintance.has_initiated |= !terms.initiated_by_us;
         let direction =
             if terms.initiated_by_us { Direction::Outbound } else { Direction::Inbound };

@@ -55,6 +55,7 @@ use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
 use crate::timer::Timers;
+use crate::wire::MAC_LEN;
 use crate::{DisconnectOptions, PeerHandle, PeerId, PeerInfo};
 
 /// One peer.
@@ -280,6 +281,16 @@ impl Peer {
         self.acquaintance.timestamp_ms
     }
 
+    /// When the newest handshake with the peer was confirmed, in seconds of our clock.
+    pub(crate) const fn confirmed_at(&self) -> u32 {
+        self.acquaintance.confirmed_at
+    }
+
+    /// The MAC of the request of its last handshake that was confirmed.
+    pub(crate) const fn confirmed_request(&self) -> Option<[u8; MAC_LEN]> {
+        self.acquaintance.confirmed_request
+    }
+
     /// The address under which the endpoint's table lists the peer.
     pub(crate) const fn listed_at(&self) -> Option<SocketAddr> {
         self.acquaintance.listed_at
@@ -290,8 +301,9 @@ impl Peer {
         core::mem::replace(&mut self.acquaintance.listed_at, address)
     }
 
-    /// The peer made its handshake at `timestamp_ms`.
-    pub(crate) fn on_confirmed(&mut self, timestamp_ms: u64) {
+    /// The peer confirmed the handshake that it asked for at `timestamp_ms`, in the request with this MAC.
+    pub(crate) fn on_confirmed(&mut self, timestamp_ms: u64, request_mac: [u8; MAC_LEN]) {
+        self.acquaintance.confirmed_request = Some(request_mac);
         self.acquaintance.timestamp_ms = self.acquaintance.timestamp_ms.max(timestamp_ms);
     }
 
