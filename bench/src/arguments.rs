@@ -2,9 +2,20 @@
 
 use std::path::PathBuf;
 
+/// What to measure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Bench {
+    /// Protocols alone, in memory.
+    #[default]
+    Core,
+    /// What waits beside a busy endpoint.
+    Fairness,
+}
+
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arguments {
+    pub(crate) bench: Bench,
     /// Fewer and shorter rounds.
     pub(crate) quick: bool,
     /// Where to write the figures, a JSON object a line.
@@ -17,12 +28,13 @@ impl Arguments {
     /// # Errors
     /// Names the first word that is wrong or missing.
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        match words.next().as_deref() {
-            Some("core") => {}
+        let bench = match words.next().as_deref() {
+            Some("core") => Bench::Core,
+            Some("fairness") => Bench::Fairness,
             Some(other) => return Err(format!("there is no bench `{other}`")),
             None => return Err("no bench is named".into()),
-        }
-        let mut arguments = Self::default();
+        };
+        let mut arguments = Self { bench, ..Self::default() };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--quick" => arguments.quick = true,
@@ -47,10 +59,12 @@ mod tests {
 
     #[test]
     fn choices_come_in_any_order() {
-        let expected = Ok(Arguments { quick: true, json: Some("rows.json".into()) });
+        let json = Some("rows.json".into());
+        let expected = Ok(Arguments { bench: Bench::Core, quick: true, json });
         assert_eq!(parse("core --quick --json rows.json"), expected);
         assert_eq!(parse("core --json rows.json --quick"), expected);
         assert_eq!(parse("core"), Ok(Arguments::default()));
+        assert_eq!(parse("fairness").map(|it| it.bench), Ok(Bench::Fairness));
     }
 
     #[test]

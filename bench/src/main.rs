@@ -1,7 +1,7 @@
 //! handfast beside its peers, in one run on one machine.
 //!
 //! ```text
-//! cargo run --release --manifest-path bench/Cargo.toml -- core [--quick] [--json FILE]
+//! cargo run --release --manifest-path bench/Cargo.toml -- core|fairness [--quick] [--json FILE]
 //! ```
 
 #![forbid(unsafe_code)]
@@ -9,6 +9,7 @@
 mod arguments;
 mod case;
 mod clock;
+mod fairness;
 mod load;
 mod payload;
 mod report;
@@ -18,13 +19,13 @@ mod systems;
 use std::process::ExitCode;
 use std::{env, fs};
 
-use arguments::Arguments;
+use arguments::{Arguments, Bench};
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(error) => {
-            eprintln!("error: {error}; say `core [--quick] [--json FILE]`");
+            eprintln!("error: {error}; say `core|fairness [--quick] [--json FILE]`");
             return ExitCode::from(2);
         }
     };
@@ -43,15 +44,23 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     if let Some(file) = &arguments.json {
         fs::write(file, "").map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    println!("{}", report::HEAD);
-    let mut json = String::new();
-    for case in &case::CASES {
-        let results = rounds::measure(case, arguments.quick)?;
-        print!("\n{}", report::Table { case, results: &results });
-        json.push_str(&report::json_rows(case, &results));
-    }
+    let json = match arguments.bench {
+        Bench::Core => core(arguments.quick)?,
+        Bench::Fairness => fairness::run(arguments.quick)?,
+    };
     match &arguments.json {
         Some(file) => fs::write(file, json).map_err(|error| format!("{}: {error}", file.display())),
         None => Ok(()),
     }
+}
+
+fn core(quick: bool) -> Result<String, String> {
+    println!("{}", report::HEAD);
+    let mut json = String::new();
+    for case in &case::CASES {
+        let results = rounds::measure(case, quick)?;
+        print!("\n{}", report::Table { case, results: &results });
+        json.push_str(&report::json_rows(case, &results));
+    }
+    Ok(json)
 }

@@ -8,6 +8,8 @@ use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
 use crate::crypto::network::Network;
 use crate::crypto::rng::Rng;
+use crate::memory::Memory;
+use crate::message::FIRST_WINDOW;
 use crate::net::Via;
 use crate::session::{Distortion, ForgottenList, Incarnations, Indices};
 use crate::stats::{DropReason, Drops, Stats};
@@ -29,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) network: Network,
     pub(crate) stats: Stats,
     pub(crate) drops: Drops,
+    /// What the messages of all peers take.
+    pub(crate) memory: Memory,
     started: Instant,
     next_key_id: u64,
     next_peer_number: u64,
@@ -44,6 +48,7 @@ impl Context {
             network: network(&config, &identity),
             keys: KeyCache::new(config.keys.active_keys),
             indices: Indices::new(config.shard),
+            memory: Memory::new(&config),
             config,
             identity,
             stats: Stats::default(),
@@ -100,6 +105,12 @@ impl Context {
             max_message: config.flow.max_message.into(),
             receive_window: receive_window.into(),
         }
+    }
+
+    /// The credit of a peer that nothing is known of.
+    pub(crate) fn first_window(&self) -> u64 {
+        let first = FIRST_WINDOW.min(self.config.flow.receive_window.into());
+        self.memory.room().allowance(0, first)
     }
 
     /// A name for new keys, never used before.

@@ -1,6 +1,9 @@
 //! Errors of commands. Datagrams never cause errors: they are counted in [`crate::Drops`].
 
 use core::fmt;
+use core::net::SocketAddr;
+
+use crate::PeerHandle;
 
 /// A choice in [`crate::Config`] breaks a rule.
 ///
@@ -57,16 +60,30 @@ impl fmt::Display for ConfigError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectError {
+    /// The peer is connected already, and no event follows: this is its handle.
+    AlreadyConnected(PeerHandle),
+    /// None of the addresses can be dialled. This is the first: a broadcast address.
+    Broadcast(SocketAddr),
     /// `Endpoint::close` was called.
     Closing,
+    /// None of the addresses can be dialled. This is the first: a multicast address.
+    Multicast(SocketAddr),
     /// The target has no address, and names no peer that the endpoint has.
     NoAddress,
+    /// None of the addresses can be dialled. This is the first: no open socket reaches it, for none is of
+    /// its family, or those that are reach this machine alone.
+    NoSocket(SocketAddr),
     /// The target is this endpoint's own identity.
     OwnIdentity,
     /// The peer is being disconnected: wait for `Event::Ended` and connect again.
     PeerClosing,
+    /// None of the addresses can be dialled. This is the first: nobody listens on port 0.
+    PortZero(SocketAddr),
     /// The endpoint has `Config::limits.max_peers` peers already.
     TooManyPeers,
+    /// None of the addresses can be dialled. This is the first: `0.0.0.0` and `::` are places to listen,
+    /// not hosts.
+    Unspecified(SocketAddr),
 }
 
 /// Why a message was not accepted. Nothing of it is kept or sent.
@@ -107,12 +124,29 @@ pub enum CommandError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let undialable = match self {
+            Self::Broadcast(address) => Some((address, "it is a broadcast address")),
+            Self::Multicast(address) => Some((address, "it is a multicast address")),
+            Self::NoSocket(address) => Some((address, "no open socket reaches it")),
+            Self::PortZero(address) => Some((address, "nobody listens on port 0")),
+            Self::Unspecified(address) => Some((address, "it names no host")),
+            _ => None,
+        };
+        if let Some((address, why)) = undialable {
+            return write!(f, "{address} cannot be dialled: {why}");
+        }
         f.write_str(match self {
+            Self::AlreadyConnected(_) => "the peer is connected already",
             Self::Closing => "the endpoint is closing",
             Self::NoAddress => "no address is known for this peer: give one",
             Self::OwnIdentity => "the target is this endpoint itself",
             Self::PeerClosing => "the peer is being disconnected: wait until it ended",
             Self::TooManyPeers => "too many peers: raise limits.max_peers or disconnect one",
+            Self::Broadcast(_)
+            | Self::Multicast(_)
+            | Self::NoSocket(_)
+            | Self::PortZero(_)
+            | Self::Unspecified(_) => "no address can be dialled",
         })
     }
 }

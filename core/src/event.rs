@@ -178,9 +178,10 @@ pub struct PingId(pub(crate) u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The dial did not succeed within `Config::timers.connect_timeout`: nobody answered. An endpoint that
-    /// does not know our network secret or application, or is not the one that the dial names, answers
-    /// nothing; nor does one that is closing, or that has more to do than it can.
+    /// The dial did not succeed within `Config::timers.connect_timeout`: nobody answered. Whoever may not know
+    /// that we are there is silent, so silence may mean: nobody is at the address, or somebody else; a firewall
+    /// or NAT on the way drops packets; the network secret or the application id differs; the other end has
+    /// another identity than the target names, is closing, or has more to do than it can.
     DialTimeout,
     /// We disconnected. What became of messages that were not acknowledged by then is told by their
     /// fates, before this.
@@ -340,9 +341,9 @@ impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DialTimeout => f.write_str(
-                "the dial timed out: nobody is there, something drops the packets, or the endpoint there \
-                 does not answer us (another key, network secret or application than we expect, or it is \
-                 closing or overloaded)",
+                "the dial timed out: nobody is there, a firewall or NAT drops packets on the way, the \
+                 network secret or application differs, the other end's id is not the expected one, or \
+                 it is closing or overloaded",
             ),
             Self::Disconnected { heard: true } => f.write_str("disconnected"),
             Self::Disconnected { heard: false } => f.write_str("disconnected, unheard"),

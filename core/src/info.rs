@@ -24,10 +24,28 @@ pub struct PeerInfo {
     pub max_message: u32,
     /// How many streams can be used towards it: our own limit before the first handshake.
     pub max_streams: u16,
+    /// Bytes of messages that are queued for it or not acknowledged, 64 for each message included.
+    pub queued: u64,
+    /// The longest reliable message that `send` takes now, in bytes; 0 if it would be `Blocked`, but for an
+    /// empty one.
+    pub room: u64,
+    /// When the handshake succeeded that began this acquaintance; `None` before.
+    pub connected_since: Option<Instant>,
+    /// Who began it; `None` before.
+    pub direction: Option<Direction>,
     /// When a packet of the peer was last authenticated; `None` before the first.
     pub last_received: Option<Instant>,
     /// The path in numbers.
     pub path_stats: PathStats,
     /// What happened with this peer so far.
     pub stats: PeerStats,
+}
+
+/// Who initiated the handshake by which two peers met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The other end did.
+    Inbound,
+    /// We did.
+    Outbound,
 }

@@ -123,6 +123,7 @@ mod event;
 pub mod guide;
 mod handle;
 mod info;
+mod memory;
 mod message;
 mod net;
 mod parting;
@@ -159,7 +160,7 @@ pub use event::{
     DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId, Refusal,
 };
 pub use handle::PeerHandle;
-pub use info::PeerInfo;
+pub use info::{Direction, PeerInfo};
 pub use net::{Ecn, FourTuple, Origin, SocketId, Transmit, Via, canonical};
 pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};

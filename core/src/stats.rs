@@ -123,6 +123,9 @@ counters! {
         /// Peers that we parted from and had to forget while they may not have noticed: their handshakes
         /// are taken for those of newcomers.
         partings_forgotten,
+        /// Bytes that count towards `Config::limits.max_memory` now: messages of all peers, and those that
+        /// peers were told that they may send.
+        memory_used,
     }
 }
 
@@ -167,12 +170,27 @@ counters! {
     }
 }
 
+impl PeerStats {
+    /// The share of our datagrams to the peer that was lost, from 0 to 1, as far as is known: what was
+    /// declared lost and acknowledged later does not count.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        let lost = self.packets_lost.saturating_sub(self.packets_spuriously_lost);
+        // Far from where a double is no longer exact.
+        if self.datagrams_sent == 0 { 0.0 } else { lost as f64 / self.datagrams_sent as f64 }
+    }
+}
+
 /// The state of a peer's path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathStats {
     /// The smoothed round-trip time; `None` before the first measurement.
     pub rtt: Option<Duration>,
+    /// The newest measurement of it; `None` before the first.
+    pub latest_rtt: Option<Duration>,
+    /// The smallest so far on this path; `None` before the first.
+    pub least_rtt: Option<Duration>,
     /// How many bytes may be sent and not yet acknowledged.
     pub congestion_window: u64,
     /// Bytes that are sent and neither acknowledged nor lost.

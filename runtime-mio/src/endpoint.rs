@@ -10,10 +10,13 @@ use handfast_core::{
     Drops, Event, Identity, Instant, Message, MessageId, NetworkSecret, PeerHandle, PeerId,
     PeerInfo, PingId, SendError, SocketId, Stats, Target,
 };
-use handfast_udp::{Clock, Listen, SocketError, SocketStats, Traffic, entropy, host_config};
+use handfast_udp::{
+    Clock, Listen, Reconnect, SocketError, SocketStats, Traffic, entropy, host_config,
+};
 use mio::{Events, Poll, Token, Waker};
 
 use crate::Remote;
+use crate::kept::Kept;
 use crate::port::Port;
 use crate::remote::Jobs;
 
@@ -26,6 +29,7 @@ pub struct Endpoint {
     pub(crate) clock: Clock,
     pub(crate) traffic: Traffic<Port>,
     pub(crate) jobs: Jobs,
+    pub(crate) kept: Kept,
     /// An event that was polled from the core to know whether there is one, not yet by the application.
     pub(crate) next_event: Option<Event>,
     pub(crate) more_jobs: bool,
@@ -54,6 +58,7 @@ impl Endpoint {
             core,
             clock,
             jobs: Jobs::new(Waker::new(poll.registry(), WAKER)?),
+            kept: Kept::default(),
             next_event: None,
             more_jobs: false,
             more_to_send: false,
@@ -65,12 +70,31 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Starts to dial. [`Event::Connected`] or [`Event::Ended`] follows.
+    /// Starts to dial, or joins a dial of the same identity that is under way. [`Event::Connected`] or
+    /// [`Event::Ended`] follows.
     ///
     /// # Errors
-    /// See [`ConnectError`]; no dial was started.
+    /// See [`ConnectError`]; no dial was started. A peer that is connected already is
+    /// [`AlreadyConnected`](ConnectError::AlreadyConnected), which has its handle: no event follows.
     pub fn connect(&mut self, target: impl Into<Target>) -> Result<PeerHandle, ConnectError> {
         self.core.connect(self.clock.now(), target.into())
+    }
+
+    /// Starts to dial, and dials again whenever the peer is lost, as `reconnect` says. Each time
+    /// [`Event::Connected`] follows, with a new handle. An end of our own making, of which
+    /// [`Self::disconnect`] is one, stops that.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]: then nothing is dialled, now or later.
+    pub fn keep_connected(
+        &mut self,
+        target: impl Into<Target>,
+        reconnect: Reconnect,
+    ) -> Result<PeerHandle, ConnectError> {
+        let target = target.into();
+        let peer = self.core.connect(self.clock.now(), target.clone())?;
+        self.kept.add(peer, target, reconnect);
+        Ok(peer)
     }
 
     /// Queues a message. The returned id names it in [`Event::Fate`].
@@ -161,6 +185,7 @@ impl Endpoint {
     /// [`Self::is_closed`], and take the messages that arrived: messages that are not taken delay it by
     /// one idle timeout.
     pub fn close(&mut self, options: DisconnectOptions) {
+        self.kept.clear();
         self.core.close(self.clock.now(), options);
     }
 

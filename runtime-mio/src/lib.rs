@@ -36,24 +36,27 @@
 #![forbid(unsafe_code)]
 
 mod endpoint;
+mod kept;
 mod port;
 mod remote;
+#[cfg(unix)]
+mod source;
 mod turn;
 
 pub use endpoint::Endpoint;
 pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
-    ConfigError, CongestionControl, CookieSecret, Delivery, DisconnectOptions, DisconnectReason,
-    Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant, KeyUpdates, Limits,
-    MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId,
-    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry, SocketId, Stats, Target,
-    Timing, ValidConfig, Via, Violation,
+    ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
+    DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant,
+    KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats,
+    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry,
+    SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};
 pub use handfast_udp::{
-    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, SocketError, SocketStats, TargetName,
-    TargetNameError, entropy, explain, generate_identity,
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,
+    TargetName, TargetNameError, entropy, explain, generate_identity,
 };
 pub use remote::{Remote, RemoteError};

@@ -21,18 +21,54 @@ impl Endpoint {
     /// # Errors
     /// When polling fails, or a socket for good. Datagrams that cannot be sent are no errors.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
-        self.transmit()?;
-        for port in self.traffic.ports_mut() {
-            port.arm(self.poll.registry())?;
-        }
-        let wait = self.wait(max_wait);
+        let wait = self.prepare(max_wait)?;
         self.poll(wait)?;
         self.traffic.receive(&mut self.core, &self.clock)?;
         self.run_jobs();
         fire_timers(&mut self.core, &self.clock);
+        self.dial_again();
         self.transmit()?;
         self.peek_event();
         Ok(())
+    }
+
+    /// For a loop of your own that polls this endpoint beside other things: call it right before you
+    /// poll. It sends what commands left to be sent, and returns for how long your poll may wait at most,
+    /// given that it need not wait longer than `max_wait` (`None`: for ever). Afterwards call
+    /// [`Self::turn`] with a wait of zero, whatever your poll told. On Unix an endpoint can be registered
+    /// with your [`mio::Poll`] as it is:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use handfast_mio::{Config, Endpoint, Identity, entropy};
+    /// use mio::{Events, Interest, Poll, Token};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(64));
+    /// let loopback: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
+    /// let mut endpoint = Endpoint::bind(Config::default(), Identity::from_seed(entropy()?), loopback)?;
+    /// # #[cfg(unix)]
+    /// poll.registry().register(&mut endpoint, Token(7), Interest::READABLE)?;
+    /// // Register what else there is, and then, again and again:
+    /// let wait = endpoint.prepare(Some(Duration::from_millis(10)))?;
+    /// poll.poll(&mut events, wait)?;
+    /// endpoint.turn(Some(Duration::ZERO))?;
+    /// while let Some(event) = endpoint.poll_event() {
+    ///     println!("{event:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Self::turn`].
+    pub fn prepare(&mut self, max_wait: Option<Duration>) -> io::Result<Option<Duration>> {
+        self.transmit()?;
+        for port in self.traffic.ports_mut() {
+            port.arm(self.poll.registry())?;
+        }
+        Ok(self.wait(max_wait))
     }
 
     /// The next thing that happened.
@@ -69,7 +105,16 @@ impl Endpoint {
             let Self { core, clock, traffic, poll, .. } = self;
             self.next_event = traffic
                 .poll_event(core, clock, |socket, io| Port::new(io, socket, poll.registry()));
+            if let Some(event) = &self.next_event {
+                self.kept.on_event(self.clock.now(), event);
+            }
         }
+    }
+
+    fn dial_again(&mut self) {
+        let Self { core, clock, kept, .. } = self;
+        let now = clock.now();
+        kept.dial(now, |target| core.connect(now, target));
     }
 
     /// How long nothing will be due.
@@ -86,7 +131,8 @@ impl Endpoint {
             return Some(Duration::ZERO);
         }
         let traffic = self.traffic.deadline(&self.clock);
-        let deadline = self.core.poll_timeout().into_iter().chain(traffic).min();
+        let due = self.core.poll_timeout().into_iter().chain(traffic);
+        let deadline = due.chain(self.kept.deadline()).min();
         let deadline = deadline.map(|deadline| self.clock.until(deadline));
         match (deadline, max_wait) {
             (Some(a), Some(b)) => Some(a.min(b)),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use handfast_mio::{
     Admission, Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Endpoint, Event,
-    Fate, Identity, Listen, Message, NetworkSecret, Refusal, SendError, Target, TargetName,
-    entropy,
+    Fate, Identity, Listen, Message, NetworkSecret, Reconnect, Refusal, SendError, Target,
+    TargetName, entropy,
 };
 
 const MESSAGES: u32 = 20_000;
@@ -218,4 +218,52 @@ fn send_from(endpoint: &mut Endpoint, first: u32) -> u32 {
 
 fn number(message: &Message) -> u32 {
     u32::from_le_bytes(message.payload.as_ref().try_into().expect("four bytes"))
+}
+
+#[test]
+fn a_peer_that_is_kept_connected_is_found_again_after_silence() {
+    let mut config = Config::default();
+    config.timers.connect_timeout = Duration::from_millis(200);
+    config.timers.heartbeat = Duration::from_millis(300);
+    config.timers.idle_timeout = Duration::from_secs(1);
+    let bind = |address: SocketAddr| {
+        let identity = Identity::from_seed(entropy().expect("entropy"));
+        Endpoint::bind(config.clone(), identity, Listen::from(address)).expect("bound")
+    };
+    let anywhere = "127.0.0.1:0".parse().expect("an address");
+    let (mut alice, nobody) = (bind(anywhere), bind(anywhere));
+    let place = nobody.local_addresses()[0];
+    drop(nobody);
+    let mut reconnect = Reconnect::default();
+    reconnect.first = Duration::from_millis(50);
+    let first = alice.keep_connected(place, reconnect).expect("a dial");
+    let start = Instant::now();
+    // Nobody is there, then somebody, who vanishes, then somebody else.
+    let (mut ends, mut bob, mut met) = (0, None, Vec::new());
+    while met.len() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(60), "hangs");
+        alice.turn(Some(Duration::from_millis(1))).expect("no fatal error");
+        while let Some(event) = alice.poll_event() {
+            match event {
+                Event::Connected { peer, id, .. } => {
+                    met.push(peer);
+                    assert_eq!(bob.as_ref().map(Endpoint::id), Some(id));
+                    bob = None;
+                }
+                Event::Ended { .. } => ends += 1,
+                _ => {}
+            }
+        }
+        if bob.is_none() && ends == met.len() + 1 {
+            bob = Some(bind(place));
+        }
+        if let Some(bob) = &mut bob {
+            bob.turn(Some(Duration::ZERO)).expect("no fatal error");
+        }
+    }
+    assert!(met[0] != met[1] && !met.contains(&first));
+    assert_eq!(ends, 2);
+    // What we end ourselves is over.
+    alice.close(DisconnectOptions::default());
+    alice.run(|_, _| ControlFlow::Continue(())).expect("no fatal error");
 }

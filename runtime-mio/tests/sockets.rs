@@ -5,8 +5,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use handfast_mio::{
-    Config, Delivery, Endpoint, Event, Identity, Listen, PeerHandle, SendError, SocketError,
-    SocketId, entropy,
+    Config, ConnectError, Delivery, Endpoint, Event, Identity, Listen, PeerHandle, SendError,
+    SocketError, SocketId, entropy,
 };
 
 const HANG: Duration = Duration::from_secs(120);
@@ -168,4 +168,56 @@ fn a_socket_that_was_added_wakes_the_loop_and_one_that_was_removed_does_not() {
     endpoint.turn(Some(Duration::from_millis(200))).expect("no fatal error");
     assert!(start.elapsed() >= Duration::from_millis(200), "woken by nothing");
     assert_eq!(endpoint.socket_stats().datagrams_received, received + 1);
+}
+
+/// Two endpoints in one foreign poll, which waits for as long as they allow.
+#[cfg(unix)]
+#[test]
+fn an_endpoint_is_driven_from_a_foreign_poll() {
+    use mio::{Events, Interest, Poll, Token};
+
+    let (mut alice, mut bob) = (Node::new(), Node::new());
+    let (mut poll, mut events) = (Poll::new().expect("a poll"), Events::with_capacity(8));
+    for (number, node) in [&mut alice, &mut bob].into_iter().enumerate() {
+        let registry = poll.registry();
+        registry
+            .register(&mut node.endpoint, Token(number), Interest::READABLE)
+            .expect("registered");
+    }
+    let peer = alice.endpoint.connect(bob.endpoint.local_addresses()[0]).expect("a dial");
+    let start = Instant::now();
+    while alice.received < 3000 || bob.received < 3000 {
+        assert!(start.elapsed() < HANG, "hangs");
+        let mut wait = Some(HANG);
+        for node in [&mut alice, &mut bob] {
+            wait = node.endpoint.prepare(wait).expect("no fatal error");
+        }
+        poll.poll(&mut events, wait).expect("polled");
+        alice.turn();
+        bob.turn();
+    }
+    // A command from elsewhere wakes the poll.
+    (alice.talks, bob.talks) = (false, false);
+    let remote = alice.endpoint.remote();
+    let thread = std::thread::spawn(move || remote.run(|alice| alice.close(Default::default())));
+    while alice.endpoint.peer(peer).is_some() {
+        assert!(start.elapsed() < HANG, "hangs");
+        let wait =
+            alice.endpoint.prepare(bob.endpoint.prepare(Some(HANG)).expect("no fatal error"));
+        poll.poll(&mut events, wait.expect("no fatal error")).expect("polled");
+        bob.endpoint.turn(Some(Duration::ZERO)).expect("no fatal error");
+        alice.endpoint.turn(Some(Duration::ZERO)).expect("no fatal error");
+        while alice.endpoint.poll_event().is_some() {}
+        while bob.endpoint.poll_event().is_some() {}
+    }
+    thread.join().expect("no panic").expect("room");
+}
+
+#[test]
+fn a_dial_of_a_connected_peer_says_so_and_names_it() {
+    let (mut alice, mut bob) = (Node::new(), Node::new());
+    let id = bob.endpoint.id();
+    let peer = alice.endpoint.connect(bob.endpoint.local_addresses()[0]).expect("a dial");
+    turn_until(&mut [&mut alice, &mut bob], |nodes| nodes[0].connected == 1);
+    assert_eq!(alice.endpoint.connect(id), Err(ConnectError::AlreadyConnected(peer)));
 }

@@ -9,12 +9,13 @@ use handfast_core::{
     Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Drops, Identity,
     NetworkSecret, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
 };
-use handfast_udp::{Listen, SocketError, SocketStats, host_config};
+use handfast_udp::{Backoff, Listen, Reconnect, SocketError, SocketStats, host_config};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::backlog::Backlog;
 use crate::command::{Change, Command, PeerSelector};
+use crate::connections::Connections;
 use crate::driver::{self, Driver, Item, Subscriber};
 use crate::error::{ConnectError, SendError, Stopped};
 use crate::events::{Events, Incoming};
@@ -77,6 +78,13 @@ impl Endpoint {
         let offer = answer.await.map_err(|_| ConnectError::Stopped)??;
         let peer = offer.take().and_then(|mailbox| Peer::new(&self.link, mailbox));
         peer.ok_or(ConnectError::Stopped)
+    }
+
+    /// Connects to a peer, and connects again whenever it is lost, as `reconnect` says:
+    /// [`Connections::next`] returns it each time.
+    #[must_use = "nothing is dialled before `next` is called"]
+    pub fn keep_connected(&self, target: impl Into<Target>, reconnect: Reconnect) -> Connections {
+        Connections::new(self.clone(), target.into(), Backoff::new(reconnect))
     }
 
     /// The next peer that initiated a handshake with us; `None` once the endpoint has stopped. Peers that

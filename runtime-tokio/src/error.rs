@@ -33,7 +33,8 @@ impl std::error::Error for ConnectError {}
 #[non_exhaustive]
 pub enum SendError {
     /// The message is too large, the peer allows no further stream, there is no room for an unreliable
-    /// message or for any that may not wait (`Blocked`), or the peer is closing.
+    /// message (`NoRoom`), or for any that may not wait ([`Peer::try_send`](crate::Peer::try_send):
+    /// `Blocked`), or the peer is closing.
     Refused(handfast_core::SendError),
     /// The peer has ended.
     Ended(EndReason),

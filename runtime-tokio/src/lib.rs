@@ -58,6 +58,7 @@
 mod answer;
 mod backlog;
 mod command;
+mod connections;
 mod driver;
 mod endpoint;
 mod error;
@@ -72,21 +73,22 @@ mod receipt_key;
 mod resolve;
 mod wake;
 
+pub use connections::Connections;
 pub use endpoint::{Endpoint, EndpointStats};
 pub use error::{ConnectError, PeerError, SendError, Stopped, TryRecvError};
 pub use events::{Events, Incoming, Received};
 pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
-    ConfigError, CongestionControl, CookieSecret, Delivery, DisconnectOptions, DisconnectReason,
-    Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant, KeyUpdates, Limits,
-    MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId,
-    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry, SocketId, Stats, Target,
-    Timing, ValidConfig, Via, Violation,
+    ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
+    DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant,
+    KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats,
+    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry,
+    SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
 };
 pub use handfast_udp::{
-    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, SocketError, SocketStats, TargetName,
-    TargetNameError, entropy, explain, generate_identity,
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,
+    TargetName, TargetNameError, entropy, explain, generate_identity,
 };
 pub use peer::Peer;
 pub use receipt::Receipt;

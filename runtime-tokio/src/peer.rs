@@ -49,7 +49,7 @@ impl Peer {
     ///
     /// # Errors
     /// When the message is too large, the peer allows no further stream, there is no room for an
-    /// unreliable message (`Blocked`), or the peer is closing or ended.
+    /// unreliable message (`NoRoom`), or the peer is closing or ended.
     pub async fn send(
         &self,
         delivery: Delivery,
@@ -61,7 +61,7 @@ impl Peer {
     /// Sends a message if there is room for it now, whatever its delivery.
     ///
     /// # Errors
-    /// As [`Self::send`]; `Refused` with `Blocked` if there is no room.
+    /// As [`Self::send`]; `Refused` with `Blocked` if `send` would wait.
     pub fn try_send(&self, delivery: Delivery, payload: impl Into<Bytes>) -> Result<(), SendError> {
         match self.push(Outgoing::new(delivery, payload.into()))? {
             None => Ok(()),

@@ -4,9 +4,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use handfast_tokio::{
-    Admission, Config, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Fate, Identity,
-    Listen, NetworkSecret, Received, Refusal, SendError, TargetName, TryRecvError, entropy,
-    resolve,
+    Admission, Config, ConnectError, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Fate,
+    Identity, Listen, NetworkSecret, Received, Reconnect, Refusal, SendError, TargetName,
+    TryRecvError, entropy, resolve,
 };
 
 fn endpoint() -> Endpoint {
@@ -94,7 +94,7 @@ async fn a_dial_to_nobody_times_out() {
     let alice = Endpoint::bind(config, identity, Listen::from(address)).expect("bound");
     let nobody = UdpSocket::bind(address).expect("bound");
     let error = alice.connect(nobody.local_addr().expect("an address")).await.expect_err("nobody");
-    assert_eq!(error, handfast_tokio::ConnectError::Ended(EndReason::DialTimeout));
+    assert_eq!(error, ConnectError::Ended(EndReason::DialTimeout));
 }
 
 /// The runtime has one thread. Each answer comes from a turn of the driver of its own.
@@ -148,7 +148,7 @@ async fn an_application_can_be_tested_while_time_is_paused() {
     let began = tokio::time::Instant::now();
     let nobody = UdpSocket::bind("127.0.0.1:0").expect("bound");
     let error = alice.connect(nobody.local_addr().expect("an address")).await.expect_err("nobody");
-    assert_eq!(error, handfast_tokio::ConnectError::Ended(EndReason::DialTimeout));
+    assert_eq!(error, ConnectError::Ended(EndReason::DialTimeout));
     let (passed, wanted) = (began.elapsed(), Config::default().timers.connect_timeout);
     assert!(passed >= wanted && passed < wanted + Duration::from_secs(1), "{passed:?}");
     // A loop that waits for real time would take an hour.
@@ -272,4 +272,23 @@ async fn change() {
     let last = bob.stats().await.expect("the last ones");
     assert_eq!((last.stats.handshakes, last.stats.peers_ended), (2, 2));
     assert!(bob.set_admission(Admission::Anyone).await.is_err(), "stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_kept_connected_is_found_again_after_silence_and_not_after_a_no() {
+    let (alice, bob) = (endpoint(), endpoint());
+    let place = bob.local_addresses()[0];
+    bob.close(DisconnectOptions::default()).await.expect("closed");
+    let mut kept = alice.keep_connected(place, Reconnect::default());
+    // Nobody is there, for longer than a dial takes.
+    assert!(tokio::time::timeout(Duration::from_secs(60), kept.next()).await.is_err());
+    let identity = Identity::from_seed(entropy().expect("entropy"));
+    let bob = Endpoint::bind(Config::default(), identity, place).expect("bound");
+    let to_bob = kept.next().await.expect("connected");
+    assert_eq!(to_bob.id(), bob.id());
+    assert_eq!(bob.accept().await.expect("a peer").id(), alice.id());
+    // It says that it is enough, and means it.
+    bob.close(DisconnectOptions::default()).await.expect("closed");
+    let end = kept.next().await.expect_err("a no");
+    assert!(matches!(end, ConnectError::Ended(EndReason::PeerDisconnected { .. })), "{end}");
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use handfast_tokio::handfast_core::ConnectError as Refusal;
 use handfast_tokio::{
-    Config, Delivery, DisconnectOptions, Endpoint, Identity, Listen, Peer, SocketError, SocketId,
-    entropy,
+    Config, ConnectError, Delivery, DisconnectOptions, Endpoint, Fate, Identity, Listen, Peer,
+    SocketError, SocketId, Target, entropy,
 };
 
 fn loopback() -> SocketAddr {
@@ -164,6 +165,55 @@ async fn a_socket_that_nobody_learns_of_is_removed_again() {
         assert_eq!(endpoint.local_addresses(), before);
         let next = endpoint.add_socket(loopback()).await.expect("added");
         assert_eq!(next, SocketId(2), "there was one in between");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_address_is_dialled_by_a_socket_that_reaches_it_or_refused_by_name() {
+    within(async {
+        let bind = |addresses: [&str; 2]| {
+            let identity = Identity::from_seed(entropy().expect("entropy"));
+            let addresses = addresses.map(|address| address.parse().expect("an address"));
+            Endpoint::bind(Config::default(), identity, addresses)
+        };
+        let (v4, v6) = ("127.0.0.1:0", "[::1]:0");
+        let Ok(server) = bind([v4, v6]) else {
+            eprintln!("SKIPPED: this machine has no IPv6");
+            return;
+        };
+        for addresses in [["0.0.0.0:0", v6], [v6, "0.0.0.0:0"]] {
+            for address in server.local_addresses() {
+                let client = bind(addresses).expect("bound");
+                let peer = client.connect(address).await.expect("connected");
+                let receipt = peer.send_with_receipt(Delivery::ordered(0), "hello").await;
+                assert_eq!(receipt.expect("sent").await, Fate::Acked);
+            }
+        }
+        let client = endpoint();
+        let refusals: [(_, fn(SocketAddr) -> Refusal); 7] = [
+            ("[::1]:4263", Refusal::NoSocket),
+            ("192.0.2.1:4263", Refusal::NoSocket),
+            ("127.0.0.1:0", Refusal::PortZero),
+            ("0.0.0.0:4263", Refusal::Unspecified),
+            ("[::]:4263", Refusal::Unspecified),
+            ("255.255.255.255:4263", Refusal::Broadcast),
+            ("224.0.0.1:4263", Refusal::Multicast),
+        ];
+        for (address, refusal) in refusals {
+            let address: SocketAddr = address.parse().expect("an address");
+            let error = client.connect(address).await.expect_err("nobody can be there");
+            assert_eq!(error, ConnectError::Refused(refusal(address)));
+            assert!(error.to_string().starts_with(&address.to_string()), "{error}");
+        }
+        // Of several addresses those count that somebody can be at.
+        let both = Target::new(server.id(), [refusals[3].0.parse().expect("an address")]);
+        assert!(client.connect(both.clone()).await.is_err());
+        let mut both = both;
+        both.addresses.extend(server.local_addresses());
+        let first = client.connect(both).await.expect("connected");
+        let again = client.connect(server.id()).await.expect("the same");
+        assert_eq!(first.handle(), again.handle());
     })
     .await;
 }

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::*;
 use handfast_core::{
-    Config, Delivery, DisconnectOptions, EndReason, Event, Fate, Instant, PeerState,
+    Config, Delivery, Direction, DisconnectOptions, EndReason, Event, Fate, Instant, PeerState,
+    SendError,
 };
 use handfast_sim::{Conditions, NodeId, Probability, Rng};
 
@@ -448,4 +449,32 @@ fn the_end_comes_after_the_last_message_for_those_who_read_and_waits_for_nobody_
             assert!(net.read(b, ba).is_empty());
         }
     }
+}
+
+#[test]
+fn what_is_known_of_a_peer_tells_who_began_since_when_and_what_waits() {
+    let (mut net, Link { a, b, ab, ba }) = Net::usual_pair(1);
+    net.latency(20);
+    net.send(a, ab, Delivery::ordered(0), payload(1, 1000));
+    let info = |net: &Net, node, peer| net.endpoint(node).peer(peer).expect("connected");
+    let waiting = info(&net, a, ab);
+    assert_eq!(waiting.queued, 1064);
+    net.run(2000);
+    let (here, there) = (info(&net, a, ab), info(&net, b, ba));
+    let directions = [Some(Direction::Outbound), Some(Direction::Inbound)];
+    assert_eq!([here.direction, there.direction], directions);
+    assert!(here.connected_since.is_some_and(|since| since < net.world.clock(a)));
+    assert_eq!((here.queued, here.room), (0, u64::from(here.max_message)));
+    let (least, latest) = (here.path_stats.least_rtt, here.path_stats.latest_rtt);
+    assert!(least <= latest && latest >= Some(40 * MS), "{least:?} {latest:?}");
+    assert_eq!(here.stats.loss(), 0.0);
+
+    // Room is what a message may have.
+    net.mute(a);
+    while net.try_send(a, ab, Delivery::reliable(0), payload(2, 1 << 20)).is_ok() {}
+    let room = usize::try_from(info(&net, a, ab).room).expect("small");
+    assert!(room < 1 << 20);
+    let one_more = net.try_send(a, ab, Delivery::reliable(0), vec![0; room + 1]);
+    assert_eq!(one_more, Err(SendError::Blocked));
+    net.try_send(a, ab, Delivery::reliable(0), vec![0; room]).expect("so much fits");
 }

@@ -5,7 +5,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use handfast_core::wire::{Frame, Frames};
-use handfast_core::{Config, DisconnectOptions, DisconnectReason, Event, PeerHandle, Target};
+use handfast_core::{
+    Config, ConnectError, DisconnectOptions, DisconnectReason, Event, PeerHandle, Target,
+};
 
 use super::end::Datagram;
 use super::input::{Input, delivery};
@@ -180,7 +182,8 @@ impl World {
             1 => Target::from(address),
             _ => Target::new(id, [address]),
         };
-        if let Ok(handle) = self.pair.with(side, |end, now| end.connect(now, target)) {
+        let dialled = self.pair.with(side, |end, now| end.connect(now, target));
+        if let Ok(handle) | Err(ConnectError::AlreadyConnected(handle)) = dialled {
             self.learn(side, handle);
         }
     }

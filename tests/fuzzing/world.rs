@@ -4,8 +4,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use handfast_core::{
-    Config, Delivery, DisconnectOptions, DisconnectReason, Event, Instant, PeerHandle, SendError,
-    Target,
+    Config, ConnectError, Delivery, DisconnectOptions, DisconnectReason, Event, Instant,
+    PeerHandle, SendError, Target,
 };
 
 use super::account::Account;
@@ -109,7 +109,8 @@ impl World {
             Call::Detour => Target::new(id, [NOWHERE, address]),
             Call::Wrong => Target::new(id, [self.ends[3 - from - to].address]),
         };
-        if let Ok(handle) = self.ends[from].endpoint.connect(self.now, target) {
+        let dialled = self.ends[from].endpoint.connect(self.now, target);
+        if let Ok(handle) | Err(ConnectError::AlreadyConnected(handle)) = dialled {
             self.account.learn(from, handle, to);
         }
         self.settle(from);

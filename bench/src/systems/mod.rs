@@ -5,6 +5,8 @@ mod handfast;
 mod quinn;
 mod tls;
 
+pub(crate) use tls::{Configs, SERVER_NAME};
+
 use std::time::Duration;
 
 use crate::load::Load;

@@ -15,14 +15,14 @@ use super::DATAGRAM;
 
 /// The choices of the two ends.
 #[derive(Clone)]
-pub(super) struct Configs {
-    pub(super) client: ClientConfig,
-    pub(super) server: Arc<ServerConfig>,
+pub(crate) struct Configs {
+    pub(crate) client: ClientConfig,
+    pub(crate) server: Arc<ServerConfig>,
 }
 
 impl Configs {
     /// A server with an Ed25519 key, and a client that trusts it.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
         let parameters = CertificateParams::new([SERVER_NAME.to_owned()]).expect("a right name");
         let certificate = parameters.self_signed(&key).expect("a certificate").der().clone();
@@ -82,4 +82,4 @@ fn transport() -> Arc<TransportConfig> {
 }
 
 /// What the certificate says, and the client expects.
-pub(super) const SERVER_NAME: &str = "localhost";
+pub(crate) const SERVER_NAME: &str = "localhost";

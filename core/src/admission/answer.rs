@@ -120,13 +120,12 @@ impl Admission {
         known: Option<&KnownPeer>,
         place: Place,
     ) -> Result<(), DropReason> {
-        let Initiator { id, accepted, payload, psk, .. } = initiator;
+        let Initiator { id, accepted, payload, cookie_time, psk, .. } = initiator;
         let theirs = payload.incarnation.get();
         let ours =
             known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation_for(theirs));
         let displaced = known.is_some_and(|known| known.is_former(theirs));
-        let window = u64::from(cx.config.flow.receive_window);
-        let granted = known.map_or(window, |known| known.fresh_grant);
+        let granted = known.map_or_else(|| cx.first_window(), |known| known.fresh_grant);
         let slot = self.half_open.next_slot();
         let local_index = cx.indices.allocate(&mut cx.rng, Owner::HalfOpen(slot));
         let remote_index = request.sender_index.get();
@@ -147,11 +146,13 @@ impl Admission {
             parameters: payload.parameters,
             granted,
             via: arrival.via,
+            is_there: cookie_time.is_some(),
         };
         let half_open = HalfOpen {
             id,
             peer: known.map(|known| known.handle),
             timestamp_ms: payload.timestamp_ms.get(),
+            cookie_time,
             established: Established::new(cx, &split, terms),
             response,
             request_mac: request.mac,

@@ -14,7 +14,7 @@ use crate::crypto::noise::{Accepted, Opening};
 use crate::net::Arrival;
 use crate::session::prologue;
 use crate::stats::DropReason;
-use crate::wire::{HandshakeRequest, RequestPayload};
+use crate::wire::{HandshakeRequest, MAC_LEN, RequestPayload};
 
 /// An initiator that asks for a session and has the key of the identity that it claims.
 pub(crate) struct Initiator {
@@ -22,8 +22,9 @@ pub(crate) struct Initiator {
     /// What is charged for it.
     pub(super) source: SourceKey,
     pub(super) payload: RequestPayload,
-    /// It validated its address, too.
-    pub(super) validated: bool,
+    /// When we gave the cookie that validates its address, if one does.
+    pub(super) cookie_time: Option<u32>,
+    pub(super) request_mac: [u8; MAC_LEN],
     /// The application lets it in.
     pub(super) admitted: bool,
     pub(super) accepted: Accepted,
@@ -39,7 +40,7 @@ impl Initiator {
         request: &HandshakeRequest,
         screened: Screened,
     ) -> Result<Self, Outcome> {
-        let Screened { source, validated, psk } = screened;
+        let Screened { source, cookie_time, psk } = screened;
         cx.stats.requests_opened += 1;
         let prologue = prologue(&cx.config.application, request.prologue());
         let opening =
@@ -54,7 +55,8 @@ impl Initiator {
         let id = PeerId::from_bytes(payload.identity).ok().filter(owner);
         let id = id.ok_or(Outcome::Drop(DropReason::BadIdentity))?;
         let admitted = cx.config.admission.admits(&id, &arrival.origin());
-        Ok(Self { id, source, payload, validated, admitted, accepted, psk })
+        let request_mac = request.mac;
+        Ok(Self { id, source, payload, cookie_time, request_mac, admitted, accepted, psk })
     }
 
     /// Where it is charged.
@@ -73,7 +75,8 @@ impl Initiator {
             id: self.id,
             source: self.source(),
             timestamp_ms: self.payload.timestamp_ms.get(),
-            validated: self.validated,
+            cookie_time: self.cookie_time,
+            request_mac: self.request_mac,
             admitted: self.admitted,
             incarnation: self.incarnation(),
         }

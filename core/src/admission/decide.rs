@@ -1,7 +1,8 @@
 //! Whether a genuine initiator is answered, on plain data.
 //!
-//! Every peer has a place for a half-open handshake, which its newest request takes. Strangers compete
-//! for a fixed number, and do not wait for each other: if all are taken, a new one gets the place of the
+//! Every peer has two places for half-open handshakes, one for requests that validated their address and one
+//! for others; its newest request of each kind takes it. Which of those with a cookie is newer, our own
+//! clock says. Strangers compete for a fixed number, and do not wait for each other: if all are taken, a new one gets the place of the
 //! oldest, unless the oldest may still be about to use it. Half a second is longer than most round
 //! trips; and 1,024 places that are each given away after that take in as many strangers a second as
 //! there is a budget for.
@@ -15,7 +16,7 @@ use crate::context::Context;
 use crate::peer::FormerIncarnations;
 use crate::session::Pair;
 use crate::stats::DropReason;
-use crate::wire::ResponseStatus;
+use crate::wire::{MAC_LEN, ResponseStatus};
 use crate::{PeerHandle, PeerId};
 
 /// What a genuine request amounts to.
@@ -25,8 +26,10 @@ pub(super) struct Claim {
     pub(super) source: Source,
     /// When it was made, by the clock of the initiator.
     pub(super) timestamp_ms: u64,
-    /// The initiator validated its address.
-    pub(super) validated: bool,
+    /// When we gave the cookie that validates its address, if one does, in seconds of our clock.
+    pub(super) cookie_time: Option<u32>,
+    /// Names the request.
+    pub(super) request_mac: [u8; MAC_LEN],
     /// The application lets it in.
     pub(super) admitted: bool,
     /// What names its state about us.
@@ -49,8 +52,14 @@ pub(crate) struct KnownPeer {
     pub(crate) former: FormerIncarnations,
     /// The newest time at which it claimed to shake hands.
     pub(crate) timestamp_ms: u64,
+    /// When the newest handshake with it was confirmed, in seconds of our clock.
+    pub(crate) confirmed_at: u32,
+    /// The request of the last handshake of its own that was confirmed.
+    pub(crate) confirmed: Option<[u8; MAC_LEN]>,
     /// The credit that a handshake with it would grant.
     pub(crate) fresh_grant: u64,
+    /// The most that a handshake with it may have granted if it starts over.
+    pub(crate) most_granted: u64,
 }
 
 impl KnownPeer {
@@ -115,27 +124,34 @@ impl Admission {
             return known.map_or(refuse, |_| Decision::Drop(DropReason::Admission));
         }
         match known {
+            Some(known) if known.confirmed == Some(claim.request_mac) => {
+                Decision::Drop(DropReason::Duplicate)
+            }
             // A peer with a session is not disturbed by an old request.
-            Some(known) if !claim.validated && is_replay(claim, known) => Decision::Validate,
+            Some(known) if is_replay(claim, known) => Decision::Validate,
             Some(_) => self.decide_for_peer(claim),
             None => self.decide_for_stranger(cx, claim.source, load),
         }
     }
 
-    /// The newest request of a peer replaces the one before. A recorded one must not: it comes without
-    /// a cookie of its own, or with an old time.
+    /// The newest request of a peer replaces the one before of its kind. A recorded one must not: it comes
+    /// without a cookie and with an old time, or with an old cookie.
     fn decide_for_peer(&self, claim: &Claim) -> Decision {
-        let slot = self.half_open.of_peer(&claim.id);
+        let validated = claim.cookie_time.is_some();
+        let place = Place::Peer { validated };
+        let slot = self.half_open.of_peer(&claim.id, validated);
         let Some((slot, before)) = slot.and_then(|slot| Some((slot, self.half_open.get(slot)?)))
         else {
-            return Decision::Respond { place: Place::Peer, evicted: None };
+            return Decision::Respond { place, evicted: None };
         };
-        if !claim.validated && claim.timestamp_ms <= before.timestamp_ms {
+        let this = (claim.cookie_time, claim.timestamp_ms);
+        let that = (before.cookie_time, before.timestamp_ms);
+        if !validated && this <= that {
             Decision::Validate
-        } else if claim.validated && claim.timestamp_ms < before.timestamp_ms {
+        } else if validated && this < that {
             Decision::Drop(DropReason::Duplicate)
         } else {
-            Decision::Respond { place: Place::Peer, evicted: Some(slot) }
+            Decision::Respond { place, evicted: Some(slot) }
         }
     }
 
@@ -183,7 +199,7 @@ impl HalfOpen {
         let terms = &self.established.terms;
         let Pair { ours, theirs } = terms.incarnations;
         let may_grant =
-            known.remote_incarnation == Some(theirs) || terms.granted <= known.fresh_grant;
+            known.remote_incarnation == Some(theirs) || terms.granted <= known.most_granted;
         // It was answered on behalf of the peer that is there now, or the one that is there now knows
         // no more than what was answered.
         let fits = self.peer == Some(known.handle) || known.remote_incarnation.is_none();
@@ -191,9 +207,11 @@ impl HalfOpen {
     }
 }
 
-/// Whether the request may be a recorded one.
-const fn is_replay(claim: &Claim, known: &KnownPeer) -> bool {
-    known.has_session && claim.timestamp_ms <= known.timestamp_ms
+/// Whether the request may be a recorded one. A cookie from before the session that stands shows where the
+/// initiator was, not that it asks now.
+fn is_replay(claim: &Claim, known: &KnownPeer) -> bool {
+    let has_old_cookie = claim.cookie_time.is_none_or(|time| time < known.confirmed_at);
+    known.has_session && has_old_cookie && claim.timestamp_ms <= known.timestamp_ms
 }
 
 /// Whether a stranger may become a peer: no source takes the last places alone.

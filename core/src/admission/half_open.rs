@@ -24,6 +24,8 @@ pub(crate) struct HalfOpen {
     pub(crate) peer: Option<PeerHandle>,
     /// When the initiator made its request, by its own clock.
     pub(crate) timestamp_ms: u64,
+    /// When we gave the cookie that validated its address, by ours.
+    pub(crate) cookie_time: Option<u32>,
     pub(crate) established: Established,
     /// Answers repetitions of the request, which are known by their MAC.
     pub(crate) response: HandshakeResponse,
@@ -47,8 +49,8 @@ impl HalfOpen {
 /// Whose place a half-open handshake takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The one that the peer has.
-    Peer,
+    /// One of the two that the peer has: for requests that validated their address, and for others.
+    Peer { validated: bool },
     /// One of those for which strangers compete.
     Stranger(Source),
 }
@@ -112,9 +114,9 @@ impl HalfOpenTable {
         self.by_mac.get(request_mac).copied()
     }
 
-    /// The one in the place of the peer with this identity.
-    pub(crate) fn of_peer(&self, id: &PeerId) -> Option<u32> {
-        let is_peers = |slot: &u32| self.entries[*slot as usize].place == Place::Peer;
+    /// The one in a place of the peer with this identity.
+    pub(crate) fn of_peer(&self, id: &PeerId, validated: bool) -> Option<u32> {
+        let is_peers = |slot: &u32| self.entries[*slot as usize].place == Place::Peer { validated };
         self.slots_of(id).find(is_peers)
     }
 

@@ -173,8 +173,8 @@ impl Admission {
         self.half_open.get(slot)
     }
 
-    /// The slot of the half-open handshake in the place of the peer with this identity.
-    pub(crate) fn of_peer(&self, id: &PeerId) -> Option<u32> {
-        self.half_open.of_peer(id)
+    /// The slot of the half-open handshake in a place of the peer with this identity.
+    pub(crate) fn of_peer(&self, id: &PeerId, validated: bool) -> Option<u32> {
+        self.half_open.of_peer(id, validated)
     }
 }

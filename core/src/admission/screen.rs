@@ -14,8 +14,8 @@ use crate::wire::{HandshakeRequest, KeyRequest};
 enum CookieCheck {
     /// Nothing.
     None,
-    /// It carries a cookie that we gave to this address.
-    Good,
+    /// It carries a cookie that we gave to this address then.
+    Good(u32),
     /// It carries another.
     Bad,
 }
@@ -24,8 +24,8 @@ enum CookieCheck {
 pub(super) struct Screened {
     /// What is charged for it.
     pub(super) source: SourceKey,
-    /// It validated its address.
-    pub(super) validated: bool,
+    /// When we gave the cookie that validates its address, if one does.
+    pub(super) cookie_time: Option<u32>,
     /// The secret of the network with which it was made.
     pub(super) psk: Secret,
 }
@@ -103,18 +103,19 @@ impl Admission {
             let repeat = Outcome::Repeat { source, slot };
             return Err(if same { repeat } else { retry(Some(DropReason::Duplicate)) });
         }
-        let validated = match self.check_cookie(cx, &arrival.via, request) {
-            CookieCheck::None => false,
-            CookieCheck::Good => true,
+        let cookie_time = match self.check_cookie(cx, &arrival.via, request) {
+            CookieCheck::None => None,
+            CookieCheck::Good(time) => Some(time),
             CookieCheck::Bad => return Err(retry(Some(DropReason::BadCookie))),
         };
+        let validated = cookie_time.is_some();
         let paid = if validated {
             self.limiter.try_acquire_validated(cx.now, &source, at_peer())
         } else {
             !self.requires_validation(cx) && self.limiter.try_acquire_unvalidated(cx.now, &source)
         };
         match (paid, validated) {
-            (true, _) => Ok(Screened { source, validated, psk: psk.clone() }),
+            (true, _) => Ok(Screened { source, cookie_time, psk: psk.clone() }),
             (false, true) => Err(Outcome::Drop(DropReason::RateLimited)),
             (false, false) => Err(retry(None)),
         }
@@ -127,7 +128,7 @@ impl Admission {
         let (now, index) = (cx.cookie_time(), request.sender_index.get());
         let (time, mac) = (request.cookie.time.get(), &request.cookie.mac);
         if self.cookies.verify(now, time, mac, &via.binding(), index) {
-            CookieCheck::Good
+            CookieCheck::Good(time)
         } else {
             CookieCheck::Bad
         }

@@ -13,8 +13,9 @@ pub struct Flow {
     /// Bytes of reliable messages waiting in the core to be sent or acknowledged, per peer. `max_message`
     /// to 1 TiB. Default 32 MiB.
     pub send_buffer: usize,
-    /// Bytes of reliable messages of a peer that are on the way to us or wait for `receive`. At least
-    /// 64 more than `max_message`. Default 32 MiB.
+    /// Bytes of reliable messages of a peer that are on the way to us or wait for `receive`. A peer begins
+    /// with 256 KiB at most; that doubles while they are read as fast as they come. Larger messages come
+    /// all the same, one at a time. At least 1,024. Default 32 MiB.
     pub receive_window: u32,
     /// Bytes of unreliable messages that wait for `receive`, per peer, and as many that wait to be sent;
     /// beyond it the oldest are dropped. `max_message` to 1 TiB. Default 16 MiB.
@@ -45,12 +46,10 @@ impl Flow {
     pub(super) fn rules(&self) -> [Rule; 9] {
         let message = u64::from(self.max_message);
         let (send, unreliable) = (self.send_buffer as u64, self.unreliable_buffer as u64);
-        let window = u64::from(self.receive_window);
         [
             rule("flow.max_message", "must be at least 1", message >= 1),
             rule("flow.max_message", "must be at most 1 GiB", message <= 1 << 30),
-            rule("flow.receive_window", "must be at least 64 more than", window >= message + 64)
-                .than(MESSAGE),
+            rule("flow.receive_window", "must be at least 1,024", self.receive_window >= 1024),
             rule("flow.send_buffer", "must be at least", send >= message).than(MESSAGE),
             rule("flow.send_buffer", TERABYTE, send <= 1 << 40),
             rule("flow.unreliable_buffer", "must be at least", unreliable >= message).than(MESSAGE),

@@ -11,6 +11,12 @@ pub struct Limits {
     /// The most peers that initiators from one IPv4 address or IPv6 network of 64 bits may add, once
     /// three quarters of `max_peers` are taken. At least 1. Default 256.
     pub max_peers_per_source: usize,
+    /// Bytes that the messages of all peers may take together: those that wait in send buffers or for
+    /// `receive`, those in pieces, and those that peers were told that they may send. Above it each peer
+    /// keeps 64 KiB in each direction, or a quarter of its even share of this if that is less, and one
+    /// peer at a time may send us a larger message. What peers were told stands, so it can be exceeded by
+    /// that. At least 1 MiB. Default 1 GiB.
+    pub max_memory: u64,
     /// The most unconfirmed incoming handshakes of strangers, about 1 KB each; those of peers, one
     /// each, come on top. At least 1. Default 1,024.
     pub max_half_open: usize,
@@ -24,6 +30,7 @@ impl Default for Limits {
         Self {
             max_peers: 4096,
             max_peers_per_source: 256,
+            max_memory: 1 << 30,
             max_half_open: 1024,
             max_half_open_per_source: 16,
         }
@@ -31,11 +38,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(super) const fn rules(&self) -> [Rule; 5] {
+    pub(super) const fn rules(&self) -> [Rule; 6] {
         [
             rule("limits.max_peers", ONE, self.max_peers >= 1),
             rule("limits.max_peers", "must be at most 4,194,304", self.max_peers <= 1 << 22),
             rule("limits.max_peers_per_source", ONE, self.max_peers_per_source >= 1),
+            rule("limits.max_memory", "must be at least 1 MiB", self.max_memory >= 1 << 20),
             rule("limits.max_half_open", ONE, self.max_half_open >= 1),
             rule("limits.max_half_open_per_source", ONE, self.max_half_open_per_source >= 1),
         ]

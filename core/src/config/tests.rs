@@ -131,6 +131,12 @@ const LIMITS: &[Case] = &[
         |c| c.limits.max_peers_per_source = 0,
     ),
     (
+        "limits.max_memory",
+        "must be at least 1 MiB",
+        |c| c.limits.max_memory = 1 << 20,
+        |c| c.limits.max_memory = (1 << 20) - 1,
+    ),
+    (
         "limits.max_half_open",
         "must be at least 1",
         |c| c.limits.max_half_open = 1,
@@ -159,9 +165,9 @@ const FLOW: &[Case] = &[
     ),
     (
         "flow.receive_window",
-        "must be at least 64 more than flow.max_message",
-        |c| (c.flow.max_message, c.flow.receive_window) = (1000, 1064),
-        |c| (c.flow.max_message, c.flow.receive_window) = (1000, 1063),
+        "must be at least 1,024",
+        |c| c.flow.receive_window = 1024,
+        |c| c.flow.receive_window = 1023,
     ),
     (
         "flow.send_buffer",

@@ -65,13 +65,15 @@ impl Endpoint {
             self.admission.send_unknown_session(&mut self.shared, arrival, header, datagram.len());
             return None;
         }
-        let HalfOpen { id, timestamp_ms, established, .. } = half_open;
+        let HalfOpen { id, timestamp_ms, request_mac, mut established, .. } = half_open;
+        // What confirms answers the response, which was sent to where the request came from.
+        established.terms.is_there |= established.terms.via.is_same_remote(&arrival.via);
         self.admission.forget(&mut self.shared, &id);
         let known = self.peers.by_id(&id);
         let peer_slot = known.unwrap_or_else(|| self.add_peer(Some(id)).slot);
         self.shared.indices.assign(established.terms.local_index, Owner::Peer(peer_slot));
         let peer = self.peers.at_mut(peer_slot)?;
-        peer.on_confirmed(timestamp_ms);
+        peer.on_confirmed(timestamp_ms, request_mac);
         peer.establish(&mut self.shared, established);
         self.refresh_indices(peer_slot);
         Some(peer_slot)
@@ -94,7 +96,10 @@ impl Endpoint {
             remote_incarnation: peer.remote_incarnation(),
             former: peer.former_incarnations(),
             timestamp_ms: peer.timestamp_ms(),
-            fresh_grant: peer.fresh_grant(),
+            confirmed_at: peer.confirmed_at(),
+            confirmed: peer.confirmed_request(),
+            fresh_grant: peer.fresh_grant(self.shared.memory.room()),
+            most_granted: peer.most_granted(),
         })
     }
 

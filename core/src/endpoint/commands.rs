@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -18,14 +18,18 @@ use crate::peer::Peer;
 use crate::time::Instant;
 
 impl Endpoint {
-    /// Dials a peer: starts a handshake with it. If the endpoint has the peer of this identity already,
-    /// returns its handle and does nothing else.
+    /// Dials a peer: starts a handshake with it. If a dial of this identity is under way already, returns
+    /// its handle and does nothing else.
     ///
-    /// After a dial, `Event::Connected` follows, or `Event::Ended`. `send` works at once: the messages wait
-    /// for the handshake.
+    /// `Event::Connected` follows, or `Event::Ended`. `send` works at once: the messages wait for the
+    /// handshake.
+    ///
+    /// Each address is dialled by the socket that reaches it and has been open longest. Addresses that
+    /// nobody can be at, or that no socket reaches, are left out.
     ///
     /// # Errors
-    /// See [`ConnectError`]; no dial was started.
+    /// See [`ConnectError`]; no dial was started. `AlreadyConnected` has the handle of a peer that is
+    /// connected. When every address is left out, the error says why of the first.
     pub fn connect(&mut self, now: Instant, target: Target) -> Result<PeerHandle, ConnectError> {
         self.touch(now);
         if self.closing {
@@ -35,18 +39,22 @@ impl Endpoint {
             return Err(ConnectError::OwnIdentity);
         }
         if let Some(known) = target.id.and_then(|id| self.peer_by_id(&id)) {
-            let closing = self.peers.get(known).is_some_and(Peer::is_closing);
-            return if closing { Err(ConnectError::PeerClosing) } else { Ok(known) };
+            return match self.peers.get(known) {
+                Some(peer) if peer.is_closing() => Err(ConnectError::PeerClosing),
+                Some(peer) if !peer.is_connecting() => Err(ConnectError::AlreadyConnected(known)),
+                _ => Ok(known),
+            };
         }
         if target.addresses.is_empty() {
             return Err(ConnectError::NoAddress);
         }
+        let ways = dialled(&self.sockets, &target.addresses)?;
         if self.peers.len() >= self.shared.config.limits.max_peers {
             return Err(ConnectError::TooManyPeers);
         }
         let handle = self.add_peer(target.id);
         if let Some(peer) = self.peers.get_mut(handle) {
-            peer.dial(&mut self.shared, dialled(&self.sockets, &target.addresses));
+            peer.dial(&mut self.shared, ways);
         }
         self.refresh_indices(handle.slot);
         Ok(handle)
@@ -202,18 +210,43 @@ impl Endpoint {
 }
 
 /// The ways to the addresses to try, each once: resolvers repeat themselves, and what an address may be
-/// sent before it answers counts per address.
-fn dialled(sockets: &Sockets, addresses: &[SocketAddr]) -> SmallVec<[Via; 2]> {
+/// sent before it answers counts per address. An error if there is none.
+fn dialled(
+    sockets: &Sockets,
+    addresses: &[SocketAddr],
+) -> Result<SmallVec<[Via; 2]>, ConnectError> {
     let mut targets = SmallVec::new();
+    let mut left_out = None;
     for address in addresses {
-        let remote = canonical(*address);
-        let socket = sockets.toward(remote).unwrap_or_default();
-        let via = Via::Direct(FourTuple { socket, ..FourTuple::to(remote) });
-        if targets.len() < MAX_DIALLED && !targets.contains(&via) {
-            targets.push(via);
+        match way(sockets, canonical(*address)) {
+            Err(error) => _ = left_out.get_or_insert(error),
+            Ok(via) if targets.len() < MAX_DIALLED && !targets.contains(&via) => targets.push(via),
+            Ok(_) => {}
         }
     }
-    targets
+    match left_out {
+        Some(error) if targets.is_empty() => Err(error),
+        _ => Ok(targets),
+    }
+}
+
+/// How to dial an address.
+fn way(sockets: &Sockets, remote: SocketAddr) -> Result<Via, ConnectError> {
+    let ip = remote.ip();
+    if remote.port() == 0 {
+        return Err(ConnectError::PortZero(remote));
+    }
+    if ip.is_unspecified() {
+        return Err(ConnectError::Unspecified(remote));
+    }
+    if ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        return Err(ConnectError::Broadcast(remote));
+    }
+    if ip.is_multicast() {
+        return Err(ConnectError::Multicast(remote));
+    }
+    let socket = sockets.toward(remote).ok_or(ConnectError::NoSocket(remote))?;
+    Ok(Via::Direct(FourTuple { socket, ..FourTuple::to(remote) }))
 }
 
 /// The most addresses tried at once.

@@ -205,6 +205,7 @@ impl Endpoint {
     /// Brings lists and indices up to date after `slot` was touched.
     fn refresh_indices(&mut self, slot: u32) {
         let Some(peer) = self.peers.at_mut(slot) else { return };
+        peer.review_memory(&mut self.shared);
         if peer.is_removable() {
             self.remove(slot);
             return;
@@ -241,7 +242,8 @@ impl Endpoint {
 
     fn remove(&mut self, slot: u32) {
         self.deadlines.set(slot, None);
-        let Some(peer) = self.peers.remove(slot) else { return };
+        let Some(mut peer) = self.peers.remove(slot) else { return };
+        peer.release_memory(&mut self.shared);
         if let Some(id) = peer.id() {
             self.peers.unname(&id, slot);
         }

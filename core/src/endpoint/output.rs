@@ -37,6 +37,7 @@ impl Endpoint {
         while let Some(slot) = self.ready.pop() {
             let Some(peer) = self.peers.at_mut(slot) else { continue };
             let departure = peer.poll_transmit(&mut self.shared, buf);
+            peer.review_memory(&mut self.shared);
             self.deadlines.set(slot, peer.deadline());
             if peer.has_events() {
                 self.eventful.push(slot);
@@ -65,7 +66,9 @@ impl Endpoint {
     fn poll_peer_event(&mut self) -> Option<Event> {
         while let Some(slot) = self.eventful.pop() {
             let Some(peer) = self.peers.at_mut(slot) else { continue };
-            if let Some(event) = peer.poll_event() {
+            let event = peer.poll_event();
+            peer.review_memory(&mut self.shared);
+            if let Some(event) = event {
                 self.eventful.push_front(slot);
                 return Some(event);
             }

@@ -6,12 +6,15 @@ use alloc::collections::btree_map::{BTreeMap, Entry};
 use bytes::Bytes;
 
 use super::assembly::Assembly;
+use super::credit::{ReceiveCredit, Review};
 use super::receive_stream::{Buffered, ReceiveStream};
-use super::send::cost;
-use super::waiting::Waiting;
+use super::send_buffer::cost;
+use super::waiting::{Taken, Waiting};
 use super::window::STREAM_WINDOW;
 use crate::Violation;
 use crate::delivery::{Message, Order};
+use crate::memory::Room;
+use crate::time::Instant;
 use crate::wire::{DataFrame, StreamKey};
 
 /// What we allow the peer.
@@ -31,17 +34,13 @@ pub(crate) struct ReceiveQueue {
     limits: ReceiveLimits,
     streams: BTreeMap<StreamKey, ReceiveStream>,
     waiting: Waiting,
+    /// What unreliable messages may take, as far as memory allows.
+    unreliable_limit: u64,
     /// Bytes of unreliable messages that are not deliverable yet, charges included.
     unreliable_bytes: u64,
-    /// Credit, counted from the peer's start: used by it, granted at the start, given back by the
-    /// application since, and the limit that was sent to it last.
-    used: u64,
-    base: u64,
-    returned: u64,
-    advertised: u64,
-    credit_due: bool,
-    /// The peer said that it is stuck, and there was nothing to give.
-    starving: bool,
+    credit: ReceiveCredit,
+    /// Nothing more comes.
+    is_closed: bool,
     /// Unreliable messages that gave way.
     overflowed: u64,
 }
@@ -52,13 +51,10 @@ impl ReceiveQueue {
             limits,
             streams: BTreeMap::new(),
             waiting: Waiting::default(),
+            unreliable_limit: limits.unreliable,
             unreliable_bytes: 0,
-            used: 0,
-            base: limits.window,
-            returned: 0,
-            advertised: limits.window,
-            credit_due: false,
-            starving: false,
+            credit: ReceiveCredit::new(limits.window, limits.max_message),
+            is_closed: false,
             overflowed: 0,
         }
     }
@@ -88,37 +84,35 @@ impl ReceiveQueue {
         Ok(())
     }
 
-    /// The sender is stuck at `limit`: if we gave more meanwhile, it should hear of it.
-    pub(crate) fn on_blocked(&mut self, limit: u64) {
-        self.credit_due |= limit < self.limit();
-        self.starving = !self.credit_due;
+    /// The sender is stuck at `limit`, for want of a higher one if a message's cost is named.
+    pub(crate) fn on_blocked(&mut self, limit: u64, cost: u64) {
+        self.credit.on_blocked(limit, cost);
     }
 
     /// The oldest message that waits.
     pub(crate) fn take(&mut self) -> Option<Message> {
-        let message = self.waiting.take()?;
-        self.on_taken(&message);
-        Some(message)
+        let taken = self.waiting.take()?;
+        Some(self.on_taken(taken))
     }
 
     /// The oldest message of a channel that waits.
     pub(crate) fn take_from(&mut self, channel: u16) -> Option<Message> {
-        let message = self.waiting.take_from(channel)?;
-        self.on_taken(&message);
-        Some(message)
+        let taken = self.waiting.take_from(channel)?;
+        Some(self.on_taken(taken))
     }
 
     /// The oldest message that waits on none of these channels.
     pub(crate) fn take_except(&mut self, channels: &BTreeSet<u16>) -> Option<Message> {
-        let message = self.waiting.take_except(channels)?;
-        self.on_taken(&message);
-        Some(message)
+        let taken = self.waiting.take_except(channels)?;
+        Some(self.on_taken(taken))
     }
 
-    fn on_taken(&mut self, message: &Message) {
-        if message.delivery.reliable {
-            self.give_back(cost(message.payload.len()));
+    fn on_taken(&mut self, taken: Taken) -> Message {
+        let Taken { message, is_older } = taken;
+        if message.delivery.reliable && !is_older {
+            self.credit.give_back(message.delivery.channel, cost(message.payload.len()));
         }
+        message
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -157,42 +151,85 @@ impl ReceiveQueue {
         *self = Self { waiting, overflowed, ..Self::new(self.limits) };
     }
 
+    /// Nothing more comes: only what is whole is kept.
+    pub(crate) fn close(&mut self) {
+        if !self.is_closed {
+            self.is_closed = true;
+            self.streams = BTreeMap::new();
+            self.unreliable_bytes = 0;
+        }
+    }
+
+    /// What the messages take, and those that the peer was told that it may send.
+    pub(crate) const fn memory(&self) -> u64 {
+        let waiting = self.waiting.unreliable_bytes();
+        if self.is_closed {
+            return waiting + self.waiting.reliable_bytes();
+        }
+        waiting + self.unreliable_bytes + self.waiting.older_bytes() + self.credit.promised()
+    }
+
+    /// Decides what the peer may send. `has_turn` if memory is no obstacle to a message that waits.
+    pub(crate) fn review_credit(&mut self, review: Review, has_turn: bool) {
+        let (all, older) = (self.waiting.reliable_bytes(), self.waiting.older_bytes());
+        self.credit.review(review, all - older, older, has_turn);
+        let held = self.unreliable_bytes + self.waiting.unreliable_bytes();
+        self.unreliable_limit = review.room.allowance(held, self.limits.unreliable);
+    }
+
+    /// Whether a message waits for memory.
+    pub(crate) fn needs_turn(&self, room: Room) -> bool {
+        self.credit.needs_turn(room)
+    }
+
+    /// Whether the peer may send more than it may in any case.
+    pub(crate) const fn is_beyond(&self, room: Room) -> bool {
+        self.credit.promised() > room.floor
+    }
+
     /// Whether a new credit limit should be sent to the peer.
     pub(crate) fn is_credit_due(&self) -> bool {
-        self.credit_due
+        self.credit.is_due() && !self.is_closed
     }
 
     /// The credit limit to send to the peer now.
     pub(crate) fn advertise(&mut self) -> u64 {
-        self.credit_due = false;
-        // Who is stuck and hears nothing new stays stuck, and does not say so again.
-        self.starving &= self.limit() <= self.advertised;
-        self.advertised = self.limit();
-        self.advertised
+        self.credit.advertise()
+    }
+
+    /// A channel of which the peer is to be told what was given back, and how much that is.
+    pub(crate) fn next_channel_credit(&mut self) -> Option<(u16, u64)> {
+        self.credit.next_channel()
     }
 
     /// The limit sent last did not arrive, or did not fit.
     pub(crate) fn repeat_credit(&mut self) {
-        self.credit_due = true;
+        self.credit.repeat();
     }
 
-    /// What a peer that starts over may be granted: the window less what still waits.
-    pub(crate) fn fresh_grant(&self) -> u64 {
-        self.limits.window.saturating_sub(self.waiting.reliable_bytes())
+    /// What was sent last of a channel did not arrive, or did not fit.
+    pub(crate) fn repeat_channel_credit(&mut self, channel: u16) {
+        self.credit.repeat_channel(channel);
+    }
+
+    /// What a peer that starts over is granted.
+    pub(crate) fn fresh_grant(&self, room: Room) -> u64 {
+        self.credit.fresh_grant(self.waiting.reliable_bytes(), room)
+    }
+
+    /// The most that a peer that starts over may have been granted.
+    pub(crate) const fn most_granted(&self) -> u64 {
+        self.credit.most_granted(self.waiting.reliable_bytes())
     }
 
     /// The peer restarted, having been granted `told`: its streams start over. What waits for the
     /// application stays, and counts until it is taken. Returns how many whole messages are forgotten.
-    pub(crate) fn restart(&mut self, told: u64) -> u64 {
+    pub(crate) fn restart(&mut self, told: u64, now: Instant) -> u64 {
         let undeliverable = self.undeliverable();
         self.streams.clear();
         self.unreliable_bytes = 0;
-        self.base = told.max(self.fresh_grant());
-        self.credit_due = self.base > told;
-        self.used = 0;
-        self.returned = 0;
-        self.advertised = told;
-        self.starving = false;
+        self.waiting.restart();
+        self.credit.restart(told, now);
         undeliverable
     }
 
@@ -211,10 +248,7 @@ impl ReceiveQueue {
             return Ok(true);
         }
         if !stream.partial.contains_key(&number) {
-            self.used += cost(total as usize);
-            if self.used > self.base + self.returned {
-                return Err(Violation::BeyondCredit);
-            }
+            self.credit.charge(cost(total as usize))?;
         }
         if !stream.is_wanted(number) {
             // A newer one of its sequenced stream was handed over: it counts as received.
@@ -224,7 +258,7 @@ impl ReceiveQueue {
                 // Credit comes back as it was charged, not as the peer now claims.
                 return Err(Violation::FragmentsDisagree);
             }
-            self.give_back(cost(total as usize));
+            self.credit.give_back(frame.stream.channel(), cost(total as usize));
             return Ok(true);
         }
         let Some(payload) = collect(stream, frame)? else { return Ok(false) };
@@ -329,7 +363,7 @@ impl ReceiveQueue {
     /// Drops the oldest unreliable messages, then incomplete ones of any stream, until the limit of
     /// the buffer holds.
     fn make_room(&mut self) {
-        while self.unreliable_bytes + self.waiting.unreliable_bytes() > self.limits.unreliable {
+        while self.unreliable_bytes + self.waiting.unreliable_bytes() > self.unreliable_limit {
             if self.waiting.take_unreliable().is_some() {
                 self.overflowed += 1;
                 continue;
@@ -367,17 +401,6 @@ impl ReceiveQueue {
             Entry::Occupied(_) => {}
         }
         Ok(())
-    }
-
-    /// The peer may send this much more; it is sent once a quarter of the window came together.
-    fn give_back(&mut self, credit: u64) {
-        self.returned += credit;
-        let untold = self.limit().saturating_sub(self.advertised);
-        self.credit_due |= self.starving || untold >= self.limits.window / 4;
-    }
-
-    fn limit(&self) -> u64 {
-        self.base + self.returned
     }
 }
 

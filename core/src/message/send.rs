@@ -7,34 +7,17 @@ use core::time::Duration;
 use bytes::Bytes;
 use slab::Slab;
 
-use super::credit::SendCredit;
+use super::credit::{Candidate, SendCredit};
 use super::fragment::encode;
 use super::outgoing::{Outgoing, Part};
 use super::repair::{Repair, Repeat};
 use super::schedule::Schedule;
-use super::send_buffer::SendBuffer;
+use super::send_buffer::{MESSAGE_CHARGE, SendBuffer, SendLimits, cost};
 use super::send_stream::SendStream;
 use crate::delivery::{Delivery, Fate, MessageId, Order};
 use crate::error::{CommandError, SendError};
 use crate::time::Instant;
 use crate::wire::{StreamKey, Writer};
-
-/// What a message costs beyond its bytes, in the send buffer and in the receiver's credit: without
-/// it, empty messages would be free.
-pub(crate) const MESSAGE_CHARGE: u64 = 64;
-
-/// What the peer allows us.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SendLimits {
-    pub(crate) max_message: u32,
-    pub(crate) max_streams: u16,
-    /// Bytes of reliable messages.
-    pub(crate) buffer: usize,
-    /// Bytes of unreliable messages that were not begun.
-    pub(crate) unreliable: u64,
-    /// How long unreliable messages wait to be begun.
-    pub(crate) age: Duration,
-}
 
 /// What a packet came to hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -126,7 +109,7 @@ impl SendQueue {
         if delivery.reliable {
             return self.buffer.admit(limits, delivery.order, cost, len.unwrap_or(0));
         }
-        if self.fates.len() as u64 * MESSAGE_CHARGE > limits.buffer as u64 {
+        if self.fates.len() as u64 * MESSAGE_CHARGE > limits.buffer {
             return Err(SendError::NoRoom); // Nobody asks what became of those before.
         }
         let freed = len.map_or(0, |len| len + MESSAGE_CHARGE);
@@ -181,6 +164,16 @@ impl SendQueue {
         self.finish(slot, fate);
     }
 
+    /// Bytes of messages that are not settled, charges included.
+    pub(crate) const fn buffered(&self) -> u64 {
+        self.buffer.bytes()
+    }
+
+    /// How long a reliable message is accepted now.
+    pub(crate) const fn room(&self, limits: &SendLimits) -> u64 {
+        self.buffer.room(limits)
+    }
+
     /// Withdraws a message none of which was sent.
     pub(crate) fn cancel(&mut self, id: MessageId) -> Result<(), CommandError> {
         let unsent = |message: &Outgoing| !message.is_started() && message.fate.is_none();
@@ -222,6 +215,22 @@ impl SendQueue {
         self.superseded
     }
 
+    /// What the messages take.
+    pub(crate) const fn memory(&self) -> u64 {
+        self.buffer.bytes()
+    }
+
+    /// Bytes of reliable messages, and of unreliable ones of which nothing was sent.
+    pub(crate) const fn held(&self) -> (u64, u64) {
+        (self.buffer.reliable(), self.buffer.unsent())
+    }
+
+    /// Whether a message waits only because there is no memory: `most` is what the buffer may take when
+    /// there is.
+    pub(crate) fn waits_for_memory(&self, limits: &SendLimits, most: u64) -> bool {
+        self.buffer.waits_for_memory(limits, most)
+    }
+
     /// Whether nothing is left to send and no reliable message is unacknowledged.
     pub(crate) fn is_flushed(&self) -> bool {
         self.messages.len() == self.fates.len()
@@ -249,7 +258,14 @@ impl SendQueue {
         }
     }
 
-    /// The credit limit at which a message waits, if one does.
+    /// The receiver took so much of a channel in all.
+    pub(crate) fn give_back(&mut self, channel: u16, returned: u64) {
+        if self.credit.give_back(channel, returned) {
+            self.wake_all();
+        }
+    }
+
+    /// The credit limit at which a message waits, if one does, and what it costs.
     pub(crate) fn blocked_at(&self) -> Option<(u64, u64)> {
         self.credit.blocked_at()
     }
@@ -326,10 +342,8 @@ impl SendQueue {
         if fresh {
             stream.advance();
             self.buffer.begin(message);
-            if message.delivery.reliable {
-                self.credit.spend(cost(message.payload.len()));
-            }
         }
+        let spent = (fresh && message.delivery.reliable).then(|| candidate(message));
         message.sent += len;
         result.ends_receipt |= message.is_receipt_due();
         if message.is_tracked() {
@@ -340,6 +354,9 @@ impl SendQueue {
             if !message.is_tracked() {
                 self.finish(slot as usize, Fate::Acked);
             }
+        }
+        if spent.is_some_and(|spent| self.credit.spend(spent)) {
+            self.wake_all();
         }
         true
     }
@@ -355,7 +372,7 @@ impl SendQueue {
         if stream.is_full() {
             return None;
         }
-        if message.delivery.reliable && !self.credit.admits(cost(message.payload.len())) {
+        if message.delivery.reliable && !self.credit.admits(candidate(message)) {
             return None;
         }
         Some(slot)
@@ -472,6 +489,8 @@ impl SendQueue {
             self.streams[usize::from(index)].resolve(number, fate);
         }
         self.buffer.settle(message, message.is_started());
+        let channel = message.delivery.channel;
+        let withdrawn = message.delivery.reliable && !message.is_started();
         if message.reports(fate) {
             message.fate = Some(fate);
             message.payload = Bytes::new();
@@ -479,6 +498,9 @@ impl SendQueue {
         } else {
             let message = self.messages.remove(slot);
             self.buffer.forget(&message);
+        }
+        if withdrawn && self.credit.withdraw(index, channel) {
+            self.wake_all();
         }
         self.wake(index);
     }
@@ -500,9 +522,10 @@ impl SendQueue {
     }
 }
 
-/// What a message of `len` bytes takes of the send buffer and of the receiver's credit.
-pub(crate) const fn cost(len: usize) -> u64 {
-    len as u64 + MESSAGE_CHARGE
+/// What credit has to know of a message.
+fn candidate(message: &Outgoing) -> Candidate {
+    let (stream, channel) = (message.stream, message.delivery.channel);
+    Candidate { stream, channel, cost: cost(message.payload.len()) }
 }
 
 /// A slot of the slab as stored: the buffer cap keeps slots far below 2^32.

@@ -1,9 +1,27 @@
 //! What the messages of a send queue take of memory, until they are settled.
 
+use core::time::Duration;
+
 use super::outgoing::Outgoing;
-use super::send::{MESSAGE_CHARGE, SendLimits, cost};
 use crate::delivery::Order;
 use crate::error::SendError;
+
+/// What a message costs beyond its bytes, in the send buffer and in the receiver's credit: without
+/// it, empty messages would be free.
+pub(crate) const MESSAGE_CHARGE: u64 = 64;
+
+/// What the peer allows us.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SendLimits {
+    pub(crate) max_message: u32,
+    pub(crate) max_streams: u16,
+    /// Bytes of reliable messages, as far as memory allows.
+    pub(crate) buffer: u64,
+    /// Bytes of unreliable messages that were not begun.
+    pub(crate) unreliable: u64,
+    /// How long unreliable messages wait to be begun.
+    pub(crate) age: Duration,
+}
 
 /// Bytes of messages that are not settled, charges included.
 ///
@@ -50,6 +68,23 @@ impl SendBuffer {
         due
     }
 
+    /// Whether a message waits only because others than its peer take the memory. `most` is what the
+    /// buffer may take when there is memory.
+    pub(super) fn waits_for_memory(&self, limits: &SendLimits, most: u64) -> bool {
+        let most = SendLimits { buffer: most, ..*limits };
+        self.is_writable_due(&most) && !self.is_writable_due(limits)
+    }
+
+    /// Bytes of reliable messages.
+    pub(super) const fn reliable(&self) -> u64 {
+        self.reliable
+    }
+
+    /// Bytes of unreliable messages of which nothing was sent.
+    pub(super) const fn unsent(&self) -> u64 {
+        self.unsent
+    }
+
     pub(super) fn is_writable_due(&self, limits: &SendLimits) -> bool {
         self.blocked.is_some_and(|cost| self.has_room(limits, cost, 0))
     }
@@ -83,6 +118,15 @@ impl SendBuffer {
         *self.kind(message) -= MESSAGE_CHARGE;
     }
 
+    /// How long a reliable message there is room for.
+    pub(super) const fn room(&self, limits: &SendLimits) -> u64 {
+        if self.reliable == 0 {
+            return limits.max_message as u64;
+        }
+        let left = limits.buffer.saturating_sub(self.reliable + MESSAGE_CHARGE);
+        if left < limits.max_message as u64 { left } else { limits.max_message as u64 }
+    }
+
     /// All bytes.
     pub(super) const fn bytes(&self) -> u64 {
         self.reliable + self.unreliable
@@ -90,10 +134,15 @@ impl SendBuffer {
 
     fn has_room(&self, limits: &SendLimits, cost: u64, freed: u64) -> bool {
         let held = self.reliable - freed;
-        held == 0 || held + cost <= limits.buffer as u64
+        held == 0 || held + cost <= limits.buffer
     }
 
     const fn kind(&mut self, message: &Outgoing) -> &mut u64 {
         if message.delivery.reliable { &mut self.reliable } else { &mut self.unreliable }
     }
+}
+
+/// What a message of `len` bytes takes of the send buffer and of the receiver's credit.
+pub(crate) const fn cost(len: usize) -> u64 {
+    len as u64 + MESSAGE_CHARGE
 }

@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::send::cost;
+use super::send_buffer::cost;
 use crate::delivery::Message;
 
 /// Messages of one kind, unreliable or reliable.
@@ -16,6 +16,14 @@ struct Ready {
     /// Its place among all messages.
     arrival: u64,
     message: Message,
+}
+
+/// A message that was taken.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) message: Message,
+    /// An earlier incarnation of the peer sent it.
+    pub(super) is_older: bool,
 }
 
 /// The messages of a channel that wait, by kind, oldest first.
@@ -33,6 +41,10 @@ pub(super) struct Waiting {
     arrivals: u64,
     /// How many messages wait.
     len: usize,
+    /// Messages that arrived before this one are of earlier incarnations of the peer.
+    begin: u64,
+    /// Bytes of reliable ones among those, charges included.
+    older: u64,
     /// Bytes of both kinds, charges included.
     bytes: [u64; 2],
     news: News,
@@ -66,12 +78,12 @@ impl Waiting {
     }
 
     /// The oldest message of all.
-    pub(super) fn take(&mut self) -> Option<Message> {
+    pub(super) fn take(&mut self) -> Option<Taken> {
         self.take_except(&BTreeSet::new())
     }
 
     /// The oldest message on none of these channels.
-    pub(super) fn take_except(&mut self, channels: &BTreeSet<u16>) -> Option<Message> {
+    pub(super) fn take_except(&mut self, channels: &BTreeSet<u16>) -> Option<Taken> {
         let heads = &self.heads;
         let oldest = |kind: Kind| {
             let mut wanted = heads[kind].iter().filter(|(_, channel)| !channels.contains(channel));
@@ -87,7 +99,7 @@ impl Waiting {
     }
 
     /// The oldest message of a channel.
-    pub(super) fn take_from(&mut self, channel: u16) -> Option<Message> {
+    pub(super) fn take_from(&mut self, channel: u16) -> Option<Taken> {
         let found = self.channels.get(&channel).and_then(|found| {
             let first = |kind: Kind| found.queues[kind].front().map(|ready| (ready.arrival, kind));
             first(UNRELIABLE).into_iter().chain(first(RELIABLE)).min()
@@ -100,7 +112,7 @@ impl Waiting {
     }
 
     /// The oldest unreliable message, to be dropped.
-    pub(super) fn take_unreliable(&mut self) -> Option<Message> {
+    pub(super) fn take_unreliable(&mut self) -> Option<Taken> {
         let channel = *self.heads[UNRELIABLE].first_key_value()?.1;
         self.pop(channel, UNRELIABLE)
     }
@@ -124,6 +136,17 @@ impl Waiting {
         self.bytes[RELIABLE]
     }
 
+    /// Bytes of reliable messages that wait and that an earlier incarnation of the peer sent.
+    pub(super) const fn older_bytes(&self) -> u64 {
+        self.older
+    }
+
+    /// The peer starts over: all that waits is of earlier incarnations.
+    pub(super) const fn restart(&mut self) {
+        self.begin = self.arrivals;
+        self.older = self.bytes[RELIABLE];
+    }
+
     /// How many messages became deliverable so far.
     pub(super) const fn arrivals(&self) -> u64 {
         self.arrivals
@@ -132,7 +155,7 @@ impl Waiting {
     /// Forgets all messages.
     pub(super) fn clear(&mut self) {
         let arrivals = self.arrivals;
-        *self = Self { arrivals, ..Self::default() };
+        *self = Self { arrivals, begin: arrivals, ..Self::default() };
     }
 
     /// Whether the application has to be told that messages wait.
@@ -146,7 +169,7 @@ impl Waiting {
         core::mem::replace(&mut self.news.due, false)
     }
 
-    fn pop(&mut self, channel: u16, kind: Kind) -> Option<Message> {
+    fn pop(&mut self, channel: u16, kind: Kind) -> Option<Taken> {
         let found = self.channels.get_mut(&channel)?;
         let queue = &mut found.queues[kind];
         let Ready { arrival, message } = queue.pop_front()?;
@@ -160,9 +183,14 @@ impl Waiting {
         if found.queues.iter().all(VecDeque::is_empty) && self.channels.len() > KEPT_CHANNELS {
             self.channels.remove(&channel);
         }
-        self.bytes[kind] -= cost(message.payload.len());
+        let cost = cost(message.payload.len());
+        self.bytes[kind] -= cost;
         self.len -= 1;
-        Some(message)
+        let is_older = arrival < self.begin;
+        if is_older && kind == RELIABLE {
+            self.older -= cost;
+        }
+        Some(Taken { message, is_older })
     }
 }
 
@@ -209,6 +237,7 @@ mod tests {
                     3 => (waiting.take_from(channel), place(&|of| of.channel == channel)),
                     _ => (waiting.take_unreliable(), place(&|of| !of.reliable)),
                 };
+                let taken = taken.map(|taken| taken.message);
                 prop_assert_eq!(taken, at.map(|at| model.remove(at)));
                 let bytes = |reliable: bool| {
                     let of = model.iter().filter(|m| m.delivery.reliable == reliable);

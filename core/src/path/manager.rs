@@ -1,14 +1,13 @@
 //! All paths of one peer: which one data takes, where the peer is followed to, and their deadlines.
 //!
 //! A packet that is newer than all others and comes from elsewhere makes the new place a candidate.
-//! The candidate is challenged, and its own challenges are answered. The peer's answer, from there,
-//! moves the path.
+//! The candidate is challenged, and its own challenges are answered. The peer's answer moves the path.
 
 use core::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::validation::{Candidate, Challenge};
+use super::validation::Challenge;
 use super::{AckResult, Path, PathTimer};
 use crate::Violation;
 use crate::config::Config;
@@ -40,6 +39,17 @@ pub(crate) enum PathTimeout<F> {
     Ready,
     /// Frames may have been lost: they are in the result. A probe should repeat these.
     Loss(SmallVec<[F; 8]>),
+}
+
+/// What the place says from which an authenticated packet came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing new.
+    Nothing,
+    /// The peer may be there.
+    Candidate(Via),
+    /// The peer is back where it was before, as it said that it would be.
+    Back(Via),
 }
 
 impl<F: Copy> Paths<F> {
@@ -162,8 +172,30 @@ impl<F: Copy> Paths<F> {
         self.list.extend(space.map(|space| Path::new(space, via, config)));
     }
 
-    /// Notes an authenticated packet of `len` bytes. Returns the candidate that it made, if any.
-    /// Without `follow`, the peer is not followed to another place.
+    /// Whether a packet with this number, which is a duplicate, should be opened all the same: what came
+    /// first may have been a copy, and this is the original.
+    pub(crate) fn is_echo(&self, number: PacketNumber, via: &Via, now: Instant) -> bool {
+        self.get(number.path()).is_some_and(|path| {
+            !path.via.is_same_remote(via) && path.candidates.is_echo(via, number.counter(), now)
+        })
+    }
+
+    /// Notes that the peer may be at the far end of `via`, from which an authenticated packet of `len` bytes
+    /// came.
+    pub(crate) fn consider(
+        &mut self,
+        number: PacketNumber,
+        via: Via,
+        len: usize,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> bool {
+        let path = self.get_mut(number.path()).filter(|path| !path.via.is_same_remote(&via));
+        path.is_some_and(|path| path.candidates.note(via, number.counter(), len as u64, now, rng))
+    }
+
+    /// Notes an authenticated packet of `len` bytes. Without `follow`, the peer is not followed to
+    /// another place.
     pub(crate) fn on_received(
         &mut self,
         number: PacketNumber,
@@ -172,34 +204,28 @@ impl<F: Copy> Paths<F> {
         follow: bool,
         now: Instant,
         rng: &mut Rng,
-    ) -> Option<Via> {
-        let path = self.get_mut(number.path())?;
+    ) -> Seen {
+        let Some(path) = self.get_mut(number.path()) else { return Seen::Nothing };
         let newest = path.space.on_received(number.counter(), path.rtt.smoothed(), now);
         if !newest {
-            return None;
+            return Seen::Nothing;
         }
         if path.via.is_same_remote(&arrival.via) {
             // Where it reached us is where our answers leave from.
             path.via = arrival.via;
-            return None;
+            return Seen::Nothing;
         }
-        let just_left = path.previous.is_some_and(|(previous, when)| {
-            previous.is_same_remote(&arrival.via) && now < when + FLAP_GUARD
-        });
-        if just_left || !follow {
-            return None;
+        let previous = path.previous.filter(|left| left.via.is_same_remote(&arrival.via));
+        if !follow || previous.is_some_and(|left| left.is_just_left(now)) {
+            return Seen::Nothing;
         }
-        match &mut path.candidate {
-            Some(candidate) if candidate.via().is_same_remote(&arrival.via) => {
-                candidate.on_received(len as u64);
-                None
-            }
-            Some(candidate) if !candidate.is_exhausted() => None,
-            _ => {
-                path.candidate = Some(Candidate::new(arrival.via, rng.bytes(), len as u64));
-                Some(arrival.via)
-            }
+        if previous.is_some_and(|left| left.is_still_good(now)) {
+            return Seen::Back(arrival.via);
         }
+        if path.candidates.note(arrival.via, number.counter(), len as u64, now, rng) {
+            return Seen::Candidate(arrival.via);
+        }
+        Seen::Nothing
     }
 
     /// Notes that the frames of a packet were taken: it is to be acknowledged.
@@ -245,37 +271,42 @@ impl<F: Copy> Paths<F> {
         self.answer = Some((via, token));
     }
 
-    /// The peer answered a challenge by a packet that arrived by `via`. Returns where it is now, if it
-    /// moved.
+    /// The peer answered a challenge. Returns where it is now, if it moved.
     pub(crate) fn on_response(
         &mut self,
-        via: Via,
         token: [u8; 8],
         config: &Config,
         now: Instant,
+        rng: &mut Rng,
     ) -> Option<Via> {
-        let validated = |path: &Path<F>| {
-            path.candidate.as_ref().is_some_and(|candidate| candidate.is_validated_by(&via, token))
-        };
-        let path = self.list.iter_mut().find(|path| validated(path))?;
-        let place = path.candidate.as_ref().map(Candidate::via)?;
-        path.move_to(place, config, now);
-        Some(place)
+        for path in &mut self.list {
+            if let Some(place) = path.candidates.validated_by(token) {
+                path.move_to(place, config, now, rng.bytes());
+                return Some(place);
+            }
+            path.previous.iter_mut().for_each(|previous| previous.on_response(token));
+        }
+        None
     }
 
-    /// The peer answered a handshake of ours by `via`: it is there, wherever it seemed to be. True if
-    /// it moved.
-    pub(crate) fn follow(&mut self, via: Via, config: &Config, now: Instant) -> bool {
+    /// The peer has shown that it is at the far end of `via`, wherever it seemed to be. True if it moved.
+    pub(crate) fn follow(
+        &mut self,
+        via: Via,
+        config: &Config,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> bool {
         let elsewhere = |path: &&mut Path<F>| !path.via.is_same_remote(&via);
         let moved = self.list.first_mut().filter(elsewhere);
-        moved.map(|path| path.move_to(via, config, now)).is_some()
+        moved.map(|path| path.move_to(via, config, now, rng.bytes())).is_some()
     }
 
     /// Our own addresses changed: every way is another from here on.
     pub(crate) fn on_local_change(&mut self, config: &Config) {
         for path in &mut self.list {
             path.via.forget_local();
-            path.previous.iter_mut().for_each(|(previous, _)| previous.forget_local());
+            path.previous.iter_mut().for_each(|previous| previous.via.forget_local());
             path.begin_generation(config);
         }
     }
@@ -332,8 +363,7 @@ impl<F: Copy> Paths<F> {
 
     /// Whether a challenge or the answer to one is due.
     pub(crate) fn has_validation_work(&self) -> bool {
-        let due = |path: &Path<F>| path.candidate.is_some_and(|candidate| candidate.is_due());
-        self.answer.is_some() || self.list.iter().any(due)
+        self.answer.is_some() || self.list.iter().any(Path::has_challenge)
     }
 
     /// Takes the answer to the peer's challenge, if its packet of `len` bytes may go where it belongs:
@@ -341,9 +371,8 @@ impl<F: Copy> Paths<F> {
     /// packet at least as long.
     pub(crate) fn take_answer(&mut self, len: u64) -> Option<(Via, [u8; 8])> {
         let (via, token) = self.answer.take()?;
-        let mut candidates = self.list.iter_mut().filter_map(|path| path.candidate.as_mut());
-        let candidate = candidates.find(|candidate| candidate.via().is_same_remote(&via));
-        candidate.is_none_or(|candidate| candidate.charge(len)).then_some((via, token))
+        let paid = self.list.iter_mut().find_map(|path| path.candidates.charge(&via, len));
+        paid.unwrap_or(true).then_some((via, token))
     }
 
     /// Takes the next challenge whose packet of `len` bytes may be sent; its answer is awaited for
@@ -354,18 +383,10 @@ impl<F: Copy> Paths<F> {
         now: Instant,
         patience: Duration,
     ) -> Option<Challenge> {
-        for path in &mut self.list {
-            let Some(candidate) = path.candidate.as_mut().filter(|one| one.is_due()) else {
-                continue;
-            };
-            let token = candidate.take_challenge(len);
-            let via = candidate.via();
-            path.timers.set(PathTimer::Challenge, Some(now + patience));
-            if let Some(token) = token {
-                return Some(Challenge { path: path.space.id(), via, token });
-            }
-        }
-        None
+        self.list.iter_mut().filter(|path| path.has_challenge()).find_map(|path| {
+            let (via, token) = path.take_challenge(len, now, patience)?;
+            Some(Challenge { path: path.space.id(), via, token })
+        })
     }
 
     /// Sets the deadlines that depend on what was sent and received. Without `waits` nothing that was
@@ -392,8 +413,8 @@ impl<F: Copy> Paths<F> {
             // Both only make the peer ready to transmit.
             PathTimer::Ack | PathTimer::Pace => {}
             PathTimer::Challenge => {
-                path.candidate = path.candidate.filter(|candidate| !candidate.is_exhausted());
-                path.candidate.iter_mut().for_each(Candidate::expire);
+                path.candidates.on_timeout(now);
+                path.timers.set(PathTimer::Challenge, path.candidates.deadline());
             }
             PathTimer::Loss => {
                 path.on_loss_timeout(now, self.max_ack_delay, stats, &mut self.result);
@@ -409,9 +430,6 @@ impl<F: Copy> Paths<F> {
 const LONGEST_PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most paths of one peer.
 const MAX_PATHS: usize = 4;
-/// For so long a peer that left an address is not followed back to it: late packets still come from there
-/// (RFC 9000 section 9.3).
-const FLAP_GUARD: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -441,7 +459,7 @@ mod tests {
     fn receive(paths: &mut Paths<u32>, rng: &mut Rng, id: u8, counter: u64, host: u8) {
         let number = PacketNumber::new(id, counter).expect("small");
         let candidate = paths.on_received(number, &from(host), 1000, true, at(0), rng);
-        assert_eq!(candidate, Some(from(host).via));
+        assert_eq!(candidate, Seen::Candidate(from(host).via));
     }
 
     fn challenge(paths: &mut Paths<u32>, ms: u64) -> Option<u8> {
@@ -472,12 +490,12 @@ mod tests {
 
     #[test]
     fn what_was_sent_before_the_peer_moved_tells_nothing_about_the_new_way() {
-        let (mut paths, _) = two();
+        let (mut paths, mut rng) = two();
         let sent = Sent { size: 1000, ack_eliciting: true, ..Sent::default() };
         let path = paths.primary_mut().expect("a path");
         (0..20).for_each(|_| path.on_sent(at(0), sent));
         assert_eq!(path.stats().bytes_in_flight, 20_000);
-        paths.follow(from(2).via, &Config::default(), at(100));
+        paths.follow(from(2).via, &Config::default(), at(100), &mut rng);
         let path = paths.primary_mut().expect("a path");
         let fresh = path.stats();
         assert_eq!(fresh.bytes_in_flight, 0);

@@ -25,19 +25,19 @@ use crate::time::{Absence, Instant};
 use crate::timer::{TimerKind, Timers};
 use crate::wire::AckFrame;
 
-pub(crate) use manager::{PathTimeout, Paths};
-use validation::Candidate;
+pub(crate) use manager::{PathTimeout, Paths, Seen};
 pub(crate) use validation::Challenge;
+use validation::{Candidates, Previous};
 
 /// One way to the peer.
 #[derive(Debug)]
 pub(crate) struct Path<F> {
     space: PacketSpace<F>,
     via: Via,
-    /// What carried packets before the last change, and when that was.
-    previous: Option<(Via, Instant)>,
+    /// Where the peer was before the last change.
+    previous: Option<Previous>,
     /// Where the peer's newest packets come from, if it was not validated there yet.
-    candidate: Option<Candidate>,
+    candidates: Candidates,
     timers: Timers<{ PathTimer::COUNT }>,
     rtt: Rtt,
     loss: Loss,
@@ -121,7 +121,7 @@ impl<F: Copy> Path<F> {
             space,
             via,
             previous: None,
-            candidate: None,
+            candidates: Candidates::default(),
             timers: Timers::new(),
             rtt: Rtt::new(),
             loss: Loss::new(),
@@ -150,7 +150,7 @@ impl<F: Copy> Path<F> {
 
     /// What carried them before the last change.
     pub(crate) fn previous(&self) -> Option<Via> {
-        self.previous.map(|(via, _)| via)
+        self.previous.map(|previous| previous.via)
     }
 
     /// Takes an acknowledgement of what we sent.
@@ -313,6 +313,8 @@ impl<F: Copy> Path<F> {
     pub(crate) fn stats(&self) -> PathStats {
         PathStats {
             rtt: self.rtt.is_sampled().then(|| self.rtt.smoothed()),
+            latest_rtt: self.rtt.is_sampled().then(|| self.rtt.latest()),
+            least_rtt: self.rtt.min(),
             congestion_window: self.congestion.window(),
             bytes_in_flight: self.space.sent().bytes_in_flight(),
             max_datagram: self.max_datagram,
@@ -340,16 +342,33 @@ impl<F: Copy> Path<F> {
     }
 
     /// The peer is elsewhere now. What was learned no longer holds, unless only its port changed (RFC 9000
-    /// section 9.4).
-    fn move_to(&mut self, via: Via, config: &Config, now: Instant) {
+    /// section 9.4). `token` is random: it challenges the place that the peer left.
+    fn move_to(&mut self, via: Via, config: &Config, now: Instant, token: [u8; 8]) {
         let ip = |via: &Via| via.remote().map(|remote| remote.ip());
         if ip(&via) != ip(&self.via) {
             self.begin_generation(config);
         }
-        self.previous = Some((self.via, now));
+        self.previous = Some(Previous::new(self.via, now, token));
         self.via = via;
-        self.candidate = None;
+        self.candidates.clear();
         self.timers.clear(PathTimer::Challenge);
+    }
+
+    /// Whether a challenge is to be sent now.
+    fn has_challenge(&self) -> bool {
+        self.candidates.is_due() || self.previous.is_some_and(|previous| previous.is_due())
+    }
+
+    /// Takes the next challenge whose packet of `len` bytes may be sent.
+    fn take_challenge(
+        &mut self,
+        len: u64,
+        now: Instant,
+        patience: Duration,
+    ) -> Option<(Via, [u8; 8])> {
+        let of_candidate = self.candidates.take_challenge(len, now, patience);
+        self.timers.set(PathTimer::Challenge, self.candidates.deadline());
+        of_candidate.or_else(|| self.previous.as_mut()?.take_challenge())
     }
 
     /// Packets leave by another socket, and so perhaps from another address. Returns whether they do.

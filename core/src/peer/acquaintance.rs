@@ -2,8 +2,11 @@
 
 use core::net::SocketAddr;
 
+use crate::info::Direction;
 use crate::recovery::PacketSpaces;
 use crate::session::{Incarnations, Pair};
+use crate::time::Instant;
+use crate::wire::MAC_LEN;
 use crate::{PeerHandle, PeerId};
 
 /// Who a peer is.
@@ -26,6 +29,12 @@ pub(super) struct Acquaintance {
     pub(super) spaces: PacketSpaces,
     /// The greatest timestamp that a confirmed handshake of the peer had.
     pub(super) timestamp_ms: u64,
+    /// When the first handshake succeeded, and who initiated it.
+    pub(super) met: Option<(Instant, Direction)>,
+    /// When the newest handshake was confirmed, in seconds of our clock.
+    pub(super) confirmed_at: u32,
+    /// Names the request of the last one that the peer began.
+    pub(super) confirmed_request: Option<[u8; MAC_LEN]>,
     /// A handshake that the peer initiated succeeded.
     pub(super) has_initiated: bool,
     /// The address under which the endpoint's table lists the peer.
@@ -50,6 +59,9 @@ impl Acquaintance {
             is_duplicate_told: false,
             spaces: PacketSpaces::default(),
             timestamp_ms: 0,
+            met: None,
+            confirmed_at: 0,
+            confirmed_request: None,
             has_initiated: false,
             listed_at: None,
         }

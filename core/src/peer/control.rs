@@ -19,6 +19,7 @@ use crate::wire::{Frame, Writer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SentFrame {
     Blocked,
+    ChannelCredit { channel: u16 },
     Credit,
     Disconnect,
     Part(Part),
@@ -41,8 +42,8 @@ pub(crate) struct Outbound {
     pub(super) rekey: Rekey,
     /// Tokens of the peer's pings to answer.
     pongs: SmallVec<[u64; 2]>,
-    /// The credit limit for which we sent the peer a `Blocked`.
-    reported_blocked: Option<u64>,
+    /// The `Blocked` that we sent last: the limit and the cost.
+    reported_blocked: Option<(u64, u64)>,
     /// A ping without a token is due: it only makes the peer acknowledge.
     ping_due: bool,
     /// Our `Disconnect`, once it may go out, and whether it is due.
@@ -153,6 +154,7 @@ impl Outbound {
             SentFrame::Part(part) => self.queue.on_acked(part),
             SentFrame::Disconnect => self.disconnect_acked = true,
             SentFrame::Blocked
+            | SentFrame::ChannelCredit { .. }
             | SentFrame::Credit
             | SentFrame::Ping { .. }
             | SentFrame::Pong { .. }
@@ -166,6 +168,7 @@ impl Outbound {
         match frame {
             SentFrame::Part(part) => self.queue.on_lost(part),
             SentFrame::Blocked => self.reported_blocked = None,
+            SentFrame::ChannelCredit { channel } => inbox.repeat_channel_credit(channel),
             SentFrame::Credit => inbox.repeat_credit(),
             SentFrame::Disconnect => self.disconnect_due = self.disconnect.is_some(),
             SentFrame::Ping { token: 0 } => self.ping_due = true,
@@ -183,6 +186,7 @@ impl Outbound {
             SentFrame::Part(part) => self.queue.probe(part),
             SentFrame::Ping { token: 0 } => false,
             SentFrame::Blocked
+            | SentFrame::ChannelCredit { .. }
             | SentFrame::Credit
             | SentFrame::Disconnect
             | SentFrame::Ping { .. }
@@ -205,8 +209,9 @@ impl Outbound {
         self.disconnect_due = self.disconnect.is_some();
     }
 
-    fn is_blocked_due(&self) -> bool {
-        let blocked = self.queue.blocked_at().map(|(limit, _)| limit);
+    /// Whether the peer has to be told that a message lacks credit.
+    pub(super) fn is_blocked_due(&self) -> bool {
+        let blocked = self.queue.blocked_at();
         blocked.is_some() && blocked != self.reported_blocked
     }
 
@@ -250,12 +255,19 @@ impl Outbound {
             } else {
                 inbox.repeat_credit();
             }
+            while let Some((channel, returned)) = inbox.next_channel_credit() {
+                if !(Frame::ChannelCredit { channel, returned }).encode(writer) {
+                    inbox.repeat_channel_credit(channel);
+                    break;
+                }
+                sent(SentFrame::ChannelCredit { channel });
+            }
         }
         if let Some((limit, cost)) = self.queue.blocked_at()
             && self.is_blocked_due()
             && (Frame::Blocked { limit, cost }).encode(writer)
         {
-            self.reported_blocked = Some(limit);
+            self.reported_blocked = Some((limit, cost));
             sent(SentFrame::Blocked);
         }
         while let Some((stream, key, sequence_number)) = self.queue.take_skip() {

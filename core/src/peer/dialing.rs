@@ -14,7 +14,7 @@ use crate::peer::timers::Timer;
 use crate::session::{Dial, HandshakeTarget, Owner, Pair};
 use crate::stats::DropReason;
 use crate::time::{Instant, micros};
-use crate::wire::{Cookie, HandshakeRetry};
+use crate::wire::HandshakeRetry;
 
 /// Our handshakes with a peer.
 #[derive(Debug)]
@@ -86,7 +86,9 @@ impl Peer {
     ) {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.acquaintance.handle.slot));
         let mut dial = Dial::new(cx, index, self.acquaintance.id, addresses, proved);
-        dial.build(cx, self.incarnation_to_name(cx), self.inbox.fresh_grant(), Cookie::NONE);
+        let (named, granted) =
+            (self.incarnation_to_name(cx), self.inbox.fresh_grant(cx.memory.room()));
+        dial.build(cx, named, granted, None);
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         self.dialing.dial = Some(Box::new(dial));
     }
@@ -118,9 +120,10 @@ impl Peer {
             cx.drop_packet(DropReason::Unsolicited, &arrival.via);
         } else {
             self.dialing.renewed = true;
-            let (named, granted) = (self.incarnation_to_name(cx), self.inbox.fresh_grant());
+            let (named, granted) =
+                (self.incarnation_to_name(cx), self.inbox.fresh_grant(cx.memory.room()));
             let Some(dial) = &mut self.dialing.dial else { return };
-            dial.build(cx, named, granted, Cookie::NONE);
+            dial.build(cx, named, granted, None);
             dial.expedite();
             self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         }
@@ -192,9 +195,10 @@ impl Peer {
             (self.acquaintance.id, learned) = (Some(id), Some(id));
             self.acquaintance.incarnation = incarnation(cx, &id);
         }
-        let (named, granted) = (self.incarnation_to_name(cx), self.inbox.fresh_grant());
+        let (named, granted) =
+            (self.incarnation_to_name(cx), self.inbox.fresh_grant(cx.memory.room()));
         let dial = self.dialing.dial.as_mut()?;
-        dial.build(cx, named, granted, retry.cookie);
+        dial.build(cx, named, granted, Some((retry.cookie, arrival.via)));
         dial.expedite();
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         Some(learned)
@@ -207,7 +211,8 @@ impl Peer {
     }
 
     pub(super) fn on_dial_timer(&mut self, cx: &mut Context) {
-        let (named, granted) = (self.incarnation_to_name(cx), self.inbox.fresh_grant());
+        let (named, granted) =
+            (self.incarnation_to_name(cx), self.inbox.fresh_grant(cx.memory.room()));
         if let Some(dial) = &mut self.dialing.dial {
             let next = dial.next_round(cx, named, granted);
             self.timers.set(Timer::Dial, Some(next));

@@ -5,11 +5,12 @@ use core::time::Duration;
 use crate::bucket::Limit;
 use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
+use crate::info::Direction;
 use crate::net::Arrival;
 use crate::peer::Peer;
 use crate::session::{Answer, Established, Opened, Pair, Session, Terms, Unopened};
 use crate::stats::DropReason;
-use crate::wire::{HandshakeResponse, Parameters};
+use crate::wire::{HandshakeRequest, HandshakeResponse, PacketNumber, Parameters};
 
 /// Two handshakes, one begun by each end, crossed if this is the time between them or less.
 const SIMULTANEOUS: Duration = Duration::from_secs(10);
@@ -68,6 +69,7 @@ impl Peer {
             parameters,
             granted,
             via: arrival.via,
+            is_there: true,
         };
         let established = Established::new(cx, &split, terms);
         // The index lives on in the session.
@@ -84,10 +86,17 @@ impl Peer {
         let news = !self.acquaintance.is_known_as(&terms.incarnations);
         if news {
             self.on_new_incarnation(cx, &terms);
-        } else if terms.initiated_by_us && self.paths.follow(terms.via, &cx.config, cx.now) {
-            self.on_moved(terms.via);
+        } else if terms.is_there {
+            self.follow(cx, terms.via);
+        } else {
+            // No sealed packet of the primary path: nothing is an echo of it.
+            let (number, len) =
+                (PacketNumber::from_u64(u64::MAX >> 8), size_of::<HandshakeRequest>());
+            self.paths.consider(number, terms.via, len, cx.now, &mut cx.rng);
         }
-        self.dialing.handshake_via = Some(terms.via);
+        if terms.is_there {
+            self.dialing.handshake_via = Some(terms.via);
+        }
         self.apply_parameters(cx, &terms.parameters);
         if news {
             self.outbound.queue.refuse_beyond(&self.outbound.limits);
@@ -102,7 +111,11 @@ impl Peer {
             self.sessions.install_retired(session, cx.now)
         };
         cx.release(freed);
+        self.acquaintance.confirmed_at = cx.cookie_time();
         self.acquaintance.has_initiated |= !terms.initiated_by_us;
+        let direction =
+            if terms.initiated_by_us { Direction::Outbound } else { Direction::Inbound };
+        self.acquaintance.met.get_or_insert((cx.now, direction));
         self.stats.handshakes += 1;
         cx.stats.handshakes += 1;
         self.on_authenticated_packet(cx);
@@ -122,7 +135,7 @@ impl Peer {
         let granted = terms.parameters.receive_window.get();
         let met_before = self.acquaintance.remote_incarnation().is_some();
         self.acquaintance.start_over(&terms.incarnations);
-        let undeliverable = self.inbox.restart(terms.granted);
+        let undeliverable = self.inbox.restart(terms.granted, cx.now);
         if met_before {
             let freed = self.sessions.clear();
             cx.release(freed);

@@ -27,9 +27,9 @@ pub(crate) struct PendingEvents {
 
 impl PendingEvents {
     pub(crate) fn is_empty(&self) -> bool {
-        let flags = self.moved | self.writable;
         let restarted = self.restarted.is_some() || self.duplicate.is_some();
         let begun = self.connected.is_some() || self.ended.is_some();
+        let flags = self.moved | self.writable;
         !flags && !restarted && !begun && self.pongs.is_empty()
     }
 }

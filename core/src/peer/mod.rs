@@ -13,6 +13,7 @@ mod establish;
 mod events;
 mod keys;
 mod liveness;
+mod memory;
 mod pings;
 mod receive;
 mod refused;
@@ -37,6 +38,7 @@ use control::Outbound;
 use dialing::Dialing;
 use events::PendingEvents;
 use liveness::Liveness;
+use memory::Share;
 use state::State;
 use timers::Timer;
 
@@ -45,6 +47,7 @@ use crate::context::Context;
 use crate::delivery::{Delivery, Message, MessageId};
 use crate::error::{CommandError, SendError};
 use crate::event::{DisconnectReason, EndReason, PingId};
+use crate::memory::Room;
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Via};
 use crate::path::{Path, Paths};
@@ -52,6 +55,7 @@ use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
 use crate::timer::Timers;
+use crate::wire::MAC_LEN;
 use crate::{DisconnectOptions, PeerHandle, PeerId, PeerInfo};
 
 /// One peer.
@@ -66,6 +70,7 @@ pub(crate) struct Peer {
     inbox: ReceiveQueue,
     events: PendingEvents,
     liveness: Liveness,
+    share: Share,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -91,7 +96,7 @@ impl Peer {
         let send_limits = SendLimits {
             max_message: config.flow.max_message,
             max_streams: config.flow.max_streams,
-            buffer: config.flow.send_buffer,
+            buffer: config.flow.send_buffer as u64,
             unreliable: config.flow.unreliable_buffer as u64 + MESSAGE_CHARGE,
             age: config.flow.unreliable_age,
         };
@@ -105,6 +110,7 @@ impl Peer {
             inbox: ReceiveQueue::new(limits),
             events: PendingEvents::default(),
             liveness: Liveness::new(config.timers.idle_timeout),
+            share: Share::new(send_limits.buffer, send_limits.unreliable),
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
@@ -122,6 +128,7 @@ impl Peer {
         if self.state.is_closing() {
             return Err(SendError::Closing);
         }
+        self.limit_sending(cx);
         let id = self.outbound.push(cx.now, delivery, payload)?;
         self.stats.messages_sent += 1;
         Ok(id)
@@ -274,6 +281,16 @@ impl Peer {
         self.acquaintance.timestamp_ms
     }
 
+    /// When the newest handshake with the peer was confirmed, in seconds of our clock.
+    pub(crate) const fn confirmed_at(&self) -> u32 {
+        self.acquaintance.confirmed_at
+    }
+
+    /// The MAC of the request of its last handshake that was confirmed.
+    pub(crate) const fn confirmed_request(&self) -> Option<[u8; MAC_LEN]> {
+        self.acquaintance.confirmed_request
+    }
+
     /// The address under which the endpoint's table lists the peer.
     pub(crate) const fn listed_at(&self) -> Option<SocketAddr> {
         self.acquaintance.listed_at
@@ -284,9 +301,15 @@ impl Peer {
         core::mem::replace(&mut self.acquaintance.listed_at, address)
     }
 
-    /// The peer made its handshake at `timestamp_ms`.
-    pub(crate) fn on_confirmed(&mut self, timestamp_ms: u64) {
+    /// The peer confirmed the handshake that it asked for at `timestamp_ms`, in the request with this MAC.
+    pub(crate) fn on_confirmed(&mut self, timestamp_ms: u64, request_mac: [u8; MAC_LEN]) {
+        self.acquaintance.confirmed_request = Some(request_mac);
         self.acquaintance.timestamp_ms = self.acquaintance.timestamp_ms.max(timestamp_ms);
+    }
+
+    /// Whether no handshake with it is complete yet.
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.state.is_connecting()
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -301,7 +324,7 @@ impl Peer {
     /// Whether a handshake with these incarnations may grant the peer `granted` bytes: one that
     /// starts over is granted no more than what unread messages leave.
     fn may_grant(&self, pair: &Pair, granted: u64) -> bool {
-        self.acquaintance.is_known_as(pair) || granted <= self.inbox.fresh_grant()
+        self.acquaintance.is_known_as(pair) || granted <= self.inbox.most_granted()
     }
 
     /// What names our state about the peer once it is reset.
@@ -332,8 +355,13 @@ impl Peer {
     }
 
     /// The credit that a handshake with the peer would grant.
-    pub(crate) fn fresh_grant(&self) -> u64 {
-        self.inbox.fresh_grant()
+    pub(crate) fn fresh_grant(&self, room: Room) -> u64 {
+        self.inbox.fresh_grant(room)
+    }
+
+    /// The most that a handshake with the peer may have granted if it starts over.
+    pub(crate) const fn most_granted(&self) -> u64 {
+        self.inbox.most_granted()
     }
 
     pub(crate) fn info(&self) -> PeerInfo {
@@ -345,6 +373,10 @@ impl Peer {
             path: self.paths.via(),
             max_message: self.outbound.limits.max_message,
             max_streams: self.outbound.limits.max_streams,
+            queued: self.outbound.queue.buffered(),
+            room: self.outbound.queue.room(&self.outbound.limits),
+            connected_since: self.acquaintance.met.map(|(since, _)| since),
+            direction: self.acquaintance.met.map(|(_, direction)| direction),
             last_received: self.liveness.last_received,
             path_stats,
             stats: self.stats_now(),

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use crate::Violation;
 use crate::context::Context;
 use crate::net::{Arrival, Via};
-use crate::path::PathTimeout;
+use crate::path::{PathTimeout, Seen};
 use crate::peer::Peer;
 use crate::recovery::AckWant;
 use crate::stats::DropReason;
@@ -40,6 +40,7 @@ impl Peer {
         let len = datagram.len();
         if self.paths.is_duplicate(&self.acquaintance.spaces, number) {
             cx.drop_packet(DropReason::Duplicate, &arrival.via);
+            self.on_duplicate(cx, arrival, local_index, number, datagram);
             return;
         }
         let Some(session) = self.sessions.by_index(local_index) else {
@@ -66,16 +67,50 @@ impl Peer {
             return;
         }
         let follow = !self.state.is_over();
-        let candidate = self.paths.on_received(number, arrival, len, follow, cx.now, &mut cx.rng);
-        if let Some(via) = candidate {
-            let (peer, remote) = (self.acquaintance.id.map(tracing::field::debug), via.remote());
-            tracing::debug!(target: "handfast::path", peer, ?remote, "seen elsewhere");
+        match self.paths.on_received(number, arrival, len, follow, cx.now, &mut cx.rng) {
+            Seen::Nothing => {}
+            Seen::Candidate(via) => self.on_seen_elsewhere(&via),
+            Seen::Back(via) => self.follow(cx, via),
         }
         self.handle_frames(cx, arrival, local_index, number, plaintext);
         if self.paths.is_overfull() {
             self.violate(cx, Violation::NeverAcknowledges);
         }
         self.review(cx);
+    }
+
+    /// A packet came again. If its first copy made the place that it came from a candidate, this place is
+    /// another; nothing else in it counts.
+    fn on_duplicate(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        local_index: u32,
+        number: PacketNumber,
+        datagram: &mut [u8],
+    ) {
+        if self.state.is_over() || !self.paths.is_echo(number, &arrival.via, cx.now) {
+            return;
+        }
+        let len = datagram.len();
+        let session = self.sessions.by_index(local_index);
+        let genuine = session.and_then(|session| session.open(&mut cx.keys, number, datagram));
+        if genuine.is_some() && self.paths.consider(number, arrival.via, len, cx.now, &mut cx.rng) {
+            self.on_seen_elsewhere(&arrival.via);
+        }
+        self.review(cx);
+    }
+
+    fn on_seen_elsewhere(&self, via: &Via) {
+        let (peer, remote) = (self.acquaintance.id.map(tracing::field::debug), via.remote());
+        tracing::debug!(target: "handfast::path", peer, ?remote, "seen elsewhere");
+    }
+
+    /// The peer has shown that it is at the far end of `via`.
+    pub(super) fn follow(&mut self, cx: &mut Context, via: Via) {
+        if self.paths.follow(via, &cx.config, cx.now, &mut cx.rng) {
+            self.on_moved(via);
+        }
     }
 
     fn handle_frames(
@@ -137,7 +172,10 @@ impl Peer {
                 self.events.pongs.extend(pong.filter(|_| !self.state.is_over()));
             }
             Frame::Credit { limit } => self.outbound.queue.grant(limit),
-            Frame::Blocked { limit, cost: _ } => self.inbox.on_blocked(limit),
+            Frame::ChannelCredit { channel, returned } => {
+                self.outbound.queue.give_back(channel, returned);
+            }
+            Frame::Blocked { limit, cost } => self.inbox.on_blocked(limit, cost),
             Frame::RekeyRequest { sender_index, ephemeral } => {
                 return self.on_rekey_request(cx, local_index, sender_index, ephemeral);
             }
@@ -149,14 +187,14 @@ impl Peer {
                 self.paths.on_challenge(arrival.via, token);
             }
             Frame::PathResponse { token } if !self.state.is_over() => {
-                let moved = self.paths.on_response(arrival.via, token, &cx.config, cx.now);
+                let moved = self.paths.on_response(token, &cx.config, cx.now, &mut cx.rng);
                 if let Some(via) = moved {
                     self.on_moved(via);
                 }
             }
             Frame::AckNow => summary.wants(AckWant::Asked),
             // A hint only: what is missing is found by acknowledgements and time as well.
-            Frame::Retransmit(_) | Frame::ChannelCredit { .. } => {}
+            Frame::Retransmit(_) => {}
             Frame::Padding(_)
             | Frame::Extension { .. }
             | Frame::PathResponse { .. }
@@ -172,7 +210,7 @@ impl Peer {
     }
 
     /// Another address of the peer was validated.
-    pub(super) fn on_moved(&mut self, via: Via) {
+    fn on_moved(&mut self, via: Via) {
         self.events.moved = true;
         self.stats.roams += 1;
         let (peer, remote) = (self.acquaintance.id.map(tracing::field::debug), via.remote());

@@ -19,12 +19,14 @@ pub(crate) enum Timer {
     Heartbeat,
     /// The peer was silent for too long.
     Idle,
+    /// A message may find memory by now.
+    Memory,
     /// Keys are old, or retired keys may be forgotten.
     Keys,
 }
 
 impl Timer {
-    pub(crate) const COUNT: usize = 7;
+    pub(crate) const COUNT: usize = 8;
 }
 
 impl TimerKind<{ Self::COUNT }> for Timer {
@@ -35,6 +37,7 @@ impl TimerKind<{ Self::COUNT }> for Timer {
         Self::Drain,
         Self::Heartbeat,
         Self::Idle,
+        Self::Memory,
         Self::Keys,
     ];
 
@@ -69,6 +72,8 @@ impl Peer {
             Timer::Drain => self.on_drain_timer(cx),
             Timer::Heartbeat => self.on_heartbeat_timer(cx, slept),
             Timer::Idle => self.on_idle_timer(cx, slept),
+            // Memory is looked at after every input.
+            Timer::Memory => {}
             Timer::Keys => self.expire_keys(cx),
         }
     }

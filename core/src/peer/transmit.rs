@@ -148,6 +148,10 @@ impl Peer {
             self.stats.parts_retransmitted += written.repeated;
             content.asks_ack_now = written.ends_receipt;
             content.data = writer.position() > before;
+            // Only now it may be known that a message lacks credit.
+            if !unheard && self.outbound.is_blocked_due() {
+                self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
+            }
         }
         if writer.position() == acks && owes_probe {
             self.outbound.queue_ping();

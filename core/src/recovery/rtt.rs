@@ -70,7 +70,6 @@ impl Rtt {
         Duration::from_micros(self.variation)
     }
 
-    #[cfg(test)]
     /// The least sample.
     pub(crate) fn min(&self) -> Option<Duration> {
         self.is_sampled().then(|| Duration::from_micros(self.least))

@@ -26,6 +26,8 @@ pub(crate) struct Terms {
     /// The credit that was granted to the peer.
     pub(crate) granted: u64,
     pub(crate) via: Via,
+    /// The peer has shown that it is at the far end of `via`: it answered what was sent there.
+    pub(crate) is_there: bool,
 }
 
 /// The outcome of a handshake, whoever began it.

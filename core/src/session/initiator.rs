@@ -37,10 +37,9 @@ pub(crate) struct Dial {
     /// How many addresses were sent the packet in this round.
     round: usize,
     stage: Stage,
-    /// The last request without a cookie, and what it says, once another took its place. Anyone who saw
-    /// it could make us build that other by a retry; an answer to it still counts.
-    bare: Option<(Box<Initiation>, Offer)>,
-    has_cookie: bool,
+    bare: Option<Box<Bare>>,
+    /// The address that gave the cookie of the packet, which is sent to no other.
+    cookie_from: Option<Via>,
     packet: [u8; REQUEST_LEN],
     interval: Duration,
     max_interval: Duration,
@@ -60,6 +59,15 @@ enum Stage {
     Identity { nonce: [u8; 16] },
     /// We ask for a session.
     Session { initiation: Box<Initiation>, mac: [u8; 16] },
+}
+
+/// The last request without a cookie, once another took its place. Anyone who saw it could make us build
+/// that other by a retry; an answer to it still counts. It goes on being sent to all addresses but the
+/// one that gave a cookie: elsewhere a cookie is worth nothing.
+struct Bare {
+    initiation: Box<Initiation>,
+    offer: Offer,
+    packet: [u8; REQUEST_LEN],
 }
 
 /// What a request says about us.
@@ -142,7 +150,7 @@ impl Dial {
             round: 0,
             stage: Stage::Identity { nonce: cx.rng.bytes() },
             bare: None,
-            has_cookie: false,
+            cookie_from: None,
             packet: [0; REQUEST_LEN],
             interval: FIRST_INTERVAL,
             max_interval: if validated { MAX_INTERVAL_VALIDATED } else { MAX_INTERVAL },
@@ -206,23 +214,37 @@ impl Dial {
         &self.targets
     }
 
-    /// Makes the packet to send: a request if the identity is known, else the question for it.
+    /// Makes the packet to send: a request if the identity is known, else the question for it. A cookie
+    /// comes with the address that gave it.
     pub(crate) fn build(
         &mut self,
         cx: &mut Context,
         incarnation: u64,
         granted: u64,
-        cookie: Cookie,
+        cookie: Option<(Cookie, Via)>,
     ) {
         self.round = 0;
-        let nothing = Stage::Identity { nonce: [0; 16] };
-        let last = core::mem::replace(&mut self.stage, nothing);
-        if let (Stage::Session { initiation, .. }, false) = (last, self.has_cookie) {
-            self.bare = Some((initiation, self.offer));
-        }
-        self.has_cookie = !cookie.is_none();
-        self.offer = Offer { incarnation, granted };
         self.rebuild_at = cx.now + REBUILD_AFTER;
+        self.keep_bare();
+        self.offer = Offer { incarnation, granted };
+        if cookie.is_some() && self.targets.len() > 1 && self.bare.is_none() {
+            self.build_packet(cx, Cookie::NONE);
+            self.keep_bare();
+        }
+        self.build_packet(cx, cookie.map_or(Cookie::NONE, |(cookie, _)| cookie));
+        self.cookie_from = cookie.map(|(_, via)| via);
+    }
+
+    /// Another request takes the place of the one that is sent.
+    fn keep_bare(&mut self) {
+        let last = core::mem::replace(&mut self.stage, Stage::Identity { nonce: [0; 16] });
+        if let (Stage::Session { initiation, .. }, None) = (last, self.cookie_from.take()) {
+            let (offer, packet) = (self.offer, self.packet);
+            self.bare = Some(Box::new(Bare { initiation, offer, packet }));
+        }
+    }
+
+    fn build_packet(&mut self, cx: &mut Context, cookie: Cookie) {
         let built = self.remote.and_then(|id| self.build_request(cx, &id, cookie));
         if built.is_none() {
             self.build_key_request(cx);
@@ -239,7 +261,7 @@ impl Dial {
         self.round = 0;
         if cx.now >= self.rebuild_at {
             self.retries = MAX_RETRIES;
-            self.build(cx, incarnation, granted, Cookie::NONE);
+            self.build(cx, incarnation, granted, None);
         }
         self.schedule(cx)
     }
@@ -277,13 +299,17 @@ impl Dial {
         self.round < self.targets.len()
     }
 
-    /// Copies the packet for the next address of the round that may be sent one.
+    /// Copies the packet for the next address of the round that may be sent one. A request with a cookie goes
+    /// only to where the cookie is from.
     pub(crate) fn transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Departure> {
         let room = buf.get_mut(..REQUEST_LEN)?;
         while let Some(target) = self.targets.get_mut(self.round) {
             self.round += 1;
+            let is_bare = self.cookie_from.is_some_and(|from| !target.is_at(&from));
+            let bare = self.bare.as_ref().map(|bare| &bare.packet);
+            let Some(packet) = (if is_bare { bare } else { Some(&self.packet) }) else { continue };
             if target.spend(now) {
-                room.copy_from_slice(&self.packet);
+                room.copy_from_slice(packet);
                 return Some(Departure::single(target.via, REQUEST_LEN));
             }
         }
@@ -338,7 +364,7 @@ impl Dial {
             Stage::Session { initiation, .. } => Some((initiation, self.offer)),
             Stage::Identity { .. } => None,
         };
-        let bare = self.bare.as_ref().map(|(initiation, offer)| (initiation, *offer));
+        let bare = self.bare.as_ref().map(|bare| (&bare.initiation, bare.offer));
         let asked = last.into_iter().chain(bare).find(|(initiation, _)| {
             let mac = MacKey::response(&initiation.ephemeral(), &cx.identity.id());
             mac.verify(response.authenticated(), &response.mac)

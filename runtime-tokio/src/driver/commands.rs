@@ -83,6 +83,9 @@ impl Driver {
 
     fn connect(&mut self, target: Target, reply: Dialler) {
         match self.core.connect(self.clock.now(), target) {
+            Err(handfast_core::ConnectError::AlreadyConnected(peer)) => {
+                self.await_peer(peer, vec![reply]);
+            }
             Err(error) => answer(reply, Err(ConnectError::Refused(error))),
             Ok(peer) => self.await_peer(peer, vec![reply]),
         }

@@ -80,7 +80,7 @@ impl Entry {
                 }
             }
             // As if it were lost on the way.
-            Err(SendError::Blocked) => message.finish(Fate::Lost),
+            Err(SendError::Blocked | SendError::NoRoom) => message.finish(Fate::Lost),
             Err(SendError::Closing | SendError::UnknownPeer) => message.give_up(),
             // The peer restarted with smaller limits since.
             Err(error) => {

@@ -33,7 +33,7 @@ impl Outgoing {
 
     /// Reports that a newer one took its place.
     fn supersede(self) {
-        self.finish(Fate::Lost);
+        self.finish(Fate::Superseded);
     }
 
     pub(crate) fn is_named(&self, key: &MessageKey) -> bool {
@@ -101,7 +101,7 @@ impl Outbox {
             queue.bytes = 0;
         } else if queue.messages.len() >= MAX_MESSAGES || queue.bytes >= MAX_BYTES {
             let may_wait = message.may_wait();
-            let refused = Untaken::Refused(SendError::Blocked);
+            let refused = Untaken::Refused(SendError::NoRoom);
             return Err(if may_wait { Untaken::Full(message) } else { refused });
         }
         if queue.messages.is_empty() && !self.listed.contains(&stream) {

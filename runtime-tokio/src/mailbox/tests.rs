@@ -163,20 +163,17 @@ fn sequenced_and_unreliable_messages_never_wait() {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].payload.as_ref(), 999_u16.to_le_bytes());
     let replaced = receipts.into_iter().take(999).map(completes);
-    assert!(replaced.into_iter().all(|fate| fate == REPLACED));
+    assert!(replaced.into_iter().all(|fate| fate == Fate::Superseded));
 
     let unreliable = || Outgoing::new(Delivery::unreliable(0), Bytes::new());
     let queued = (0..MAX_MESSAGES).filter(|_| !push(&mailbox, unreliable())).count();
     assert_eq!(queued, MAX_MESSAGES);
-    assert_eq!(refusal(&mailbox, unreliable()), Some(SendError::Blocked));
+    assert_eq!(refusal(&mailbox, unreliable()), Some(SendError::NoRoom));
     let reliable = Delivery::reliable(0).with_order(Order::Sequenced);
     for _ in 0..MAX_MESSAGES * 2 {
         push(&mailbox, Outgoing::new(reliable, "x".into()));
     }
 }
-
-/// What became of a message in whose place a newer one went.
-const REPLACED: Fate = Fate::Lost;
 
 #[test]
 fn what_the_core_withheld_is_asked_for_once_there_is_room() {

@@ -74,7 +74,7 @@ pub struct Layer {
     /// What a peer may have under way to us of reliable messages [default: 32MiB]
     #[arg(long, value_name = "BYTES")]
     pub receive_window: Option<Size>,
-    /// What waits of a peer's unreliable messages at most [default: 16MiB]
+    /// What waits of unreliable messages at most, from a peer and as much to it [default: 16MiB]
     #[arg(long, value_name = "BYTES")]
     pub unreliable_buffer: Option<Size>,
     /// Handshakes with strangers that have not shown that they are at their address [default: 200/400]

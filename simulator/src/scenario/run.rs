@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use handfast_core::{DisconnectOptions, DisconnectReason, Endpoint, PeerState, Target};
+use handfast_core::{
+    ConnectError, DisconnectOptions, DisconnectReason, Endpoint, PeerState, Target,
+};
 
 use super::configs::Dial;
 use super::plan::{FAULTS, Plan, Step};
@@ -251,7 +253,9 @@ impl Run {
         };
         let dialled = self.world.with_app(from, &mut self.traffic, |e, now| e.connect(now, target));
         match dialled {
-            Ok(handle) if dial.knows_id => self.traffic.dialled(dial.from, dial.to, handle),
+            Ok(handle) | Err(ConnectError::AlreadyConnected(handle)) if dial.knows_id => {
+                self.traffic.dialled(dial.from, dial.to, handle)
+            }
             Ok(_) => {}
             Err(error) => self.fail(&format!("node {} could not dial: {error:?}", dial.from)),
         }

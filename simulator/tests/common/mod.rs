@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use handfast_core::{
-    Config, Delivery, EndReason, Endpoint, Event, Fate, Identity, Instant, Message, MessageId,
-    PeerHandle, PeerId, PeerState, SendError, Target,
+    Config, ConnectError, Delivery, EndReason, Endpoint, Event, Fate, Identity, Instant, Message,
+    MessageId, PeerHandle, PeerId, PeerState, SendError, Target,
 };
 use handfast_sim::{App, Conditions, Cx, Datagram, NodeId, World};
 
@@ -176,7 +176,10 @@ impl Net {
     }
 
     pub(crate) fn connect(&mut self, node: NodeId, target: Target) -> PeerHandle {
-        self.with(node, |endpoint, now| endpoint.connect(now, target)).expect("a dial")
+        match self.with(node, |endpoint, now| endpoint.connect(now, target)) {
+            Ok(peer) | Err(ConnectError::AlreadyConnected(peer)) => peer,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Dials by identity and address.

@@ -157,7 +157,8 @@ fn a_goodbye_says_that_all_arrived_if_and_only_if_it_did() {
         net.conditions(Conditions { loss, latency: MS * 5, ..Conditions::default() });
         let messages = 1 + seed % 60;
         for n in 0..messages {
-            let delivery = if n % 3 == 0 { Delivery::unreliable(1) } else { Delivery::ordered(0) };
+            let delivery =
+                if n.is_multiple_of(3) { Delivery::unreliable(1) } else { Delivery::ordered(0) };
             net.send(a, ab, delivery.with_receipt(), payload(n, 3000));
         }
         net.run(seed % 7 * 10);
@@ -165,7 +166,7 @@ fn a_goodbye_says_that_all_arrived_if_and_only_if_it_did() {
         let goodbye = DisconnectOptions::after(linger);
         net.with(a, |endpoint, now| endpoint.disconnect(now, ab, goodbye)).expect("connected");
         net.run(90_000);
-        let ordered = |n: &u64| n % 3 != 0;
+        let ordered = |n: &u64| !n.is_multiple_of(3);
         let got: Vec<_> = net.payloads(b).iter().map(number_of).filter(ordered).collect();
         let sent: Vec<_> = (0..messages).filter(ordered).collect();
         let fates = net.fates(a);

@@ -29,7 +29,8 @@ fn arrival(host: u8) -> Arrival {
 
 fn claim(seed: u8, host: u8, timestamp_ms: u64, validated: bool) -> Claim {
     let (id, source) = (Identity::from_seed([seed; 32]).id(), Source::of(&arrival(host).via));
-    Claim { id, source, timestamp_ms, validated, admitted: true, incarnation: 9 }
+    let (cookie_time, request_mac) = (validated.then_some(50), [seed; 16]);
+    Claim { id, source, timestamp_ms, cookie_time, request_mac, admitted: true, incarnation: 9 }
 }
 
 /// A peer that made its newest request at 100.
@@ -42,7 +43,10 @@ fn known(has_session: bool) -> KnownPeer {
         former: [None; 4],
         remote_incarnation: has_session.then_some(9),
         timestamp_ms: 100,
+        confirmed_at: 50,
+        confirmed: None,
         fresh_grant: 1000,
+        most_granted: 1000,
     }
 }
 
@@ -63,11 +67,13 @@ fn half_open(cx: &mut Context, claim: &Claim, peer: Option<&KnownPeer>, number: 
         parameters: cx.parameters(0),
         granted: 1000,
         via: arrival(1).via,
+        is_there: true,
     };
     HalfOpen {
         id: claim.id,
         peer: peer.map(|peer| peer.handle),
         timestamp_ms: claim.timestamp_ms,
+        cookie_time: claim.cookie_time,
         established: Established::new(cx, &split, terms),
         response: HandshakeResponse::new(2, number.into()),
         request_mac: [number; 16],
@@ -81,32 +87,46 @@ fn a_request_of_a_peer_is_answered_if_it_is_newer_or_has_a_cookie_and_disturbs_n
     let decide = |admission: &Admission, time, validated, session| {
         admission.decide(&cx, &claim(2, 2, time, validated), Some(&known(session)), &QUIET)
     };
-    let first = Decision::Respond { place: Place::Peer, evicted: None };
+    let first = |validated| Decision::Respond { place: Place::Peer { validated }, evicted: None };
     for (time, validated, session, expected) in [
-        (101, false, true, first),
+        (101, false, true, first(false)),
         (100, false, true, Decision::Validate),
         (0, false, true, Decision::Validate),
-        (0, true, true, first),
-        (0, false, false, first),
+        (0, true, true, first(true)),
+        (0, false, false, first(false)),
     ] {
         let decision = decide(&admission, time, validated, session);
         assert_eq!(decision, expected, "{time} {validated} {session}");
     }
-    // Another of its requests was answered, made at 200.
+    // A cookie from before the session shows no more than where it is.
+    let old = Claim { cookie_time: Some(49), ..claim(2, 2, 100, true) };
+    assert_eq!(admission.decide(&cx, &old, Some(&known(true)), &QUIET), Decision::Validate);
+    // The request that made the session.
+    let peer = KnownPeer { confirmed: Some([2; 16]), ..known(true) };
+    let again = admission.decide(&cx, &claim(2, 2, 101, true), Some(&peer), &QUIET);
+    assert_eq!(again, Decision::Drop(DropReason::Duplicate));
+    // Two others of its requests were answered, made at 200, one with a cookie.
     let mut cx = context(Config::default());
-    let answered = half_open(&mut cx, &claim(2, 2, 200, false), Some(&known(true)), 1);
-    admission.half_open.insert(answered, Place::Peer, cx.now);
-    let instead = Decision::Respond { place: Place::Peer, evicted: Some(0) };
-    for (time, validated, expected) in [
-        (201, false, instead),
-        (200, false, Decision::Validate),
-        (150, false, Decision::Validate),
-        (200, true, instead),
-        (199, true, Decision::Drop(DropReason::Duplicate)),
+    for validated in [false, true] {
+        let claim = claim(2, 2, 200, validated);
+        let answered = half_open(&mut cx, &claim, Some(&known(true)), u8::from(validated));
+        admission.half_open.insert(answered, Place::Peer { validated }, cx.now);
+    }
+    let instead = |validated| Decision::Respond {
+        place: Place::Peer { validated },
+        evicted: Some(u32::from(validated)),
+    };
+    for (time, cookie_time, expected) in [
+        (201, None, instead(false)),
+        (200, None, Decision::Validate),
+        (150, None, Decision::Validate),
+        (200, Some(50), instead(true)),
+        (0, Some(51), instead(true)),
+        (199, Some(50), Decision::Drop(DropReason::Duplicate)),
     ] {
-        let peer = known(true);
-        let decision = admission.decide(&cx, &claim(2, 2, time, validated), Some(&peer), &QUIET);
-        assert_eq!(decision, expected, "{time} {validated}");
+        let claim = Claim { cookie_time, ..claim(2, 2, time, cookie_time.is_some()) };
+        let decision = admission.decide(&cx, &claim, Some(&known(true)), &QUIET);
+        assert_eq!(decision, expected, "{time} {cookie_time:?}");
     }
 }
 
@@ -187,7 +207,7 @@ fn a_handshake_is_confirmed_only_if_what_was_told_is_still_true() {
     assert!(!fits(Some(restarted)), "our state about another one is still there");
     let restarted = KnownPeer { incarnation: 6, next_incarnation: 7, ..restarted };
     assert!(fits(Some(restarted)), "as much credit as was granted");
-    assert!(!fits(Some(KnownPeer { fresh_grant: 999, ..restarted })), "less than was granted");
+    assert!(!fits(Some(KnownPeer { most_granted: 999, ..restarted })), "less than was granted");
 }
 
 /// What became of a claim of an initiator that has the incarnation 9.

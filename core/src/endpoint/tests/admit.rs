@@ -23,7 +23,7 @@ fn only_a_challenge_goes_to_where_a_confirming_packet_seems_to_come_from() {
     let confirm = call_up_to_confirm(&mut a, &mut b, 0);
     b.take(at(3), victim, &confirm);
     let peer = b.knows(&a).expect("it has the keys");
-    b.send(at(3), peer, Delivery::reliable(0), 1 << 20);
+    b.send(at(3), peer, Delivery::reliable(0), 100_000);
     let mut sent = vec![];
     for ms in (3..10_000).step_by(10) {
         b.wake(at(ms));
@@ -167,7 +167,8 @@ fn nobody_comes_in_after_close() {
 fn a_peer_that_is_closing_cannot_be_connected_to() {
     let mut pair = Pair::connected(&Config::default());
     let target = Target::from(pair.b.endpoint.id());
-    assert_eq!(pair.a.endpoint.connect(at(1000), target.clone()), Ok(pair.peer()));
+    let known = Err(crate::ConnectError::AlreadyConnected(pair.peer()));
+    assert_eq!(pair.a.endpoint.connect(at(1000), target.clone()), known);
     pair.a.endpoint.disconnect(at(1000), pair.peer(), lingering()).expect("connected");
     let state = pair.a.endpoint.peer(pair.peer()).map(|peer| peer.state);
     assert_eq!(state, Some(PeerState::Closing));

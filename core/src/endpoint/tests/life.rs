@@ -149,7 +149,7 @@ fn a_peer_that_lingers_outlives_its_keys() {
         ..Config::default()
     };
     let mut pair = Pair::connected(&config);
-    for _ in 0..200 {
+    for _ in 0..100 {
         pair.a.send(at(1000), pair.peer(), Delivery::reliable(0), 1000);
     }
     pair.a.endpoint.disconnect(at(1000), pair.peer(), lingering()).expect("connected");

@@ -1,9 +1,11 @@
 //! A peer comes back while strangers take all there is to take.
 
 use super::siege::{Siege, due, source};
+use zerocopy::FromBytes;
+
 use super::*;
-use crate::PeerState;
-use crate::wire::Cookie;
+use crate::wire::{Cookie, HandshakeRequest};
+use crate::{PeerState, Retry};
 
 /// What a client knows of the time.
 fn clock(known: bool) -> Config {
@@ -83,24 +85,91 @@ fn the_newest_call_of_a_peer_has_its_place_and_no_recorded_one_takes_it() {
     siege.run(1000, |_| vec![]);
     let (me, home) = (Identity::from_seed([1; 32]), siege.client().address);
     let later = |ms: u64| 1_000_000_000 + 5000 + ms;
-    let holder = |siege: &Siege| {
+    let holder = |siege: &Siege, validated| {
         let admission = &siege.server().endpoint.admission;
-        assert_eq!((admission.half_open(), admission.strangers()), (1, 0));
-        let slot = admission.of_peer(&me.id()).expect("one of its own");
+        assert!((1..=2).contains(&admission.half_open()) && admission.strangers() == 0);
+        let slot = admission.of_peer(&me.id(), validated).expect("one of its own");
         admission.at(slot).expect("there").established.terms.remote_index
     };
     let call = |siege: &mut Siege, index: u32, time: u64, proved: bool| {
         let cookie = if proved { siege.cookie(home, index) } else { Cookie::NONE };
         let request = siege.genuine_request(&me, index, cookie, time);
         let answers = siege.answers(home, &request);
-        (answers.first().map(|(_, bytes)| bytes[0]), holder(siege))
+        let validated = proved && answers.first().is_some_and(|(_, bytes)| bytes[0] == RESPONSE);
+        (answers.first().map(|(_, bytes)| bytes[0]), holder(siege, validated))
     };
     assert_eq!(call(&mut siege, 1, later(10), false), (Some(RESPONSE), 1));
     assert_eq!(call(&mut siege, 2, later(5), false), (Some(RETRY), 1), "older: come again");
-    assert_eq!(call(&mut siege, 3, later(5), true), (None, 1), "older, and came again");
+    assert_eq!(call(&mut siege, 3, later(5), true), (Some(RESPONSE), 3), "but here");
     assert_eq!(call(&mut siege, 4, later(10), false), (Some(RETRY), 1), "no newer");
-    assert_eq!(call(&mut siege, 5, later(10), true), (Some(RESPONSE), 5), "no newer, but here");
-    assert_eq!(call(&mut siege, 6, later(11), false), (Some(RESPONSE), 6));
+    assert_eq!(call(&mut siege, 5, later(4), true), (None, 1), "older of two with a cookie");
+    assert_eq!(call(&mut siege, 6, later(5), true), (Some(RESPONSE), 6), "no older");
+    assert_eq!(call(&mut siege, 7, later(11), false), (Some(RESPONSE), 7));
+    assert_eq!(holder(&siege, true), 6, "each kind has a place");
+}
+
+/// A peer whose clock was an hour ahead made a request that it did not go on with. Somebody repeats that
+/// without end, while the peer comes back with its clock set right.
+#[test]
+fn a_recorded_request_from_an_hour_ahead_keeps_nobody_out() {
+    let mut siege = Siege::new(clock(true));
+    siege.call();
+    siege.until_connected(100, |_| vec![]).expect("nobody disturbs");
+    siege.run(1000, |_| vec![]);
+    let (me, home) = (Identity::from_seed([1; 32]), siege.client().address);
+    let ahead = 1_000_000_000 + 3_600_000;
+    let recorded = siege.genuine_request(&me, 9, Cookie::NONE, ahead);
+    assert_eq!(siege.answers(home, &recorded)[0].1[0], RESPONSE);
+    let mut attack = |siege: &mut Siege| {
+        let count = due(100, siege.ms);
+        (0..count).map(|_| (source(66), recorded.clone())).collect()
+    };
+    siege.run(8000, &mut attack);
+    siege.restart_client(clock(true), home);
+    let took = siege.until_connected(1000, &mut attack).expect("it comes back");
+    siege.run(60, &mut attack);
+    assert!(took <= 1000, "{took} ms");
+    let peer = siege.server().knows(siege.client()).expect("the same peer");
+    let restarts = siege.server().count(|event| matches!(event, Event::Restarted { .. }));
+    assert_eq!(restarts, 1, "the server met it, too");
+    assert!(siege.server().endpoint.peer(peer).is_some());
+}
+
+/// Two addresses are dialled at once, and one of them asks for a cookie.
+#[test]
+fn a_cookie_goes_only_to_the_address_that_gave_it() {
+    for by_identity in [true, false] {
+        let config = Config { retry: Retry::Always, ..Config::default() };
+        let (mut a, mut careful) = (Node::new(1, Config::default()), Node::new(2, config));
+        let mut open = Node::new(2, Config::default());
+        open.address = crate::tests::pair::address(3);
+        let addresses = smallvec::smallvec![careful.address, open.address];
+        let id = by_identity.then_some(careful.endpoint.id());
+        a.endpoint.connect(at(0), Target { id, addresses }).expect("room");
+        let to = |sent: &[Datagram], node: &Node| -> Vec<u8> {
+            let found: Vec<_> = sent.iter().filter(|(to, _)| *to == node.address).collect();
+            assert_eq!(found.len(), 1, "one for each");
+            found[0].1.clone()
+        };
+        let first = a.sent(at(0));
+        careful.take(at(10), a.address, &to(&first, &careful));
+        let retry = careful.sent_one(at(10));
+        a.take(at(20), careful.address, &retry);
+        let second = a.sent(at(20));
+        let cookie =
+            |bytes: &[u8]| HandshakeRequest::read_from_bytes(bytes).expect("a request").cookie;
+        assert!(!cookie(&to(&second, &careful)).is_none());
+        assert!(cookie(&to(&second, &open)).is_none(), "by identity: {by_identity}");
+        if by_identity {
+            assert_eq!(to(&second, &open), to(&first, &open), "byte for byte");
+        }
+        // Either may answer.
+        open.take(at(30), a.address, &to(&second, &open));
+        let response = open.sent_one(at(30));
+        assert_eq!(response[0], RESPONSE);
+        a.take(at(40), open.address, &response);
+        assert_eq!(a.count(|event| matches!(event, Event::Connected { .. })), 1);
+    }
 }
 
 /// Hands the server a stranger's request from `from`; whether it was answered with a response.

@@ -91,8 +91,8 @@ impl Table {
 fn a_peer_whose_socket_closes_goes_on_by_another_and_nothing_reliable_is_lost() {
     let mut table = Table::new();
     for number in 0..50 {
-        table.a.send(at(table.ms), table.to_b, Delivery::ordered(0), 3000);
-        table.b.send(at(table.ms), table.to_a, Delivery::ordered(0), 3000);
+        table.a.send(at(table.ms), table.to_b, Delivery::ordered(0), 2500);
+        table.b.send(at(table.ms), table.to_a, Delivery::ordered(0), 2500);
         if number == 25 {
             let second = table.open("10.0.0.1:9000");
             assert_eq!(table.socket(), FIRST, "a socket that works is not left");

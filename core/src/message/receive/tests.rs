@@ -3,6 +3,9 @@ use alloc::vec::Vec;
 use super::*;
 use crate::wire::Fragment;
 
+const NOW: Instant = Instant::from_micros(0);
+const ROOM: Room = Room { free: 1 << 40, floor: 1000 };
+const REVIEW: Review = Review { now: NOW, round_trip: core::time::Duration::ZERO, room: ROOM };
 const LIMITS: ReceiveLimits =
     ReceiveLimits { max_message: 1000, max_streams: 4, window: 10_000, unreliable: 100_000 };
 
@@ -27,18 +30,21 @@ fn credit_flows_again_when_a_restarted_peer_filled_its_window_before_it_was_read
     for number in 0..100 {
         inbox.on_data(&whole(number)).expect("within the credit");
         inbox.take().expect("a message");
+        inbox.review_credit(REVIEW, false);
         if inbox.is_credit_due() {
             inbox.advertise();
         }
     }
-    let granted = inbox.fresh_grant();
-    inbox.restart(granted);
+    let granted = inbox.fresh_grant(ROOM);
+    inbox.restart(granted, NOW);
     for number in 0..10 {
         inbox.on_data(&whole(number)).expect("within the credit");
     }
-    inbox.on_blocked(granted);
+    inbox.on_blocked(granted, 0);
+    inbox.review_credit(REVIEW, false);
     assert!(!inbox.is_credit_due(), "there is nothing to give");
     while inbox.take().is_some() {}
+    inbox.review_credit(REVIEW, false);
     assert!(inbox.is_credit_due());
     assert_eq!(inbox.advertise(), 2 * granted);
 }
@@ -62,25 +68,26 @@ fn what_waits_is_known_without_counting() {
             counted -= charge(taken.delivery, taken.payload.len());
         }
         if number == 20 {
-            inbox.restart(10_000);
+            inbox.restart(10_000, NOW);
         }
-        assert_eq!(inbox.fresh_grant(), LIMITS.window - counted);
+        assert_eq!(inbox.fresh_grant(ROOM), LIMITS.window - counted);
     }
     assert!(counted > 0);
     inbox.clear();
-    assert_eq!(inbox.fresh_grant(), LIMITS.window);
+    assert_eq!(inbox.fresh_grant(ROOM), LIMITS.window);
 }
 
 #[test]
 fn a_peer_that_is_stuck_hears_of_the_least_credit() {
     let stream = StreamKey::new(0, true, Order::Unordered);
     let mut inbox = ReceiveQueue::new(LIMITS);
-    inbox.on_blocked(10_000);
+    inbox.on_blocked(10_000, 0);
     let payload = &[0; 10];
     let fragment = None;
     let frame = DataFrame { stream, requires_ack: false, sequence_number: 0, fragment, payload };
     inbox.on_data(&frame).expect("within the credit");
     inbox.take().expect("a message");
+    inbox.review_credit(REVIEW, false);
     assert!(inbox.is_credit_due());
     assert_eq!(inbox.advertise(), 10_000 + cost(10));
     assert!(!inbox.is_credit_due());
@@ -91,13 +98,14 @@ fn a_peer_that_is_stuck_hears_of_the_least_credit() {
 fn a_peer_that_is_stuck_is_not_forgotten_when_an_old_limit_is_told_again() {
     let stream = StreamKey::new(0, true, Order::Unordered);
     let mut inbox = ReceiveQueue::new(LIMITS);
-    inbox.on_blocked(10_000);
+    inbox.on_blocked(10_000, 0);
     inbox.repeat_credit();
     assert_eq!(inbox.advertise(), 10_000);
     let (payload, fragment) = (&[0; 10], None);
     let frame = DataFrame { stream, requires_ack: false, sequence_number: 0, fragment, payload };
     inbox.on_data(&frame).expect("within the credit");
     inbox.take().expect("a message");
+    inbox.review_credit(REVIEW, false);
     assert!(inbox.is_credit_due());
 }
 
@@ -138,4 +146,48 @@ fn what_making_room_went_past_is_neither_kept_nor_delivered() {
     let taken = core::iter::from_fn(|| inbox.take().map(|message| message.sequence_number));
     assert_eq!(taken.collect::<Vec<_>>(), [2]);
     assert_eq!(inbox.unreliable_bytes, 600 * (MAX_PARTIAL as u64 - 2));
+}
+
+/// A message that is larger than the window: the limit is raised once for each time that it is asked
+/// for, not for words that were said before, and not beyond two of the largest messages.
+#[test]
+fn the_limit_is_raised_for_a_message_that_does_not_fit() {
+    let mut inbox = ReceiveQueue::new(ReceiveLimits { max_message: 50_000, ..LIMITS });
+    let largest = cost(50_000);
+    for round in 1..=2 {
+        let limit = 10_000 + (round - 1) * largest;
+        for _ in 0..3 {
+            inbox.on_blocked(limit, 1 << 30);
+            inbox.review_credit(REVIEW, false);
+            assert!(inbox.is_credit_due());
+            assert_eq!(inbox.advertise(), limit + largest, "as large as a message may be");
+        }
+    }
+    inbox.on_blocked(10_000 + 2 * largest, largest);
+    inbox.review_credit(REVIEW, false);
+    assert!(!inbox.is_credit_due(), "nothing was taken");
+}
+
+#[test]
+fn without_memory_a_large_message_waits_for_its_turn_and_small_ones_have_the_floor() {
+    let mut inbox = ReceiveQueue::new(LIMITS);
+    let review = Review { room: Room { free: 0, floor: 1000 }, ..REVIEW };
+    inbox.on_blocked(10_000, 500);
+    inbox.review_credit(review, false);
+    assert!(inbox.needs_turn(review.room) && !inbox.is_credit_due());
+    inbox.review_credit(review, true);
+    assert!(!inbox.needs_turn(review.room) && inbox.is_beyond(review.room));
+    assert_eq!(inbox.advertise(), 10_500);
+    // All is used and taken: what is granted shrinks to the floor, and what was told stands.
+    let stream = StreamKey::new(0, true, Order::Unordered);
+    for sequence_number in 0..10 {
+        let payload = &[0; 936];
+        let frame =
+            DataFrame { stream, requires_ack: false, sequence_number, fragment: None, payload };
+        inbox.on_data(&frame).expect("within the credit");
+        inbox.take().expect("a message");
+        inbox.review_credit(review, false);
+    }
+    assert_eq!(inbox.advertise(), 11_000);
+    assert_eq!(inbox.memory(), 1000);
 }

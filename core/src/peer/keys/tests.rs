@@ -28,6 +28,7 @@ fn connected() -> (Context, Peer) {
         parameters: cx.parameters(0),
         granted: 0,
         via: Arrival::from_remote(([10, 0, 0, 2], 1).into()).via,
+        is_there: true,
     };
     let established = Established::new(&mut cx, &split, terms);
     peer.establish(&mut cx, established);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use handfast_core::wire::Frame;
 use handfast_core::{
-    Config, Delivery, EndReason, Endpoint, Event, Identity, Instant, PeerHandle, PeerInfo,
-    PeerState, SendError, Target,
+    Config, ConnectError, Delivery, EndReason, Endpoint, Event, Identity, Instant, PeerHandle,
+    PeerInfo, PeerState, SendError, Target,
 };
 
 mod frames;
@@ -120,7 +120,10 @@ pub(crate) fn call(pair: &mut Stage) -> PeerHandle {
 pub(crate) fn dial(pair: &mut Stage, side: usize, target: impl Into<Target>) -> PeerHandle {
     let target = target.into();
     let dialled = pair.with(side, |endpoint, now| endpoint.connect(now, target));
-    dialled.expect("nothing speaks against it")
+    match dialled {
+        Ok(peer) | Err(ConnectError::AlreadyConnected(peer)) => peer,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// The datagram of this kind that is under way, taken off the wire.

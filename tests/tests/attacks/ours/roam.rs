@@ -86,6 +86,92 @@ fn ours_a_thief_who_moved_one_end_loses_it_to_the_genuine_address() {
     }
 }
 
+/// The peer changes its port, and somebody who sees its packets sends a copy of each first, from his own
+/// address, and answers nothing: she is served from her new port all the same.
+#[test]
+fn ours_a_peer_that_moved_is_served_although_a_copy_of_each_packet_comes_first() {
+    let mut pair = Stage::connected(Config::default());
+    let (home, server) = (pair.ends[0].address, pair.ends[1].address);
+    let (thief, moved) = (elsewhere(66), SocketAddr::new(home.ip(), 40_000));
+    pair.step(Duration::from_secs(1));
+    let began = pair.now();
+    let (mut served, mut from_thief, mut to_thief) = (None, 0, 0);
+    for round in 0..100 {
+        send(&mut pair, 0, Delivery::ordered(0), &[round]);
+        send(&mut pair, 1, Delivery::ordered(0), &[round]);
+        for _ in 0..30 {
+            for datagram in std::mem::take(&mut pair.flight) {
+                if datagram.from == home {
+                    let copy = Datagram { from: thief, ..datagram.clone() };
+                    from_thief += copy.bytes.len();
+                    pair.deliver(copy);
+                    pair.deliver(Datagram { from: moved, ..datagram });
+                } else if datagram.to == moved {
+                    pair.deliver(Datagram { to: home, ..datagram });
+                } else if datagram.to == thief {
+                    to_thief += datagram.bytes.len();
+                }
+                // What goes to her old port is lost.
+            }
+            let soon = pair.now() + MS * 10;
+            pair.advance(soon);
+        }
+        let back = received(&mut pair, 0).len();
+        if back > 0 {
+            served.get_or_insert(pair.now() - began);
+        }
+        assert!(place(&pair, 1) != Some(thief), "round {round}");
+    }
+    let served = served.expect("served at all");
+    assert!(served <= Duration::from_secs(2), "after {served:?}");
+    assert_eq!(place(&pair, 1), Some(moved));
+    assert_eq!(info(&pair, 1).stats.roams, 1, "one event");
+    assert_eq!(place(&pair, 0), Some(server));
+    assert!(to_thief <= 3 * from_thief, "{to_thief} for {from_thief}");
+    assert_eq!(received(&mut pair, 1).len(), 100);
+}
+
+/// Somebody has the request of a peer that shakes hands anew arrive from an innocent's address first, and
+/// hands her the answer: she confirms from where she is, and that is where she stays.
+#[test]
+fn ours_a_request_that_came_by_another_address_does_not_lead_there() {
+    let mut pair = Stage::connected(Config::default());
+    let (home, server, innocent) = (pair.ends[0].address, pair.ends[1].address, elsewhere(9));
+    send(&mut pair, 0, Delivery::ordered(0), b"hint me");
+    let sealed = intercept(&mut pair, SEALED);
+    let mut hint = sealed.bytes[..16].to_vec();
+    hint[0] = UNKNOWN_SESSION;
+    pair.deliver(sealed);
+    // What acknowledges it would show that the session is known.
+    pair.flight.clear();
+    pair.deliver(Datagram { from: server, to: home, bytes: hint });
+    let request = intercept(&mut pair, REQUEST);
+    let mut received_by_innocent = request.bytes.len();
+    pair.deliver(Datagram { from: innocent, ..request });
+    let mut sent_to_innocent = 0;
+    for round in 0..50 {
+        for datagram in std::mem::take(&mut pair.flight) {
+            if datagram.to == innocent {
+                sent_to_innocent += datagram.bytes.len();
+                if datagram.bytes[0] == RESPONSE {
+                    pair.deliver(Datagram { from: server, to: home, bytes: datagram.bytes });
+                }
+            } else {
+                pair.deliver(datagram);
+            }
+        }
+        assert_eq!(place(&pair, 1), Some(home), "round {round}");
+        chat(&mut pair, round);
+        let soon = pair.now() + MS * 100;
+        pair.advance(soon);
+    }
+    received_by_innocent *= 3;
+    assert!(sent_to_innocent > 0, "she was answered there");
+    assert!(sent_to_innocent <= received_by_innocent, "{sent_to_innocent} bytes");
+    assert_eq!(info(&pair, 1).stats.handshakes, 2, "it was confirmed");
+    assert_eq!(info(&pair, 1).stats.roams, 0);
+}
+
 /// A copy that comes first but cannot answer a challenge moves nothing, and gets a challenge at most.
 #[test]
 fn ours_a_copied_packet_that_wins_the_race_moves_nobody() {

@@ -88,9 +88,9 @@ fn a_batch_for_a_socket_that_is_gone_is_counted_when_no_other_reaches_the_peer()
         eprintln!("SKIPPED: this machine has no IPv6");
         return;
     }
-    nodes[0].remove(FIRST).expect("removed");
     let address = nodes[1].address(0);
     nodes[0].call(address);
+    nodes[0].remove(FIRST).expect("removed");
     nodes[0].turn();
     assert!(nodes[0].traffic.stats().datagrams_overflowed > 0);
     nodes[0].add(loopback()).expect("added");

@@ -1,0 +1,211 @@
+//! The receiver's side of credit: how much the peer may send, and what it is told of that.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
+
+use crate::Violation;
+use crate::memory::Room;
+use crate::message::MESSAGE_CHARGE;
+use crate::time::Instant;
+
+/// What a peer that nothing is known of may send at first.
+pub(crate) const FIRST_WINDOW: u64 = 256 << 10;
+
+/// Credit of one peer, counted from the beginning of the pair of incarnations.
+#[derive(Debug)]
+pub(crate) struct ReceiveCredit {
+    most: Most,
+    /// What may be on the way or wait, as far as memory allows.
+    window: u64,
+    /// What arrived, in part at least, and what was given back of that.
+    charged: u64,
+    returned: u64,
+    /// What the peer may send in all, and what it was told of that.
+    limit: u64,
+    told: u64,
+    /// What was given back, by channel.
+    channels: BTreeMap<u16, u64>,
+    /// Channels of which the peer was not told the newest value.
+    news: BTreeSet<u16>,
+    due: bool,
+    /// When a part of the window last came together.
+    last_part: Option<Instant>,
+    blocked: Blocked,
+}
+
+/// What a peer may send at most.
+#[derive(Clone, Copy, Debug)]
+struct Most {
+    window: u64,
+    /// The cost of the largest message.
+    message: u64,
+}
+
+/// What the peer said of being stuck.
+#[derive(Debug, Default)]
+struct Blocked {
+    /// It is, and hears of all that is given back.
+    is_stuck: bool,
+    /// What the message costs for which the limit is to be raised.
+    wanted: Option<u64>,
+    /// The limit that was raised for such a message last.
+    answered: u64,
+}
+
+/// What else counts when credit is reviewed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Review {
+    pub(crate) now: Instant,
+    pub(crate) round_trip: Duration,
+    pub(crate) room: Room,
+}
+
+impl ReceiveCredit {
+    pub(crate) fn new(window: u64, max_message: u32) -> Self {
+        let first = FIRST_WINDOW.min(window);
+        Self {
+            most: Most { window, message: u64::from(max_message) + MESSAGE_CHARGE },
+            window: first,
+            charged: 0,
+            returned: 0,
+            limit: first,
+            told: first,
+            channels: BTreeMap::new(),
+            news: BTreeSet::new(),
+            due: false,
+            last_part: None,
+            blocked: Blocked::default(),
+        }
+    }
+
+    /// A message arrives of which nothing arrived before.
+    pub(crate) fn charge(&mut self, cost: u64) -> Result<(), Violation> {
+        self.charged += cost;
+        if self.charged > self.told { Err(Violation::BeyondCredit) } else { Ok(()) }
+    }
+
+    /// A message of a channel was taken, or is not wanted any more.
+    pub(crate) fn give_back(&mut self, channel: u16, cost: u64) {
+        self.returned += cost;
+        *self.channels.entry(channel).or_default() += cost;
+        self.news.insert(channel);
+    }
+
+    /// The sender is stuck at `limit`, for want of a higher one if a message's cost is named.
+    pub(crate) fn on_blocked(&mut self, limit: u64, cost: u64) {
+        self.due |= limit < self.told;
+        self.blocked.is_stuck |= limit >= self.told;
+        if cost > 0 && limit >= self.blocked.answered {
+            self.blocked.wanted = Some(cost.min(self.most.message));
+        }
+    }
+
+    /// What the peer may send, or keeps us holding: all that it was told, less what was given back.
+    pub(crate) const fn promised(&self) -> u64 {
+        self.limit - self.returned
+    }
+
+    /// Whether a message is to be let in that finds no room in memory: it needs a turn.
+    pub(crate) fn needs_turn(&self, room: Room) -> bool {
+        let wanted = self.blocked.wanted.filter(|cost| self.may_raise(*cost));
+        wanted.is_some_and(|cost| cost > room.free)
+    }
+
+    /// Decides how much the peer may send, and whether it is to be told. `unread` bytes of this and of
+    /// `older` incarnations wait; `has_turn` if memory is no obstacle to a message that waits.
+    pub(crate) fn review(&mut self, review: Review, unread: u64, older: u64, has_turn: bool) {
+        self.raise(review.room, older);
+        let free = self.promised().saturating_sub(unread);
+        let part = (free / 4).max(self.window / 32).max(1);
+        if self.limit - self.told >= part {
+            self.due = true;
+            self.widen(review, older);
+        }
+        if let Some(cost) = self.blocked.wanted.filter(|cost| self.may_raise(*cost))
+            && (has_turn || cost <= review.room.free)
+        {
+            self.limit += cost;
+            self.blocked = Blocked { is_stuck: true, wanted: None, answered: self.limit };
+        }
+        self.due |= self.blocked.is_stuck && (self.limit > self.told || !self.news.is_empty());
+    }
+
+    /// Raises the limit as far as window and memory allow; it never falls.
+    fn raise(&mut self, room: Room, older: u64) {
+        let window = self.window.min(self.most.window.saturating_sub(older));
+        let affordable = room.allowance(self.promised(), window);
+        self.limit = self.limit.max(self.returned + affordable);
+    }
+
+    /// Doubles the window of an application that reads fast.
+    fn widen(&mut self, review: Review, older: u64) {
+        let patience = (review.round_trip * 2).max(LEAST_PATIENCE);
+        let fast = self.last_part.is_some_and(|last| review.now <= last + patience);
+        self.last_part = Some(review.now);
+        if fast && self.window < self.most.window && self.window <= review.room.free {
+            self.window = (self.window * 2).min(self.most.window);
+            self.raise(review.room, older);
+        }
+    }
+
+    /// Whether the limit may be raised for a message that costs so much: so far that two of the largest
+    /// messages fit beside a full window, for one of them may wait on a channel that nobody reads.
+    const fn may_raise(&self, cost: u64) -> bool {
+        self.promised() + cost <= self.most.window + 2 * self.most.message
+    }
+
+    pub(crate) const fn is_due(&self) -> bool {
+        self.due
+    }
+
+    /// The limit to send to the peer now.
+    pub(crate) fn advertise(&mut self) -> u64 {
+        self.due = false;
+        // Who is stuck and hears nothing new stays stuck, and does not say so again.
+        self.blocked.is_stuck &= self.limit <= self.told;
+        self.told = self.limit;
+        self.told
+    }
+
+    /// A channel of which the peer is to be told what was given back, and how much that is.
+    pub(crate) fn next_channel(&mut self) -> Option<(u16, u64)> {
+        let channel = self.news.pop_first()?;
+        Some((channel, self.channels.get(&channel).copied().unwrap_or_default()))
+    }
+
+    /// The limit sent last did not arrive, or did not fit.
+    pub(crate) fn repeat(&mut self) {
+        self.due = true;
+    }
+
+    /// What was sent last of a channel did not arrive, or did not fit.
+    pub(crate) fn repeat_channel(&mut self, channel: u16) {
+        if self.channels.contains_key(&channel) {
+            self.news.insert(channel);
+            self.due = true;
+        }
+    }
+
+    /// What a peer that starts over is granted while `unread` bytes wait: the first window, or what
+    /// they leave of the largest one, or what memory allows.
+    pub(crate) fn fresh_grant(&self, unread: u64, room: Room) -> u64 {
+        let first = FIRST_WINDOW.min(self.most.window.saturating_sub(unread));
+        room.allowance(0, first)
+    }
+
+    /// The most that a peer that starts over may have been granted while `unread` bytes wait.
+    pub(crate) const fn most_granted(&self, unread: u64) -> u64 {
+        self.most.window.saturating_sub(unread)
+    }
+
+    /// The peer starts over, having been granted `told`.
+    pub(crate) fn restart(&mut self, told: u64, now: Instant) {
+        let Most { window, message } = self.most;
+        let max_message = (message - MESSAGE_CHARGE) as u32;
+        *self = Self { limit: told, told, ..Self::new(window, max_message) };
+        self.last_part = Some(now);
+    }
+}
+
+/// Round trips on a local network are too short to judge an application by.
+const LEAST_PATIENCE: Duration = Duration::from_millis(20);

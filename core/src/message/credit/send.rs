@@ -1,0 +1,189 @@
+//! The sender's side of credit: which reliable messages may be begun.
+
+use alloc::collections::BTreeMap;
+
+/// Credit that the receiver granted, and what was used of it, both counted from the session's start.
+#[derive(Debug, Default)]
+pub(crate) struct SendCredit {
+    begun: u64,
+    limit: u64,
+    channels: BTreeMap<u16, Channel>,
+    /// The message that waits for a higher limit. When that comes, the others leave it alone.
+    claim: Option<Claim>,
+    /// Some message waits until the receiver took others of its channel.
+    waits_for_share: bool,
+}
+
+/// What a channel used, and what of that the receiver took.
+#[derive(Debug, Default)]
+struct Channel {
+    begun: u64,
+    returned: u64,
+    /// The stream whose message found too little. The channel's other streams wait for it.
+    first: Option<u16>,
+}
+
+/// A message that waits for a higher limit.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    stream: u16,
+    cost: u64,
+}
+
+/// A message that may be begun, or not: its stream, the stream's channel and what it costs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) stream: u16,
+    pub(crate) channel: u16,
+    pub(crate) cost: u64,
+}
+
+impl SendCredit {
+    /// Raises what the receiver granted in all. True if a message waited.
+    pub(crate) fn grant(&mut self, limit: u64) -> bool {
+        let more = limit > self.limit;
+        self.limit = self.limit.max(limit);
+        more && self.retry()
+    }
+
+    /// The receiver took so much of a channel in all. True if a message waited.
+    pub(crate) fn give_back(&mut self, channel: u16, returned: u64) -> bool {
+        // A channel that nothing was sent on has nothing to give back.
+        let Some(channel) = self.channels.get_mut(&channel) else { return false };
+        let more = returned > channel.returned;
+        channel.returned = channel.returned.max(returned).min(channel.begun);
+        more && self.retry()
+    }
+
+    /// Whether a message may be begun. If not, it is remembered that it waits.
+    pub(crate) fn admits(&mut self, candidate: Candidate) -> bool {
+        let Candidate { stream, channel, cost } = candidate;
+        let claimed = self.claim.filter(|claim| claim.stream != stream && self.fits(claim.cost));
+        let free = self.limit.saturating_sub(self.begun);
+        let left = free - claimed.map_or(0, |claim| claim.cost);
+        let channel = self.channels.entry(channel).or_default();
+        let held = channel.begun - channel.returned;
+        // A channel holds no more than it leaves to the others, or a single message.
+        let shares = held == 0 || held + cost <= left.saturating_sub(cost);
+        let is_next = *channel.first.get_or_insert(stream) == stream;
+        if is_next && shares && cost <= left {
+            channel.first = None;
+            return true;
+        }
+        if !(is_next && shares) {
+            self.waits_for_share = true;
+        } else if self.claim.is_none() {
+            self.claim = Some(Claim { stream, cost });
+        }
+        false
+    }
+
+    /// A message was begun. True if others waited for it to be.
+    pub(crate) fn spend(&mut self, candidate: Candidate) -> bool {
+        self.begun += candidate.cost;
+        self.channels.entry(candidate.channel).or_default().begun += candidate.cost;
+        let had_claim = self.claim.is_some_and(|claim| claim.stream == candidate.stream);
+        if had_claim {
+            self.claim = None;
+        }
+        had_claim | self.waits_for_share && self.retry()
+    }
+
+    /// The first message of a stream will not be begun. True if others waited for it to be.
+    pub(crate) fn withdraw(&mut self, stream: u16, channel: u16) -> bool {
+        let Some(channel) = self.channels.get_mut(&channel) else { return false };
+        if channel.first != Some(stream) {
+            return false;
+        }
+        channel.first = None;
+        self.claim = self.claim.filter(|claim| claim.stream != stream);
+        self.waits_for_share = false;
+        true
+    }
+
+    /// The limit at which a message waits, if one does, and what it costs: 0 if it waits for others of
+    /// its channel to be taken.
+    pub(crate) fn blocked_at(&self) -> Option<(u64, u64)> {
+        let claimed = self.claim.map(|claim| claim.cost).filter(|cost| !self.fits(*cost));
+        let cost = claimed.or_else(|| self.waits_for_share.then_some(0));
+        cost.map(|cost| (self.limit, cost))
+    }
+
+    /// The receiver starts over and grants this much.
+    pub(crate) fn restart(&mut self, granted: u64) {
+        *self = Self { limit: granted, ..Self::default() };
+    }
+
+    const fn fits(&self, cost: u64) -> bool {
+        cost <= self.limit.saturating_sub(self.begun)
+    }
+
+    /// Whether somebody waited, who is to try again.
+    const fn retry(&mut self) -> bool {
+        let waited = self.waits_for_share || self.claim.is_some();
+        self.waits_for_share = false;
+        waited
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn message(stream: u16, channel: u16, cost: u64) -> Candidate {
+        Candidate { stream, channel, cost }
+    }
+
+    fn begin(credit: &mut SendCredit, candidate: Candidate) {
+        assert!(credit.admits(candidate), "{candidate:?} {credit:?}");
+        credit.spend(candidate);
+    }
+
+    #[test]
+    fn a_channel_holds_no_more_than_it_leaves_to_the_others() {
+        let mut credit = SendCredit::default();
+        credit.restart(1000);
+        for _ in 0..5 {
+            begin(&mut credit, message(0, 0, 100));
+        }
+        assert!(!credit.admits(message(0, 0, 100)));
+        assert_eq!(credit.blocked_at(), Some((1000, 0)), "its channel is to be read");
+        begin(&mut credit, message(1, 1, 200));
+        assert!(!credit.admits(message(1, 1, 200)));
+        begin(&mut credit, message(2, 2, 300));
+        assert!(!credit.admits(message(3, 3, 64)));
+        assert_eq!(credit.blocked_at(), Some((1000, 64)), "one message for each, if there is room");
+        assert!(credit.give_back(0, 500), "they wait");
+        assert!(!credit.give_back(0, 400) && !credit.give_back(9, 400), "nothing new");
+        assert!(!credit.admits(message(0, 0, 100)), "it needs a higher limit");
+        assert!(credit.grant(1200));
+        begin(&mut credit, message(3, 3, 64));
+        begin(&mut credit, message(0, 0, 100));
+    }
+
+    #[test]
+    fn what_waits_for_a_higher_limit_gets_it_before_others_do() {
+        let mut credit = SendCredit::default();
+        credit.restart(100);
+        assert!(!credit.admits(message(0, 0, 500)));
+        assert_eq!(credit.blocked_at(), Some((100, 500)));
+        begin(&mut credit, message(1, 1, 100));
+        assert!(credit.grant(600));
+        assert_eq!(credit.blocked_at(), None);
+        assert!(!credit.admits(message(2, 2, 64)), "that is meant for another");
+        begin(&mut credit, message(0, 0, 500));
+        assert!(!credit.admits(message(2, 2, 64)));
+        assert_eq!(credit.blocked_at(), Some((600, 64)));
+    }
+
+    #[test]
+    fn streams_of_one_channel_wait_for_the_one_that_found_too_little_until_it_is_withdrawn() {
+        let mut credit = SendCredit::default();
+        credit.restart(1000);
+        begin(&mut credit, message(0, 0, 100));
+        assert!(!credit.admits(message(1, 0, 600)));
+        assert!(!credit.admits(message(0, 0, 100)));
+        assert!(!credit.withdraw(0, 0) && credit.withdraw(1, 0));
+        begin(&mut credit, message(0, 0, 100));
+    }
+}

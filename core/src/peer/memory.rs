@@ -1,0 +1,87 @@
+//! What a peer takes of the memory that all share.
+
+use core::time::Duration;
+
+use crate::context::Context;
+use crate::memory::Booking;
+use crate::message::Review;
+use crate::path::Path;
+use crate::peer::Peer;
+use crate::peer::timers::Timer;
+
+/// A peer's part of the memory, and what it may take when there is enough.
+#[derive(Debug)]
+pub(super) struct Share {
+    booking: Booking,
+    /// Bytes of reliable messages on their way out.
+    send_buffer: u64,
+    /// Bytes of unreliable ones of which nothing was sent.
+    unreliable: u64,
+}
+
+impl Share {
+    pub(super) fn new(send_buffer: u64, unreliable: u64) -> Self {
+        Self { booking: Booking::default(), send_buffer, unreliable }
+    }
+}
+
+impl Peer {
+    /// Books what the peer holds by now, and decides how much more it may. To be called after every
+    /// input and output that touched the peer.
+    pub(crate) fn review_memory(&mut self, cx: &mut Context) {
+        self.book(cx);
+        if self.state.is_over() {
+            cx.memory.end_turn(&mut self.share.booking);
+            self.timers.clear(Timer::Memory);
+            return;
+        }
+        let room = cx.memory.room();
+        let smoothed = self.paths.primary().and_then(|path: &Path<_>| path.stats().rtt);
+        let round_trip = smoothed.unwrap_or(UNKNOWN_ROUND_TRIP);
+        let needs_turn = self.inbox.needs_turn(room);
+        let has_turn = needs_turn && cx.memory.take_turn(&mut self.share.booking, cx.now);
+        self.inbox.review_credit(Review { now: cx.now, round_trip, room }, has_turn);
+        let waits = self.inbox.needs_turn(room);
+        if !waits && !self.inbox.is_beyond(room) {
+            cx.memory.end_turn(&mut self.share.booking);
+        }
+        self.book(cx);
+        self.limit_sending(cx);
+        let (outbound, most) = (&self.outbound, self.share.send_buffer);
+        let waits = waits || outbound.queue.waits_for_memory(&outbound.limits, most);
+        if !waits {
+            self.timers.clear(Timer::Memory);
+        } else if self.timers.get(Timer::Memory).is_none() {
+            self.timers.set(Timer::Memory, Some(cx.now + RETRY));
+        }
+    }
+
+    /// How much may be queued as far as memory allows.
+    pub(super) fn limit_sending(&mut self, cx: &Context) {
+        let (reliable, unsent) = self.outbound.queue.held();
+        let room = cx.memory.room();
+        self.outbound.limits.buffer = room.allowance(reliable, self.share.send_buffer);
+        self.outbound.limits.unreliable = room.allowance(unsent, self.share.unreliable);
+    }
+
+    /// Gives back all that the peer holds: it is removed.
+    pub(crate) fn release_memory(&mut self, cx: &mut Context) {
+        cx.memory.end_turn(&mut self.share.booking);
+        cx.memory.book(&mut self.share.booking, 0);
+        cx.stats.memory_used = cx.memory.used();
+    }
+
+    fn book(&mut self, cx: &mut Context) {
+        if self.state.is_over() {
+            self.inbox.close();
+        }
+        let bytes = self.inbox.memory() + self.outbound.queue.memory();
+        cx.memory.book(&mut self.share.booking, bytes);
+        cx.stats.memory_used = cx.memory.used();
+    }
+}
+
+/// Before the first measurement.
+const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
+/// How often a peer looks for memory while a message waits for it.
+const RETRY: Duration = Duration::from_millis(50);
