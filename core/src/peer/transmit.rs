@@ -134,8 +134,8 @@ impl Peer {
         let acks = writer.position();
         let path = self.paths.primary_mut()?;
         let (unheard, owes_probe) = (path.is_unheard(), path.owes_probe());
-        let wants_answer =
-            content.acks_up_to.is_some() && !unheard && path.wants_ack_of_ack(cx.now);
+        let may_ask = !unheard && !self.state.is_over();
+        let wants_answer = content.acks_up_to.is_some() && may_ask && path.wants_ack_of_ack(cx.now);
         let mut push = |frame| path.space_mut().push_frame(frame);
         if !unheard {
             self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
