@@ -4,7 +4,7 @@ use handfast_core::ConfigError;
 
 /// What of the core's configuration the operator can choose: the core's name of the field, and that
 /// of the flag, which is also the key of the file.
-const FLAGS: [(&str, &str); 19] = [
+const FLAGS: [(&str, &str); 20] = [
     ("admission", "allow"),
     ("budgets.at_peers", "budget-at-peers"),
     ("budgets.retries", "budget-retries"),
@@ -18,6 +18,7 @@ const FLAGS: [(&str, &str); 19] = [
     ("flow.unreliable_buffer", "unreliable-buffer"),
     ("limits.max_half_open", "max-half-open"),
     ("limits.max_half_open_per_source", "max-half-open-per-source"),
+    ("limits.max_memory", "max-memory"),
     ("limits.max_peers", "max-peers"),
     ("limits.max_peers_per_source", "max-peers-per-source"),
     ("network_secret", "network-secret-file"),

@@ -65,6 +65,9 @@ pub struct Layer {
     /// The same from one address once a quarter of all is taken [default: 16]
     #[arg(long, value_name = "NUMBER")]
     pub max_half_open_per_source: Option<usize>,
+    /// What is kept of the messages of all peers together at most [default: 1GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub max_memory: Option<Size>,
     /// The largest message in either direction [default: 16MiB]
     #[arg(long, value_name = "BYTES")]
     pub max_message: Option<Size>,
@@ -111,7 +114,7 @@ impl Layer {
         or!(self, below:
             runtime listen identity network_secret_file allow echo idle_timeout heartbeat
             stats_interval log_format max_peers max_peers_per_source max_half_open
-            max_half_open_per_source max_message send_buffer receive_window unreliable_buffer
+            max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             budget_unvalidated budget_unvalidated_per_source budget_validated
             budget_validated_per_source budget_at_peers budget_retries)
     }

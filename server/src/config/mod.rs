@@ -127,6 +127,7 @@ fn limits(layer: &Layer) -> Limits {
     set(&mut limits.max_peers_per_source, layer.max_peers_per_source);
     set(&mut limits.max_half_open, layer.max_half_open);
     set(&mut limits.max_half_open_per_source, layer.max_half_open_per_source);
+    limits.max_memory = layer.max_memory.map_or(limits.max_memory, |Size(bytes)| bytes);
     limits
 }
 

@@ -23,6 +23,7 @@ fn all_keys_are_read() {
         max-peers-per-source = 5
         max-half-open = 20
         max-half-open-per-source = 3
+        max-memory = "64MiB"
         max-message = "1MiB"
         send-buffer = "2 MiB"
         receive-window = 3145728
@@ -48,8 +49,8 @@ fn all_keys_are_read() {
     assert_eq!(settings.stats_interval, None);
     assert_eq!(settings.log_format, LogFormat::Json);
     assert!(settings.echo);
-    let Limits { max_peers, max_half_open_per_source, .. } = settings.limits;
-    assert_eq!((max_peers, max_half_open_per_source), (10, 3));
+    let Limits { max_peers, max_half_open_per_source, max_memory, .. } = settings.limits;
+    assert_eq!((max_peers, max_half_open_per_source, max_memory), (10, 3, 64 << 20));
     let Flow { max_message, send_buffer, receive_window, .. } = settings.flow;
     assert_eq!((max_message, send_buffer, receive_window), (1 << 20, 2 << 20, 3 << 20));
     let Budgets { unvalidated, at_peers, .. } = settings.budgets;
@@ -73,6 +74,7 @@ fn a_size_that_the_protocol_cannot_express_is_refused_and_never_cut_off() {
         ("max-message = \"64MiB\"", ["--receive-window", "--max-message"]),
         ("send-buffer = \"2048GiB\"", ["--send-buffer", "1 TiB"]),
         ("max-peers = 0", ["--max-peers", "at least 1"]),
+        ("max-memory = 1000", ["--max-memory", "at least 1 MiB"]),
         ("budget-retries = \"0/1\"", ["--budget-retries", "per second"]),
     ] {
         if text.contains("TiB") {
