@@ -131,8 +131,7 @@ pub enum Fate {
     Lost,
     /// It was queued before the handshake, and the peer allows only smaller messages or fewer streams.
     Refused,
-    /// Sequenced: a newer message of its stream took its place before any of it was sent. Reported only for
-    /// messages with a receipt.
+    /// Sequenced: a newer message of its stream took its place before any of it was sent.
     Superseded,
     /// Some of it was sent and the peer ended or restarted: it may or may not have arrived.
     Unknown,

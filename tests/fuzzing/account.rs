@@ -224,8 +224,7 @@ impl Account {
         let number = number.expect("a message that was sent");
         let entry = &mut self.messages[number];
         let Entry { delivery, is_received, is_withdrawn, .. } = *entry;
-        let reported = delivery.requires_ack
-            || (delivery.reliable && !matches!(fate, Fate::Acked | Fate::Superseded));
+        let reported = delivery.requires_ack || (delivery.reliable && fate != Fate::Acked);
         assert!(reported, "nobody asked: {fate:?} of {entry:?}");
         assert_eq!(entry.fate, None, "{fate:?}, too: {entry:?}");
         assert_eq!(fate == Fate::Cancelled, is_withdrawn, "{fate:?} of {entry:?}");

@@ -108,9 +108,7 @@ impl Outgoing {
 
     /// Whether the fate must be reported to the application.
     pub(crate) fn reports(&self, fate: Fate) -> bool {
-        // That a newer one took its place is what sequenced messages are for.
-        let expected = matches!(fate, Fate::Acked | Fate::Superseded);
-        self.delivery.requires_ack || (self.delivery.reliable && !expected)
+        self.delivery.requires_ack || (self.delivery.reliable && fate != Fate::Acked)
     }
 
     /// Whether anything depends on what becomes of its packets.

@@ -179,7 +179,7 @@ impl ReceiveQueue {
 
     /// Whether a message waits for memory.
     pub(crate) fn needs_turn(&self, room: Room) -> bool {
-        self.credit.needs_turn(room)
+        self.credit.needs_turn(room, self.waiting.older_bytes())
     }
 
     /// Whether the peer may send more than it may in any case.

@@ -126,7 +126,9 @@ impl Model {
                 breach("though nobody asked")
             }
             Fate::Superseded if delivery.order != Order::Sequenced => breach("on such a stream"),
-            Fate::Superseded if !delivery.requires_ack => breach("though nobody asked"),
+            Fate::Superseded if !delivery.requires_ack && !delivery.reliable => {
+                breach("though nobody asked")
+            }
             Fate::Superseded if message.delivered => breach("though it was delivered"),
             Fate::Acked | Fate::Unknown | Fate::Lost | Fate::Superseded => Ok(()),
             _ => breach("though nobody did that"),

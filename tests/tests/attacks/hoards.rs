@@ -108,7 +108,8 @@ fn what_was_read_is_forgotten() {
         let mut stage = stage();
         let before = stage.meter(VICTIM).live;
         let mut number = 0;
-        for _ in 0..100 {
+        // Reliable ones up to the credit of a newcomer.
+        for _ in 0..if reliable { 12 } else { 100 } {
             let key = stream(0, reliable, Order::Unordered);
             let bytes = full(|| {
                 number += 1;
@@ -121,7 +122,8 @@ fn what_was_read_is_forgotten() {
         stage.read(VICTIM, LIAR);
         let empty = stage.meter(VICTIM).live - before;
         println!("reliable {reliable}: {full} bytes unread, {empty} read");
-        assert!(full > 500_000 && empty < 100_000, "{full} bytes unread, {empty} read");
+        let least = if reliable { 150_000 } else { 500_000 };
+        assert!(full > least && empty < 100_000, "{full} bytes unread, {empty} read");
     }
 }
 
@@ -221,6 +223,8 @@ fn credit_only_grows() {
         for _ in 0..20 {
             stage.send(VICTIM, LIAR, Delivery::ordered(0), &[1; 100_000]).expect("room");
             stage.step(Duration::from_secs(1));
+            // Its endpoint knows nothing of the lie: it takes no more than it granted.
+            stage.read(LIAR, VICTIM);
         }
         stage.step(Duration::from_secs(5));
         stage.read(LIAR, VICTIM);

@@ -106,8 +106,8 @@ impl ReceiveCredit {
     }
 
     /// Whether a message is to be let in that finds no room in memory: it needs a turn.
-    pub(crate) fn needs_turn(&self, room: Room) -> bool {
-        let wanted = self.blocked.wanted.filter(|cost| self.may_raise(*cost));
+    pub(crate) fn needs_turn(&self, room: Room, older: u64) -> bool {
+        let wanted = self.blocked.wanted.filter(|cost| self.may_raise(*cost, older));
         wanted.is_some_and(|cost| cost > room.free)
     }
 
@@ -121,7 +121,7 @@ impl ReceiveCredit {
             self.due = true;
             self.widen(review, older);
         }
-        if let Some(cost) = self.blocked.wanted.filter(|cost| self.may_raise(*cost))
+        if let Some(cost) = self.blocked.wanted.filter(|cost| self.may_raise(*cost, older))
             && (has_turn || cost <= review.room.free)
         {
             self.limit += cost;
@@ -150,8 +150,8 @@ impl ReceiveCredit {
 
     /// Whether the limit may be raised for a message that costs so much: so far that two of the largest
     /// messages fit beside a full window, for one of them may wait on a channel that nobody reads.
-    const fn may_raise(&self, cost: u64) -> bool {
-        self.promised() + cost <= self.most.window + 2 * self.most.message
+    const fn may_raise(&self, cost: u64, older: u64) -> bool {
+        self.promised() + older + cost <= self.most.window + 2 * self.most.message
     }
 
     pub(crate) const fn is_due(&self) -> bool {

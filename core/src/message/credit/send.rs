@@ -65,11 +65,11 @@ impl SendCredit {
         let held = channel.begun - channel.returned;
         // A channel holds no more than it leaves to the others, or a single message.
         let shares = held == 0 || held + cost <= left.saturating_sub(cost);
-        let is_next = *channel.first.get_or_insert(stream) == stream;
+        let is_next = channel.first.is_none_or(|first| first == stream);
         if is_next && shares && cost <= left {
-            channel.first = None;
             return true;
         }
+        channel.first.get_or_insert(stream);
         if !(is_next && shares) {
             self.waits_for_share = true;
         } else if self.claim.is_none() {
@@ -78,15 +78,15 @@ impl SendCredit {
         false
     }
 
-    /// A message was begun. True if others waited for it to be.
+    /// A message was begun that may be. True if it waited before, so that others may wait for it.
     pub(crate) fn spend(&mut self, candidate: Candidate) -> bool {
         self.begun += candidate.cost;
-        self.channels.entry(candidate.channel).or_default().begun += candidate.cost;
-        let had_claim = self.claim.is_some_and(|claim| claim.stream == candidate.stream);
-        if had_claim {
-            self.claim = None;
-        }
-        had_claim | self.waits_for_share && self.retry()
+        let channel = self.channels.entry(candidate.channel).or_default();
+        channel.begun += candidate.cost;
+        let waited = channel.first.take().is_some();
+        self.claim = self.claim.filter(|claim| claim.stream != candidate.stream);
+        self.waits_for_share &= !waited;
+        waited
     }
 
     /// The first message of a stream will not be begun. True if others waited for it to be.
@@ -171,7 +171,8 @@ mod tests {
         assert!(credit.grant(600));
         assert_eq!(credit.blocked_at(), None);
         assert!(!credit.admits(message(2, 2, 64)), "that is meant for another");
-        begin(&mut credit, message(0, 0, 500));
+        assert!(credit.admits(message(0, 0, 500)));
+        assert!(credit.spend(message(0, 0, 500)), "the other is to try again");
         assert!(!credit.admits(message(2, 2, 64)));
         assert_eq!(credit.blocked_at(), Some((600, 64)));
     }
