@@ -360,7 +360,7 @@ fn a_hint_makes_a_restart_known_within_two_round_trips_and_its_loss_only_delays(
         if hints {
             assert_eq!(took, MS * 60, "a hint, an answer of one who does not know us, a handshake");
         } else {
-            assert!(took > SECOND && took < SECOND * 5, "{took:?} by silence");
+            assert!(took > MS * 500 && took < SECOND * 5, "{took:?} by silence");
         }
         assert_eq!(net.fates(a).len(), 1);
     }
