@@ -13,6 +13,7 @@ use super::half_open::{HalfOpen, Place};
 use super::{Admission, Source};
 use crate::config::{Config, Retry};
 use crate::context::Context;
+use crate::crypto::hash::equal;
 use crate::peer::FormerIncarnations;
 use crate::session::Pair;
 use crate::stats::DropReason;
@@ -70,6 +71,11 @@ impl KnownPeer {
         if same { self.incarnation } else { self.next_incarnation }
     }
 
+    /// Whether the request with this MAC is that of its last handshake that was confirmed.
+    fn has_confirmed(&self, request_mac: &[u8; MAC_LEN]) -> bool {
+        self.confirmed.is_some_and(|confirmed| equal(&confirmed, request_mac))
+    }
+
     /// Whether the incarnation is one that another took the place of.
     pub(crate) fn is_former(&self, theirs: u64) -> bool {
         self.former.contains(&Some(theirs))
@@ -124,7 +130,7 @@ impl Admission {
             return known.map_or(refuse, |_| Decision::Drop(DropReason::Admission));
         }
         match known {
-            Some(known) if known.confirmed == Some(claim.request_mac) => {
+            Some(known) if known.has_confirmed(&claim.request_mac) => {
                 Decision::Drop(DropReason::Duplicate)
             }
             // A peer with a session is not disturbed by an old request.

@@ -176,8 +176,26 @@ impl<F: Copy> Paths<F> {
     /// first may have been a copy, and this is the original.
     pub(crate) fn is_echo(&self, number: PacketNumber, via: &Via, now: Instant) -> bool {
         self.get(number.path()).is_some_and(|path| {
-            !path.via.is_same_remote(via) && path.candidates.is_echo(via, number.counter(), now)
+            let (candidates, counter) = (&path.candidates, number.counter());
+            let is_answer = candidates.is_late_answer(via, counter, now);
+            !path.via.is_same_remote(via) && (is_answer || candidates.is_echo(via, counter, now))
         })
+    }
+
+    /// A genuine duplicate came by `via`. Returns the place that it shows the peer to be at, if its first copy
+    /// answered the challenge to that place and came from elsewhere.
+    pub(crate) fn on_echo(
+        &mut self,
+        number: PacketNumber,
+        via: Via,
+        config: &Config,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Option<Via> {
+        let path = self.get_mut(number.path())?;
+        let answers = path.candidates.is_late_answer(&via, number.counter(), now);
+        answers.then(|| path.move_to(via, config, now, rng.bytes()))?;
+        Some(via)
     }
 
     /// Notes that the peer may be at the far end of `via`, from which an authenticated packet of `len` bytes
@@ -271,20 +289,23 @@ impl<F: Copy> Paths<F> {
         self.answer = Some((via, token));
     }
 
-    /// The peer answered a challenge. Returns where it is now, if it moved.
+    /// The peer answered a challenge by the packet `number` that arrived by `via`. Returns where it is now, if
+    /// it moved.
     pub(crate) fn on_response(
         &mut self,
+        (number, via): (PacketNumber, Via),
         token: [u8; 8],
         config: &Config,
         now: Instant,
         rng: &mut Rng,
     ) -> Option<Via> {
         for path in &mut self.list {
-            if let Some(place) = path.candidates.validated_by(token) {
-                path.move_to(place, config, now, rng.bytes());
-                return Some(place);
+            let counter = (number.path() == path.space.id()).then_some(number.counter());
+            if path.candidates.on_response(&via, token, counter, now) {
+                path.move_to(via, config, now, rng.bytes());
+                return Some(via);
             }
-            path.previous.iter_mut().for_each(|previous| previous.on_response(token));
+            path.previous.iter_mut().for_each(|previous| previous.on_response(&via, token));
         }
         None
     }

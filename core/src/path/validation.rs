@@ -37,6 +37,8 @@ struct Candidate {
     answer_by: Option<Instant>,
     /// The counter of the packet that made it a candidate, and when that came.
     made_by: (u64, Instant),
+    /// The same of the packet that answered its challenge, but came from elsewhere.
+    answered_by: Option<(u64, Instant)>,
 }
 
 impl Candidate {
@@ -91,22 +93,40 @@ impl Candidates {
                 due: true,
                 answer_by: None,
                 made_by: (counter, now),
+                answered_by: None,
             });
         }
         has_room
     }
 
-    /// Whether a packet with this counter, which came before from elsewhere and made that a candidate, makes
-    /// one of `via` as well.
+    /// Whether a packet with this counter came before from elsewhere, and made that a candidate: then it
+    /// makes one of `via` as well.
     pub(super) fn is_echo(&self, via: &Via, counter: u64, now: Instant) -> bool {
-        let made_one = |(by, at): (u64, Instant)| by == counter && now < at + ECHO;
-        self.list.iter().any(|one| made_one(one.made_by)) && self.has_room_for(via, now)
+        let made_one = |one: &Candidate| is_same(one.made_by, counter, now);
+        self.list.iter().any(made_one) && self.has_room_for(via, now)
     }
 
-    /// The place whose challenge was answered with `token`: the peer got it there, wherever the answer
-    /// comes from (RFC 9000 section 8.2.3).
-    pub(super) fn validated_by(&self, token: [u8; 8]) -> Option<Via> {
-        self.list.iter().find(|one| one.token == token).map(|one| one.via)
+    /// Whether a packet with this counter came before from elsewhere, and answered the challenge to `via`.
+    pub(super) fn is_late_answer(&self, via: &Via, counter: u64, now: Instant) -> bool {
+        let answered =
+            |one: &Candidate| one.answered_by.is_some_and(|by| is_same(by, counter, now));
+        self.list.iter().any(|one| one.via.is_same_remote(via) && answered(one))
+    }
+
+    /// A packet, with this counter if it is of this path, came from `via` with an answer: whether that is
+    /// from where the challenge went.
+    pub(super) fn on_response(
+        &mut self,
+        via: &Via,
+        token: [u8; 8],
+        counter: Option<u64>,
+        now: Instant,
+    ) -> bool {
+        let asked = self.list.iter_mut().find(|one| one.token == token);
+        asked.is_some_and(|one| {
+            one.answered_by = counter.map(|counter| (counter, now));
+            one.via.is_same_remote(via)
+        })
     }
 
     /// Whether `len` bytes that answer a challenge of the peer may go to `via`. `None` if it is no candidate.
@@ -167,6 +187,11 @@ impl Candidates {
     }
 }
 
+/// Whether a packet that came a short while ago had this counter.
+fn is_same((by, at): (u64, Instant), counter: u64, now: Instant) -> bool {
+    by == counter && now < at + ECHO
+}
+
 /// The place that the peer left.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Previous {
@@ -210,9 +235,10 @@ impl Previous {
         due.then_some((self.via, self.token))
     }
 
-    /// A challenge was answered with `token`.
-    pub(super) fn on_response(&mut self, token: [u8; 8]) {
-        if self.question == Question::Asked && self.token == token {
+    /// A challenge was answered with `token`, from `via`.
+    pub(super) fn on_response(&mut self, via: &Via, token: [u8; 8]) {
+        let genuine = self.token == token && self.via.is_same_remote(via);
+        if self.question == Question::Asked && genuine {
             self.question = Question::Answered;
         }
     }

@@ -18,6 +18,8 @@ struct Summary {
     want: AckWant,
     /// A message that the peer must not believe to have arrived.
     refused: bool,
+    /// An answer to a challenge.
+    answer: Option<[u8; 8]>,
 }
 
 impl Summary {
@@ -80,7 +82,7 @@ impl Peer {
     }
 
     /// A packet came again. If its first copy made the place that it came from a candidate, this place is
-    /// another; nothing else in it counts.
+    /// another; if it answered the challenge to this place, the peer is here. Nothing else counts.
     fn on_duplicate(
         &mut self,
         cx: &mut Context,
@@ -95,8 +97,14 @@ impl Peer {
         let len = datagram.len();
         let session = self.sessions.by_index(local_index);
         let genuine = session.and_then(|session| session.open(&mut cx.keys, number, datagram));
-        if genuine.is_some() && self.paths.consider(number, arrival.via, len, cx.now, &mut cx.rng) {
-            self.on_seen_elsewhere(&arrival.via);
+        if genuine.is_none() {
+            return;
+        }
+        let via = arrival.via;
+        if let Some(place) = self.paths.on_echo(number, via, &cx.config, cx.now, &mut cx.rng) {
+            self.on_moved(place);
+        } else if self.paths.consider(number, via, len, cx.now, &mut cx.rng) {
+            self.on_seen_elsewhere(&via);
         }
         self.review(cx);
     }
@@ -130,6 +138,11 @@ impl Peer {
                 self.violate(cx, violation);
                 return;
             }
+        }
+        if let Some(token) = summary.answer.filter(|_| !self.state.is_over()) {
+            let from = (number, arrival.via);
+            let moved = self.paths.on_response(from, token, &cx.config, cx.now, &mut cx.rng);
+            moved.into_iter().for_each(|via| self.on_moved(via));
         }
         if !summary.refused {
             self.paths.on_processed(number, summary.want, arrival.ecn, cx.now);
@@ -186,19 +199,11 @@ impl Peer {
             Frame::PathChallenge { token } => {
                 self.paths.on_challenge(arrival.via, token);
             }
-            Frame::PathResponse { token } if !self.state.is_over() => {
-                let moved = self.paths.on_response(token, &cx.config, cx.now, &mut cx.rng);
-                if let Some(via) = moved {
-                    self.on_moved(via);
-                }
-            }
+            Frame::PathResponse { token } => summary.answer = Some(token),
             Frame::AckNow => summary.wants(AckWant::Asked),
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}
-            Frame::Padding(_)
-            | Frame::Extension { .. }
-            | Frame::PathResponse { .. }
-            | Frame::Skip { .. } => {}
+            Frame::Padding(_) | Frame::Extension { .. } | Frame::Skip { .. } => {}
         }
         Ok(())
     }

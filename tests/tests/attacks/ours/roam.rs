@@ -135,7 +135,11 @@ fn ours_a_peer_that_moved_is_served_although_a_copy_of_each_packet_comes_first()
 /// hands her the answer: she confirms from where she is, and that is where she stays.
 #[test]
 fn ours_a_request_that_came_by_another_address_does_not_lead_there() {
-    let mut pair = Stage::connected(Config::default());
+    let mut config = Config::default();
+    // Without a clock the request would need a cookie.
+    config.wall_clock = Some(Duration::from_secs(1_000_000));
+    let mut pair = Stage::connected(config);
+    pair.step(Duration::from_secs(1));
     let (home, server, innocent) = (pair.ends[0].address, pair.ends[1].address, elsewhere(9));
     send(&mut pair, 0, Delivery::ordered(0), b"hint me");
     let sealed = intercept(&mut pair, SEALED);
