@@ -97,7 +97,8 @@ fn alice(endpoint: &mut Endpoint, now: Instant, event: Event) {
         }
         Event::Fate { .. } => {
             let reason = DisconnectReason::new(0, "see you");
-            endpoint.close(now, DisconnectOptions { reason, linger: Duration::from_secs(1) });
+            endpoint
+                .close(now, DisconnectOptions::after(Duration::from_secs(1)).with_reason(reason));
         }
         // Nobody answered: the program shall end all the same.
         Event::Ended { .. } => endpoint.close(now, DisconnectOptions::default()),

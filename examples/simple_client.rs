@@ -15,22 +15,30 @@
 
 use std::error::Error;
 use std::io::{IsTerminal, stderr};
-use std::net::ToSocketAddrs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use handfast_tokio::{
     Config, ConnectError, Delivery, DisconnectOptions, DisconnectReason, EndReason, Endpoint,
-    Identity, Listen, Target, entropy, explain,
+    Listen, Peer, Target, TargetName, generate_identity, resolve,
 };
-use tracing_subscriber::EnvFilter;
+use tokio::time::timeout;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
     // A console of Windows does not show colours unless asked to.
-    log.with_ansi(stderr().is_terminal() && !cfg!(windows)).with_writer(stderr).init();
+    let lines = fmt::layer().with_ansi(stderr().is_terminal() && !cfg!(windows));
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let lines = lines.with_writer(stderr).with_filter(wanted.unwrap_or_default());
+    tracing_subscriber::registry().with(lines).init();
     let target = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4263".to_owned());
+    if target == "--help" || target == "-h" {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     match talk_to(&target).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -41,14 +49,14 @@ async fn main() -> ExitCode {
 }
 
 async fn talk_to(name: &str) -> Result<(), Box<dyn Error>> {
-    // A fresh key each time: to be the same peer tomorrow, keep the 32 bytes in a file.
-    let identity = Identity::from_seed(entropy()?);
-    let endpoint = Endpoint::bind(Config::default(), identity, Listen::all(0))?;
+    // A fresh key each time. To be the same peer tomorrow: `KeyFile::new("my.key").load_or_create()?`.
+    let endpoint = Endpoint::bind(Config::default(), generate_identity()?, Listen::all(0))?;
     println!("I am       {}", endpoint.id());
 
     println!("calling    {name}");
     let start = Instant::now();
-    let peer = match endpoint.connect(resolve(name)?).await {
+    let target = resolve(&name.parse::<TargetName>()?).await?;
+    let peer = match dial(&endpoint, target).await {
         Ok(peer) => peer,
         Err(error) => return Err(refusal(&error, name).into()),
     };
@@ -68,7 +76,7 @@ async fn talk_to(name: &str) -> Result<(), Box<dyn Error>> {
     // The `Disconnect` is delivered too: the server learns the code and the reason.
     let reason = DisconnectReason::new(0, "that was all");
     let reason =
-        peer.disconnect(DisconnectOptions { reason, linger: Duration::from_secs(2) }).await;
+        peer.disconnect(DisconnectOptions::after(Duration::from_secs(2)).with_reason(reason)).await;
     println!("parted     {reason}");
 
     // What the server said meanwhile is still here (it says something if started with --echo).
@@ -80,29 +88,34 @@ async fn talk_to(name: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reads `HOST:PORT` or `PeerId@HOST:PORT`.
-fn resolve(name: &str) -> Result<Target, String> {
-    let (id, place) = match name.split_once('@') {
-        Some((id, place)) => (Some(id.parse().map_err(|error| format!("{id}: {error}"))?), place),
-        None => (None, name),
-    };
-    let found = place.to_socket_addrs().map_err(|error| {
-        format!("cannot use {place} ({}): write HOST:PORT or PeerId@HOST:PORT", explain(&error))
-    })?;
-    let addresses: Vec<_> = found.collect();
-    match (id, addresses.first()) {
-        (_, None) => Err(format!("{place} has no address")),
-        (Some(id), _) => Ok(Target::new(id, addresses)),
-        (None, Some(first)) => Ok(Target::from(*first)),
+/// Dials, and says so when it takes long: a lost packet costs a moment, a wrong address everything.
+async fn dial(endpoint: &Endpoint, target: Target) -> Result<Peer, ConnectError> {
+    let connect = endpoint.connect(target);
+    tokio::pin!(connect);
+    match timeout(Duration::from_secs(2), &mut connect).await {
+        Ok(result) => result,
+        Err(_) => {
+            println!("           still trying: nobody answered yet");
+            connect.await
+        }
     }
 }
 
 fn refusal(error: &ConnectError, name: &str) -> String {
     match error {
         ConnectError::Ended(EndReason::DialTimeout) => format!(
-            "nobody at {name} shook hands: is `cargo run -p handfast-server` running there, are the \
-             port and the PeerId right, does it let us in?"
+            "nobody at {name} answered: is `cargo run -p handfast-server` running there, are the port, \
+             the PeerId and the network secret right, is there a firewall?"
         ),
         error => format!("cannot connect to {name}: {error}"),
     }
 }
+
+const HELP: &str = "\
+Shakes hands with a handfast peer, sends it two messages, measures the round trip, and parts.
+
+Usage: simple_client [HOST:PORT | PEERID@HOST:PORT]   (default: 127.0.0.1:4263)
+
+With a PEERID nobody else can answer; without one you talk to whoever is there.
+RUST_LOG=debug shows every frame.
+";

@@ -3,11 +3,10 @@
 use core::fmt;
 use core::time::Duration;
 
-use zeroize::Zeroizing;
-
-use crate::config::{Config, ValidConfig};
+use crate::config::{NetworkSecret, ValidConfig};
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
+use crate::crypto::network::Network;
 use crate::crypto::rng::Rng;
 use crate::net::Via;
 use crate::session::{Distortion, ForgottenList, Incarnations, Indices};
@@ -27,8 +26,7 @@ pub(crate) struct Context {
     pub(crate) rng: Rng,
     pub(crate) keys: KeyCache,
     pub(crate) indices: Indices,
-    pub(crate) request_mac: MacKey,
-    pub(crate) network_mac: MacKey,
+    pub(crate) network: Network,
     pub(crate) stats: Stats,
     pub(crate) drops: Drops,
     started: Instant,
@@ -40,12 +38,10 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(config: ValidConfig, identity: Identity, mut rng: Rng, now: Instant) -> Self {
-        let psk = psk(&config);
         Self {
             now,
             absence: Absence::default(),
-            request_mac: MacKey::request(&identity.id(), &config.application, &psk),
-            network_mac: MacKey::network(&config.application, &psk),
+            network: network(&config, &identity),
             keys: KeyCache::new(config.keys.active_keys),
             indices: Indices::new(config.shard),
             config,
@@ -66,14 +62,15 @@ impl Context {
         self.now = self.now.max(now);
     }
 
-    /// The secret that only members of the network have, or zeros.
-    pub(crate) fn psk(&self) -> Zeroizing<[u8; 32]> {
-        psk(&self.config)
+    /// Other choices count from now on. The keys of the network are made of them anew.
+    pub(crate) fn reconfigure(&mut self, config: ValidConfig) {
+        self.network = network(&config, &self.identity);
+        self.config = config;
     }
 
     /// The key of the MAC that `peer` expects on our requests.
     pub(crate) fn request_mac_for(&self, peer: &PeerId) -> MacKey {
-        MacKey::request(peer, &self.config.application, &self.psk())
+        MacKey::request(peer, &self.config.application, self.network.psk())
     }
 
     /// Whole seconds on our own clock, as cookies have them.
@@ -145,7 +142,8 @@ impl fmt::Debug for Context {
     }
 }
 
-fn psk(config: &Config) -> Zeroizing<[u8; 32]> {
-    let secret = config.network_secret.as_ref().map(crate::NetworkSecret::as_bytes);
-    Zeroizing::new(secret.copied().unwrap_or_default())
+fn network(config: &ValidConfig, identity: &Identity) -> Network {
+    let [current, previous] = [&config.network_secret, &config.previous_network_secret]
+        .map(|secret| secret.as_ref().map(NetworkSecret::as_bytes));
+    Network::new(&identity.id(), &config.application, current, previous)
 }

@@ -36,8 +36,20 @@ pub enum Event {
         id: Option<PeerId>,
         /// Why the peer ended.
         reason: EndReason,
+        /// Whole messages that cannot be received: each waited for an earlier one of its ordered stream,
+        /// which did not come. They may have been acknowledged to the peer.
+        undeliverable: u64,
         /// How many of its messages wait to be received.
         unread: usize,
+    },
+    /// Two endpoints use one identity (a copied disk, a program started twice) and take each other's place.
+    /// Told once for each peer. Messages that are under way when one takes the other's place end as
+    /// [`Fate::Unknown`]; the one that lost its place takes it again about a heartbeat later.
+    DuplicateIdentity {
+        /// The peer.
+        peer: PeerHandle,
+        /// Whose identity it is: ours, says the peer, or that of the peer.
+        ours: bool,
     },
     /// The fate of a message. Reported for every message that asked for a receipt, and for every
     /// reliable message whose fate is not `Acked`.
@@ -83,11 +95,27 @@ pub enum Event {
         /// The peer.
         peer: PeerHandle,
     },
-    /// The peer lost its state (it restarted, or its idle timeout for us passed) and made a new
-    /// handshake. Streams start over; messages under way ended as `Fate::Unknown`.
+    /// A handshake that somebody began with us was refused: it is no peer. The endpoint keeps the newest 64
+    /// such events until they are polled; [`Drops`](crate::Drops) counts all refusals.
+    #[non_exhaustive]
+    Refused {
+        /// The identity of the initiator, which has shown that it has the key.
+        id: PeerId,
+        /// Where the request came from. Unless it was validated, somebody else may have sent a copy of it
+        /// from there.
+        path: Via,
+        /// Why it was refused.
+        reason: Refusal,
+    },
+    /// The peer lost its state (it restarted, or its idle timeout for us passed), or another instance with its
+    /// key took its place, and a new handshake was made. Streams start over; messages under way ended as
+    /// `Fate::Unknown`.
     Restarted {
         /// The peer.
         peer: PeerHandle,
+        /// Whole messages that cannot be received any more: each waited for an earlier one of its ordered
+        /// stream, which did not come. They may have been acknowledged to the peer.
+        undeliverable: u64,
     },
     /// The peer's state changed. If it changed several times between two polls, only the newest state is
     /// reported.
@@ -105,20 +133,21 @@ pub enum Event {
 }
 
 impl Event {
-    /// The peer the event is about; `None` for `OpenSocket`.
+    /// The peer the event is about; `None` for `OpenSocket` and `Refused`.
     #[must_use]
     pub const fn peer(&self) -> Option<PeerHandle> {
         match self {
             Self::Connected { peer, .. }
+            | Self::DuplicateIdentity { peer, .. }
             | Self::Ended { peer, .. }
             | Self::Fate { peer, .. }
             | Self::PathChanged { peer, .. }
             | Self::Pong { peer, .. }
             | Self::Readable { peer }
-            | Self::Restarted { peer }
+            | Self::Restarted { peer, .. }
             | Self::StateChanged { peer, .. }
             | Self::Writable { peer } => Some(*peer),
-            Self::OpenSocket { .. } => None,
+            Self::OpenSocket { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -149,17 +178,16 @@ pub struct PingId(pub(crate) u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The dial did not succeed within `Config::timers.connect_timeout`. Whoever may not know that we are
-    /// there is silent, so silence may mean: nobody is at the address, or somebody else; a firewall or NAT on
-    /// the way drops packets; the network secret or the application id differs; the other end has
-    /// another identity than the target names, or a budget of it is used up.
+    /// The dial did not succeed within `Config::timers.connect_timeout`: nobody answered. An endpoint that
+    /// does not know our network secret or application, or is not the one that the dial names, answers
+    /// nothing; nor does one that is closing, or that has more to do than it can.
     DialTimeout,
-    /// We disconnected.
+    /// We disconnected. What became of messages that were not acknowledged by then is told by their
+    /// fates, before this.
     Disconnected {
-        /// Whether the peer acknowledged the `Disconnect`. If so, its endpoint holds all reliable
-        /// messages that were sent before. `false`: no acknowledgement came; they may or may not have
-        /// arrived.
-        acknowledged: bool,
+        /// Whether the peer acknowledged the `Disconnect`, so that its application is told of it. It says
+        /// nothing about messages. `false`: no acknowledgement came; the peer may or may not have got it.
+        heard: bool,
     },
     /// No packet of the peer arrived for the idle timeout.
     IdleTimeout,
@@ -170,8 +198,17 @@ pub enum EndReason {
     },
     /// A dial by address reached this endpoint itself.
     OwnIdentity,
-    /// The peer sent a `Disconnect`.
-    PeerDisconnected(DisconnectReason),
+    /// The peer disconnected.
+    PeerDisconnected {
+        /// What it says about that.
+        reason: DisconnectReason,
+        /// Whether all that came is all there was: its application handed over no other reliable message,
+        /// and each has arrived here. Some may still wait for [`receive`](crate::Endpoint::receive).
+        /// `false`: the last messages may be missing. It says nothing about our own messages.
+        complete: bool,
+    },
+    /// The other end told us, authenticated, that it does not take us in.
+    Refused(Refusal),
     /// The dial did not succeed, and somebody at the address said that the endpoint there speaks another
     /// version of the protocol. Nothing authenticates that: it explains the silence, no more.
     VersionMismatch {
@@ -180,6 +217,37 @@ pub enum EndReason {
     },
     /// The peer, though authenticated, broke the protocol.
     Violation(Violation),
+}
+
+impl EndReason {
+    /// Whether every reliable message that the peer's application handed over has arrived here: the
+    /// streams that it sent were read to their end once `receive` returns `None`. `false`: they may be cut
+    /// short. That is so for every end but a [`PeerDisconnected`](Self::PeerDisconnected) that says
+    /// otherwise: an endpoint that was dropped or restarted, silence, a broken rule, an end that we chose.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        matches!(self, Self::PeerDisconnected { complete: true, .. })
+    }
+}
+
+/// Why an endpoint does not take somebody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It has no place for another peer (see [`Limits`](crate::Limits)). A dial ends with it if that was so
+    /// whenever it asked, until its deadline.
+    Full,
+    /// Its application does not admit this identity ([`Config::admission`](crate::Config::admission)).
+    NotAdmitted,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "no place for it",
+            Self::NotAdmitted => "not admitted",
+        })
+    }
 }
 
 /// Why a peer disconnects: what its `Disconnect` says.
@@ -215,32 +283,78 @@ impl DisconnectReason {
     }
 }
 
-/// How to disconnect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How to disconnect. The default is the graceful way: what was sent is still delivered, for at most
+/// 5 s.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DisconnectOptions {
     /// The reason that the peer gets.
     pub reason: DisconnectReason,
     /// How long to wait before the `Disconnect` is sent: queued messages are still sent, and reliable
     /// ones acknowledged. The wait ends early when none is left. Zero drops them at once. A peer that is
-    /// still being dialled ends at once in any case.
+    /// still being dialled ends at once in any case. Whatever is dropped has its fate reported: `Lost`, or
+    /// `Unknown` if some of it was sent.
     pub linger: Duration,
+    /// Some message never reached the endpoint.
+    pub(crate) is_cut: bool,
+}
+
+impl DisconnectOptions {
+    /// How long the default lets messages be delivered: 5 s.
+    pub const DEFAULT_LINGER: Duration = Duration::from_secs(5);
+
+    /// Disconnects at once. What the peer has not acknowledged is dropped.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::after(Duration::ZERO)
+    }
+
+    /// Disconnects when every reliable message is acknowledged and no message is unsent, after `linger` at
+    /// the latest.
+    #[must_use]
+    pub fn after(linger: Duration) -> Self {
+        Self { reason: DisconnectReason::default(), linger, is_cut: false }
+    }
+
+    /// The same with a reason for the peer.
+    #[must_use]
+    pub fn with_reason(self, reason: DisconnectReason) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// The same after a message was lost before it reached the endpoint: whatever becomes of the others,
+    /// the peer is not told that all have arrived. For drivers that keep messages of their own.
+    #[must_use]
+    pub fn incomplete(self) -> Self {
+        Self { is_cut: true, ..self }
+    }
+}
+
+impl Default for DisconnectOptions {
+    fn default() -> Self {
+        Self::after(Self::DEFAULT_LINGER)
+    }
 }
 
 impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DialTimeout => f.write_str(
-                "the dial timed out: nobody is there, a firewall or NAT drops packets on the way, the \
-                 network secret or application differs, or the other end's id is not the expected one",
+                "the dial timed out: nobody is there, something drops the packets, or the endpoint there \
+                 does not answer us (another key, network secret or application than we expect, or it is \
+                 closing or overloaded)",
             ),
-            Self::Disconnected { acknowledged: true } => f.write_str("disconnected"),
-            Self::Disconnected { acknowledged: false } => f.write_str("disconnected, unconfirmed"),
+            Self::Disconnected { heard: true } => f.write_str("disconnected"),
+            Self::Disconnected { heard: false } => f.write_str("disconnected, unheard"),
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::OwnIdentity => f.write_str("the address leads to this endpoint itself"),
             Self::Merged { .. } => f.write_str("merged with an older handle of the same peer"),
-            Self::PeerDisconnected(reason) => {
-                write!(f, "the peer disconnected (code {}: {:?})", reason.code, reason.reason)
+            Self::PeerDisconnected { reason, complete } => {
+                let cut = if *complete { "" } else { ", messages may be missing" };
+                write!(f, "the peer disconnected (code {}: {:?}){cut}", reason.code, reason.reason)
             }
+            Self::Refused(Refusal::Full) => f.write_str("the endpoint there has no place for another peer"),
+            Self::Refused(Refusal::NotAdmitted) => f.write_str("the endpoint there does not admit us"),
             Self::VersionMismatch { theirs } => write!(
                 f,
                 "the endpoint there speaks version {theirs} of the protocol, this one version {VERSION}"

@@ -125,6 +125,7 @@ mod handle;
 mod info;
 mod message;
 mod net;
+mod parting;
 mod path;
 mod peer;
 mod recovery;
@@ -154,10 +155,13 @@ pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};
 pub use endpoint::{Endpoint, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
-pub use event::{DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId};
+pub use event::{
+    DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId, Refusal,
+};
 pub use handle::PeerHandle;
 pub use info::{Direction, PeerInfo};
 pub use net::{Ecn, FourTuple, Origin, SocketId, Transmit, Via, canonical};
+pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;
 pub use violation::Violation;

@@ -75,6 +75,8 @@ drops! {
     BadIdentity => bad_identity,
     /// The wrong length or a reserved field that was set.
     Malformed => malformed,
+    /// Requests of peers that we parted from.
+    Parted => parted,
     /// Requests beyond their budget, which would have been answered otherwise, and responses that came
     /// too fast to be opened.
     RateLimited => rate_limited,
@@ -109,13 +111,18 @@ counters! {
         retries_sent,
         /// `UnknownSession` packets sent.
         unknown_session_sent,
-        /// Retries, repeated responses and `UnknownSession` packets that were not sent, because their
-        /// budget was used up.
+        /// Retries, repeated responses, refusals and `UnknownSession` packets that were not sent, because
+        /// their budget was used up.
         answers_withheld,
         /// Key changes completed.
         rekeys,
         /// Peers that ended, for whatever reason.
         peers_ended,
+        /// Requests that were answered by a refusal, which says why.
+        refusals_sent,
+        /// Peers that we parted from and had to forget while they may not have noticed: their handshakes
+        /// are taken for those of newcomers.
+        partings_forgotten,
     }
 }
 

@@ -6,9 +6,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use handfast_core::{
-    Bytes, CommandError, Config, ConnectError, Delivery, DisconnectOptions, Drops, Event, Identity,
-    Instant, Message, MessageId, PeerHandle, PeerId, PeerInfo, PingId, SendError, SocketId, Stats,
-    Target,
+    Admission, Bytes, CommandError, Config, ConfigError, ConnectError, Delivery, DisconnectOptions,
+    Drops, Event, Identity, Instant, Message, MessageId, NetworkSecret, PeerHandle, PeerId,
+    PeerInfo, PingId, SendError, SocketId, Stats, Target,
 };
 use handfast_udp::{
     Clock, Listen, Reconnect, SocketError, SocketStats, Traffic, entropy, host_config,
@@ -111,7 +111,9 @@ impl Endpoint {
     }
 
     /// Takes the next message of a peer, as announced by [`Event::Readable`]; `None` if none waits. Messages
-    /// that are not taken wait in the core, and hold back their sender when its credit is used up.
+    /// that are not taken wait in the core, and hold back their sender when its credit is used up. `None`
+    /// after [`Event::Ended`] means that there are no more: whether that is all that the peer's application
+    /// sent, [`EndReason::is_complete`](crate::EndReason::is_complete) says.
     pub fn receive(&mut self, peer: PeerHandle) -> Option<Message> {
         self.core.receive(self.clock.now(), peer)
     }
@@ -166,7 +168,8 @@ impl Endpoint {
         self.core.ping(self.clock.now(), peer)
     }
 
-    /// Disconnects a peer. [`Event::Ended`] follows.
+    /// Disconnects a peer. [`Event::Ended`] follows. The default options deliver what was sent before, for at
+    /// most 5 s.
     ///
     /// # Errors
     /// `Closing` if that is under way already; `UnknownPeer`.
@@ -222,6 +225,26 @@ impl Endpoint {
     /// sent a packet, from which it learns our new address.
     pub fn addresses_changed(&mut self) {
         self.core.addresses_changed(self.clock.now());
+    }
+
+    /// Who may shake hands with us from now on. Peers stay: see
+    /// [`set_admission`](handfast_core::Endpoint::set_admission) of the core.
+    pub fn set_admission(&mut self, admission: Admission) {
+        self.core.set_admission(admission);
+    }
+
+    /// The secrets of the private network from now on: with `current` we begin handshakes, and others may
+    /// begin theirs with either. Peers stay: see [`set_secrets`](handfast_core::Endpoint::set_secrets) of
+    /// the core.
+    ///
+    /// # Errors
+    /// When a secret is all zeros, or `previous` is set without `current`: the secrets stay as they were.
+    pub fn set_secrets(
+        &mut self,
+        current: Option<NetworkSecret>,
+        previous: Option<NetworkSecret>,
+    ) -> Result<(), ConfigError> {
+        self.core.set_secrets(current, previous)
     }
 
     /// A handle by which other threads send commands to this endpoint.

@@ -50,12 +50,13 @@ pub use handfast_core::{
     ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
     DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant,
     KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats,
-    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Retry, SocketId,
-    Stats, Target, Timing, ValidConfig, Via, Violation,
+    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry,
+    SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};
 pub use handfast_udp::{
-    Clock, DEFAULT_PORT, Listen, Reconnect, SocketError, SocketStats, entropy, explain,
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,
+    TargetName, TargetNameError, entropy, explain, generate_identity,
 };
 pub use remote::{Remote, RemoteError};

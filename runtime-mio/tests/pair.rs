@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use handfast_mio::{
-    Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Endpoint, Event, Fate,
-    Identity, Listen, Message, Reconnect, SendError, entropy,
+    Admission, Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Endpoint, Event,
+    Fate, Identity, Listen, Message, NetworkSecret, Reconnect, Refusal, SendError, Target,
+    TargetName, entropy,
 };
 
 const MESSAGES: u32 = 20_000;
@@ -60,7 +61,9 @@ fn peers_meet_talk_and_part() {
                 Event::Fate { fate, .. } => {
                     fates.push(fate);
                     let reason = DisconnectReason::new(7, "done");
-                    alice.close(DisconnectOptions { reason, linger: Duration::from_secs(30) });
+                    alice.close(
+                        DisconnectOptions::after(Duration::from_secs(30)).with_reason(reason),
+                    );
                 }
                 _ => {}
             }
@@ -69,7 +72,16 @@ fn peers_meet_talk_and_part() {
     assert_eq!(fates, [Fate::Acked]);
     assert!(pong.expect("a pong") > Duration::ZERO);
     let end = end.recv_timeout(Duration::from_secs(30)).expect("an end");
-    assert_eq!(end, (MESSAGES, EndReason::PeerDisconnected(DisconnectReason::new(7, "done"))));
+    assert_eq!(
+        end,
+        (
+            MESSAGES,
+            EndReason::PeerDisconnected {
+                reason: DisconnectReason::new(7, "done"),
+                complete: true
+            }
+        )
+    );
     remote.run(|bob| bob.close(DisconnectOptions::default())).expect("room");
     server.join().expect("no panic");
 }
@@ -147,6 +159,49 @@ fn a_turn_takes_in_few_datagrams() {
 }
 
 /// Sends until blocked; the last message asks for a receipt.
+#[test]
+fn who_may_come_in_changes_while_an_endpoint_runs_and_who_may_not_is_reported() {
+    let (mut alice, mut bob) = (endpoint(), endpoint());
+    let name = format!("{}@{}", bob.id(), bob.local_addresses()[0]);
+    let target = name.parse::<TargetName>().expect("a name").resolve().expect("an address");
+    bob.set_admission(Admission::Nobody);
+    alice.connect(target.clone()).expect("a dial");
+    let refused = until(&mut alice, &mut bob, |event| match event {
+        Event::Refused { id, reason, .. } => Some((*id, *reason)),
+        _ => None,
+    });
+    assert_eq!(refused, (alice.id(), Refusal::NotAdmitted));
+    bob.set_admission(Admission::Anyone);
+    let connected = |event: &Event| matches!(event, Event::Connected { .. }).then_some(());
+    alice.connect(target.clone()).expect("a dial");
+    until(&mut alice, &mut bob, connected);
+
+    let secret = |byte| Some(NetworkSecret::new([byte; 32]));
+    assert!(bob.set_secrets(None, secret(1)).is_err(), "a second one without a first");
+    bob.set_secrets(secret(1), None).expect("sound");
+    let mut carol = endpoint();
+    carol.set_secrets(secret(1), None).expect("sound");
+    carol.connect(Target::new(bob.id(), target.addresses)).expect("a dial");
+    until(&mut carol, &mut bob, connected);
+}
+
+/// Turns both until an event of `bob` answers.
+fn until<T>(alice: &mut Endpoint, bob: &mut Endpoint, answer: impl Fn(&Event) -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        for endpoint in [&mut *alice, &mut *bob] {
+            endpoint.turn(Some(Duration::from_millis(1))).expect("a turn");
+        }
+        while alice.poll_event().is_some() {}
+        while let Some(event) = bob.poll_event() {
+            if let Some(answer) = answer(&event) {
+                return answer;
+            }
+        }
+    }
+    panic!("it did not happen");
+}
+
 fn send_from(endpoint: &mut Endpoint, first: u32) -> u32 {
     let peer = endpoint.peers().next().expect("a peer").handle;
     for number in first..MESSAGES {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{DisconnectOptions, PeerHandle, PeerId, SocketId, Target};
+use handfast_core::{ConfigError, DisconnectOptions, PeerHandle, PeerId, SocketId, Target};
 use handfast_udp::{SocketError, SocketStats};
 use tokio::sync::oneshot;
 
@@ -17,6 +17,7 @@ pub(crate) enum Command {
     AddSocket { address: SocketAddr, reply: oneshot::Sender<Result<SocketId, SocketError>> },
     AddressesChanged,
     Cancel { peer: PeerHandle, key: MessageKey, reply: oneshot::Sender<Result<(), PeerError>> },
+    Change { change: Change, reply: oneshot::Sender<Result<(), ConfigError>> },
     Close { options: DisconnectOptions },
     Connect { target: Target, reply: oneshot::Sender<Result<PendingHandle, ConnectError>> },
     Disconnect { peer: PeerHandle, options: DisconnectOptions },
@@ -26,6 +27,10 @@ pub(crate) enum Command {
     RemoveSocket { socket: SocketId, reply: oneshot::Sender<Result<(), SocketError>> },
     Subscribe(Subscriber),
 }
+
+/// Chooses something anew.
+pub(crate) type Change =
+    Box<dyn FnOnce(&mut handfast_core::Endpoint) -> Result<(), ConfigError> + Send>;
 
 /// How a peer is looked up.
 pub(crate) enum PeerSelector {

@@ -3,18 +3,18 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use handfast_core::{
-    Bytes, Config, Delivery, DisconnectOptions, Drops, Identity, PeerHandle, PeerId, PeerInfo,
-    SocketId, Stats, Target,
+    Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Drops, Identity,
+    NetworkSecret, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
 };
 use handfast_udp::{Backoff, Listen, Reconnect, SocketError, SocketStats, host_config};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::backlog::Backlog;
-use crate::command::{Command, PeerSelector};
+use crate::command::{Change, Command, PeerSelector};
 use crate::connections::Connections;
 use crate::driver::{self, Driver, Item, Subscriber};
 use crate::error::{ConnectError, SendError, Stopped};
@@ -48,12 +48,18 @@ impl Endpoint {
         let (commands, from_handles) = mpsc::channel(MAX_COMMANDS);
         // At most one ring per peer and one per question is under way.
         let (wake, wakes) = mpsc::unbounded_channel();
-        let inputs = driver::Inputs { commands: from_handles, wakes, wake: wake.clone() };
+        let last_stats = Arc::new(OnceLock::new());
+        let inputs = driver::Inputs {
+            commands: from_handles,
+            wakes,
+            wake: wake.clone(),
+            last_stats: Arc::clone(&last_stats),
+        };
         let driver = Driver::new(config, identity, &listen.into(), inputs, Arc::clone(&backlog))?;
         let addresses = driver.addresses();
         let (result, stopped) = watch::channel(None);
         runtime.spawn(driver.run(result));
-        let link = Link { id, addresses, backlog, commands, wake, stopped };
+        let link = Link { id, addresses, backlog, commands, wake, stopped, last_stats };
         let endpoint = Self { link: Arc::new(link) };
         let addresses = endpoint.local_addresses();
         tracing::info!(target: "handfast::driver", %id, ?addresses, "listening");
@@ -167,17 +173,13 @@ impl Endpoint {
         self.link.query(|core, _| core.peers().collect()).await
     }
 
-    /// Statistics as of now.
+    /// Statistics as of now, or as of the end if the endpoint has stopped.
     ///
     /// # Errors
-    /// When the endpoint has stopped.
+    /// When the endpoint's task was aborted.
     pub async fn stats(&self) -> Result<EndpointStats, Stopped> {
-        let read = |core: &handfast_core::Endpoint, sockets| EndpointStats {
-            stats: *core.stats(),
-            drops: *core.drops(),
-            sockets,
-        };
-        self.link.query(read).await
+        let now = self.link.query(EndpointStats::of).await;
+        now.or_else(|Stopped| self.link.last_stats.get().copied().ok_or(Stopped))
     }
 
     /// Call this when the addresses of this machine changed: each peer is sent a packet at once, from
@@ -187,6 +189,36 @@ impl Endpoint {
     /// When the endpoint has stopped.
     pub async fn addresses_changed(&self) -> Result<(), Stopped> {
         self.link.command(Command::AddressesChanged).await
+    }
+
+    /// Who may shake hands with us from now on. Peers stay: see
+    /// [`set_admission`](handfast_core::Endpoint::set_admission) of the core.
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn set_admission(&self, admission: Admission) -> Result<(), Stopped> {
+        let change: Change = Box::new(|core| {
+            core.set_admission(admission);
+            Ok(())
+        });
+        self.change(change).await.map(drop)
+    }
+
+    /// The secrets of the private network from now on: with `current` we begin handshakes, and others may
+    /// begin theirs with either. Peers stay: see [`set_secrets`](handfast_core::Endpoint::set_secrets) of
+    /// the core.
+    ///
+    /// # Errors
+    /// `InvalidInput` when a secret is all zeros, or `previous` is set without `current`: the secrets stay
+    /// as they were. Others when the endpoint has stopped.
+    pub async fn set_secrets(
+        &self,
+        current: Option<NetworkSecret>,
+        previous: Option<NetworkSecret>,
+    ) -> io::Result<()> {
+        let changed = self.change(Box::new(|core| core.set_secrets(current, previous))).await;
+        let changed = changed.map_err(io::Error::other)?;
+        changed.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 
     /// Opens another socket on `address`. Port zero lets the system choose one:
@@ -266,6 +298,12 @@ impl Endpoint {
         answer.await.unwrap_or(Err(SocketError::Stopped))
     }
 
+    async fn change(&self, change: Change) -> Result<Result<(), ConfigError>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.link.command(Command::Change { change, reply }).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
     async fn find(&self, whom: PeerSelector) -> Option<Peer> {
         let (reply, answer) = oneshot::channel();
         self.link.command(Command::Find { whom, reply }).await.ok()?;
@@ -293,6 +331,12 @@ pub struct EndpointStats {
     pub drops: Drops,
     /// What happened at all sockets together, those that were removed included.
     pub sockets: SocketStats,
+}
+
+impl EndpointStats {
+    pub(crate) fn of(core: &handfast_core::Endpoint, sockets: SocketStats) -> Self {
+        Self { stats: *core.stats(), drops: *core.drops(), sockets }
+    }
 }
 
 const MAX_COMMANDS: usize = 256;

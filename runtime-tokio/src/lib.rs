@@ -3,7 +3,8 @@
 //! [`Endpoint::bind`] opens the sockets and spawns the one task that owns them and the protocol;
 //! there is no lock around either. [`Endpoint`] and [`Peer`] are handles to it: cheap to clone,
 //! usable from any task. The task ends when [`Endpoint::close`] is complete, or when the last
-//! handle is dropped (peers that are connected then get a `Disconnect` at once).
+//! handle is dropped (peers that are connected then get a `Disconnect` at once, which never says that all
+//! messages have arrived: [`EndReason::is_complete`]).
 //!
 //! ```no_run
 //! use handfast_tokio::{Config, Delivery, DisconnectOptions, Endpoint, Identity, Listen, entropy};
@@ -69,6 +70,7 @@ mod pending_handle;
 mod port;
 mod receipt;
 mod receipt_key;
+mod resolve;
 mod wake;
 
 pub use connections::Connections;
@@ -81,11 +83,13 @@ pub use handfast_core::{
     ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
     DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant,
     KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats,
-    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Retry, SocketId,
-    Stats, Target, Timing, ValidConfig, Via, Violation,
+    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry,
+    SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
 };
 pub use handfast_udp::{
-    Clock, DEFAULT_PORT, Listen, Reconnect, SocketError, SocketStats, entropy, explain,
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,
+    TargetName, TargetNameError, entropy, explain, generate_identity,
 };
 pub use peer::Peer;
 pub use receipt::Receipt;
+pub use resolve::resolve;

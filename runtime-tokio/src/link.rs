@@ -1,7 +1,7 @@
 //! The way from the handles to the driver.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use handfast_core::{PeerHandle, PeerId, SocketId};
 use handfast_udp::SocketStats;
@@ -11,6 +11,7 @@ use crate::answer;
 use crate::backlog::Backlog;
 use crate::command::Command;
 use crate::driver;
+use crate::endpoint::EndpointStats;
 use crate::error::Stopped;
 use crate::wake::Wake;
 
@@ -24,6 +25,8 @@ pub(crate) struct Link {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) wake: mpsc::UnboundedSender<Wake>,
     pub(crate) stopped: watch::Receiver<driver::Outcome>,
+    /// What the endpoint had done when it stopped.
+    pub(crate) last_stats: Arc<OnceLock<EndpointStats>>,
 }
 
 impl Link {

@@ -99,8 +99,9 @@ impl Peer {
     }
 
     /// The next message of the peer on any channel that is not received apart ([`Self::recv_from`]);
-    /// `None` once the peer has ended and everything it sent before is taken. When several tasks wait
-    /// here, each message goes to one of them.
+    /// `None` once the peer has ended and everything that arrived before is taken. Whether that is all that
+    /// its application sent, [`EndReason::is_complete`] of [`ended`](Self::ended) says. When several tasks
+    /// wait here, each message goes to one of them.
     pub async fn recv(&self) -> Option<Message> {
         self.next(None).await
     }
@@ -161,8 +162,8 @@ impl Peer {
     }
 
     /// Disconnects the peer: what was sent before may still be delivered for
-    /// [`DisconnectOptions::linger`], then the `Disconnect` is sent. Completes when the peer has ended,
-    /// with the reason for which it ended (possibly another one, if it ended earlier).
+    /// [`DisconnectOptions::linger`], 5 s by default, then the `Disconnect` is sent. Completes when the peer has
+    /// ended, with the reason for which it ended (possibly another one, if it ended earlier).
     pub async fn disconnect(&self, options: DisconnectOptions) -> EndReason {
         if let Some(reason) = self.ended() {
             return reason;

@@ -4,8 +4,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use handfast_tokio::{
-    Config, ConnectError, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Fate, Identity,
-    Listen, Received, Reconnect, SendError, TryRecvError, entropy,
+    Admission, Config, ConnectError, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Fate,
+    Identity, Listen, NetworkSecret, Received, Reconnect, Refusal, SendError, TargetName,
+    TryRecvError, entropy, resolve,
 };
 
 fn endpoint() -> Endpoint {
@@ -48,19 +49,40 @@ async fn talk() {
     assert!(matches!(too_large, Err(SendError::Refused(_))), "{too_large:?}");
 
     let last = to_bob.send_with_receipt(Delivery::ordered(1), "the last word").await.expect("sent");
-    let farewell =
-        DisconnectOptions { linger: Duration::from_secs(30), ..DisconnectOptions::default() };
+    let farewell = DisconnectOptions::after(Duration::from_secs(30));
     let reason = to_bob.disconnect(farewell).await;
-    assert_eq!(reason, EndReason::Disconnected { acknowledged: true });
+    assert_eq!(reason, EndReason::Disconnected { heard: true });
     assert_eq!(last.await, Fate::Acked);
     assert_eq!(to_alice.recv().await.expect("a message").payload, "the last word");
     assert!(to_alice.recv().await.is_none());
-    assert!(matches!(to_alice.closed().await, EndReason::PeerDisconnected(_)));
+    assert!(matches!(to_alice.closed().await, EndReason::PeerDisconnected { .. }));
 
     alice.close(DisconnectOptions::default()).await.expect("closed");
     drop((to_alice, to_bob));
     bob.close(DisconnectOptions::default()).await.expect("closed");
     assert!(bob.accept().await.is_none());
+}
+
+/// A receipt takes a round trip and not the time for which acknowledgements may wait for company: that is half
+/// a second here, so that no load of the machine hides the difference.
+#[tokio::test]
+async fn fifty_receipts_one_after_another_do_not_wait_for_company() {
+    let mut config = Config::default();
+    config.timers.max_ack_delay = Duration::from_millis(500);
+    let bind = || {
+        let identity = Identity::from_seed(entropy().expect("entropy"));
+        let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        Endpoint::bind(config.clone(), identity, Listen::from(address)).expect("bound")
+    };
+    let (alice, bob) = (bind(), bind());
+    let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+    let receipts = async {
+        for number in 0..50_u8 {
+            let sent = to_bob.send_with_receipt(Delivery::ordered(0), vec![number]).await;
+            assert_eq!(sent.expect("taken").await, Fate::Acked);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), receipts).await.expect("far below 25 s");
 }
 
 #[tokio::test]
@@ -145,7 +167,7 @@ async fn whoever_reads_events_and_messages_from_one_stream_sees_the_end_last() {
             to_bob.send(Delivery::ordered(1), payload).await.expect("sent");
         }
         let linger = Duration::from_secs(60);
-        to_bob.disconnect(DisconnectOptions { linger, ..DisconnectOptions::default() }).await
+        to_bob.disconnect(DisconnectOptions::after(linger)).await
     });
     let (mut connected, mut number) = (false, 0_u32);
     let unread = loop {
@@ -162,7 +184,7 @@ async fn whoever_reads_events_and_messages_from_one_stream_sees_the_end_last() {
     };
     assert_eq!((number, unread), (30_000, 0));
     let reason = sending.await.expect("no panic");
-    assert_eq!(reason, EndReason::Disconnected { acknowledged: true });
+    assert_eq!(reason, EndReason::Disconnected { heard: true });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,7 +197,7 @@ async fn whoever_watches_events_alone_learns_of_the_end_at_once_and_what_waits_u
         to_bob.send(Delivery::ordered(number % 3), "unread").await.expect("sent");
     }
     let linger = Duration::from_secs(60);
-    to_bob.disconnect(DisconnectOptions { linger, ..DisconnectOptions::default() }).await;
+    to_bob.disconnect(DisconnectOptions::after(linger)).await;
     let unread = loop {
         if let Event::Ended { unread, .. } = events.recv().await.expect("it goes on") {
             break unread;
@@ -233,5 +255,40 @@ async fn a_peer_that_is_kept_connected_is_found_again_after_silence_and_not_afte
     // It says that it is enough, and means it.
     bob.close(DisconnectOptions::default()).await.expect("closed");
     let end = kept.next().await.expect_err("a no");
-    assert!(matches!(end, ConnectError::Ended(EndReason::PeerDisconnected(_))), "{end}");
+    assert!(matches!(end, ConnectError::Ended(EndReason::PeerDisconnected { .. })), "{end}");
+}
+
+#[tokio::test]
+async fn who_may_come_in_changes_while_an_endpoint_runs_and_who_may_not_is_reported() {
+    tokio::time::timeout(Duration::from_secs(60), change()).await.expect("in time");
+}
+
+async fn change() {
+    let (alice, bob) = (endpoint(), endpoint());
+    let mut events = bob.events().await.expect("open");
+    let name = format!("{}@{}", bob.id(), bob.local_addresses()[0]);
+    let target = resolve(&name.parse::<TargetName>().expect("a name")).await.expect("an address");
+
+    bob.set_admission(Admission::Nobody).await.expect("open");
+    let dial = tokio::spawn({
+        let (alice, target) = (alice.clone(), target.clone());
+        async move { alice.connect(target).await.map(drop) }
+    });
+    let Some(Event::Refused { id, reason, .. }) = events.recv().await else { panic!("no refusal") };
+    assert_eq!((id, reason), (alice.id(), Refusal::NotAdmitted));
+    bob.set_admission(Admission::Anyone).await.expect("open");
+    drop(dial.await.expect("no panic"));
+    alice.connect(target.clone()).await.expect("let in");
+
+    let secret = |byte| Some(NetworkSecret::new([byte; 32]));
+    assert!(bob.set_secrets(None, secret(1)).await.is_err(), "a second one without a first");
+    bob.set_secrets(secret(1), None).await.expect("sound");
+    let carol = endpoint();
+    carol.set_secrets(secret(1), None).await.expect("sound");
+    carol.connect(target).await.expect("a member");
+
+    bob.close(DisconnectOptions::default()).await.expect("closed");
+    let last = bob.stats().await.expect("the last ones");
+    assert_eq!((last.stats.handshakes, last.stats.peers_ended), (2, 2));
+    assert!(bob.set_admission(Admission::Anyone).await.is_err(), "stopped");
 }

@@ -9,7 +9,8 @@ use handfast_udp::explain;
 
 use crate::error::Error;
 
-/// Reads a list: one [`PeerId`] a line; `#` begins a comment.
+/// Reads a list: one [`PeerId`] a line, alone or as `ID@ADDRESS`, as the log shows who was refused; `#`
+/// begins a comment. The address counts for nothing: a peer may come from anywhere.
 ///
 /// # Errors
 /// When the file cannot be read or a line is not a `PeerId`; names the file and the line.
@@ -32,6 +33,7 @@ fn parse(text: &str) -> Result<BTreeSet<PeerId>, (usize, String)> {
     for (number, line) in (1..).zip(text.lines()) {
         let id = line.split('#').next().unwrap_or_default().trim();
         if !id.is_empty() {
+            let (id, _) = id.split_once('@').unwrap_or((id, ""));
             peers.insert(id.parse().map_err(|error| (number, format!("{error}")))?);
         }
     }
@@ -51,6 +53,13 @@ mod tests {
     fn comments_and_blank_lines_are_passed_over() {
         let text = format!("# friends\n\n{}\n  {}  # Bob's laptop\r\n{}\n", id(1), id(2), id(1));
         assert_eq!(parse(&text), Ok(BTreeSet::from([id(1), id(2)])));
+    }
+
+    #[test]
+    fn an_address_behind_the_id_is_passed_over() {
+        let text = format!("{}@192.0.2.7:4263 # refused\n{}@[2001:db8::1]:7\n", id(1), id(2));
+        assert_eq!(parse(&text), Ok(BTreeSet::from([id(1), id(2)])));
+        assert!(parse("@192.0.2.7:4263\n").is_err());
     }
 
     #[test]

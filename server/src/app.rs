@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::time::Duration;
 
 use handfast_core::{
     Bytes, Delivery, EndReason, Event, Message, PeerHandle, PeerId, PeerState, Via,
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
+
+use crate::refusals::Refusals;
 
 /// The application's state. The endpoint's is the truth about who is connected; this follows it by
 /// events, and [`App::forget_ended`] clears up.
@@ -16,6 +19,7 @@ pub struct App {
     peers: BTreeMap<PeerHandle, Record>,
     counters: Counters,
     last_pinged: Option<PeerHandle>,
+    refusals: Refusals,
 }
 
 /// What happened so far.
@@ -25,6 +29,8 @@ pub struct Counters {
     pub connected: u64,
     /// Peers that ended.
     pub ended: u64,
+    /// Handshakes that were refused to somebody by name.
+    pub refused: u64,
     /// Messages received.
     pub messages: u64,
     /// Bytes of payload in them.
@@ -67,6 +73,10 @@ impl App {
                 info!(peer = %id, from = %place(path), "connected");
             }
             Event::Ended { peer, reason, .. } => self.on_ended(*peer, reason),
+            Event::Refused { id, path, reason, .. } => {
+                self.counters.refused += 1;
+                self.refusals.note(*id, place(path), *reason);
+            }
             event => {
                 if let Some(id) = event.peer().and_then(|peer| self.id(peer)) {
                     log(event, &id);
@@ -79,7 +89,7 @@ impl App {
     pub fn on_message(&mut self, peer: PeerHandle, id: PeerId, message: &Message) -> Option<Reply> {
         let Message { delivery, sequence_number, payload, .. } = message;
         let bytes = payload.len();
-        info!(
+        debug!(
             peer = %id,
             bytes,
             sequence_number,
@@ -131,6 +141,11 @@ impl App {
         forgotten
     }
 
+    /// Logs in a few lines what has repeated itself since the last call.
+    pub fn summarise(&mut self) {
+        self.refusals.summarise();
+    }
+
     /// Peers that are connected, as far as events have told.
     #[must_use]
     pub fn connected(&self) -> usize {
@@ -166,16 +181,24 @@ impl App {
 
 fn log(event: &Event, peer: &PeerId) {
     match event {
-        Event::Pong { rtt, .. } => info!(%peer, rtt = ?rtt, "pong"),
-        Event::PathChanged { path, .. } => info!(%peer, to = %place(path), "moved"),
-        Event::Restarted { .. } => info!(%peer, "restarted"),
-        Event::StateChanged { state: PeerState::Silent, .. } => info!(%peer, "silent"),
+        Event::Pong { rtt, .. } => debug!(%peer, rtt_us = micros(*rtt), "pong"),
+        Event::PathChanged { path, .. } => debug!(%peer, to = %place(path), "moved"),
+        Event::Restarted { undeliverable, .. } => debug!(%peer, undeliverable, "restarted"),
+        Event::DuplicateIdentity { ours, .. } => {
+            let whose = if *ours { "ours" } else { "the peer's" };
+            warn!(%peer, whose, "two endpoints use one identity and take each other's place");
+        }
+        Event::StateChanged { state: PeerState::Silent, .. } => debug!(%peer, "silent"),
         Event::StateChanged { state, .. } => debug!(%peer, ?state, "state"),
         Event::Fate { message, fate, .. } => {
             debug!(%peer, id = message.as_u64(), ?fate, "fate");
         }
         _ => {}
     }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn place(via: &Via) -> String {
@@ -208,7 +231,8 @@ mod tests {
     }
 
     fn ended(peer: PeerHandle) -> Event {
-        Event::Ended { peer, id: Some(id()), reason: EndReason::IdleTimeout, unread: 0 }
+        let reason = EndReason::IdleTimeout;
+        Event::Ended { peer, id: Some(id()), reason, undeliverable: 0, unread: 0 }
     }
 
     #[test]

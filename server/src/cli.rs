@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Layer, read_file};
+use crate::config::{Layer, LogFormat, read_file};
 use crate::error::Error;
 
 /// What the command line asks for.
@@ -21,6 +21,10 @@ pub enum Invocation {
         /// The configuration file that was read.
         config: Option<PathBuf>,
     },
+    /// To print the `PeerId` of the server and end.
+    Id(Layer),
+    /// To make a new key and end: in this file, or where the server keeps its own.
+    GenKey(Option<PathBuf>, Layer),
 }
 
 /// Reads the command line, the first argument being the program's name, and the configuration
@@ -45,7 +49,28 @@ pub fn read(
     };
     let config = cli.config.or_else(|| usual_file.filter(|file| file.exists()));
     let file = config.as_deref().map(read_file).transpose()?.unwrap_or_default();
-    Ok(Invocation::Serve { layer: cli.layer.or(file), config })
+    let layer = cli.layer.or(file);
+    Ok(match cli.task {
+        None => Invocation::Serve { layer, config },
+        Some(Task::Id) => Invocation::Id(layer),
+        Some(Task::Genkey { file }) => Invocation::GenKey(file, layer),
+    })
+}
+
+/// How log lines are wanted by a command line that is perhaps not understood, and by the file it names.
+#[must_use]
+pub fn log_format(arguments: &[OsString], usual_file: Option<PathBuf>) -> LogFormat {
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    let value = |flag: &str| {
+        let at = words.iter().position(|word| word.split('=').next() == Some(flag))?;
+        let behind = words[at].split_once('=').map(|(_, value)| value.to_owned());
+        behind.or_else(|| Some(words.get(at + 1)?.to_string()))
+    };
+    if let Some(format) = value("--log-format") {
+        return LogFormat::from_str(&format, true).unwrap_or_default();
+    }
+    let file = value("--config").map(PathBuf::from).or(usual_file);
+    file.and_then(|file| crate::config::log_format(&file)).unwrap_or_default()
 }
 
 #[derive(Debug, Parser)]
@@ -54,14 +79,30 @@ pub fn read(
     version,
     about = "A handfast peer: shakes hands with whoever may come in, and logs what they say.",
     after_help = HELP,
+    disable_help_subcommand = true,
 )]
 struct Cli {
     /// Take choices from this TOML file too: its keys are these flags without the dashes [default:
     /// handfast/server.toml where this system keeps configurations, if it is there; see below]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
     layer: Layer,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+/// What else the program does. Without one it serves.
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Print the PeerId of the server
+    Id,
+    /// Make a new key, readable by its owner only, and print its PeerId. The file also does for
+    /// --network-secret-file
+    Genkey {
+        /// The file to make [default: that of --identity]
+        file: Option<PathBuf>,
+    },
 }
 
 /// Keeps what is wrong and what might be meant, of the several lines that clap writes.
@@ -81,8 +122,11 @@ RUST_LOG=debug shows every frame.
 Configurations are kept in $XDG_CONFIG_HOME or ~/.config, on Windows in %APPDATA%, on macOS in \
 ~/Library/Application Support.
 
-A network secret is 32 random bytes as one line of base32. On Unix: \
-(umask 077; head -c 32 /dev/urandom | base32 | tr -d = > network.secret)
+A network secret is 32 random bytes as one line of base32: `p2p_server genkey network.secret` makes \
+one.
+
+SIGHUP reads --allow and --network-secret-file again (not on Windows): who is no longer on the list is \
+parted from; everybody else stays.
 
 Exit code: 0 after SIGINT, SIGTERM, Ctrl-C, Ctrl-Break or the end of the console, 1 when something \
 failed, 2 when the command line, the configuration or a file it names is at fault.";
@@ -134,7 +178,7 @@ mod tests {
             let words = words.iter().map(OsString::from);
             match read(words, Some(usual.clone())).expect("understood") {
                 Invocation::Serve { layer, config } => (layer.echo, config),
-                Invocation::Help(text) => panic!("{text}"),
+                other => panic!("{other:?}"),
             }
         };
         assert_eq!(layer(&["p2p_server"]), (None, None));
@@ -148,6 +192,33 @@ mod tests {
         for file in [usual, other] {
             std::fs::remove_file(file).expect("removed");
         }
+    }
+
+    #[test]
+    fn the_tasks_take_the_flags_that_concern_them() {
+        let task = |line: &str| read_words(line).expect("understood");
+        for line in ["p2p_server id --identity k", "p2p_server --identity k id"] {
+            let Invocation::Id(layer) = task(line) else { panic!("{line}") };
+            assert_eq!(layer.identity, Some("k".into()));
+        }
+        let Invocation::GenKey(file, _) = task("p2p_server genkey s") else { panic!("no key") };
+        assert_eq!(file, Some("s".into()));
+        let Invocation::GenKey(None, _) = task("p2p_server genkey") else { panic!("no key") };
+        assert!(refusal("p2p_server idd").contains("'id'"));
+    }
+
+    #[test]
+    fn the_log_format_is_known_even_if_nothing_else_is_understood() {
+        let format =
+            |line: &str| log_format(&line.split(' ').map(OsString::from).collect::<Vec<_>>(), None);
+        assert_eq!(format("p2p_server --bad --log-format json"), LogFormat::Json);
+        assert_eq!(format("p2p_server --log-format=json --bad"), LogFormat::Json);
+        assert_eq!(format("p2p_server --log-format"), LogFormat::Text);
+        assert_eq!(format("p2p_server --log-format=loud"), LogFormat::Text);
+        let file = std::env::temp_dir().join(format!("handfast-format-{}", std::process::id()));
+        std::fs::write(&file, "log-format = \"json\"\nunknown = 1\n").expect("written");
+        assert_eq!(log_format(&["p".into()], Some(file.clone())), LogFormat::Json);
+        std::fs::remove_file(file).expect("removed");
     }
 
     #[test]

@@ -2,27 +2,28 @@
 //!
 //! It is a library so that tests can use its parts. From the outside in: [`cli`] reads the command
 //! line, [`config`] adds the configuration file and the defaults, [`places`] says where the system
-//! keeps such files, [`identity`] and [`allow`] read those that the configuration names. [`app`] is what the server does about each event, on whichever runtime:
-//! `tokio_server` and `mio_server` drive it, each behind the feature of that name. [`stats`] puts the
-//! statistics into a log line.
+//! keeps such files, [`access`] and [`allow`] read those that say who may come in. [`app`] is what the
+//! server does about each event, on whichever runtime: `tokio_server` and `mio_server` drive it, each behind
+//! the feature of that name. [`logging`] takes log lines without ever waiting for whoever reads them,
+//! [`stats`] puts the statistics into one.
 #![forbid(unsafe_code)]
 
 #[cfg(not(any(feature = "tokio", feature = "mio")))]
 compile_error!("handfast-server needs a runtime: enable the feature `tokio` or `mio`");
 
+pub mod access;
 pub mod allow;
 pub mod app;
 pub mod banner;
 pub mod cli;
 pub mod config;
 pub mod error;
-pub mod identity;
 pub mod logging;
 #[cfg(feature = "mio")]
 pub mod mio_server;
 pub mod places;
-mod private_file;
 mod refusal;
+mod refusals;
 pub mod signals;
 pub mod stats;
 #[cfg(feature = "tokio")]
@@ -30,58 +31,121 @@ pub mod tokio_server;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use handfast_core::{DisconnectOptions, DisconnectReason};
+use handfast_core::{Config, DisconnectOptions, DisconnectReason, Identity};
+use handfast_udp::{KeyFile, explain};
 
+use access::Access;
 use cli::Invocation;
-use config::{RuntimeKind, Settings};
+use config::{Layer, RuntimeKind, Settings};
 use error::Error;
+use logging::{Log, Writer};
 
 /// Runs the program with these arguments, the first being its own name.
 ///
 /// The exit code is 0 after a shutdown by signal, 1 when something failed while running, and 2 when
 /// the command line, the configuration or a file it names is at fault. An error is one line on
-/// stderr that says what to do.
+/// stderr that says what to do: an object if the log is JSON.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let log = match Log::open() {
+        Ok(log) => log,
         Err(error) => {
-            // Nobody may be reading: that must not change the exit code, as a panic would.
-            writeln!(io::stderr(), "p2p_server: {error}").ok();
-            ExitCode::from(error.exit_code())
+            writeln!(io::stderr(), "p2p_server: cannot log: {}", explain(&error)).ok();
+            return ExitCode::FAILURE;
         }
+    };
+    let result = run(&arguments, &log);
+    if let Err(error) = &result {
+        log.fail(error, || cli::log_format(&arguments, places::configuration()));
+    }
+    log.finish();
+    result.map_or_else(|error| ExitCode::from(error.exit_code()), |()| ExitCode::SUCCESS)
+}
+
+fn run(arguments: &[OsString], log: &Log) -> Result<(), Error> {
+    match cli::read(arguments.iter().cloned(), places::configuration())? {
+        Invocation::Help(text) => banner::print(&text),
+        Invocation::Id(layer) => show_id(&key_file(layer)?),
+        Invocation::GenKey(file, layer) => {
+            make_key(&file.map_or_else(|| key_file(layer), |file| Ok(KeyFile::new(file)))?)
+        }
+        Invocation::Serve { layer, config } => serve(Settings::resolve(layer)?, config, log),
     }
 }
 
-fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
-    let (settings, file) = match cli::read(arguments, places::configuration())? {
-        Invocation::Help(text) => return banner::print(&text),
-        Invocation::Serve { layer, config } => (Settings::resolve(layer)?, config),
-    };
-    logging::start(settings.log_format)?;
+fn serve(settings: Settings, file: Option<PathBuf>, log: &Log) -> Result<(), Error> {
+    log.start(settings.log_format)?;
     if let Some(file) = file {
         tracing::info!(file = %file.display(), "configuration read");
     }
-    let identity = identity::load_or_create(&settings.identity)?;
-    let config = settings.endpoint_config()?;
-    match settings.runtime {
+    let identity = KeyFile::new(&settings.identity).load_or_create();
+    let identity = identity.map_err(|error| Error::Usage(error.to_string()))?;
+    let access = Access::read(&settings)?;
+    let config = settings.endpoint_config(&access)?;
+    let start = Start { settings, access, config, identity, log: log.writer().clone() };
+    match start.settings.runtime {
         #[cfg(feature = "tokio")]
-        RuntimeKind::Tokio => tokio_server::serve(&settings, config, identity),
+        RuntimeKind::Tokio => tokio_server::serve(start),
         #[cfg(feature = "mio")]
-        RuntimeKind::Mio => mio_server::serve(&settings, config, identity),
+        RuntimeKind::Mio => mio_server::serve(start),
         #[cfg(not(all(feature = "tokio", feature = "mio")))]
         absent => Err(absent.not_built_in()),
     }
+}
+
+/// What a server starts with, on either runtime.
+#[derive(Debug)]
+pub struct Start {
+    /// What the operator chose.
+    pub settings: Settings,
+    /// Who may come in.
+    pub access: Access,
+    /// The same for the endpoint.
+    pub config: Config,
+    /// Who the server is.
+    pub identity: Identity,
+    /// What takes the lines of the log.
+    pub log: Writer,
+}
+
+fn key_file(layer: Layer) -> Result<KeyFile, Error> {
+    layer.identity.map_or_else(places::key, Ok).map(KeyFile::new)
+}
+
+fn show_id(key: &KeyFile) -> Result<(), Error> {
+    let identity = key.load().map_err(|error| {
+        let missing = error.is_missing();
+        let advice = if missing { "; `p2p_server genkey` makes one" } else { "" };
+        Error::Usage(format!("{error}{advice}"))
+    })?;
+    banner::print(&format!("{}\n", identity.id()))
+}
+
+fn make_key(key: &KeyFile) -> Result<(), Error> {
+    let identity = key.create().map_err(|error| Error::Usage(error.to_string()))?;
+    banner::print(&format!("{}\n", identity.id()))
 }
 
 /// How the server parts from its peers when it stops.
 #[must_use]
 pub fn options() -> DisconnectOptions {
     let reason = DisconnectReason::new(SHUTTING_DOWN, "the server is shutting down");
-    DisconnectOptions { reason, linger: LINGER }
+    DisconnectOptions::after(LINGER).with_reason(reason)
 }
+
+/// How the server parts from a peer that may no longer be here.
+#[must_use]
+pub fn farewell_to_the_unwelcome() -> DisconnectOptions {
+    let reason = DisconnectReason::new(NO_LONGER_ADMITTED, "no longer admitted");
+    DisconnectOptions::now().with_reason(reason)
+}
+
+/// The code of the goodbye to a peer that is no longer on the list, as it sees it.
+pub const NO_LONGER_ADMITTED: u16 = 2;
 
 /// The code of the goodbye when the server stops, as peers see it.
 pub const SHUTTING_DOWN: u16 = 1;

@@ -3,43 +3,90 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use handfast_core::{Config, Event, Identity, PeerHandle, SendError};
+use handfast_core::{Event, PeerHandle, SendError};
 use handfast_mio::Endpoint;
 
+use crate::access::Access;
 use crate::app::{App, Reply};
 use crate::config::Settings;
 use crate::error::Error;
-use crate::{CLEANUP_INTERVAL, banner, options, signals, stats};
+use crate::logging::Writer;
+use crate::stats::{Statistics, Totals};
+use crate::{CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, options, signals};
 
 /// Serves until a signal.
 ///
 /// # Errors
 /// When the endpoint cannot be opened, or its sockets fail for good.
-pub fn serve(settings: &Settings, config: Config, identity: Identity) -> Result<(), Error> {
+pub fn serve(start: Start) -> Result<(), Error> {
+    let Start { settings, access, config, identity, log } = start;
     let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
     let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
-    let remote = endpoint.remote();
-    signals::on_first(move || {
-        if let Err(error) = remote.run(|endpoint| endpoint.close(options())) {
-            tracing::error!(%error, "cannot stop politely");
-        }
-    })?;
-    banner::print(&banner::text("mio", &endpoint.id(), &endpoint.local_addresses()))?;
+    catch_signals(&endpoint, settings.clone(), access, log.clone())?;
+    banner::announce(banner::text("mio", &endpoint.id(), &endpoint.local_addresses()))?;
 
+    let now = Instant::now();
     let jobs = [
         (Job::Heartbeat, Some(settings.heartbeat)),
         (Job::CleanUp, Some(CLEANUP_INTERVAL)),
+        (Job::Summary, Some(settings.summary_interval())),
         (Job::Report, settings.stats_interval),
     ];
-    let timers = Timers::new(jobs, Instant::now());
-    let app = App::new(settings.echo);
-    Server { endpoint, app, timers, unsent: BTreeMap::new() }.run()
+    let timers = Timers::new(jobs, now);
+    let (app, statistics) = (App::new(settings.echo), Statistics::new(now));
+    Server { endpoint, app, timers, statistics, log, unsent: BTreeMap::new() }.run()
+}
+
+fn catch_signals(
+    endpoint: &Endpoint,
+    settings: Settings,
+    mut access: Access,
+    log: Writer,
+) -> Result<(), Error> {
+    let (stopping, reloading) = (endpoint.remote(), endpoint.remote());
+    let stop = move || {
+        if let Err(error) = stopping.run(|endpoint| endpoint.close(options())) {
+            tracing::error!(%error, "cannot stop politely");
+        }
+    };
+    let reload = move || {
+        let (news, now) = (access.reload(&settings), access.clone());
+        let take_over = move |endpoint: &mut Endpoint| {
+            let_in(endpoint, &now);
+            news.log();
+        };
+        if let Err(error) = reloading.run(take_over) {
+            tracing::error!(%error, "cannot change who may come in");
+        }
+    };
+    signals::watch(log, stop, reload)
+}
+
+/// From now on these may come in, and the others go.
+fn let_in(endpoint: &mut Endpoint, access: &Access) {
+    endpoint.set_admission(access.admission());
+    let (current, previous) = access.secrets();
+    if let Err(error) = endpoint.set_secrets(current, previous) {
+        tracing::error!(%error, "the network secret stays as it was");
+    }
+    let peers = endpoint.peers().filter(|peer| peer.id.is_some_and(|id| !access.admits(&id)));
+    let gone: Vec<_> = peers.map(|peer| peer.handle).collect();
+    for peer in &gone {
+        if let Err(error) = endpoint.disconnect(*peer, farewell_to_the_unwelcome()) {
+            tracing::debug!(?peer, %error, "parting already");
+        }
+    }
+    if !gone.is_empty() {
+        tracing::info!(peers = gone.len(), "parting from those who are no longer on the list");
+    }
 }
 
 struct Server {
     endpoint: Endpoint,
     app: App,
     timers: Timers,
+    statistics: Statistics,
+    log: Writer,
     /// Echoes that found no room. Nothing more is taken from their peers until there is.
     unsent: BTreeMap<PeerHandle, Reply>,
 }
@@ -60,6 +107,8 @@ impl Server {
                 self.perform(job);
             }
         }
+        self.app.summarise();
+        self.statistics.finish(Instant::now(), &self.totals());
         Ok(())
     }
 
@@ -119,10 +168,22 @@ impl Server {
                 let Self { app, endpoint, .. } = self;
                 app.forget_ended(|peer| endpoint.peer(peer).is_some());
             }
+            Job::Summary => self.app.summarise(),
             Job::Report => {
-                let Self { app, endpoint, .. } = self;
-                stats::log(app, endpoint.stats(), endpoint.drops(), &endpoint.socket_stats());
+                let totals = self.totals();
+                self.statistics.report(Instant::now(), &totals);
             }
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            peers: self.app.connected(),
+            counters: self.app.counters(),
+            stats: *self.endpoint.stats(),
+            drops: *self.endpoint.drops(),
+            sockets: self.endpoint.socket_stats(),
+            log_lines_dropped: self.log.dropped(),
         }
     }
 }
@@ -132,6 +193,7 @@ impl Server {
 enum Job {
     Heartbeat,
     CleanUp,
+    Summary,
     Report,
 }
 
@@ -145,7 +207,7 @@ struct Timer {
 }
 
 impl Timers {
-    fn new(jobs: [(Job, Option<Duration>); 3], now: Instant) -> Self {
+    fn new<const N: usize>(jobs: [(Job, Option<Duration>); N], now: Instant) -> Self {
         let timer = |(job, every): (_, Option<Duration>)| {
             let every = every?;
             Some(Timer { job, every, due: now.checked_add(every)? })

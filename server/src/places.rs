@@ -1,6 +1,8 @@
-//! Where this system keeps a program's files: `$XDG_CONFIG_HOME` or `~/.config` on Unix,
-//! `%APPDATA%` on Windows, `~/Library/Application Support` on macOS; a directory `handfast` in it.
+//! Where files are kept unless the operator says otherwise: in the directories that a service manager
+//! names, else where this system keeps configurations (`$XDG_CONFIG_HOME` or `~/.config` on Unix,
+//! `%APPDATA%` on Windows, `~/Library/Application Support` on macOS; a directory `handfast` in it).
 
+use std::env;
 use std::path::PathBuf;
 
 use etcetera::BaseStrategy;
@@ -8,14 +10,33 @@ use etcetera::base_strategy::choose_native_strategy;
 
 use crate::error::Error;
 
-/// Where the key is kept unless the operator says otherwise.
+/// Where the key is kept unless the operator says otherwise: where there is one, of
+/// `$CREDENTIALS_DIRECTORY`, `$STATE_DIRECTORY` and the usual directory, in this order; else it is to be
+/// made in `$STATE_DIRECTORY` if there is one, else in the usual directory.
 ///
 /// # Errors
 /// When the user has no home directory.
 pub fn key() -> Result<PathBuf, Error> {
-    directory().map(|directory| directory.join("server.key")).ok_or_else(|| {
+    let named = ["CREDENTIALS_DIRECTORY", "STATE_DIRECTORY"].map(env::var_os);
+    // Several are separated as in $PATH: the first is the main one.
+    let [credentials, state] = named.map(|paths| env::split_paths(&paths?).next());
+    choose(credentials, state, directory()).ok_or_else(|| {
         Error::Usage(format!("no place for the key: set {HOME}, or name a file with --identity"))
     })
+}
+
+fn choose(
+    credentials: Option<PathBuf>,
+    state: Option<PathBuf>,
+    usual: Option<PathBuf>,
+) -> Option<PathBuf> {
+    let is_named = |directory: &PathBuf| !directory.as_os_str().is_empty();
+    let in_directory =
+        |directory: Option<PathBuf>| Some(directory.filter(is_named)?.join("server.key"));
+    let [credentials, state, usual] = [credentials, state, usual].map(in_directory);
+    let places = [&credentials, &state, &usual];
+    let found = places.into_iter().flatten().find(|key| key.exists()).cloned();
+    found.or(state).or(usual)
 }
 
 /// The configuration that is read, if it is there, unless the operator names one. `None` when the
@@ -34,3 +55,30 @@ fn directory() -> Option<PathBuf> {
 }
 
 const HOME: &str = if cfg!(windows) { "APPDATA" } else { "HOME" };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_key_that_is_there_is_found_and_a_new_one_is_made_where_state_is_kept() {
+        let root = env::temp_dir().join(format!("handfast-places-{}", std::process::id()));
+        let [credentials, state, usual] =
+            ["credentials", "state", "usual"].map(|name| root.join(name));
+        let chosen = || {
+            let all = [&credentials, &state, &usual].map(|directory| Some(directory.clone()));
+            let [credentials, state, usual] = all;
+            choose(credentials, state, usual)
+        };
+        assert_eq!(chosen(), Some(state.join("server.key")), "none is there yet");
+        assert_eq!(choose(None, None, Some(usual.clone())), Some(usual.join("server.key")));
+        assert_eq!(choose(None, Some(PathBuf::new()), None), None);
+        for directory in [&usual, &state, &credentials] {
+            fs::create_dir_all(directory).expect("made");
+            fs::write(directory.join("server.key"), "").expect("written");
+            assert_eq!(chosen(), Some(directory.join("server.key")));
+        }
+        fs::remove_dir_all(root).expect("removed");
+    }
+}

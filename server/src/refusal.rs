@@ -4,9 +4,24 @@ use handfast_core::ConfigError;
 
 /// What of the core's configuration the operator can choose: the core's name of the field, and that
 /// of the flag, which is also the key of the file.
-const FLAGS: [(&str, &str); 4] = [
+const FLAGS: [(&str, &str); 19] = [
     ("admission", "allow"),
+    ("budgets.at_peers", "budget-at-peers"),
+    ("budgets.retries", "budget-retries"),
+    ("budgets.unvalidated", "budget-unvalidated"),
+    ("budgets.unvalidated_per_source", "budget-unvalidated-per-source"),
+    ("budgets.validated", "budget-validated"),
+    ("budgets.validated_per_source", "budget-validated-per-source"),
+    ("flow.max_message", "max-message"),
+    ("flow.receive_window", "receive-window"),
+    ("flow.send_buffer", "send-buffer"),
+    ("flow.unreliable_buffer", "unreliable-buffer"),
+    ("limits.max_half_open", "max-half-open"),
+    ("limits.max_half_open_per_source", "max-half-open-per-source"),
+    ("limits.max_peers", "max-peers"),
+    ("limits.max_peers_per_source", "max-peers-per-source"),
     ("network_secret", "network-secret-file"),
+    ("previous_network_secret", "network-secret-file"),
     ("timers.heartbeat", "heartbeat"),
     ("timers.idle_timeout", "idle-timeout"),
 ];
@@ -26,19 +41,35 @@ fn name(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
-    use std::path::PathBuf;
     use std::time::Duration;
 
+    use clap::{Args, FromArgMatches};
     use handfast_core::{Config, NetworkSecret};
 
     use super::*;
-    use crate::config::{Layer, Settings, Span, keys};
+    use crate::access::Access;
+    use crate::config::{Layer, Settings, keys};
 
     /// Settings that set all that can be set.
     fn settings(idle: Duration, heartbeat: Duration) -> Settings {
-        let (idle_timeout, heartbeat) = (Some(Span(idle)), Some(Span(heartbeat)));
-        let identity = Some(PathBuf::from("k"));
-        let layer = Layer { idle_timeout, heartbeat, identity, ..Layer::default() };
+        let mut words = vec!["layer".to_owned(), "--identity=k".to_owned()];
+        words.push(format!("--idle-timeout={}ns", idle.as_nanos()));
+        words.push(format!("--heartbeat={}ns", heartbeat.as_nanos()));
+        for (field, flag) in FLAGS {
+            if field.starts_with("budgets.") {
+                words.push(format!("--{flag}=7/7"));
+            } else if field.starts_with("limits.") {
+                words.push(format!("--{flag}=7"));
+            } else if field.starts_with("flow.") {
+                words.push(format!("--{flag}=10MiB"));
+            }
+        }
+        // A window holds a message with its overhead.
+        words.push("--max-message=9MiB".to_owned());
+        words.retain(|word| word != "--max-message=10MiB");
+        let command = Layer::augment_args(clap::Command::new("layer"));
+        let matches = command.try_get_matches_from(words).expect("understood");
+        let layer = Layer::from_arg_matches(&matches).expect("understood");
         Settings::resolve(layer).expect("resolved")
     }
 
@@ -64,8 +95,9 @@ mod tests {
     #[test]
     fn each_field_that_the_server_sets_has_its_flag_and_no_other_has() {
         let settings = settings(Duration::from_secs(50), Duration::from_secs(10));
-        let secret = Some(NetworkSecret::new([1; 32]));
-        let (ours, usual) = (settings.chosen(secret, Some(BTreeSet::new())), Config::default());
+        let secret = || Some(NetworkSecret::new([1; 32]));
+        let access = Access::of(Some(BTreeSet::new()), (secret(), secret()));
+        let (ours, usual) = (settings.chosen(&access), Config::default());
         let (ours, usual) = (fields(&ours), fields(&usual));
         assert!(usual.contains_key("timers.max_ack_delay"), "{usual:?}");
         let set = ours.iter().filter(|(field, value)| usual.get(*field) != Some(value));
@@ -85,7 +117,8 @@ mod tests {
     fn what_breaks_a_rule_is_named_as_the_operator_knows_it() {
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
         let refused = |idle, heartbeat, secret| {
-            let config = settings(idle, heartbeat).chosen(secret, None);
+            let access = Access::of(None, (secret, None));
+            let config = settings(idle, heartbeat).chosen(&access);
             refusal(config.validate().expect_err("breaks a rule"))
         };
         let secret = NetworkSecret::new([0; 32]);

@@ -1,21 +1,68 @@
-//! The statistics line.
+//! The statistics lines.
 
-use std::fmt::Write;
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use handfast_core::{Drops, Stats};
 use handfast_udp::SocketStats;
+use serde_json::{Map, Value};
 use tracing::info;
 
-use crate::app::App;
+use crate::app::Counters;
 
-/// Logs totals since the start: peers and messages, datagrams and bytes, and every reason for
-/// which datagrams were dropped.
-pub fn log(app: &App, stats: &Stats, drops: &Drops, sockets: &SocketStats) {
-    let counters = app.counters();
+/// Everything that is counted, since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Peers that are connected now.
+    pub peers: usize,
+    /// What the application saw.
+    pub counters: Counters,
+    /// What the protocol did.
+    pub stats: Stats,
+    /// Why datagrams were dropped.
+    pub drops: Drops,
+    /// What happened at the sockets.
+    pub sockets: SocketStats,
+    /// Lines that nobody read in time.
+    pub log_lines_dropped: u64,
+}
+
+/// Logs totals, and how much came in a second since the line before.
+#[derive(Debug)]
+pub struct Statistics {
+    started: Instant,
+    last: Instant,
+    before: Totals,
+}
+
+impl Statistics {
+    /// Nothing happened yet.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { started: now, last: now, before: Totals::default() }
+    }
+
+    /// A line with the totals as of `now`.
+    pub fn report(&mut self, now: Instant, totals: &Totals) {
+        log("statistics", totals, &self.before, now.saturating_duration_since(self.last));
+        (self.last, self.before) = (now, *totals);
+    }
+
+    /// The last line, with rates over the whole life.
+    pub fn finish(&self, now: Instant, totals: &Totals) {
+        let life = now.saturating_duration_since(self.started);
+        log("totals", totals, &Totals::default(), life);
+    }
+}
+
+fn log(message: &str, totals: &Totals, before: &Totals, span: Duration) {
+    let Totals { peers, counters, stats, sockets, log_lines_dropped, .. } = *totals;
+    let rate = |of: fn(&Totals) -> u64| rate(of(totals) - of(before), span);
     info!(
-        peers = app.connected(),
+        peers,
         connected = counters.connected,
         ended = counters.ended,
+        refused = counters.refused,
         messages = counters.messages,
         message_bytes = counters.bytes,
         handshakes = stats.handshakes,
@@ -25,19 +72,45 @@ pub fn log(app: &App, stats: &Stats, drops: &Drops, sockets: &SocketStats) {
         bytes_received = stats.bytes_received,
         bytes_sent = stats.bytes_sent,
         sends_blocked = sockets.sends_blocked,
-        dropped = %reasons(drops),
-        "statistics"
+        log_lines_dropped,
+        seconds = rounded(span.as_secs_f64()),
+        messages_per_second = rate(|totals| totals.counters.messages),
+        datagrams_received_per_second = rate(|totals| totals.stats.datagrams_received),
+        datagrams_sent_per_second = rate(|totals| totals.stats.datagrams_sent),
+        bytes_received_per_second = rate(|totals| totals.stats.bytes_received),
+        bytes_sent_per_second = rate(|totals| totals.stats.bytes_sent),
+        dropped = %Reasons(&totals.drops),
+        "{message}"
     );
 }
 
-/// The reasons that occurred, such as `bad_mac:3,malformed:1`.
-fn reasons(drops: &Drops) -> String {
-    let mut text = String::new();
-    for (reason, count) in drops.iter().filter(|(_, count)| *count > 0) {
-        let comma = if text.is_empty() { "" } else { "," };
-        write!(text, "{comma}{reason}:{count}").expect("a string takes any text");
+/// How many a second, to a tenth.
+fn rate(count: u64, span: Duration) -> f64 {
+    let seconds = span.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a tenth is precise enough")]
+    let count = count as f64;
+    if seconds > 0.0 { rounded(count / seconds) } else { 0.0 }
+}
+
+fn rounded(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+/// The reasons that occurred, such as `bad_mac:3,malformed:1`; in the alternate form as an object in JSON.
+struct Reasons<'a>(&'a Drops);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let occurred = self.0.iter().filter(|(_, count)| *count > 0);
+        if f.alternate() {
+            let object: Map<_, _> =
+                occurred.map(|(reason, count)| (reason.to_owned(), Value::from(count))).collect();
+            return write!(f, "{}", Value::from(object));
+        }
+        let list: Vec<_> = occurred.map(|(reason, count)| format!("{reason}:{count}")).collect();
+        f.write_str(if list.is_empty() { "none" } else { "" })?;
+        f.write_str(&list.join(","))
     }
-    if text.is_empty() { "none".to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -47,8 +120,16 @@ mod tests {
     #[test]
     fn only_reasons_that_occurred_are_named() {
         let mut drops = Drops::default();
-        assert_eq!(reasons(&drops), "none");
+        let shown = |drops: &Drops| [Reasons(drops).to_string(), format!("{:#}", Reasons(drops))];
+        assert_eq!(shown(&drops), ["none", "{}"]);
         (drops.malformed, drops.bad_mac) = (1, 3);
-        assert_eq!(reasons(&drops), "bad_mac:3,malformed:1");
+        assert_eq!(shown(&drops), ["bad_mac:3,malformed:1", r#"{"bad_mac":3,"malformed":1}"#]);
+    }
+
+    #[test]
+    fn rates_are_a_second_and_to_a_tenth() {
+        assert_eq!(rate(0, Duration::ZERO), 0.0);
+        assert_eq!(rate(7, Duration::from_secs(60)), 0.1);
+        assert_eq!(rate(1_000_000, Duration::from_millis(500)), 2_000_000.0);
     }
 }

@@ -1,27 +1,31 @@
 //! The server on tokio: a few loops side by side, each with its own interval, and one signal that
 //! ends them all.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use handfast_core::{Config, Identity};
-use handfast_tokio::{Endpoint, Events, Peer, PeerError, explain};
-use tokio::sync::{Notify, watch};
+use handfast_tokio::{Endpoint, EndpointStats, Events, Peer, PeerError, Stopped, explain};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use crate::access::{Access, News};
 use crate::app::App;
 use crate::config::Settings;
 use crate::error::Error;
-use crate::{CLEANUP_INTERVAL, banner, options, signals, stats};
+use crate::logging::Writer;
+use crate::stats::{Statistics, Totals};
+use crate::{CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, options, signals};
 
 /// Serves until a signal.
 ///
 /// # Errors
 /// When the endpoint cannot be opened, or its sockets fail for good.
-pub fn serve(settings: &Settings, config: Config, identity: Identity) -> Result<(), Error> {
+pub fn serve(start: Start) -> Result<(), Error> {
+    let Start { settings, access, config, identity, log } = start;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Error::Run(format!("cannot start tokio: {}", explain(&error))))?;
@@ -29,42 +33,103 @@ pub fn serve(settings: &Settings, config: Config, identity: Identity) -> Result<
         let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
         let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
         let app = Arc::new(Mutex::new(App::new(settings.echo)));
-        Server { endpoint, app, settings }.run().await
+        Server { endpoint, app, settings, log }.run(access).await
     })
 }
 
-struct Server<'a> {
+struct Server {
     endpoint: Endpoint,
     app: SharedApp,
-    settings: &'a Settings,
+    settings: Settings,
+    log: Writer,
 }
 
 /// Locked for a moment at a time, never across an `await`.
 type SharedApp = Arc<Mutex<App>>;
 
+/// Who may come in from now on, each time that it was read again.
+type Reloads = mpsc::UnboundedReceiver<(Access, News)>;
+
 /// Becomes true when the server stops.
 type Stopping = watch::Receiver<bool>;
 
-impl Server<'_> {
-    async fn run(&self) -> Result<(), Error> {
+impl Server {
+    async fn run(&self, access: Access) -> Result<(), Error> {
         let stopped = |error| Error::Run(format!("cannot start: {error}"));
         let events = self.endpoint.events().await.map_err(stopped)?;
         let signal = Arc::new(Notify::new());
-        let notify = Arc::clone(&signal);
-        signals::on_first(move || notify.notify_one())?;
+        let reloads = self.catch_signals(&signal, access)?;
         let (stop, stopping) = watch::channel(false);
         let (id, addresses) = (self.endpoint.id(), self.endpoint.local_addresses());
-        banner::print(&banner::text("tokio", &id, &addresses))?;
+        banner::announce(banner::text("tokio", &id, &addresses))?;
 
-        let (end, (), (), (), (), ()) = tokio::join!(
+        let statistics = RefCell::new(Statistics::new(std::time::Instant::now()));
+        let (end, (), (), (), (), (), (), ()) = tokio::join!(
             self.live(&signal, stop),
             self.watch_events(events),
             self.welcome(),
             self.heartbeat(stopping.clone()),
             self.clean_up(stopping.clone()),
-            self.report(stopping),
+            self.change_admission(reloads, stopping.clone()),
+            self.summarise(stopping.clone()),
+            self.report(&statistics, stopping),
         );
+        lock(&self.app).summarise();
+        if let Some(totals) = self.totals().await {
+            statistics.borrow().finish(std::time::Instant::now(), &totals);
+        }
         end.map_err(|error| Error::network(&error))
+    }
+
+    /// Returns where it comes out who may come in from now on.
+    fn catch_signals(&self, signal: &Arc<Notify>, mut access: Access) -> Result<Reloads, Error> {
+        let (settings, notify) = (self.settings.clone(), Arc::clone(signal));
+        let (reloaded, reloads) = mpsc::unbounded_channel();
+        let reload = move || {
+            let news = access.reload(&settings);
+            // Nobody takes it any more once the server stops.
+            reloaded.send((access.clone(), news)).ok();
+        };
+        signals::watch(self.log.clone(), move || notify.notify_one(), reload)?;
+        Ok(reloads)
+    }
+
+    async fn change_admission(&self, mut reloads: Reloads, mut stopping: Stopping) {
+        let mut partings = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some((access, news)) = reloads.recv() => {
+                    match self.let_in(&access, &mut partings).await {
+                        Ok(()) => news.log(),
+                        Err(error) => tracing::debug!(%error, "too late to change who may come in"),
+                    }
+                }
+                Some(end) = partings.join_next() => report_panic(end),
+                // An error means that the sender is gone, and with it the server.
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
+        }
+    }
+
+    /// From now on these may come in, and the others go.
+    async fn let_in(&self, access: &Access, partings: &mut JoinSet<()>) -> Result<(), Stopped> {
+        self.endpoint.set_admission(access.admission()).await?;
+        let (current, previous) = access.secrets();
+        if let Err(error) = self.endpoint.set_secrets(current, previous).await {
+            tracing::error!(%error, "the network secret stays as it was");
+        }
+        let peers = self.endpoint.peers().await?;
+        let unwelcome = peers.iter().filter(|peer| peer.id.is_some_and(|id| !access.admits(&id)));
+        let mut gone = 0;
+        for peer in unwelcome {
+            let Some(peer) = self.endpoint.peer(peer.handle).await else { continue };
+            gone += 1;
+            partings.spawn(async move { drop(peer.disconnect(farewell_to_the_unwelcome()).await) });
+        }
+        if gone > 0 {
+            tracing::info!(peers = gone, "parting from those who are no longer on the list");
+        }
+        Ok(())
     }
 
     /// Waits for the signal, or for the endpoint to fail, and ends everything.
@@ -131,13 +196,27 @@ impl Server<'_> {
         repeat(CLEANUP_INTERVAL, stopping, sweep).await;
     }
 
-    async fn report(&self, stopping: Stopping) {
+    async fn summarise(&self, stopping: Stopping) {
+        let sum_up = async || lock(&self.app).summarise();
+        repeat(self.settings.summary_interval(), stopping, sum_up).await;
+    }
+
+    async fn report(&self, statistics: &RefCell<Statistics>, stopping: Stopping) {
         let Some(every) = self.settings.stats_interval else { return };
         let report = async || {
-            let Ok(now) = self.endpoint.stats().await else { return };
-            stats::log(&lock(&self.app), &now.stats, &now.drops, &now.sockets);
+            let Some(totals) = self.totals().await else { return };
+            statistics.borrow_mut().report(std::time::Instant::now(), &totals);
         };
         repeat(every, stopping, report).await;
+    }
+
+    async fn totals(&self) -> Option<Totals> {
+        let EndpointStats { stats, drops, sockets, .. } = self.endpoint.stats().await.ok()?;
+        let app = lock(&self.app);
+        let (peers, counters) = (app.connected(), app.counters());
+        drop(app);
+        let log_lines_dropped = self.log.dropped();
+        Some(Totals { peers, counters, stats, drops, sockets, log_lines_dropped })
     }
 }
 
@@ -174,7 +253,7 @@ async fn ping(peer: Peer, patience: Duration) {
     match timeout(patience, peer.ping()).await {
         Ok(Ok(_) | Err(PeerError::Ended(_))) => {}
         Ok(Err(error)) => tracing::debug!(peer = %peer.id(), %error, "no ping"),
-        Err(_) => tracing::info!(peer = %peer.id(), "no pong"),
+        Err(_) => tracing::debug!(peer = %peer.id(), "no pong"),
     }
 }
 

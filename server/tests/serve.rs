@@ -2,9 +2,14 @@
 #![cfg(unix)]
 
 mod common;
+#[path = "serve/logs.rs"]
+mod logs;
+#[path = "serve/reload.rs"]
+mod reload;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use common::{Client, PATIENCE, Scratch, Server, pairs, runtimes};
@@ -48,9 +53,39 @@ fn a_signal_ends_the_server_politely() {
             assert!(!line.contains("business"), "{line}");
             server.signal(signal);
             let reason = DisconnectReason::new(SHUTTING_DOWN, "the server is shutting down");
-            assert_eq!(end_reason(&mut client), EndReason::PeerDisconnected(reason));
+            assert_eq!(
+                end_reason(&mut client),
+                EndReason::PeerDisconnected { reason, complete: true }
+            );
             assert_eq!(server.end(), Some(0), "{runtime} {signal}");
         }
+    }
+}
+
+/// As `timeout` does it: to the process and to its group.
+#[test]
+fn signals_within_half_a_second_are_one() {
+    for runtime in runtimes() {
+        let scratch = Scratch::new(&format!("twice-{runtime}"));
+        let server = Server::start(&scratch.0, &on(runtime));
+        let mut client = Client::connect(server.id, server.address);
+        say(&mut client, b"still here");
+        let pid = server.pid();
+        let script = format!("kill -TERM {pid}; sleep 0.03; kill -TERM {pid}");
+        let sent = Command::new("sh").args(["-c", &script]).status().expect("a shell is there");
+        assert!(sent.success());
+        assert!(matches!(end_reason(&mut client), EndReason::PeerDisconnected { .. }));
+        assert_eq!(server.end(), Some(0), "{runtime}");
+    }
+}
+
+#[test]
+fn a_host_or_a_port_is_a_place_to_listen() {
+    for (listen, runtime) in ["localhost:0", ":0"].into_iter().zip(runtimes().into_iter().cycle()) {
+        let scratch = Scratch::new(&format!("place-{}", listen.len()));
+        let server = Server::start(&scratch.0, &["--runtime", runtime, "--listen", listen]);
+        assert!(server.address.ip().is_loopback(), "{}", server.address);
+        say(&mut Client::connect(server.id, server.address), b"found you");
     }
 }
 
@@ -163,13 +198,13 @@ fn silent_peers_are_pinged_and_statistics_are_logged() {
         let mut client = Client::connect(server.id, server.address);
         let turning = std::thread::spawn(move || end_reason(&mut client));
         let pong = server.log(" pong ");
-        assert!(pong.contains("rtt="), "{pong}");
+        assert!(pong.contains("rtt_us="), "{pong}");
         let statistics = server.log("statistics peers=1");
         assert!(statistics.contains("handshakes=1"), "{statistics}");
         server.signal("TERM");
         assert_eq!(server.end(), Some(0));
         let reason = turning.join().expect("no panic");
-        assert!(matches!(reason, EndReason::PeerDisconnected(_)), "{reason:?}");
+        assert!(matches!(reason, EndReason::PeerDisconnected { .. }), "{reason:?}");
     }
 }
 
@@ -195,7 +230,7 @@ fn only_those_on_the_list_and_in_the_network_come_in() {
         bytes[0] = 8;
         let secret = || Some(NetworkSecret::new(bytes));
         assert!(call(7, secret(), PATIENCE).is_some(), "{runtime}: the friend");
-        // Strangers get no answer, so all they can do is give up.
+        // Who lacks the secret gets no answer, and gives up; who is not on the list is told so.
         let soon = Duration::from_millis(300);
         assert!(call(8, secret(), soon).is_none(), "{runtime}: a stranger in the network");
         assert!(call(7, None, soon).is_none(), "{runtime}: the friend without the secret");

@@ -36,7 +36,8 @@ impl App for Story {
                 self.acked += 1;
                 if self.acked == MESSAGES {
                     let reason = DisconnectReason::new(0, "that was all");
-                    let farewell = DisconnectOptions { reason, linger: Duration::from_secs(2) };
+                    let farewell =
+                        DisconnectOptions::after(Duration::from_secs(2)).with_reason(reason);
                     cx.endpoint().disconnect(now, *peer, farewell).expect("connected");
                 }
             }

@@ -4,8 +4,9 @@
 //! waiting. An hour takes as long as the datagrams in it, and the same seed gives the same run,
 //! byte for byte, which [`World::trace_hash`] proves.
 //!
-//! - [`Conditions`] are what a link does: latency, jitter, loss, bursts, reordering, duplication,
-//!   corruption, size limit, rate with a queue, ECN marks. They can change any time.
+//! - [`Conditions`] are what a link does: latency, jitter that keeps the order of datagrams and free
+//!   jitter that does not, loss, bursts, reordering, duplication, corruption, size limit, rate with a
+//!   queue, ECN marks. They can change any time.
 //! - Nodes can be rebound, moved, killed, restarted (as themselves or as someone else) and
 //!   suspended, links cut one way or both, clocks can jump. [`Faults`] counts what really happened.
 //! - Nodes can be behind a [NAT](nat) of any kind that RFC 4787 knows, alone or several together
@@ -53,6 +54,7 @@ mod faults;
 mod gateway;
 #[doc = include_str!("guide.md")]
 pub mod guide {}
+mod instances;
 mod link;
 mod machine;
 pub mod nat;
@@ -68,6 +70,7 @@ mod world;
 pub use app::{App, Cx};
 pub use attacker::{Acts, Attacker};
 pub use faults::Faults;
+pub use instances::{Instances, InstancesReport};
 pub use link::{Bursts, Conditions, Outcome};
 pub use machine::{Machine, NodeSetup, Unverified};
 pub use nat::NatId;

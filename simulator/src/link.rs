@@ -14,8 +14,11 @@ use crate::rng::{Probability, Rng};
 pub struct Conditions {
     /// The time from end to end, not counting `rate`.
     pub latency: Duration,
-    /// Each datagram takes up to this much longer. Jitter alone never reorders.
+    /// Each datagram takes up to this much longer. This jitter alone never reorders: what would
+    /// overtake an earlier datagram arrives together with it.
     pub jitter: Duration,
+    /// Each datagram takes up to this much longer, whatever the others do: they overtake each other.
+    pub free_jitter: Duration,
     /// Datagrams lost, each on its own.
     pub loss: Probability,
     /// Losses that come together.
@@ -43,6 +46,7 @@ impl Default for Conditions {
         Self {
             latency: Duration::from_millis(10),
             jitter: Duration::ZERO,
+            free_jitter: Duration::ZERO,
             loss: Probability::NEVER,
             bursts: None,
             reordering: Probability::NEVER,
@@ -90,7 +94,7 @@ pub enum Outcome {
 pub(crate) struct Link {
     /// When the last queued byte leaves, in microseconds.
     busy_until: u64,
-    /// Arrivals keep this order unless reordered on purpose.
+    /// Arrivals keep this order, but for what is held back and for free jitter.
     last_arrival: u64,
     in_burst: bool,
 }
@@ -176,11 +180,17 @@ impl Link {
     fn arrival(&mut self, departure: u64, conditions: &Conditions, rng: &mut Rng) -> u64 {
         let jitter = rng.range(0..=micros(conditions.jitter));
         let arrival = departure + micros(conditions.latency) + jitter;
-        if rng.chance(conditions.reordering) {
-            return arrival + micros(conditions.reordering_delay);
+        let arrival = if rng.chance(conditions.reordering) {
+            arrival + micros(conditions.reordering_delay)
+        } else {
+            self.last_arrival = self.last_arrival.max(arrival);
+            self.last_arrival
+        };
+        match micros(conditions.free_jitter) {
+            // Draws nothing, so that links without it are as they were.
+            0 => arrival,
+            free => arrival + rng.range(0..=free),
         }
-        self.last_arrival = self.last_arrival.max(arrival);
-        self.last_arrival
     }
 }
 
@@ -223,6 +233,16 @@ mod tests {
         let delays = arrivals.iter().enumerate().map(|(n, at)| at - n as u64 * 1_000);
         assert!(delays.clone().all(|delay| (10_000..=40_000).contains(&delay)));
         assert!(delays.clone().max() > delays.min());
+    }
+
+    #[test]
+    fn free_jitter_lets_datagrams_overtake_each_other_within_its_bounds() {
+        let free_jitter = Duration::from_millis(30);
+        let (arrivals, _) = send(500, &Conditions { free_jitter, ..Conditions::default() }, None);
+        let delays: Vec<_> = arrivals.iter().zip(0..).map(|(at, n)| at - n * 1_000).collect();
+        assert!(delays.iter().all(|delay| (10_000..=40_000).contains(delay)));
+        let overtaken = arrivals.windows(2).filter(|pair| pair[0] > pair[1]).count();
+        assert!(overtaken > 200, "{overtaken} of 499");
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! Backpressure: full buffers, slow readers, credit, and that neither stalls nor grows without end.
+//! Backpressure: full buffers, slow readers, credit, and that neither stalls nor grows without end; and
+//! what a sender learns from acknowledgements (`recovery`).
 
 mod common;
+mod recovery;
 
 use common::*;
 use std::time::Duration;

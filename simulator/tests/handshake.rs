@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use common::*;
 use handfast_core::{
-    Admission, Config, ConnectError, Delivery, EndReason, Event, Fate, NetworkSecret, PeerState,
-    Retry, Target,
+    Admission, Config, ConnectError, Delivery, EndReason, Endpoint, Event, Fate, Identity, Instant,
+    NetworkSecret, Origin, PeerState, Refusal, Retry, Target,
 };
 use handfast_sim::{Conditions, NodeId, Rng};
 
@@ -95,7 +95,8 @@ fn strangers_to_the_network_or_the_application_get_no_answer_and_learn_no_key() 
             let end = net.events(a).pop();
             let id = (by == By::Key).then(|| net.id(b));
             let reason = EndReason::DialTimeout;
-            assert_eq!(end, Some(Event::Ended { peer, id, reason, unread: 0 }));
+            let ended = Event::Ended { peer, id, reason, undeliverable: 0, unread: 0 };
+            assert_eq!(end, Some(ended));
         }
     }
     let mut net = Net::new(1);
@@ -138,9 +139,13 @@ fn who_is_not_admitted_never_becomes_a_peer() {
             let (a, b) = (net.add(Config::default()), net.add(picky));
             by.dial(&mut net, a, b);
             net.watch(11_000, |net| assert_eq!(net.endpoint(b).peers().count(), 0));
-            assert_eq!((net.events(b), net.sent_of(b, RESPONSE)), (vec![], vec![]));
+            // It is told so, once, and nobody shook hands.
+            assert_eq!(net.sent_of(b, RESPONSE).len(), 1);
+            assert_eq!(refused(&mut net, b, a, Refusal::NotAdmitted), 1);
+            assert_eq!(net.endpoint(b).stats().handshakes, 0);
             assert!(net.endpoint(b).drops().admission > 0);
-            assert_eq!(net.ends(a).len(), 1);
+            let ends: Vec<_> = net.ends(a).into_iter().map(|end| end.2).collect();
+            assert_eq!(ends, [EndReason::Refused(Refusal::NotAdmitted)]);
         }
     }
     assert!(ASKED.load(Ordering::Relaxed) > 0);
@@ -151,6 +156,168 @@ fn who_is_not_admitted_never_becomes_a_peer() {
     net.dial(a, b);
     net.run(100);
     assert_eq!(net.connections(b), 1, "the one who is on the list");
+}
+
+/// How often `node` reported that it refused `who`, for this reason. It reported nothing else.
+fn refused(net: &mut Net, node: NodeId, who: NodeId, why: Refusal) -> usize {
+    let (who, address) = (net.id(who), net.address(who));
+    let events = net.events(node);
+    for event in &events {
+        let Event::Refused { id, path, reason, .. } = event else { panic!("{event:?}") };
+        assert_eq!((*id, path.remote(), *reason), (who, Some(address), why));
+    }
+    events.len()
+}
+
+#[test]
+fn an_initiator_for_whom_there_is_no_place_is_reported_and_no_flood_fills_the_memory() {
+    let mut small = Config::default();
+    small.limits.max_peers = 1;
+    let mut net = Net::new(1);
+    let (a, b) = (net.add(Config::default()), net.add(small));
+    net.call(a, b);
+    net.run(100);
+    assert_eq!(net.connections(b), 1);
+    net.news(b);
+    let late = net.add(Config::default());
+    net.call(late, b);
+    net.run(1000);
+    let news = net.news(b);
+    assert!(!news.is_empty());
+    for event in news {
+        let Event::Refused { id, reason, .. } = event else { panic!("{event:?}") };
+        assert_eq!((id, reason), (net.id(late), Refusal::Full));
+    }
+
+    // In a core by itself whose events nobody polls.
+    let mut nobody = Config::default();
+    nobody.admission = Admission::Nobody;
+    let now = Instant::from_micros(1);
+    let open = |config: Config, seed| {
+        let config = config.validate().expect("valid");
+        Endpoint::new(config, Identity::from_seed([seed; 32]), [seed; 32], now)
+    };
+    let mut server = open(nobody, 100);
+    let at = |port| SocketAddr::from(([192, 0, 2, 1], port));
+    let mut buf = [0; 1500];
+    for seed in 0..90 {
+        let mut client = open(Config::default(), seed);
+        client.connect(now, Target::new(server.id(), [at(1)])).expect("a dial");
+        let sent = client.poll_transmit(now, &mut buf).expect("a request");
+        let origin = Origin::from_remote(at(2000 + u16::from(seed)));
+        server.handle_datagram(now, origin, &mut buf[..sent.len]);
+    }
+    let reported = std::iter::from_fn(|| server.poll_event()).count();
+    assert!((10..=64).contains(&reported), "{reported}");
+}
+
+#[test]
+fn admission_can_change_and_what_was_answered_before_is_void() {
+    for by in By::BOTH {
+        let mut net = Net::new(1);
+        let (a, b) = (net.add(Config::default()), net.add(Config::default()));
+        net.latency(50);
+        by.dial(&mut net, a, b);
+        // The answer is on its way.
+        let until = if by == By::Key { 75 } else { 175 };
+        net.run(until);
+        assert_eq!(net.sent_of(b, RESPONSE).len(), 1, "{by:?}");
+        net.with(b, |endpoint, _| endpoint.set_admission(Admission::Nobody));
+        net.run(2000);
+        assert_eq!(net.connections(b), 0, "{by:?}: it was answered by the old rule");
+        assert!(refused(&mut net, b, a, Refusal::NotAdmitted) > 0);
+        net.with(b, |endpoint, _| endpoint.set_admission(Admission::Anyone));
+        by.dial(&mut net, a, b);
+        net.run(1000);
+        assert_eq!(net.connections(b), 1, "{by:?}");
+
+        // Who is a peer stays one.
+        net.with(b, |endpoint, _| endpoint.set_admission(Admission::Nobody));
+        net.run(120_000);
+        assert_eq!(net.endpoint(b).peers().count(), 1);
+    }
+}
+
+#[test]
+fn a_network_secret_is_replaced_step_by_step_without_a_gap() {
+    let secret = |byte: Option<u8>| byte.map(|byte| NetworkSecret::new([byte; 32]));
+    let member = |(current, previous)| {
+        let mut config = Config::default();
+        config.network_secret = secret(current);
+        config.previous_network_secret = secret(previous);
+        config
+    };
+    let (old, new) = (Some(1), Some(2));
+    let steps = [(old, None), (old, new), (new, old), (new, None)];
+    let meets = |from: (Option<u8>, Option<u8>), to: (Option<u8>, Option<u8>)| {
+        By::BOTH.map(|by| {
+            let mut net = Net::new(1);
+            let (a, b) = (net.add(member(from)), net.add(member(to)));
+            by.dial(&mut net, a, b);
+            net.run(11_000);
+            assert_eq!(net.connections(a), net.connections(b));
+            net.connections(a) == 1
+        })
+    };
+    for (from, steps_from) in steps.iter().enumerate() {
+        for (to, steps_to) in steps.iter().enumerate() {
+            let accepts = [steps_to.0, steps_to.1].contains(&steps_from.0);
+            let neighbours = from.abs_diff(to) <= 1;
+            assert!(accepts || !neighbours, "a gap");
+            assert_eq!(meets(*steps_from, *steps_to), [accepts; 2], "{from} to {to}");
+        }
+    }
+    assert_eq!(meets((None, None), (new, old)), [false; 2], "a stranger");
+}
+
+#[test]
+fn secrets_change_while_peers_talk_and_while_they_shake_hands() {
+    let secret = |byte| Some(NetworkSecret::new([byte; 32]));
+    let member = || {
+        let mut config = Config::default();
+        config.network_secret = secret(1);
+        config
+    };
+    // The dialling end, the answering one, or both are given a new secret meanwhile.
+    for (first, second) in [(true, false), (false, true), (true, true)] {
+        for at in (0..=400).step_by(20) {
+            let mut net = Net::new(at);
+            let (a, b) = (net.add(member()), net.add(member()));
+            net.latency(50);
+            By::Address.dial(&mut net, a, b);
+            net.run(at);
+            for (node, changes) in [(a, first), (b, second)] {
+                let change = |endpoint: &mut Endpoint, _| {
+                    endpoint.set_secrets(secret(2), secret(1)).expect("sound");
+                };
+                if changes {
+                    net.with(node, change);
+                }
+            }
+            // Whoever dials with the new secret only meets members who have it.
+            let meets = second || !first || at > 200;
+            net.run(10_000);
+            let connected = (net.connections(a), net.connections(b)) == (1, 1);
+            assert!(connected || !meets, "{first} {second} after {at} ms");
+            if !connected {
+                continue;
+            }
+            // The old one goes: who is there stays, who comes needs the new one.
+            net.with(b, |endpoint, _| endpoint.set_secrets(secret(2), None).expect("sound"));
+            let late = net.add(member());
+            net.call(late, b);
+            net.run(120_000);
+            assert_eq!((net.connections(late), net.endpoint(b).peers().count()), (0, 1));
+        }
+    }
+    let mut net = Net::new(1);
+    let a = net.add(member());
+    for (current, previous) in [(None, secret(1)), (secret(0), None), (secret(1), secret(0))] {
+        let refused = net.with(a, |endpoint, _| endpoint.set_secrets(current, previous));
+        assert!(refused.is_err());
+    }
+    let kept = net.endpoint(a).config().previous_network_secret.is_none();
+    assert!(kept, "a refused choice changes nothing");
 }
 
 /// Both ends got to know exactly one peer, once, by handles that work.
@@ -341,13 +508,15 @@ fn a_bit_flipped_anywhere_in_a_call_makes_it_unanswered() {
         assert_eq!(total_drops(&net, b) - before, forgeries);
         assert_eq!(net.events(b), []);
         let answers: Vec<_> = net.sent(b).drain(sent..).map(|answer| answer.kind()).collect();
-        // A bit of the type makes a sealed packet for a session that is unknown.
-        assert!(
-            answers.iter().all(|kind| *kind == UNKNOWN_SESSION) && answers.len() <= 1,
-            "{answers:?}"
-        );
+        // A bit of the type makes a sealed packet for a session that is unknown, and each bit of the
+        // version one of another version.
+        let count = |kind| answers.iter().filter(|answer| **answer == kind).count();
+        let (unknown, other) = (count(UNKNOWN_SESSION), count(UNSUPPORTED_VERSION));
+        assert_eq!((unknown + other, other), (answers.len(), 8), "{answers:?}");
+        assert!(unknown <= 1, "{answers:?}");
         net.inject(b, from, &genuine);
-        assert_ne!(net.sent(b).last().expect("an answer").kind(), UNKNOWN_SESSION);
+        let answer = net.sent(b).pop().expect("an answer").kind();
+        assert!([RESPONSE, RETRY].contains(&answer), "{answer:x}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Signs of life: heartbeats, silence, expiry, pings, goodbyes, and clocks that jump.
 
 mod common;
+#[path = "liveness/parting.rs"]
+mod parting;
 
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ fn with_timeouts(heartbeat: u64, idle: u64) -> Config {
 }
 
 fn farewell(code: u16, reason: &str, linger: Duration) -> DisconnectOptions {
-    DisconnectOptions { reason: DisconnectReason::new(code, reason), linger }
+    DisconnectOptions::after(linger).with_reason(DisconnectReason::new(code, reason))
 }
 
 #[test]
@@ -180,14 +182,15 @@ fn a_goodbye_is_confirmed_and_says_why() {
     assert_eq!(net.endpoint(a).peer(ab).map(|info| info.state), Some(PeerState::Closing));
     let began = net.world.now();
     net.run(5000);
-    let confirmed = EndReason::Disconnected { acknowledged: true };
+    let confirmed = EndReason::Disconnected { heard: true };
     let ends = net.ends(a);
     assert_eq!((ends.len(), ends[0].1, &ends[0].2), (1, ab, &confirmed));
     assert!(
         ends[0].0 <= began + 45 * MS,
         "a round trip and the longest delay of an acknowledgement"
     );
-    let heard = EndReason::PeerDisconnected(DisconnectReason::new(42, "enough"));
+    let heard =
+        EndReason::PeerDisconnected { reason: DisconnectReason::new(42, "enough"), complete: true };
     assert_eq!(net.ends(b), [(began + 10 * MS, ba, heard)]);
     assert_eq!(net.states(a), [PeerState::Connected, PeerState::Closing, PeerState::Expired]);
     assert_eq!(net.states(b), [PeerState::Connected, PeerState::Expired]);
@@ -211,10 +214,10 @@ fn a_goodbye_gets_through_any_single_loss() {
             .expect("connected");
         net.run(10_000);
         let ends = [a, b].map(|node| net.ends(node).pop().expect("it ended").2);
-        assert_eq!(ends[0], EndReason::Disconnected { acknowledged: true }, "{loser} {n}");
+        assert_eq!(ends[0], EndReason::Disconnected { heard: true }, "{loser} {n}");
         assert_eq!(
             ends[1],
-            EndReason::PeerDisconnected(DisconnectReason::default()),
+            EndReason::PeerDisconnected { reason: DisconnectReason::default(), complete: true },
             "{loser} {n}"
         );
     }
@@ -232,7 +235,7 @@ fn a_goodbye_into_the_void_ends_soon_after_its_linger_and_unconfirmed() {
         net.run(20_000);
         let ends = net.ends(a);
         assert_eq!(ends.len(), 1);
-        assert_eq!(ends[0].2, EndReason::Disconnected { acknowledged: false });
+        assert_eq!(ends[0].2, EndReason::Disconnected { heard: false });
         let took = ends[0].0 - began;
         assert!(took >= SECOND * linger && took < SECOND * linger + SECOND, "{took:?}");
         let fates = net.fates(a);
@@ -259,7 +262,10 @@ fn what_was_sent_before_a_lingering_goodbye_arrives_though_packets_are_lost() {
         let reason = net.ends(b).pop().expect("ended").2;
         assert_eq!(
             reason,
-            EndReason::PeerDisconnected(DisconnectReason::new(7, "done")),
+            EndReason::PeerDisconnected {
+                reason: DisconnectReason::new(7, "done"),
+                complete: true
+            },
             "seed {seed}"
         );
     }
@@ -280,7 +286,7 @@ fn both_ends_may_say_goodbye_at_once() {
             assert_eq!(ends.len(), 1, "after {delay} ms");
             let known = match &ends[0].2 {
                 EndReason::Disconnected { .. } => true,
-                EndReason::PeerDisconnected(reason) => node == b && reason.code == 1,
+                EndReason::PeerDisconnected { reason, .. } => node == b && reason.code == 1,
                 _ => false,
             };
             assert!(known, "after {delay} ms: {ends:?}");
@@ -324,7 +330,13 @@ fn closing_an_endpoint_tells_everyone_and_takes_nobody_in() {
     assert!(net.endpoint(hub).is_closed());
     for other in &others {
         let reason = net.ends(*other).pop().expect("ended").2;
-        assert_eq!(reason, EndReason::PeerDisconnected(DisconnectReason::new(9, "closing")));
+        assert_eq!(
+            reason,
+            EndReason::PeerDisconnected {
+                reason: DisconnectReason::new(9, "closing"),
+                complete: true
+            }
+        );
         net.call(*other, hub);
     }
     net.run(11_000);
@@ -381,4 +393,18 @@ fn connected_is_told_first_and_ended_last_of_everything() {
         assert!(connected.is_none_or(|at| at == 0), "{events:?}");
         assert_eq!(net.fates(a).len(), 1, "{events:?}");
     }
+}
+
+#[test]
+fn a_goodbye_without_a_word_about_time_delivers_what_was_sent_before() {
+    let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
+    for n in 0..300 {
+        net.send(a, ab, Delivery::ordered(0).with_receipt(), payload(n, 1000));
+    }
+    net.with(a, |endpoint, now| endpoint.disconnect(now, ab, DisconnectOptions::default()))
+        .expect("connected");
+    net.run(10_000);
+    assert_eq!(net.fates(a).iter().filter(|(_, fate)| *fate == Fate::Acked).count(), 300);
+    let numbers: Vec<_> = net.payloads(b).iter().map(number_of).collect();
+    assert_eq!(numbers, (0..300).collect::<Vec<_>>());
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::*;
 use handfast_core::{Config, Delivery, Event, Fate, MessageId, PeerHandle};
-use handfast_sim::{Conditions, NodeId};
+use handfast_sim::{Conditions, Instances, InstancesReport, NodeId};
 
 /// A server and its clients, which all shook hands.
 struct Town {
@@ -236,3 +236,73 @@ fn what_was_not_sent_arrives_once_and_what_was_sent_in_part_is_unknown() {
 
 const BEFORE: u64 = 120;
 const WHILE_DOWN: u64 = 30;
+
+/// A copied disk, a program started twice: whatever becomes of the instances, nothing that was acknowledged
+/// vanishes, and the one that is left is served.
+#[test]
+fn instances_of_one_key_that_come_and_go_lose_nothing_that_was_acknowledged() {
+    let reports: Vec<_> = (0..100).map(|seed| Instances::from_seed(seed).run()).collect();
+    let sum = |of: fn(&InstancesReport) -> u64| reports.iter().map(of).sum::<u64>();
+    let told = [sum(|one| one.told_server), sum(|one| one.told_instances)];
+    let (restarts, undeliverable) = (sum(|one| one.restarts), sum(|one| one.undeliverable));
+    assert!(restarts > 300 && undeliverable > 0, "{restarts} restarts, {undeliverable} told");
+    assert!(told.iter().all(|told| *told > 20), "{told:?}");
+}
+
+/// Messages that came whole behind one that did not come.
+#[test]
+fn what_waits_behind_a_gap_is_counted_when_its_sender_restarts_or_ends() {
+    for restarts in [true, false] {
+        let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
+        // The first packet is lost, three more arrive, and nothing after them.
+        let mut sealed = 0;
+        net.filter(a, move |sent| {
+            sealed += u32::from(sent.kind() == SEALED);
+            (2..=4).contains(&sealed)
+        });
+        for number in 0..4 {
+            net.send(a, ab, Delivery::ordered(0), payload(number, 1000));
+        }
+        net.run(100);
+        net.unmute(a);
+        let told = if restarts {
+            net.world.restart(a);
+            net.call(a, b);
+            net.run(1000);
+            net.timed_events(b).iter().find_map(|(_, event)| match event {
+                Event::Restarted { undeliverable, .. } => Some(*undeliverable),
+                _ => None,
+            })
+        } else {
+            net.world.kill(a);
+            net.run(70_000);
+            net.timed_events(b).iter().find_map(|(_, event)| match event {
+                Event::Ended { undeliverable, .. } => Some(*undeliverable),
+                _ => None,
+            })
+        };
+        assert_eq!((told, net.payloads(b).len()), (Some(3), 0), "restarts: {restarts}");
+    }
+}
+
+/// A second instance connects and is killed soon after, while the first goes on.
+#[test]
+fn a_short_visit_of_another_instance_is_over_a_heartbeat_later() {
+    for (seed, stay) in (0..).zip([500, 1000, 2000, 3000, 5000, 8000].map(Duration::from_millis)) {
+        let report = Instances::a_short_visit(seed, stay).run();
+        assert_eq!((report.told_server, report.told_instances), (1, 1), "{stay:?}: {report:?}");
+        assert!(report.recovered <= Config::default().timers.heartbeat, "{stay:?}: {report:?}");
+        // One place was taken, and taken back.
+        assert_eq!(report.restarts, 2, "{stay:?}: {report:?}");
+    }
+}
+
+#[test]
+fn two_instances_side_by_side_take_turns_no_faster_than_heartbeats() {
+    let report = Instances::side_by_side(1).run();
+    // 60 s, 17.5 s each at least, and the first when both start.
+    assert!((2..=6).contains(&report.restarts), "{report:?}");
+    assert_eq!((report.told_server, report.told_instances), (1, 2), "{report:?}");
+    // Whoever has the place is served: of each second message one arrives.
+    assert!(report.arrived * 10 > report.acked * 9, "{report:?}");
+}

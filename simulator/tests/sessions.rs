@@ -345,7 +345,7 @@ fn a_forged_hint_hastens_a_handshake_now_and_then_and_does_nothing_else() {
 }
 
 #[test]
-fn a_hint_makes_a_restart_known_within_a_round_trip_and_its_loss_only_delays() {
+fn a_hint_makes_a_restart_known_within_two_round_trips_and_its_loss_only_delays() {
     for hints in [true, false] {
         let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
         net.world.restart(b);
@@ -359,9 +359,10 @@ fn a_hint_makes_a_restart_known_within_a_round_trip_and_its_loss_only_delays() {
         });
         let took = restarted.expect("noticed");
         if hints {
-            assert_eq!(took, MS * 40, "a hint and a handshake");
+            assert_eq!(took, MS * 60, "a hint, an answer of one who does not know us, a handshake");
         } else {
-            assert!(took > SECOND && took < SECOND * 5, "{took:?} by silence");
+            // A second after the last sign of life, which was up to 300 ms before.
+            assert!(took >= MS * 700 && took < SECOND * 5, "{took:?} by silence");
         }
         assert_eq!(net.fates(a).len(), 1);
     }
@@ -409,7 +410,7 @@ fn an_endpoint_whose_last_peer_left_closes_at_once() {
         // The one that left heard what it waited for.
         net.run(5000);
         let [(_, peer, reason)] = &net.ends(a)[..] else { panic!("one end") };
-        assert_eq!((*peer, reason), (ab, &EndReason::Disconnected { acknowledged: true }));
+        assert_eq!((*peer, reason), (ab, &EndReason::Disconnected { heard: true }));
     }
 }
 

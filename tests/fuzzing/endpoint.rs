@@ -158,8 +158,8 @@ impl World {
     fn command(&mut self, input: &mut Input<'_>) {
         let (side, which) = (side(input), input.u8());
         let linger = Duration::from_millis(u64::from(which) * 16);
-        let farewell =
-            DisconnectOptions { reason: DisconnectReason::new(which.into(), "so long"), linger };
+        let farewell = DisconnectOptions::after(linger)
+            .with_reason(DisconnectReason::new(which.into(), "so long"));
         let Some(peer) = self.handle(side, input) else { return };
         // That a command is refused is no news here.
         self.pair.with(side, |endpoint, now| match which % 8 {

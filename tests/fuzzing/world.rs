@@ -284,7 +284,7 @@ impl World {
 }
 
 fn farewell(linger: Duration) -> DisconnectOptions {
-    DisconnectOptions { reason: DisconnectReason::new(7, "so long"), linger }
+    DisconnectOptions::after(linger).with_reason(DisconnectReason::new(7, "so long"))
 }
 
 /// Nobody is there.

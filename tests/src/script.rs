@@ -258,10 +258,10 @@ impl Speaker {
         }
         self.last_word_said = true;
         Some(match self.side {
-            Side::Client => Action::Disconnect(DisconnectOptions {
-                reason: DisconnectReason::new(7, "the script is over"),
-                linger: Duration::from_secs(30),
-            }),
+            Side::Client => Action::Disconnect(
+                DisconnectOptions::after(Duration::from_secs(30))
+                    .with_reason(DisconnectReason::new(7, "the script is over")),
+            ),
             Side::Server => Action::Send(Outgoing {
                 tag: u64::MAX,
                 delivery: LAST_WORD,

@@ -66,10 +66,8 @@ fn closing_in_the_middle_of_traffic_delivers_what_linger_allows() {
             // On tokio, sends are tasks of their own: wait until the last one is on its way.
             while client.next().what != What::Fate(40, Fate::Acked) {}
             let closing = DisconnectReason::new(3, "closing");
-            client.close(DisconnectOptions {
-                reason: closing.clone(),
-                linger: Duration::from_secs(30),
-            });
+            let farewell = DisconnectOptions::after(Duration::from_secs(30));
+            client.close(farewell.with_reason(closing.clone()));
             let mut heard = 0;
             let reason = loop {
                 match server.next().what {
@@ -83,7 +81,7 @@ fn closing_in_the_middle_of_traffic_delivers_what_linger_allows() {
                 }
             };
             assert!(heard > 40, "{heard}");
-            assert_eq!(reason, EndReason::PeerDisconnected(closing));
+            assert_eq!(reason, EndReason::PeerDisconnected { reason: closing, complete: true });
         });
     }
 }
@@ -100,13 +98,14 @@ fn closing_at_once_in_the_middle_of_traffic_says_goodbye() {
                 server.send(initiator, message(tag, Delivery::ordered(0), 50_000));
             }
             assert!(matches!(server.next().what, What::Message(_) | What::Fate(..)));
-            client.close(DisconnectOptions::default());
+            client.close(DisconnectOptions::now());
             let reason = loop {
                 if let What::Ended(reason) = server.next().what {
                     break reason;
                 }
             };
-            assert_eq!(reason, EndReason::PeerDisconnected(DisconnectReason::default()));
+            let EndReason::PeerDisconnected { reason, .. } = reason else { panic!("{reason}") };
+            assert_eq!(reason, DisconnectReason::default());
         });
     }
 }

@@ -48,9 +48,9 @@ fn rehearse(seed: u64) -> [Record; 2] {
 
 /// What no two implementations could agree on by being wrong in the same way.
 fn check_expectations(client: &Record, server: &Record) {
-    assert_eq!(client.end, EndReason::Disconnected { acknowledged: true });
+    assert_eq!(client.end, EndReason::Disconnected { heard: true });
     let reason = DisconnectReason::new(7, "the script is over");
-    assert_eq!(server.end, EndReason::PeerDisconnected(reason));
+    assert_eq!(server.end, EndReason::PeerDisconnected { reason, complete: true });
     for (hearer, speaks) in [(client, Side::Server), (server, Side::Client)] {
         let lines = script::lines(SCRIPT, speaks);
         for (stream, heard) in &hearer.heard {

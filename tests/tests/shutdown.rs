@@ -136,7 +136,7 @@ fn a_close_at_any_moment_ends_everything_that_waits() {
             // Two at once, and one after the end.
             let (one, other) = (client.clone(), client.clone());
             let linger = Duration::from_millis(if turns % 2 == 0 { 0 } else { 20 });
-            let farewell = DisconnectOptions { linger, ..DisconnectOptions::default() };
+            let farewell = DisconnectOptions::after(linger);
             let (one, other) = tokio::join!(one.close(farewell.clone()), other.close(farewell));
             one.and(other).expect("closed in order");
             busy.await.expect("no panic");
@@ -193,7 +193,7 @@ async fn all_is_over(client: Endpoint, peer: Option<Peer>, server: Target) {
     client.close(DisconnectOptions::default()).await.expect_err("it was aborted");
     let Some(peer) = peer else { return };
     while peer.recv().await.is_some() {}
-    let ended = EndReason::Disconnected { acknowledged: false };
+    let ended = EndReason::Disconnected { heard: false };
     assert_eq!(peer.closed().await, ended);
     peer.ping().await.expect_err("no driver");
     let sent = peer.send(Delivery::ordered(0), "hello").await;
@@ -298,6 +298,132 @@ fn mio_turn(endpoint: &mut handfast_mio::Endpoint) {
             while endpoint.receive(peer).is_some() {}
         }
     }
+}
+
+/// Sends twenty megabytes, twenty messages of them, to a new peer of `server`.
+async fn speak(client: &Endpoint, server: &Endpoint) -> (Peer, Peer) {
+    let peer = client.connect(target(server)).await.expect("connected");
+    for _ in 0..20 {
+        peer.send(Delivery::ordered(0), vec![7; 1_000_000]).await.expect("it lives");
+    }
+    (peer, server.accept().await.expect("a peer"))
+}
+
+/// How many messages come up to the end, and whether that was all.
+async fn hear(peer: &Peer) -> (usize, bool) {
+    let mut heard = 0;
+    while peer.recv().await.is_some() {
+        heard += 1;
+    }
+    (heard, peer.closed().await.is_complete())
+}
+
+#[test]
+fn who_reads_to_the_end_can_tell_whether_that_was_all() {
+    run(async {
+        let mut config = Config::default();
+        (config.timers.heartbeat, config.timers.idle_timeout) =
+            (Duration::from_millis(500), Duration::from_secs(2));
+        let server = endpoint(config);
+        // The usual goodbye, of one peer or of the whole endpoint.
+        let client = endpoint(Config::default());
+        for whole in [false, true] {
+            let (peer, there) = speak(&client, &server).await;
+            let hearing = tokio::spawn(async move { hear(&there).await });
+            if whole {
+                client.close(DisconnectOptions::default()).await.expect("in order");
+            } else {
+                let end = peer.disconnect(DisconnectOptions::default()).await;
+                assert_eq!(end, EndReason::Disconnected { heard: true });
+            }
+            assert_eq!(hearing.await.expect("no panic"), (20, true));
+        }
+        // At once: megabytes are under way.
+        let client = endpoint(Config::default());
+        let (peer, there) = speak(&client, &server).await;
+        let hearing = tokio::spawn(async move { hear(&there).await });
+        peer.disconnect(DisconnectOptions::now()).await;
+        drop(peer);
+        let (heard, complete) = hearing.await.expect("no panic");
+        assert!(heard < 20 && !complete, "{heard}");
+        // All handles are dropped, even after everything arrived: nobody said that it was all.
+        let (peer, there) = speak(&client, &server).await;
+        for _ in 0..20 {
+            there.recv().await.expect("a message");
+        }
+        drop((peer, client));
+        assert_eq!(hear(&there).await, (0, false));
+        // The process ends.
+        let gone = runtime_of_its_own();
+        let client = gone.spawn(async { endpoint(Config::default()) }).await.expect("no panic");
+        let (_peer, there) = speak(&client, &server).await;
+        gone.shutdown_background();
+        let (_, complete) = hear(&there).await;
+        assert!(!complete && there.ended() == Some(EndReason::IdleTimeout));
+    });
+}
+
+fn runtime_of_its_own() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+/// The same on mio, where an application sees the events.
+#[test]
+fn on_mio_too_the_end_says_whether_that_was_all() {
+    within(HANG, || {
+        let bind = || {
+            let mut config = Config::default();
+            (config.timers.heartbeat, config.timers.idle_timeout) =
+                (Duration::from_millis(500), Duration::from_secs(2));
+            handfast_mio::Endpoint::bind(config, identity(), loopback()).expect("bound")
+        };
+        let ways = [Some(DisconnectOptions::default()), Some(DisconnectOptions::now()), None];
+        for (way, complete) in ways.into_iter().zip([true, false, false]) {
+            let (mut server, mut client) = (bind(), bind());
+            let peer = client.connect(server.local_addresses()[0]).expect("a dial");
+            for _ in 0..20 {
+                client.send(peer, Delivery::ordered(0), vec![7; 100_000]).expect("room");
+            }
+            // A part of it arrives.
+            let (mut heard, mut end) = (0, None);
+            while heard == 0 {
+                client.turn(Some(Duration::ZERO)).expect("no fatal error");
+                heard += mio_hear(&mut server, &mut end);
+            }
+            let dropped = way.is_none();
+            let mut client = way.map(|options| {
+                client.disconnect(peer, options).expect("connected");
+                client
+            });
+            while end.is_none() {
+                if let Some(client) = &mut client {
+                    client.turn(Some(Duration::ZERO)).expect("no fatal error");
+                }
+                heard += mio_hear(&mut server, &mut end);
+            }
+            let end = end.expect("it ended");
+            assert_eq!((end.is_complete(), heard == 20), (complete, complete), "{end}: {heard}");
+            assert_eq!(dropped, end == EndReason::IdleTimeout, "{end}");
+        }
+    });
+}
+
+/// A turn: returns how many messages came, and notes the end of a peer.
+fn mio_hear(endpoint: &mut handfast_mio::Endpoint, end: &mut Option<EndReason>) -> usize {
+    let mut heard = 0;
+    endpoint.turn(Some(Duration::ZERO)).expect("no fatal error");
+    while let Some(event) = endpoint.poll_event() {
+        match event {
+            handfast_mio::Event::Readable { peer } => {
+                while endpoint.receive(peer).is_some() {
+                    heard += 1;
+                }
+            }
+            handfast_mio::Event::Ended { reason, .. } => *end = Some(reason),
+            _ => {}
+        }
+    }
+    heard
 }
 
 #[test]

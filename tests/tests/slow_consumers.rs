@@ -46,7 +46,7 @@ fn callers_whom_nobody_accepts_leave_little_behind() {
             while let Some(message) = peer.recv().await {
                 bytes += message.payload.len();
             }
-            assert!(matches!(peer.closed().await, EndReason::PeerDisconnected(_)));
+            assert!(matches!(peer.closed().await, EndReason::PeerDisconnected { .. }));
             visitors += 1;
         }
         assert_eq!((visitors, bytes), (32, 16 << 20));
@@ -72,7 +72,7 @@ async fn visit(server: SocketAddr, len: usize) {
     assert_eq!(receipt.expect("sent").await, Fate::Acked);
     peer.ping().await.expect("a pong");
     let reason = peer.disconnect(DisconnectOptions::default()).await;
-    assert_eq!(reason, EndReason::Disconnected { acknowledged: true });
+    assert_eq!(reason, EndReason::Disconnected { heard: true });
     client.close(DisconnectOptions::default()).await.expect("closed");
 }
 

@@ -107,7 +107,7 @@ fn acquaint(server: &Node) -> (Node, Arc<Proxy>) {
         }
     };
     assert!(matches!(ended(&client), EndReason::Disconnected { .. }));
-    assert!(matches!(ended(server), EndReason::PeerDisconnected(_)));
+    assert!(matches!(ended(server), EndReason::PeerDisconnected { .. }));
     (client, Arc::new(proxy))
 }
 

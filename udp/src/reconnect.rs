@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use handfast_core::EndReason;
+use handfast_core::{EndReason, Refusal};
 
 use crate::entropy;
 
@@ -31,13 +31,14 @@ impl Default for Reconnect {
 }
 
 impl Reconnect {
-    /// Whether to dial again after such an end: after silence. An end of our own making is final, and so is a
-    /// violation.
+    /// Whether to dial again after such an end: after silence, and when there was no place for us. An end of
+    /// our own making is final, and so is a violation.
     #[must_use]
     pub const fn applies_to(&self, reason: &EndReason) -> bool {
         match reason {
             EndReason::DialTimeout | EndReason::IdleTimeout => true,
-            EndReason::PeerDisconnected(_) => self.after_disconnect,
+            EndReason::Refused(Refusal::Full) => true,
+            EndReason::PeerDisconnected { .. } => self.after_disconnect,
             _ => false,
         }
     }
@@ -100,7 +101,8 @@ mod tests {
     #[test]
     fn silence_is_tried_again_and_a_no_is_not() {
         let mut reconnect = Reconnect::default();
-        let no = EndReason::PeerDisconnected(DisconnectReason::new(1, "go"));
+        let reason = DisconnectReason::new(1, "go");
+        let no = EndReason::PeerDisconnected { reason, complete: true };
         assert!(reconnect.applies_to(&EndReason::IdleTimeout));
         assert!(!reconnect.applies_to(&no) && !reconnect.applies_to(&EndReason::OwnIdentity));
         reconnect.after_disconnect = true;

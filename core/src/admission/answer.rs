@@ -5,17 +5,18 @@ use zerocopy::IntoBytes;
 use super::decide::Decision;
 use super::half_open::{HalfOpen, Place};
 use super::limits::SourceKey;
+use super::seal::seal;
 use super::{Admission, Initiator, KnownPeer, Load};
 use crate::PeerId;
 use crate::context::Context;
-use crate::crypto::backend::active::SecretKey;
 use crate::crypto::mac::MacKey;
+use crate::event::Refusal;
 use crate::net::Arrival;
-use crate::session::{Established, Owner, Terms};
+use crate::session::{Established, Owner, Pair, Terms};
 use crate::stats::DropReason;
 use crate::wire::{
-    HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload, SealedHeader,
-    UnknownSession, UnsupportedVersion,
+    HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload, ResponseStatus,
+    SealedHeader, UnknownSession, UnsupportedVersion,
 };
 
 /// What becomes of a request that is not answered with a response of its own.
@@ -24,6 +25,8 @@ pub(super) enum Outcome {
     Drop(DropReason),
     /// It was answered before: the response goes out again, as it may have been lost.
     Repeat { source: SourceKey, slot: u32 },
+    /// It was refused before: the refusal goes out again.
+    RefuseAgain { source: SourceKey, mac: [u8; MAC_LEN] },
     /// The initiator has to send its request again with a cookie; the Retry is keyed by the MAC of this
     /// one. The request counts as `dropped`; if that is `None`, only when no Retry is sent.
     Retry { source: SourceKey, mac: [u8; MAC_LEN], dropped: Option<DropReason> },
@@ -31,8 +34,21 @@ pub(super) enum Outcome {
     Disclose { source: SourceKey, nonce: [u8; 16] },
 }
 
+impl Decision {
+    /// What the application hears about the initiator.
+    const fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Refuse(ResponseStatus::NotAdmitted) | Self::Drop(DropReason::Admission) => {
+                Some(Refusal::NotAdmitted)
+            }
+            Self::Refuse(ResponseStatus::Full) => Some(Refusal::Full),
+            Self::Refuse(_) | Self::Drop(_) | Self::Respond { .. } | Self::Validate => None,
+        }
+    }
+}
+
 impl Admission {
-    /// Answers a genuine request, or does not.
+    /// Answers a genuine request, or does not. True if it gets a response of its own.
     pub(crate) fn answer(
         &mut self,
         cx: &mut Context,
@@ -41,20 +57,28 @@ impl Admission {
         initiator: Initiator,
         known: Option<&KnownPeer>,
         load: &Load,
-    ) {
-        let source = initiator.source;
-        let outcome = match self.decide(cx, &initiator.claim(), known, load) {
+    ) -> bool {
+        let (id, source) = (initiator.id, initiator.source);
+        let decision = self.decide(cx, &initiator.claim(), known, load);
+        if let Some(refusal) = decision.refusal() {
+            self.refusals.note(id, &arrival.via, refusal);
+        }
+        let outcome = match decision {
             Decision::Respond { place, evicted } => {
                 evicted.into_iter().for_each(|slot| self.evict(cx, slot));
                 match self.respond(cx, arrival, request, initiator, known, place) {
-                    Ok(()) => return,
+                    Ok(()) => return true,
                     Err(reason) => Outcome::Drop(reason),
                 }
             }
             Decision::Validate => Outcome::Retry { source, mac: request.mac, dropped: None },
+            Decision::Refuse(status) => {
+                Outcome::Drop(self.refuse(cx, arrival, request, initiator, status))
+            }
             Decision::Drop(reason) => Outcome::Drop(reason),
         };
         self.conclude(cx, arrival, request.sender_index.get(), outcome);
+        false
     }
 
     /// Carries out what becomes of a request of the initiator that chose the index `index`. Every
@@ -70,6 +94,9 @@ impl Admission {
             Outcome::Drop(reason) => Some(reason),
             Outcome::Repeat { source, slot } => {
                 self.respond_again(cx, arrival, &source, slot).err()
+            }
+            Outcome::RefuseAgain { source, mac } => {
+                Some(self.refuse_again(cx, arrival, &source, &mac))
             }
             Outcome::Retry { source, mac, dropped } => {
                 let sent = self.send_retry(cx, arrival, &source, index, &mac, None);
@@ -93,9 +120,11 @@ impl Admission {
         known: Option<&KnownPeer>,
         place: Place,
     ) -> Result<(), DropReason> {
-        let Initiator { id, accepted, payload, .. } = initiator;
-        let incarnation =
-            known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation);
+        let Initiator { id, accepted, payload, psk, .. } = initiator;
+        let theirs = payload.incarnation.get();
+        let ours =
+            known.map_or_else(|| self.incarnation(cx, &id), |known| known.incarnation_for(theirs));
+        let displaced = known.is_some_and(|known| known.is_former(theirs));
         let window = u64::from(cx.config.flow.receive_window);
         let granted = known.map_or(window, |known| known.fresh_grant);
         let slot = self.half_open.next_slot();
@@ -103,22 +132,18 @@ impl Admission {
         let remote_index = request.sender_index.get();
         let mut response = HandshakeResponse::new(remote_index, local_index);
         let (parameters, remote) = (cx.parameters(granted), arrival.origin().remote);
-        let answer = ResponsePayload::new(incarnation, parameters, remote, local_index);
-        let text = &mut response.payload_ciphertext;
-        text[..size_of::<ResponsePayload>()].copy_from_slice(answer.as_bytes());
-        cx.distortion.apply(&mut text[..size_of::<ResponsePayload>()]);
-        let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
-        let Some(split) = accepted.respond(&ephemeral, &cx.psk(), text) else {
+        let answer = ResponsePayload::new(ours, parameters, remote, local_index);
+        let answer = answer.with_displaced(displaced);
+        let Some(split) = seal(cx, request, &id, accepted, &psk, answer.as_bytes(), &mut response)
+        else {
             cx.indices.release(local_index);
             return Err(DropReason::Authentication);
         };
-        response.ephemeral = ephemeral.public();
-        response.mac = MacKey::response(&request.ephemeral, &id).mac(response.authenticated());
         let terms = Terms {
             local_index,
             remote_index,
             initiated_by_us: false,
-            remote_incarnation: payload.incarnation.get(),
+            incarnations: Pair { ours, theirs },
             parameters: payload.parameters,
             granted,
             via: arrival.via,
@@ -126,7 +151,6 @@ impl Admission {
         let half_open = HalfOpen {
             id,
             peer: known.map(|known| known.handle),
-            incarnation,
             timestamp_ms: payload.timestamp_ms.get(),
             established: Established::new(cx, &split, terms),
             response,
@@ -183,14 +207,16 @@ impl Admission {
         Err(DropReason::RateLimited)
     }
 
-    /// Tells an initiator, within limits, that we speak another version than its request. Nobody who does
-    /// not know the network secret hears anything of an endpoint that has one.
+    /// Tells the sender of a request of `len` bytes, within limits, that we speak another version. Nobody
+    /// who does not know the network secret hears anything of an endpoint that has one.
     pub(crate) fn send_unsupported_version(
         &mut self,
         cx: &mut Context,
         arrival: &Arrival,
         index: u32,
+        len: usize,
     ) {
+        cx.stats.unverified_bytes_received += len as u64;
         if cx.config.network_secret.is_some() {
             return;
         }

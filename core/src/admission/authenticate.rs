@@ -9,6 +9,7 @@ use super::limits::SourceKey;
 use super::screen::Screened;
 use crate::PeerId;
 use crate::context::Context;
+use crate::crypto::hash::Secret;
 use crate::crypto::noise::{Accepted, Opening};
 use crate::net::Arrival;
 use crate::session::prologue;
@@ -23,19 +24,22 @@ pub(crate) struct Initiator {
     pub(super) payload: RequestPayload,
     /// It validated its address, too.
     pub(super) validated: bool,
+    /// The application lets it in.
+    pub(super) admitted: bool,
     pub(super) accepted: Accepted,
+    /// The secret of the network with which it shakes hands.
+    pub(super) psk: Secret,
 }
 
 impl Initiator {
-    /// Opens the request and checks who made it and whether it may come in; if not, says what becomes
-    /// of it.
+    /// Opens the request and checks who made it; if that fails, says what becomes of it.
     pub(super) fn authenticate(
         cx: &mut Context,
         arrival: &Arrival,
         request: &HandshakeRequest,
         screened: Screened,
     ) -> Result<Self, Outcome> {
-        let Screened { source, validated } = screened;
+        let Screened { source, validated, psk } = screened;
         cx.stats.requests_opened += 1;
         let prologue = prologue(&cx.config.application, request.prologue());
         let opening =
@@ -49,15 +53,18 @@ impl Initiator {
             |id: &PeerId| id.x25519() == *accepted.remote_static() && *id != cx.identity.id();
         let id = PeerId::from_bytes(payload.identity).ok().filter(owner);
         let id = id.ok_or(Outcome::Drop(DropReason::BadIdentity))?;
-        if !cx.config.admission.admits(&id, &arrival.origin()) {
-            return Err(Outcome::Drop(DropReason::Admission));
-        }
-        Ok(Self { id, source, payload, validated, accepted })
+        let admitted = cx.config.admission.admits(&id, &arrival.origin());
+        Ok(Self { id, source, payload, validated, admitted, accepted, psk })
     }
 
     /// Where it is charged.
     pub(crate) const fn source(&self) -> Source {
         self.source.source
+    }
+
+    /// What names its state about us.
+    pub(crate) const fn incarnation(&self) -> u64 {
+        self.payload.incarnation.get()
     }
 
     /// What its request amounts to.
@@ -67,6 +74,8 @@ impl Initiator {
             source: self.source(),
             timestamp_ms: self.payload.timestamp_ms.get(),
             validated: self.validated,
+            admitted: self.admitted,
+            incarnation: self.incarnation(),
         }
     }
 }

@@ -12,7 +12,10 @@ use super::half_open::{HalfOpen, Place};
 use super::{Admission, Source};
 use crate::config::{Config, Retry};
 use crate::context::Context;
+use crate::peer::FormerIncarnations;
+use crate::session::Pair;
 use crate::stats::DropReason;
+use crate::wire::ResponseStatus;
 use crate::{PeerHandle, PeerId};
 
 /// What a genuine request amounts to.
@@ -24,6 +27,10 @@ pub(super) struct Claim {
     pub(super) timestamp_ms: u64,
     /// The initiator validated its address.
     pub(super) validated: bool,
+    /// The application lets it in.
+    pub(super) admitted: bool,
+    /// What names its state about us.
+    pub(super) incarnation: u64,
 }
 
 /// What the endpoint knows about an initiator that is a peer already.
@@ -34,12 +41,30 @@ pub(crate) struct KnownPeer {
     pub(crate) has_session: bool,
     /// What names our state about it.
     pub(crate) incarnation: u64,
+    /// What will name it once it is reset.
+    pub(crate) next_incarnation: u64,
     /// What names its state about us, once it said so.
     pub(crate) remote_incarnation: Option<u64>,
+    /// What named it before.
+    pub(crate) former: FormerIncarnations,
     /// The newest time at which it claimed to shake hands.
     pub(crate) timestamp_ms: u64,
     /// The credit that a handshake with it would grant.
     pub(crate) fresh_grant: u64,
+}
+
+impl KnownPeer {
+    /// Our incarnation for an initiator that calls its own `theirs`: where that is not the known one, our
+    /// state is reset.
+    pub(super) fn incarnation_for(&self, theirs: u64) -> u64 {
+        let same = self.remote_incarnation.is_none_or(|known| known == theirs);
+        if same { self.incarnation } else { self.next_incarnation }
+    }
+
+    /// Whether the incarnation is one that another took the place of.
+    pub(crate) fn is_former(&self, theirs: u64) -> bool {
+        self.former.contains(&Some(theirs))
+    }
 }
 
 /// How full the endpoint is.
@@ -49,6 +74,8 @@ pub(crate) struct Load {
     pub(crate) peers: usize,
     /// How many of them are at the source of the initiator.
     pub(crate) peers_at_source: usize,
+    /// It takes nobody in any more.
+    pub(crate) closing: bool,
 }
 
 /// What becomes of the request of a genuine initiator.
@@ -58,6 +85,8 @@ pub(super) enum Decision {
     Respond { place: Place, evicted: Option<u32> },
     /// It has to validate its address first.
     Validate,
+    /// It is told, sealed, that it is not taken in.
+    Refuse(ResponseStatus),
     /// It is dropped.
     Drop(DropReason),
 }
@@ -71,6 +100,20 @@ impl Admission {
         known: Option<&KnownPeer>,
         load: &Load,
     ) -> Decision {
+        // What it has of us is over, although it does not know that.
+        let lives_on =
+            known.is_some_and(|known| known.remote_incarnation == Some(claim.incarnation));
+        if !lives_on && self.parted.reason(&claim.id, claim.incarnation).is_some() {
+            return Decision::Refuse(ResponseStatus::Parted);
+        }
+        if load.closing {
+            return Decision::Drop(DropReason::Full);
+        }
+        if !claim.admitted {
+            // A peer would take it for the end.
+            let refuse = Decision::Refuse(ResponseStatus::NotAdmitted);
+            return known.map_or(refuse, |_| Decision::Drop(DropReason::Admission));
+        }
         match known {
             // A peer with a session is not disturbed by an old request.
             Some(known) if !claim.validated && is_replay(claim, known) => Decision::Validate,
@@ -99,7 +142,7 @@ impl Admission {
     fn decide_for_stranger(&self, cx: &Context, source: Source, load: &Load) -> Decision {
         let config = &cx.config;
         if !has_capacity(config, load) {
-            return Decision::Drop(DropReason::Full);
+            return Decision::Refuse(ResponseStatus::Full);
         }
         let (all, each) = (config.limits.max_half_open, config.limits.max_half_open_per_source);
         let own = self.half_open.oldest_of_many(source, each).filter(|_| self.is_crowded(cx));
@@ -138,12 +181,13 @@ impl HalfOpen {
             return self.peer.is_none() && has_capacity(config, load);
         };
         let terms = &self.established.terms;
-        let may_grant = known.remote_incarnation == Some(terms.remote_incarnation)
-            || terms.granted <= known.fresh_grant;
+        let Pair { ours, theirs } = terms.incarnations;
+        let may_grant =
+            known.remote_incarnation == Some(theirs) || terms.granted <= known.fresh_grant;
         // It was answered on behalf of the peer that is there now, or the one that is there now knows
         // no more than what was answered.
         let fits = self.peer == Some(known.handle) || known.remote_incarnation.is_none();
-        known.incarnation == self.incarnation && may_grant && fits
+        known.incarnation_for(theirs) == ours && may_grant && fits
     }
 }
 

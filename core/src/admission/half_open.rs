@@ -22,8 +22,6 @@ pub(crate) struct HalfOpen {
     pub(crate) id: PeerId,
     /// The peer that the initiator was when it was answered.
     pub(crate) peer: Option<PeerHandle>,
-    /// Ours for this peer.
-    pub(crate) incarnation: u64,
     /// When the initiator made its request, by its own clock.
     pub(crate) timestamp_ms: u64,
     pub(crate) established: Established,
@@ -139,7 +137,7 @@ impl HalfOpenTable {
     /// The incarnation that the initiator with this identity was answered with.
     pub(crate) fn incarnation_told(&self, id: &PeerId) -> Option<u64> {
         let told = self.slots_of(id).next().and_then(|slot| self.get(slot));
-        told.map(|half_open| half_open.incarnation)
+        told.map(|half_open| half_open.established.terms.incarnations.ours)
     }
 
     /// Whether the peer with this identity began a handshake.

@@ -3,16 +3,20 @@
 //! Checks come in the order of their cost. The MAC, which strangers to the network cannot make; a
 //! repetition, which is answered from memory; the cookie; the budgets (all in `screen`). Only then
 //! Diffie-Hellman, the identity and the application's say (`authenticate`). What follows depends on
-//! what the endpoint knows about the initiator and on how full it is: `decide` says so on plain data.
-//! `answer` carries it out. Until the initiator uses the keys it is no peer.
+//! what the endpoint knows about the initiator, whether we parted from it (`parted`), and how full the
+//! endpoint is: `decide` says so on plain data. `answer` and `refuse` carry it out. Until the initiator uses the keys it is no peer.
 
 mod answer;
 mod authenticate;
 mod decide;
 mod half_open;
 mod limits;
+mod parted;
+mod refusals;
+mod refuse;
 mod reply;
 mod screen;
+mod seal;
 
 pub(crate) use authenticate::Initiator;
 pub(crate) use decide::{KnownPeer, Load};
@@ -21,12 +25,17 @@ pub(crate) use limits::Source;
 
 use half_open::HalfOpenTable;
 use limits::RateLimiter;
+use parted::Parted;
+use refusals::Refusals;
+use refuse::Refused;
 use reply::Replies;
 
 use crate::PeerId;
 use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
+use crate::event::Event;
 use crate::net::{Arrival, Departure, Via};
+use crate::parting::Parting;
 use crate::stats::DropReason;
 use crate::time::Instant;
 use crate::wire::{Cookie, SealedHeader};
@@ -37,6 +46,9 @@ pub(crate) struct Admission {
     limiter: RateLimiter,
     cookies: CookieJar,
     replies: Replies,
+    refusals: Refusals,
+    refused: Refused,
+    parted: Parted,
 }
 
 impl Admission {
@@ -47,6 +59,9 @@ impl Admission {
             limiter: RateLimiter::new(&cx.config.budgets, cx.incarnations.source_secret()),
             cookies,
             replies: Replies::default(),
+            refusals: Refusals::default(),
+            refused: Refused::default(),
+            parted: Parted::default(),
         }
     }
 
@@ -85,6 +100,12 @@ impl Admission {
         None
     }
 
+    /// We parted from a peer, which was at `source`: what it began before is over.
+    pub(crate) fn part(&mut self, cx: &mut Context, parting: Parting, source: Source) {
+        let forgot = self.parted.insert(parting, source, cx.now);
+        cx.stats.partings_forgotten += u64::from(forgot);
+    }
+
     /// Forgets all handshakes that the initiator with this identity has not confirmed.
     pub(crate) fn forget(&mut self, cx: &mut Context, id: &PeerId) {
         while let Some(index) = self.half_open.forget(id) {
@@ -97,6 +118,12 @@ impl Admission {
         while let Some(index) = self.half_open.forget_any() {
             cx.indices.release(index);
         }
+    }
+
+    /// Forgets what was answered to those who are no peers yet: another rule counts now.
+    pub(crate) fn forget_answers(&mut self, cx: &mut Context) {
+        self.forget_all(cx);
+        self.forget_refusals();
     }
 
     /// Forgets the handshakes that were not confirmed in time.
@@ -114,6 +141,11 @@ impl Admission {
     /// Copies the next answer that fits into `buf`.
     pub(crate) fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Departure> {
         self.replies.poll(buf)
+    }
+
+    /// The next initiator to report as refused.
+    pub(crate) fn poll_refusal(&mut self) -> Option<Event> {
+        self.refusals.poll()
     }
 
     fn evict(&mut self, cx: &mut Context, slot: u32) {

@@ -4,6 +4,7 @@ use super::answer::Outcome;
 use super::limits::SourceKey;
 use super::{Admission, Initiator};
 use crate::context::Context;
+use crate::crypto::hash::Secret;
 use crate::net::{Arrival, Via};
 use crate::stats::DropReason;
 use crate::wire::{HandshakeRequest, KeyRequest};
@@ -25,6 +26,8 @@ pub(super) struct Screened {
     pub(super) source: SourceKey,
     /// It validated its address.
     pub(super) validated: bool,
+    /// The secret of the network with which it was made.
+    pub(super) psk: Secret,
 }
 
 impl Admission {
@@ -37,19 +40,20 @@ impl Admission {
         open: bool,
     ) {
         cx.stats.unverified_bytes_received += size_of::<KeyRequest>() as u64;
-        let outcome = if !cx.network_mac.verify(request.authenticated(), &request.network_mac) {
-            Outcome::Drop(DropReason::BadMac)
-        } else if !cx.config.disclose_identity || !open {
-            Outcome::Drop(DropReason::Admission)
-        } else {
-            let source = self.limiter.key(&arrival.via);
-            Outcome::Disclose { source, nonce: request.nonce }
-        };
+        let outcome =
+            if !cx.network.verifies_key_request(request.authenticated(), &request.network_mac) {
+                Outcome::Drop(DropReason::BadMac)
+            } else if !cx.config.disclose_identity || !open {
+                Outcome::Drop(DropReason::Admission)
+            } else {
+                let source = self.limiter.key(&arrival.via);
+                Outcome::Disclose { source, nonce: request.nonce }
+            };
         self.conclude(cx, arrival, request.sender_index.get(), outcome);
     }
 
     /// An initiator asks for a session. Returns the initiator if its request is genuine; else the request is
-    /// done with. Without `open` nobody is let in. `at_peer` says whether a peer with a session is
+    /// done with. Without `open` nobody is let in, but who does not know that we parted may be told. `at_peer` says whether a peer with a session is
     /// where the request came from.
     pub(crate) fn on_request(
         &mut self,
@@ -81,13 +85,15 @@ impl Admission {
         open: bool,
         at_peer: impl FnOnce() -> bool,
     ) -> Result<Screened, Outcome> {
-        if !cx.request_mac.verify(request.authenticated(), &request.mac) {
-            return Err(Outcome::Drop(DropReason::BadMac));
-        }
-        if !open {
+        let psk = cx.network.psk_of_request(request.authenticated(), &request.mac);
+        let psk = psk.ok_or(Outcome::Drop(DropReason::BadMac))?;
+        if !open && self.parted.is_empty() {
             return Err(Outcome::Drop(DropReason::Full));
         }
         let source = self.limiter.key(&arrival.via);
+        if self.refused.by_request(&request.mac).is_some() {
+            return Err(Outcome::RefuseAgain { source, mac: request.mac });
+        }
         let retry = |dropped| Outcome::Retry { source, mac: request.mac, dropped };
         if let Some(slot) = self.half_open.by_request(&request.mac) {
             // One response validates one address. A request from another address, be it a copy or the one
@@ -108,7 +114,7 @@ impl Admission {
             !self.requires_validation(cx) && self.limiter.try_acquire_unvalidated(cx.now, &source)
         };
         match (paid, validated) {
-            (true, _) => Ok(Screened { source, validated }),
+            (true, _) => Ok(Screened { source, validated, psk: psk.clone() }),
             (false, true) => Err(Outcome::Drop(DropReason::RateLimited)),
             (false, false) => Err(retry(None)),
         }

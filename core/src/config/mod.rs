@@ -54,6 +54,11 @@ pub struct Config {
     /// A secret that all members of a private network share. Endpoints without it cannot shake hands
     /// with us, and cost us no more than a hash. Default `None`: a public network.
     pub network_secret: Option<NetworkSecret>,
+    /// A second secret with which others may shake hands with us; we begin handshakes with
+    /// `network_secret` alone. So a secret can be replaced without a gap: first every member accepts the
+    /// new one here, then each makes it its `network_secret` and accepts the old one here, then the old
+    /// one goes. Default `None`.
+    pub previous_network_secret: Option<NetworkSecret>,
     /// Who may shake hands with us. Default: everyone.
     pub admission: Admission,
     /// When an initiator must first validate its address (RFC 9000 section 8.1). Default: when needed.
@@ -99,6 +104,7 @@ impl Default for Config {
         Self {
             application: [0; 16],
             network_secret: None,
+            previous_network_secret: None,
             admission: Admission::Anyone,
             retry: Retry::WhenNeeded,
             disclose_identity: true,
@@ -133,19 +139,27 @@ impl Config {
         self.rules_of_no_group().into_iter().chain(groups).chain(self.keys.rules())
     }
 
-    fn rules_of_no_group(&self) -> [Rule; 4] {
+    fn rules_of_no_group(&self) -> [Rule; 6] {
         let guessed = self.cookie_secret.as_ref().is_some_and(CookieSecret::is_zero);
-        let is_zero = self.network_secret.as_ref().is_some_and(NetworkSecret::is_zero);
+        let is_zero =
+            |secret: &Option<NetworkSecret>| secret.as_ref().is_some_and(NetworkSecret::is_zero);
+        let (secret, previous) = (&self.network_secret, &self.previous_network_secret);
+        let is_alone = previous.is_some() && secret.is_none();
         let datagrams = BASE_DATAGRAM..=MAX_DATAGRAM;
         let stands_still = self.congestion == CongestionControl::Fixed(0);
         [
-            rule("network_secret", "must not be all zeros: that is the same as none", !is_zero),
+            rule("network_secret", ZEROS, !is_zero(secret)),
+            rule("previous_network_secret", ZEROS, !is_zero(previous)),
+            rule("previous_network_secret", "must not be set without", !is_alone)
+                .than("network_secret"),
             rule("cookie_secret", "must not be all zeros: anyone could make cookies", !guessed),
             rule("max_datagram", "must be 1,200 to 2,048", datagrams.contains(&self.max_datagram)),
             rule("congestion", "must be at least 1 byte per second", !stands_still),
         ]
     }
 }
+
+const ZEROS: &str = "must not be all zeros: that is the same as none";
 
 /// How fast to send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,8 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::crypto::hash::same_secret;
+
 /// Declares a secret of 32 bytes that is wiped when dropped and never shown.
 macro_rules! shared_secret {
     ($(#[$meta:meta])* $name:ident) => {
@@ -26,6 +28,15 @@ macro_rules! shared_secret {
                 &self.0
             }
         }
+
+        /// In time that does not depend on where they differ.
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                same_secret(&self.0, &other.0)
+            }
+        }
+
+        impl Eq for $name {}
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,6 +71,8 @@ mod tests {
         let (network, cookies) = (NetworkSecret::new([7; 32]), CookieSecret::new([7; 32]));
         assert_eq!(alloc::format!("{network:?}"), "NetworkSecret(..)");
         assert_eq!(alloc::format!("{cookies:?}"), "CookieSecret(..)");
+        assert!(network == NetworkSecret::new([7; 32]) && network != NetworkSecret::new([8; 32]));
+        assert!(cookies == CookieSecret::new([7; 32]) && cookies != CookieSecret::new([8; 32]));
         let (NetworkSecret(network), CookieSecret(cookies)) = (network, cookies);
         assert_wiped(&network);
         assert_wiped(&cookies);

@@ -26,6 +26,21 @@ const OF_NO_GROUP: &[Case] = &[
         |c| c.network_secret = Some(NetworkSecret::new([0; 32])),
     ),
     (
+        "previous_network_secret",
+        "must not be all zeros: that is the same as none",
+        |c| (c.network_secret, c.previous_network_secret) = (secret(), secret()),
+        |c| {
+            let zeros = NetworkSecret::new([0; 32]);
+            (c.network_secret, c.previous_network_secret) = (secret(), Some(zeros));
+        },
+    ),
+    (
+        "previous_network_secret",
+        "must not be set without network_secret",
+        |c| (c.network_secret, c.previous_network_secret) = (secret(), secret()),
+        |c| c.previous_network_secret = secret(),
+    ),
+    (
         "cookie_secret",
         "must not be all zeros: anyone could make cookies",
         |c| c.cookie_secret = Some(CookieSecret::new(one_bit())),
@@ -250,6 +265,10 @@ const BUDGETS: [(&str, Place); 8] = [
 
 fn cases() -> impl Iterator<Item = &'static Case> {
     [OF_NO_GROUP, TIMERS, LIMITS, FLOW, KEYS, SOURCES].into_iter().flatten()
+}
+
+fn secret() -> Option<NetworkSecret> {
+    Some(NetworkSecret::new(one_bit()))
 }
 
 fn one_bit() -> [u8; 32] {

@@ -16,7 +16,7 @@ pub struct Timing {
     /// A dial that has not succeeded after this time ends. Longer than zero. Default 10 s.
     pub connect_timeout: Duration,
     /// How long an acknowledgement waits at most for others to join it (`max_ack_delay` of RFC 9000).
-    /// At most 500 ms. Default 25 ms.
+    /// That of a message for which a receipt is wanted does not wait. At most 500 ms. Default 25 ms.
     pub max_ack_delay: Duration,
 }
 

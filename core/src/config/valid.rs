@@ -2,7 +2,7 @@
 
 use core::ops::Deref;
 
-use super::Config;
+use super::{Admission, Config};
 use crate::error::ConfigError;
 
 /// A [`Config`] that was checked and keeps all rules. [`crate::Endpoint::new`] takes it.
@@ -16,6 +16,11 @@ impl ValidConfig {
     /// `config` was checked.
     pub(super) const fn checked(config: Config) -> Self {
         Self(config)
+    }
+
+    /// The same with another say on who may come in, about which there is no rule.
+    pub(crate) fn set_admission(&mut self, admission: Admission) {
+        self.0.admission = admission;
     }
 
     /// The choices, to be changed.

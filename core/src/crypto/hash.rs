@@ -78,6 +78,11 @@ pub(crate) fn equal(a: &[u8; TAG], b: &[u8; TAG]) -> bool {
     a.ct_eq(b).into()
 }
 
+/// Whether two secrets are the same, in time that does not depend on where they differ.
+pub(crate) fn same_secret(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    a.ct_eq(b).into()
+}
+
 /// Bytes of a BLAKE2s block.
 const BLOCK: usize = 64;
 /// The paddings of HMAC.

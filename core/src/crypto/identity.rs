@@ -6,6 +6,7 @@ use core::str::FromStr;
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use data_encoding::{BASE32_NOPAD, BASE32_NOPAD_NOCASE};
 use ed25519_dalek::SigningKey;
+use rand_core::TryCryptoRng;
 use zeroize::Zeroizing;
 
 use super::backend::active::SecretKey;
@@ -151,6 +152,18 @@ impl Identity {
         Self { id, secret: SecretKey::from_bytes(&scalar) }
     }
 
+    /// A new identity, drawn from `rng`, which must be fit for keys.
+    ///
+    /// The runtimes have `generate_identity`, which draws from the operating system.
+    ///
+    /// # Errors
+    /// Those of the generator.
+    pub fn generate<R: TryCryptoRng + ?Sized>(rng: &mut R) -> Result<Self, R::Error> {
+        let mut seed = Zeroizing::new([0; 32]);
+        rng.try_fill_bytes(&mut *seed)?;
+        Ok(Self::from_seed(*seed))
+    }
+
     /// The public half.
     #[must_use]
     pub const fn id(&self) -> PeerId {
@@ -255,6 +268,17 @@ mod tests {
         assert_eq!(parse(&spoiled(5, "é")), PeerIdError::BadCharacter { position: 5 });
         // The last character of 52 carries one bit only: b would set a bit that the key lacks.
         assert_eq!(parse(&spoiled(51, "b")), PeerIdError::BadCharacter { position: 51 });
+    }
+
+    #[test]
+    fn an_identity_can_be_drawn_from_a_generator() {
+        use rand_core::SeedableRng;
+        let mut rng = chacha20::ChaCha20Rng::from_seed([1; 32]);
+        let [first, second] =
+            [0, 1].map(|_| Identity::generate(&mut rng).expect("no failure").id());
+        assert_ne!(first, second);
+        let mut again = chacha20::ChaCha20Rng::from_seed([1; 32]);
+        assert_eq!(Identity::generate(&mut again).expect("no failure").id(), first);
     }
 
     #[test]

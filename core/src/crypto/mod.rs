@@ -10,6 +10,7 @@ pub(crate) mod hash;
 pub(crate) mod identity;
 pub(crate) mod keycache;
 pub(crate) mod mac;
+pub(crate) mod network;
 pub(crate) mod noise;
 pub(crate) mod rng;
 pub(crate) mod schedule;

@@ -24,9 +24,21 @@ impl Endpoint {
         let cx = &mut self.shared;
         let genuine = self.admission.on_request(cx, arrival, request, open, at_peer);
         let Some(initiator) = genuine else { return };
-        let (known, load) = (self.known(&initiator.id), self.load(&initiator.source()));
+        // A peer that we are leaving and that lost its state since is a newcomer.
+        let left = self.left_behind(&initiator.id, initiator.incarnation()).is_some();
+        let known = self.known(&initiator.id).filter(|_| !left);
+        let load = self.load(&initiator.source());
+        let duplicate = known.filter(|known| known.is_former(initiator.incarnation()));
         let cx = &mut self.shared;
-        self.admission.answer(cx, arrival, request, initiator, known.as_ref(), &load);
+        let answered =
+            self.admission.answer(cx, arrival, request, initiator, known.as_ref(), &load);
+        if let Some(known) = duplicate.filter(|_| answered) {
+            self.peers
+                .get_mut(known.handle)
+                .into_iter()
+                .for_each(|peer| peer.note_duplicate(false));
+            self.refresh_indices(known.handle.slot);
+        }
     }
 
     /// A packet names the index of a half-open handshake: if it opens under the keys, the initiator
@@ -40,19 +52,26 @@ impl Endpoint {
     ) -> Option<u32> {
         let cx = &mut self.shared;
         let half_open = self.admission.confirm(cx, arrival, slot, header, datagram)?;
+        let remote_incarnation = half_open.established.terms.incarnations.theirs;
+        if let Some(slot) = self.left_behind(&half_open.id, remote_incarnation) {
+            if let Some(peer) = self.peers.at_mut(slot) {
+                peer.finish_leaving(&mut self.shared);
+            }
+            self.refresh_indices(slot);
+        }
         if !self.may_become_peer(&half_open) {
             // The initiator gets an `UnknownSession`, and begins a new handshake.
             self.shared.indices.release(half_open.established.terms.local_index);
             self.admission.send_unknown_session(&mut self.shared, arrival, header, datagram.len());
             return None;
         }
-        let HalfOpen { id, incarnation, timestamp_ms, established, .. } = half_open;
+        let HalfOpen { id, timestamp_ms, established, .. } = half_open;
         self.admission.forget(&mut self.shared, &id);
         let known = self.peers.by_id(&id);
         let peer_slot = known.unwrap_or_else(|| self.add_peer(Some(id)).slot);
         self.shared.indices.assign(established.terms.local_index, Owner::Peer(peer_slot));
         let peer = self.peers.at_mut(peer_slot)?;
-        peer.on_confirmed(incarnation, timestamp_ms);
+        peer.on_confirmed(timestamp_ms);
         peer.establish(&mut self.shared, established);
         self.refresh_indices(peer_slot);
         Some(peer_slot)
@@ -71,7 +90,9 @@ impl Endpoint {
             handle: peer.handle(),
             has_session: peer.has_session(),
             incarnation: peer.incarnation(),
+            next_incarnation: peer.next_incarnation(&self.shared.incarnations),
             remote_incarnation: peer.remote_incarnation(),
+            former: peer.former_incarnations(),
             timestamp_ms: peer.timestamp_ms(),
             fresh_grant: peer.fresh_grant(),
         })
@@ -79,6 +100,15 @@ impl Endpoint {
 
     /// How full the endpoint is, as far as it concerns an initiator at this source.
     fn load(&self, source: &Source) -> Load {
-        Load { peers: self.peers.len(), peers_at_source: self.peers.count_at(source) }
+        let (peers, peers_at_source) = (self.peers.len(), self.peers.count_at(source));
+        Load { peers, peers_at_source, closing: self.closing }
+    }
+
+    /// The slot of the peer of this identity, if we are leaving it and it came back with another
+    /// incarnation: so our `Disconnect` reaches nobody any more.
+    fn left_behind(&self, id: &PeerId, remote_incarnation: u64) -> Option<u32> {
+        let slot = self.peers.by_id(id)?;
+        let peer = self.peers.at(slot)?;
+        peer.is_left_behind(remote_incarnation).then_some(slot)
     }
 }

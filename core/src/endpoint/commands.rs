@@ -87,7 +87,9 @@ impl Endpoint {
     /// waits, or the handle names no peer.
     ///
     /// Taking reliable messages gives credit back to the sender. It works for one idle timeout after the
-    /// peer ended, so that what arrived is not lost.
+    /// peer ended, so that what arrived is not lost. `None` after the end means that there is no more: whether
+    /// that is all that the peer's application sent, [`EndReason::is_complete`](crate::EndReason::is_complete)
+    /// says.
     pub fn receive(&mut self, now: Instant, peer: PeerHandle) -> Option<Message> {
         self.touch(now);
         let message = self.peers.get_mut(peer)?.receive();
@@ -150,7 +152,8 @@ impl Endpoint {
         self.command(now, peer, |peer, _| peer.ping())
     }
 
-    /// Disconnects a peer; `Event::Ended` follows. See [`DisconnectOptions`].
+    /// Disconnects a peer; `Event::Ended` follows. See [`DisconnectOptions`]: the default delivers what was
+    /// sent before, for at most 5 s.
     ///
     /// # Errors
     /// `Closing` if that is under way already; `UnknownPeer`.

@@ -44,7 +44,8 @@ impl Endpoint {
             Err(error) => {
                 self.shared.drop_packet(unreadable(error), &arrival.via);
                 if let Some(index) = request_of_another_version(datagram) {
-                    self.admission.send_unsupported_version(&mut self.shared, arrival, index);
+                    let (cx, len) = (&mut self.shared, datagram.len());
+                    self.admission.send_unsupported_version(cx, arrival, index, len);
                 }
             }
         }

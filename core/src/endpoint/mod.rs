@@ -2,11 +2,12 @@
 //! and leaves the rest to it.
 //!
 //! The way in is `handle_datagram` (module `input`, requests in `admit`), the way out is
-//! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`, deadlines in `clock`,
-//! the driver's sockets in `sockets`. After every input that touched a peer, `refresh_indices` brings the
-//! lists and indices up to date.
+//! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`, what can
+//! be chosen anew in `choices`, deadlines in `clock`, the driver's sockets in `sockets`. After every input
+//! that touched a peer, `refresh_indices` brings the lists and indices up to date.
 
 mod admit;
+mod choices;
 mod clock;
 mod commands;
 mod input;
@@ -29,7 +30,7 @@ use ready::ReadyQueue;
 use sockets::Sockets;
 use table::PeerTable;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Source};
 use crate::config::ValidConfig;
 use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
@@ -130,7 +131,7 @@ impl Endpoint {
         self.shared.identity.id()
     }
 
-    /// The configuration that the endpoint was made with.
+    /// The configuration that the endpoint was made with, with what was chosen anew since.
     #[must_use]
     pub fn config(&self) -> &ValidConfig {
         &self.shared.config
@@ -223,6 +224,12 @@ impl Endpoint {
             if let Some(new) = address {
                 self.peers.place(new, slot);
             }
+        }
+        if let (true, Some(listed)) = (over, listed)
+            && let Some(peer) = self.peers.at_mut(slot)
+            && let Some(parting) = peer.take_parting(&self.shared)
+        {
+            self.admission.part(&mut self.shared, parting, Source::at(listed));
         }
         if let Some(id) = id.filter(|_| over)
             && self.peers.unname(&id, slot)

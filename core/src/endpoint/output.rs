@@ -54,11 +54,15 @@ impl Endpoint {
         None
     }
 
-    /// The next event; `None` when there are no more. Requests for sockets come first.
+    /// The next event; `None` when there are no more. Requests for sockets come first, those who were
+    /// refused last.
     pub fn poll_event(&mut self) -> Option<Event> {
-        if let Some(request) = self.sockets.poll_event() {
-            return Some(request);
-        }
+        let request = self.sockets.poll_event();
+        let event = request.or_else(|| self.poll_peer_event());
+        event.or_else(|| self.admission.poll_refusal())
+    }
+
+    fn poll_peer_event(&mut self) -> Option<Event> {
         while let Some(slot) = self.eventful.pop() {
             let Some(peer) = self.peers.at_mut(slot) else { continue };
             if let Some(event) = peer.poll_event() {

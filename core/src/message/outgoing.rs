@@ -95,6 +95,11 @@ impl Outgoing {
         self.is_started() && self.sent == self.len()
     }
 
+    /// Whether the application wants to know that it arrived, and what was sent last may complete it.
+    pub(super) fn is_receipt_due(&self) -> bool {
+        self.delivery.requires_ack && self.is_fully_sent()
+    }
+
     /// All bytes that were not sent yet.
     pub(crate) fn unsent(&self, slot: u32) -> Part {
         let generation = self.generation();

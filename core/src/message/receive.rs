@@ -63,8 +63,9 @@ impl ReceiveQueue {
         }
     }
 
-    /// Takes in one data frame.
-    pub(crate) fn on_data(&mut self, frame: &DataFrame<'_>) -> Result<(), Violation> {
+    /// Takes in one data frame. Returns whether its message is whole now, or needs nothing more because it
+    /// was whole before or gave way.
+    pub(crate) fn on_data(&mut self, frame: &DataFrame<'_>) -> Result<bool, Violation> {
         let total = frame.fragment.map_or(frame.payload.len() as u64, |part| part.total.into());
         if total > u64::from(self.limits.max_message) {
             return Err(Violation::MessageTooLarge);
@@ -181,8 +182,9 @@ impl ReceiveQueue {
     }
 
     /// The peer restarted, having been granted `told`: its streams start over. What waits for the
-    /// application stays, and counts until it is taken.
-    pub(crate) fn restart(&mut self, told: u64) {
+    /// application stays, and counts until it is taken. Returns how many whole messages are forgotten.
+    pub(crate) fn restart(&mut self, told: u64) -> u64 {
+        let undeliverable = self.undeliverable();
         self.streams.clear();
         self.unreliable_bytes = 0;
         self.base = told.max(self.fresh_grant());
@@ -191,16 +193,22 @@ impl ReceiveQueue {
         self.returned = 0;
         self.advertised = told;
         self.starving = false;
+        undeliverable
     }
 
-    fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<(), Violation> {
+    /// How many whole messages wait for earlier ones of their streams.
+    pub(crate) fn undeliverable(&self) -> u64 {
+        self.streams.values().map(|stream| stream.buffered.len() as u64).sum()
+    }
+
+    fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {
         let number = frame.sequence_number;
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
         if number.saturating_sub(stream.resolved.floor()) >= STREAM_WINDOW {
             return Err(Violation::BeyondStreamWindow);
         }
         if stream.resolved.contains(number) {
-            return Ok(());
+            return Ok(true);
         }
         if !stream.partial.contains_key(&number) {
             self.used += cost(total as usize);
@@ -217,20 +225,19 @@ impl ReceiveQueue {
                 return Err(Violation::FragmentsDisagree);
             }
             self.give_back(cost(total as usize));
-            return Ok(());
+            return Ok(true);
         }
-        if let Some(payload) = collect(stream, frame)? {
-            stream.resolved.insert(number);
-            self.on_whole(frame, payload);
-        }
-        Ok(())
+        let Some(payload) = collect(stream, frame)? else { return Ok(false) };
+        stream.resolved.insert(number);
+        self.on_whole(frame, payload);
+        Ok(true)
     }
 
-    fn on_unreliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<(), Violation> {
+    fn on_unreliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {
         let number = frame.sequence_number;
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
         if !stream.is_wanted(number) {
-            return Ok(());
+            return Ok(true);
         }
         let begins = frame.fragment.is_some() && !stream.partial.contains_key(&number);
         if begins && stream.partial.len() >= MAX_PARTIAL {
@@ -238,19 +245,21 @@ impl ReceiveQueue {
         }
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
         if !stream.is_wanted(number) {
-            return Ok(()); // Making room for it went past it.
+            return Ok(true); // Making room for it went past it.
         }
         if begins {
             self.unreliable_bytes += total;
         }
-        if let Some(payload) = collect(stream, frame)? {
+        let payload = collect(stream, frame)?;
+        let is_whole = payload.is_some();
+        if let Some(payload) = payload {
             if frame.fragment.is_some() {
                 self.unreliable_bytes -= total;
             }
             self.on_whole(frame, payload);
         }
         self.make_room();
-        Ok(())
+        Ok(is_whole)
     }
 
     /// A message is whole: hand it over, or hold it until its turn.

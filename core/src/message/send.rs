@@ -36,6 +36,15 @@ pub(crate) struct SendLimits {
     pub(crate) age: Duration,
 }
 
+/// What a packet came to hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    /// How many parts of it were sent before.
+    pub(crate) repeated: u64,
+    /// It may make a message whole for which the application wants a receipt: nothing of it is left unsent.
+    pub(crate) ends_receipt: bool,
+}
+
 /// All outgoing messages to one peer.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
@@ -46,6 +55,8 @@ pub(crate) struct SendQueue {
     credit: SendCredit,
     /// Some unreliable ordered message was lost at some time.
     has_lost_ordered: bool,
+    /// Some reliable message was given up, and not at the application's wish.
+    is_cut: bool,
     /// Messages whose fate waits to be reported.
     fates: VecDeque<u32>,
     next_id: u64,
@@ -226,6 +237,16 @@ impl SendQueue {
         self.messages.len() == self.fates.len()
     }
 
+    /// Whether some reliable message that was to arrive was given up.
+    pub(crate) const fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// A message that was to arrive never came here.
+    pub(crate) const fn note_cut(&mut self) {
+        self.is_cut = true;
+    }
+
     /// Whether there are bytes that could be sent now.
     pub(crate) fn has_work(&self) -> bool {
         !self.repair.is_empty() || !self.schedule.is_empty()
@@ -245,7 +266,7 @@ impl SendQueue {
 
     /// Appends data frames while they fit, calling `sent` for each part whose fate matters. `room`
     /// is the space for frames in an empty packet; what waited for longer than `age` is dropped
-    /// instead. Returns how many parts were sent again.
+    /// instead.
     pub(crate) fn write(
         &mut self,
         now: Instant,
@@ -253,8 +274,8 @@ impl SendQueue {
         writer: &mut Writer<'_>,
         room: usize,
         sent: &mut impl FnMut(Part),
-    ) -> u64 {
-        let mut resent = 0;
+    ) -> Written {
+        let mut result = Written::default();
         while let Some(repeat) = self.repair.pop() {
             let Repeat { part, is_copy } = repeat;
             let Some(message) = self.find(part) else { continue };
@@ -263,13 +284,14 @@ impl SendQueue {
             }
             let Some(len) = encode(message, part, room, writer) else {
                 self.repair.put_back(repeat);
-                return resent;
+                return result;
             };
             let written = Part { len, ..part };
             if is_copy {
                 message.note_copy(written);
             }
-            resent += 1;
+            result.repeated += 1;
+            result.ends_receipt |= message.is_receipt_due();
             sent(written);
             if len < part.len {
                 self.repair.put_back(Repeat { part: part.after(len), is_copy });
@@ -277,12 +299,12 @@ impl SendQueue {
         }
         while let Some(stream) = self.schedule.current() {
             self.expire(stream, now, age);
-            if !self.write_fresh(stream, writer, room, sent) {
+            if !self.write_fresh(stream, writer, room, &mut result, sent) {
                 self.schedule.rotate();
                 break;
             }
         }
-        resent
+        result
     }
 
     /// Writes the next unsent bytes of the stream whose turn it is; false once the packet is full.
@@ -291,6 +313,7 @@ impl SendQueue {
         index: usize,
         writer: &mut Writer<'_>,
         room: usize,
+        result: &mut Written,
         sent: &mut impl FnMut(Part),
     ) -> bool {
         let Some(slot) = self.next_slot(index) else {
@@ -318,6 +341,7 @@ impl SendQueue {
             }
         }
         message.sent += len;
+        result.ends_receipt |= message.is_receipt_due();
         if message.is_tracked() {
             sent(Part { len, ..part });
         }
@@ -451,6 +475,8 @@ impl SendQueue {
     fn finish(&mut self, slot: usize, fate: Fate) {
         let message = &mut self.messages[slot];
         let index = message.stream;
+        let settled = matches!(fate, Fate::Acked | Fate::Cancelled | Fate::Superseded);
+        self.is_cut |= message.delivery.reliable && !settled;
         if let Some(number) = message.sequence_number {
             self.has_lost_ordered |= fate == Fate::Lost;
             self.streams[usize::from(index)].resolve(number, fate);

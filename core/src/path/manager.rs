@@ -14,7 +14,7 @@ use crate::Violation;
 use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Arrival, Ecn, FourTuple, Via};
-use crate::recovery::PacketSpaces;
+use crate::recovery::{AckWant, PacketSpaces};
 use crate::stats::PeerStats;
 use crate::time::{Absence, Instant};
 use crate::timer::Timers;
@@ -202,17 +202,16 @@ impl<F: Copy> Paths<F> {
         }
     }
 
-    /// Notes that the frames of a packet were taken: it is to be acknowledged, at once if `urgent`.
+    /// Notes that the frames of a packet were taken: it is to be acknowledged.
     pub(crate) fn on_processed(
         &mut self,
         number: PacketNumber,
-        ack_eliciting: bool,
-        urgent: bool,
+        want: AckWant,
         ecn: Option<Ecn>,
         now: Instant,
     ) {
         if let Some(path) = self.get_mut(number.path()) {
-            path.space.on_processed(number.counter(), ack_eliciting, urgent, ecn, now);
+            path.space.on_processed(number.counter(), want, ecn, path.rtt.smoothed(), now);
         }
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Path<F> {
     pacer: Pacer,
     /// Packets that may leave at once, whatever the window says.
     probes: u32,
+    /// When an acknowledgement last left in a packet that is acknowledged itself.
+    answered_ack_at: Option<Instant>,
     /// The absences of the driver that this path made up for.
     absence: Absence,
     max_datagram: u16,
@@ -91,8 +93,8 @@ pub(crate) enum Permit {
 pub(crate) struct AckResult<F> {
     acked: Vec<F>,
     lost: Vec<F>,
-    /// Of packets acknowledged in time: when sent, how large, whether little was to be sent then.
-    news: Vec<(Instant, u16, bool)>,
+    /// Of packets acknowledged in time: when sent, how large.
+    news: Vec<(Instant, u16)>,
 }
 
 impl<F> AckResult<F> {
@@ -126,6 +128,7 @@ impl<F: Copy> Path<F> {
             congestion: Congestion::new(config.congestion, BASE_DATAGRAM),
             pacer: Pacer::new(),
             probes: 0,
+            answered_ack_at: None,
             absence: Absence::default(),
             max_datagram: BASE_DATAGRAM,
         }
@@ -165,7 +168,7 @@ impl<F: Copy> Path<F> {
             stats.packets_spuriously_lost += u64::from(settled.was_lost);
             if !settled.was_lost && settled.ack_eliciting && settled.on_path {
                 let packet = settled.packet;
-                result.news.push((packet.sent_at, packet.size, packet.is_app_limited()));
+                result.news.push((packet.sent_at, packet.size));
             }
         };
         let outcome = self
@@ -179,8 +182,8 @@ impl<F: Copy> Path<F> {
             let delay = Duration::from_micros(frame.delay_micros);
             rtt.update(now.saturating_since(sent_at), delay, max_delay);
         }
-        for (sent_at, size, app_limited) in result.news.drain(..) {
-            congestion.on_ack(now, sent_at, size.into(), rtt, app_limited);
+        for (sent_at, size) in result.news.drain(..) {
+            congestion.on_ack(now, sent_at, size.into(), rtt);
         }
         if outcome.epoch_spurious {
             congestion.on_spurious(now);
@@ -270,12 +273,22 @@ impl<F: Copy> Path<F> {
         self.probes > 0
     }
 
+    /// Whether a packet with an acknowledgement should be one that is acknowledged itself: much is repeated
+    /// in each, and for a round trip none was sent whose arrival we will know of (RFC 9000 section 13.2.4).
+    pub(crate) fn wants_ack_of_ack(&self, now: Instant) -> bool {
+        let is_due = |at| now >= at + self.rtt.smoothed();
+        self.space.acks().is_long() && self.answered_ack_at.is_none_or(is_due)
+    }
+
     /// The packet whose frames were pushed leaves.
     pub(crate) fn on_sent(&mut self, now: Instant, sent: Sent) {
         let bytes = u64::from(sent.size);
         self.space.sent_mut().commit(now, sent);
         if !sent.ack_eliciting {
             return;
+        }
+        if sent.acks_up_to.is_some() {
+            self.answered_ack_at = Some(now);
         }
         self.probes = self.probes.saturating_sub(1);
         let pace = self.pace();

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use crate::info::Direction;
 use crate::recovery::PacketSpaces;
+use crate::session::{Incarnations, Pair};
 use crate::time::Instant;
 use crate::{PeerHandle, PeerId};
 
@@ -19,6 +20,10 @@ pub(super) struct Acquaintance {
     pub(super) incarnation: u64,
     /// The same of the peer, once it said so.
     remote_incarnation: Option<u64>,
+    /// Those that it had before, newest first: another instance has its key if one of them comes back.
+    former: FormerIncarnations,
+    /// The application was told that two instances have one key.
+    pub(super) is_duplicate_told: bool,
     /// The path ids used since both ends keep their state.
     pub(super) spaces: PacketSpaces,
     /// The greatest timestamp that a confirmed handshake of the peer had.
@@ -45,6 +50,8 @@ impl Acquaintance {
             id,
             incarnation,
             remote_incarnation: None,
+            former: [None; FORMER],
+            is_duplicate_told: false,
             spaces: PacketSpaces::default(),
             timestamp_ms: 0,
             met: None,
@@ -58,14 +65,35 @@ impl Acquaintance {
         self.remote_incarnation
     }
 
-    /// Whether the peer still has the state that we know of.
-    pub(super) fn is_known_as(&self, remote_incarnation: u64) -> bool {
-        self.remote_incarnation == Some(remote_incarnation)
+    /// The incarnations that the peer had before the present one.
+    pub(super) const fn former(&self) -> FormerIncarnations {
+        self.former
     }
 
-    /// The peer has no state about us but what begins now: path ids start over, too.
-    pub(super) fn start_over(&mut self, remote_incarnation: u64) {
-        self.remote_incarnation = Some(remote_incarnation);
+    /// What names our state once it is reset.
+    pub(super) fn next_incarnation(&self, incarnations: &Incarnations) -> u64 {
+        self.id.map_or(0, |id| incarnations.after(&id, self.incarnation))
+    }
+
+    /// Whether both ends still have the states that we know of.
+    pub(super) fn is_known_as(&self, pair: &Pair) -> bool {
+        self.remote_incarnation == Some(pair.theirs) && self.incarnation == pair.ours
+    }
+
+    /// Both ends have no state about each other but what begins now: path ids start over, too.
+    pub(super) fn start_over(&mut self, pair: &Pair) {
+        if let Some(left) = self.remote_incarnation.filter(|left| *left != pair.theirs) {
+            self.former.rotate_right(1);
+            self.former[0] = Some(left);
+        }
+        self.incarnation = pair.ours;
+        self.remote_incarnation = Some(pair.theirs);
         self.spaces = PacketSpaces::default();
     }
 }
+
+/// Incarnations that a peer had before, newest first.
+pub(crate) type FormerIncarnations = [Option<u64>; FORMER];
+
+/// How many of them are kept.
+const FORMER: usize = 4;

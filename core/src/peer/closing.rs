@@ -3,44 +3,58 @@
 use crate::Violation;
 use crate::context::Context;
 use crate::event::{DisconnectReason, EndReason};
+use crate::parting::Parting;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
 use crate::timer::Timers;
 
 impl Peer {
     /// Sends a `Disconnect` now.
-    pub(super) fn leave(&mut self, cx: &Context) {
+    pub(super) fn leave(&mut self, cx: &mut Context) {
         let reason = self.state.move_to_leaving(None);
-        self.send_disconnect(cx, reason);
+        self.send_disconnect(cx, reason, true);
     }
 
-    fn send_disconnect(&mut self, cx: &Context, reason: DisconnectReason) {
-        self.outbound.leave(reason);
+    /// Who leaves shakes hands no more. `in_order` if no rule was broken.
+    fn send_disconnect(&mut self, cx: &mut Context, reason: DisconnectReason, in_order: bool) {
+        self.drop_dial(cx);
+        // Should the peer come back without what it knew, it meets another of our incarnations.
+        cx.incarnations.on_loss();
+        self.outbound.leave(reason, in_order);
         let patience = self.paths.probe_timeout() * DISCONNECT_PATIENCE;
         self.timers.set(Timer::Close, Some(cx.now + patience));
     }
 
     /// The `Disconnect` is through, or has taken long enough.
-    pub(super) fn finish_leaving(&mut self, cx: &mut Context) {
-        let acknowledged = self.outbound.disconnect_acked;
+    pub(crate) fn finish_leaving(&mut self, cx: &mut Context) {
+        let heard = self.outbound.disconnect_acked;
         let reason = self.state.end_reason().cloned();
-        self.end(cx, reason.unwrap_or(EndReason::Disconnected { acknowledged }));
+        self.end(cx, reason.unwrap_or(EndReason::Disconnected { heard }));
     }
 
-    /// The peer sends a `Disconnect`.
-    pub(super) fn on_disconnect(&mut self, cx: &mut Context, code: u16, reason: &str) {
+    /// The peer sends a `Disconnect`, perhaps once more.
+    pub(super) fn on_disconnect(
+        &mut self,
+        cx: &mut Context,
+        code: u16,
+        reason: &str,
+        complete: bool,
+    ) {
+        if self.state.is_over() {
+            return;
+        }
         if self.state.is_leaving() {
             self.finish_leaving(cx);
         } else {
-            self.end(
-                cx,
-                EndReason::PeerDisconnected(DisconnectReason::with_any_code(code, reason)),
-            );
+            let reason = DisconnectReason::with_any_code(code, reason);
+            self.end(cx, EndReason::PeerDisconnected { reason, complete });
         }
+        // For as long as it may be repeated it is acknowledged.
+        self.drain_for(cx, DISCONNECT_PATIENCE);
     }
 
     /// The peer broke the protocol: send it the reason, and end it.
-    pub(super) fn violate(&mut self, cx: &Context, violation: Violation) {
+    pub(super) fn violate(&mut self, cx: &mut Context, violation: Violation) {
         if self.state.is_over() || self.state.end_reason().is_some() {
             return;
         }
@@ -51,10 +65,8 @@ impl Peer {
             self.state.set_end_reason(reason);
         } else {
             self.state.move_to_leaving(Some(reason));
-            self.send_disconnect(
-                cx,
-                DisconnectReason::with_any_code(violation.code(), violation.as_str()),
-            );
+            let reason = DisconnectReason::with_any_code(violation.code(), violation.as_str());
+            self.send_disconnect(cx, reason, false);
         }
     }
 
@@ -75,11 +87,32 @@ impl Peer {
         let draining = !self.state.is_connecting() && self.sessions.current().is_some();
         if draining {
             self.state.move_to_draining();
-            self.timers.set(Timer::Drain, Some(cx.now + self.paths.probe_timeout() * 3));
+            self.drain_for(cx, DRAIN);
         } else {
             self.discard(cx);
         }
         cx.on_peer_ended();
+    }
+
+    /// Packets of the ended peer are answered for so many probe timeouts.
+    fn drain_for(&mut self, cx: &Context, timeouts: u32) {
+        if self.state.is_over() && !self.state.is_gone() {
+            let patience = self.paths.probe_timeout() * timeouts;
+            self.timers.set(Timer::Drain, Some(cx.now + patience));
+        }
+    }
+
+    /// Whom we parted from and why, once, if it was we who parted.
+    pub(crate) fn take_parting(&mut self, cx: &Context) -> Option<Parting> {
+        let reason = self.outbound.take_disconnect()?;
+        let patience = self.paths.probe_timeout() * DISCONNECT_PATIENCE;
+        Some(Parting {
+            id: self.acquaintance.id?,
+            incarnation: self.acquaintance.remote_incarnation()?,
+            reason,
+            // Its last packet may have been the answer to a late one of the peer's.
+            until: cx.now + patience + self.liveness.idle_timeout,
+        })
     }
 
     /// Nothing is answered any more; only unread messages may keep the peer.
@@ -100,3 +133,5 @@ impl Peer {
 
 /// In probe timeouts: the `Disconnect` is repeated after 1, 3 and 7 of them.
 const DISCONNECT_PATIENCE: u32 = 8;
+/// In probe timeouts: for how long packets of a peer are answered that repeats nothing.
+const DRAIN: u32 = 3;

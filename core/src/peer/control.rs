@@ -48,6 +48,8 @@ pub(crate) struct Outbound {
     /// Our `Disconnect`, once it may go out, and whether it is due.
     disconnect: Option<DisconnectReason>,
     disconnect_due: bool,
+    /// Every reliable message was acknowledged before it.
+    is_complete: bool,
     /// The peer acknowledged our `Disconnect`.
     pub(super) disconnect_acked: bool,
 }
@@ -65,6 +67,7 @@ impl Outbound {
             ping_due: false,
             disconnect: None,
             disconnect_due: false,
+            is_complete: false,
             disconnect_acked: false,
         }
     }
@@ -96,11 +99,19 @@ impl Outbound {
         self.pongs.push(token);
     }
 
-    /// Sends a `Disconnect` from now on; nothing else is owed any more.
-    pub(crate) fn leave(&mut self, reason: DisconnectReason) {
+    /// Sends a `Disconnect` from now on; nothing else is owed any more. Unless `in_order`, it never says that
+    /// the peer has all messages.
+    pub(crate) fn leave(&mut self, reason: DisconnectReason, in_order: bool) {
         self.disconnect = Some(reason);
         self.disconnect_due = true;
         self.queue.end();
+        self.is_complete = in_order && !self.queue.is_cut();
+    }
+
+    /// What our `Disconnect` says, if there was one; it is not sent any more.
+    pub(super) fn take_disconnect(&mut self) -> Option<DisconnectReason> {
+        self.disconnect_due = false;
+        self.disconnect.take()
     }
 
     /// Whether control frames are due: they wait for neither window nor pacing.
@@ -201,8 +212,8 @@ impl Outbound {
 
     fn write_disconnect(&mut self, writer: &mut Writer<'_>, sent: &mut impl FnMut(SentFrame)) {
         let Some(reason) = self.disconnect.as_ref().filter(|_| self.disconnect_due) else { return };
-        let (code, reason) = (reason.code, &reason.reason);
-        if (Frame::Disconnect { complete: false, code, reason }).encode(writer) {
+        let (complete, code, reason) = (self.is_complete, reason.code, &reason.reason);
+        if (Frame::Disconnect { complete, code, reason }).encode(writer) {
             self.disconnect_due = false;
             sent(SentFrame::Disconnect);
         }

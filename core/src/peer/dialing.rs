@@ -1,18 +1,19 @@
 //! Our own handshakes with a peer: begun, expedited, given up.
 
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::PeerId;
 use crate::bucket::TokenBucket;
 use crate::context::Context;
-use crate::event::EndReason;
 use crate::net::{Arrival, Via};
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
-use crate::session::{Dial, HandshakeTarget, Owner};
-use crate::time::Instant;
+use crate::session::{Dial, HandshakeTarget, Owner, Pair};
+use crate::stats::DropReason;
+use crate::time::{Instant, micros};
 use crate::wire::{Cookie, HandshakeRetry};
 
 /// Our handshakes with a peer.
@@ -26,6 +27,11 @@ pub(super) struct Dialing {
     pub(super) last_unknown_session: Option<Instant>,
     /// Restarts of the peer after which an `UnknownSession` counts at once.
     pub(super) restarts: TokenBucket,
+    /// The peer answered as one that does not know the state that our incarnation names: our requests
+    /// name our next one.
+    renewed: bool,
+    /// Another instance with our key took our place at the peer: no handshake of ours before then.
+    aside_until: Option<Instant>,
 }
 
 impl Default for Dialing {
@@ -35,6 +41,8 @@ impl Default for Dialing {
             handshake_via: None,
             last_unknown_session: None,
             restarts: TokenBucket::FULL,
+            renewed: false,
+            aside_until: None,
         }
     }
 }
@@ -51,7 +59,9 @@ impl Peer {
     /// of the last handshake, and at the one before it moved. An attacker that relays between both ends
     /// can pass on every challenge and answer, so the newest address alone may be the attacker's.
     pub(super) fn redial(&mut self, cx: &mut Context) {
-        if let Some(dial) = &mut self.dialing.dial {
+        if let Some(until) = self.dialing.aside_until {
+            self.timers.set(Timer::Dial, Some(until));
+        } else if let Some(dial) = &mut self.dialing.dial {
             dial.expedite();
             self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         } else if let Some(path) = self.paths.primary() {
@@ -76,9 +86,75 @@ impl Peer {
     ) {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.acquaintance.handle.slot));
         let mut dial = Dial::new(cx, index, self.acquaintance.id, addresses, proved);
-        dial.build(cx, self.acquaintance.incarnation, self.inbox.fresh_grant(), Cookie::NONE);
+        dial.build(cx, self.incarnation_to_name(cx), self.inbox.fresh_grant(), Cookie::NONE);
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         self.dialing.dial = Some(Box::new(dial));
+    }
+
+    /// What our requests say that names our state: the state that stands, or the one that begins when they
+    /// are answered.
+    fn incarnation_to_name(&self, cx: &Context) -> u64 {
+        if self.dialing.renewed {
+            self.acquaintance.next_incarnation(&cx.incarnations)
+        } else {
+            self.acquaintance.incarnation
+        }
+    }
+
+    /// Whether an answer with these incarnations would leave us with a state that the peer has not: it knows
+    /// nothing of what the one that we named stands for.
+    pub(super) fn is_estranged(&self, pair: &Pair) -> bool {
+        let other = self.remote_incarnation().is_some_and(|known| known != pair.theirs);
+        other && pair.ours == self.acquaintance.incarnation
+    }
+
+    /// The peer answered, and lost its state about us or gave it to another instance with our key, if we
+    /// are `displaced`. Our own state is void: we ask anew, for one that begins at both ends.
+    pub(super) fn on_estranged(&mut self, cx: &mut Context, arrival: &Arrival, displaced: bool) {
+        if displaced {
+            self.step_aside(cx);
+        } else if self.dialing.renewed {
+            // It answered a request from before.
+            cx.drop_packet(DropReason::Unsolicited, &arrival.via);
+        } else {
+            self.dialing.renewed = true;
+            let (named, granted) = (self.incarnation_to_name(cx), self.inbox.fresh_grant());
+            let Some(dial) = &mut self.dialing.dial else { return };
+            dial.build(cx, named, granted, Cookie::NONE);
+            dial.expedite();
+            self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
+        }
+    }
+
+    /// Two instances that took turns as fast as they can would serve nobody: the one that lost its place
+    /// takes it again about a heartbeat after it last heard from the peer.
+    fn step_aside(&mut self, cx: &mut Context) {
+        self.note_duplicate(true);
+        self.drop_dial(cx);
+        self.dialing.renewed = true;
+        let heartbeat = cx.config.timers.heartbeat;
+        let early = Duration::from_micros(cx.rng.below(micros(heartbeat) / 8 + 1));
+        let last = self.liveness.last_received.unwrap_or(cx.now);
+        let until = (last + (heartbeat - early)).max(cx.now);
+        self.dialing.aside_until = Some(until);
+        self.timers.set(Timer::Dial, Some(until));
+        if self.state.is_live() && !self.state.is_unresponsive() {
+            self.state.move_to_unresponsive();
+        }
+    }
+
+    /// Two instances have one key: `ours`, or the peer's.
+    pub(crate) fn note_duplicate(&mut self, ours: bool) {
+        if !core::mem::replace(&mut self.acquaintance.is_duplicate_told, true) {
+            let peer = self.acquaintance.id.map(tracing::field::debug);
+            let whose = if ours { "our" } else { "the peer's" };
+            tracing::warn!(
+                target: "handfast::handshake",
+                peer,
+                "two endpoints use {whose} identity and take each other's place"
+            );
+            self.events.duplicate = Some(ours);
+        }
     }
 
     /// Gives up our own handshake.
@@ -86,6 +162,8 @@ impl Peer {
         if let Some(dial) = self.dialing.dial.take() {
             cx.indices.release(dial.local_index());
         }
+        self.dialing.renewed = false;
+        self.dialing.aside_until = None;
         self.timers.clear(Timer::Dial);
         self.timers.clear(Timer::DialDeadline);
     }
@@ -114,7 +192,9 @@ impl Peer {
             (self.acquaintance.id, learned) = (Some(id), Some(id));
             self.acquaintance.incarnation = incarnation(cx, &id);
         }
-        dial.build(cx, self.acquaintance.incarnation, self.inbox.fresh_grant(), retry.cookie);
+        let (named, granted) = (self.incarnation_to_name(cx), self.inbox.fresh_grant());
+        let dial = self.dialing.dial.as_mut()?;
+        dial.build(cx, named, granted, retry.cookie);
         dial.expedite();
         self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         Some(learned)
@@ -126,18 +206,13 @@ impl Peer {
         dial.is_some_and(|dial| dial.on_unsupported_version(via, version))
     }
 
-    /// Our handshake has taken long enough.
-    pub(super) fn on_dial_deadline(&mut self, cx: &mut Context) {
-        let theirs = self.dialing.dial.as_ref().and_then(|dial| dial.their_version());
-        let mismatch = |theirs| EndReason::VersionMismatch { theirs };
-        self.end(cx, theirs.map_or(EndReason::DialTimeout, mismatch));
-    }
-
     pub(super) fn on_dial_timer(&mut self, cx: &mut Context) {
-        let granted = self.inbox.fresh_grant();
+        let (named, granted) = (self.incarnation_to_name(cx), self.inbox.fresh_grant());
         if let Some(dial) = &mut self.dialing.dial {
-            let next = dial.next_round(cx, self.acquaintance.incarnation, granted);
+            let next = dial.next_round(cx, named, granted);
             self.timers.set(Timer::Dial, Some(next));
+        } else if self.dialing.aside_until.take().is_some() && self.state.is_up() {
+            self.redial(cx);
         }
     }
 

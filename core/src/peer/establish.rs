@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::info::Direction;
 use crate::net::Arrival;
 use crate::peer::Peer;
-use crate::session::{Answer, Established, Session, Terms, Unopened};
+use crate::session::{Answer, Established, Opened, Pair, Session, Terms, Unopened};
 use crate::stats::DropReason;
 use crate::wire::{HandshakeResponse, Parameters};
 
@@ -31,20 +31,30 @@ impl Peer {
             cx.drop_packet(DropReason::Unsolicited, &arrival.via);
             return;
         };
-        let Answer { split, payload, remote_index, granted } = match dial.open(cx, response) {
-            Ok(answer) => answer,
-            Err(Unopened::Forged) => {
-                cx.drop_packet(DropReason::Authentication, &arrival.via);
+        let answer = match dial.open(cx, response) {
+            Ok(Opened::Accepted(answer)) => answer,
+            Ok(Opened::Refused(refused)) => {
+                self.on_refused(cx, arrival, &refused);
                 return;
             }
-            Err(Unopened::TooMany) => {
-                cx.drop_packet(DropReason::RateLimited, &arrival.via);
+            Err(unopened) => {
+                let reason = match unopened {
+                    Unopened::Forged => DropReason::Authentication,
+                    Unopened::TooMany => DropReason::RateLimited,
+                    Unopened::Unknown => DropReason::Unsolicited,
+                };
+                cx.drop_packet(reason, &arrival.via);
                 return;
             }
         };
         let local_index = dial.local_index();
-        let remote_incarnation = payload.incarnation.get();
-        if !self.may_grant(remote_incarnation, granted) {
+        let Answer { split, payload, remote_index, incarnation, granted } = answer;
+        let incarnations = Pair { ours: incarnation, theirs: payload.incarnation.get() };
+        if self.is_estranged(&incarnations) {
+            self.on_estranged(cx, arrival, payload.is_displaced());
+            return;
+        }
+        if !self.may_grant(&incarnations, granted) {
             // Messages came meanwhile: a peer that starts over is granted what they leave.
             cx.drop_packet(DropReason::Full, &arrival.via);
             self.dialing.dial.iter_mut().for_each(|dial| dial.expire(cx.now));
@@ -55,7 +65,7 @@ impl Peer {
             local_index,
             remote_index,
             initiated_by_us: true,
-            remote_incarnation,
+            incarnations,
             parameters,
             granted,
             via: arrival.via,
@@ -72,7 +82,7 @@ impl Peer {
     pub(crate) fn establish(&mut self, cx: &mut Context, established: Established) {
         self.drop_dial(cx);
         let Established { terms, secrets, key_id } = established;
-        let news = !self.acquaintance.is_known_as(terms.remote_incarnation);
+        let news = !self.acquaintance.is_known_as(&terms.incarnations);
         if news {
             self.on_new_incarnation(cx, &terms);
         } else if terms.initiated_by_us && self.paths.follow(terms.via, &cx.config, cx.now) {
@@ -115,12 +125,13 @@ impl Peer {
     fn on_new_incarnation(&mut self, cx: &mut Context, terms: &Terms) {
         let granted = terms.parameters.receive_window.get();
         let met_before = self.acquaintance.remote_incarnation().is_some();
-        self.acquaintance.start_over(terms.remote_incarnation);
+        self.acquaintance.start_over(&terms.incarnations);
+        let undeliverable = self.inbox.restart(terms.granted);
         if met_before {
             let freed = self.sessions.clear();
             cx.release(freed);
             self.withdraw_rekey(cx);
-            self.events.restarted = true;
+            *self.events.restarted.get_or_insert(0) += undeliverable;
             // The `UnknownSession` was true. The next may be as well, unless they come too often.
             if self.dialing.restarts.take(cx.now, &RESTARTS, 0) {
                 self.dialing.last_unknown_session = None;
@@ -128,7 +139,6 @@ impl Peer {
         } else {
             self.events.connected = Some(terms.via);
         }
-        self.inbox.restart(terms.granted);
         self.outbound.restart(granted, cx.now);
         self.paths.restart(&mut self.acquaintance.spaces, terms.via, &cx.config);
     }

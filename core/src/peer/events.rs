@@ -14,7 +14,10 @@ use crate::peer::Peer;
 pub(crate) struct PendingEvents {
     /// Connected, on this path.
     pub(super) connected: Option<Via>,
-    pub(super) restarted: bool,
+    /// The peer restarted; how many whole messages could not be handed over.
+    pub(super) restarted: Option<u64>,
+    /// Two instances have one key: ours, or the peer's.
+    pub(super) duplicate: Option<bool>,
     pub(super) moved: bool,
     pub(super) writable: bool,
     /// Bounded by the number of pings under way.
@@ -24,8 +27,10 @@ pub(crate) struct PendingEvents {
 
 impl PendingEvents {
     pub(crate) fn is_empty(&self) -> bool {
-        let flags = self.restarted | self.moved | self.writable;
-        !flags && self.connected.is_none() && self.pongs.is_empty() && self.ended.is_none()
+        let flags = self.moved | self.writable;
+        let restarted = self.restarted.is_some() || self.duplicate.is_some();
+        let begun = self.connected.is_some() || self.ended.is_some();
+        !flags && !restarted && !begun && self.pongs.is_empty()
     }
 }
 
@@ -48,7 +53,8 @@ impl Peer {
             .or_else(|| {
                 let reason = self.events.ended.take()?;
                 let (id, unread) = (self.acquaintance.id, self.inbox.unread());
-                Some(Event::Ended { peer, id, reason, unread })
+                let undeliverable = self.inbox.undeliverable();
+                Some(Event::Ended { peer, id, reason, undeliverable, unread })
             })
     }
 
@@ -68,8 +74,11 @@ impl Peer {
         if let (Some(path), Some(id)) = (notices.connected.take(), self.acquaintance.id) {
             return Some(Event::Connected { peer, id, path });
         }
-        if core::mem::take(&mut notices.restarted) {
-            return Some(Event::Restarted { peer });
+        if let Some(ours) = notices.duplicate.take() {
+            return Some(Event::DuplicateIdentity { peer, ours });
+        }
+        if let Some(undeliverable) = notices.restarted.take() {
+            return Some(Event::Restarted { peer, undeliverable });
         }
         if let (true, Some(path)) = (core::mem::take(&mut notices.moved), path) {
             return Some(Event::PathChanged { peer, path });

@@ -15,6 +15,7 @@ mod keys;
 mod liveness;
 mod pings;
 mod receive;
+mod refused;
 mod review;
 mod state;
 #[cfg(feature = "testing")]
@@ -31,6 +32,7 @@ use bytes::Bytes;
 pub(crate) use control::SentFrame;
 
 use acquaintance::Acquaintance;
+pub(crate) use acquaintance::FormerIncarnations;
 use control::Outbound;
 use dialing::Dialing;
 use events::PendingEvents;
@@ -46,7 +48,7 @@ use crate::event::{DisconnectReason, EndReason, PingId};
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Via};
 use crate::path::{Path, Paths};
-use crate::session::Sessions;
+use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
 use crate::timer::Timers;
@@ -169,8 +171,11 @@ impl Peer {
             return Err(CommandError::Closing);
         }
         if self.state.is_connecting() {
-            self.end(cx, EndReason::Disconnected { acknowledged: false });
+            self.end(cx, EndReason::Disconnected { heard: false });
             return Ok(());
+        }
+        if options.is_cut {
+            self.outbound.queue.note_cut();
         }
         let DisconnectReason { code, reason } = options.reason;
         self.state.move_to_flushing(DisconnectReason::new(code, &reason));
@@ -220,7 +225,8 @@ impl Peer {
             .dialing
             .last_unknown_session
             .is_some_and(|last| cx.now < last + UNKNOWN_SESSION_INTERVAL);
-        if session.remote_index() != remote_index || !recent || early || self.state.is_over() {
+        let ends = self.state.is_leaving() || self.state.is_over();
+        if session.remote_index() != remote_index || !recent || early || ends {
             cx.drop_packet(DropReason::Unsolicited, &arrival.via);
             return;
         }
@@ -278,9 +284,8 @@ impl Peer {
         core::mem::replace(&mut self.acquaintance.listed_at, address)
     }
 
-    /// The peer's handshake was answered on behalf of `incarnation`, and made at `timestamp_ms`.
-    pub(crate) fn on_confirmed(&mut self, incarnation: u64, timestamp_ms: u64) {
-        self.acquaintance.incarnation = incarnation;
+    /// The peer made its handshake at `timestamp_ms`.
+    pub(crate) fn on_confirmed(&mut self, timestamp_ms: u64) {
         self.acquaintance.timestamp_ms = self.acquaintance.timestamp_ms.max(timestamp_ms);
     }
 
@@ -293,10 +298,25 @@ impl Peer {
         self.state.is_closing()
     }
 
-    /// Whether a handshake with this incarnation of the peer may grant it `granted` bytes: one that
+    /// Whether we are leaving the peer, and it lost what it knew about us, since it has this incarnation.
+    pub(crate) fn is_left_behind(&self, remote_incarnation: u64) -> bool {
+        self.state.is_leaving() && self.remote_incarnation() != Some(remote_incarnation)
+    }
+
+    /// Whether a handshake with these incarnations may grant the peer `granted` bytes: one that
     /// starts over is granted no more than what unread messages leave.
-    pub(crate) fn may_grant(&self, remote_incarnation: u64, granted: u64) -> bool {
-        self.acquaintance.is_known_as(remote_incarnation) || granted <= self.inbox.fresh_grant()
+    fn may_grant(&self, pair: &Pair, granted: u64) -> bool {
+        self.acquaintance.is_known_as(pair) || granted <= self.inbox.fresh_grant()
+    }
+
+    /// What names our state about the peer once it is reset.
+    pub(crate) fn next_incarnation(&self, incarnations: &Incarnations) -> u64 {
+        self.acquaintance.next_incarnation(incarnations)
+    }
+
+    /// What named the peer's state about us before, newest first.
+    pub(crate) const fn former_incarnations(&self) -> FormerIncarnations {
+        self.acquaintance.former()
     }
 
     /// What names the peer's state about us, once it said so.

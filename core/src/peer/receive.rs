@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::net::{Arrival, Via};
 use crate::path::PathTimeout;
 use crate::peer::Peer;
+use crate::recovery::AckWant;
 use crate::stats::DropReason;
 use crate::trace;
 use crate::wire::{AckFrame, Frame, Frames, PacketNumber};
@@ -14,11 +15,15 @@ use crate::wire::{AckFrame, Frame, Frames, PacketNumber};
 /// What the frames of one packet amount to.
 #[derive(Debug, Default)]
 struct Summary {
-    ack_eliciting: bool,
+    want: AckWant,
     /// A message that the peer must not believe to have arrived.
     refused: bool,
-    /// The peer waits for nothing but the acknowledgement.
-    urgent: bool,
+}
+
+impl Summary {
+    fn wants(&mut self, want: AckWant) {
+        self.want = self.want.max(want);
+    }
 }
 
 impl Peer {
@@ -91,9 +96,8 @@ impl Peer {
                 return;
             }
         }
-        let Summary { ack_eliciting, refused, urgent } = summary;
-        if !refused {
-            self.paths.on_processed(number, ack_eliciting, urgent, arrival.ecn, cx.now);
+        if !summary.refused {
+            self.paths.on_processed(number, summary.want, arrival.ecn, cx.now);
         }
     }
 
@@ -105,17 +109,21 @@ impl Peer {
         frame: Frame<'_>,
         summary: &mut Summary,
     ) -> Result<(), Violation> {
-        summary.ack_eliciting |= frame.is_ack_eliciting();
+        if frame.is_ack_eliciting() {
+            summary.wants(AckWant::InTime);
+        }
         match frame {
             Frame::Ack(ack) => return self.on_ack(cx, &ack),
-            Frame::Disconnect { complete: _, code, reason } => {
-                summary.urgent = true;
-                self.on_disconnect(cx, code, reason);
+            Frame::Disconnect { complete, code, reason } => {
+                summary.wants(AckWant::AtOnce);
+                self.on_disconnect(cx, code, reason, complete);
             }
             Frame::Data(data) => {
                 summary.refused |= !self.accepts_messages();
                 if self.accepts_messages() {
-                    self.inbox.on_data(&data)?;
+                    if self.inbox.on_data(&data)? && data.requires_ack {
+                        summary.wants(AckWant::Asked);
+                    }
                     self.note_data_received(cx, local_index);
                 }
             }
@@ -146,8 +154,9 @@ impl Peer {
                     self.on_moved(via);
                 }
             }
+            Frame::AckNow => summary.wants(AckWant::Asked),
             // A hint only: what is missing is found by acknowledgements and time as well.
-            Frame::Retransmit(_) | Frame::AckNow | Frame::ChannelCredit { .. } => {}
+            Frame::Retransmit(_) | Frame::ChannelCredit { .. } => {}
             Frame::Padding(_)
             | Frame::Extension { .. }
             | Frame::PathResponse { .. }

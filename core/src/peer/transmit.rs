@@ -16,6 +16,8 @@ use crate::wire::{Frame, SEALED_HEADER_LEN, TAG_LEN, Writer};
 pub(super) struct Content {
     ack_eliciting: bool,
     data: bool,
+    /// The peer acknowledges it at once.
+    asks_ack_now: bool,
     acks_up_to: Option<u64>,
 }
 
@@ -132,6 +134,8 @@ impl Peer {
         let acks = writer.position();
         let path = self.paths.primary_mut()?;
         let (unheard, owes_probe) = (path.is_unheard(), path.owes_probe());
+        let wants_answer =
+            content.acks_up_to.is_some() && !unheard && path.wants_ack_of_ack(cx.now);
         let mut push = |frame| path.space_mut().push_frame(frame);
         if !unheard {
             self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
@@ -140,13 +144,18 @@ impl Peer {
             let before = writer.position();
             let mut sent = |part| push(SentFrame::Part(part));
             let age = self.outbound.limits.age;
-            let resent = self.outbound.queue.write(cx.now, age, writer, room, &mut sent);
-            self.stats.parts_retransmitted += resent;
+            let written = self.outbound.queue.write(cx.now, age, writer, room, &mut sent);
+            self.stats.parts_retransmitted += written.repeated;
+            content.asks_ack_now = written.ends_receipt;
             content.data = writer.position() > before;
         }
         if writer.position() == acks && owes_probe {
             self.outbound.queue_ping();
             self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
+        }
+        if writer.position() == acks && wants_answer {
+            // Not worth repeating: a later acknowledgement asks again.
+            _ = (Frame::Ping { token: 0 }).encode(writer);
         }
         content.ack_eliciting = writer.position() > acks;
         Some(content)
@@ -196,7 +205,7 @@ impl Peer {
         let sent = Sent {
             size: u16::try_from(packet.len()).unwrap_or(u16::MAX),
             ack_eliciting: content.ack_eliciting,
-            app_limited: !self.outbound.queue.has_work(),
+            asks_ack_now: content.asks_ack_now,
             acks_up_to: content.acks_up_to,
             ..Sent::default()
         };

@@ -3,7 +3,7 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use super::ranges::RangeSet;
+use super::received::ReceivedRuns;
 use crate::net::Ecn;
 use crate::time::{Instant, micros};
 use crate::wire::EcnCounts;
@@ -11,7 +11,7 @@ use crate::wire::EcnCounts;
 /// Packets received on one path and not yet known to be acknowledged.
 #[derive(Debug)]
 pub(crate) struct AckTracker {
-    received: RangeSet,
+    received: ReceivedRuns,
     /// When the highest counter arrived.
     highest_at: Option<Instant>,
     /// When an acknowledgement must leave; set while one is owed.
@@ -19,20 +19,26 @@ pub(crate) struct AckTracker {
     ecn: EcnCounts,
     /// In microseconds.
     max_ack_delay: u32,
+    /// When an acknowledgement left last for which a packet had asked at once.
+    asked_at: Option<Instant>,
     /// Ack-eliciting packets since the last acknowledgement.
     owed: u8,
+    /// One of them asked for it at once.
+    is_asked: bool,
 }
 
 impl AckTracker {
     /// Nothing received. An acknowledgement waits at most `max_ack_delay`.
     pub(crate) fn new(max_ack_delay: Duration) -> Self {
         Self {
-            received: RangeSet::new(),
+            received: ReceivedRuns::default(),
             highest_at: None,
             deadline: None,
             ecn: EcnCounts::default(),
             max_ack_delay: u32::try_from(micros(max_ack_delay)).unwrap_or(u32::MAX),
+            asked_at: None,
             owed: 0,
+            is_asked: false,
         }
     }
 
@@ -49,10 +55,9 @@ impl AckTracker {
         now: Instant,
     ) {
         let highest = self.received.max();
-        if !self.received.insert(counter) {
+        if !self.received.insert(counter, ack_eliciting) {
             return;
         }
-        self.received.keep_newest(MAX_RANGES);
         if highest.is_none_or(|highest| counter > highest) {
             self.highest_at = Some(now);
         }
@@ -73,6 +78,15 @@ impl AckTracker {
         self.deadline = self.deadline.map(|deadline| deadline.min(now));
     }
 
+    /// The sender asks for the acknowledgement that is owed: it leaves at once, but not too soon after
+    /// the last that was asked for. `srtt` is the smoothed round-trip time of the path.
+    pub(crate) fn expedite_asked(&mut self, now: Instant, srtt: Duration) {
+        let pause = LONGEST_PAUSE.min(srtt / 8);
+        let soon = self.asked_at.map_or(now, |last| now.max(last + pause));
+        self.deadline = self.deadline.map(|deadline| deadline.min(soon));
+        self.is_asked = true;
+    }
+
     /// When an acknowledgement must leave, on its own if need be.
     pub(crate) const fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -88,9 +102,21 @@ impl AckTracker {
         self.deadline.is_some()
     }
 
-    /// What to acknowledge, newest first: at most 32 ranges of counters.
-    pub(crate) fn ranges(&self) -> impl ExactSizeIterator<Item = RangeInclusive<u64>> + Clone + '_ {
-        self.received.iter().rev().map(|range| range.start..=range.end - 1)
+    /// What to acknowledge, newest first: at most 32 ranges of counters, and with them whatever arrived
+    /// since the last acknowledgement, as far as it fits.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u64>> + '_ {
+        self.received.report()
+    }
+
+    /// How many ranges those are.
+    pub(crate) fn range_count(&self) -> usize {
+        self.received.report_len()
+    }
+
+    /// Whether so much is to be repeated in each acknowledgement that the peer should acknowledge one,
+    /// so that it can be forgotten (RFC 9000 section 13.2.4).
+    pub(crate) fn is_long(&self) -> bool {
+        self.received.len() > SHORT
     }
 
     /// How long ago the highest counter arrived, for the acknowledgement.
@@ -103,10 +129,15 @@ impl AckTracker {
         (self.ecn != EcnCounts::default()).then_some(self.ecn)
     }
 
-    /// An acknowledgement of all `ranges` left. Nothing is owed any more.
-    pub(crate) fn on_sent(&mut self) {
-        self.deadline = None;
+    /// An acknowledgement of all `ranges` leaves. Another is owed, at once, if not all news fitted.
+    pub(crate) fn on_sent(&mut self, now: Instant) {
         self.owed = 0;
+        if core::mem::take(&mut self.is_asked) {
+            self.asked_at = Some(now);
+        }
+        if !self.received.on_reported() {
+            self.deadline = None;
+        }
     }
 
     /// The peer has an acknowledgement of ours whose highest counter was `largest`: what it covers
@@ -114,7 +145,7 @@ impl AckTracker {
     /// a packet out of order is still recognised.
     pub(crate) fn on_ack_of_ack(&mut self, largest: u64) {
         if let Some(highest) = self.received.max() {
-            self.received.remove_below(largest.saturating_add(1).min(highest));
+            self.received.forget_below(largest.saturating_add(1).min(highest));
         }
     }
 }
@@ -129,8 +160,11 @@ fn count(counts: &mut EcnCounts, ecn: Option<Ecn>) {
     }
 }
 
-/// As many as an `Ack` frame may carry.
-const MAX_RANGES: usize = 32;
+/// An acknowledgement of no more ranges than this is repeated as it is: an answer would cost more.
+const SHORT: usize = 4;
+/// The least time between two acknowledgements that were asked for, unless an eighth of the round-trip time
+/// is less.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// RFC 9000 section 13.2.2.
 const PACKETS_PER_ACK: u8 = 2;
 
@@ -152,7 +186,7 @@ mod tests {
     fn in_order() -> AckTracker {
         let mut tracker = AckTracker::new(DELAY);
         (0..10).for_each(|counter| tracker.on_packet(counter, true, None, at(0)));
-        tracker.on_sent();
+        tracker.on_sent(at(0));
         tracker
     }
 
@@ -165,7 +199,7 @@ mod tests {
         tracker.on_packet(11, true, None, at(9));
         assert!(tracker.is_due(at(9)));
         assert_eq!(tracker.delay(at(12)), Duration::from_millis(3));
-        tracker.on_sent();
+        tracker.on_sent(at(1));
         assert!(!tracker.wants_piggyback());
     }
 
@@ -174,7 +208,7 @@ mod tests {
         let due = |packets: &[(u64, Option<Ecn>)]| {
             let mut tracker = in_order();
             for &(counter, ecn) in packets {
-                tracker.on_sent();
+                tracker.on_sent(at(1));
                 tracker.on_packet(counter, true, ecn, at(1));
             }
             tracker.is_due(at(1))
@@ -187,6 +221,30 @@ mod tests {
         let mut first = AckTracker::new(DELAY);
         first.on_packet(0, true, None, at(0));
         assert!(first.is_due(at(0)), "the first packet");
+    }
+
+    #[test]
+    fn what_is_asked_for_leaves_at_once_but_not_twice_in_a_millisecond_or_an_eighth_of_a_round_trip()
+     {
+        let after = |micros| at(10) + Duration::from_micros(micros);
+        for (srtt, pause) in [(50, 1000), (2, 250)].map(|(ms, us)| (Duration::from_millis(ms), us))
+        {
+            let mut tracker = in_order();
+            tracker.on_packet(10, true, None, after(0));
+            tracker.expedite_asked(after(0), srtt);
+            assert!(tracker.is_due(after(0)));
+            tracker.on_sent(after(0));
+            tracker.on_packet(11, true, None, after(100));
+            tracker.expedite_asked(after(100), srtt);
+            assert_eq!(tracker.deadline(), Some(after(pause)), "{srtt:?}");
+            tracker.on_sent(after(pause));
+            tracker.on_packet(12, true, None, after(pause + 5));
+            assert_eq!(tracker.deadline(), Some(after(pause + 5) + DELAY), "not asked for");
+            tracker.on_sent(after(5000));
+            tracker.on_packet(13, true, None, after(9000));
+            tracker.expedite_asked(after(9000), srtt);
+            assert!(tracker.is_due(after(9000)), "long ago");
+        }
     }
 
     #[test]
@@ -216,11 +274,17 @@ mod tests {
     fn an_acknowledged_acknowledgement_prunes_what_it_covered() {
         let mut tracker = in_order();
         tracker.on_packet(12, true, None, at(0));
+        tracker.on_sent(at(0));
         tracker.on_packet(20, true, None, at(0));
+        tracker.on_packet(11, true, None, at(0));
+        tracker.on_ack_of_ack(12);
+        let ranges: Vec<_> = tracker.ranges().collect();
+        assert_eq!(ranges, [20..=20, 11..=12], "what it cannot have covered stays");
+        tracker.on_sent(at(0));
         tracker.on_ack_of_ack(12);
         assert_eq!(tracker.ranges().collect::<Vec<_>>(), [20..=20]);
         tracker.on_ack_of_ack(u64::MAX);
-        tracker.on_sent();
+        tracker.on_sent(at(1));
         tracker.on_packet(21, true, None, at(0));
         assert!(!tracker.is_due(at(0)), "still known to be in order");
     }
@@ -233,7 +297,7 @@ mod tests {
             let mut tracker = AckTracker::new(DELAY);
             counters.iter().for_each(|counter| tracker.on_packet(*counter, true, None, at(0)));
             let ranges: Vec<_> = tracker.ranges().collect();
-            prop_assert!(ranges.len() <= MAX_RANGES);
+            prop_assert!(ranges.len() <= crate::wire::MAX_ACK_RANGES);
             prop_assert_eq!(ranges[0].end(), counters.iter().max().unwrap_or(&0));
             prop_assert!(ranges.windows(2).all(|pair| pair[1].end() + 1 < *pair[0].start()));
             prop_assert!(ranges.into_iter().flatten().all(|counter| counters.contains(&counter)));

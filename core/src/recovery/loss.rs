@@ -135,7 +135,9 @@ impl Loss {
         }
         let probe = || {
             let since = ledger.last_eliciting_sent_at().max(self.probed_at)?;
-            Some(self.missed_from(since) + self.probe_interval(rtt, max_ack_delay))
+            let is_awaited = ledger.last_eliciting_asks_ack_now();
+            let delay = if is_awaited { max_ack_delay.min(AT_ONCE) } else { max_ack_delay };
+            Some(self.missed_from(since) + self.probe_interval(rtt, delay))
         };
         self.deadline.or_else(probe)
     }
@@ -240,6 +242,8 @@ const REORDER_MEMORY: Duration = Duration::from_secs(10);
 /// How often the time threshold of 9/8 (RFC 9002 section 6.1.2) grows, in the manner of RACK (RFC 8985
 /// section 6.2): 1/8 doubled twice is 1/2.
 const MAX_WIDENINGS: u8 = 2;
+/// How long the peer delays an acknowledgement that was asked for at once.
+const AT_ONCE: Duration = Duration::from_millis(1);
 /// In probe timeouts: `kPersistentCongestionThreshold` of RFC 9002 section 7.6.1.
 const PERSISTENT_CONGESTION: u32 = 3;
 /// How long lost packets are remembered, in probe timeouts.

@@ -1,4 +1,4 @@
-//! A set of numbers that mostly come in runs: counters received, counters acknowledged.
+//! A set of numbers that mostly come in runs: counters acknowledged.
 
 use core::ops::Range;
 
@@ -19,37 +19,22 @@ impl RangeSet {
         Self { ranges: SmallVec::new() }
     }
 
-    /// Adds one number; returns whether it is new.
-    pub(crate) fn insert(&mut self, value: u64) -> bool {
-        self.insert_range(value..value.saturating_add(1)) > 0
-    }
-
-    /// Adds a range; returns how many of its numbers are new.
-    pub(crate) fn insert_range(&mut self, range: Range<u64>) -> u64 {
+    /// Adds a range.
+    pub(crate) fn insert_range(&mut self, range: Range<u64>) {
         if range.is_empty() {
-            return 0;
+            return;
         }
         // What touches the new range, adjacent ones included, becomes one range with it.
         let first = self.first_ending_at_or_after(range.start);
         let end = first + self.ranges[first..].partition_point(|known| known.start <= range.end);
         if first == end {
-            let new = range.end - range.start;
             self.ranges.insert(first, range);
-            return new;
+            return;
         }
-        let touched = &self.ranges[first..end];
-        let known: u64 = touched.iter().map(|known| known.end - known.start).sum();
         let start = range.start.min(self.ranges[first].start);
         let stop = range.end.max(self.ranges[end - 1].end);
         self.ranges[first] = start..stop;
         self.ranges.drain(first + 1..end);
-        stop - start - known
-    }
-
-    #[cfg(test)]
-    /// Whether `value` is a member.
-    pub(crate) fn contains(&self, value: u64) -> bool {
-        self.overlaps(value..value.saturating_add(1))
     }
 
     /// Whether any number of `range` is a member.
@@ -76,24 +61,6 @@ impl RangeSet {
         })
     }
 
-    /// The ranges, lowest first; reversed, newest first.
-    pub(crate) fn iter(
-        &self,
-    ) -> impl DoubleEndedIterator<Item = Range<u64>> + ExactSizeIterator + Clone + '_ {
-        self.ranges.iter().cloned()
-    }
-
-    /// The highest member.
-    pub(crate) fn max(&self) -> Option<u64> {
-        self.ranges.last().map(|range| range.end - 1)
-    }
-
-    #[cfg(test)]
-    /// The number of members.
-    pub(crate) fn covered(&self) -> u64 {
-        self.ranges.iter().map(|range| range.end - range.start).sum()
-    }
-
     /// Removes every member below `floor`.
     pub(crate) fn remove_below(&mut self, floor: u64) {
         let gone = self.ranges.partition_point(|range| range.end <= floor);
@@ -102,14 +69,6 @@ impl RangeSet {
         }
         if let Some(lowest) = self.ranges.first_mut() {
             lowest.start = lowest.start.max(floor);
-        }
-    }
-
-    /// Forgets the lowest ranges until at most `max` remain.
-    pub(crate) fn keep_newest(&mut self, max: usize) {
-        let excess = self.ranges.len().saturating_sub(max);
-        if excess > 0 {
-            self.ranges.drain(..excess);
         }
     }
 
@@ -133,18 +92,15 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Operation {
-        Insert(u64),
         InsertRange(u64, u64),
         RemoveBelow(u64),
-        KeepNewest(usize),
     }
 
     fn operation() -> impl Strategy<Value = Operation> {
         prop_oneof![
-            4 => (0u64..120).prop_map(Operation::Insert),
+            4 => (0u64..120).prop_map(|at| Operation::InsertRange(at, at + 1)),
             4 => (0u64..120, 0u64..12).prop_map(|(a, n)| Operation::InsertRange(a, a + n)),
             1 => (0u64..120).prop_map(Operation::RemoveBelow),
-            1 => (1usize..20).prop_map(Operation::KeepNewest),
         ]
     }
 
@@ -170,27 +126,16 @@ mod tests {
             let mut model = BTreeSet::new();
             for operation in operations {
                 match operation {
-                    Operation::Insert(value) => {
-                        prop_assert_eq!(set.insert(value), model.insert(value));
-                    }
                     Operation::InsertRange(start, end) => {
-                        let new = (start..end).filter(|value| model.insert(*value)).count();
-                        prop_assert_eq!(set.insert_range(start..end), new as u64);
+                        set.insert_range(start..end);
+                        model.extend(start..end);
                     }
                     Operation::RemoveBelow(floor) => {
                         set.remove_below(floor);
                         model.retain(|value| *value >= floor);
                     }
-                    Operation::KeepNewest(max) => {
-                        set.keep_newest(max);
-                        let floor = runs(&model).iter().rev().nth(max - 1).map_or(0, |r| r.start);
-                        model.retain(|value| *value >= floor);
-                    }
                 }
-                prop_assert_eq!(set.iter().collect::<Vec<_>>(), runs(&model));
-                prop_assert_eq!(set.max(), model.last().copied());
-                prop_assert_eq!(set.covered(), model.len() as u64);
-                prop_assert_eq!(set.contains(probe), model.contains(&probe));
+                prop_assert_eq!(set.ranges.to_vec(), runs(&model));
             }
             let within = probe..probe + length;
             let missing: BTreeSet<u64> = within.clone().filter(|v| !model.contains(v)).collect();
@@ -202,8 +147,8 @@ mod tests {
     #[test]
     fn numbers_in_order_need_no_heap() {
         let mut set = RangeSet::new();
-        (7..10_000).for_each(|value| assert!(set.insert(value)));
-        assert!(!set.ranges.spilled());
+        (7..10_000).for_each(|value| set.insert_range(value..value + 1));
+        assert!(!set.ranges.spilled() && set.ranges.len() == 1);
         assert_eq!(size_of::<RangeSet>(), 24);
     }
 }

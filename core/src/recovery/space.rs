@@ -30,6 +30,19 @@ pub(crate) struct PacketSpace<F> {
     ce_reported: u64,
 }
 
+/// How soon the sender of a packet wants to hear that it arrived. The greater, the sooner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum AckWant {
+    /// It does not want to hear of it.
+    #[default]
+    Nothing,
+    InTime,
+    /// At once, but it may want so of many packets.
+    Asked,
+    /// It waits for nothing else.
+    AtOnce,
+}
+
 /// How far a path id was used.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mark {
@@ -101,32 +114,37 @@ impl<F: Copy> PacketSpace<F> {
         newest
     }
 
-    /// Notes that the frames of a packet that arrived were taken: it is to be acknowledged, at once
-    /// if `urgent`.
+    /// Notes that the frames of a packet that arrived were taken: it is to be acknowledged. `srtt` is the
+    /// smoothed round-trip time of the path.
     pub(crate) fn on_processed(
         &mut self,
         counter: u64,
-        ack_eliciting: bool,
-        urgent: bool,
+        want: AckWant,
         ecn: Option<Ecn>,
+        srtt: Duration,
         now: Instant,
     ) {
-        self.acks.on_packet(counter, ack_eliciting, ecn, now);
-        if urgent {
-            self.acks.expedite(now);
+        self.acks.on_packet(counter, want > AckWant::Nothing, ecn, now);
+        match want {
+            AckWant::Nothing | AckWant::InTime => {}
+            AckWant::Asked => self.acks.expedite_asked(now, srtt),
+            AckWant::AtOnce => self.acks.expedite(now),
         }
     }
 
-    /// Writes an acknowledgement of what arrived, if it fits. Returns the highest counter in it.
+    /// Writes an acknowledgement of what arrived, if it fits whole: an empty packet has room for any.
+    /// Returns the highest counter in it.
     pub(crate) fn write_ack(&mut self, now: Instant, writer: &mut Writer<'_>) -> Option<u64> {
         let ecn = self.acks.ecn();
         let delay = micros(self.acks.delay(now));
+        let start = writer.position();
         let largest = self.acks.ranges().next().map(|range| *range.end());
         let written = wire::encode_ack(writer, self.id, delay, ecn, self.acks.ranges());
-        if written == 0 {
+        if written == 0 || written < self.acks.range_count() {
+            writer.rollback(start);
             return None;
         }
-        self.acks.on_sent();
+        self.acks.on_sent(now);
         largest
     }
 

@@ -7,13 +7,21 @@ use crate::crypto::schedule::{Role, SessionSecrets};
 use crate::net::Via;
 use crate::wire::Parameters;
 
+/// Names the states of both ends about each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) ours: u64,
+    pub(crate) theirs: u64,
+}
+
 /// What the two ends sent each other in a handshake, and what carried it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) local_index: u32,
     pub(crate) remote_index: u32,
     pub(crate) initiated_by_us: bool,
-    pub(crate) remote_incarnation: u64,
+    /// What both ends told each other to name their state: ours and the peer's.
+    pub(crate) incarnations: Pair,
     pub(crate) parameters: Parameters,
     /// The credit that was granted to the peer.
     pub(crate) granted: u64,

@@ -29,6 +29,13 @@ impl Incarnations {
         bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
+    /// What names our state about a peer once the state that `current` names is reset: one value until then,
+    /// in every handshake that would reset it.
+    pub(crate) fn after(&self, id: &PeerId, current: u64) -> u64 {
+        let bytes = keyed(&self.secret, &[b"next", id.as_bytes(), &current.to_le_bytes()]);
+        bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
     /// State about a peer is lost.
     pub(crate) const fn on_loss(&mut self) {
         self.losses += 1;
@@ -61,7 +68,10 @@ mod tests {
                         incarnations.of(&id),
                         "until something is lost"
                     );
-                    assert!(told.insert(incarnations.of(&id)));
+                    let first = incarnations.of(&id);
+                    let next = incarnations.after(&id, first);
+                    assert!(told.insert(first) && told.insert(next));
+                    assert!(told.insert(incarnations.after(&id, next)));
                 }
                 incarnations.on_loss();
             }

@@ -19,8 +19,8 @@ use crate::crypto::noise::{Initiation, Split};
 use crate::net::{Departure, Via};
 use crate::time::Instant;
 use crate::wire::{
-    Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, RequestPayload,
-    ResponsePayload, VERSION,
+    Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, Refusal,
+    RequestPayload, ResponsePayload, ResponseStatus, VERSION,
 };
 
 /// Both kinds of packet that we send.
@@ -32,14 +32,14 @@ pub(crate) struct Dial {
     local_index: u32,
     remote: Option<PeerId>,
     targets: SmallVec<[HandshakeTarget; 1]>,
-    /// The credit that our request grants.
-    granted: u64,
+    /// What our request says.
+    offer: Offer,
     /// How many addresses were sent the packet in this round.
     round: usize,
     stage: Stage,
-    /// The last request without a cookie, and its grant, once another took its place. Anyone who saw
+    /// The last request without a cookie, and what it says, once another took its place. Anyone who saw
     /// it could make us build that other by a retry; an answer to it still counts.
-    bare: Option<(Box<Initiation>, u64)>,
+    bare: Option<(Box<Initiation>, Offer)>,
     has_cookie: bool,
     packet: [u8; REQUEST_LEN],
     interval: Duration,
@@ -51,6 +51,8 @@ pub(crate) struct Dial {
     opens: TokenBucket,
     /// The version that the other end speaks, says somebody at one of the addresses.
     their_version: Option<u8>,
+    /// The other end had no place for us.
+    is_full: bool,
 }
 
 enum Stage {
@@ -60,19 +62,46 @@ enum Stage {
     Session { initiation: Box<Initiation>, mac: [u8; 16] },
 }
 
+/// What a request says about us.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offer {
+    /// Names our state about the peer.
+    incarnation: u64,
+    /// The credit that it grants.
+    granted: u64,
+}
+
 /// What a genuine response says.
 pub(crate) struct Answer {
     pub(crate) split: Split,
     pub(crate) payload: ResponsePayload,
     pub(crate) remote_index: u32,
+    /// Our incarnation that the request named.
+    pub(crate) incarnation: u64,
     /// The credit that the request granted.
     pub(crate) granted: u64,
+}
+
+/// A genuine response by which the other end does not take us in.
+pub(crate) struct Refused {
+    pub(crate) status: ResponseStatus,
+    pub(crate) refusal: Refusal,
+    /// What named our state when we asked.
+    pub(crate) incarnation: u64,
+}
+
+/// What a genuine response amounts to.
+pub(crate) enum Opened {
+    Accepted(Answer),
+    Refused(Refused),
 }
 
 /// Why a response came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unopened {
     Forged,
+    /// It says what no version of ours knows.
+    Unknown,
     /// More came in a short time than are worth opening.
     TooMany,
 }
@@ -109,7 +138,7 @@ impl Dial {
                 .into_iter()
                 .map(|via| HandshakeTarget::new(via, validated))
                 .collect(),
-            granted: 0,
+            offer: Offer::default(),
             round: 0,
             stage: Stage::Identity { nonce: cx.rng.bytes() },
             bare: None,
@@ -121,6 +150,7 @@ impl Dial {
             retries: MAX_RETRIES,
             opens: TokenBucket::FULL,
             their_version: None,
+            is_full: false,
         }
     }
 
@@ -141,6 +171,24 @@ impl Dial {
     /// The version that the other end seems to speak, if it is not ours.
     pub(crate) const fn their_version(&self) -> Option<u8> {
         self.their_version
+    }
+
+    /// The other end has no place for us: another request may find one later.
+    pub(crate) fn on_full(&mut self, via: &Via, now: Instant) {
+        self.on_answer(via);
+        self.is_full = true;
+        self.interval = self.max_interval;
+        self.expire(now);
+    }
+
+    /// Whether the request under way was refused already.
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
+        now >= self.rebuild_at
+    }
+
+    /// Whether the other end had no place for us.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// The identity that we expect, once it is known.
@@ -170,12 +218,12 @@ impl Dial {
         let nothing = Stage::Identity { nonce: [0; 16] };
         let last = core::mem::replace(&mut self.stage, nothing);
         if let (Stage::Session { initiation, .. }, false) = (last, self.has_cookie) {
-            self.bare = Some((initiation, self.granted));
+            self.bare = Some((initiation, self.offer));
         }
         self.has_cookie = !cookie.is_none();
-        self.granted = granted;
+        self.offer = Offer { incarnation, granted };
         self.rebuild_at = cx.now + REBUILD_AFTER;
-        let built = self.remote.and_then(|id| self.build_request(cx, &id, incarnation, cookie));
+        let built = self.remote.and_then(|id| self.build_request(cx, &id, cookie));
         if built.is_none() {
             self.build_key_request(cx);
         }
@@ -285,33 +333,28 @@ impl Dial {
         &mut self,
         cx: &Context,
         response: &HandshakeResponse,
-    ) -> Result<Answer, Unopened> {
+    ) -> Result<Opened, Unopened> {
         let last = match &self.stage {
-            Stage::Session { initiation, .. } => Some((initiation, self.granted)),
+            Stage::Session { initiation, .. } => Some((initiation, self.offer)),
             Stage::Identity { .. } => None,
         };
-        let bare = self.bare.as_ref().map(|(initiation, granted)| (initiation, *granted));
+        let bare = self.bare.as_ref().map(|(initiation, offer)| (initiation, *offer));
         let asked = last.into_iter().chain(bare).find(|(initiation, _)| {
             let mac = MacKey::response(&initiation.ephemeral(), &cx.identity.id());
             mac.verify(response.authenticated(), &response.mac)
         });
-        let (initiation, granted) = asked.ok_or(Unopened::Forged)?;
+        let (initiation, offer) = asked.ok_or(Unopened::Forged)?;
         // Whoever saw the request makes the MAC; what comes next costs Diffie-Hellman.
         if !self.opens.take(cx.now, &OPENS, 0) {
             return Err(Unopened::TooMany);
         }
-        read_answer(cx, initiation, granted, response).ok_or(Unopened::Forged)
+        read_answer(cx, initiation, offer, response)
     }
 
-    fn build_request(
-        &mut self,
-        cx: &mut Context,
-        id: &PeerId,
-        incarnation: u64,
-        cookie: Cookie,
-    ) -> Option<()> {
+    fn build_request(&mut self, cx: &mut Context, id: &PeerId, cookie: Cookie) -> Option<()> {
+        let Offer { incarnation, granted } = self.offer;
         let mut request = HandshakeRequest::new(self.local_index, cookie);
-        let parameters = cx.parameters(self.granted);
+        let parameters = cx.parameters(granted);
         let identity = *cx.identity.id().as_bytes();
         let payload = RequestPayload::new(identity, incarnation, cx.timestamp_ms(), parameters);
         let text = &mut request.payload_ciphertext;
@@ -338,7 +381,7 @@ impl Dial {
     fn build_key_request(&mut self, cx: &mut Context) {
         let nonce = cx.rng.bytes();
         let mut request = KeyRequest::new(self.local_index, nonce);
-        request.network_mac = cx.network_mac.mac(request.authenticated());
+        request.network_mac = cx.network.key_request_mac(request.authenticated());
         self.packet.copy_from_slice(request.as_bytes());
         self.stage = Stage::Identity { nonce };
     }
@@ -347,18 +390,36 @@ impl Dial {
 fn read_answer(
     cx: &Context,
     initiation: &Initiation,
-    granted: u64,
+    offer: Offer,
     response: &HandshakeResponse,
-) -> Option<Answer> {
-    let mut text = response.payload_ciphertext;
+) -> Result<Opened, Unopened> {
     let key = cx.identity.x25519();
-    let split = initiation.finish(key, &cx.psk(), &response.ephemeral, &mut text)?;
-    let (payload, _) = ResponsePayload::read_from_prefix(&text).ok()?;
+    // The secret may have been replaced since the request was sent.
+    let opened = cx.network.psks().find_map(|psk| {
+        let mut text = response.payload_ciphertext;
+        let split = initiation.finish(key, psk, &response.ephemeral, &mut text)?;
+        Some((split, text))
+    });
+    let (split, text) = opened.ok_or(Unopened::Forged)?;
+    let payload = ResponsePayload::read_from_prefix(&text).map(|(payload, _)| payload);
+    let payload = payload.map_err(|_| Unopened::Forged)?;
     // The head is not part of the transcript; without this, whoever knows our identity could lead
     // our packets to a session that is not ours.
     let remote_index = payload.session_index.get();
-    let same = remote_index == response.sender_index.get();
-    same.then_some(Answer { split, payload, remote_index, granted })
+    if remote_index != response.sender_index.get() {
+        return Err(Unopened::Forged);
+    }
+    let Offer { incarnation, granted } = offer;
+    match payload.status().ok_or(Unopened::Unknown)? {
+        ResponseStatus::Accepted => {
+            Ok(Opened::Accepted(Answer { split, payload, remote_index, incarnation, granted }))
+        }
+        status => {
+            let refusal = Refusal::read_from_prefix(&text).map(|(refusal, _)| refusal);
+            let refusal = refusal.map_err(|_| Unopened::Forged)?;
+            Ok(Opened::Refused(Refused { status, refusal, incarnation }))
+        }
+    }
 }
 
 /// What both sides mix into the handshake before its first message.

@@ -11,10 +11,10 @@ mod rekey;
 mod target;
 
 pub(crate) use distortion::Distortion;
-pub(crate) use established::{Established, Terms};
+pub(crate) use established::{Established, Pair, Terms};
 pub(crate) use incarnation::Incarnations;
 pub(crate) use index::{ForgottenList, Indices, Owner};
-pub(crate) use initiator::{Answer, Dial, Unopened, prologue};
+pub(crate) use initiator::{Answer, Dial, Opened, Refused, Unopened, prologue};
 pub(crate) use keys::{Session, Sessions};
 pub(crate) use packet::{OVERHEAD, PacketBuffer};
 pub(crate) use rekey::{Rekey, RekeyFrame};

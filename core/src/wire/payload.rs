@@ -57,10 +57,15 @@ pub struct ResponsePayload {
     pub session_index: U32,
     /// 0: this is an answer. Else it is a [`Refusal`].
     status: u8,
-    reserved: u8,
+    /// Bits: see [`ResponsePayload::DISPLACED`]. Unknown ones are ignored.
+    flags: u8,
 }
 
 impl ResponsePayload {
+    /// The initiator's incarnation in the request is a former one: another instance with the
+    /// initiator's key took its place since.
+    const DISPLACED: u8 = 1;
+
     /// Fills in the reserved bytes.
     #[must_use]
     pub fn new(
@@ -75,8 +80,21 @@ impl ResponsePayload {
             observed_address: observed_address.into(),
             session_index: session_index.into(),
             status: 0,
-            reserved: 0,
+            flags: 0,
         }
+    }
+
+    /// Says whether another instance took the place of the initiator since its last handshake.
+    #[must_use]
+    pub const fn with_displaced(mut self, displaced: bool) -> Self {
+        self.flags = if displaced { Self::DISPLACED } else { 0 };
+        self
+    }
+
+    /// Whether another instance took the place of the initiator since its last handshake.
+    #[must_use]
+    pub const fn is_displaced(&self) -> bool {
+        self.flags & Self::DISPLACED != 0
     }
 
     /// Whether the responder takes the initiator in; `None` if the status is of a later version.

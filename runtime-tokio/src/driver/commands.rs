@@ -46,10 +46,10 @@ impl Driver {
         }
     }
 
-    /// The last handle is gone.
+    /// The last handle is gone. That may have been anywhere in what the application had to say.
     pub(super) fn on_abandoned(&mut self) {
         if matches!(self.closing, Closing::No) {
-            self.close(DisconnectOptions::default());
+            self.close(DisconnectOptions::now().incomplete());
         }
     }
 
@@ -62,6 +62,7 @@ impl Driver {
                     answer(reply, result);
                 }
             }
+            Command::Change { change, reply } => answer(reply, change(&mut self.core)),
             Command::Close { options } => self.close(options),
             Command::Connect { target, reply } => self.connect(target, reply),
             Command::Disconnect { peer, options } => self.disconnect(peer, options),
@@ -158,14 +159,18 @@ impl Driver {
         let Self { leaving, peers, core, .. } = self;
         leaving.retain(|peer| {
             let Some(entry) = peers.get_mut(peer) else { return false };
-            let Some((options, by)) = &mut entry.disconnect else { return false };
+            let Some((options, by)) = &entry.disconnect else { return false };
             let is_late = now >= *by;
             let has_more = entry.is_ready || !entry.under_way.is_empty();
             if !is_late && has_more || !entry.mailbox.close(is_late) {
                 return true;
             }
+            let (mut options, by) = (options.clone(), *by);
             options.linger = by.saturating_since(now);
-            if let Err(error) = core.disconnect(now, *peer, options.clone()) {
+            if entry.is_cut() {
+                options = options.incomplete();
+            }
+            if let Err(error) = core.disconnect(now, *peer, options) {
                 tracing::debug!(target: "handfast::driver", ?peer, %error, "ending already");
             }
             false

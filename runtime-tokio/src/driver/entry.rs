@@ -27,10 +27,14 @@ pub(super) struct Entry {
     pub(super) diallers: Vec<Dialler>,
     /// Collected from the mailbox, not yet taken by the core.
     pub(super) under_way: UnderWay,
+    /// Messages that were accepted and that the core then refused.
+    pub(super) refused: u64,
     pub(super) receipts: BTreeMap<MessageId, ReceiptSender>,
     pub(super) pings: BTreeMap<PingId, oneshot::Sender<Result<Duration, PeerError>>>,
     /// To be said when all messages are with the core, or at that time.
     pub(super) disconnect: Option<(DisconnectOptions, Instant)>,
+    /// A reliable message was taken from the application and not by the core.
+    pub(super) is_cut: bool,
 }
 
 impl Entry {
@@ -42,14 +46,21 @@ impl Entry {
             is_ready: false,
             diallers: Vec::new(),
             under_way: UnderWay::default(),
+            refused: 0,
             receipts: BTreeMap::new(),
             pings: BTreeMap::new(),
             disconnect: None,
+            is_cut: false,
         }
     }
 
     pub(super) fn leave_by(&self) -> Option<Instant> {
         self.disconnect.as_ref().map(|(_, by)| *by)
+    }
+
+    /// Whether the application handed over a reliable message that the core did not take.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut || self.under_way.has_reliable() || self.mailbox.has_reliable()
     }
 
     /// What the core said to the next message under way.
@@ -60,6 +71,7 @@ impl Entry {
             return;
         }
         let Some(message) = self.under_way.pop() else { return };
+        self.is_cut |= result.is_err() && message.delivery.reliable;
         match result {
             Ok(id) => {
                 if let Some(receipt) = message.receipt {
@@ -72,7 +84,8 @@ impl Entry {
             Err(SendError::Closing | SendError::UnknownPeer) => message.give_up(),
             // The peer restarted with smaller limits since.
             Err(error) => {
-                tracing::warn!(target: "handfast::driver", %error, "a message was refused");
+                tracing::debug!(target: "handfast::driver", %error, "a message was refused");
+                self.refused += 1;
                 message.finish(Fate::Refused);
             }
         }
@@ -80,6 +93,10 @@ impl Entry {
 
     /// Tells everyone who waits that the peer ended. Pings learn it from the mailbox.
     pub(super) fn end(&mut self, reason: EndReason) {
+        if self.refused > 0 {
+            let count = self.refused;
+            tracing::warn!(target: "handfast::driver", count, %reason, "messages were refused");
+        }
         self.under_way.drain().into_iter().for_each(Outgoing::give_up);
         self.pings.clear();
         self.receipts.clear();

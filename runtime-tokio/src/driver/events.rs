@@ -111,7 +111,7 @@ impl Driver {
             entry.is_incoming = true;
             self.backlog.push(Arc::clone(&entry.mailbox));
         } else {
-            self.disconnect(peer, DisconnectOptions::default());
+            self.disconnect(peer, DisconnectOptions::now());
         }
     }
 

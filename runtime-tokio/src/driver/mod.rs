@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use handfast_core::{
@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::backlog::Backlog;
 use crate::command::Command;
+use crate::endpoint::EndpointStats;
 use crate::port::Port;
 use crate::wake::Wake;
 
@@ -43,6 +44,8 @@ pub(crate) struct Inputs {
     pub(crate) wakes: mpsc::UnboundedReceiver<Wake>,
     /// For what the driver hands out and may be told about.
     pub(crate) wake: mpsc::UnboundedSender<Wake>,
+    /// Set when the driver ends.
+    pub(crate) last_stats: Arc<OnceLock<EndpointStats>>,
 }
 
 /// The endpoint itself.
@@ -234,9 +237,10 @@ async fn noting_suspension<T>(future: impl Future<Output = T>, suspended: &mut b
 impl Drop for Driver {
     /// However the driver ends, nobody waits for it in vain.
     fn drop(&mut self) {
+        self.inputs.last_stats.set(EndpointStats::of(&self.core, self.traffic.stats())).ok();
         self.addresses.send_replace(Vec::new());
         for entry in self.peers.values_mut() {
-            entry.end(EndReason::Disconnected { acknowledged: false });
+            entry.end(EndReason::Disconnected { heard: false });
         }
         self.backlog.close();
     }

@@ -69,7 +69,7 @@ mod tests {
         let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
         let (_handles, commands) = mpsc::channel(1);
         let (wake, wakes) = mpsc::unbounded_channel();
-        let inputs = Inputs { commands, wakes, wake };
+        let inputs = Inputs { commands, wakes, wake, last_stats: Arc::default() };
         let (identity, backlog) = (Identity::from_seed([1; 32]), Arc::new(Backlog::new(1)));
         let driver =
             Driver::new(ValidConfig::default(), identity, &loopback.into(), inputs, backlog);

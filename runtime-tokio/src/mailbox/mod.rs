@@ -196,6 +196,11 @@ impl Mailbox {
         closing
     }
 
+    /// Whether a reliable message waits to be collected.
+    pub(crate) fn has_reliable(&self) -> bool {
+        self.lock().outgoing.has_reliable()
+    }
+
     /// Whether somebody has, or is about to get, a handle to the peer.
     pub(crate) fn is_wanted(&self) -> bool {
         let state = self.lock();

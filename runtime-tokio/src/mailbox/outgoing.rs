@@ -132,6 +132,10 @@ impl Outbox {
         self.queues.values().all(|queue| queue.messages.is_empty())
     }
 
+    pub(super) fn has_reliable(&self) -> bool {
+        self.queues.values().any(|queue| has_reliable(&queue.messages))
+    }
+
     pub(super) fn withdraw(&mut self, key: &MessageKey) -> Option<Outgoing> {
         self.queues.values_mut().find_map(|queue| {
             let message = withdraw(&mut queue.messages, key)?;
@@ -151,6 +155,10 @@ impl Outbox {
             })
             .collect()
     }
+}
+
+fn has_reliable(messages: &VecDeque<Outgoing>) -> bool {
+    messages.iter().any(|message| message.delivery.reliable)
 }
 
 fn withdraw(queue: &mut VecDeque<Outgoing>, key: &MessageKey) -> Option<Outgoing> {
@@ -196,6 +204,10 @@ impl UnderWay {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.lanes.values().all(|lane| lane.messages.is_empty())
+    }
+
+    pub(crate) fn has_reliable(&self) -> bool {
+        self.lanes.values().any(|lane| has_reliable(&lane.messages))
     }
 
     /// The next message for the core. Streams take turns.

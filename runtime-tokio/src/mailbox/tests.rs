@@ -301,3 +301,17 @@ fn incoming(channel: u16, count: usize) -> VecDeque<Message> {
     let delivery = Delivery::ordered(channel);
     (0..).map(|number| Message::new(delivery, number, Bytes::new())).take(count).collect()
 }
+
+#[test]
+fn who_leaves_takes_no_more_and_knows_whether_it_held_something_back() {
+    let unreliable = Outgoing::new(Delivery::unreliable(0), Bytes::from_static(b"u"));
+    for (messages, cut) in [(vec![], false), (vec![unreliable], false), (vec![message(1)], true)] {
+        let mailbox = connected();
+        for message in messages {
+            assert!(matches!(mailbox.push(message), Push::Queued { .. }));
+        }
+        assert!(mailbox.close(true));
+        assert_eq!(mailbox.has_reliable(), cut);
+        assert!(matches!(mailbox.push(message(2)), Push::Refused(SendError::Closing)));
+    }
+}

@@ -3,6 +3,8 @@
 use std::io;
 use std::thread;
 
+use super::Signal;
+
 pub(super) struct Signals;
 
 impl Signals {
@@ -12,7 +14,7 @@ impl Signals {
     }
 
     #[expect(clippy::unused_self, reason = "elsewhere it says whom to ask")]
-    pub(super) fn wait(&mut self) {
+    pub(super) fn wait(&mut self) -> Signal {
         loop {
             thread::park();
         }

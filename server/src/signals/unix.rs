@@ -1,24 +1,28 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::Signal;
 
 pub(super) struct Signals(signal_hook::iterator::Signals);
 
 impl Signals {
     pub(super) fn catch() -> io::Result<Self> {
-        signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map(Self)
+        signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).map(Self)
     }
 
-    /// Returns when the next one comes.
-    pub(super) fn wait(&mut self) {
-        if self.0.forever().next().is_none() {
+    /// The next one, when it comes.
+    pub(super) fn wait(&mut self) -> Signal {
+        match self.0.forever().next() {
+            Some(SIGHUP) => Signal::Reload,
+            Some(_) => Signal::Stop,
             // Nothing closes the iterator. Were it closed, no signal would come.
-            loop {
+            None => loop {
                 thread::park();
-            }
+            },
         }
     }
 }

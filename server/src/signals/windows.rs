@@ -9,6 +9,8 @@ use tokio::signal::windows::{
     CtrlBreak, CtrlC, CtrlClose, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown,
 };
 
+use super::Signal;
+
 pub(super) struct Signals {
     runtime: Runtime,
     c: CtrlC,
@@ -28,8 +30,8 @@ impl Signals {
         })
     }
 
-    /// Returns when the next one comes.
-    pub(super) fn wait(&mut self) {
+    /// The next one, when it comes.
+    pub(super) fn wait(&mut self) -> Signal {
         let Self { runtime, c, r#break, close, shutdown } = self;
         runtime.block_on(async {
             select! {
@@ -39,5 +41,6 @@ impl Signals {
                 _ = shutdown.recv() => {}
             }
         });
+        Signal::Stop
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,7 +65,10 @@ pub(crate) fn program(home: &Path, arguments: &[&str]) -> Command {
         }
         None => Command::new(env!("CARGO_BIN_EXE_p2p_server")),
     };
-    command.args(arguments).env("XDG_CONFIG_HOME", home).env_remove("RUST_LOG");
+    command.args(arguments).env("XDG_CONFIG_HOME", home);
+    for name in ["RUST_LOG", "CARGO_MANIFEST_DIR", "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY"] {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -90,11 +93,29 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it and waits until it has said how to reach it.
+    /// Starts it and waits until it has said how to reach it. Its log tells of every message.
     pub(crate) fn start(home: &Path, arguments: &[&str]) -> Self {
-        let mut child = program(home, arguments).spawn().expect("started");
+        let mut command = program(home, arguments);
+        command.env("RUST_LOG", "info,handfast_server=debug");
+        Self::started(command)
+    }
+
+    /// Starts it with what is logged unless told otherwise.
+    pub(crate) fn start_usual(home: &Path, arguments: &[&str]) -> Self {
+        Self::started(program(home, arguments))
+    }
+
+    fn started(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("started");
         let stderr = lines(child.stderr.take().expect("piped"));
         Self::introduced(child, stderr)
+    }
+
+    /// Starts it with a log into a pipe that stays open and that nobody reads.
+    pub(crate) fn start_stuck(home: &Path, arguments: &[&str]) -> (Self, ChildStderr) {
+        let mut child = program(home, arguments).env("RUST_LOG", "trace").spawn().expect("started");
+        let pipe = child.stderr.take().expect("piped");
+        (Self::introduced(child, channel().1), pipe)
     }
 
     /// Starts it with a log that nobody reads: the pipe has no other end.
@@ -106,8 +127,8 @@ impl Server {
 
     fn introduced(mut child: Child, stderr: Receiver<String>) -> Self {
         let stdout = lines(child.stdout.take().expect("piped"));
-        let command = wait_for(&stdout, "simple_client");
-        let target = command.split(' ').next_back().expect("the last word");
+        let line = wait_for(&stdout, "reached at ");
+        let target = line.split(' ').next_back().expect("the last word");
         let (id, address) = target.split_once('@').expect("PeerId@address");
         let (id, address) = (id.parse().expect("an id"), address.parse().expect("an address"));
         Self { child, stdout, stderr, id, address }
@@ -116,6 +137,10 @@ impl Server {
     /// The next line of its log that contains `text`.
     pub(crate) fn log(&self, text: &str) -> String {
         wait_for(&self.stderr, text)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {

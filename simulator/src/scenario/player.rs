@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use handfast_core::{Bytes, Delivery, MessageId, PeerHandle, PeerId};
 
+use super::model::Broken;
 use super::payload::{Flow, Key};
 
 /// The application of one node.
@@ -17,6 +18,9 @@ pub(crate) struct Player {
     pub(crate) goodbyes: u64,
     /// Who is connected, since when.
     since: BTreeMap<PeerHandle, Duration>,
+    /// Peers that were reported as connected, and those whose end was: each is reported once.
+    met: BTreeSet<PeerHandle>,
+    over: BTreeSet<PeerHandle>,
     connected: Duration,
 }
 
@@ -26,6 +30,8 @@ pub(crate) struct LinkTo {
     pub(crate) handle: Option<PeerHandle>,
     /// Counts how often the node forgot the other.
     pub(super) life: u8,
+    /// Since the node knows of the other, it was told that it is connected.
+    is_met: bool,
     pub(super) next: u32,
     pub(super) waiting: VecDeque<(Key, Delivery, Bytes)>,
 }
@@ -46,6 +52,8 @@ impl Player {
             former: BTreeSet::new(),
             goodbyes: 0,
             since: BTreeMap::new(),
+            met: BTreeSet::new(),
+            over: BTreeSet::new(),
             connected: Duration::ZERO,
         }
     }
@@ -60,17 +68,36 @@ impl Player {
     pub(super) fn restart(&mut self, now: Duration) {
         self.connected = self.connected_until(now);
         self.since.clear();
+        self.met.clear();
+        self.over.clear();
         self.sent.clear();
         self.former.clear();
     }
 
-    pub(super) fn connected(&mut self, peer: PeerHandle, now: Duration) {
-        self.since.entry(peer).or_insert(now);
+    /// A peer is reported as connected. No acquaintance is reported twice: neither by one handle nor by
+    /// another, unless the node gave the other one up.
+    pub(super) fn connected(
+        &mut self,
+        other: u8,
+        peer: PeerHandle,
+        now: Duration,
+    ) -> Result<(), Broken> {
+        let link = self.links.entry(other).or_default();
+        if std::mem::replace(&mut link.is_met, true) || !self.met.insert(peer) {
+            return Err(format!("node {other} is connected twice"));
+        }
+        if self.over.contains(&peer) {
+            return Err(format!("node {other} is connected after its end"));
+        }
+        self.since.insert(peer, now);
+        Ok(())
     }
 
-    pub(super) fn disconnected(&mut self, peer: PeerHandle, now: Duration) {
+    /// The end of a peer is reported.
+    pub(super) fn disconnected(&mut self, peer: PeerHandle, now: Duration) -> Result<(), Broken> {
         let since = self.since.remove(&peer).unwrap_or(now);
         self.connected += now - since;
+        if self.over.insert(peer) { Ok(()) } else { Err(format!("{peer:?} ended twice")) }
     }
 
     /// The time that peers of this node were connected, each counted by itself.

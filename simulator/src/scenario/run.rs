@@ -118,7 +118,7 @@ impl Run {
         for leaf in leaves {
             let Some(handle) = self.traffic.players[leaf].links[&0].handle else { continue };
             let farewell =
-                DisconnectOptions { reason: DisconnectReason::new(7, "done"), linger: SECOND };
+                DisconnectOptions::after(SECOND).with_reason(DisconnectReason::new(7, "done"));
             let said = self.world.with_app(NodeId(leaf as u32), &mut self.traffic, |e, now| {
                 e.disconnect(now, handle, farewell)
             });

@@ -208,10 +208,13 @@ impl Traffic {
         reason: &EndReason,
         now: Duration,
     ) -> Result<(), Broken> {
-        self.player(node).disconnected(peer, now);
+        self.player(node).disconnected(peer, now)?;
         match reason {
             EndReason::Merged { into } => self.player(node).adopt(peer, *into),
-            EndReason::Disconnected { acknowledged: true } | EndReason::PeerDisconnected(_)
+            EndReason::PeerDisconnected { complete: false, .. } if self.closing && !self.forgot => {
+                return Err("all messages arrived, and the goodbye does not say so".into());
+            }
+            EndReason::Disconnected { heard: true } | EndReason::PeerDisconnected { .. }
                 if self.closing =>
             {
                 self.player(node).goodbyes += 1;
@@ -250,7 +253,10 @@ impl Traffic {
                         Ok(())
                     };
                 };
-                self.player(node).connected(*peer, cx.time);
+                if self.closing {
+                    return Err("somebody is back after the goodbye".into());
+                }
+                self.player(node).connected(other as u8, *peer, cx.time)?;
                 self.link(node, other as u8).handle = Some(*peer);
                 self.flush(cx, other as u8);
             }

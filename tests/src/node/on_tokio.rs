@@ -123,7 +123,7 @@ impl Inner {
 
     async fn watch(self: Arc<Self>, mut events: handfast_tokio::Events) {
         while let Some(event) = events.recv().await {
-            if let Event::Restarted { peer } = event {
+            if let Event::Restarted { peer, .. } = event {
                 self.tell(peer, What::Restarted);
             }
         }

@@ -413,7 +413,9 @@ impl Run {
         for reason in reasons {
             let sound = matches!(
                 reason,
-                EndReason::Violation(_) | EndReason::PeerDisconnected(_) | EndReason::IdleTimeout
+                EndReason::Violation(_)
+                    | EndReason::PeerDisconnected { .. }
+                    | EndReason::IdleTimeout
             );
             assert!(sound, "{reason}");
         }

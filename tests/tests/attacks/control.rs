@@ -106,6 +106,19 @@ fn row_17_cve_2024_1765_control_frames_are_not_stored() {
     }
 }
 
+/// What an end asks for at once it gets at once, and nothing more than that one packet.
+#[test]
+fn an_acknowledgement_that_is_asked_for_leaves_at_once() {
+    let mut pair = Stage::connected(Config::default());
+    for (asked, at_once) in [(Frame::Ping { token: 0 }, 0), (Frame::AckNow, 1)] {
+        for round in 0..10 {
+            pair.step(MS * 100);
+            let (_, (answers, _)) = pair.lie(0, &frame(asked.clone())).expect("a session");
+            assert_eq!(answers, at_once, "{asked:?}, round {round}");
+        }
+    }
+}
+
 /// Sends a lot from the victim and returns the counters that went out.
 fn transfer(pair: &mut Stage) -> u64 {
     pair.flight.clear();

@@ -34,7 +34,7 @@ pub(crate) fn end_of(pair: &mut Stage) -> Option<&'static str> {
     });
     let reason = reasons.next_back();
     let told = pair.ends[LIAR].events.iter().any(|event| match event {
-        Event::Ended { reason: EndReason::PeerDisconnected(told), .. } => {
+        Event::Ended { reason: EndReason::PeerDisconnected { reason: told, .. }, .. } => {
             Some(told.reason.as_str()) == reason
         }
         _ => false,

@@ -51,7 +51,7 @@ fn a_goodbye_is_not_waited_for_longer_because_the_peer_answers_late() {
         stage.lie(0, &frame(Frame::Ping { token: 0 }));
         stage.pass_unheard(Duration::from_secs(1));
     }
-    assert_eq!(stage.reason(), Some(&EndReason::Disconnected { acknowledged: false }));
+    assert_eq!(stage.reason(), Some(&EndReason::Disconnected { heard: false }));
     // And then it is gone for good: nothing of it is kept to answer late packets.
     assert!(stage.endpoint(VICTIM).peer(peer).is_none());
     for _ in 0..60 {

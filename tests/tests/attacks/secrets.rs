@@ -163,10 +163,7 @@ fn eventful_life() -> String {
     stage.step(Duration::from_secs(2));
     stage.restart_liar();
     let peer = stage.peer_of(HONEST, VICTIM).expect("connected");
-    let goodbye = DisconnectOptions {
-        reason: DisconnectReason::new(7, "enough"),
-        ..DisconnectOptions::default()
-    };
+    let goodbye = DisconnectOptions::now().with_reason(DisconnectReason::new(7, "enough"));
     let part = stage.with(HONEST, |honest, now| honest.disconnect(now, peer, goodbye));
     part.expect("alive");
     stage.step(Duration::from_secs(10));

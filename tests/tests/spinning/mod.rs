@@ -82,5 +82,6 @@ pub(crate) fn check(payload: &Bytes) {
 
 pub(crate) fn farewell(rng: &mut Rng) -> DisconnectOptions {
     let linger = Duration::from_millis([0, 1, 50][rng.index(3)]);
-    DisconnectOptions { reason: DisconnectReason::new([0, 7][rng.index(2)], "spin"), linger }
+    DisconnectOptions::after(linger)
+        .with_reason(DisconnectReason::new([0, 7][rng.index(2)], "spin"))
 }

@@ -4,7 +4,7 @@ use crate::crypto::noise::Split;
 use crate::crypto::rng::Rng;
 use crate::crypto::transcript::Transcript;
 use crate::net::Arrival;
-use crate::session::{Established, Terms};
+use crate::session::{Established, Pair, Terms};
 use crate::time::Instant;
 use crate::wire::HandshakeResponse;
 use crate::{Identity, Limits};
@@ -29,7 +29,7 @@ fn arrival(host: u8) -> Arrival {
 
 fn claim(seed: u8, host: u8, timestamp_ms: u64, validated: bool) -> Claim {
     let (id, source) = (Identity::from_seed([seed; 32]).id(), Source::of(&arrival(host).via));
-    Claim { id, source, timestamp_ms, validated }
+    Claim { id, source, timestamp_ms, validated, admitted: true, incarnation: 9 }
 }
 
 /// A peer that made its newest request at 100.
@@ -38,13 +38,15 @@ fn known(has_session: bool) -> KnownPeer {
         handle: PeerHandle { slot: 3, generation: 5 },
         has_session,
         incarnation: 7,
+        next_incarnation: 8,
+        former: [None; 4],
         remote_incarnation: has_session.then_some(9),
         timestamp_ms: 100,
         fresh_grant: 1000,
     }
 }
 
-const QUIET: Load = Load { peers: 0, peers_at_source: 0 };
+const QUIET: Load = Load { peers: 0, peers_at_source: 0, closing: false };
 
 /// What is kept of a request that was answered.
 fn half_open(cx: &mut Context, claim: &Claim, peer: Option<&KnownPeer>, number: u8) -> HalfOpen {
@@ -57,7 +59,7 @@ fn half_open(cx: &mut Context, claim: &Claim, peer: Option<&KnownPeer>, number: 
         local_index: number.into(),
         remote_index: 2,
         initiated_by_us: false,
-        remote_incarnation: 9,
+        incarnations: Pair { ours: 7, theirs: 9 },
         parameters: cx.parameters(0),
         granted: 1000,
         via: arrival(1).via,
@@ -65,7 +67,6 @@ fn half_open(cx: &mut Context, claim: &Claim, peer: Option<&KnownPeer>, number: 
     HalfOpen {
         id: claim.id,
         peer: peer.map(|peer| peer.handle),
-        incarnation: 7,
         timestamp_ms: claim.timestamp_ms,
         established: Established::new(cx, &split, terms),
         response: HandshakeResponse::new(2, number.into()),
@@ -157,9 +158,9 @@ fn no_source_alone_takes_the_last_quarter_of_the_places_for_peers() {
     for (peers, peers_at_source, room) in
         [(5, 5, true), (6, 1, true), (6, 2, false), (7, 1, true), (7, 2, false), (8, 0, false)]
     {
-        let load = Load { peers, peers_at_source };
+        let load = Load { peers, peers_at_source, closing: false };
         let decision = admission.decide(&cx, &claim(2, 2, 0, true), None, &load);
-        let full = decision == Decision::Drop(DropReason::Full);
+        let full = decision == Decision::Refuse(ResponseStatus::Full);
         assert_eq!(full, !room, "{peers} peers, {peers_at_source} at the source");
         // The same holds when the handshake is confirmed; a peer that is there already needs no room.
         let confirmed = half_open(&mut context(config.clone()), &claim(2, 2, 0, true), None, 1);
@@ -183,6 +184,50 @@ fn a_handshake_is_confirmed_only_if_what_was_told_is_still_true() {
     let unmet = KnownPeer { handle: other, remote_incarnation: None, ..peer };
     assert!(fits(Some(unmet)), "another one that knows no more");
     let restarted = KnownPeer { remote_incarnation: Some(8), ..peer };
+    assert!(!fits(Some(restarted)), "our state about another one is still there");
+    let restarted = KnownPeer { incarnation: 6, next_incarnation: 7, ..restarted };
     assert!(fits(Some(restarted)), "as much credit as was granted");
     assert!(!fits(Some(KnownPeer { fresh_grant: 999, ..restarted })), "less than was granted");
+}
+
+/// What became of a claim of an initiator that has the incarnation 9.
+#[test]
+fn who_we_parted_from_is_told_so_before_anything_else_is_looked_at() {
+    let cx = context(Config::default());
+    let mut admission = admission(&cx);
+    let stranger = claim(1, 1, 50, true);
+    let (id, source) = (stranger.id, stranger.source);
+    let reason = crate::DisconnectReason::new(7, "bye");
+    let parting = crate::parting::Parting { id, incarnation: 9, reason, until: cx.now };
+    admission.parted.insert(parting, source, cx.now);
+    let closing = Load { closing: true, ..QUIET };
+    let full = Load { peers: cx.config.limits.max_peers, ..QUIET };
+    let unwanted = Claim { admitted: false, ..stranger };
+    let parted = Decision::Refuse(ResponseStatus::Parted);
+    for (claim, load) in [(stranger, QUIET), (stranger, closing), (unwanted, full)] {
+        assert_eq!(admission.decide(&cx, &claim, None, &load), parted);
+    }
+    // One that began anew is a newcomer, and one that we know under this name is a peer.
+    let newcomer = Claim { incarnation: 10, ..stranger };
+    let respond = |decision| matches!(decision, Decision::Respond { .. });
+    assert!(respond(admission.decide(&cx, &newcomer, None, &QUIET)));
+    assert!(respond(admission.decide(&cx, &stranger, Some(&known(true)), &QUIET)));
+    let other = KnownPeer { remote_incarnation: Some(10), ..known(true) };
+    assert_eq!(admission.decide(&cx, &stranger, Some(&other), &QUIET), parted);
+}
+
+#[test]
+fn who_is_not_let_in_is_told_so_unless_it_is_a_peer() {
+    let cx = context(Config::default());
+    let admission = admission(&cx);
+    let unwanted = Claim { admitted: false, ..claim(1, 1, 50, true) };
+    let decide =
+        |known: Option<&KnownPeer>, load: &Load| admission.decide(&cx, &unwanted, known, load);
+    assert_eq!(decide(None, &QUIET), Decision::Refuse(ResponseStatus::NotAdmitted));
+    for has_session in [false, true] {
+        let dropped = Decision::Drop(DropReason::Admission);
+        assert_eq!(decide(Some(&known(has_session)), &QUIET), dropped);
+    }
+    let closing = Load { closing: true, ..QUIET };
+    assert_eq!(decide(None, &closing), Decision::Drop(DropReason::Full));
 }

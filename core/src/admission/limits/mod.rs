@@ -17,6 +17,8 @@
 //! - *Retries* cost little more than the MAC that every request must have; they have shares that
 //!   nobody can use up for others, and a common rest (`Shares`). 20,000 plus 4,096 times 8 is about
 //!   50,000 a second, 4 MB/s, always less than what asks for them;
+//! - *refusals* cost what a response costs, for initiators that nothing comes of: 100 a second, 5 of
+//!   them for one source, then silence;
 //! - *`UnknownSession` packets* cost nothing but sending them.
 //!
 //! At worst this makes 3,200 handshakes a second with initiators, of four Diffie-Hellman computations and
@@ -49,6 +51,8 @@ pub(crate) struct RateLimiter {
     validated_per_source: Limit,
     retries: Shares,
     unknown_session: SharedBucket,
+    refusals: TokenBucket,
+    refused_sources: SourceTable,
 }
 
 /// Who is charged, and where it stands in the tables.
@@ -111,6 +115,8 @@ impl RateLimiter {
             validated_per_source: Limit::new(budgets.validated_per_source),
             retries,
             unknown_session: SharedBucket::new(budgets.unknown_session),
+            refusals: TokenBucket::FULL,
+            refused_sources: SourceTable::new(budgets.sources),
         }
     }
 
@@ -161,6 +167,17 @@ impl RateLimiter {
         self.retries.take(now, key.mark)
     }
 
+    /// Pays for a refusal, new or repeated.
+    pub(crate) fn try_acquire_refusal(&mut self, now: Instant, key: &SourceKey) -> bool {
+        let mut found = self.refused_sources.find(key.mark);
+        let paid = found.bucket.take(now, &REFUSALS_PER_SOURCE, 0)
+            && self.refusals.take(now, &REFUSALS, 0);
+        if paid {
+            self.refused_sources.put(found);
+        }
+        paid
+    }
+
     /// Pays for a UnknownSession.
     pub(crate) fn try_acquire_unknown_session(&mut self, now: Instant) -> bool {
         self.unknown_session.take(now, 0)
@@ -169,6 +186,9 @@ impl RateLimiter {
 
 /// A source that was not served for so long is a newcomer.
 const REST: Duration = Duration::from_secs(5);
+/// Refusals in all, 100 a second, and to one source, 5 a second.
+const REFUSALS: Limit = Limit::every(10_000, 100);
+const REFUSALS_PER_SOURCE: Limit = Limit::every(200_000, 5);
 
 #[cfg(test)]
 mod tests {
@@ -210,6 +230,19 @@ mod tests {
         // So that there is nothing for those beyond their own budget.
         assert_eq!(paid(&mut limiter, NOW, 1000..1290, 1), 290);
         assert_eq!(paid(&mut limiter, NOW, 1..2, 100), 20);
+    }
+
+    #[test]
+    fn one_source_is_refused_five_times_a_second_and_all_together_a_hundred_times() {
+        let mut limiter = limiter();
+        let refused = |limiter: &mut RateLimiter, now, number| {
+            let key = key(limiter, number);
+            (0..50).filter(|_| limiter.try_acquire_refusal(now, &key)).count()
+        };
+        assert_eq!(refused(&mut limiter, NOW, 1), 5);
+        assert_eq!(refused(&mut limiter, NOW + Duration::from_secs(1), 1), 5);
+        let later = NOW + Duration::from_secs(10);
+        assert_eq!((1..1000).map(|n| refused(&mut limiter, later, n)).sum::<usize>(), 100);
     }
 
     #[test]

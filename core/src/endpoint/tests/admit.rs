@@ -63,10 +63,11 @@ fn a_repeated_request_from_elsewhere_is_only_asked_to_come_again() {
     assert_eq!(b.sent(at(3)), [(a.address, response)]);
 }
 
-/// `a` shakes hands anew, but before its first packet under the new keys arrives, `b` gives it up.
-/// What was answered for the peer that ended must not come back as a peer that remembers nothing.
+/// `a` shakes hands anew, but before its first packet under the new keys arrives, `b` parts from it.
+/// What was answered for the peer that ended must not come back as a peer that remembers nothing, and
+/// `a`, which heard nothing, learns that it is over when it calls again.
 #[test]
-fn a_handshake_answered_for_a_peer_that_ended_is_void_and_the_caller_calls_again() {
+fn a_handshake_answered_for_a_peer_that_ended_is_void_and_the_caller_hears_why() {
     let mut pair = Pair::connected(&Config::default());
     for _ in 0..5 {
         pair.a.send(at(1000), pair.peer(), Delivery::ordered(0), 10);
@@ -87,10 +88,8 @@ fn a_handshake_answered_for_a_peer_that_ended_is_void_and_the_caller_calls_again
         });
     }
     let initiator = pair.initiator();
-    pair.b
-        .endpoint
-        .disconnect(pair.now, initiator, DisconnectOptions::default())
-        .expect("connected");
+    let goodbye = DisconnectOptions::now().with_reason(crate::DisconnectReason::new(7, "bye"));
+    pair.b.endpoint.disconnect(pair.now, initiator, goodbye).expect("connected");
     pair.run_with(ms + 4000, |_, _, _| false);
     assert!(pair.b.has_ended());
     pair.a.events.clear();
@@ -101,10 +100,16 @@ fn a_handshake_answered_for_a_peer_that_ended_is_void_and_the_caller_calls_again
     assert_eq!(hint[0], UNKNOWN_SESSION);
     pair.a.take(pair.now, pair.b.address, &hint);
     pair.run(ms + 6000);
-    assert_eq!(pair.a.count(|event| matches!(event, Event::Restarted { .. })), 1);
-    pair.a.send(pair.now, pair.peer(), Delivery::ordered(0), 30);
+    let said = crate::DisconnectReason::new(7, "bye");
+    let parted = EndReason::PeerDisconnected { reason: said, complete: false };
+    let ended = |event: &Event| matches!(event, Event::Ended { reason, .. } if *reason == parted);
+    assert_eq!(pair.a.count(ended), 1, "{:?}", pair.a.events);
+    assert_eq!(pair.a.count(|event| matches!(event, Event::Restarted { .. })), 0);
+    // Who calls again is a newcomer.
+    pair.b.events.clear();
+    pair.a.call(pair.now, &pair.b);
     pair.run(ms + 8000);
-    assert_eq!(pair.received_by_b().last().map(Bytes::len), Some(30));
+    assert_eq!(pair.b.count(|event| matches!(event, Event::Connected { .. })), 1);
 }
 
 #[test]
@@ -142,7 +147,9 @@ fn a_caller_that_is_no_peer_yet_hears_one_incarnation_however_often_it_calls() {
     b.endpoint.disconnect(at(5), dialled, DisconnectOptions::default()).expect("dialling");
     b.sent(at(5));
     call_up_to_confirm(&mut second, &mut b, 10);
-    let told = [0, 1].map(|slot| b.endpoint.admission.at(slot).expect("answered").incarnation);
+    let told = [0, 1].map(|slot| {
+        b.endpoint.admission.at(slot).expect("answered").established.terms.incarnations.ours
+    });
     assert_eq!(told[0], told[1]);
 }
 
@@ -168,7 +175,7 @@ fn a_peer_that_is_closing_cannot_be_connected_to() {
     let again = pair.a.endpoint.connect(at(1000), target);
     assert_eq!(again, Err(crate::ConnectError::PeerClosing));
     pair.run(3000);
-    let reason = EndReason::Disconnected { acknowledged: true };
+    let reason = EndReason::Disconnected { heard: true };
     let ended =
         |event: &Event| matches!(event, Event::Ended { reason: told, .. } if *told == reason);
     assert_eq!(pair.a.count(ended), 1);

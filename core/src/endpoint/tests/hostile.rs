@@ -73,7 +73,7 @@ fn the_longest_and_shortest_durations_neither_panic_nor_keep_the_endpoint_busy()
         let mut pair = Pair::new(config.clone(), default());
         pair.a.send(at(0), pair.peer(), Delivery::reliable(0), 5000);
         pair.run(1000);
-        let farewell = DisconnectOptions { linger: longest, ..DisconnectOptions::default() };
+        let farewell = DisconnectOptions::after(longest);
         pair.a.endpoint.disconnect(pair.now, pair.peer(), farewell).ok();
         pair.run(5000);
         assert!(pair.a.endpoint.stats().datagrams_sent < 200, "{config:?}");
@@ -122,11 +122,12 @@ fn a_session_survives_messages_queued_beyond_limits_that_were_not_known() {
 fn long_words_of_farewell_are_cut_and_arrive() {
     let mut pair = Pair::connected(&Config::default());
     let reason = crate::DisconnectReason { code: 7, reason: "a".to_owned() + &"é".repeat(50) };
-    let farewell = DisconnectOptions { reason, ..DisconnectOptions::default() };
+    let farewell = DisconnectOptions::default().with_reason(reason);
     pair.a.endpoint.disconnect(at(1000), pair.peer(), farewell).expect("connected");
     pair.run(2000);
     let reason = "a".to_owned() + &"é".repeat(31);
-    let said = crate::EndReason::PeerDisconnected(crate::DisconnectReason { code: 7, reason });
+    let reason = crate::DisconnectReason { code: 7, reason };
+    let said = crate::EndReason::PeerDisconnected { reason, complete: true };
     let told = |event: &Event| matches!(event, Event::Ended { reason, .. } if *reason == said);
     assert_eq!(pair.b.count(told), 1, "{:?}", pair.b.events);
 }

@@ -115,8 +115,7 @@ fn peers_that_both_linger_keep_each_other_alive() {
     };
     let mut pair = Pair::connected(&config);
     let initiator = pair.initiator();
-    let farewell =
-        DisconnectOptions { linger: Duration::from_secs(200), ..DisconnectOptions::default() };
+    let farewell = DisconnectOptions::after(Duration::from_secs(200));
     let peer = pair.peer();
     for (node, peer) in [(&mut pair.a, peer), (&mut pair.b, initiator)] {
         for _ in 0..5 {
@@ -133,10 +132,8 @@ fn peers_that_both_linger_keep_each_other_alive() {
 fn a_farewell_that_does_not_linger_drops_what_is_queued_at_once() {
     let mut pair = Pair::connected(&Config::default());
     pair.a.send(at(1000), pair.peer(), Delivery::ordered(0), 10);
-    pair.a
-        .endpoint
-        .disconnect(at(1000), pair.peer(), DisconnectOptions::default())
-        .expect("connected");
+    let now = DisconnectOptions::now();
+    pair.a.endpoint.disconnect(at(1000), pair.peer(), now).expect("connected");
     // The driver transmits before it looks at the clock.
     pair.run(1500);
     assert_eq!(pair.b.count(|event| matches!(event, Event::Readable { .. })), 0);
@@ -157,7 +154,7 @@ fn a_peer_that_lingers_outlives_its_keys() {
     }
     pair.a.endpoint.disconnect(at(1000), pair.peer(), lingering()).expect("connected");
     pair.run(59_000);
-    let reason = EndReason::Disconnected { acknowledged: true };
+    let reason = EndReason::Disconnected { heard: true };
     let ended =
         |event: &Event| matches!(event, Event::Ended { reason: told, .. } if *told == reason);
     assert_eq!(pair.a.count(ended), 1, "{:?}", pair.a.events);

@@ -29,5 +29,5 @@ use crate::wire::kind::{
 };
 
 fn lingering() -> DisconnectOptions {
-    DisconnectOptions { linger: Duration::from_secs(60), ..DisconnectOptions::default() }
+    DisconnectOptions::after(Duration::from_secs(60))
 }

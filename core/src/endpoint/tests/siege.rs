@@ -149,7 +149,7 @@ impl Siege {
     pub(super) fn empty_request(&self, number: u32, cookie: Cookie) -> Vec<u8> {
         let mut request = HandshakeRequest::new(number, cookie);
         request.ephemeral[..4].copy_from_slice(&number.to_le_bytes());
-        request.mac = self.server().endpoint.shared.request_mac.mac(request.authenticated());
+        request.mac = self.server().endpoint.shared.network.request_mac(request.authenticated());
         request.as_bytes().to_vec()
     }
 
@@ -189,7 +189,7 @@ impl Siege {
         .expect("a usable key");
         request.ephemeral = opening.ephemeral;
         request.static_ciphertext = opening.static_ciphertext;
-        request.mac = shared.request_mac.mac(request.authenticated());
+        request.mac = shared.network.request_mac(request.authenticated());
         request.as_bytes().to_vec()
     }
 
@@ -198,8 +198,8 @@ impl Siege {
         let mut nonce = [0; 16];
         nonce[..4].copy_from_slice(&number.to_le_bytes());
         let mut request = KeyRequest::new(number, nonce);
-        let mac = &self.server().endpoint.shared.network_mac;
-        request.network_mac = mac.mac(request.authenticated());
+        let network = &self.server().endpoint.shared.network;
+        request.network_mac = network.key_request_mac(request.authenticated());
         request.as_bytes().to_vec()
     }
 }

@@ -3,7 +3,7 @@ use crate::crypto::noise::Split;
 use crate::crypto::rng::Rng;
 use crate::crypto::transcript::Transcript;
 use crate::net::Arrival;
-use crate::session::{Established, Terms};
+use crate::session::{Established, Pair, Terms};
 use crate::time::Instant;
 use crate::wire::{Packet, PacketNumber};
 use crate::{Identity, PeerHandle, ValidConfig};
@@ -24,7 +24,7 @@ fn connected() -> (Context, Peer) {
         local_index: 1,
         remote_index: 2,
         initiated_by_us: false,
-        remote_incarnation: 1,
+        incarnations: Pair { ours: 0, theirs: 1 },
         parameters: cx.parameters(0),
         granted: 0,
         via: Arrival::from_remote(([10, 0, 0, 2], 1).into()).via,

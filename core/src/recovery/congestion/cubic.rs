@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::hystart::{Growth, HyStart};
+use super::usage::Usage;
 use super::{Controller, INITIAL_PACKETS, MIN_PACKETS, per_second};
 use crate::recovery::Rtt;
 use crate::time::Instant;
@@ -22,8 +23,10 @@ pub(crate) struct Cubic {
     /// of it, times `RENO_UNIT`.
     estimate: u64,
     credit: u64,
+    /// When a packet was last acknowledged, or left while none was in flight.
     last_ack: Option<Instant>,
     hystart: HyStart,
+    usage: Usage,
     mtu: u16,
 }
 
@@ -58,6 +61,7 @@ impl Cubic {
             credit: 0,
             last_ack: None,
             hystart: HyStart::new(),
+            usage: Usage::new(),
             mtu,
         }
     }
@@ -148,17 +152,34 @@ impl Cubic {
         state.recovery_start = Some(now);
         self.epoch_start = None;
     }
+
+    /// The time since the last acknowledgement. The next one counts from `now`.
+    fn since_last_ack(&mut self, now: Instant) -> Duration {
+        let last = self.last_ack.replace(now);
+        last.map_or(Duration::ZERO, |last| now.saturating_since(last))
+    }
+
+    /// The window was not used for so long: the curve's time stood still (RFC 9438 section 5.8).
+    fn skip(&mut self, pause: Duration) {
+        self.epoch_start = self.epoch_start.map(|start| start + pause);
+    }
 }
 
 impl Controller for Cubic {
-    fn on_sent(&mut self, _: Instant, _: u64, _: u64) {}
+    fn on_sent(&mut self, now: Instant, bytes: u64, in_flight: u64) {
+        if in_flight <= bytes {
+            // Nothing was in flight since the last acknowledgement.
+            let pause = self.since_last_ack(now);
+            self.skip(pause);
+        }
+        self.usage.on_sent(in_flight);
+    }
 
-    fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt, app_limited: bool) {
-        let pause = self.last_ack.map_or(Duration::ZERO, |last| now.saturating_since(last));
-        self.last_ack = Some(now);
-        if app_limited {
-            // The window was not used up: the curve's time stands still (RFC 9438 section 5.8).
-            self.epoch_start = self.epoch_start.map(|start| start + pause);
+    fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt) {
+        let pause = self.since_last_ack(now);
+        self.usage.on_ack(now, sent_at);
+        if !self.usage.fills(self.state.window) {
+            self.skip(pause);
         } else if self.state.recovery_start.is_some_and(|start| sent_at <= start) {
             // Sent before the slowdown: it shows nothing about the window after it.
         } else if self.in_slow_start() {
@@ -273,12 +294,19 @@ mod tests {
         Instant::from_micros(1 + millis * 1000)
     }
 
-    /// Acknowledges one full window, all sent a round trip before `now`.
+    /// Sends one full window and acknowledges it a round trip later, at `now`.
     fn round(cubic: &mut Cubic, now: u64, rtt: &Rtt) {
+        let (window, sent_at) = (cubic.window(), at(now).saturating_sub(rtt.smoothed()));
+        let packets = window / MTU;
+        (1..=packets).for_each(|n| cubic.on_sent(sent_at, MTU, n * MTU));
+        (0..packets).for_each(|_| cubic.on_ack(at(now), sent_at, MTU, rtt));
+    }
+
+    /// The same of a single small packet.
+    fn trickle(cubic: &mut Cubic, now: u64, rtt: &Rtt) {
         let sent_at = at(now).saturating_sub(rtt.smoothed());
-        for _ in 0..cubic.window() / MTU {
-            cubic.on_ack(at(now), sent_at, MTU, rtt, false);
-        }
+        cubic.on_sent(sent_at, 90, 90);
+        cubic.on_ack(at(now), sent_at, 90, rtt);
     }
 
     fn lose(cubic: &mut Cubic, now: u64) -> bool {
@@ -298,7 +326,7 @@ mod tests {
         assert!(lose(&mut cubic, 200));
         assert_eq!((cubic.window(), cubic.pacing_rate(&rtt)), (56 * MTU, None));
         assert!(!cubic.on_congestion(at(220), at(200), false, false), "sent before the slowdown");
-        cubic.on_ack(at(230), at(200), MTU, &rtt, false);
+        cubic.on_ack(at(230), at(200), MTU, &rtt);
         assert_eq!(cubic.window(), 56 * MTU, "and its acknowledgement is no reason to grow");
         assert!(lose(&mut cubic, 260));
     }
@@ -367,10 +395,25 @@ mod tests {
         (1..20).for_each(|turn| _ = lose(&mut cubic, turn * 100));
         cubic.on_congestion(at(2000), at(1999), true, false);
         assert_eq!(cubic.window(), 4 * MTU);
-        (21..2000).for_each(|turn| cubic.on_ack(at(turn * 100), at(turn * 100), 90, &rtt, true));
+        (21..2000).for_each(|turn| trickle(&mut cubic, turn * 100, &rtt));
         assert_eq!(cubic.window(), 4 * MTU);
         cubic.on_mtu(1400);
         assert_eq!(cubic.window(), 4 * 1400);
+    }
+
+    #[test]
+    fn a_window_grows_to_twice_of_what_was_in_flight_and_bursts_count_whole() {
+        let rtt = path(50);
+        let mut cubic = Cubic::new(1200);
+        // Seven packets each 100 ms, then nine at a time, which come in turn.
+        for (turn, burst) in (1..1000).zip([7, 7, 9].into_iter().cycle()) {
+            (1..=burst).for_each(|n| cubic.on_sent(at(turn * 100), MTU, n * MTU));
+            (1..=burst).for_each(|_| {
+                cubic.on_ack(at(turn * 100 + 50), at(turn * 100), MTU, &rtt);
+            });
+        }
+        let window = cubic.window() / MTU;
+        assert!((18..=18 + 9).contains(&window), "{window} packets");
     }
 
     #[test]
@@ -381,10 +424,13 @@ mod tests {
         lose(&mut cubic, 1000);
         (11..20).for_each(|turn| round(&mut cubic, turn * 100, &rtt));
         let before = cubic.window();
-        (20..600).for_each(|turn| cubic.on_ack(at(turn * 100), at(turn * 100), 90, &rtt, true));
-        assert_eq!(cubic.window(), before);
-        round(&mut cubic, 60_000, &rtt);
+        (20..600).for_each(|turn| trickle(&mut cubic, turn * 100, &rtt));
+        assert!(cubic.window() < before + MTU, "{before} {}", cubic.window());
+        round(&mut cubic, 60_100, &rtt);
         assert!(cubic.window() < before + 5 * MTU, "{before} {}", cubic.window());
+        // Nor does it go on while nothing is sent at all.
+        round(&mut cubic, 600_000, &rtt);
+        assert!(cubic.window() < before + 9 * MTU, "{before} {}", cubic.window());
     }
 
     #[test]
@@ -415,7 +461,8 @@ mod tests {
                     1 => cubic.on_spurious(now),
                     2 => cubic.on_idle(),
                     3 => rtt.update(Duration::from_micros(b), Duration::ZERO, Duration::ZERO),
-                    _ => cubic.on_ack(now, sent_at, b >> (a % 64), &rtt, flag),
+                    4 => cubic.on_sent(now, a, b),
+                    _ => cubic.on_ack(now, sent_at, b >> (a % 64), &rtt),
                 }
                 prop_assert!(cubic.window() >= 4 * u64::from(mtu));
                 prop_assert!(cubic.window() <= MAX_WINDOW);

@@ -34,7 +34,7 @@ impl Fixed {
 impl Controller for Fixed {
     fn on_sent(&mut self, _: Instant, _: u64, _: u64) {}
 
-    fn on_ack(&mut self, _: Instant, _: Instant, _: u64, rtt: &Rtt, _: bool) {
+    fn on_ack(&mut self, _: Instant, _: Instant, _: u64, rtt: &Rtt) {
         self.size_window(rtt);
     }
 
@@ -74,12 +74,12 @@ mod tests {
         rtt.update(Duration::from_millis(100), Duration::ZERO, Duration::ZERO);
         let now = Instant::from_micros(1);
         let mut fixed = Fixed::new(1_000_000, 1200);
-        fixed.on_ack(now, now, 1200, &rtt, false);
+        fixed.on_ack(now, now, 1200, &rtt);
         assert!(!fixed.on_congestion(now, now, true, false));
         assert_eq!((fixed.window(), fixed.pacing_rate(&rtt)), (200_000, Some(1_000_000)));
         rtt.update(Duration::MAX, Duration::ZERO, Duration::ZERO);
         let mut fast = Fixed::new(u64::MAX, u16::MAX);
-        fast.on_ack(now, now, 1200, &rtt, false);
+        fast.on_ack(now, now, 1200, &rtt);
         assert_eq!(fast.window(), u64::MAX);
         assert_eq!(Fixed::new(0, 1200).window(), 4800);
     }

@@ -3,6 +3,7 @@
 mod cubic;
 mod fixed;
 mod hystart;
+mod usage;
 
 use core::time::Duration;
 
@@ -18,8 +19,7 @@ pub(crate) trait Controller {
     fn on_sent(&mut self, now: Instant, bytes: u64, in_flight: u64);
 
     /// A packet of `bytes`, sent at `sent_at` and not declared lost, was acknowledged.
-    /// `app_limited`: when it was sent, the window was not what held the sender back.
-    fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt, app_limited: bool);
+    fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt);
 
     /// Congestion was seen; the newest packet that shows it was sent at `sent_at`. Packets sent before
     /// the last reaction show nothing new (RFC 9002 section 7.3.2). `persistent`: all packets of a long
@@ -85,8 +85,8 @@ impl Controller for Congestion {
         dispatch!(self, controller => controller.on_sent(now, bytes, in_flight));
     }
 
-    fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt, app_limited: bool) {
-        dispatch!(self, controller => controller.on_ack(now, sent_at, bytes, rtt, app_limited));
+    fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt) {
+        dispatch!(self, controller => controller.on_ack(now, sent_at, bytes, rtt));
     }
 
     fn on_congestion(

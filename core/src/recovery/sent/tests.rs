@@ -289,8 +289,23 @@ fn a_path_that_only_acknowledges_keeps_few_records() {
         ledger.push_frame(1);
         ledger.commit(at(counter), Sent { size: 60, ..Sent::default() });
     }
-    assert_eq!((ledger.packets.len(), ledger.frames.len()), (MAX_BEHIND + 1, MAX_BEHIND + 1));
+    let most = MAX_UNTRACKED as usize + 1;
+    assert_eq!((ledger.packets.len(), ledger.frames.len()), (most, most));
     assert_eq!(ledger.next_counter(), 5_000);
+}
+
+#[test]
+fn a_lost_packet_is_remembered_whatever_is_in_flight_and_no_more_of_them_than_fit() {
+    let mut ledger = SentPackets::<u32>::new(0);
+    (0..100_000).for_each(|_| _ = ledger.commit(at(0), data(1200)));
+    ledger.lose(0, |_| ());
+    ledger.forget(at(1), Duration::from_secs(1));
+    assert_eq!(ledger.on_ack([0..=0], |_| ()).map(|outcome| outcome.spurious), Ok(1));
+    (1..50_000).for_each(|counter| ledger.lose(counter, |_| ()));
+    ledger.forget(at(1), Duration::from_secs(1));
+    assert_eq!(ledger.len(), 50_000 + MAX_LATE as usize);
+    ledger.forget(at(1000), Duration::from_secs(1));
+    assert_eq!(ledger.len(), 50_000, "what is in flight stays");
 }
 
 #[test]

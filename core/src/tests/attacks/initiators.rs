@@ -4,6 +4,7 @@ use super::*;
 use crate::config::Budget;
 use crate::crypto::rng::Rng;
 use crate::delivery::Delivery;
+use crate::stats::Stats;
 use crate::tests::values::{LOW_ORDER_EDWARDS, LOW_ORDER_X25519, unhex32};
 use crate::wire::kind;
 
@@ -65,14 +66,53 @@ fn row_03_cve_2026_31812_whatever_an_authenticated_responder_says_about_itself_i
         let (mut victim, mut responder) = (Victim::new(Config::default()), Forger::new(9));
         let target = Target::new(responder.identity.id(), [responder.address]);
         let (_, request) = victim.dial(target);
-        let mut payload = ResponsePayload::read_from_bytes(&absurd::<60>(&mut rng, round))
-            .expect("any bytes are a payload");
+        let mut bytes = absurd::<60>(&mut rng, round);
+        // Every other one takes the victim in, the rest refuse it in some way.
+        bytes[STATUS] *= (round % 2) as u8;
+        let mut payload =
+            ResponsePayload::read_from_bytes(&bytes).expect("any bytes are a payload");
         payload.session_index = responder.index.into();
         let response = responder.respond(&request, &payload);
         victim.take(responder.address, response.as_bytes());
-        assert!(victim.is_connected(), "round {round}");
+        let ends = |event: &Event| matches!(event, Event::Ended { .. });
+        let (ended, refuses) = (victim.node.count(ends) > 0, matches!(bytes[STATUS], 1 | 3));
+        assert_eq!((victim.is_connected(), ended), (bytes[STATUS] == 0, refuses), "round {round}");
         use_peer(&mut victim);
     }
+}
+
+/// Where a response says whether it is a refusal.
+const STATUS: usize = 58;
+
+/// Somebody recorded a handshake of a peer that we parted from, and repeats it in everyone's name.
+#[test]
+fn ours_a_replayed_request_draws_a_refusal_that_is_shorter_and_a_copy_costs_a_lookup() {
+    let (mut victim, mut initiator) = (Victim::new(Config::default()), Forger::new(9));
+    let payload = initiator.payload();
+    let line = initiator.call(&mut victim, &payload);
+    let number = PacketNumber::new(0, 0).expect("small");
+    victim.take(initiator.address, &line.seal(number, &[1, 0, 0, 0, 0, 0, 0, 0, 0]));
+    let peer = victim.node.endpoint.peer_by_id(&initiator.identity.id()).expect("connected");
+    let goodbye = crate::DisconnectOptions::now();
+    victim.node.endpoint.disconnect(victim.now, peer, goodbye).expect("connected");
+    victim.sent();
+    victim.pass(Duration::from_secs(60));
+    let (request, _) = initiator.request(&victim.node.endpoint.id(), Cookie::NONE, &payload);
+    let opened = victim.node.endpoint.stats().requests_opened;
+    let mut bytes = 0;
+    for n in 0..2000 {
+        let from = SocketAddr::from(([10, 5, (n / 200) as u8, (n % 200) as u8], 1000));
+        for (to, answer) in victim.take(from, request.as_bytes()) {
+            assert!(to == from && answer.len() < request.as_bytes().len());
+            bytes += answer.len();
+        }
+    }
+    let Stats { requests_opened, refusals_sent, .. } = *victim.node.endpoint.stats();
+    assert_eq!((requests_opened - opened, refusals_sent), (1, 100), "all within one instant");
+    assert_eq!(bytes, 100 * 140);
+    assert_eq!(victim.node.endpoint.peers().count(), 0);
+    let shown = std::format!("{:?}", victim.node.endpoint);
+    assert!(shown.contains("half_open: 0"), "{shown}");
 }
 
 /// The cheapest way to a useless secret, in each place where a stranger's key is taken.
@@ -136,7 +176,9 @@ fn row_39_cve_2026_25793_no_other_encoding_of_an_identity_passes_for_it() {
     let mut payload = initiator.payload();
     payload.identity[31] ^= 0x80;
     let (request, _) = initiator.request(&to, Cookie::NONE, &payload);
-    assert!(victim.take(initiator.address, request.as_bytes()).is_empty());
+    // It is refused, and gets no session: the index in the answer is zero.
+    let answers = victim.take(initiator.address, request.as_bytes());
+    assert!(answers.iter().all(|(_, answer)| answer[8..12] == [0; 4]), "{answers:02x?}");
     assert_eq!(victim.node.endpoint.drops().admission, 1);
 }
 
@@ -196,7 +238,8 @@ fn ours_one_source_does_not_take_the_last_quarter_of_the_places_for_peers() {
         let (request, initiation) =
             initiator.request(&victim.node.endpoint.id(), Cookie::NONE, &payload);
         let answers = victim.take(from, request.as_bytes());
-        if let Some((_, answer)) = answers.first() {
+        // A refusal names no session.
+        if let Some((_, answer)) = answers.first().filter(|(_, answer)| answer[8..12] != [0; 4]) {
             let number = PacketNumber::new(0, 0).expect("small");
             let line = initiator.finish(&initiation, answer);
             victim.take(from, &line.seal(number, &[1, 0, 0, 0, 0, 0, 0, 0, 0]));

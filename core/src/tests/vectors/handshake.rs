@@ -21,10 +21,12 @@ use crate::crypto::schedule::{Role, SessionSecrets, data_key, rekey_root};
 use crate::net::Arrival;
 use crate::session::prologue;
 use crate::wire::{
-    Frame, Frames, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest,
-    SEALED_HEADER_LEN, SealedHeader, UnknownSession,
+    DataFrame, Fragment, Frame, Frames, HandshakeRequest, HandshakeResponse, HandshakeRetry,
+    KeyRequest, PacketNumber, SEALED_HEADER_LEN, SealedHeader, StreamKey, UnknownSession, Writer,
 };
-use crate::{Config, Delivery, Identity, Origin, Retry, Target};
+use crate::{
+    Config, Delivery, DisconnectOptions, DisconnectReason, Identity, Origin, Retry, Target,
+};
 
 pub(super) fn identities(vectors: &mut Vectors) {
     for (name, seed) in [("a", IDENTITY_A), ("b", IDENTITY_B)] {
@@ -68,6 +70,7 @@ pub(super) fn by_address(vectors: &mut Vectors) {
     note_sealed(vectors, "sealed.first", &first, &split.initiator, Suite::ChaCha20Poly1305);
     note_sealed(vectors, "sealed.answer", &answer, &split.responder, Suite::ChaCha20Poly1305);
     note_hint(vectors, &first);
+    note_made_up(vectors, &first, &split.initiator);
     script.reach_a(&[answer]);
     script.settle();
     note_rekey(vectors, &mut script, split);
@@ -89,7 +92,12 @@ pub(super) fn by_identity(vectors: &mut Vectors) {
     vectors.hex("known.retry_mac_key", key);
     vectors.hex("known.retry", &retry);
     script.reach_a(&[retry]);
-    vectors.hex("known.request_with_cookie", only(script.leaves_a()));
+    let again = only(script.leaves_a());
+    let (second, _) = HandshakeRequest::read_from_prefix(&again).expect("a request");
+    vectors.hex("known.ephemeral_secret.first", ephemeral_of(RANDOM_A, &asked.ephemeral));
+    vectors.hex("known.ephemeral_secret.second", ephemeral_of(RANDOM_A, &second.ephemeral));
+    vectors.hex("known.prologue_with_cookie", prologue(&APPLICATION, second.prologue()));
+    vectors.hex("known.request_with_cookie", again);
 }
 
 /// The first packet when both ends have AES in hardware.
@@ -112,6 +120,41 @@ pub(super) fn with_aes(vectors: &mut Vectors) {
     vectors.hex("aes.k_responder", *split.responder);
     vectors.hex("aes.data_key.initiator", *data_key(&split.initiator, Suite::Aes256Gcm));
     note_sealed(vectors, "aes.sealed.first", &first, &split.initiator, Suite::Aes256Gcm);
+    script.reach_b(&[first]);
+    let answer = only(script.leaves_b());
+    note_sealed(vectors, "aes.sealed.answer", &answer, &split.responder, Suite::Aes256Gcm);
+}
+
+/// B parts from A, which hears nothing of it and is told so when it shakes hands anew.
+pub(super) fn parted(vectors: &mut Vectors) {
+    let mut script = Script::new(|_| {});
+    let target = Target::new(Identity::from_seed(IDENTITY_B).id(), [address_b()]);
+    let peer = script.a.endpoint.connect(script.now, target).expect("a dial");
+    script.settle();
+    let there = script.b.knows(&script.a).expect("connected");
+    let goodbye = DisconnectOptions::now().with_reason(DisconnectReason::new(7, "bye"));
+    script.b.endpoint.disconnect(script.now, there, goodbye).expect("connected");
+    while script.b.endpoint.poll_timeout().is_some() {
+        script.leaves_b();
+        script.pass(Duration::from_millis(10));
+    }
+    script.a.endpoint.ping(script.now, peer).expect("it does not know");
+    let sealed = script.leaves_a();
+    script.reach_b(&sealed);
+    let hint = script.leaves_b();
+    script.reach_a(&hint);
+    let request = only(script.leaves_a());
+    script.reach_b(core::slice::from_ref(&request));
+    let refusal = only(script.leaves_b());
+    script.reach_a(core::slice::from_ref(&refusal));
+    assert!(script.a.has_ended());
+    let handshake = Handshake::recompute(&request, &refusal);
+    vectors.hex("parted.ephemeral_secret.initiator", handshake.initiator_ephemeral);
+    vectors.hex("parted.request_payload", &handshake.request_payload);
+    vectors.hex("parted.request", request);
+    vectors.hex("parted.ephemeral_secret.responder", handshake.responder_ephemeral);
+    vectors.hex("parted.refusal_payload", &handshake.response_payload);
+    vectors.hex("parted.refusal", refusal);
 }
 
 fn note_discovery(vectors: &mut Vectors, key_request: &[u8], retry: &[u8]) {
@@ -312,6 +355,34 @@ fn note_rekey(vectors: &mut Vectors, script: &mut Script, split: &Split) {
     script.pass(Duration::from_millis(25));
     let answer = only(script.leaves_b());
     note_sealed(vectors, "rekey.answer", &answer, &k_responder, suite);
+}
+
+/// Packets that A could send under the same keys: one of another path, and one with a fragment.
+fn note_made_up(vectors: &mut Vectors, sealed: &[u8], direction: &Secret) {
+    let (header, _) = SealedHeader::read_from_prefix(sealed).expect("a sealed packet");
+    let index = header.receiver_index.get();
+    let suite = Suite::ChaCha20Poly1305;
+    let key = AeadKey::new(suite, &data_key(direction, suite));
+    let fragment = Frame::Data(DataFrame {
+        stream: StreamKey::from(Delivery::reliable(300)),
+        requires_ack: false,
+        sequence_number: 4,
+        fragment: Some(Fragment { total: 1003, offset: 1000 }),
+        payload: b"end",
+    });
+    for (name, path, counter, frame) in
+        [("sealed.path_2", 2, 5, Frame::Ping { token: 0 }), ("sealed.fragment", 0, 9, fragment)]
+    {
+        let number = PacketNumber::new(path, counter).expect("in range");
+        let header = SealedHeader::new(index, number);
+        let mut buffer = [0; 40];
+        let mut writer = Writer::new(&mut buffer);
+        assert!(frame.encode(&mut writer), "{name} fits");
+        let mut body = writer.written().to_vec();
+        let tag = key.seal(number.to_u64(), header.as_bytes(), &mut body);
+        let packet = [header.as_bytes(), &body, &tag].concat();
+        note_sealed(vectors, name, &packet, direction, suite);
+    }
 }
 
 /// A stranger gets the packet and does not know its session.

@@ -10,10 +10,12 @@
 //! HANDFAST_VECTORS=write cargo test -p handfast-core --lib vectors
 //! ```
 //!
-//! It keeps the names and blocks of the document, and appends names that are new to the last block.
+//! It keeps the names and blocks of the document, and appends names that are new to the last block. The
+//! same values are in `docs/vectors.json`, for programs: one object, a name and a value per line.
 
 mod frames;
 mod handshake;
+mod refused;
 mod script;
 
 use alloc::collections::BTreeMap;
@@ -56,6 +58,8 @@ fn produce() -> Vectors {
     handshake::by_identity(&mut vectors);
     handshake::with_aes(&mut vectors);
     frames::examples(&mut vectors);
+    refused::examples(&mut vectors);
+    handshake::parted(&mut vectors);
     vectors
 }
 
@@ -119,11 +123,22 @@ fn push_vector(out: &mut String, name: &str, value: &str) {
     }
 }
 
+/// The same for programs. Names and values need no escapes.
+fn json(vectors: &Vectors) -> String {
+    let line = |(name, value): &(String, String)| {
+        assert!(!value.contains(['"', '\\']), "{value} needs an escape");
+        alloc::format!("  \"{name}\": \"{value}\"")
+    };
+    let lines: Vec<_> = vectors.list.iter().map(line).collect();
+    alloc::format!("{{\n{}\n}}\n", lines.join(",\n"))
+}
+
 const OPENING: &str = "```vectors";
 /// 32 bytes.
 const HEX_PER_LINE: usize = 64;
 /// In this crate `docs/PROTOCOL.md` is a link to the file of the repository; in a package, a copy of it.
 const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PROTOCOL.md"));
+const FOR_PROGRAMS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/vectors.json"));
 
 #[test]
 fn the_document_says_what_endpoints_do() {
@@ -131,8 +146,11 @@ fn the_document_says_what_endpoints_do() {
     if std::env::var_os("HANDFAST_VECTORS").is_some_and(|wish| wish == "write") {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PROTOCOL.md");
         std::fs::write(path, rewrite(DOCUMENT, &produced)).expect("the document is writable");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/vectors.json");
+        std::fs::write(path, json(&produced)).expect("the file is writable");
         return;
     }
+    assert_eq!(json(&produced), FOR_PROGRAMS, "docs/vectors.json: see this module on rewriting");
     let documented = parse(DOCUMENT);
     let (documented, produced) = (documented.by_name(), produced.by_name());
     for (name, value) in &produced {

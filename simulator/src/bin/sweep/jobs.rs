@@ -5,7 +5,7 @@ use std::panic::{catch_unwind, resume_unwind, set_hook, take_hook};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use handfast_sim::Scenario;
+use handfast_sim::{Instances, Scenario};
 
 use crate::totals::Totals;
 
@@ -39,8 +39,9 @@ pub(crate) fn run(seeds: Range<u64>, jobs: usize, failed: impl Fn(u64, &str) + S
 }
 
 fn run_one(seed: u64, totals: &mut Totals, failed: &impl Fn(u64, &str)) {
-    match catch_unwind(|| Scenario::from_seed(seed).run()) {
-        Ok(report) => totals.add(&report),
+    let both = || (Scenario::from_seed(seed).run(), Instances::from_seed(seed).run());
+    match catch_unwind(both) {
+        Ok((report, instances)) => totals.add(&report, &instances),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

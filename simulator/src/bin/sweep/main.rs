@@ -1,4 +1,4 @@
-//! Runs the scenarios of many seeds on all cores and prints what they came to.
+//! Runs the scenarios of many seeds, and several instances of one identity for each, on all cores and prints what they came to.
 //!
 //! `sweep --seeds N [--start S] [--jobs J]` runs N seeds from S on; `sweep --seed X` runs one,
 //! recorded.
@@ -13,7 +13,7 @@ use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use handfast_sim::Scenario;
+use handfast_sim::{Instances, Scenario};
 
 use arguments::{Arguments, USAGE};
 
@@ -39,6 +39,11 @@ fn replay(seed: u64) -> ExitCode {
         println!("{line}");
     }
     println!("{report:#?}");
+    let Ok(instances) = catch_unwind(|| Instances::from_seed(seed).run()) else {
+        eprintln!("the instances of seed {seed} failed");
+        return ExitCode::FAILURE;
+    };
+    println!("{instances:#?}");
     ExitCode::SUCCESS
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use handfast_sim::{Fault, Faults, Report};
+use handfast_sim::{Fault, Faults, InstancesReport, Report};
 
 /// Sums over reports, the same in whatever order they come.
 #[derive(Default)]
@@ -23,8 +23,21 @@ pub(crate) struct Totals {
     faults: Faults,
     kinds: BTreeMap<Fault, Kind>,
     seen: BTreeMap<&'static str, u64>,
+    instances: Instances,
     /// By seed.
     pub(crate) failures: BTreeMap<u64, String>,
+}
+
+/// Several instances of one identity.
+#[derive(Default)]
+struct Instances {
+    acked: u64,
+    arrived: u64,
+    undeliverable: u64,
+    restarts: u64,
+    told_server: u64,
+    told_instances: u64,
+    slowest: Duration,
 }
 
 /// Seeds about a kind of fault.
@@ -34,8 +47,44 @@ struct Kind {
     hit: u64,
 }
 
+impl Instances {
+    fn add(&mut self, other: &Self) {
+        self.acked += other.acked;
+        self.arrived += other.arrived;
+        self.undeliverable += other.undeliverable;
+        self.restarts += other.restarts;
+        self.told_server += other.told_server;
+        self.told_instances += other.told_instances;
+        self.slowest = self.slowest.max(other.slowest);
+    }
+
+    fn print(&self) {
+        let Self { acked, arrived, undeliverable, restarts, slowest, .. } = self;
+        println!("\nseveral instances of one identity:");
+        println!(
+            "{acked} messages acknowledged, {arrived} arrived, {undeliverable} told as undeliverable"
+        );
+        println!("{restarts} times one took another's place, told to {} servers", self.told_server);
+        println!(
+            "and {} instances; the last was back {slowest:?} after the others or sooner",
+            self.told_instances
+        );
+    }
+}
+
 impl Totals {
-    pub(crate) fn add(&mut self, report: &Report) {
+    pub(crate) fn add(&mut self, report: &Report, instances: &InstancesReport) {
+        let InstancesReport { acked, arrived, undeliverable, restarts, .. } = *instances;
+        let InstancesReport { told_server, told_instances, recovered: slowest, .. } = *instances;
+        self.instances.add(&Instances {
+            acked,
+            arrived,
+            undeliverable,
+            restarts,
+            told_server,
+            told_instances,
+            slowest,
+        });
         self.seeds += 1;
         self.simulated += report.simulated;
         self.connected += report.connected;
@@ -77,6 +126,7 @@ impl Totals {
         for (name, seeds) in other.seen {
             *self.seen.entry(name).or_default() += seeds;
         }
+        self.instances.add(&other.instances);
         self.failures.extend(other.failures);
     }
 
@@ -102,6 +152,7 @@ impl Totals {
         println!(
             "all pairs connected for good {slowest:?} after the last fault or sooner (seed {seed})"
         );
+        self.instances.print();
         println!("\nkind of fault: seeds about it, seeds that really met it");
         for (kind, Kind { about, hit }) in &self.kinds {
             println!("{:<16} {about:>8} {hit:>8}", format!("{kind:?}"));

@@ -375,7 +375,7 @@ impl Stage {
     /// The goodbye that the liar got, if it got one.
     pub(crate) fn farewell(&self) -> Option<(u16, &str)> {
         self.ends[LIAR].events.iter().rev().find_map(|event| match event {
-            Event::Ended { reason: EndReason::PeerDisconnected(bye), .. } => {
+            Event::Ended { reason: EndReason::PeerDisconnected { reason: bye, .. }, .. } => {
                 Some((bye.code, bye.reason.as_str()))
             }
             _ => None,

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::Exposure;
+
 pub(super) fn create_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -13,8 +15,14 @@ pub(super) fn create_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-pub(super) fn exposure(file: &File, path: &Path) -> io::Result<Option<String>> {
+/// The group may read: systemd and Kubernetes hand out secrets so.
+pub(super) fn exposure(file: &File, path: &Path) -> io::Result<Option<Exposure>> {
     let mode = file.metadata()?.mode() & 0o7777;
-    let path = path.display();
-    Ok((mode & 0o077 != 0).then(|| format!("(mode {mode:04o}): run `chmod 600 {path}`")))
+    let may = match mode {
+        _ if mode & 0o022 != 0 => "write",
+        _ if mode & 0o004 != 0 => "read",
+        _ => return Ok(None),
+    };
+    let advice = format!("run `chmod 600 {}`", path.display());
+    Ok(Some(Exposure { may, mode, advice }))
 }

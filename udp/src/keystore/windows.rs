@@ -6,6 +6,8 @@ use std::os::windows::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::Exposure;
+
 /// A directory in the user's profile is private already.
 pub(super) fn create_directory(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
@@ -32,7 +34,7 @@ fn close_to_others(path: &Path) -> io::Result<()> {
 }
 
 /// Who can read a file that is there already is not looked into.
-pub(super) fn exposure(_: &File, _: &Path) -> io::Result<Option<String>> {
+pub(super) fn exposure(_: &File, _: &Path) -> io::Result<Option<Exposure>> {
     Ok(None)
 }
 

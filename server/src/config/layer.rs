@@ -1,0 +1,135 @@
+//! Choices as they stand on the command line or in the file.
+
+use std::path::PathBuf;
+
+use clap::{Arg, Args, Command};
+use serde::{Deserialize, Deserializer};
+
+use super::values::{ListenOn, Rate, Size, Span};
+use super::{LogFormat, RuntimeKind};
+
+/// Choices as they stand on the command line or in the file: each may be missing.
+#[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Layer {
+    /// What drives the sockets [default: tokio, or mio where tokio is not built in]
+    #[arg(long, value_enum)]
+    pub runtime: Option<RuntimeKind>,
+    /// Where to listen: IP:PORT, HOST:PORT, or :PORT for every address; may be repeated [default:
+    /// :4263]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<Vec<ListenOn>>,
+    /// The file with the server's secret key, made if missing [default: server.key in
+    /// $CREDENTIALS_DIRECTORY if it is there, in $STATE_DIRECTORY, or in the directory handfast where
+    /// this system keeps configurations, see below]
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(deserialize_with = "path")]
+    pub identity: Option<PathBuf>,
+    /// A file with the secret of a private network, on one line of base32: peers without it cannot
+    /// shake hands. On a second line, another one that is accepted too. SIGHUP reads it again
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "path")]
+    pub network_secret_file: Option<PathBuf>,
+    /// A file with the peers that may come in, one PeerId a line (what follows an @ is ignored), # for
+    /// comments. SIGHUP reads it again [default: everyone]
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "path")]
+    pub allow: Option<PathBuf>,
+    /// Send every message back the way it came
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub echo: Option<bool>,
+    /// A peer that was silent for this long is given up; the smaller of both ends' holds
+    /// [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    pub idle_timeout: Option<Span>,
+    /// A peer that said nothing for this long is pinged [default: 20s, or a third of
+    /// --idle-timeout if that is less]
+    #[arg(long, value_name = "TIME")]
+    pub heartbeat: Option<Span>,
+    /// How often statistics are logged, 0s for only at the end [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    pub stats_interval: Option<Span>,
+    /// How log lines are written [default: text]
+    #[arg(long, value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// The most peers at the same time [default: 4096]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_peers: Option<usize>,
+    /// The most peers from one address (IPv4, or 64 bits of IPv6) once three quarters of all places
+    /// are taken [default: 256]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_peers_per_source: Option<usize>,
+    /// The most handshakes of strangers that wait for their confirmation [default: 1024]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_half_open: Option<usize>,
+    /// The same from one address once a quarter of all is taken [default: 16]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_half_open_per_source: Option<usize>,
+    /// The largest message in either direction [default: 16MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub max_message: Option<Size>,
+    /// What waits to be sent to a peer at most [default: 32MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub send_buffer: Option<Size>,
+    /// What a peer may have under way to us of reliable messages [default: 32MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub receive_window: Option<Size>,
+    /// What waits of a peer's unreliable messages at most [default: 16MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub unreliable_buffer: Option<Size>,
+    /// Handshakes with strangers that have not shown that they are at their address [default: 200/400]
+    #[arg(long, value_name = "PER_SECOND/AT_ONCE")]
+    pub budget_unvalidated: Option<Rate>,
+    /// The same per address [default: 10/20]
+    #[arg(long, value_name = "PER_SECOND/AT_ONCE")]
+    pub budget_unvalidated_per_source: Option<Rate>,
+    /// Handshakes with strangers that have shown that they are at their address [default: 2000/500]
+    #[arg(long, value_name = "PER_SECOND/AT_ONCE")]
+    pub budget_validated: Option<Rate>,
+    /// What each of these addresses gets in any case [default: 10/20]
+    #[arg(long, value_name = "PER_SECOND/AT_ONCE")]
+    pub budget_validated_per_source: Option<Rate>,
+    /// Handshakes from the addresses of peers, on top [default: 1000/500]
+    #[arg(long, value_name = "PER_SECOND/AT_ONCE")]
+    pub budget_at_peers: Option<Rate>,
+    /// Cheap answers to strangers [default: 20000/1000]
+    #[arg(long, value_name = "PER_SECOND/AT_ONCE")]
+    pub budget_retries: Option<Rate>,
+}
+
+/// This layer where it says something, the one below elsewhere.
+macro_rules! or {
+    ($upper:ident, $lower:ident: $($field:ident)*) => {
+        Layer { $($field: $upper.$field.or($lower.$field),)* }
+    };
+}
+
+impl Layer {
+    /// This layer where it says something, `below` elsewhere.
+    #[must_use]
+    pub fn or(self, below: Self) -> Self {
+        or!(self, below:
+            runtime listen identity network_secret_file allow echo idle_timeout heartbeat
+            stats_interval log_format max_peers max_peers_per_source max_half_open
+            max_half_open_per_source max_message send_buffer receive_window unreliable_buffer
+            budget_unvalidated budget_unvalidated_per_source budget_validated
+            budget_validated_per_source budget_at_peers budget_retries)
+    }
+}
+
+/// In double quotes TOML takes `\\` for an escape: a path of Windows is then another, or none.
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.contains(char::is_control) {
+        return Err(serde::de::Error::custom(format!("not a path: {BACKSLASH}")));
+    }
+    Ok(Some(text.into()))
+}
+
+/// The keys of the file: the long names of a layer's flags.
+pub(crate) fn keys() -> Vec<String> {
+    let command = Layer::augment_args(Command::new("keys"));
+    command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
+}
+
+pub(super) const BACKSLASH: &str = "write paths with backslashes in 'single quotes'";

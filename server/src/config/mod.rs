@@ -1,0 +1,167 @@
+//! What the operator chose: command line over file over defaults.
+
+mod file;
+mod kinds;
+mod layer;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use handfast_core::{Budget, Budgets, Config, Flow, Limits};
+use handfast_udp::Listen;
+
+pub(crate) use file::log_format;
+pub use file::read_file;
+pub use kinds::{LogFormat, RuntimeKind};
+pub use layer::Layer;
+#[cfg(test)]
+pub(crate) use layer::keys;
+pub use values::{ListenOn, Rate, Size, Span};
+
+use crate::access::Access;
+use crate::error::Error;
+use crate::places;
+use crate::refusal::refusal;
+
+/// What the server does, every choice made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What drives the sockets.
+    pub runtime: RuntimeKind,
+    /// Where to listen.
+    pub listen: Listen,
+    /// The file with the secret key.
+    pub identity: PathBuf,
+    /// The file with the network secret.
+    pub network_secret_file: Option<PathBuf>,
+    /// The file with those who may come in.
+    pub allow: Option<PathBuf>,
+    /// Send messages back.
+    pub echo: bool,
+    /// When a silent peer is given up.
+    pub idle_timeout: Duration,
+    /// When a silent peer is pinged.
+    pub heartbeat: Duration,
+    /// How often statistics are logged; `None` for only at the end.
+    pub stats_interval: Option<Duration>,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// How many peers and handshakes are kept.
+    pub limits: Limits,
+    /// How large messages may be, and what is buffered.
+    pub flow: Flow,
+    /// How much is spent on strangers.
+    pub budgets: Budgets,
+}
+
+impl Settings {
+    /// Fills in the defaults.
+    ///
+    /// # Errors
+    /// When there is no place for the key (neither chosen, nor a home directory), when the chosen
+    /// runtime is not built in, or a size is beyond what the protocol can express.
+    pub fn resolve(layer: Layer) -> Result<Self, Error> {
+        let runtime = layer.runtime.unwrap_or_default();
+        if !runtime.is_built_in() {
+            return Err(runtime.not_built_in());
+        }
+        let defaults = Config::default();
+        let idle_timeout = layer.idle_timeout.map_or(defaults.timers.idle_timeout, |span| span.0);
+        let usual_heartbeat = defaults.timers.heartbeat.min(idle_timeout / 3);
+        let heartbeat = layer.heartbeat.map_or(usual_heartbeat, |span| span.0);
+        let stats_interval = layer.stats_interval.map_or(STATS_INTERVAL, |span| span.0);
+        Ok(Self {
+            runtime,
+            listen: layer.listen.as_deref().map_or_else(Listen::default, ListenOn::merge),
+            limits: limits(&layer),
+            flow: flow(&layer)?,
+            budgets: budgets(&layer),
+            identity: layer.identity.map_or_else(places::key, Ok)?,
+            network_secret_file: layer.network_secret_file,
+            allow: layer.allow,
+            echo: layer.echo.unwrap_or_default(),
+            idle_timeout,
+            heartbeat,
+            stats_interval: (!stats_interval.is_zero()).then_some(stats_interval),
+            log_format: layer.log_format.unwrap_or_default(),
+        })
+    }
+
+    /// The protocol's configuration.
+    ///
+    /// # Errors
+    /// When choices do not fit together.
+    pub fn endpoint_config(&self, access: &Access) -> Result<Config, Error> {
+        let valid = self.chosen(access).validate();
+        valid
+            .map(handfast_core::ValidConfig::into_inner)
+            .map_err(|error| Error::Usage(refusal(error)))
+    }
+
+    /// The choices with what the files say. Each field that is set here has its flag in `refusal`.
+    pub(crate) fn chosen(&self, access: &Access) -> Config {
+        let mut config = Config::default();
+        config.timers.idle_timeout = self.idle_timeout;
+        config.timers.heartbeat = self.heartbeat;
+        config.limits = self.limits;
+        config.flow = self.flow;
+        config.budgets = self.budgets.clone();
+        (config.network_secret, config.previous_network_secret) = access.secrets();
+        config.admission = access.admission();
+        config
+    }
+
+    /// How often what repeats itself is summed up in the log.
+    pub(crate) fn summary_interval(&self) -> Duration {
+        self.stats_interval.map_or(SUMMARY_INTERVAL, |every| every.min(SUMMARY_INTERVAL))
+    }
+}
+
+fn limits(layer: &Layer) -> Limits {
+    let mut limits = Limits::default();
+    let set = |field: &mut usize, choice: Option<usize>| *field = choice.unwrap_or(*field);
+    set(&mut limits.max_peers, layer.max_peers);
+    set(&mut limits.max_peers_per_source, layer.max_peers_per_source);
+    set(&mut limits.max_half_open, layer.max_half_open);
+    set(&mut limits.max_half_open_per_source, layer.max_half_open_per_source);
+    limits
+}
+
+fn flow(layer: &Layer) -> Result<Flow, Error> {
+    let mut flow = Flow::default();
+    let window = |field: &mut u32, choice: Option<Size>, flag| {
+        let Some(Size(bytes)) = choice else { return Ok(()) };
+        *field = u32::try_from(bytes)
+            .map_err(|_| Error::Usage(format!("--{flag} must be less than 4 GiB")))?;
+        Ok(())
+    };
+    let buffer = |field: &mut usize, choice: Option<Size>| {
+        let bytes = choice.map(|Size(bytes)| usize::try_from(bytes).unwrap_or(usize::MAX));
+        *field = bytes.unwrap_or(*field);
+    };
+    window(&mut flow.max_message, layer.max_message, "max-message")?;
+    window(&mut flow.receive_window, layer.receive_window, "receive-window")?;
+    buffer(&mut flow.send_buffer, layer.send_buffer);
+    buffer(&mut flow.unreliable_buffer, layer.unreliable_buffer);
+    Ok(flow)
+}
+
+fn budgets(layer: &Layer) -> Budgets {
+    let mut budgets = Budgets::default();
+    let set = |field: &mut Budget, choice: Option<Rate>| {
+        *field = choice.map_or(*field, |Rate(budget)| budget);
+    };
+    set(&mut budgets.unvalidated, layer.budget_unvalidated);
+    set(&mut budgets.unvalidated_per_source, layer.budget_unvalidated_per_source);
+    set(&mut budgets.validated, layer.budget_validated);
+    set(&mut budgets.validated_per_source, layer.budget_validated_per_source);
+    set(&mut budgets.at_peers, layer.budget_at_peers);
+    set(&mut budgets.retries, layer.budget_retries);
+    budgets
+}
+
+const STATS_INTERVAL: Duration = Duration::from_secs(60);
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,0 +1,178 @@
+use super::file::{Mistake, parse};
+use super::*;
+
+fn mistake(text: &str) -> (usize, String) {
+    let Mistake { line, what } = parse(text).expect_err("a mistake");
+    (line, what)
+}
+
+#[test]
+fn all_keys_are_read() {
+    let text = r#"
+        runtime = "mio"
+        listen = ["127.0.0.1:1", "[::1]:2"]
+        identity = "a"
+        network-secret-file = "b"
+        allow = "c"
+        echo = true
+        idle-timeout = "2m"
+        heartbeat = "500ms"
+        stats-interval = "0s"
+        log-format = "json"
+        max-peers = 10
+        max-peers-per-source = 5
+        max-half-open = 20
+        max-half-open-per-source = 3
+        max-message = "1MiB"
+        send-buffer = "2 MiB"
+        receive-window = 3145728
+        unreliable-buffer = "4MiB"
+        budget-unvalidated = "1/2"
+        budget-unvalidated-per-source = "3/4"
+        budget-validated = "5/6"
+        budget-validated-per-source = "7/8"
+        budget-at-peers = 9
+        budget-retries = "10/11"
+    "#;
+    let mut layer = parse(text).expect("understood");
+    assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
+    // The one of the file may not be built in.
+    let runtime = RuntimeKind::default();
+    layer.runtime = Some(runtime);
+    let lines = text.lines().filter(|line| line.contains('=')).count();
+    assert_eq!(lines, keys().len(), "a key is missing in this test");
+    let settings = Settings::resolve(layer).expect("resolved");
+    assert_eq!(settings.runtime, runtime);
+    assert_eq!(settings.idle_timeout, Duration::from_secs(120));
+    assert_eq!(settings.heartbeat, Duration::from_millis(500));
+    assert_eq!(settings.stats_interval, None);
+    assert_eq!(settings.log_format, LogFormat::Json);
+    assert!(settings.echo);
+    let Limits { max_peers, max_half_open_per_source, .. } = settings.limits;
+    assert_eq!((max_peers, max_half_open_per_source), (10, 3));
+    let Flow { max_message, send_buffer, receive_window, .. } = settings.flow;
+    assert_eq!((max_message, send_buffer, receive_window), (1 << 20, 2 << 20, 3 << 20));
+    let Budgets { unvalidated, at_peers, .. } = settings.budgets;
+    assert_eq!((unvalidated, at_peers), (Budget::new(1, 2), Budget::new(9, 9)));
+    settings.endpoint_config(&Access::default()).expect("they fit together");
+}
+
+#[test]
+fn a_size_that_the_protocol_cannot_express_is_refused_and_never_cut_off() {
+    let layer = |text: &str| {
+        let layer = parse(&format!("identity = \"k\"\n{text}")).expect("understood");
+        let settings = Settings::resolve(layer)?;
+        settings.endpoint_config(&Access::default())
+    };
+    for (text, words) in [
+        ("max-message = \"4GiB\"", ["--max-message", "4 GiB"]),
+        ("max-message = \"2GiB\"", ["--max-message", "1 GiB"]),
+        ("receive-window = \"1TiB\"", ["receive-window", "GiB"]),
+        ("receive-window = \"5GiB\"", ["--receive-window", "4 GiB"]),
+        ("receive-window = \"1MiB\"", ["--receive-window", "--max-message"]),
+        ("max-message = \"64MiB\"", ["--receive-window", "--max-message"]),
+        ("send-buffer = \"2048GiB\"", ["--send-buffer", "1 TiB"]),
+        ("max-peers = 0", ["--max-peers", "at least 1"]),
+        ("budget-retries = \"0/1\"", ["--budget-retries", "per second"]),
+    ] {
+        if text.contains("TiB") {
+            assert!(mistake(text).1.contains("GiB"), "{text}");
+            continue;
+        }
+        let error = layer(text).expect_err(text);
+        assert_eq!(error.exit_code(), 2);
+        let error = error.to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{text}: {error}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
+    let (line, what) = mistake("echo = true\n\n# comment\nidle_timeout = \"60s\"\n");
+    assert_eq!(
+        (line, what.as_str()),
+        (4, "unknown key `idle_timeout`: did you mean `idle-timeout`?")
+    );
+    let (line, what) = mistake("ehco = true");
+    assert_eq!((line, what.as_str()), (1, "unknown key `ehco`: did you mean `echo`?"));
+    let (_, what) = mistake("Listen = []");
+    assert!(what.contains("`listen`?"), "{what}");
+}
+
+#[test]
+fn of_several_unknown_keys_the_first_is_named() {
+    assert_eq!(mistake("zebra = 1\naardvark = 2\n").0, 1);
+}
+
+#[test]
+fn a_key_that_resembles_none_gets_the_whole_list() {
+    let (_, what) = mistake("colour = \"blue\"");
+    assert!(what.contains("stats-interval"), "{what}");
+    let (line, what) = mistake("echo = true\n[server]\nruntime = \"mio\"\n");
+    assert_eq!(line, 2, "{what}");
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_line() {
+    let (line, what) = mistake("echo = true\nidle-timeout = \"soon\"\n");
+    assert!(line == 2 && what.contains("60s"), "{line}: {what}");
+    let (line, what) = mistake("echo = true\nlisten = [\"4263\"]\n");
+    assert!(line == 2 && what.contains("IP:PORT"), "{line}: {what}");
+    let (line, what) = mistake("runtime = \"smol\"\n");
+    assert!(line == 1 && what.contains("tokio"), "{line}: {what}");
+    let (line, _) = mistake("echo = true\necho = \n");
+    assert_eq!(line, 2);
+}
+
+#[test]
+fn a_path_of_windows_is_taken_as_written_or_refused_with_advice() {
+    let layer = parse(r"identity = 'C:\temp\new.key'").expect("understood");
+    assert_eq!(layer.identity, Some(r"C:\temp\new.key".into()));
+    for text in [r#"identity = "C:\temp\new.key""#, r#"allow = "C:\keys\peers""#] {
+        let (line, what) = mistake(&format!("echo = true\n{text}"));
+        assert!(line == 2 && what.contains("'single quotes'"), "{line}: {what}");
+    }
+}
+
+#[test]
+fn the_upper_layer_wins_key_by_key() {
+    let upper = Layer { echo: Some(false), runtime: Some(RuntimeKind::Mio), ..Layer::default() };
+    let lower = Layer { echo: Some(true), allow: Some("a".into()), ..Layer::default() };
+    let merged = upper.or(lower);
+    assert_eq!(merged.echo, Some(false));
+    assert_eq!(merged.runtime, Some(RuntimeKind::Mio));
+    assert_eq!(merged.allow, Some("a".into()));
+}
+
+#[test]
+fn a_runtime_that_is_not_built_in_is_refused_with_one_that_is() {
+    for runtime in [RuntimeKind::Tokio, RuntimeKind::Mio] {
+        let identity = Some(PathBuf::from("k"));
+        let layer = Layer { runtime: Some(runtime), identity, ..Layer::default() };
+        let resolved = Settings::resolve(layer);
+        if runtime.is_built_in() {
+            assert_eq!(resolved.expect("resolved").runtime, runtime);
+            continue;
+        }
+        let error = resolved.expect_err("refused");
+        assert_eq!(error.exit_code(), 2);
+        let advice = format!("--runtime {}", RuntimeKind::default().name());
+        let text = error.to_string();
+        assert!(text.contains(&advice) && text.contains("the feature `"), "{text}");
+    }
+}
+
+#[test]
+fn a_short_idle_timeout_brings_the_heartbeat_down_with_it() {
+    let span = |seconds| Some(Span(Duration::from_secs(seconds)));
+    let identity = Some(PathBuf::from("k"));
+    let layer = Layer { idle_timeout: span(9), identity, ..Layer::default() };
+    let settings = Settings::resolve(layer.clone()).expect("resolved");
+    assert_eq!(settings.heartbeat, Duration::from_secs(3));
+    settings.endpoint_config(&Access::default()).expect("valid");
+    let layer = Layer { heartbeat: span(10), ..layer };
+    let settings = Settings::resolve(layer).expect("resolved");
+    let error = settings.endpoint_config(&Access::default()).expect_err("odd");
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("idle-timeout"), "{error}");
+}

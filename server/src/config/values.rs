@@ -1,0 +1,224 @@
+//! Values as operators write them, the same on the command line and in the file.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+use std::time::Duration;
+
+use handfast_core::Budget;
+use handfast_udp::{Listen, explain};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// A span of time, written as `500ms`, `60s` or `2m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = humantime::parse_duration(text);
+        parsed.map(Self).map_err(|_| "not a time: write 60s, 2m or 500ms".to_owned())
+    }
+}
+
+/// A number of bytes, written as `65536`, `64KiB`, `16MiB` or `1GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let factor = match &text[digits.len()..] {
+            "" | "B" => Some(1),
+            "KiB" => Some(1 << 10),
+            "MiB" => Some(1 << 20),
+            "GiB" => Some(1 << 30),
+            _ => None,
+        };
+        let number = digits.trim_end().parse().ok();
+        let bytes =
+            number.zip(factor).and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
+        bytes.map(Self).ok_or_else(|| "not a size: write 65536, 64KiB, 16MiB or 1GiB".to_owned())
+    }
+}
+
+/// A budget, written as `200/400` (200 a second, 400 at once) or `200` (as many at once).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate(pub Budget);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (per_second, burst) = text.split_once('/').unwrap_or((text, text));
+        let numbers = per_second.trim().parse().ok().zip(burst.trim().parse().ok());
+        let budget = numbers.map(|(per_second, burst)| Budget::new(per_second, burst));
+        budget
+            .map(Self)
+            .ok_or_else(|| "not a budget: write PER_SECOND/AT_ONCE, as 200/400".to_owned())
+    }
+}
+
+/// Where to listen: written as `IP:PORT`, `HOST:PORT`, or `:PORT` for every address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenOn {
+    /// On every address.
+    All(u16),
+    /// On these: a host may have several.
+    At(Vec<SocketAddr>),
+}
+
+impl ListenOn {
+    /// All of them together.
+    pub(crate) fn merge(listed: &[Self]) -> Listen {
+        if let [Self::All(port)] = listed {
+            return Listen::all(*port);
+        }
+        let mut addresses = Vec::new();
+        for item in listed {
+            match item {
+                Self::All(port) => addresses.push(SocketAddr::from(([0_u16; 8], *port))),
+                Self::At(more) => addresses.extend(more),
+            }
+        }
+        Listen::from(addresses)
+    }
+}
+
+impl FromStr for ListenOn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+            return Ok(Self::All(port));
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(Self::At(vec![address]));
+        }
+        let host = text.rsplit_once(':').filter(|(host, port)| {
+            !host.is_empty() && !host.contains(':') && port.parse::<u16>().is_ok()
+        });
+        if host.is_none() {
+            return Err(format!("not an address: {ADDRESSES}"));
+        }
+        let found = text.to_socket_addrs();
+        let found = found.map_err(|error| format!("{}; {ADDRESSES}", explain(&error)))?;
+        let mut addresses: Vec<_> = found.collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.is_empty() {
+            Err("it has no address".to_owned())
+        } else {
+            Ok(Self::At(addresses))
+        }
+    }
+}
+
+const ADDRESSES: &str =
+    "write IP:PORT, such as 0.0.0.0:4263 or [::]:4263, HOST:PORT, or :PORT for every address";
+
+/// Reads a value from text, and from a number where the file has one.
+struct Written<T>(std::marker::PhantomData<T>);
+
+impl<T: FromStr<Err = String>> Visitor<'_> for Written<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text or a number")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+}
+
+/// They are read as on the command line.
+macro_rules! read_as_written {
+    ($($name:ident)*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(Written(std::marker::PhantomData))
+            }
+        }
+    )*};
+}
+
+read_as_written! { Span Size Rate ListenOn }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units_and_are_never_cut_off() {
+        for (text, bytes) in [
+            ("0", Some(0)),
+            ("65536", Some(65_536)),
+            ("12B", Some(12)),
+            ("64KiB", Some(65_536)),
+            ("16 MiB", Some(16 << 20)),
+            ("1GiB", Some(1 << 30)),
+            ("17179869184GiB", None),
+            ("1kb", None),
+            ("-1", None),
+            ("MiB", None),
+            ("", None),
+            ("é", None),
+        ] {
+            assert_eq!(text.parse::<Size>().ok().map(|size| size.0), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn budgets_are_two_numbers_or_one() {
+        for (text, budget) in [
+            ("200/400", Some(Budget::new(200, 400))),
+            ("7", Some(Budget::new(7, 7))),
+            ("7/", None),
+            ("/7", None),
+            ("a lot", None),
+            ("1/2/3", None),
+        ] {
+            assert_eq!(text.parse::<Rate>().ok().map(|rate| rate.0), budget, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_place_to_listen_is_an_address_a_host_or_a_port() {
+        let at = |text: &str| Some(ListenOn::At(vec![text.parse().expect("an address")]));
+        for (text, place) in [
+            (":0", Some(ListenOn::All(0))),
+            (":4263", Some(ListenOn::All(4263))),
+            ("127.0.0.1:1", at("127.0.0.1:1")),
+            ("[::1]:2", at("[::1]:2")),
+            ("4263", None),
+            ("localhost", None),
+            ("::1", None),
+            ("::1:80", None),
+            (":65536", None),
+            (":", None),
+        ] {
+            assert_eq!(text.parse::<ListenOn>().ok(), place, "{text}");
+        }
+        let Ok(ListenOn::At(addresses)) = "localhost:4263".parse() else { panic!("no localhost") };
+        assert!(
+            addresses.iter().all(|address| address.ip().is_loopback() && address.port() == 4263)
+        );
+        assert_eq!(ListenOn::merge(&[ListenOn::All(7)]), Listen::all(7));
+        let both = ListenOn::merge(&[ListenOn::All(7), ListenOn::At(addresses.clone())]);
+        let every = "[::]:7".parse().expect("an address");
+        assert_eq!(both, Listen::from([vec![every], addresses].concat()));
+    }
+}
