@@ -14,7 +14,6 @@ use std::error::Error;
 use std::io::BufRead;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
 
 use handfast_tokio::{
     Config, Delivery, DisconnectOptions, DisconnectReason, Endpoint, Event, Identity, Listen, Peer,
@@ -106,8 +105,8 @@ async fn join(server: SocketAddr, name: &str) -> Result<(), Box<dyn Error>> {
         }
     }
     // What was typed last still arrives.
-    let (reason, linger) = (DisconnectReason::new(0, "bye"), Duration::from_secs(2));
-    println!("{}", peer.disconnect(DisconnectOptions::after(linger).with_reason(reason)).await);
+    let bye = DisconnectOptions::default().with_reason(DisconnectReason::new(0, "bye"));
+    println!("{}", peer.disconnect(bye).await);
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -76,7 +77,9 @@ fn serve(mut endpoint: Endpoint) -> Result<(), Anything> {
                 let messages = std::iter::from_fn(|| endpoint.receive(peer));
                 steps.extend(messages.map(|message| (peer, message)));
             }
-            Event::Ended { peer, .. } => drop(positions.remove(&peer)),
+            Event::Ended { peer, .. } => {
+                positions.remove(&peer);
+            }
             _ => {}
         })?;
         for (peer, step) in steps {
@@ -116,7 +119,12 @@ fn play(server: SocketAddr, speed: u8) -> Result<String, Anything> {
         })?;
     }
     let reason = DisconnectReason::new(0, "played");
-    endpoint.close(DisconnectOptions::after(Duration::from_secs(2)).with_reason(reason));
-    endpoint.run(|_, _| std::ops::ControlFlow::Continue(()))?;
+    endpoint.close(DisconnectOptions::default().with_reason(reason));
+    endpoint.run(|endpoint, event| {
+        if let Event::Readable { peer } = event {
+            while endpoint.receive(peer).is_some() {}
+        }
+        ControlFlow::Continue(())
+    })?;
     Ok(format!("a player saw {states} states and {} events: {}", goals.len(), goals.join(", ")))
 }
