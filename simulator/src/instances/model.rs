@@ -122,7 +122,7 @@ impl Model {
         let ear = &mut self.ears[node as usize];
         if sent.delivery.order == Order::Ordered {
             // Stragglers of an earlier life cannot open.
-            let key = (from, life << 8 | index as u64 % KINDS.len() as u64);
+            let key = (from, (life << 8) | (index as u64 % KINDS.len() as u64));
             if let Some(last) = ear.last.insert(key, number) {
                 assert_eq!(number, last + 1, "{index} {sent:?} leaves a gap");
             }
