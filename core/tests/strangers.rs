@@ -45,6 +45,7 @@ static ALLOCATOR: Counting = Counting;
 const KEY_REQUEST: u8 = 0xc0;
 const REQUEST: u8 = 0xc1;
 const RETRY: u8 = 0xc3;
+const VERSION: u8 = 2;
 /// Bytes of a request.
 const LEN: usize = 240;
 
@@ -135,7 +136,7 @@ impl Server {
     /// A datagram with a mac that is genuine, mostly, and nothing else that is.
     fn forged(&self, number: u32) -> [u8; LEN] {
         let mut datagram = [0; LEN];
-        datagram[1] = 1;
+        datagram[1] = VERSION;
         datagram[4..8].copy_from_slice(&number.to_le_bytes());
         let (key, at) = if number % 4 == 1 {
             datagram[0] = KEY_REQUEST;

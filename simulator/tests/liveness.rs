@@ -69,9 +69,10 @@ fn a_peer_that_does_not_answer_is_silent_until_it_does() {
     let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
     net.world.network().partition(a, b);
     let message = net.send(a, ab, Delivery::ordered(0).with_receipt(), "are you there?");
-    net.run(1000);
+    // A second after the last sign of life, which was a little before.
+    net.run(500);
     assert_eq!(net.states(a), [PeerState::Connected]);
-    net.run(9000);
+    net.run(9500);
     assert_eq!(net.states(a), [PeerState::Connected, PeerState::Silent]);
     assert_eq!(net.endpoint(a).peer(ab).map(|info| info.state), Some(PeerState::Silent));
     assert_eq!(net.states(b), [PeerState::Connected], "it sent nothing that went unanswered");

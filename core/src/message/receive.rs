@@ -14,7 +14,6 @@ use super::window::STREAM_WINDOW;
 use crate::Violation;
 use crate::delivery::{Message, Order};
 use crate::memory::Room;
-use crate::time::Instant;
 use crate::wire::{DataFrame, StreamKey};
 
 /// What we allow the peer.
@@ -41,6 +40,8 @@ pub(crate) struct ReceiveQueue {
     credit: ReceiveCredit,
     /// Nothing more comes.
     is_closed: bool,
+    /// Whole messages that waited for earlier ones when it was closed.
+    undeliverable: u64,
     /// Unreliable messages that gave way.
     overflowed: u64,
 }
@@ -55,6 +56,7 @@ impl ReceiveQueue {
             unreliable_bytes: 0,
             credit: ReceiveCredit::new(limits.window, limits.max_message),
             is_closed: false,
+            undeliverable: 0,
             overflowed: 0,
         }
     }
@@ -155,6 +157,7 @@ impl ReceiveQueue {
     pub(crate) fn close(&mut self) {
         if !self.is_closed {
             self.is_closed = true;
+            self.undeliverable = self.count_undeliverable();
             self.streams = BTreeMap::new();
             self.unreliable_bytes = 0;
         }
@@ -224,17 +227,21 @@ impl ReceiveQueue {
 
     /// The peer restarted, having been granted `told`: its streams start over. What waits for the
     /// application stays, and counts until it is taken. Returns how many whole messages are forgotten.
-    pub(crate) fn restart(&mut self, told: u64, now: Instant) -> u64 {
-        let undeliverable = self.undeliverable();
+    pub(crate) fn restart(&mut self, told: u64) -> u64 {
+        let undeliverable = self.count_undeliverable();
         self.streams.clear();
         self.unreliable_bytes = 0;
         self.waiting.restart();
-        self.credit.restart(told, now);
+        self.credit.restart(told);
         undeliverable
     }
 
-    /// How many whole messages wait for earlier ones of their streams.
+    /// How many whole messages wait for earlier ones of their streams, or did when nothing more came.
     pub(crate) fn undeliverable(&self) -> u64 {
+        if self.is_closed { self.undeliverable } else { self.count_undeliverable() }
+    }
+
+    fn count_undeliverable(&self) -> u64 {
         self.streams.values().map(|stream| stream.buffered.len() as u64).sum()
     }
 

@@ -135,7 +135,7 @@ impl Peer {
         let granted = terms.parameters.receive_window.get();
         let met_before = self.acquaintance.remote_incarnation().is_some();
         self.acquaintance.start_over(&terms.incarnations);
-        let undeliverable = self.inbox.restart(terms.granted, cx.now);
+        let undeliverable = self.inbox.restart(terms.granted);
         if met_before {
             let freed = self.sessions.clear();
             cx.release(freed);

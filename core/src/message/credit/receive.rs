@@ -137,10 +137,11 @@ impl ReceiveCredit {
         self.limit = self.limit.max(self.returned + affordable);
     }
 
-    /// Doubles the window of an application that reads fast.
+    /// Doubles the window of an application that reads fast. For the first part it is not judged: a sender that
+    /// starts slowly must not be held back by credit, or its congestion window outgrows what is in flight.
     fn widen(&mut self, review: Review, older: u64) {
         let patience = (review.round_trip * 2).max(LEAST_PATIENCE);
-        let fast = self.last_part.is_some_and(|last| review.now <= last + patience);
+        let fast = self.last_part.is_none_or(|last| review.now <= last + patience);
         self.last_part = Some(review.now);
         if fast && self.window < self.most.window && self.window <= review.room.free {
             self.window = (self.window * 2).min(self.most.window);
@@ -199,11 +200,10 @@ impl ReceiveCredit {
     }
 
     /// The peer starts over, having been granted `told`.
-    pub(crate) fn restart(&mut self, told: u64, now: Instant) {
+    pub(crate) fn restart(&mut self, told: u64) {
         let Most { window, message } = self.most;
         let max_message = (message - MESSAGE_CHARGE) as u32;
         *self = Self { limit: told, told, ..Self::new(window, max_message) };
-        self.last_part = Some(now);
     }
 }
 

@@ -36,7 +36,7 @@ fn credit_flows_again_when_a_restarted_peer_filled_its_window_before_it_was_read
         }
     }
     let granted = inbox.fresh_grant(ROOM);
-    inbox.restart(granted, NOW);
+    inbox.restart(granted);
     for number in 0..10 {
         inbox.on_data(&whole(number)).expect("within the credit");
     }
@@ -68,7 +68,7 @@ fn what_waits_is_known_without_counting() {
             counted -= charge(taken.delivery, taken.payload.len());
         }
         if number == 20 {
-            inbox.restart(10_000, NOW);
+            inbox.restart(10_000);
         }
         assert_eq!(inbox.fresh_grant(ROOM), LIMITS.window - counted);
     }
