@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
 use super::*;
+use crate::time::Instant;
 use crate::wire::Fragment;
 
 const NOW: Instant = Instant::from_micros(0);
