@@ -146,6 +146,12 @@ fn under_loss_and_reordering_every_delivery_keeps_its_own_promise() {
                     (true, Some(Fate::Superseded)) => {
                         assert!(delivery.order == Order::Sequenced && !once.contains(n), "{what}");
                     }
+                    // That a reliable one gave way is told without a receipt, too.
+                    (false, Some(Fate::Superseded)) => {
+                        let reliable_sequenced =
+                            delivery.reliable && delivery.order == Order::Sequenced;
+                        assert!(reliable_sequenced && !once.contains(n), "{what}");
+                    }
                     (false, None) => {}
                     other => panic!("{what}: {n} has {other:?}"),
                 }

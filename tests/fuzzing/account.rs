@@ -165,7 +165,11 @@ impl Account {
     /// It breaks a promise.
     pub(super) fn note_events(&mut self, end: usize, events: &[Event]) {
         for event in events {
-            let name = self.name(end, event.peer().expect("nobody asked for a socket"));
+            let Some(peer) = event.peer() else {
+                assert!(matches!(event, Event::Refused { .. }), "{event:?}: nobody asked for it");
+                continue;
+            };
+            let name = self.name(end, peer);
             let known = self.peers.get(&name);
             assert!(known.is_none_or(|peer| !peer.has_ended), "{event:?} after the end");
             self.note_event(name, event);
