@@ -139,6 +139,9 @@ impl SendQueue {
 
     /// Drops what waited in a stream for too long.
     fn expire(&mut self, stream: usize, now: Instant, age: Duration) {
+        if self.streams[stream].key.is_reliable() {
+            return;
+        }
         while let Some(slot) = self.first_unsent(&self.streams[stream]) {
             let message = &self.messages[slot];
             if !message.expires() || now < message.queued_at + age {

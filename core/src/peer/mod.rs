@@ -109,7 +109,7 @@ impl Peer {
             inbox: ReceiveQueue::new(limits),
             events: PendingEvents::default(),
             liveness: Liveness::new(config.timers.idle_timeout),
-            share: Share::new(send_limits.buffer, send_limits.unreliable),
+            share: Share::new(&send_limits, &limits),
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
