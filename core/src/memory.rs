@@ -44,6 +44,13 @@ pub(crate) struct Booking {
     ticket: Option<u64>,
 }
 
+impl Booking {
+    /// Whether the peer waits for its turn, or has it.
+    pub(crate) const fn is_in_line(&self) -> bool {
+        self.ticket.is_some()
+    }
+}
+
 impl Memory {
     pub(crate) fn new(config: &Config) -> Self {
         let max = config.limits.max_memory;

@@ -493,7 +493,7 @@ fn memory_that_one_peer_gives_back_lets_another_send() {
         count
     };
     let [many, few] = [first, second].map(|peer| fill(&mut hub, peer));
-    assert!(many > 10 && few >= 3 && few < 5, "{many} and {few}");
+    assert!(many > 10 && (3..5).contains(&few), "{many} and {few}");
     assert!(hub.memory() <= hub.bound());
     let told = |net: &mut Net, peer| net.count(node, |event| *event == Event::Writable { peer });
     hub.net.run(500);

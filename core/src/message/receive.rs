@@ -38,6 +38,8 @@ pub(crate) struct ReceiveQueue {
     /// Bytes of unreliable messages that are not deliverable yet, charges included.
     unreliable_bytes: u64,
     credit: ReceiveCredit,
+    /// Credit is to be reviewed however much memory there is.
+    is_unreviewed: bool,
     /// Nothing more comes.
     is_closed: bool,
     /// Whole messages that waited for earlier ones when it was closed.
@@ -55,6 +57,7 @@ impl ReceiveQueue {
             unreliable_limit: limits.unreliable,
             unreliable_bytes: 0,
             credit: ReceiveCredit::new(limits.window, limits.max_message),
+            is_unreviewed: true,
             is_closed: false,
             undeliverable: 0,
             overflowed: 0,
@@ -70,7 +73,9 @@ impl ReceiveQueue {
         }
         self.open_stream(frame.stream)?;
         if frame.stream.is_reliable() {
-            self.on_reliable(frame, total)
+            let is_whole = self.on_reliable(frame, total);
+            self.is_unreviewed |= self.credit.is_worth_telling(self.unread_credit());
+            is_whole
         } else {
             self.on_unreliable(frame, total)
         }
@@ -88,6 +93,7 @@ impl ReceiveQueue {
 
     /// The sender is stuck at `limit`, for want of a higher one if a message's cost is named.
     pub(crate) fn on_blocked(&mut self, limit: u64, cost: u64) {
+        self.is_unreviewed = true;
         self.credit.on_blocked(limit, cost);
     }
 
@@ -110,6 +116,7 @@ impl ReceiveQueue {
     }
 
     fn on_taken(&mut self, taken: Taken) -> Message {
+        self.is_unreviewed = true;
         let Taken { message, is_older } = taken;
         if message.delivery.reliable && !is_older {
             self.credit.give_back(message.delivery.channel, cost(message.payload.len()));
@@ -174,10 +181,22 @@ impl ReceiveQueue {
 
     /// Decides what the peer may send. `has_turn` if memory is no obstacle to a message that waits.
     pub(crate) fn review_credit(&mut self, review: Review, has_turn: bool) {
-        let (all, older) = (self.waiting.reliable_bytes(), self.waiting.older_bytes());
-        self.credit.review(review, all - older, older, has_turn);
+        self.is_unreviewed = false;
+        let (unread, older) = (self.unread_credit(), self.waiting.older_bytes());
+        self.credit.review(review, unread, older, has_turn);
         let held = self.unreliable_bytes + self.waiting.unreliable_bytes();
         self.unreliable_limit = review.room.allowance(held, self.limits.unreliable);
+    }
+
+    /// Whether something changed since the last review that calls for another although there is memory
+    /// for everything.
+    pub(crate) const fn is_unreviewed(&self) -> bool {
+        self.is_unreviewed
+    }
+
+    /// Bytes of reliable messages that wait and count towards the credit.
+    const fn unread_credit(&self) -> u64 {
+        self.waiting.reliable_bytes() - self.waiting.older_bytes()
     }
 
     /// Whether a message waits for memory.
@@ -232,6 +251,7 @@ impl ReceiveQueue {
         self.streams.clear();
         self.unreliable_bytes = 0;
         self.waiting.restart();
+        self.is_unreviewed = true;
         self.credit.restart(told);
         undeliverable
     }
@@ -266,6 +286,7 @@ impl ReceiveQueue {
                 return Err(Violation::FragmentsDisagree);
             }
             self.credit.give_back(frame.stream.channel(), cost(total as usize));
+            self.is_unreviewed = true;
             return Ok(true);
         }
         let Some(payload) = collect(stream, frame)? else { return Ok(false) };

@@ -106,7 +106,8 @@ impl Peer {
     /// Whether an answer with these incarnations would leave us with a state that the peer has not: it knows
     /// nothing of what the one that we named stands for.
     pub(super) fn is_estranged(&self, pair: &Pair) -> bool {
-        let other = self.remote_incarnation().is_some_and(|known| known != pair.theirs);
+        let other =
+            self.acquaintance.remote_incarnation().is_some_and(|known| known != pair.theirs);
         other && pair.ours == self.acquaintance.incarnation
     }
 

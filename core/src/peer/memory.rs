@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::context::Context;
 use crate::memory::Booking;
-use crate::message::Review;
+use crate::message::{MESSAGE_CHARGE, ReceiveLimits, Review, SendLimits};
 use crate::path::Path;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
@@ -17,11 +17,19 @@ pub(super) struct Share {
     send_buffer: u64,
     /// Bytes of unreliable ones of which nothing was sent.
     unreliable: u64,
+    /// With so much free, memory limits nothing that the peer may do.
+    plenty: u64,
+    /// The last review found so much, and nothing that waits.
+    is_settled: bool,
 }
 
 impl Share {
-    pub(super) fn new(send_buffer: u64, unreliable: u64) -> Self {
-        Self { booking: Booking::default(), send_buffer, unreliable }
+    pub(super) fn new(send: &SendLimits, receive: &ReceiveLimits) -> Self {
+        let (send_buffer, unreliable) = (send.buffer, send.unreliable);
+        let message = u64::from(receive.max_message) + MESSAGE_CHARGE;
+        let most = [send_buffer, unreliable, receive.window, receive.unreliable, message];
+        let plenty = most.into_iter().fold(0, u64::max);
+        Self { booking: Booking::default(), send_buffer, unreliable, plenty, is_settled: false }
     }
 }
 
@@ -35,12 +43,18 @@ impl Peer {
             self.timers.clear(Timer::Memory);
             return;
         }
+        // Most inputs change nothing that credit depends on.
+        if self.has_plenty(cx) {
+            if self.inbox.is_unreviewed() {
+                self.review_credit(cx, false);
+                self.book(cx);
+            }
+            return;
+        }
         let room = cx.memory.room();
-        let smoothed = self.paths.primary().and_then(|path: &Path<_>| path.stats().rtt);
-        let round_trip = smoothed.unwrap_or(UNKNOWN_ROUND_TRIP);
         let needs_turn = self.inbox.needs_turn(room);
         let has_turn = needs_turn && cx.memory.take_turn(&mut self.share.booking, cx.now);
-        self.inbox.review_credit(Review { now: cx.now, round_trip, room }, has_turn);
+        self.review_credit(cx, has_turn);
         let waits = self.inbox.needs_turn(room);
         if !waits && !self.inbox.is_beyond(room) {
             cx.memory.end_turn(&mut self.share.booking);
@@ -54,10 +68,29 @@ impl Peer {
         } else if self.timers.get(Timer::Memory).is_none() {
             self.timers.set(Timer::Memory, Some(cx.now + RETRY));
         }
+        let plenty = cx.memory.room().free >= self.share.plenty;
+        self.share.is_settled = plenty && !waits && !self.share.booking.is_in_line();
+    }
+
+    fn review_credit(&mut self, cx: &Context, has_turn: bool) {
+        let smoothed = self.paths.primary().and_then(|path: &Path<_>| path.stats().rtt);
+        let round_trip = smoothed.unwrap_or(UNKNOWN_ROUND_TRIP);
+        let review = Review { now: cx.now, round_trip, room: cx.memory.room() };
+        self.inbox.review_credit(review, has_turn);
+    }
+
+    /// Whether memory allowed everything at the last review, and does so now.
+    fn has_plenty(&self, cx: &Context) -> bool {
+        self.share.is_settled && cx.memory.room().free >= self.share.plenty
     }
 
     /// How much may be queued as far as memory allows.
     pub(super) fn limit_sending(&mut self, cx: &Context) {
+        if self.has_plenty(cx) {
+            debug_assert_eq!(self.outbound.limits.buffer, self.share.send_buffer);
+            return;
+        }
+        self.share.is_settled = false;
         let (reliable, unsent) = self.outbound.queue.held();
         let room = cx.memory.room();
         self.outbound.limits.buffer = room.allowance(reliable, self.share.send_buffer);

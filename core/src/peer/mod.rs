@@ -7,14 +7,13 @@
 
 mod acquaintance;
 mod closing;
-mod control;
 mod dialing;
 mod establish;
 mod events;
 mod keys;
 mod liveness;
 mod memory;
-mod pings;
+mod outbound;
 mod receive;
 mod refused;
 mod review;
@@ -30,15 +29,15 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-pub(crate) use control::SentFrame;
+pub(crate) use outbound::SentFrame;
 
 use acquaintance::Acquaintance;
 pub(crate) use acquaintance::FormerIncarnations;
-use control::Outbound;
 use dialing::Dialing;
 use events::PendingEvents;
 use liveness::Liveness;
 use memory::Share;
+use outbound::Outbound;
 use state::State;
 use timers::Timer;
 
@@ -110,7 +109,7 @@ impl Peer {
             inbox: ReceiveQueue::new(limits),
             events: PendingEvents::default(),
             liveness: Liveness::new(config.timers.idle_timeout),
-            share: Share::new(send_limits.buffer, send_limits.unreliable),
+            share: Share::new(&send_limits, &limits),
             timers: Timers::new(),
             stats: PeerStats::default(),
         }

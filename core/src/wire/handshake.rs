@@ -1,13 +1,19 @@
 //! The packets of the handshake: bytes with names. What they mean is the business of `crypto`.
 
+mod payload;
+
 use core::mem::offset_of;
 
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::kind;
-use super::payload::{RequestPayload, ResponsePayload};
 use super::preamble::{Layout, Preamble};
+
+pub use payload::{
+    Address, MAX_REFUSAL_REASON, Parameters, Refusal, RequestPayload, ResponsePayload,
+    ResponseStatus,
+};
 
 /// The length of a message authentication code.
 pub const MAC_LEN: usize = 16;

@@ -34,7 +34,6 @@ mod error;
 mod frame;
 mod handshake;
 mod packet;
-mod payload;
 mod preamble;
 mod reader;
 mod retransmit;
@@ -47,16 +46,13 @@ pub use data::{DataFrame, Fragment, MIN_FRAGMENT};
 pub use error::{FrameError, ReadError};
 pub use frame::{Frame, Frames, MAX_REASON_LEN};
 pub use handshake::{
-    Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, MAC_LEN,
-    REQUEST_CIPHERTEXT_LEN, RESPONSE_CIPHERTEXT_LEN,
+    Address, Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, MAC_LEN,
+    MAX_REFUSAL_REASON, Parameters, REQUEST_CIPHERTEXT_LEN, RESPONSE_CIPHERTEXT_LEN, Refusal,
+    RequestPayload, ResponsePayload, ResponseStatus,
 };
 pub use packet::{
     MIN_SEALED_LEN, Packet, PacketError, PacketNumber, SEALED_HEADER_LEN, SealedHeader, TAG_LEN,
     UnknownSession, UnsupportedVersion, request_of_another_version,
-};
-pub use payload::{
-    Address, MAX_REFUSAL_REASON, Parameters, Refusal, RequestPayload, ResponsePayload,
-    ResponseStatus,
 };
 pub use reader::Reader;
 pub use retransmit::{MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit};

@@ -115,9 +115,7 @@ impl ReceiveCredit {
     /// `older` incarnations wait; `has_turn` if memory is no obstacle to a message that waits.
     pub(crate) fn review(&mut self, review: Review, unread: u64, older: u64, has_turn: bool) {
         self.raise(review.room, older);
-        let free = self.promised().saturating_sub(unread);
-        let part = (free / 4).max(self.window / 32).max(1);
-        if self.limit - self.told >= part {
+        if self.is_worth_telling(unread) {
             self.due = true;
             self.widen(review, older);
         }
@@ -128,6 +126,13 @@ impl ReceiveCredit {
             self.blocked = Blocked { is_stuck: true, wanted: None, answered: self.limit };
         }
         self.due |= self.blocked.is_stuck && (self.limit > self.told || !self.news.is_empty());
+    }
+
+    /// Whether the peer may send so much more than it was told that it should hear of it, while so many
+    /// bytes wait.
+    pub(crate) fn is_worth_telling(&self, unread: u64) -> bool {
+        let free = self.promised().saturating_sub(unread);
+        self.limit - self.told >= (free / 4).max(self.window / 32).max(1)
     }
 
     /// Raises the limit as far as window and memory allow; it never falls.

@@ -1,7 +1,11 @@
 //! Everything a peer is owed, messages and control alike, and the order in which it goes out.
 
+mod pings;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
+
+use pings::Pings;
 
 use crate::delivery::{Delivery, MessageId};
 use crate::error::SendError;
@@ -9,7 +13,6 @@ use crate::event::DisconnectReason;
 use crate::message::SendLimits;
 use crate::message::SendQueue;
 use crate::message::{Part, ReceiveQueue};
-use crate::peer::pings::Pings;
 use crate::session::{Rekey, RekeyFrame};
 use crate::time::Instant;
 use crate::wire::{Frame, Writer};
