@@ -158,7 +158,6 @@ fn a_turn_takes_in_few_datagrams() {
     assert!((2..=64).contains(&most), "{most} datagrams in a turn");
 }
 
-/// Sends until blocked; the last message asks for a receipt.
 #[test]
 fn who_may_come_in_changes_while_an_endpoint_runs_and_who_may_not_is_reported() {
     let (mut alice, mut bob) = (endpoint(), endpoint());
@@ -171,6 +170,12 @@ fn who_may_come_in_changes_while_an_endpoint_runs_and_who_may_not_is_reported() 
         _ => None,
     });
     assert_eq!(refused, (alice.id(), Refusal::NotAdmitted));
+    // Until she has the answer, another dial is the same dial.
+    let reason = until(&mut bob, &mut alice, |event| match event {
+        Event::Ended { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    assert_eq!(reason, EndReason::Refused(Refusal::NotAdmitted));
     bob.set_admission(Admission::Anyone);
     let connected = |event: &Event| matches!(event, Event::Connected { .. }).then_some(());
     alice.connect(target.clone()).expect("a dial");
@@ -185,7 +190,7 @@ fn who_may_come_in_changes_while_an_endpoint_runs_and_who_may_not_is_reported() 
     until(&mut carol, &mut bob, connected);
 }
 
-/// Turns both until an event of `bob` answers.
+/// Turns both until an event of the second answers.
 fn until<T>(alice: &mut Endpoint, bob: &mut Endpoint, answer: impl Fn(&Event) -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline {
@@ -202,6 +207,7 @@ fn until<T>(alice: &mut Endpoint, bob: &mut Endpoint, answer: impl Fn(&Event) ->
     panic!("it did not happen");
 }
 
+/// Sends until blocked; the last message asks for a receipt.
 fn send_from(endpoint: &mut Endpoint, first: u32) -> u32 {
     let peer = endpoint.peers().next().expect("a peer").handle;
     for number in first..MESSAGES {

@@ -176,7 +176,8 @@ impl Endpoint {
     /// Statistics as of now, or as of the end if the endpoint has stopped.
     ///
     /// # Errors
-    /// When the endpoint's task was aborted.
+    /// None today: an endpoint leaves its last statistics even if its task is aborted or panics. So whoever
+    /// wants to know whether the endpoint runs asks for something else.
     pub async fn stats(&self) -> Result<EndpointStats, Stopped> {
         let now = self.link.query(EndpointStats::of).await;
         now.or_else(|Stopped| self.link.last_stats.get().copied().ok_or(Stopped))

@@ -191,7 +191,8 @@ async fn each_address_is_dialled_by_a_socket_that_reaches_it_or_refused_by_name(
             }
         }
         let client = endpoint();
-        let refusals: [(_, fn(SocketAddr) -> Refusal); 7] = [
+        type Why = fn(SocketAddr) -> Refusal;
+        let refusals: [(_, Why); 7] = [
             ("[::1]:4263", Refusal::NoSocket),
             ("192.0.2.1:4263", Refusal::NoSocket),
             ("127.0.0.1:0", Refusal::PortZero),

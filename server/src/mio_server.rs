@@ -146,7 +146,7 @@ impl Server {
     fn send(&mut self, peer: PeerHandle, reply: Reply) {
         match self.endpoint.send(peer, reply.delivery, reply.payload.clone()) {
             Ok(_) => {}
-            Err(SendError::Blocked) => {
+            Err(SendError::Blocked | SendError::NoRoom) if reply.delivery.reliable => {
                 tracing::debug!(?peer, "an echo waits for room");
                 self.unsent.insert(peer, reply);
             }

@@ -65,7 +65,7 @@ mod tests {
                 words.push(format!("--{flag}=10MiB"));
             }
         }
-        // A window holds a message with its overhead.
+        // The send buffer holds a message with its overhead.
         words.push("--max-message=9MiB".to_owned());
         words.retain(|word| word != "--max-message=10MiB");
         let command = Layer::augment_args(clap::Command::new("layer"));

@@ -43,7 +43,7 @@ pub struct Record {
     /// Number and digest of the lines of each reliable stream: ordered ones in the order of
     /// arrival, unordered ones sorted, of sequenced ones the last.
     pub heard: BTreeMap<Stream, Vec<(usize, u64)>>,
-    /// The fates of reliable lines, by number.
+    /// The fates of lines that are sure to arrive, by number.
     pub fates: BTreeMap<usize, Fate>,
     /// Pings that were answered.
     pub pongs: usize,
@@ -207,9 +207,17 @@ impl Speaker {
         }
         let fates = self.fates.iter().map(|(number, fate)| (*number, *fate));
         let (reliable, chancy): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            fates.partition(|(n, _)| self.lines[*n].delivery.reliable);
-        let ordinary = |fate: &Fate| matches!(fate, Fate::Acked | Fate::Lost);
-        assert!(chancy.values().all(ordinary), "{chancy:?}");
+            fates.partition(|(number, _)| self.is_sure(*number));
+        for (number, fate) in &chancy {
+            let delivery = self.lines[*number].delivery;
+            let may_be = match fate {
+                Fate::Acked => true,
+                Fate::Lost => !delivery.reliable,
+                Fate::Superseded => delivery.order == Order::Sequenced,
+                _ => false,
+            };
+            assert!(may_be, "line {number}, {delivery:?}: {fate:?}");
+        }
         let their_lines = &self.their_lines;
         let heard = self.heard.iter().filter(|((_, reliable, _), _)| *reliable);
         let heard = heard.map(|(stream, numbers)| {
@@ -230,11 +238,28 @@ impl Speaker {
         }
     }
 
-    /// A line arrived. Its place in the stream tells which it must be.
+    /// Whether this line of ours must arrive: it is reliable, and no newer one may take its place.
+    fn is_sure(&self, number: usize) -> bool {
+        let of = stream(self.lines[number].delivery);
+        let is_last = || self.lines[number + 1..].iter().all(|line| stream(line.delivery) != of);
+        of.1 && (of.2 != Order::Sequenced || is_last())
+    }
+
+    /// A line arrived. Where none of its stream is left out, its place tells which it must be; elsewhere
+    /// what it says does, since messages that were not sent have no numbers.
     fn listen(&mut self, message: &Message) {
         let stream = stream(message.delivery);
         let place = usize::try_from(message.sequence_number).expect("a small number");
-        let number = self.expected.get(&stream).and_then(|numbers| numbers.get(place));
+        let numbers = self.expected.get(&stream).map_or(&[][..], Vec::as_slice);
+        let number = if stream.1 && stream.2 != Order::Sequenced {
+            numbers.get(place)
+        } else {
+            let lines = &self.their_lines;
+            numbers.iter().skip(place).find(|number| {
+                let Line { delivery, payload } = &lines[**number];
+                (delivery, payload) == (&message.delivery, &message.payload)
+            })
+        };
         let number = *number.unwrap_or_else(|| panic!("{stream:?} {place} was never said"));
         let line = &self.their_lines[number];
         assert_eq!(message.delivery, line.delivery, "line {number}");

@@ -144,7 +144,8 @@ fn a_send_that_is_dropped_and_tried_again_arrives_once() {
         while let Some(message) = to_alice.recv().await {
             arrived.push(message.payload.to_vec());
         }
-        (sent.sort(), arrived.sort());
+        sent.sort();
+        arrived.sort();
         assert_eq!(arrived.len(), sent.len(), "messages arrived for so many payments");
         assert!(arrived == sent);
     });

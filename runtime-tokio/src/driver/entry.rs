@@ -65,8 +65,10 @@ impl Entry {
 
     /// What the core said to the next message under way.
     pub(super) fn on_sent(&mut self, result: Result<MessageId, SendError>) {
-        let may_wait = self.under_way.front().is_some_and(Outgoing::may_wait);
-        if result == Err(SendError::Blocked) && may_wait {
+        let is_reliable = self.under_way.front().is_some_and(|message| message.delivery.reliable);
+        // A sequenced one that was accepted waits as well, unless a newer one takes its place: the last
+        // state arrives.
+        if matches!(result, Err(SendError::Blocked | SendError::NoRoom)) && is_reliable {
             self.under_way.block();
             return;
         }

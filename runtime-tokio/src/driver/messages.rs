@@ -56,7 +56,7 @@ impl Driver {
             }
             let Some(message) = entry.under_way.front() else { return };
             let (delivery, payload) = (message.delivery, message.payload.clone());
-            if *moved % CHECKED_EVERY == 0 && self.is_enough(*moved) {
+            if moved.is_multiple_of(CHECKED_EVERY) && self.is_enough(*moved) {
                 return self.make_ready(peer);
             }
             *moved += 1;

@@ -184,10 +184,17 @@ struct Lane {
 }
 
 impl UnderWay {
-    /// Takes a stream's queue in exchange for an empty one, unless it still has the one before.
+    /// Takes a stream's queue in exchange for an empty one, unless it still has the one before. A
+    /// sequenced message takes the place of the one before.
     fn exchange(&mut self, stream: Stream, messages: &mut VecDeque<Outgoing>) -> bool {
         let lane = self.lanes.entry(stream).or_default();
         if !lane.messages.is_empty() {
+            if stream.2 == Order::Sequenced && !messages.is_empty() {
+                lane.messages.drain(..).for_each(Outgoing::supersede);
+                // Its turn comes when that of the one before would have come.
+                mem::swap(&mut lane.messages, messages);
+                return true;
+            }
             return false;
         }
         mem::swap(&mut lane.messages, messages);

@@ -176,6 +176,30 @@ fn sequenced_and_unreliable_messages_never_wait() {
 }
 
 #[test]
+fn a_sequenced_message_that_waits_for_the_core_gives_way_to_a_newer_one() {
+    let mailbox = Arc::new(connected());
+    let newest = Delivery::reliable(0).with_order(Order::Sequenced).with_receipt();
+    let send = |byte: u8| {
+        let (sender, receipt) = Receipt::with_stub(&mailbox);
+        let mut message = Outgoing::new(newest, vec![byte].into());
+        message.receipt = Some(sender);
+        push(&mailbox, message);
+        receipt
+    };
+    let mut under_way = UnderWay::default();
+    let first = send(1);
+    mailbox.collect(&mut under_way);
+    under_way.block();
+    let last = send(2);
+    mailbox.collect(&mut under_way);
+    assert_eq!(completes(first), Fate::Superseded);
+    assert!(under_way.is_stuck(), "the core has no more room than before");
+    under_way.unblock();
+    assert!(under_way.pop().is_some_and(|message| message.is_named(&last.key)));
+    assert!(under_way.is_empty() && under_way.is_stuck());
+}
+
+#[test]
 fn what_the_core_withheld_is_asked_for_once_there_is_room() {
     let mailbox = connected();
     let readable = mailbox.readable();

@@ -82,6 +82,8 @@ impl Courier {
                     }
                 }
                 Err(SendError::Blocked) => return,
+                // As the runtime on tokio does: the last state is to arrive.
+                Err(SendError::NoRoom) if delivery.reliable => return,
                 // Its end will be told, or was.
                 Err(SendError::Closing | SendError::UnknownPeer) => {}
                 Err(error) => panic!("{delivery:?}, {} bytes: {error}", payload.len()),

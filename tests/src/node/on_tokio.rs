@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use handfast_core::{DisconnectOptions, EndReason, Event, Identity, PeerHandle, PeerInfo, Target};
-use handfast_tokio::{ConnectError, Endpoint, Peer};
+use handfast_core::SendError::NoRoom;
+use handfast_core::{
+    DisconnectOptions, EndReason, Event, Fate, Identity, PeerHandle, PeerInfo, Target,
+};
+use handfast_tokio::{ConnectError, Endpoint, Peer, SendError};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -154,15 +157,25 @@ impl Inner {
 
     async fn send(self: Arc<Self>, peer: Peer, mut queue: UnboundedReceiver<Outgoing>) {
         while let Some(Outgoing { tag, delivery, payload }) = queue.recv().await {
-            if !delivery.requires_ack {
-                if peer.send(delivery, payload).await.is_err() {
-                    return;
-                }
-                continue;
-            }
-            let Ok(receipt) = peer.send_with_receipt(delivery, payload).await else { return };
+            let fate = if delivery.requires_ack {
+                peer.send_with_receipt(delivery, payload).await.map(Some)
+            } else {
+                peer.send(delivery, payload).await.map(|()| None)
+            };
             let (inner, handle) = (Arc::clone(&self), peer.handle());
-            tokio::spawn(async move { inner.tell(handle, What::Fate(tag, receipt.await)) });
+            match fate {
+                Ok(None) => {}
+                Ok(Some(receipt)) => {
+                    tokio::spawn(async move { inner.tell(handle, What::Fate(tag, receipt.await)) });
+                }
+                // An unreliable one does not wait for room: as if it were lost on the way.
+                Err(SendError::Refused(NoRoom)) if !delivery.reliable => {
+                    if delivery.requires_ack {
+                        inner.tell(handle, What::Fate(tag, Fate::Lost));
+                    }
+                }
+                Err(_) => return,
+            }
         }
     }
 

@@ -113,7 +113,7 @@ fn an_acknowledgement_that_is_asked_for_leaves_at_once() {
     for (asked, at_once) in [(Frame::Ping { token: 0 }, 0), (Frame::AckNow, 1)] {
         for round in 0..10 {
             pair.step(MS * 100);
-            let (_, (answers, _)) = pair.lie(0, &frame(asked.clone())).expect("a session");
+            let (_, (answers, _)) = pair.lie(0, &frame(asked)).expect("a session");
             assert_eq!(answers, at_once, "{asked:?}, round {round}");
         }
     }

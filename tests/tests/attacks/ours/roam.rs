@@ -118,7 +118,7 @@ fn ours_a_peer_that_moved_is_served_although_a_copy_of_each_packet_comes_first()
         }
         let back = received(&mut pair, 0).len();
         if back > 0 {
-            served.get_or_insert(pair.now() - began);
+            served.get_or_insert_with(|| pair.now() - began);
         }
         assert!(place(&pair, 1) != Some(thief), "round {round}");
     }
