@@ -116,8 +116,11 @@ impl ReceiveCredit {
     pub(crate) fn review(&mut self, review: Review, unread: u64, older: u64, has_turn: bool) {
         self.raise(review.room, older);
         if self.is_worth_telling(unread) {
+            // Once for each part, however many reads come before it is told.
+            if !self.due {
+                self.widen(review, older);
+            }
             self.due = true;
-            self.widen(review, older);
         }
         if let Some(cost) = self.blocked.wanted.filter(|cost| self.may_raise(*cost, older))
             && (has_turn || cost <= review.room.free)
@@ -132,7 +135,10 @@ impl ReceiveCredit {
     /// bytes wait.
     pub(crate) fn is_worth_telling(&self, unread: u64) -> bool {
         let free = self.promised().saturating_sub(unread);
-        self.limit - self.told >= (free / 4).max(self.window / 32).max(1)
+        // A sender that starts slowly doubles what it sends with each round trip. A window that may still grow
+        // has to keep ahead of it, and is told of in smaller parts.
+        let parts = if self.window < self.most.window { 8 } else { 4 };
+        self.limit - self.told >= (free / parts).max(self.window / 32).max(1)
     }
 
     /// Raises the limit as far as window and memory allow; it never falls.
