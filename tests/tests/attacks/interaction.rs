@@ -66,7 +66,7 @@ fn whatever_ends_and_the_network_do_every_promise_is_kept_and_all_ends_well() {
     // Else the above would be true of nothing.
     assert_eq!(kinds.borrow().len(), 13, "{kinds:?}");
     let fates: Vec<_> = total.fates.keys().copied().collect();
-    assert_eq!(fates, ["acked", "cancelled", "lost", "refused", "unknown"]);
+    assert_eq!(fates, ["acked", "cancelled", "lost", "refused", "superseded", "unknown"]);
     assert!(total.received > 1_000 && total.restarts > 0, "{total:?}");
 }
 
