@@ -95,7 +95,7 @@ impl Peer {
 
     /// What our requests say that names our state: the state that stands, or the one that begins when they
     /// are answered.
-    fn incarnation_to_name(&self, cx: &Context) -> u64 {
+    pub(super) fn incarnation_to_name(&self, cx: &Context) -> u64 {
         if self.dialing.renewed {
             self.acquaintance.next_incarnation(&cx.incarnations)
         } else {

@@ -12,8 +12,10 @@ use crate::wire::ResponseStatus;
 impl Peer {
     /// The other end, authenticated, does not take us in.
     pub(super) fn on_refused(&mut self, cx: &mut Context, arrival: &Arrival, refused: &Refused) {
-        // What it says about a state that we lost since is nothing to us.
-        let current = refused.incarnation == self.acquaintance.incarnation;
+        // What it says about a state that we lost since is nothing to us. Ours is the one that stands, and the
+        // one that our requests name once the other end lost what it knew of that.
+        let ours = [self.acquaintance.incarnation, self.incarnation_to_name(cx)];
+        let current = ours.contains(&refused.incarnation);
         match refused.status {
             ResponseStatus::NotAdmitted if current => {
                 self.end(cx, EndReason::Refused(Refusal::NotAdmitted));
