@@ -8,7 +8,7 @@ use handfast_core::{
 };
 use handfast_sim::{App, Conditions, Cx, NodeId, Probability, World};
 
-use crate::common::{Link, MS, Net, SECOND, number_of, payload};
+use crate::common::{Link, MS, Net, RESPONSE, SECOND, number_of, payload};
 
 /// How often each node was told that somebody is connected, and why its peers ended.
 #[derive(Default)]
@@ -320,4 +320,21 @@ fn who_talked_and_left_is_heard_of_once() {
         assert!(connected[0] <= 1 && connected[1] <= connected[0], "{what}");
         assert_eq!([ended[0].len(), ended[1].len()], [1, connected[1] as usize], "{what}");
     }
+}
+
+#[test]
+fn who_is_not_let_in_any_more_after_a_restart_hears_so_though_its_request_names_a_new_state() {
+    let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
+    net.world.restart(b);
+    net.send(a, ab, Delivery::ordered(0), "are you there?");
+    let answers = net.sent_of(b, RESPONSE).len();
+    while net.sent_of(b, RESPONSE).len() == answers {
+        net.run(1);
+    }
+    // The response is on its way. What comes next is the request that begins anew.
+    net.with(b, |endpoint, _| endpoint.set_admission(Admission::Nobody));
+    net.run(1000);
+    let reasons: Vec<_> = net.ends(a).into_iter().map(|end| end.2).collect();
+    assert_eq!(reasons, [EndReason::Refused(Refusal::NotAdmitted)]);
+    assert_eq!(net.connections(a), 1);
 }
