@@ -235,6 +235,14 @@ impl<M: Machine> World<M> {
     /// # Panics
     /// When the address is taken, the node has none of this family or is behind a NAT.
     pub fn roam(&mut self, node: NodeId, address: SocketAddr) {
+        self.roam_with(node, address, &mut ());
+    }
+
+    /// Like [`Self::roam`], with an application that hears what comes of it.
+    ///
+    /// # Panics
+    /// As [`Self::roam`].
+    pub fn roam_with(&mut self, node: NodeId, address: SocketAddr, app: &mut impl App<M>) {
         self.rebind(node, address);
         let public = canonical(address);
         for known in &mut self.node_mut(node).addresses {
@@ -243,7 +251,7 @@ impl<M: Machine> World<M> {
             }
         }
         if self.endpoint(node).is_some() {
-            self.with(node, M::addresses_changed);
+            self.with_app(node, app, M::addresses_changed);
         }
     }
 

@@ -193,7 +193,8 @@ impl Run {
                 self.world.with_app(id, &mut self.traffic, Endpoint::addresses_changed);
             }
         } else if knowing {
-            self.world.roam(id, self.setting.fresh_address());
+            let address = self.setting.fresh_address();
+            self.world.roam_with(id, address, &mut self.traffic);
         } else {
             self.world.rebind(id, self.setting.fresh_address());
         }
