@@ -1,1 +1,4 @@
-//! Nothing here: the examples are the files beside this one.
+//! Nothing here but tests: the examples are the files beside this one.
+
+#[cfg(test)]
+mod tests;

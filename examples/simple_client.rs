@@ -34,12 +34,21 @@ async fn main() -> ExitCode {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let lines = lines.with_writer(stderr).with_filter(wanted.unwrap_or_default());
     tracing_subscriber::registry().with(lines).init();
-    let target = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4263".to_owned());
-    if target == "--help" || target == "-h" {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    match talk_to(&target).await {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let target = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => "127.0.0.1:4263",
+        ["--help" | "-h"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        [target] if !target.starts_with('-') => target,
+        [first, rest @ ..] => {
+            let strange = rest.first().filter(|_| !first.starts_with('-')).unwrap_or(first);
+            eprintln!("simple_client: what is {strange:?}? (see --help)");
+            return ExitCode::from(2);
+        }
+    };
+    match talk_to(target).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("simple_client: {error}");
@@ -115,6 +124,7 @@ const HELP: &str = "\
 Shakes hands with a handfast peer, sends it two messages, measures the round trip, and parts.
 
 Usage: simple_client [HOST:PORT | PEERID@HOST:PORT]   (default: 127.0.0.1:4263)
+       simple_client -h, --help                        (prints this)
 
 With a PEERID nobody else can answer; without one you talk to whoever is there.
 RUST_LOG=debug shows every frame.

@@ -50,6 +50,10 @@ pub enum Event {
         peer: PeerHandle,
         /// Whose identity it is: ours, says the peer, or that of the peer.
         ours: bool,
+        /// What carries packets to the peer, or to the endpoint of the two that has its place now.
+        path: Option<Via>,
+        /// Where the other one calls from. `None` if the identity is ours: the peer does not say.
+        other: Option<Via>,
     },
     /// The fate of a message. Reported for every message that asked for a receipt, and for every
     /// reliable message whose fate is not `Acked`.

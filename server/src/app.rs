@@ -1,15 +1,15 @@
 //! What the server does about what happens, on whichever runtime: it keeps the books and logs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem;
 use std::time::Duration;
 
 use handfast_core::{
-    Bytes, Delivery, EndReason, Event, Message, PeerHandle, PeerId, PeerState, Via,
+    Bytes, Delivery, EndReason, Event, Message, PeerHandle, PeerId, PeerState, Refusal, Via,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
-use crate::refusals::Refusals;
+use crate::record::{End, Record};
+use crate::repeats::{Repeats, Twins};
 
 /// The application's state. The endpoint's is the truth about who is connected; this follows it by
 /// events, and [`App::forget_ended`] clears up.
@@ -19,7 +19,8 @@ pub struct App {
     peers: BTreeMap<PeerHandle, Record>,
     counters: Counters,
     last_pinged: Option<PeerHandle>,
-    refusals: Refusals,
+    refusals: Repeats<Refusal>,
+    twins: Repeats<Twins>,
 }
 
 /// What happened so far.
@@ -46,17 +47,6 @@ pub struct Reply {
     pub payload: Bytes,
 }
 
-/// What is known about one peer.
-#[derive(Debug)]
-struct Record {
-    id: PeerId,
-    messages: u64,
-    bytes: u64,
-    /// No message came since the last beat.
-    is_quiet: bool,
-    has_ended: bool,
-}
-
 impl App {
     /// An application that sends messages back, or only logs them.
     #[must_use]
@@ -64,7 +54,8 @@ impl App {
         Self { echo, ..Self::default() }
     }
 
-    /// Takes note of an event.
+    /// Takes note of an event. The end of a peer is logged after its last message: at once if none waits to
+    /// be read and nobody reads apart from the events ([`Self::begin_reading`]).
     pub fn on_event(&mut self, event: &Event) {
         match event {
             Event::Connected { peer, id, path } => {
@@ -72,10 +63,19 @@ impl App {
                 self.record(*peer, *id);
                 info!(peer = %id, from = %place(path), "connected");
             }
-            Event::Ended { peer, reason, .. } => self.on_ended(*peer, reason),
+            Event::Ended { peer, reason, undeliverable, unread, .. } => {
+                let (reason, undeliverable, unread) = (reason.clone(), *undeliverable, *unread);
+                self.on_ended(*peer, End { reason, undeliverable, unread });
+            }
             Event::Refused { id, path, reason, .. } => {
                 self.counters.refused += 1;
                 self.refusals.note(*id, place(path), *reason);
+            }
+            Event::DuplicateIdentity { peer, ours, path, other, .. } => {
+                let Some(id) = self.id(*peer) else { return };
+                let places: Vec<_> = path.iter().chain(other).map(place).collect();
+                let whose = if *ours { Twins::Ours } else { Twins::Theirs };
+                self.twins.note(id, places.join(","), whose);
             }
             event => {
                 if let Some(id) = event.peer().and_then(|peer| self.id(peer)) {
@@ -102,20 +102,16 @@ impl App {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.counters.messages += 1;
         self.counters.bytes += bytes;
-        let record = self.record(peer, id);
-        record.messages += 1;
-        record.bytes += bytes;
-        record.is_quiet = false;
+        self.record(peer, id).on_message(bytes);
         self.echo.then(|| Reply { delivery: *delivery, payload: payload.clone() })
     }
 
     /// Which peers to ping: those from which no message came since the last call, the next few of
     /// them when they are many.
     pub fn peers_to_ping(&mut self) -> Vec<PeerHandle> {
-        let alive = self.peers.iter_mut().filter(|(_, record)| !record.has_ended);
-        let was_quiet = |record: &mut Record| mem::replace(&mut record.is_quiet, true);
+        let alive = self.peers.iter_mut().filter(|(_, record)| !record.has_ended());
         let quiet: Vec<_> =
-            alive.filter_map(|(peer, record)| was_quiet(record).then_some(*peer)).collect();
+            alive.filter_map(|(peer, record)| record.was_quiet().then_some(*peer)).collect();
         let first = quiet.partition_point(|peer| Some(*peer) <= self.last_pinged);
         let in_turn = quiet[first..].iter().chain(&quiet[..first]);
         let chosen: Vec<_> = in_turn.take(PINGS_PER_BEAT).copied().collect();
@@ -129,11 +125,30 @@ impl App {
         self.peers.keys().copied().collect()
     }
 
-    /// Drops what is known of peers that have ended, and of those the endpoint does not know.
-    /// Returns how many there were.
+    /// Somebody takes the messages of this peer apart from the events: its end is logged when they are all
+    /// taken.
+    pub fn begin_reading(&mut self, peer: PeerHandle, id: PeerId) {
+        self.record(peer, id).begin_reading();
+    }
+
+    /// All messages of this peer were taken, and it has ended so; `None` if nobody takes them any more.
+    pub fn end_reading(&mut self, peer: PeerHandle, reason: Option<EndReason>) {
+        if let Some(record) = self.peers.get_mut(&peer) {
+            record.end_reading(reason);
+        }
+    }
+
+    /// The server stops: logs the ends that were not yet.
+    pub fn finish(&mut self) {
+        self.peers.values_mut().for_each(Record::tell);
+        self.summarise();
+    }
+
+    /// Drops what is known of peers that have ended, and of those that the endpoint did not know the last
+    /// time either. Returns how many there were.
     pub fn forget_ended(&mut self, is_known: impl Fn(PeerHandle) -> bool) -> usize {
         let before = self.peers.len();
-        self.peers.retain(|peer, record| !record.has_ended && is_known(*peer));
+        self.peers.retain(|peer, record| !record.is_done_with(is_known(*peer)));
         let forgotten = before - self.peers.len();
         if forgotten > 0 {
             debug!(forgotten, left = self.peers.len(), "cleaned up");
@@ -144,12 +159,13 @@ impl App {
     /// Logs in a few lines what has repeated itself since the last call.
     pub fn summarise(&mut self) {
         self.refusals.summarise();
+        self.twins.summarise();
     }
 
     /// Peers that are connected, as far as events have told.
     #[must_use]
     pub fn connected(&self) -> usize {
-        self.peers.values().filter(|record| !record.has_ended).count()
+        self.peers.values().filter(|record| !record.has_ended()).count()
     }
 
     /// What happened so far.
@@ -164,18 +180,14 @@ impl App {
         self.peers.get(&peer).map(|record| record.id)
     }
 
-    /// A message may overtake the event of its peer's connection.
     fn record(&mut self, peer: PeerHandle, id: PeerId) -> &mut Record {
-        let fresh = || Record { id, messages: 0, bytes: 0, is_quiet: false, has_ended: false };
-        self.peers.entry(peer).or_insert_with(fresh)
+        self.peers.entry(peer).or_insert_with(|| Record::new(id))
     }
 
-    fn on_ended(&mut self, peer: PeerHandle, reason: &EndReason) {
+    fn on_ended(&mut self, peer: PeerHandle, end: End) {
         let Some(record) = self.peers.get_mut(&peer) else { return };
-        record.has_ended = true;
         self.counters.ended += 1;
-        let Record { id, messages, bytes, .. } = record;
-        info!(peer = %id, %reason, messages, bytes, "ended");
+        record.on_ended(end);
     }
 }
 
@@ -184,10 +196,6 @@ fn log(event: &Event, peer: &PeerId) {
         Event::Pong { rtt, .. } => debug!(%peer, rtt_us = micros(*rtt), "pong"),
         Event::PathChanged { path, .. } => debug!(%peer, to = %place(path), "moved"),
         Event::Restarted { undeliverable, .. } => debug!(%peer, undeliverable, "restarted"),
-        Event::DuplicateIdentity { ours, .. } => {
-            let whose = if *ours { "ours" } else { "the peer's" };
-            warn!(%peer, whose, "two endpoints use one identity and take each other's place");
-        }
         Event::StateChanged { state: PeerState::Silent, .. } => debug!(%peer, "silent"),
         Event::StateChanged { state, .. } => debug!(%peer, ?state, "state"),
         Event::Fate { message, fate, .. } => {
@@ -255,6 +263,7 @@ mod tests {
         assert_eq!((app.connected(), app.counters().ended), (1, 1));
         assert_eq!(app.forget_ended(|_| true), 1);
         assert_eq!((app.id(peers[0]), app.id(peers[1])), (None, Some(id())));
+        assert_eq!(app.forget_ended(|_| false), 0, "its end may be on its way");
         assert_eq!(app.forget_ended(|_| false), 1, "the endpoint is the truth");
     }
 

@@ -22,8 +22,9 @@ pub mod logging;
 #[cfg(feature = "mio")]
 pub mod mio_server;
 pub mod places;
+mod record;
 mod refusal;
-mod refusals;
+mod repeats;
 pub mod signals;
 pub mod stats;
 #[cfg(feature = "tokio")]

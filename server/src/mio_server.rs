@@ -99,7 +99,7 @@ impl Server {
             turned.map_err(|error| Error::network(&error))?;
             for _ in 0..EVENTS_PER_TURN {
                 let Some(event) = self.endpoint.poll_event() else { break };
-                self.on_event(&event);
+                self.on_event(event);
             }
             // Each at most once, however short its interval: the sockets come in between.
             let now = Instant::now();
@@ -107,13 +107,13 @@ impl Server {
                 self.perform(job);
             }
         }
-        self.app.summarise();
+        self.app.finish();
         self.statistics.finish(Instant::now(), &self.totals());
         Ok(())
     }
 
-    fn on_event(&mut self, event: &Event) {
-        match event {
+    fn on_event(&mut self, mut event: Event) {
+        match &mut event {
             Event::Readable { peer } => self.converse(*peer),
             Event::Writable { peer } => {
                 if let Some(reply) = self.unsent.remove(peer) {
@@ -121,14 +121,15 @@ impl Server {
                     self.converse(*peer);
                 }
             }
-            Event::Ended { peer, .. } => {
+            Event::Ended { peer, unread, .. } => {
                 // What it said before it ended counts, even if it waits for no answer.
                 self.unsent.remove(peer);
                 self.converse(*peer);
+                *unread = 0;
             }
             _ => {}
         }
-        self.app.on_event(event);
+        self.app.on_event(&event);
     }
 
     /// Takes messages until there are none, or an echo must wait.

@@ -4,18 +4,23 @@ use handfast_core::ConfigError;
 
 /// What of the core's configuration the operator can choose: the core's name of the field, and that
 /// of the flag, which is also the key of the file.
-const FLAGS: [(&str, &str); 20] = [
+const FLAGS: [(&str, &str); 25] = [
     ("admission", "allow"),
     ("budgets.at_peers", "budget-at-peers"),
     ("budgets.retries", "budget-retries"),
+    ("budgets.retries_per_share", "budget-retries-per-share"),
+    ("budgets.sources", "budget-sources"),
+    ("budgets.unknown_session", "budget-unknown-session"),
     ("budgets.unvalidated", "budget-unvalidated"),
     ("budgets.unvalidated_per_source", "budget-unvalidated-per-source"),
     ("budgets.validated", "budget-validated"),
     ("budgets.validated_per_source", "budget-validated-per-source"),
     ("flow.max_message", "max-message"),
+    ("flow.max_streams", "max-streams"),
     ("flow.receive_window", "receive-window"),
     ("flow.send_buffer", "send-buffer"),
     ("flow.unreliable_buffer", "unreliable-buffer"),
+    ("keys.active_keys", "active-keys"),
     ("limits.max_half_open", "max-half-open"),
     ("limits.max_half_open_per_source", "max-half-open-per-source"),
     ("limits.max_memory", "max-memory"),
@@ -57,13 +62,14 @@ mod tests {
         words.push(format!("--idle-timeout={}ns", idle.as_nanos()));
         words.push(format!("--heartbeat={}ns", heartbeat.as_nanos()));
         for (field, flag) in FLAGS {
-            if field.starts_with("budgets.") {
-                words.push(format!("--{flag}=7/7"));
-            } else if field.starts_with("limits.") {
-                words.push(format!("--{flag}=7"));
-            } else if field.starts_with("flow.") {
-                words.push(format!("--{flag}=10MiB"));
-            }
+            let value = match field.split('.').next() {
+                _ if ["budgets.sources", "flow.max_streams"].contains(&field) => "7",
+                Some("budgets") => "7/7",
+                Some("limits" | "keys") => "7",
+                Some("flow") => "10MiB",
+                _ => continue,
+            };
+            words.push(format!("--{flag}={value}"));
         }
         // The send buffer holds a message with its overhead.
         words.push("--max-message=9MiB".to_owned());
@@ -104,6 +110,25 @@ mod tests {
         let set = ours.iter().filter(|(field, value)| usual.get(*field) != Some(value));
         let mapped = FLAGS.iter().map(|(field, _)| (*field).to_owned());
         assert_eq!(set.map(|(field, _)| field.clone()).collect::<BTreeSet<_>>(), mapped.collect());
+    }
+
+    /// Whatever a peer or a stranger can make the server spend has a flag. Those of the groups that have none
+    /// say when and how, or are about dials, of which the server makes none.
+    #[test]
+    fn each_bound_has_its_flag() {
+        let fields = fields(&Config::default());
+        let grouped = fields.keys().filter(|field| field.contains('.'));
+        let without: Vec<_> =
+            grouped.filter(|field| FLAGS.iter().all(|(of_core, _)| of_core != field)).collect();
+        let expected = [
+            "flow.unreliable_age",
+            "keys.rekey_after",
+            "keys.rekey_after_idle",
+            "keys.rekey_after_packets",
+            "timers.connect_timeout",
+            "timers.max_ack_delay",
+        ];
+        assert_eq!(without, expected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! ends them all.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,17 +64,16 @@ impl Server {
         banner::announce(banner::text("tokio", &id, &addresses))?;
 
         let statistics = RefCell::new(Statistics::new(std::time::Instant::now()));
-        let (end, (), (), (), (), (), (), ()) = tokio::join!(
+        let (end, (), (), (), (), (), ()) = tokio::join!(
             self.live(&signal, stop),
-            self.watch_events(events),
-            self.welcome(),
+            self.serve(events),
             self.heartbeat(stopping.clone()),
             self.clean_up(stopping.clone()),
             self.change_admission(reloads, stopping.clone()),
             self.summarise(stopping.clone()),
             self.report(&statistics, stopping),
         );
-        lock(&self.app).summarise();
+        lock(&self.app).finish();
         if let Some(totals) = self.totals().await {
             statistics.borrow().finish(std::time::Instant::now(), &totals);
         }
@@ -142,28 +141,45 @@ impl Server {
         end
     }
 
-    /// Ends with the endpoint.
-    async fn watch_events(&self, mut events: Events) {
-        while let Some(event) = events.recv().await {
-            lock(&self.app).on_event(&event);
-        }
-    }
-
-    /// Lets every peer talk in a task of its own: a slow one holds back nobody else.
-    async fn welcome(&self) {
+    /// Takes note of what happens, and lets every peer talk in a task of its own: a slow one holds back
+    /// nobody else, and one that takes no echoes itself alone. Ends with the endpoint.
+    async fn serve(&self, mut events: Events) {
         let mut conversations = JoinSet::new();
+        // Nobody talks before the log says that it connected.
+        let mut early = BTreeMap::new();
         loop {
             tokio::select! {
-                peer = self.endpoint.accept() => match peer {
-                    Some(peer) => _ = conversations.spawn(converse(peer, Arc::clone(&self.app))),
-                    None => break,
-                },
+                event = events.recv() => {
+                    let Some(event) = event else { break };
+                    lock(&self.app).on_event(&event);
+                    if let Some(peer) = event.peer().and_then(|peer| early.remove(&peer)) {
+                        conversations.spawn(self.conversation(peer));
+                    }
+                }
+                Some(peer) = self.endpoint.accept() => {
+                    if lock(&self.app).id(peer.handle()).is_some() {
+                        conversations.spawn(self.conversation(peer));
+                    } else {
+                        early.insert(peer.handle(), peer);
+                    }
+                }
                 Some(end) = conversations.join_next() => report_panic(end),
             }
         }
+        // An endpoint that closes does not wait for whoever reads events.
+        while let Some(peer) = self.endpoint.accept().await {
+            conversations.spawn(self.conversation(peer));
+        }
+        early.into_values().for_each(|peer| _ = conversations.spawn(self.conversation(peer)));
         while let Some(end) = conversations.join_next().await {
             report_panic(end);
         }
+    }
+
+    fn conversation(&self, peer: Peer) -> impl Future<Output = ()> + use<> {
+        let conversation = Conversation { peer, app: Arc::clone(&self.app) };
+        lock(&self.app).begin_reading(conversation.peer.handle(), conversation.peer.id());
+        async move { conversation.hold().await }
     }
 
     /// Pings those who said nothing for a while. The answers come as events.
@@ -236,15 +252,31 @@ async fn repeat(every: Duration, mut stopping: Stopping, mut work: impl AsyncFnM
     }
 }
 
-/// Until the peer has ended and everything it said is taken.
-async fn converse(peer: Peer, app: SharedApp) {
-    while let Some(message) = peer.recv().await {
-        let reply = lock(&app).on_message(peer.handle(), peer.id(), &message);
-        if let Some(reply) = reply
-            && let Err(error) = peer.send(reply.delivery, reply.payload).await
-        {
-            tracing::debug!(peer = %peer.id(), %error, "no echo");
+/// Takes what a peer says.
+struct Conversation {
+    peer: Peer,
+    app: SharedApp,
+}
+
+impl Conversation {
+    /// Until the peer has ended and everything it said is taken.
+    async fn hold(&self) {
+        let Self { peer, app } = self;
+        while let Some(message) = peer.recv().await {
+            let reply = lock(app).on_message(peer.handle(), peer.id(), &message);
+            if let Some(reply) = reply
+                && let Err(error) = peer.send(reply.delivery, reply.payload).await
+            {
+                tracing::debug!(peer = %peer.id(), %error, "no echo");
+            }
         }
+    }
+}
+
+/// However it ends, the log of the peer's end does not wait for it any longer.
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        lock(&self.app).end_reading(self.peer.handle(), self.peer.ended());
     }
 }
 

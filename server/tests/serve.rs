@@ -10,7 +10,7 @@ mod reload;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Client, PATIENCE, Scratch, Server, pairs, runtimes};
 use handfast_mio::{
@@ -76,6 +76,31 @@ fn signals_within_half_a_second_are_one() {
         assert!(sent.success());
         assert!(matches!(end_reason(&mut client), EndReason::PeerDisconnected { .. }));
         assert_eq!(server.end(), Some(0), "{runtime}");
+    }
+}
+
+/// The client takes nothing, so that the server has something to wait for: its echoes, for two seconds.
+#[test]
+fn a_second_signal_ends_the_server_at_once() {
+    for runtime in runtimes() {
+        let scratch = Scratch::new(&format!("second-{runtime}"));
+        // A machine that is too busy to send the second signal within the two seconds gets another try.
+        let end = (0..10).find_map(|_| {
+            let server = Server::start(&scratch.0, &[&on(runtime)[..], &["--echo"]].concat());
+            let mut client = Client::connect(server.id, server.address);
+            client.endpoint.send(client.peer, Delivery::ordered(3), "say it again").expect("sent");
+            client.endpoint.turn(Some(Duration::ZERO)).expect("a turn");
+            server.log(" message ");
+            let begin = Instant::now();
+            server.signal("TERM");
+            server.log("stopping");
+            std::thread::sleep(Duration::from_millis(600));
+            server.signal("TERM");
+            let is_in_time = begin.elapsed() < Duration::from_millis(1500);
+            let code = server.end();
+            is_in_time.then_some(code)
+        });
+        assert_eq!(end, Some(Some(1)), "{runtime}");
     }
 }
 

@@ -36,7 +36,7 @@ impl Endpoint {
             self.peers
                 .get_mut(known.handle)
                 .into_iter()
-                .for_each(|peer| peer.note_duplicate(false));
+                .for_each(|peer| peer.note_duplicate(Some(arrival.via)));
             self.refresh_indices(known.handle.slot);
         }
     }

@@ -10,6 +10,7 @@ use crate::bucket::TokenBucket;
 use crate::context::Context;
 use crate::net::{Arrival, Via};
 use crate::peer::Peer;
+use crate::peer::events::Duplicate;
 use crate::peer::timers::Timer;
 use crate::session::{Dial, HandshakeTarget, Owner, Pair};
 use crate::stats::DropReason;
@@ -133,7 +134,7 @@ impl Peer {
     /// Two instances that took turns as fast as they can would serve nobody: the one that lost its place
     /// takes it again about a heartbeat after it last heard from the peer.
     fn step_aside(&mut self, cx: &mut Context) {
-        self.note_duplicate(true);
+        self.note_duplicate(None);
         self.drop_dial(cx);
         self.dialing.renewed = true;
         let heartbeat = cx.config.timers.heartbeat;
@@ -147,17 +148,22 @@ impl Peer {
         }
     }
 
-    /// Two instances have one key: `ours`, or the peer's.
-    pub(crate) fn note_duplicate(&mut self, ours: bool) {
+    /// Two instances have one key: the peer's, the `other` being there, or ours, as the peer says.
+    pub(crate) fn note_duplicate(&mut self, other: Option<Via>) {
         if !core::mem::replace(&mut self.acquaintance.is_duplicate_told, true) {
-            let peer = self.acquaintance.id.map(tracing::field::debug);
-            let whose = if ours { "our" } else { "the peer's" };
+            let (peer, path) = (self.acquaintance.id.map(tracing::field::debug), self.paths.via());
+            let address = |via: Option<Via>| via.and_then(|via| via.remote());
+            let (at, also_at) = (address(path), address(other));
+            let whose = if other.is_none() { "our" } else { "the peer's" };
             tracing::warn!(
-                target: "handfast::handshake",
+                target: "handfast::identity",
                 peer,
-                "two endpoints use {whose} identity and take each other's place"
+                ?at,
+                ?also_at,
+                "two endpoints use {whose} identity and take each other's place: stop one of them, or give \
+                 it a key of its own"
             );
-            self.events.duplicate = Some(ours);
+            self.events.duplicate = Some(Duplicate { path, other });
         }
     }
 

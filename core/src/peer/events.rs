@@ -16,13 +16,22 @@ pub(crate) struct PendingEvents {
     pub(super) connected: Option<Via>,
     /// The peer restarted; how many whole messages could not be handed over.
     pub(super) restarted: Option<u64>,
-    /// Two instances have one key: ours, or the peer's.
-    pub(super) duplicate: Option<bool>,
+    /// Two instances have one key.
+    pub(super) duplicate: Option<Duplicate>,
     pub(super) moved: bool,
     pub(super) writable: bool,
     /// Bounded by the number of pings under way.
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
     pub(super) ended: Option<EndReason>,
+}
+
+/// Two instances have one key: ours if the peer says so, else the peer's.
+#[derive(Debug)]
+pub(super) struct Duplicate {
+    /// The way to the peer, or to the instance that has the place.
+    pub(super) path: Option<Via>,
+    /// Where the other instance of the peer is.
+    pub(super) other: Option<Via>,
 }
 
 impl PendingEvents {
@@ -74,8 +83,8 @@ impl Peer {
         if let (Some(path), Some(id)) = (notices.connected.take(), self.acquaintance.id) {
             return Some(Event::Connected { peer, id, path });
         }
-        if let Some(ours) = notices.duplicate.take() {
-            return Some(Event::DuplicateIdentity { peer, ours });
+        if let Some(Duplicate { path, other }) = notices.duplicate.take() {
+            return Some(Event::DuplicateIdentity { peer, ours: other.is_none(), path, other });
         }
         if let Some(undeliverable) = notices.restarted.take() {
             return Some(Event::Restarted { peer, undeliverable });

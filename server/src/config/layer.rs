@@ -80,6 +80,13 @@ pub struct Layer {
     /// What waits of unreliable messages at most, from a peer and as much to it [default: 16MiB]
     #[arg(long, value_name = "BYTES")]
     pub unreliable_buffer: Option<Size>,
+    /// The most streams (channel, reliability and order) that a peer may use towards us [default: 256]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_streams: Option<u16>,
+    /// How many sessions keep their keys ready in memory; the others expand theirs when they are used
+    /// [default: 1024]
+    #[arg(long, value_name = "NUMBER")]
+    pub active_keys: Option<u32>,
     /// Handshakes with strangers that have not shown that they are at their address [default: 200/400]
     #[arg(long, value_name = "PER_SECOND/AT_ONCE")]
     pub budget_unvalidated: Option<Rate>,
@@ -98,6 +105,16 @@ pub struct Layer {
     /// Cheap answers to strangers [default: 20000/1000]
     #[arg(long, value_name = "PER_SECOND/AT_ONCE")]
     pub budget_retries: Option<Rate>,
+    /// What a share of all addresses gets of these in any case; there are as many shares as
+    /// --budget-sources [default: 8/8]
+    #[arg(long, value_name = "PER_SECOND/AT_ONCE")]
+    pub budget_retries_per_share: Option<Rate>,
+    /// Answers to packets of sessions that are not known here [default: 1000/1000]
+    #[arg(long, value_name = "PER_SECOND/AT_ONCE")]
+    pub budget_unknown_session: Option<Rate>,
+    /// How many addresses of strangers are remembered, each in 40 bytes [default: 4096]
+    #[arg(long, value_name = "NUMBER")]
+    pub budget_sources: Option<usize>,
 }
 
 /// This layer where it says something, the one below elsewhere.
@@ -115,8 +132,9 @@ impl Layer {
             runtime listen identity network_secret_file allow echo idle_timeout heartbeat
             stats_interval log_format max_peers max_peers_per_source max_half_open
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
-            budget_unvalidated budget_unvalidated_per_source budget_validated
-            budget_validated_per_source budget_at_peers budget_retries)
+            max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated
+            budget_validated_per_source budget_at_peers budget_retries budget_retries_per_share
+            budget_unknown_session budget_sources)
     }
 }
 

@@ -10,7 +10,7 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use handfast_core::{Budget, Budgets, Config, Flow, Limits};
+use handfast_core::{Budget, Budgets, Config, Flow, KeyUpdates, Limits};
 use handfast_udp::Listen;
 
 pub(crate) use file::log_format;
@@ -55,6 +55,8 @@ pub struct Settings {
     pub flow: Flow,
     /// How much is spent on strangers.
     pub budgets: Budgets,
+    /// How many keys are kept ready.
+    pub keys: KeyUpdates,
 }
 
 impl Settings {
@@ -79,6 +81,7 @@ impl Settings {
             limits: limits(&layer),
             flow: flow(&layer)?,
             budgets: budgets(&layer),
+            keys: key_updates(&layer),
             identity: layer.identity.map_or_else(places::key, Ok)?,
             network_secret_file: layer.network_secret_file,
             allow: layer.allow,
@@ -109,6 +112,7 @@ impl Settings {
         config.limits = self.limits;
         config.flow = self.flow;
         config.budgets = self.budgets.clone();
+        config.keys = self.keys;
         (config.network_secret, config.previous_network_secret) = access.secrets();
         config.admission = access.admission();
         config
@@ -147,6 +151,7 @@ fn flow(layer: &Layer) -> Result<Flow, Error> {
     window(&mut flow.receive_window, layer.receive_window, "receive-window")?;
     buffer(&mut flow.send_buffer, layer.send_buffer);
     buffer(&mut flow.unreliable_buffer, layer.unreliable_buffer);
+    flow.max_streams = layer.max_streams.unwrap_or(flow.max_streams);
     Ok(flow)
 }
 
@@ -161,7 +166,16 @@ fn budgets(layer: &Layer) -> Budgets {
     set(&mut budgets.validated_per_source, layer.budget_validated_per_source);
     set(&mut budgets.at_peers, layer.budget_at_peers);
     set(&mut budgets.retries, layer.budget_retries);
+    set(&mut budgets.retries_per_share, layer.budget_retries_per_share);
+    set(&mut budgets.unknown_session, layer.budget_unknown_session);
+    budgets.sources = layer.budget_sources.unwrap_or(budgets.sources);
     budgets
+}
+
+fn key_updates(layer: &Layer) -> KeyUpdates {
+    let mut keys = KeyUpdates::default();
+    keys.active_keys = layer.active_keys.unwrap_or(keys.active_keys);
+    keys
 }
 
 const STATS_INTERVAL: Duration = Duration::from_secs(60);

@@ -34,6 +34,11 @@ fn all_keys_are_read() {
         budget-validated-per-source = "7/8"
         budget-at-peers = 9
         budget-retries = "10/11"
+        max-streams = 12
+        active-keys = 13
+        budget-retries-per-share = "14/15"
+        budget-unknown-session = "16/17"
+        budget-sources = 18
     "#;
     let mut layer = parse(text).expect("understood");
     assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
@@ -51,10 +56,14 @@ fn all_keys_are_read() {
     assert!(settings.echo);
     let Limits { max_peers, max_half_open_per_source, max_memory, .. } = settings.limits;
     assert_eq!((max_peers, max_half_open_per_source, max_memory), (10, 3, 64 << 20));
-    let Flow { max_message, send_buffer, receive_window, .. } = settings.flow;
+    let Flow { max_message, send_buffer, receive_window, max_streams, .. } = settings.flow;
     assert_eq!((max_message, send_buffer, receive_window), (1 << 20, 2 << 20, 3 << 20));
-    let Budgets { unvalidated, at_peers, .. } = settings.budgets;
+    assert_eq!((max_streams, settings.keys.active_keys), (12, 13));
+    let Budgets { unvalidated, at_peers, retries_per_share, unknown_session, sources, .. } =
+        settings.budgets;
     assert_eq!((unvalidated, at_peers), (Budget::new(1, 2), Budget::new(9, 9)));
+    assert_eq!((retries_per_share, unknown_session), (Budget::new(14, 15), Budget::new(16, 17)));
+    assert_eq!(sources, 18);
     settings.endpoint_config(&Access::default()).expect("they fit together");
 }
 
@@ -76,6 +85,10 @@ fn a_size_that_the_protocol_cannot_express_is_refused_and_never_cut_off() {
         ("max-peers = 0", ["--max-peers", "at least 1"]),
         ("max-memory = 1000", ["--max-memory", "at least 1 MiB"]),
         ("budget-retries = \"0/1\"", ["--budget-retries", "per second"]),
+        ("budget-unknown-session = 0", ["--budget-unknown-session", "per second"]),
+        ("budget-sources = 7", ["--budget-sources", "8 to 1,048,576"]),
+        ("max-streams = 0", ["--max-streams", "at least 1"]),
+        ("active-keys = 0", ["--active-keys", "at least 1"]),
     ] {
         if text.contains("TiB") {
             assert!(mistake(text).1.contains("GiB"), "{text}");

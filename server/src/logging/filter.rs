@@ -4,17 +4,23 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::error::Error;
 
-/// The filter that `text` asks for; that of `info` if it is missing or empty.
+/// The filter that `text` asks for; that of `info` if it is missing or empty. The core's own word about
+/// two endpoints with one key is left out unless it is named: the server says the same, summed up.
 ///
 /// # Errors
 /// When it is not understood.
 pub(super) fn parse(text: Option<&str>) -> Result<Targets, Error> {
     let text = text.unwrap_or_default().trim();
-    if text.is_empty() {
-        return Ok(Targets::new().with_default(LevelFilter::INFO));
-    }
-    text.parse().map_err(|error| {
-        Error::Usage(format!("RUST_LOG is not understood: {error}; write RUST_LOG=debug, say"))
+    let filter = if text.is_empty() {
+        Targets::new().with_default(LevelFilter::INFO)
+    } else {
+        text.parse().map_err(|error| {
+            Error::Usage(format!("RUST_LOG is not understood: {error}; write RUST_LOG=debug, say"))
+        })?
+    };
+    Ok(match targets(text).any(|target| target == SUMMED_UP) {
+        true => filter,
+        false => filter.with_target(SUMMED_UP, LevelFilter::OFF),
     })
 }
 
@@ -49,15 +55,18 @@ fn is_known(target: &str) -> bool {
 }
 
 /// Where our lines come from.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "handfast_server",
     "handfast_udp",
     "handfast::driver",
     "handfast::handshake",
+    "handfast::identity",
     "handfast::keys",
     "handfast::packet",
     "handfast::path",
 ];
+/// Where the core tells of what the server sums up.
+const SUMMED_UP: &str = "handfast::identity";
 /// Libraries that log as well.
 const LIBRARIES: [&str; 3] = ["mio", "quinn_udp", "tokio"];
 
@@ -66,6 +75,7 @@ mod tests {
     use super::*;
     use std::path::Path;
     use std::{collections::BTreeSet, fs};
+    use tracing::Level;
 
     #[test]
     fn what_no_line_comes_from_is_named() {
@@ -90,6 +100,19 @@ mod tests {
             assert!(text.contains(named) && text.contains("handfast::packet"), "{text}");
         }
         assert!(parse(Some("info,handfast=loud")).is_err());
+    }
+
+    #[test]
+    fn what_the_server_sums_up_is_not_told_twice_unless_it_is_asked_for() {
+        let warns = |text| {
+            let filter = parse(text).expect("understood");
+            ["handfast::identity", "handfast::path"]
+                .map(|target| filter.would_enable(target, &Level::WARN))
+        };
+        for text in [None, Some("debug"), Some("handfast=trace")] {
+            assert_eq!(warns(text), [false, true], "{text:?}");
+        }
+        assert_eq!(warns(Some("info,handfast::identity=warn")), [true, true]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use handfast_mio::{Config, Delivery, EndReason, Identity};
+use handfast_mio::{Config, Delivery, DisconnectOptions, EndReason, Event, Identity};
 use serde_json::Value;
 
 use super::common::{Client, PATIENCE, Scratch, Server, failure, program, runtimes};
@@ -194,4 +194,89 @@ fn who_finds_no_place_is_named_with_the_reason() {
     let lines = server.rest();
     let refused = lines.iter().filter(|line| line.contains(" refused ")).count();
     assert!(refused <= 12, "{lines:#?}");
+}
+
+/// More than the log keeps for a slow reader would drop lines: these fit.
+#[test]
+fn the_end_is_logged_after_the_last_message_and_counts_all() {
+    const MESSAGES: usize = 4000;
+    for runtime in runtimes() {
+        let scratch = Scratch::new(&format!("order-{runtime}"));
+        let server = Server::start(&scratch.0, &on(runtime));
+        let mut client = Client::connect(server.id, server.address);
+        for _ in 0..MESSAGES {
+            client.endpoint.send(client.peer, Delivery::ordered(3), "x").expect("sent");
+        }
+        client.endpoint.disconnect(client.peer, DisconnectOptions::default()).expect("connected");
+        end_reason(&mut client);
+        let mut log = Vec::new();
+        while log.last().is_none_or(|line: &String| !line.contains(" ended ")) {
+            log.push(server.log(""));
+        }
+        server.signal("TERM");
+        log.extend(server.rest());
+        let at = |text| move |line: &String| line.contains(text);
+        let first = log.iter().position(at(" message ")).expect("messages");
+        let last = log.iter().rposition(at(" message ")).expect("messages");
+        let connected = log.iter().position(at(" connected ")).expect("connected");
+        let ended = log.iter().position(at(" ended ")).expect("ended");
+        let count = log.iter().filter(|line| line.contains(" message ")).count();
+        let late = log[ended..].iter().filter(|line| line.contains(" message ")).count();
+        let line = &log[ended];
+        assert_eq!(late, 0, "{runtime}: messages after {line}");
+        assert!(connected < first && last < ended, "{runtime}: {connected} {first} {last} {ended}");
+        assert_eq!(count, MESSAGES, "{runtime}");
+        assert!(line.contains(&format!(" messages={MESSAGES} ")), "{line}");
+        assert!(
+            line.contains("the peer disconnected") && line.contains(" complete=true"),
+            "{line}"
+        );
+        assert!(!line.contains("unread") && !line.contains("undeliverable"), "{line}");
+    }
+}
+
+#[test]
+fn an_end_that_cut_something_short_says_so() {
+    for runtime in runtimes() {
+        let scratch = Scratch::new(&format!("cut-{runtime}"));
+        let server = Server::start(&scratch.0, &on(runtime));
+        let mut client = Client::connect(server.id, server.address);
+        say(&mut client, b"and then");
+        client.endpoint.send(client.peer, Delivery::ordered(3), "more").expect("sent");
+        client.endpoint.disconnect(client.peer, DisconnectOptions::now()).expect("connected");
+        end_reason(&mut client);
+        let line = server.log(" ended ");
+        assert!(line.contains(" complete=false ") && line.contains("may be missing"), "{line}");
+    }
+}
+
+/// A program that was started twice.
+#[test]
+fn two_with_one_key_are_one_warning_that_says_what_to_do() {
+    for runtime in runtimes() {
+        let scratch = Scratch::new(&format!("twins-{runtime}"));
+        let server = Server::start_usual(&scratch.0, &on(runtime));
+        let call = || {
+            let identity = Identity::from_seed([7; 32]);
+            Client::call(Config::default(), identity, server.id, server.address).expect("admitted")
+        };
+        let mut first = call();
+        say(&mut first, b"I am");
+        let second = call();
+        let addresses = [&first, &second].map(|client| client.endpoint.local_addresses()[0]);
+        // It has lost its place, and asks for it.
+        first.endpoint.send(first.peer, Delivery::ordered(3), "I am still").expect("sent");
+        first.wait(|event| matches!(event, Event::DuplicateIdentity { .. }).then_some(()));
+        let line = server.log("one peer's key");
+        let id = Identity::from_seed([7; 32]).id().to_string();
+        for word in ["WARN", "count=1", "stop one of", &id] {
+            assert!(line.contains(word), "{word} in {line}");
+        }
+        for address in addresses {
+            assert!(line.contains(&address.to_string()), "{address} in {line}");
+        }
+        server.signal("TERM");
+        let rest = server.rest();
+        assert!(!rest.iter().any(|line| line.contains("take each other's place")), "{rest:#?}");
+    }
 }

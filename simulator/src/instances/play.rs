@@ -164,8 +164,10 @@ impl App for Apps {
                 self.restarts += u64::from(node == SERVER);
                 self.model.pair(node, *undeliverable);
             }
-            Event::DuplicateIdentity { ours, .. } => {
+            Event::DuplicateIdentity { ours, path, other, .. } => {
                 assert_eq!(*ours, node != SERVER, "whose identity it is");
+                assert_eq!(other.is_none(), *ours, "the server knows where both are");
+                assert!(path.is_some() && path != other, "two are at two addresses");
                 self.told[usize::from(*ours)] += 1;
             }
             Event::Ended { reason, undeliverable, peer, .. } => {
