@@ -1,6 +1,8 @@
 //! Shaking hands: how long it takes, who may, and that nothing on the way can prevent it.
 
 mod common;
+#[path = "handshake/places.rs"]
+mod places;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
