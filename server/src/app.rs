@@ -9,7 +9,7 @@ use handfast_core::{
 };
 use tracing::{debug, info, warn};
 
-use crate::refusals::Refusals;
+use crate::refusals::{Refusals, Why};
 
 /// The application's state. The endpoint's is the truth about who is connected; this follows it by
 /// events, and [`App::forget_ended`] clears up.
@@ -31,6 +31,8 @@ pub struct Counters {
     pub ended: u64,
     /// Handshakes that were refused to somebody by name.
     pub refused: u64,
+    /// Peers that ended because newcomers got their places.
+    pub evicted: u64,
     /// Messages received.
     pub messages: u64,
     /// Bytes of payload in them.
@@ -50,6 +52,8 @@ pub struct Reply {
 #[derive(Debug)]
 struct Record {
     id: PeerId,
+    /// Where it was last.
+    place: String,
     messages: u64,
     bytes: u64,
     /// No message came since the last beat.
@@ -69,13 +73,17 @@ impl App {
         match event {
             Event::Connected { peer, id, path } => {
                 self.counters.connected += 1;
-                self.record(*peer, *id);
+                self.record(*peer, *id).place = place(path);
                 info!(peer = %id, from = %place(path), "connected");
             }
             Event::Ended { peer, reason, .. } => self.on_ended(*peer, reason),
             Event::Refused { id, path, reason, .. } => {
                 self.counters.refused += 1;
-                self.refusals.note(*id, place(path), *reason);
+                self.refusals.note(*id, place(path), Why::Refused(*reason));
+            }
+            Event::PathChanged { peer, path } if self.peers.contains_key(peer) => {
+                self.peers.entry(*peer).and_modify(|record| record.place = place(path));
+                self.id(*peer).into_iter().for_each(|id| log(event, &id));
             }
             event => {
                 if let Some(id) = event.peer().and_then(|peer| self.id(peer)) {
@@ -166,7 +174,14 @@ impl App {
 
     /// A message may overtake the event of its peer's connection.
     fn record(&mut self, peer: PeerHandle, id: PeerId) -> &mut Record {
-        let fresh = || Record { id, messages: 0, bytes: 0, is_quiet: false, has_ended: false };
+        let fresh = || Record {
+            id,
+            place: String::new(),
+            messages: 0,
+            bytes: 0,
+            is_quiet: false,
+            has_ended: false,
+        };
         self.peers.entry(peer).or_insert_with(fresh)
     }
 
@@ -174,8 +189,15 @@ impl App {
         let Some(record) = self.peers.get_mut(&peer) else { return };
         record.has_ended = true;
         self.counters.ended += 1;
-        let Record { id, messages, bytes, .. } = record;
-        info!(peer = %id, %reason, messages, bytes, "ended");
+        let Record { id, place, messages, bytes, .. } = record;
+        if *reason == EndReason::Evicted {
+            // Under attack there are many.
+            self.counters.evicted += 1;
+            debug!(peer = %id, %reason, messages, bytes, "ended");
+            self.refusals.note(*id, place.clone(), Why::Evicted);
+        } else {
+            info!(peer = %id, %reason, messages, bytes, "ended");
+        }
     }
 }
 
@@ -256,6 +278,23 @@ mod tests {
         assert_eq!(app.forget_ended(|_| true), 1);
         assert_eq!((app.id(peers[0]), app.id(peers[1])), (None, Some(id())));
         assert_eq!(app.forget_ended(|_| false), 1, "the endpoint is the truth");
+    }
+
+    #[test]
+    fn who_had_to_give_way_is_summed_up_with_where_it_was() {
+        let (peers, mut app) = (handles(2), App::new(false));
+        let remote = std::net::SocketAddr::from(([192, 0, 2, 1], 7));
+        let path = Via::Direct(handfast_core::FourTuple::to(remote));
+        for peer in &peers {
+            app.on_event(&Event::Connected { peer: *peer, id: id(), path });
+            let Event::Ended { id, undeliverable, unread, .. } = ended(*peer) else { panic!() };
+            let reason = EndReason::Evicted;
+            app.on_event(&Event::Ended { peer: *peer, id, reason, undeliverable, unread });
+        }
+        assert_eq!((app.counters().ended, app.counters().evicted, app.connected()), (2, 2, 0));
+        assert_eq!(app.refusals.waiting(Why::Evicted), Some(format!("{}@{remote}", id())));
+        app.summarise();
+        assert_eq!(app.refusals.waiting(Why::Evicted).as_deref(), Some(""));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who was refused, summed up: strangers may knock as often as they like, and a line each would fill the
+//! Who was refused or had to give way, summed up: strangers may knock as often as they like, and a line each would fill the
 //! log.
 
 use std::collections::BTreeMap;
@@ -7,11 +7,20 @@ use std::fmt;
 use handfast_core::{PeerId, Refusal};
 use tracing::info;
 
-/// Tells of the first refusal for a reason at once, and of those that follow in one line an interval.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals(BTreeMap<Refusal, Sum>);
+/// Why somebody has no place here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    /// It was not let in.
+    Refused(Refusal),
+    /// A newcomer got its place.
+    Evicted,
+}
 
-/// The refusals for one reason that no line has told of.
+/// Tells of the first one for a reason at once, and of those that follow in one line an interval.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(BTreeMap<Why, Sum>);
+
+/// Those for one reason of whom no line has told.
 #[derive(Debug, Default)]
 struct Sum {
     count: u64,
@@ -19,8 +28,8 @@ struct Sum {
 }
 
 impl Refusals {
-    /// `id`, at the address `place`, was refused.
-    pub(crate) fn note(&mut self, id: PeerId, place: String, reason: Refusal) {
+    /// `id`, at the address `place`, has no place here.
+    pub(crate) fn note(&mut self, id: PeerId, place: String, reason: Why) {
         if let Some(sum) = self.0.get_mut(&reason) {
             sum.add(id, place);
             return;
@@ -41,6 +50,14 @@ impl Refusals {
     }
 }
 
+#[cfg(test)]
+impl Refusals {
+    /// Those for a reason of whom no line has told.
+    pub(crate) fn waiting(&self, why: Why) -> Option<String> {
+        self.0.get(&why).map(|sum| sum.callers.to_string())
+    }
+}
+
 impl Sum {
     fn add(&mut self, id: PeerId, place: String) {
         self.count += 1;
@@ -50,8 +67,12 @@ impl Sum {
         }
     }
 
-    fn tell(&self, reason: Refusal) {
-        info!(count = self.count, %reason, callers = %self.callers, "refused");
+    fn tell(&self, reason: Why) {
+        let (count, callers) = (self.count, &self.callers);
+        match reason {
+            Why::Refused(reason) => info!(count, %reason, %callers, "refused"),
+            Why::Evicted => info!(count, %callers, "evicted"),
+        }
     }
 }
 
@@ -88,11 +109,12 @@ mod tests {
     fn repetitions_are_one_sum_and_a_flood_of_keys_needs_no_memory() {
         let mut refusals = Refusals::default();
         let note = |refusals: &mut Refusals, number| {
-            refusals.note(id(number), format!("192.0.2.1:{number}"), Refusal::NotAdmitted);
+            let why = Why::Refused(Refusal::NotAdmitted);
+            refusals.note(id(number), format!("192.0.2.1:{number}"), why);
         };
         note(&mut refusals, 1);
         let waiting = |refusals: &Refusals| {
-            let sum = refusals.0.get(&Refusal::NotAdmitted);
+            let sum = refusals.0.get(&Why::Refused(Refusal::NotAdmitted));
             sum.map(|sum| (sum.count, sum.callers.0.len()))
         };
         assert_eq!(waiting(&refusals), Some((0, 0)), "the first was told of at once");
@@ -100,7 +122,7 @@ mod tests {
             note(&mut refusals, number);
         }
         assert_eq!(waiting(&refusals), Some((256, MOST_CALLERS)));
-        refusals.note(id(1), String::new(), Refusal::Full);
+        refusals.note(id(1), String::new(), Why::Evicted);
         refusals.summarise();
         assert_eq!(waiting(&refusals), Some((0, 0)));
         refusals.summarise();
