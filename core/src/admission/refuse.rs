@@ -9,7 +9,7 @@ use zerocopy::IntoBytes;
 
 use super::limits::SourceKey;
 use super::seal::seal;
-use super::{Admission, HalfOpen, Initiator, Source};
+use super::{Admission, HalfOpen, Initiator};
 use crate::context::Context;
 use crate::event::{DisconnectReason, Refusal as NotTaken};
 use crate::net::Arrival;
@@ -112,20 +112,19 @@ impl Admission {
     }
 
     /// A handshake was confirmed, by a packet of `len` bytes, and there is no place for the initiator any
-    /// more. It takes itself for a peer, and is told under its keys that it is none; should that be lost, by
-    /// a refusal of its next handshake.
+    /// more. It takes itself for a peer, and is told under its keys that it is none. Returns what is to be
+    /// remembered: should that be lost, its next handshake is refused.
     pub(crate) fn refuse_confirmed(
         &mut self,
         cx: &mut Context,
         arrival: &Arrival,
         half_open: HalfOpen,
         len: usize,
-    ) {
+    ) -> Parting {
         cx.drop_packet(DropReason::Full, &arrival.via);
         cx.stats.unverified_bytes_received += len as u64;
         let HalfOpen { id, established, .. } = half_open;
         self.refusals.note(id, &arrival.via, NotTaken::Full);
-        self.forget(cx, &id);
         let reason = DisconnectReason::full();
         let mut buffer = [0; GOODBYE_ROOM];
         let goodbye = established.write_goodbye(&reason, &mut buffer);
@@ -135,8 +134,7 @@ impl Admission {
         let Terms { local_index, incarnations, .. } = established.terms;
         cx.indices.release(local_index);
         let (incarnation, until) = (incarnations.theirs, cx.now + REMEMBERED);
-        let parting = Parting { id, incarnation, reason, until };
-        self.part(cx, parting, Source::of(&arrival.via));
+        Parting { id, incarnation, reason, until }
     }
 
     fn send_refusal(&mut self, cx: &mut Context, arrival: &Arrival, response: &HandshakeResponse) {

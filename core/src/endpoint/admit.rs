@@ -70,7 +70,10 @@ impl Endpoint {
             return None;
         }
         if known.is_none() && !self.make_room(&half_open.source()) {
-            self.admission.refuse_confirmed(&mut self.shared, arrival, half_open, datagram.len());
+            let (cx, len) = (&mut self.shared, datagram.len());
+            let parting = self.admission.refuse_confirmed(cx, arrival, half_open, len);
+            self.admission.forget(cx, &parting.id);
+            self.admission.part(cx, parting, Source::of(&arrival.via));
             return None;
         }
         let HalfOpen { id, timestamp_ms, request_mac, mut established, .. } = half_open;
