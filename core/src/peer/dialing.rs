@@ -52,7 +52,7 @@ impl Peer {
     pub(crate) fn dial(&mut self, cx: &mut Context, addresses: SmallVec<[Via; 2]>) {
         let deadline = cx.now + cx.config.timers.connect_timeout;
         self.timers.set(Timer::DialDeadline, Some(deadline));
-        self.note_named();
+        self.usage.on_named();
         self.start_dial(cx, addresses, false);
     }
 

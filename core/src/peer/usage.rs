@@ -23,6 +23,10 @@ pub(super) struct Usage {
 }
 
 impl Usage {
+    pub(super) const fn on_named(&mut self) {
+        self.is_named = true;
+    }
+
     pub(super) const fn on_sent(&mut self, now: Instant) {
         self.has_sent = true;
         self.last = Some(now);
@@ -46,7 +50,7 @@ pub(crate) enum Idleness {
 impl Peer {
     /// Our application named the peer: it dialled it.
     pub(crate) const fn note_named(&mut self) {
-        self.usage.is_named = true;
+        self.usage.on_named();
     }
 
     /// Whether our application could do without the peer if somebody else needed its place.
