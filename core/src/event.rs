@@ -194,6 +194,10 @@ pub enum EndReason {
         /// nothing about messages. `false`: no acknowledgement came; the peer may or may not have got it.
         heard: bool,
     },
+    /// It had to give way to a newcomer: every place was taken ([`Limits`](crate::Limits)), more peers come from
+    /// its network than from the newcomer's, and our application had nothing to do with it, for a minute or
+    /// ever. It is told so, with the code [`DisconnectReason::FULL`].
+    Evicted,
     /// No packet of the peer arrived for the idle timeout.
     IdleTimeout,
     /// Another handle names the same peer: use that one.
@@ -271,6 +275,15 @@ impl DisconnectReason {
 
     /// The highest code of an application.
     pub const MAX_CODE: u16 = 0xfeff;
+
+    /// The code of an endpoint that has no place for the other end any more: somebody else got it. Dialled
+    /// again it may have one.
+    pub const FULL: u16 = 0xff01;
+
+    /// There is no place for the peer.
+    pub(crate) fn full() -> Self {
+        Self::with_any_code(Self::FULL, "no place")
+    }
 
     /// A reason with a code and a text. A code above [`MAX_CODE`](Self::MAX_CODE) becomes `MAX_CODE`; a
     /// text of more than 64 bytes is cut (at a character boundary).
@@ -351,6 +364,7 @@ impl fmt::Display for EndReason {
             ),
             Self::Disconnected { heard: true } => f.write_str("disconnected"),
             Self::Disconnected { heard: false } => f.write_str("disconnected, unheard"),
+            Self::Evicted => f.write_str("gave way to a newcomer"),
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::OwnIdentity => f.write_str("the address leads to this endpoint itself"),
             Self::Merged { .. } => f.write_str("merged with an older handle of the same peer"),

@@ -118,7 +118,10 @@ counters! {
         rekeys,
         /// Peers that ended, for whatever reason.
         peers_ended,
-        /// Requests that were answered by a refusal, which says why.
+        /// Peers that had to give way to newcomers.
+        peers_evicted,
+        /// Initiators that were told why they are not taken in: in answer to their request, or if their
+        /// handshake was complete by then, as a first and last packet.
         refusals_sent,
         /// Peers that we parted from and had to forget while they may not have noticed: their handshakes
         /// are taken for those of newcomers.

@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use handfast_core::{
-    Bytes, Delivery, EndReason, Event, Message, PeerHandle, PeerId, PeerState, Refusal, Via,
-};
+use handfast_core::{Bytes, Delivery, EndReason, Event, Message, PeerHandle, PeerId, PeerState};
 use tracing::{debug, info};
 
 use crate::record::{End, Record};
-use crate::repeats::{Repeats, Twins};
+use crate::repeats::{Repeats, Twins, Why};
 
 /// The application's state. The endpoint's is the truth about who is connected; this follows it by
 /// events, and [`App::forget_ended`] clears up.
@@ -19,7 +17,7 @@ pub struct App {
     peers: BTreeMap<PeerHandle, Record>,
     counters: Counters,
     last_pinged: Option<PeerHandle>,
-    refusals: Repeats<Refusal>,
+    refusals: Repeats<Why>,
     twins: Repeats<Twins>,
 }
 
@@ -32,6 +30,8 @@ pub struct Counters {
     pub ended: u64,
     /// Handshakes that were refused to somebody by name.
     pub refused: u64,
+    /// Peers that ended because newcomers got their places.
+    pub evicted: u64,
     /// Messages received.
     pub messages: u64,
     /// Bytes of payload in them.
@@ -60,8 +60,8 @@ impl App {
         match event {
             Event::Connected { peer, id, path } => {
                 self.counters.connected += 1;
-                self.record(*peer, *id);
-                info!(peer = %id, from = %place(path), "connected");
+                self.record(*peer, *id).place = path.to_string();
+                info!(peer = %id, from = %path, "connected");
             }
             Event::Ended { peer, reason, undeliverable, unread, .. } => {
                 let (reason, undeliverable, unread) = (reason.clone(), *undeliverable, *unread);
@@ -69,13 +69,17 @@ impl App {
             }
             Event::Refused { id, path, reason, .. } => {
                 self.counters.refused += 1;
-                self.refusals.note(*id, place(path), *reason);
+                self.refusals.note(*id, path.to_string(), Why::Refused(*reason));
             }
             Event::DuplicateIdentity { peer, ours, path, other, .. } => {
                 let Some(id) = self.id(*peer) else { return };
-                let places: Vec<_> = path.iter().chain(other).map(place).collect();
+                let places: Vec<_> = path.iter().chain(other).map(ToString::to_string).collect();
                 let whose = if *ours { Twins::Ours } else { Twins::Theirs };
                 self.twins.note(id, places.join(","), whose);
+            }
+            Event::PathChanged { peer, path } if self.peers.contains_key(peer) => {
+                self.peers.entry(*peer).and_modify(|record| record.place = path.to_string());
+                self.id(*peer).into_iter().for_each(|id| log(event, &id));
             }
             event => {
                 if let Some(id) = event.peer().and_then(|peer| self.id(peer)) {
@@ -187,6 +191,10 @@ impl App {
     fn on_ended(&mut self, peer: PeerHandle, end: End) {
         let Some(record) = self.peers.get_mut(&peer) else { return };
         self.counters.ended += 1;
+        if end.reason == EndReason::Evicted {
+            self.counters.evicted += 1;
+            self.refusals.note(record.id, record.place.clone(), Why::Evicted);
+        }
         record.on_ended(end);
     }
 }
@@ -194,7 +202,7 @@ impl App {
 fn log(event: &Event, peer: &PeerId) {
     match event {
         Event::Pong { rtt, .. } => debug!(%peer, rtt_us = micros(*rtt), "pong"),
-        Event::PathChanged { path, .. } => debug!(%peer, to = %place(path), "moved"),
+        Event::PathChanged { path, .. } => debug!(%peer, to = %path, "moved"),
         Event::Restarted { undeliverable, .. } => debug!(%peer, undeliverable, "restarted"),
         Event::StateChanged { state: PeerState::Silent, .. } => debug!(%peer, "silent"),
         Event::StateChanged { state, .. } => debug!(%peer, ?state, "state"),
@@ -207,10 +215,6 @@ fn log(event: &Event, peer: &PeerId) {
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn place(via: &Via) -> String {
-    via.remote().map_or_else(|| format!("{via:?}"), |remote| remote.to_string())
 }
 
 /// More would be a burst.
@@ -265,6 +269,23 @@ mod tests {
         assert_eq!((app.id(peers[0]), app.id(peers[1])), (None, Some(id())));
         assert_eq!(app.forget_ended(|_| false), 0, "its end may be on its way");
         assert_eq!(app.forget_ended(|_| false), 1, "the endpoint is the truth");
+    }
+
+    #[test]
+    fn who_had_to_give_way_is_summed_up_with_where_it_was() {
+        let (peers, mut app) = (handles(2), App::new(false));
+        let remote = std::net::SocketAddr::from(([192, 0, 2, 1], 7));
+        let path = handfast_core::Via::Direct(handfast_core::FourTuple::to(remote));
+        for peer in &peers {
+            app.on_event(&Event::Connected { peer: *peer, id: id(), path });
+            let Event::Ended { id, undeliverable, unread, .. } = ended(*peer) else { panic!() };
+            let reason = EndReason::Evicted;
+            app.on_event(&Event::Ended { peer: *peer, id, reason, undeliverable, unread });
+        }
+        assert_eq!((app.counters().ended, app.counters().evicted, app.connected()), (2, 2, 0));
+        assert_eq!(app.refusals.waiting(&Why::Evicted), Some(format!("{}@{remote}", id())));
+        app.summarise();
+        assert_eq!(app.refusals.waiting(&Why::Evicted).as_deref(), Some(""));
     }
 
     #[test]

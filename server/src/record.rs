@@ -3,12 +3,14 @@
 use std::mem;
 
 use handfast_core::{EndReason, PeerId};
-use tracing::info;
+use tracing::{debug, info};
 
 /// What is known about one peer. Its end is told once, after its last message.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) id: PeerId,
+    /// Where it was last.
+    pub(crate) place: String,
     messages: u64,
     bytes: u64,
     /// No message came since the last beat.
@@ -44,6 +46,7 @@ impl Record {
     pub(crate) const fn new(id: PeerId) -> Self {
         Self {
             id,
+            place: String::new(),
             messages: 0,
             bytes: 0,
             is_quiet: false,
@@ -122,12 +125,18 @@ impl Record {
         if mem::replace(&mut self.is_told, true) {
             return;
         }
+        let (messages, bytes) = (self.messages, self.bytes);
+        if *reason == EndReason::Evicted {
+            // Under attack there are many: a sum tells of them.
+            debug!(peer = %self.id, %reason, messages, bytes, "ended");
+            return;
+        }
         info!(
             peer = %self.id,
             %reason,
             complete = reason.is_complete(),
-            messages = self.messages,
-            bytes = self.bytes,
+            messages,
+            bytes,
             unread = (*unread > 0).then_some(unread),
             undeliverable = (*undeliverable > 0).then_some(undeliverable),
             "ended"

@@ -17,10 +17,21 @@ pub(crate) trait Kind: Copy + Ord {
     fn log(self, count: u64, peers: &Peers);
 }
 
-/// Why somebody was refused.
-impl Kind for Refusal {
+/// Why somebody has no place here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    /// It was not let in.
+    Refused(Refusal),
+    /// A newcomer got its place.
+    Evicted,
+}
+
+impl Kind for Why {
     fn log(self, count: u64, peers: &Peers) {
-        info!(count, reason = %self, callers = %peers, "refused");
+        match self {
+            Self::Refused(reason) => info!(count, %reason, callers = %peers, "refused"),
+            Self::Evicted => info!(count, callers = %peers, "evicted"),
+        }
     }
 }
 
@@ -83,6 +94,14 @@ impl<K: Kind> Repeats<K> {
     }
 }
 
+#[cfg(test)]
+impl<K: Ord> Repeats<K> {
+    /// Those of a kind of whom no line has told.
+    pub(crate) fn waiting(&self, kind: &K) -> Option<String> {
+        self.0.get(kind).map(|sum| sum.peers.to_string())
+    }
+}
+
 impl<K> Default for Repeats<K> {
     fn default() -> Self {
         Self(BTreeMap::new())
@@ -132,11 +151,15 @@ mod tests {
     fn repetitions_are_one_sum_and_a_flood_of_keys_needs_no_memory() {
         let mut refusals = Repeats::default();
         let note = |refusals: &mut Repeats<_>, number| {
-            refusals.note(id(number), format!("192.0.2.1:{number}"), Refusal::NotAdmitted);
+            refusals.note(
+                id(number),
+                format!("192.0.2.1:{number}"),
+                Why::Refused(Refusal::NotAdmitted),
+            );
         };
         note(&mut refusals, 1);
         let waiting = |refusals: &Repeats<_>| {
-            let sum = refusals.0.get(&Refusal::NotAdmitted);
+            let sum = refusals.0.get(&Why::Refused(Refusal::NotAdmitted));
             sum.map(|sum| (sum.count, sum.peers.0.len()))
         };
         assert_eq!(waiting(&refusals), Some((0, 0)), "the first was told of at once");
@@ -144,7 +167,7 @@ mod tests {
             note(&mut refusals, number);
         }
         assert_eq!(waiting(&refusals), Some((256, MOST_PEERS)));
-        refusals.note(id(1), String::new(), Refusal::Full);
+        refusals.note(id(1), String::new(), Why::Evicted);
         refusals.summarise();
         assert_eq!(waiting(&refusals), Some((0, 0)));
         refusals.summarise();

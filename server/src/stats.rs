@@ -63,6 +63,7 @@ fn log(message: &str, totals: &Totals, before: &Totals, span: Duration) {
         connected = counters.connected,
         ended = counters.ended,
         refused = counters.refused,
+        evicted = counters.evicted,
         messages = counters.messages,
         message_bytes = counters.bytes,
         handshakes = stats.handshakes,

@@ -1,6 +1,8 @@
 //! Shaking hands: how long it takes, who may, and that nothing on the way can prevent it.
 
 mod common;
+#[path = "handshake/places.rs"]
+mod places;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -641,12 +643,19 @@ fn no_more_peers_than_allowed_and_room_is_used_again() {
     let refused = Target::from(net.address(initiators[7]));
     let refused = net.with(b, |endpoint, now| endpoint.connect(now, refused));
     assert_eq!(refused, Err(ConnectError::TooManyPeers));
-    let (lucky, peer) =
-        *calls.iter().find(|(a, _)| net.connections(*a) == 1).expect("three of them");
+    // All asked while there was room; who was too late with the rest was told so.
+    let (lucky, late): (Vec<_>, Vec<_>) =
+        calls.into_iter().partition(|(a, _)| net.ends(*a).is_empty());
+    assert_eq!((lucky.len(), late.len()), (3, 5));
+    let (lucky, peer) = lucky[0];
+    // Who dials again keeps calling, and gets the next place.
+    let dial = net.dial(late[0].0, b);
+    net.run(1000);
     net.with(lucky, |endpoint, now| endpoint.disconnect(now, peer, Default::default()))
         .expect("connected");
     net.watch(6000, |net| assert!(net.endpoint(b).peers().count() <= 3));
     assert_eq!(net.connections(b), 4, "the room was taken by one who kept calling");
+    assert!(net.ends(late[0].0).iter().all(|end| end.1 != dial));
 }
 
 #[test]

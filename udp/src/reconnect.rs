@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use handfast_core::{EndReason, Refusal};
+use handfast_core::{DisconnectReason, EndReason, Refusal};
 
 use crate::entropy;
 
@@ -31,7 +31,7 @@ impl Default for Reconnect {
 }
 
 impl Reconnect {
-    /// Whether to dial again after such an end: after silence, and where there was no place. An end of our own
+    /// Whether to dial again after such an end: after silence, and where there was no place, or none any more. An end of our own
     /// making is final, and so are a violation and an endpoint that does not admit us.
     #[must_use]
     pub const fn applies_to(&self, reason: &EndReason) -> bool {
@@ -40,7 +40,9 @@ impl Reconnect {
             | EndReason::IdleTimeout
             | EndReason::VersionMismatch { .. }
             | EndReason::Refused(Refusal::Full) => true,
-            EndReason::PeerDisconnected { .. } => self.after_disconnect,
+            EndReason::PeerDisconnected { reason, .. } => {
+                self.after_disconnect || reason.code == DisconnectReason::FULL
+            }
             _ => false,
         }
     }
@@ -109,6 +111,9 @@ mod tests {
         assert!(reconnect.applies_to(&EndReason::Refused(Refusal::Full)));
         assert!(!reconnect.applies_to(&EndReason::Refused(Refusal::NotAdmitted)));
         assert!(!reconnect.applies_to(&no) && !reconnect.applies_to(&EndReason::OwnIdentity));
+        let mut reason = DisconnectReason::default();
+        reason.code = DisconnectReason::FULL;
+        assert!(reconnect.applies_to(&EndReason::PeerDisconnected { reason, complete: false }));
         reconnect.after_disconnect = true;
         assert!(reconnect.applies_to(&no));
     }

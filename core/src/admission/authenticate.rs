@@ -64,6 +64,11 @@ impl Initiator {
         self.source.source
     }
 
+    /// Whether its request carried a good cookie.
+    pub(crate) const fn is_validated(&self) -> bool {
+        self.cookie_time.is_some()
+    }
+
     /// What names its state about us.
     pub(crate) const fn incarnation(&self) -> u64 {
         self.payload.incarnation.get()

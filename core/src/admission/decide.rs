@@ -85,10 +85,12 @@ impl KnownPeer {
 /// How full the endpoint is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
-    /// How many peers there are.
+    /// How many peers have a place.
     pub(crate) peers: usize,
     /// How many of them are at the source of the initiator.
     pub(crate) peers_at_source: usize,
+    /// Somebody may have to give way to the initiator, if it is a newcomer for whom there is no place.
+    pub(crate) may_evict: bool,
     /// It takes nobody in any more.
     pub(crate) closing: bool,
 }
@@ -136,7 +138,7 @@ impl Admission {
             // A peer with a session is not disturbed by an old request.
             Some(known) if is_replay(claim, known) => Decision::Validate,
             Some(_) => self.decide_for_peer(claim),
-            None => self.decide_for_stranger(cx, claim.source, load),
+            None => self.decide_for_stranger(cx, claim, load),
         }
     }
 
@@ -161,10 +163,16 @@ impl Admission {
         }
     }
 
-    fn decide_for_stranger(&self, cx: &Context, source: Source, load: &Load) -> Decision {
-        let config = &cx.config;
-        if !has_capacity(config, load) {
-            return Decision::Refuse(ResponseStatus::Full);
+    fn decide_for_stranger(&self, cx: &Context, claim: &Claim, load: &Load) -> Decision {
+        let (config, source) = (&cx.config, claim.source);
+        if !has_place(config, load) {
+            if !load.may_evict {
+                return Decision::Refuse(ResponseStatus::Full);
+            }
+            // In nobody's name but its own may it ask for somebody's place.
+            if claim.cookie_time.is_none() {
+                return Decision::Validate;
+            }
         }
         let (all, each) = (config.limits.max_half_open, config.limits.max_half_open_per_source);
         let own = self.half_open.oldest_of_many(source, each).filter(|_| self.is_crowded(cx));
@@ -191,16 +199,11 @@ impl Admission {
 
 impl HalfOpen {
     /// Whether a handshake that was just confirmed still fits what the endpoint knows about the
-    /// initiator, and there is capacity for a peer.
-    pub(crate) fn may_become_peer(
-        &self,
-        config: &Config,
-        known: Option<&KnownPeer>,
-        load: &Load,
-    ) -> bool {
+    /// initiator.
+    pub(crate) fn still_fits(&self, known: Option<&KnownPeer>) -> bool {
         let Some(known) = known else {
             // If it was a peer when it was answered, that peer has ended since.
-            return self.peer.is_none() && has_capacity(config, load);
+            return self.peer.is_none();
         };
         let terms = &self.established.terms;
         let Pair { ours, theirs } = terms.incarnations;
@@ -211,6 +214,11 @@ impl HalfOpen {
         let fits = self.peer == Some(known.handle) || known.remote_incarnation.is_none();
         known.incarnation_for(theirs) == ours && may_grant && fits
     }
+
+    /// Where its request came from.
+    pub(crate) fn source(&self) -> Source {
+        Source::of(&self.established.terms.via)
+    }
 }
 
 /// Whether the request may be a recorded one. A cookie from before the session that stands shows where the
@@ -220,9 +228,9 @@ fn is_replay(claim: &Claim, known: &KnownPeer) -> bool {
     known.has_session && has_old_cookie && claim.timestamp_ms <= known.timestamp_ms
 }
 
-/// Whether a stranger may become a peer: no source takes the last places alone.
-const fn has_capacity(config: &Config, load: &Load) -> bool {
-    let scarce = load.peers >= config.limits.max_peers - config.limits.max_peers / 4;
+/// Whether there is a place for a newcomer: no source takes more than half of them alone.
+pub(crate) const fn has_place(config: &Config, load: &Load) -> bool {
+    let scarce = load.peers >= config.limits.max_peers.div_ceil(2);
     let greedy = load.peers_at_source >= config.limits.max_peers_per_source;
     load.peers < config.limits.max_peers && !(scarce && greedy)
 }

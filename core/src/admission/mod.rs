@@ -19,7 +19,7 @@ mod screen;
 mod seal;
 
 pub(crate) use authenticate::Initiator;
-pub(crate) use decide::{KnownPeer, Load};
+pub(crate) use decide::{KnownPeer, Load, has_place};
 pub(crate) use half_open::HalfOpen;
 pub(crate) use limits::Source;
 

@@ -3,14 +3,18 @@
 //! Nothing is kept for them but the answer, so that a copy of the request costs no more than finding it.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use core::time::Duration;
 
 use zerocopy::IntoBytes;
 
 use super::limits::SourceKey;
 use super::seal::seal;
-use super::{Admission, Initiator};
+use super::{Admission, HalfOpen, Initiator};
 use crate::context::Context;
+use crate::event::{DisconnectReason, Refusal as NotTaken};
 use crate::net::Arrival;
+use crate::parting::Parting;
+use crate::session::Terms;
 use crate::stats::DropReason;
 use crate::wire::{HandshakeRequest, HandshakeResponse, MAC_LEN, Refusal, ResponseStatus};
 
@@ -24,6 +28,11 @@ pub(super) struct Refused {
 
 /// How many refusals are kept.
 const MOST_KEPT: usize = 256;
+/// For so long at least it is remembered that somebody was told so late that there is no place: other
+/// partings are remembered for longer, so that strangers do not drive them out.
+const REMEMBERED: Duration = Duration::from_secs(10);
+/// Room for a packet with a `Disconnect`.
+const GOODBYE_ROOM: usize = 128;
 
 impl Refused {
     /// The refusal that answered this request.
@@ -100,6 +109,32 @@ impl Admission {
             self.send_refusal(cx, arrival, &response);
         }
         DropReason::Duplicate
+    }
+
+    /// A handshake was confirmed, by a packet of `len` bytes, and there is no place for the initiator any
+    /// more. It takes itself for a peer, and is told under its keys that it is none. Returns what is to be
+    /// remembered: should that be lost, its next handshake is refused.
+    pub(crate) fn refuse_confirmed(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        half_open: HalfOpen,
+        len: usize,
+    ) -> Parting {
+        cx.drop_packet(DropReason::Full, &arrival.via);
+        cx.stats.unverified_bytes_received += len as u64;
+        let HalfOpen { id, established, .. } = half_open;
+        self.refusals.note(id, &arrival.via, NotTaken::Full);
+        let reason = DisconnectReason::full();
+        let mut buffer = [0; GOODBYE_ROOM];
+        let goodbye = established.write_goodbye(&reason, &mut buffer);
+        let sent = goodbye.is_some_and(|bytes| self.replies.push_cheap(arrival.via, bytes));
+        cx.stats.refusals_sent += u64::from(sent);
+        cx.stats.answers_withheld += u64::from(!sent);
+        let Terms { local_index, incarnations, .. } = established.terms;
+        cx.indices.release(local_index);
+        let (incarnation, until) = (incarnations.theirs, cx.now + REMEMBERED);
+        Parting { id, incarnation, reason, until }
     }
 
     fn send_refusal(&mut self, cx: &mut Context, arrival: &Arrival, response: &HandshakeResponse) {

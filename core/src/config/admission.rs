@@ -9,6 +9,8 @@ use crate::net::Origin;
 
 /// Who may shake hands with us. The endpoint asks after it authenticated the initiator and before it
 /// keeps any state for it. It does not limit whom we dial.
+///
+/// Peers that were let in as one of `Only` or by `Ask` are never [evicted](crate::EndReason::Evicted).
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Admission {
@@ -36,6 +38,15 @@ impl Admission {
             Self::Nobody => false,
             Self::Only(peers) => peers.contains(peer),
             Self::Ask(hook) => hook(peer, origin),
+        }
+    }
+
+    /// Whether the application chose this peer. What a hook lets in, it chose.
+    pub(crate) fn names(&self, peer: &PeerId) -> bool {
+        match self {
+            Self::Anyone | Self::Nobody => false,
+            Self::Only(peers) => peers.contains(peer),
+            Self::Ask(_) => true,
         }
     }
 }

@@ -7,9 +7,15 @@ use super::rule::{Rule, rule};
 #[non_exhaustive]
 pub struct Limits {
     /// The most peers, connecting ones included, 1 to 4,194,304. Default 4,096.
+    ///
+    /// When they are all there, a newcomer may get the place of a peer with which our application has nothing
+    /// to do, if that comes from a network with more peers
+    /// ([`EndReason::Evicted`](crate::EndReason::Evicted)); else it is refused. At most 50 peers a second
+    /// go so, and for up to a second each is there beside the newcomer.
     pub max_peers: usize,
     /// The most peers that initiators from one IPv4 address or IPv6 network of 64 bits may add, once
-    /// three quarters of `max_peers` are taken. At least 1. Default 256.
+    /// half of `max_peers` are taken: so one source never has more than half of them, or this if it is
+    /// more. At least 1. Default 256.
     pub max_peers_per_source: usize,
     /// Bytes that the messages of all peers may take together: those that wait in send buffers or for
     /// `receive`, those in pieces, and those that peers were told that they may send. Above it each peer

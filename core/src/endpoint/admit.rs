@@ -2,7 +2,7 @@
 
 use super::Endpoint;
 use crate::PeerId;
-use crate::admission::{HalfOpen, KnownPeer, Load, Source};
+use crate::admission::{HalfOpen, Initiator, KnownPeer, Load, Source, has_place};
 use crate::net::Arrival;
 use crate::peer::Peer;
 use crate::session::Owner;
@@ -28,6 +28,9 @@ impl Endpoint {
         let left = self.left_behind(&initiator.id, initiator.incarnation()).is_some();
         let known = self.known(&initiator.id).filter(|_| !left);
         let load = self.load(&initiator.source());
+        let is_full = known.is_none() && !has_place(&self.shared.config, &load);
+        let may_evict = is_full && self.may_evict_for(&initiator);
+        let load = Load { may_evict, ..load };
         let duplicate = known.filter(|known| known.is_former(initiator.incarnation()));
         let cx = &mut self.shared;
         let answered =
@@ -59,10 +62,18 @@ impl Endpoint {
             }
             self.refresh_indices(slot);
         }
-        if !self.may_become_peer(&half_open) {
+        let known = self.known(&half_open.id);
+        if self.closing || !half_open.still_fits(known.as_ref()) {
             // The initiator gets an `UnknownSession`, and begins a new handshake.
             self.shared.indices.release(half_open.established.terms.local_index);
             self.admission.send_unknown_session(&mut self.shared, arrival, header, datagram.len());
+            return None;
+        }
+        if known.is_none() && !self.make_room(&half_open.source()) {
+            let (cx, len) = (&mut self.shared, datagram.len());
+            let parting = self.admission.refuse_confirmed(cx, arrival, half_open, len);
+            self.admission.forget(cx, &parting.id);
+            self.admission.part(cx, parting, Source::of(&arrival.via));
             return None;
         }
         let HalfOpen { id, timestamp_ms, request_mac, mut established, .. } = half_open;
@@ -79,10 +90,9 @@ impl Endpoint {
         Some(peer_slot)
     }
 
-    fn may_become_peer(&self, half_open: &HalfOpen) -> bool {
-        let known = self.known(&half_open.id);
-        let load = self.load(&Source::of(&half_open.established.terms.via));
-        !self.closing && half_open.may_become_peer(&self.shared.config, known.as_ref(), &load)
+    /// Whether there is a place for a newcomer at this source, if need be that of somebody else.
+    fn make_room(&mut self, source: &Source) -> bool {
+        has_place(&self.shared.config, &self.load(source)) || self.evict_for(source)
     }
 
     /// What admission has to know about the peer with this identity, if it is one.
@@ -105,8 +115,20 @@ impl Endpoint {
 
     /// How full the endpoint is, as far as it concerns an initiator at this source.
     fn load(&self, source: &Source) -> Load {
-        let (peers, peers_at_source) = (self.peers.len(), self.peers.count_at(source));
-        Load { peers, peers_at_source, closing: self.closing }
+        let peers_at_source = self.peers.census().count_at(source);
+        let (peers, closing) = (self.places_taken(), self.closing);
+        Load { peers, peers_at_source, may_evict: false, closing }
+    }
+
+    /// Whether somebody may have to give way to this initiator. As long as it did not validate its address,
+    /// nobody is looked for.
+    fn may_evict_for(&mut self, initiator: &Initiator) -> bool {
+        let (cx, peers, source) = (&self.shared, &self.peers, initiator.source());
+        if initiator.is_validated() {
+            self.evictions.choose(cx, peers, &source).is_some()
+        } else {
+            self.evictions.may_help(cx, peers, &source)
+        }
     }
 
     /// The slot of the peer of this identity, if we are leaving it and it came back with another

@@ -49,7 +49,7 @@ impl Endpoint {
             return Err(ConnectError::NoAddress);
         }
         let ways = dialled(&self.sockets, &target.addresses)?;
-        if self.peers.len() >= self.shared.config.limits.max_peers {
+        if self.places_taken() >= self.shared.config.limits.max_peers {
             return Err(ConnectError::TooManyPeers);
         }
         let handle = self.add_peer(target.id);
@@ -92,7 +92,7 @@ impl Endpoint {
     /// says.
     pub fn receive(&mut self, now: Instant, peer: PeerHandle) -> Option<Message> {
         self.touch(now);
-        let message = self.peers.get_mut(peer)?.receive();
+        let message = self.peers.get_mut(peer)?.receive(self.shared.now);
         self.refresh_indices(peer.slot);
         message
     }
@@ -112,7 +112,7 @@ impl Endpoint {
         channel: u16,
     ) -> Option<Message> {
         self.touch(now);
-        let message = self.peers.get_mut(peer)?.receive_from(channel);
+        let message = self.peers.get_mut(peer)?.receive_from(self.shared.now, channel);
         self.refresh_indices(peer.slot);
         message
     }
@@ -126,7 +126,7 @@ impl Endpoint {
         channels: &BTreeSet<u16>,
     ) -> Option<Message> {
         self.touch(now);
-        let message = self.peers.get_mut(peer)?.receive_except(channels);
+        let message = self.peers.get_mut(peer)?.receive_except(self.shared.now, channels);
         self.refresh_indices(peer.slot);
         message
     }

@@ -43,8 +43,11 @@ impl Endpoint {
         let until = other.dial_deadline();
         let targets = other.dialled().map(|dial| SmallVec::<[_; 8]>::from(dial.targets()));
         let Some(targets) = targets else { return };
-        if let Some(peer) = self.peers.get_mut(into).filter(|peer| !peer.has_session()) {
-            peer.add_targets(&targets, until);
+        if let Some(peer) = self.peers.get_mut(into) {
+            peer.note_named();
+            if !peer.has_session() {
+                peer.add_targets(&targets, until);
+            }
         }
         self.refresh_indices(into.slot);
     }

@@ -2,14 +2,17 @@
 //! and leaves the rest to it.
 //!
 //! The way in is `handle_datagram` (module `input`, requests in `admit`), the way out is
-//! `poll_transmit` and `poll_event` (module `output`). Commands are in `commands`, what can
+//! `poll_transmit` and `poll_event` (module `output`). Who gives way to a newcomer when all places are taken
+//! is decided in `evict`, by what `census` counts. Commands are in `commands`, what can
 //! be chosen anew in `choices`, deadlines in `clock`, the driver's sockets in `sockets`. After every input
 //! that touched a peer, `refresh_indices` brings the lists and indices up to date.
 
 mod admit;
+mod census;
 mod choices;
 mod clock;
 mod commands;
+mod evict;
 mod input;
 mod merge;
 mod output;
@@ -26,6 +29,7 @@ use core::net::SocketAddr;
 
 use smallvec::SmallVec;
 
+use evict::Evictions;
 use ready::ReadyQueue;
 use sockets::Sockets;
 use table::PeerTable;
@@ -51,6 +55,7 @@ pub struct Endpoint {
     peers: PeerTable,
     /// Strangers.
     admission: Admission,
+    evictions: Evictions,
     sockets: Sockets,
     /// The next deadline of each peer.
     deadlines: Deadlines,
@@ -115,6 +120,7 @@ impl Endpoint {
             admission: Admission::new(&shared, cookies),
             shared,
             peers: PeerTable::default(),
+            evictions: Evictions::new(),
             sockets: Sockets::default(),
             deadlines: Deadlines::new(),
             ready: ReadyQueue::default(),
@@ -243,6 +249,7 @@ impl Endpoint {
     fn remove(&mut self, slot: u32) {
         self.deadlines.set(slot, None);
         let Some(mut peer) = self.peers.remove(slot) else { return };
+        self.evictions.on_gone(slot);
         peer.release_memory(&mut self.shared);
         if let Some(id) = peer.id() {
             self.peers.unname(&id, slot);

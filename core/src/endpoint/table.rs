@@ -2,10 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::census::Census;
 use crate::admission::Source;
 use crate::peer::Peer;
 use crate::{PeerHandle, PeerId};
@@ -24,14 +24,19 @@ pub(crate) struct PeerTable {
     // Ordered maps: initiators choose identities and addresses, and could choose colliding hashes.
     by_id: BTreeMap<PeerId, u32>,
     by_address: BTreeMap<SocketAddr, u32>,
-    /// How many peers are at each source.
-    by_source: BTreeMap<Source, usize>,
+    /// How many peers are where.
+    census: Census,
 }
 
 impl PeerTable {
     /// How many peers there are.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
+    }
+
+    /// How many slots there are, free ones included.
+    pub(super) const fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// Makes room for a peer and fills it.
@@ -100,25 +105,27 @@ impl PeerTable {
         named
     }
 
-    /// How many peers are where this source is.
-    pub(crate) fn count_at(&self, source: &Source) -> usize {
-        self.by_source.get(source).copied().unwrap_or(0)
+    /// How many peers are where.
+    pub(super) const fn census(&self) -> &Census {
+        &self.census
+    }
+
+    /// Peers from this slot on, and from the first one after the last: as many slots as there are, but at
+    /// most `most`.
+    pub(super) fn some_from(&self, slot: u32, most: usize) -> impl Iterator<Item = &Peer> {
+        let (before, from) = self.slots.split_at((slot as usize).min(self.slots.len()));
+        from.iter().chain(before).take(most).filter_map(|slot| slot.peer.as_deref())
     }
 
     /// `slot` is at this address; whoever was there before is not any more.
     pub(crate) fn place(&mut self, address: SocketAddr, slot: u32) {
-        *self.by_source.entry(Source::at(address)).or_default() += 1;
+        self.census.add(&Source::at(address));
         self.by_address.insert(address, slot);
     }
 
     /// `slot` is no longer at this address.
     pub(crate) fn unplace(&mut self, address: SocketAddr, slot: u32) {
-        if let Entry::Occupied(mut count) = self.by_source.entry(Source::at(address)) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
+        self.census.remove(&Source::at(address));
         if self.by_address(address) == Some(slot) {
             self.by_address.remove(&address);
         }

@@ -128,6 +128,13 @@ impl ReceiveQueue {
         self.waiting.is_empty()
     }
 
+    /// Whether a part of a message is here, or a message that waits for an earlier one.
+    pub(crate) fn is_receiving(&self) -> bool {
+        let is_busy =
+            |stream: &ReceiveStream| !stream.partial.is_empty() || !stream.buffered.is_empty();
+        self.streams.values().any(is_busy)
+    }
+
     /// How many messages wait for the application.
     pub(crate) const fn unread(&self) -> usize {
         self.waiting.len()

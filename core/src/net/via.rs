@@ -1,5 +1,6 @@
 //! What carries packets between two peers.
 
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use super::SocketId;
@@ -28,6 +29,15 @@ impl FourTuple {
     #[must_use]
     pub const fn to(remote: SocketAddr) -> Self {
         Self { socket: SocketId(0), local: None, remote }
+    }
+}
+
+impl fmt::Display for Via {
+    /// The peer's address: `203.0.113.9:4263`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direct(tuple) => tuple.remote.fmt(f),
+        }
     }
 }
 

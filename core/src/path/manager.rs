@@ -64,6 +64,16 @@ impl<F: Copy> Paths<F> {
         self.open(spaces, 0, via, config);
     }
 
+    /// The peer has not shown that it is where the only path leads, from where `received` bytes came and to
+    /// where `sent` went: it has to be validated as any other candidate.
+    pub(crate) fn doubt(&mut self, received: u64, sent: u64, now: Instant, rng: &mut Rng) {
+        if let Some(path) = self.list.first_mut() {
+            path.is_proved = false;
+            path.candidates.note(path.via, NO_COUNTER, received, now, rng);
+            path.candidates.charge(&path.via, sent);
+        }
+    }
+
     /// Forgets all paths.
     pub(crate) fn clear(&mut self) {
         self.list.clear();
@@ -178,7 +188,7 @@ impl<F: Copy> Paths<F> {
         self.get(number.path()).is_some_and(|path| {
             let (candidates, counter) = (&path.candidates, number.counter());
             let is_answer = candidates.is_late_answer(via, counter, now);
-            !path.via.is_same_remote(via) && (is_answer || candidates.is_echo(via, counter, now))
+            path.is_news(via) && (is_answer || candidates.is_echo(via, counter, now))
         })
     }
 
@@ -194,8 +204,8 @@ impl<F: Copy> Paths<F> {
     ) -> Option<Via> {
         let path = self.get_mut(number.path())?;
         let answers = path.candidates.is_late_answer(&via, number.counter(), now);
-        answers.then(|| path.move_to(via, config, now, rng.bytes()))?;
-        Some(via)
+        let moved = answers && path.move_to(via, config, now, rng.bytes());
+        moved.then_some(via)
     }
 
     /// Notes that the peer may be at the far end of `via`, from which an authenticated packet of `len` bytes
@@ -208,7 +218,7 @@ impl<F: Copy> Paths<F> {
         now: Instant,
         rng: &mut Rng,
     ) -> bool {
-        let path = self.get_mut(number.path()).filter(|path| !path.via.is_same_remote(&via));
+        let path = self.get_mut(number.path()).filter(|path| path.is_news(&via));
         path.is_some_and(|path| path.candidates.note(via, number.counter(), len as u64, now, rng))
     }
 
@@ -228,9 +238,12 @@ impl<F: Copy> Paths<F> {
         if !newest {
             return Seen::Nothing;
         }
+        let is_news = path.is_news(&arrival.via);
         if path.via.is_same_remote(&arrival.via) {
             // Where it reached us is where our answers leave from.
             path.via = arrival.via;
+        }
+        if !is_news {
             return Seen::Nothing;
         }
         let previous = path.previous.filter(|left| left.via.is_same_remote(&arrival.via));
@@ -302,8 +315,7 @@ impl<F: Copy> Paths<F> {
         for path in &mut self.list {
             let counter = (number.path() == path.space.id()).then_some(number.counter());
             if path.candidates.on_response(&via, token, counter, now) {
-                path.move_to(via, config, now, rng.bytes());
-                return Some(via);
+                return path.move_to(via, config, now, rng.bytes()).then_some(via);
             }
             path.previous.iter_mut().for_each(|previous| previous.on_response(&via, token));
         }
@@ -318,9 +330,8 @@ impl<F: Copy> Paths<F> {
         now: Instant,
         rng: &mut Rng,
     ) -> bool {
-        let elsewhere = |path: &&mut Path<F>| !path.via.is_same_remote(&via);
-        let moved = self.list.first_mut().filter(elsewhere);
-        moved.map(|path| path.move_to(via, config, now, rng.bytes())).is_some()
+        let path = self.list.first_mut().filter(|path| path.is_news(&via));
+        path.is_some_and(|path| path.move_to(via, config, now, rng.bytes()))
     }
 
     /// Our own addresses changed: every way is another from here on.
@@ -449,6 +460,8 @@ impl<F: Copy> Paths<F> {
 /// The end waits for the acknowledgement of a `Disconnect`, for late packets, and for answers from new
 /// addresses, in multiples of a probe timeout that is taken to be at most this.
 const LONGEST_PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Of no sealed packet: nothing is an echo of a request.
+pub(crate) const NO_COUNTER: u64 = u64::MAX >> 8;
 /// The most paths of one peer.
 const MAX_PATHS: usize = 4;
 

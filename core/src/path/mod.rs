@@ -34,6 +34,8 @@ use validation::{Candidates, Previous};
 pub(crate) struct Path<F> {
     space: PacketSpace<F>,
     via: Via,
+    /// The peer has shown that it is there. Else nothing goes there but what goes to candidates.
+    is_proved: bool,
     /// Where the peer was before the last change.
     previous: Option<Previous>,
     /// Where the peer's newest packets come from, if it was not validated there yet.
@@ -120,6 +122,7 @@ impl<F: Copy> Path<F> {
         Self {
             space,
             via,
+            is_proved: true,
             previous: None,
             candidates: Candidates::default(),
             timers: Timers::new(),
@@ -146,6 +149,11 @@ impl<F: Copy> Path<F> {
     /// What carries its packets.
     pub(crate) const fn via(&self) -> Via {
         self.via
+    }
+
+    /// Whether the peer has shown that it is where its packets are carried to.
+    pub(crate) const fn is_proved(&self) -> bool {
+        self.is_proved
     }
 
     /// What carried them before the last change.
@@ -341,17 +349,28 @@ impl<F: Copy> Path<F> {
         }
     }
 
-    /// The peer is elsewhere now. What was learned no longer holds, unless only its port changed (RFC 9000
-    /// section 9.4). `token` is random: it challenges the place that the peer left.
-    fn move_to(&mut self, via: Via, config: &Config, now: Instant, token: [u8; 8]) {
+    /// The peer is there now. What was learned no longer holds, unless only its port changed (RFC 9000
+    /// section 9.4). `token` is random: it challenges the place that the peer left. True if that is another.
+    fn move_to(&mut self, via: Via, config: &Config, now: Instant, token: [u8; 8]) -> bool {
         let ip = |via: &Via| via.remote().map(|remote| remote.ip());
         if ip(&via) != ip(&self.via) {
             self.begin_generation(config);
         }
-        self.previous = Some(Previous::new(self.via, now, token));
+        let left = Previous::new(self.via, now, token);
+        let is_elsewhere = !self.via.is_same_remote(&via);
+        if is_elsewhere {
+            self.previous = self.is_proved.then_some(left);
+        }
         self.via = via;
+        self.is_proved = true;
         self.candidates.clear();
         self.timers.clear(PathTimer::Challenge);
+        is_elsewhere
+    }
+
+    /// Whether a packet from there would show something new about where the peer is.
+    fn is_news(&self, via: &Via) -> bool {
+        !self.is_proved || !self.via.is_same_remote(via)
     }
 
     /// Whether a challenge is to be sent now.

@@ -53,6 +53,7 @@ impl Peer {
     pub(crate) fn dial(&mut self, cx: &mut Context, addresses: SmallVec<[Via; 2]>) {
         let deadline = cx.now + cx.config.timers.connect_timeout;
         self.timers.set(Timer::DialDeadline, Some(deadline));
+        self.usage.on_named();
         self.start_dial(cx, addresses, false);
     }
 
@@ -67,15 +68,16 @@ impl Peer {
             self.timers.set(Timer::Dial, Some(dial.schedule(cx)));
         } else if let Some(path) = self.paths.primary() {
             let mut addresses: SmallVec<[Via; 2]> = SmallVec::new();
-            for via in [Some(path.via()), self.dialing.handshake_via, path.previous()]
-                .into_iter()
-                .flatten()
+            let current = path.is_proved().then(|| path.via());
+            for via in [current, self.dialing.handshake_via, path.previous()].into_iter().flatten()
             {
                 if addresses.iter().all(|one| !one.is_same_remote(&via)) {
                     addresses.push(via);
                 }
             }
-            self.start_dial(cx, addresses, true);
+            if !addresses.is_empty() {
+                self.start_dial(cx, addresses, true);
+            }
         }
     }
 

@@ -150,6 +150,11 @@ impl Peer {
         }
         self.outbound.restart(granted, cx.now);
         self.paths.restart(&mut self.acquaintance.spaces, terms.via, &cx.config);
+        if !terms.is_there {
+            // Somebody else may have sent the request in the name of whoever is there.
+            let (received, sent) = (size_of::<HandshakeRequest>(), size_of::<HandshakeResponse>());
+            self.paths.doubt(received as u64, sent as u64, cx.now, &mut cx.rng);
+        }
     }
 
     /// Takes in what the peer says about itself.

@@ -22,6 +22,7 @@ mod state;
 mod testing;
 mod timers;
 mod transmit;
+mod usage;
 
 use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
@@ -40,6 +41,7 @@ use memory::Share;
 use outbound::Outbound;
 use state::State;
 use timers::Timer;
+use usage::Usage;
 
 use crate::config::Config;
 use crate::context::Context;
@@ -69,6 +71,7 @@ pub(crate) struct Peer {
     inbox: ReceiveQueue,
     events: PendingEvents,
     liveness: Liveness,
+    usage: Usage,
     share: Share,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
@@ -109,6 +112,7 @@ impl Peer {
             inbox: ReceiveQueue::new(limits),
             events: PendingEvents::default(),
             liveness: Liveness::new(config.timers.idle_timeout),
+            usage: Usage::default(),
             share: Share::new(&send_limits, &limits),
             timers: Timers::new(),
             stats: PeerStats::default(),
@@ -130,20 +134,31 @@ impl Peer {
         self.limit_sending(cx);
         let id = self.outbound.push(cx.now, delivery, payload)?;
         self.stats.messages_sent += 1;
+        self.usage.on_sent(cx.now);
         Ok(id)
     }
 
-    pub(crate) fn receive(&mut self) -> Option<Message> {
-        self.inbox.take()
+    pub(crate) fn receive(&mut self, now: Instant) -> Option<Message> {
+        let taken = self.inbox.take()?;
+        self.usage.on_taken(now);
+        Some(taken)
     }
 
     /// The same for one channel.
-    pub(crate) fn receive_from(&mut self, channel: u16) -> Option<Message> {
-        self.inbox.take_from(channel)
+    pub(crate) fn receive_from(&mut self, now: Instant, channel: u16) -> Option<Message> {
+        let taken = self.inbox.take_from(channel)?;
+        self.usage.on_taken(now);
+        Some(taken)
     }
 
-    pub(crate) fn receive_except(&mut self, channels: &BTreeSet<u16>) -> Option<Message> {
-        self.inbox.take_except(channels)
+    pub(crate) fn receive_except(
+        &mut self,
+        now: Instant,
+        channels: &BTreeSet<u16>,
+    ) -> Option<Message> {
+        let taken = self.inbox.take_except(channels)?;
+        self.usage.on_taken(now);
+        Some(taken)
     }
 
     pub(crate) fn cancel(&mut self, message: MessageId) -> Result<(), CommandError> {

@@ -4,7 +4,7 @@ use core::num::NonZeroU16;
 
 use crate::context::Context;
 use crate::net::Departure;
-use crate::path::{Challenge, Permit};
+use crate::path::{Challenge, Path, Permit};
 use crate::peer::{Peer, SentFrame};
 use crate::recovery::Sent;
 use crate::session::{OVERHEAD, PacketBuffer};
@@ -48,7 +48,8 @@ impl Peer {
                 return departure;
             }
         }
-        self.transmit_batch(cx, buf)
+        let is_proved = self.paths.primary().is_some_and(Path::is_proved);
+        if is_proved { self.transmit_batch(cx, buf) } else { None }
     }
 
     /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.

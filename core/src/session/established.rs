@@ -1,11 +1,16 @@
 //! What a handshake leads to.
 
+use zerocopy::IntoBytes;
+
+use super::packet::PacketBuffer;
 use crate::context::Context;
 use crate::crypto::backend::Suite;
+use crate::crypto::backend::active::AeadKey;
 use crate::crypto::noise::Split;
 use crate::crypto::schedule::{Role, SessionSecrets};
+use crate::event::DisconnectReason;
 use crate::net::Via;
-use crate::wire::Parameters;
+use crate::wire::{Frame, PacketNumber, Parameters, SEALED_HEADER_LEN, SealedHeader};
 
 /// Names the states of both ends about each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,34 @@ impl Established {
         let suite = suite(cx, &terms.parameters);
         let secrets = SessionSecrets::from_split(split, suite, role);
         Self { terms, secrets, key_id: cx.key_id() }
+    }
+
+    /// Writes the only packet that this end ever sends under the keys: the handshake comes to nothing. `None`
+    /// if the buffer is too short.
+    pub(crate) fn write_goodbye<'b>(
+        &self,
+        reason: &DisconnectReason,
+        buffer: &'b mut [u8],
+    ) -> Option<&'b [u8]> {
+        let mut packet = PacketBuffer::new(buffer, 0)?;
+        let (code, reason) = (reason.code, &reason.reason);
+        let mut writer = packet.frames();
+        if !(Frame::Disconnect { complete: false, code, reason }).encode(&mut writer) {
+            return None;
+        }
+        let len = writer.position();
+        let packet = packet.into_packet(len);
+        let (head, rest) = packet.split_at_mut(SEALED_HEADER_LEN);
+        let (body, tag) = rest.split_at_mut(len);
+        let number = PacketNumber::new(0, 0)?;
+        head.copy_from_slice(SealedHeader::new(self.terms.remote_index, number).as_bytes());
+        let keys = &self.secrets.keys;
+        tag.copy_from_slice(&AeadKey::new(keys.suite, &keys.send).seal(
+            number.to_u64(),
+            head,
+            body,
+        ));
+        Some(packet)
     }
 }
 

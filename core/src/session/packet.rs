@@ -33,6 +33,11 @@ impl<'b> PacketBuffer<'b> {
         &mut self.buffer[self.headroom..][..len + OVERHEAD]
     }
 
+    /// The same for as long as the buffer is there.
+    pub(crate) fn into_packet(self, len: usize) -> &'b mut [u8] {
+        &mut self.buffer[self.headroom..][..len + OVERHEAD]
+    }
+
     /// Makes the packet of `len` bytes the end of the frames of the packet around it, after `prefix`:
     /// returns the room for that packet and how long its frames are. `None` if there is too little room
     /// before or behind.

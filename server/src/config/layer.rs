@@ -55,7 +55,7 @@ pub struct Layer {
     /// The most peers at the same time [default: 4096]
     #[arg(long, value_name = "NUMBER")]
     pub max_peers: Option<usize>,
-    /// The most peers from one address (IPv4, or 64 bits of IPv6) once three quarters of all places
+    /// The most peers from one address (IPv4, or 64 bits of IPv6) once half of all places
     /// are taken [default: 256]
     #[arg(long, value_name = "NUMBER")]
     pub max_peers_per_source: Option<usize>,

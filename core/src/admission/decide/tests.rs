@@ -50,7 +50,7 @@ fn known(has_session: bool) -> KnownPeer {
     }
 }
 
-const QUIET: Load = Load { peers: 0, peers_at_source: 0, closing: false };
+const QUIET: Load = Load { peers: 0, peers_at_source: 0, may_evict: false, closing: false };
 
 /// What is kept of a request that was answered.
 fn half_open(cx: &mut Context, claim: &Claim, peer: Option<&KnownPeer>, number: u8) -> HalfOpen {
@@ -168,7 +168,7 @@ fn a_stranger_takes_a_free_place_or_that_of_the_oldest_once_it_had_its_time() {
 }
 
 #[test]
-fn no_source_alone_takes_the_last_quarter_of_the_places_for_peers() {
+fn no_source_alone_takes_more_than_half_of_the_places_for_peers() {
     let config = Config {
         limits: Limits { max_peers: 8, max_peers_per_source: 2, ..Limits::default() },
         ..Config::default()
@@ -176,26 +176,29 @@ fn no_source_alone_takes_the_last_quarter_of_the_places_for_peers() {
     let cx = context(config.clone());
     let admission = admission(&cx);
     for (peers, peers_at_source, room) in
-        [(5, 5, true), (6, 1, true), (6, 2, false), (7, 1, true), (7, 2, false), (8, 0, false)]
+        [(3, 3, true), (4, 1, true), (4, 2, false), (7, 1, true), (7, 2, false), (8, 0, false)]
     {
-        let load = Load { peers, peers_at_source, closing: false };
+        let load = Load { peers, peers_at_source, ..QUIET };
         let decision = admission.decide(&cx, &claim(2, 2, 0, true), None, &load);
         let full = decision == Decision::Refuse(ResponseStatus::Full);
         assert_eq!(full, !room, "{peers} peers, {peers_at_source} at the source");
-        // The same holds when the handshake is confirmed; a peer that is there already needs no room.
-        let confirmed = half_open(&mut context(config.clone()), &claim(2, 2, 0, true), None, 1);
-        assert_eq!(confirmed.may_become_peer(&config, None, &load), room);
-        assert!(confirmed.may_become_peer(&config, Some(&known(false)), &load));
+        assert_eq!(has_place(&config, &load), room, "the same when the handshake is confirmed");
+        // Unless somebody may give way to it.
+        let load = Load { may_evict: true, ..load };
+        let decision = admission.decide(&cx, &claim(2, 2, 0, true), None, &load);
+        assert!(matches!(decision, Decision::Respond { .. }));
+        let decision = admission.decide(&cx, &claim(2, 2, 0, false), None, &load);
+        assert_eq!(decision == Decision::Validate, !room, "only for whom it is");
     }
 }
 
 #[test]
 fn a_handshake_is_confirmed_only_if_what_was_told_is_still_true() {
     let config = Config::default();
-    let mut cx = context(config.clone());
+    let mut cx = context(config);
     let peer = known(true);
     let answered = half_open(&mut cx, &claim(2, 2, 0, true), Some(&peer), 1);
-    let fits = |known: Option<KnownPeer>| answered.may_become_peer(&config, known.as_ref(), &QUIET);
+    let fits = |known: Option<KnownPeer>| answered.still_fits(known.as_ref());
     assert!(fits(Some(peer)));
     assert!(!fits(None), "the peer ended");
     assert!(!fits(Some(KnownPeer { incarnation: 8, ..peer })), "it is told another incarnation");

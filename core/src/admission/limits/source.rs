@@ -32,6 +32,21 @@ impl Source {
             }
         }
     }
+
+    /// The network at this level that it is in: 0 is the widest, 3 the source itself. Those of IPv6 have 32,
+    /// 48, 56 and 64 bits: what a provider has, a site, a customer. Those of IPv4 have 24 and 32.
+    pub(crate) const fn network(&self, level: usize) -> Self {
+        match (self, level) {
+            (Self::V4([a, b, c, _]), 0) => Self::V4([*a, *b, *c, 0]),
+            (Self::V6([a, b, c, d, ..]), 0) => Self::V6([*a, *b, *c, *d, 0, 0, 0, 0]),
+            (Self::V6([a, b, c, d, e, f, ..]), 1) => Self::V6([*a, *b, *c, *d, *e, *f, 0, 0]),
+            (Self::V6([a, b, c, d, e, f, g, _]), 2) => Self::V6([*a, *b, *c, *d, *e, *f, *g, 0]),
+            _ => *self,
+        }
+    }
+
+    /// How many levels of networks there are.
+    pub(crate) const LEVELS: usize = 4;
 }
 
 /// A source as the tables know it. Nobody else can tell which sources meet in one place of a table.

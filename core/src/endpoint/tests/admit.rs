@@ -27,13 +27,75 @@ fn only_a_challenge_goes_to_where_a_confirming_packet_seems_to_come_from() {
     let mut sent = vec![];
     for ms in (3..10_000).step_by(10) {
         b.wake(at(ms));
-        sent.extend(b.sent(at(ms)));
+        for (to, datagram) in b.sent(at(ms)) {
+            if to == a.address {
+                a.take(at(ms), b.address, &datagram);
+            }
+            sent.push((to, datagram));
+        }
+        a.wake(at(ms));
+        for (_, datagram) in a.sent(at(ms)) {
+            b.take(at(ms), a.address, &datagram);
+        }
     }
     let to_victim: Vec<_> = sent.iter().filter(|(to, _)| *to == victim).collect();
     assert!(to_victim.iter().all(|(_, datagram)| datagram.len() == CHALLENGE_LEN));
     let bytes: usize = to_victim.iter().map(|(_, datagram)| datagram.len()).sum();
     assert!((1..=3 * confirm.len()).contains(&bytes), "{bytes} bytes for {}", confirm.len());
     assert!(sent.iter().any(|(to, datagram)| *to == a.address && datagram.len() > 1000));
+}
+
+/// Somebody on the path sends the request in a victim's name, and hands the response to who asked.
+#[test]
+fn a_newcomer_whose_request_somebody_else_sent_is_found_and_a_victim_gets_little() {
+    for (relayed, is_silent) in [(false, false), (true, false), (true, true)] {
+        let (mut a, mut b) = (Node::new(1, Config::default()), Node::new(2, Config::default()));
+        let victim = SocketAddr::from(([203, 0, 113, 9], 53));
+        let responder = b.address;
+        a.call(at(0), &b);
+        let request = a.sent_one(at(0));
+        b.take(at(1), if relayed { victim } else { a.address }, &request);
+        let response = b.sent(at(1));
+        let (mut to_victim, mut to_a) = (0, 0);
+        let mut pass = |a: &mut Node, sent: Vec<Datagram>, now| {
+            for (to, datagram) in sent {
+                if to == victim {
+                    to_victim += datagram.len();
+                } else {
+                    to_a += datagram.len();
+                }
+                // The response reaches who asked in any case.
+                if to == a.address || datagram[0] == RESPONSE {
+                    a.take(now, responder, &datagram);
+                }
+            }
+        };
+        pass(&mut a, response, at(2));
+        // What the newcomer sends takes 50 ms.
+        let mut under_way = vec![];
+        for ms in 2..3000 {
+            a.wake(at(ms));
+            let sent = a.sent(at(ms)).into_iter();
+            under_way.extend(sent.map(|(_, datagram)| (ms + 50, datagram)));
+            while under_way.first().is_some_and(|(due, _)| *due <= ms) {
+                let (_, datagram) = under_way.remove(0);
+                let is_first = b.knows(&a).is_none();
+                if is_first || !is_silent {
+                    b.take(at(ms), a.address, &datagram);
+                }
+                if is_first {
+                    let peer = b.knows(&a).expect("it has the keys");
+                    b.send(at(ms), peer, Delivery::reliable(0), 100_000);
+                }
+            }
+            b.wake(at(ms));
+            let sent = b.sent(at(ms));
+            pass(&mut a, sent, at(ms));
+        }
+        let what = format!("{relayed} {is_silent}: {to_victim} bytes to the victim, {to_a} to a");
+        assert!(to_victim <= 3 * request.len(), "{what}");
+        assert_eq!(to_a > 100_000, !is_silent, "{what}");
+    }
 }
 
 #[test]

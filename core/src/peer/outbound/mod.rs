@@ -52,6 +52,8 @@ pub(crate) struct Outbound {
     /// Our `Disconnect`, once it may go out, and whether it is due.
     disconnect: Option<DisconnectReason>,
     disconnect_due: bool,
+    /// It is sent although the peer is over.
+    ends_with_disconnect: bool,
     /// Every reliable message was acknowledged before it.
     is_complete: bool,
     /// The peer acknowledged our `Disconnect`.
@@ -71,6 +73,7 @@ impl Outbound {
             ping_due: false,
             disconnect: None,
             disconnect_due: false,
+            ends_with_disconnect: false,
             is_complete: false,
             disconnect_acked: false,
         }
@@ -112,10 +115,18 @@ impl Outbound {
         self.is_complete = in_order && !self.queue.is_cut();
     }
 
-    /// What our `Disconnect` says, if there was one; it is not sent any more.
+    /// What our `Disconnect` says, if there was one; it is not sent any more, but for a last time.
     pub(super) fn take_disconnect(&mut self) -> Option<DisconnectReason> {
+        if self.ends_with_disconnect {
+            return self.disconnect.clone();
+        }
         self.disconnect_due = false;
         self.disconnect.take()
+    }
+
+    /// The peer ends before its `Disconnect` has left. It still goes out, once.
+    pub(super) const fn end_with_disconnect(&mut self) {
+        self.ends_with_disconnect = true;
     }
 
     /// Whether control frames are due: they wait for neither window nor pacing.
