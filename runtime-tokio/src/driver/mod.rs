@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
+use std::time::Duration;
 
 use handfast_core::{
     DisconnectOptions, EndReason, Identity, Instant, Message, PeerHandle, SocketId, ValidConfig,
@@ -92,7 +93,7 @@ impl Driver {
         let clock = Clock::following(|| tokio::time::Instant::now().into_std());
         let (seed, now) = (entropy()?, clock.now());
         let mut core = handfast_core::Endpoint::new(config, identity, seed, now);
-        let traffic = Traffic::bind(&mut core, now, listen, |_, io| Port::new(io))?;
+        let traffic = Traffic::bind(&mut core, now, listen, LONGEST_TURN, |_, io| Port::new(io))?;
         Ok(Self {
             addresses: watch::Sender::new(traffic.addresses().collect()),
             core,
@@ -248,6 +249,8 @@ impl Drop for Driver {
 
 /// Bounds of one turn beside those of the traffic.
 const COMMANDS_PER_TURN: usize = 64;
+/// Timers of other tasks wait for as long.
+const LONGEST_TURN: Duration = Duration::from_micros(50);
 const RINGS_PER_TURN: usize = 256;
 const EVENTS_PER_TURN: usize = 256;
 const MESSAGES_PER_TURN: usize = 1024;

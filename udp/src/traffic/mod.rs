@@ -58,11 +58,11 @@ impl<P> Lane<P> {
 }
 
 impl<P: Port> Traffic<P> {
-    fn new() -> Self {
+    fn new(longest_turn: Duration) -> Self {
         Self {
             inbox: Inbox::new(),
             reading: SocketId::default(),
-            turn: Turn::begin(),
+            turn: Turn::begin(longest_turn),
             filling: Outbox::new(),
             spare: None,
             lanes: BTreeMap::new(),
@@ -77,7 +77,7 @@ impl<P: Port> Traffic<P> {
     /// # Errors
     /// When a socket failed for good.
     pub fn receive(&mut self, core: &mut Endpoint, clock: &Clock) -> io::Result<()> {
-        self.turn = Turn::begin();
+        self.turn = self.turn.next();
         self.hand_over(core, clock);
         for _ in 0..self.lanes.len() {
             if self.turn.is_over() {

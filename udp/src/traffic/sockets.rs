@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use handfast_core::{Endpoint, Event, Instant, SocketId};
 
@@ -10,7 +11,8 @@ use crate::{Clock, Listen, Port, SocketError, bind, explain};
 
 /// Each takes a way to make a port of a socket that was opened.
 impl<P: Port> Traffic<P> {
-    /// Opens the sockets of `listen`. The position of an address is the id of its socket.
+    /// Opens the sockets of `listen`. The position of an address is the id of its socket. A turn is over
+    /// after 64 datagrams, or after `longest_turn`.
     ///
     /// # Errors
     /// Names the address that could not be opened, or what the system or `make` refused.
@@ -18,9 +20,10 @@ impl<P: Port> Traffic<P> {
         core: &mut Endpoint,
         now: Instant,
         listen: &Listen,
+        longest_turn: Duration,
         make: impl Fn(SocketId, UdpSocket) -> io::Result<P>,
     ) -> io::Result<Self> {
-        let mut traffic = Self::new();
+        let mut traffic = Self::new(longest_turn);
         for (socket, io) in (0..).map(SocketId).zip(listen.bind()?) {
             traffic.attach(core, now, socket, make(socket, io)?);
         }

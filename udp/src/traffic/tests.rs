@@ -70,7 +70,7 @@ impl Node {
         let config = config.validate().expect("valid");
         let mut core = Endpoint::new(config, identity, seed, clock.now());
         Self {
-            traffic: Traffic::bind(&mut core, clock.now(), &listen, port).expect("bound"),
+            traffic: Traffic::bind(&mut core, clock.now(), &listen, TURN, port).expect("bound"),
             core,
             clock,
             received: 0,
@@ -235,3 +235,4 @@ const EAGAIN: i32 = if cfg!(windows) {
 } else {
     35
 };
+const TURN: Duration = Duration::from_micros(50);

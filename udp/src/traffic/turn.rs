@@ -6,13 +6,21 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Turn {
     datagrams: u64,
+    longest: Duration,
     /// By the system's clock, whatever the driver's clock says: others wait in real time.
     ends: Instant,
 }
 
 impl Turn {
-    pub(super) fn begin() -> Self {
-        Self { datagrams: 0, ends: Instant::now() + LONGEST }
+    /// A turn that lasts so long at most. A datagram, or a batch on its way out, that begins before is
+    /// finished.
+    pub(super) fn begin(longest: Duration) -> Self {
+        Self { datagrams: 0, longest, ends: Instant::now() + longest }
+    }
+
+    /// The next one.
+    pub(super) fn next(&self) -> Self {
+        Self::begin(self.longest)
     }
 
     /// Counts datagrams that were handled.
@@ -28,5 +36,3 @@ impl Turn {
 
 /// The most datagrams of a turn.
 pub(super) const MOST_DATAGRAMS: u64 = 64;
-/// A datagram, or a batch on its way out, that begins within this time is finished.
-const LONGEST: Duration = Duration::from_micros(50);
