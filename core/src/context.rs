@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::config::{NetworkSecret, ValidConfig};
+use crate::config::{ForwardingPolicy, NetworkSecret, ValidConfig};
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
 use crate::crypto::network::Network;
@@ -11,6 +11,7 @@ use crate::crypto::rng::Rng;
 use crate::memory::Memory;
 use crate::message::FIRST_WINDOW;
 use crate::net::Via;
+use crate::route::Relays;
 use crate::session::{Distortion, ForgottenList, Incarnations, Indices};
 use crate::stats::{DropReason, Drops, Stats};
 use crate::time::{Absence, Instant};
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) network: Network,
     pub(crate) stats: Stats,
     pub(crate) drops: Drops,
+    /// Neighbours that pass our packets on.
+    pub(crate) relays: Relays,
     /// What the messages of all peers take.
     pub(crate) memory: Memory,
     started: Instant,
@@ -49,6 +52,7 @@ impl Context {
             keys: KeyCache::new(config.keys.active_keys),
             indices: Indices::new(config.shard),
             memory: Memory::new(&config),
+            relays: Relays::default(),
             config,
             identity,
             stats: Stats::default(),
@@ -96,7 +100,7 @@ impl Context {
         // `Config::validate` keeps both so short that nothing is cut off.
         let ms = |duration: Duration| duration.as_millis();
         Parameters {
-            capabilities: u32::from(config.aes_hardware).into(),
+            capabilities: capabilities(config).into(),
             max_datagram: config.max_datagram.into(),
             max_streams: config.flow.max_streams.into(),
             idle_timeout_ms: (ms(config.timers.idle_timeout) as u32).into(),
@@ -151,6 +155,12 @@ impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context").field("now", &self.now).finish_non_exhaustive()
     }
+}
+
+fn capabilities(config: &ValidConfig) -> u32 {
+    let aes = if config.aes_hardware { Parameters::AES_HARDWARE } else { 0 };
+    let forwards = config.forwarding.policy != ForwardingPolicy::Nobody;
+    aes | if forwards { Parameters::FORWARDS } else { 0 }
 }
 
 fn network(config: &ValidConfig, identity: &Identity) -> Network {

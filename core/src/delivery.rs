@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 /// In which order the messages of one stream reach the application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the protocol has these three")]
 pub enum Order {
     /// As they arrive.
     #[default]
@@ -22,6 +23,7 @@ pub enum Order {
 /// A *stream* is a channel together with reliability and order: messages of one stream are
 /// numbered and ordered among themselves, and never wait for those of another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Delivery {
     /// The channel, a number that the application chooses. A channel costs nothing until it is used.
     pub channel: u16,
@@ -34,6 +36,12 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// On `channel`, without a receipt.
+    #[must_use]
+    pub const fn new(channel: u16, reliable: bool, order: Order) -> Self {
+        Self { channel, reliable, order, requires_ack: false }
+    }
+
     /// Reliable and in order, on `channel`.
     #[must_use]
     pub const fn ordered(channel: u16) -> Self {

@@ -68,7 +68,8 @@ pub enum ConnectError {
     Closing,
     /// None of the addresses can be dialled. This is the first: a multicast address.
     Multicast(SocketAddr),
-    /// The target has no address, and names no peer that the endpoint has.
+    /// The target has no address, names no peer that the endpoint has, and no neighbour forwards: neither one that is
+    /// connected, nor perhaps one that is still being dialled.
     NoAddress,
     /// None of the addresses can be dialled. This is the first: no open socket reaches it, for none is of
     /// its family, or those that are reach this machine alone.
@@ -90,13 +91,13 @@ pub enum ConnectError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The send buffer of this peer is full: wait for `Event::Writable` and send again. Only for reliable
-    /// messages that are not sequenced.
+    /// The channel's share of this peer's send buffer is full: wait for `Event::Writable` of this channel and
+    /// send again. Other channels may have room. Only for reliable messages that are not sequenced.
     Blocked,
     /// The peer is closing.
     Closing,
     /// There is no room for a message that has no sense in waiting: a reliable sequenced one while the
-    /// send buffer is full of other messages, or an unreliable one while nobody polls the fates of those
+    /// channel's share of the send buffer is full, or an unreliable one while nobody polls the fates of those
     /// before. Go on without it and send the next state when there is one; after a reliable one
     /// `Event::Writable` says when there is room.
     NoRoom,
@@ -154,7 +155,7 @@ impl fmt::Display for ConnectError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blocked => f.write_str("the peer's buffer is full: wait until it is writable"),
+            Self::Blocked => f.write_str("the channel has no room: wait until it is writable"),
             Self::Closing => f.write_str("the peer is closing"),
             Self::NoRoom => f.write_str("no room: go on without this message, send a newer one"),
             Self::TooLarge(limit) => write!(f, "the message is larger than {limit} bytes"),

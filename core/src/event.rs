@@ -129,10 +129,14 @@ pub enum Event {
         /// Its state now.
         state: PeerState,
     },
-    /// `send` returned `Blocked` (or `NoRoom`, for a reliable message) before, and the send buffer has space again.
+    /// `send` returned `Blocked` (or `NoRoom`, for a reliable message) before, and has room now for the message
+    /// that was refused last on this channel. Told once for each channel that was refused.
+    #[non_exhaustive]
     Writable {
         /// The peer.
         peer: PeerHandle,
+        /// The channel. Others wait for room of their own.
+        channel: u16,
     },
 }
 
@@ -150,7 +154,7 @@ impl Event {
             | Self::Readable { peer }
             | Self::Restarted { peer, .. }
             | Self::StateChanged { peer, .. }
-            | Self::Writable { peer } => Some(*peer),
+            | Self::Writable { peer, .. } => Some(*peer),
             Self::OpenSocket { .. } | Self::Refused { .. } => None,
         }
     }
@@ -216,6 +220,9 @@ pub enum EndReason {
         /// `false`: the last messages may be missing. It says nothing about our own messages.
         complete: bool,
     },
+    /// The dial did not succeed, and the neighbour by way of which it went said why. Another neighbour that
+    /// forwards may have been silent.
+    NotForwarded(ForwardRefusal),
     /// The other end told us, authenticated, that it does not take us in.
     Refused(Refusal),
     /// The dial did not succeed, and somebody at the address said that the endpoint there speaks another
@@ -248,6 +255,49 @@ pub enum Refusal {
     Full,
     /// Its application does not admit this identity ([`Config::admission`](crate::Config::admission)).
     NotAdmitted,
+}
+
+/// Why a neighbour did not pass a packet of ours on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ForwardRefusal {
+    /// It forwards for nobody, or not for us.
+    NotForwarding,
+    /// The peer that the packet was for is not connected to it, or not one that it forwards to.
+    NotConnected,
+    /// We sent more than it lets through.
+    RateLimited,
+}
+
+impl ForwardRefusal {
+    /// The byte on the wire.
+    pub(crate) const fn to_u8(self) -> u8 {
+        match self {
+            Self::NotForwarding => 1,
+            Self::NotConnected => 2,
+            Self::RateLimited => 3,
+        }
+    }
+
+    /// `None` if this version does not know the reason.
+    pub(crate) const fn from_u8(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::NotForwarding,
+            2 => Self::NotConnected,
+            3 => Self::RateLimited,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for ForwardRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotForwarding => "the neighbour does not forward for us",
+            Self::NotConnected => "the peer is not connected to the neighbour",
+            Self::RateLimited => "the neighbour lets no more through",
+        })
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -372,6 +422,7 @@ impl fmt::Display for EndReason {
                 let cut = if *complete { "" } else { ", messages may be missing" };
                 write!(f, "the peer disconnected (code {}: {:?}){cut}", reason.code, reason.reason)
             }
+            Self::NotForwarded(refusal) => write!(f, "no neighbour passed it on: {refusal}"),
             Self::Refused(Refusal::Full) => f.write_str("the endpoint there has no place for another peer"),
             Self::Refused(Refusal::NotAdmitted) => f.write_str("the endpoint there does not admit us"),
             Self::VersionMismatch { theirs } => write!(

@@ -26,8 +26,9 @@ pub struct PeerInfo {
     pub max_streams: u16,
     /// Bytes of messages that are queued for it or not acknowledged, 64 for each message included.
     pub queued: u64,
-    /// The longest reliable message that `send` takes now, in bytes; 0 if it would be `Blocked`, but for an
-    /// empty one.
+    /// The longest reliable message that `send` takes now, in bytes, on a channel with none that is queued or
+    /// not acknowledged; 0 if it would be `Blocked`, but for an empty one. A channel with such messages has less
+    /// room: it leaves as much as it holds to the others.
     pub room: u64,
     /// When the handshake succeeded that began this acquaintance; `None` before.
     pub connected_since: Option<Instant>,
@@ -43,6 +44,7 @@ pub struct PeerInfo {
 
 /// Who initiated the handshake by which two peers met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third")]
 pub enum Direction {
     /// The other end did.
     Inbound,

@@ -95,6 +95,8 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+// What may grow is non_exhaustive: see "What may grow" in docs/ARCHITECTURE.md.
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 #![cfg_attr(
     not(test),
     warn(clippy::iter_over_hash_type, clippy::unwrap_used, clippy::std_instead_of_core)
@@ -130,6 +132,7 @@ mod parting;
 mod path;
 mod peer;
 mod recovery;
+mod route;
 mod session;
 
 mod stats;
@@ -140,6 +143,11 @@ mod timer;
 mod trace;
 mod violation;
 #[cfg(feature = "wire")]
+#[expect(
+    clippy::exhaustive_structs,
+    clippy::exhaustive_enums,
+    reason = "each of them is what a version of the protocol says, and may change in every release"
+)]
 pub mod wire;
 // Much of it is for those who turn the feature on.
 #[cfg(not(feature = "wire"))]
@@ -149,19 +157,20 @@ mod wire;
 pub use bytes::Bytes;
 pub use config::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl,
-    CookieSecret, Flow, KeyUpdates, Limits, MAX_DATAGRAM, NetworkSecret, Retry, Timing,
-    ValidConfig,
+    CookieSecret, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits, MAX_DATAGRAM,
+    NetworkSecret, Retry, Timing, ValidConfig,
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};
 pub use endpoint::{Endpoint, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
 pub use event::{
-    DisconnectOptions, DisconnectReason, EndReason, Event, PeerState, PingId, Refusal,
+    DisconnectOptions, DisconnectReason, EndReason, Event, ForwardRefusal, PeerState, PingId,
+    Refusal,
 };
 pub use handle::PeerHandle;
 pub use info::{Direction, PeerInfo};
-pub use net::{Ecn, FourTuple, Origin, SocketId, Transmit, Via, canonical};
+pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
 pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;

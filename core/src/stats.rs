@@ -103,6 +103,17 @@ counters! {
         unverified_bytes_received,
         /// Bytes sent to addresses that are not validated, other than those that `connect` named.
         unverified_bytes_sent,
+        /// Packets that were passed on from one peer to another.
+        forwards_passed,
+        /// Bytes of them.
+        forward_bytes_passed,
+        /// Packets that were not passed on, and whose senders were told so, once a second.
+        forwards_refused,
+        /// Packets that were to be passed on and were dropped: they waited too long, were too large for the
+        /// next hop, or could not be what they claimed to be.
+        forwards_dropped,
+        /// Packets of ours of which a neighbour said that it did not pass them on.
+        packets_not_forwarded,
         /// Handshakes completed.
         handshakes,
         /// Handshake requests on which Diffie-Hellman was spent.

@@ -75,6 +75,8 @@ violations! {
     TooManyStreams = "used too many streams",
     /// The peer sent a key for a rekey with which no secret can be agreed.
     UnusableKey = "change of keys with an unusable key",
+    /// A forward frame beside others, outside of its path id, or in a packet that was itself forwarded.
+    MisplacedForward = "forward outside of its place",
 }
 
 impl Violation {
@@ -141,7 +143,7 @@ mod tests {
         let code = |violation: &Violation| (violation.code(), violation.as_str());
         let ours: Vec<_> = Violation::ALL.iter().map(code).collect();
         assert_eq!(ours, rows);
-        assert_eq!(ours.len(), 23);
+        assert_eq!(ours.len(), 24);
         for violation in Violation::ALL {
             assert_eq!(Violation::from_code(violation.code()), Some(*violation));
         }

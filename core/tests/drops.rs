@@ -7,6 +7,8 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+const VERSION: u8 = 3;
+
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Keeps the fields of each event as text.
@@ -58,9 +60,9 @@ fn six_kinds_of_junk_leave_six_lines_with_their_reasons() {
         (vec![], "malformed"),
         (junk(0x13, 1, 40), "unknown_type"),
         (junk(0xc1, 9, 40), "unknown_version"),
-        (junk(0xc1, 2, 40), "malformed"),
-        (junk(0xc4, 2, 60), "unknown_session"),
-        (junk(0xc2, 2, 40), "malformed"),
+        (junk(0xc1, VERSION, 40), "malformed"),
+        (junk(0xc4, VERSION, 60), "unknown_session"),
+        (junk(0xc2, VERSION, 40), "malformed"),
     ];
     for (datagram, reason) in datagrams {
         let before: u64 = endpoint.drops().iter().map(|(_, count)| count).sum();

@@ -34,6 +34,8 @@
 //! # }
 //! ```
 #![forbid(unsafe_code)]
+// What may grow is non_exhaustive: see "What may grow" in docs/ARCHITECTURE.md.
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 mod endpoint;
 mod kept;
@@ -48,10 +50,11 @@ pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
     ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
-    DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant,
-    KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats,
-    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry,
-    SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
+    DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, ForwardRefusal, Forwarding,
+    ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
+    MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo,
+    PeerState, PeerStats, PingId, Refusal, Retry, Route, SocketId, Stats, Target, Timing,
+    ValidConfig, Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};

@@ -74,6 +74,7 @@ impl std::error::Error for PeerError {}
 
 /// Why there is no message now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a message, none yet, or none ever")]
 pub enum TryRecvError {
     /// None has arrived yet.
     Empty,
@@ -94,6 +95,7 @@ impl std::error::Error for TryRecvError {}
 
 /// The endpoint has stopped: it was closed, or a socket failed permanently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it says one thing")]
 pub struct Stopped;
 
 impl fmt::Display for Stopped {

@@ -54,6 +54,8 @@
 //! The endpoint follows tokio's clock. With `tokio::time::pause` heartbeats, timeouts and retransmissions
 //! take no real time.
 #![forbid(unsafe_code)]
+// What may grow is non_exhaustive: see "What may grow" in docs/ARCHITECTURE.md.
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 mod answer;
 mod backlog;
@@ -81,10 +83,11 @@ pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
     ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
-    DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, FourTuple, Identity, Instant,
-    KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId, NetworkSecret, Order, Origin, PathStats,
-    PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry,
-    SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
+    DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, ForwardRefusal, Forwarding,
+    ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
+    MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo,
+    PeerState, PeerStats, PingId, Refusal, Retry, Route, SocketId, Stats, Target, Timing,
+    ValidConfig, Via, Violation,
 };
 pub use handfast_udp::{
     Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,

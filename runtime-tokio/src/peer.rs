@@ -236,9 +236,11 @@ impl Peer {
         Err(PeerError::Ended(self.closed().await))
     }
 
-    async fn submit(&self, mut message: Outgoing) -> Result<(), SendError> {
+    async fn submit(&self, message: Outgoing) -> Result<(), SendError> {
+        let Some(mut message) = self.push(message)? else { return Ok(()) };
+        let room = self.mailbox.writable(&message.delivery);
         loop {
-            let writable = self.mailbox.writable();
+            let writable = room.notified();
             match self.push(message)? {
                 None => return Ok(()),
                 Some(back) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use handfast_tokio::{
     Admission, Config, ConnectError, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Fate,
-    Identity, Listen, NetworkSecret, Received, Reconnect, Refusal, SendError, TargetName,
+    Identity, Listen, NetworkSecret, Order, Received, Reconnect, Refusal, SendError, TargetName,
     TryRecvError, entropy, resolve,
 };
 
@@ -237,6 +237,62 @@ async fn a_channel_that_nobody_reads_holds_back_no_other_on_its_way_in() {
         let message = to_alice.recv().await.expect("a message");
         assert_eq!((message.sequence_number, message.payload.len()), (number, 20_000));
     }
+}
+
+/// Channel 1 is not taken at the other end before all others are done, and its sender fills all that it may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_nobody_reads_holds_back_no_other_on_its_way_out() {
+    tokio::time::timeout(Duration::from_secs(60), go_past_a_stuck_channel())
+        .await
+        .expect("in time");
+}
+
+async fn go_past_a_stuck_channel() {
+    let mut config = Config::default();
+    (config.flow.max_message, config.flow.send_buffer) = (20_000, 200_000);
+    (config.flow.receive_window, config.flow.unreliable_buffer) = (300_000, 1 << 20);
+    let [alice, bob] = [(); 2].map(|()| {
+        let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let identity = Identity::from_seed(entropy().expect("entropy"));
+        Endpoint::bind(config.clone(), identity, address).expect("bound")
+    });
+    let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+    let to_alice = bob.accept().await.expect("a peer");
+    let numbered = |number: u64| {
+        let mut payload = number.to_le_bytes().to_vec();
+        payload.resize(6000, 0);
+        payload
+    };
+    let total = 400;
+    let stuck = tokio::spawn({
+        let to_bob = to_bob.clone();
+        async move {
+            for number in 0..total {
+                to_bob.send(Delivery::ordered(1), numbered(number)).await.expect("sent");
+            }
+        }
+    });
+    for channel in 2..6 {
+        assert_eq!(to_alice.try_recv_from(channel), Err(TryRecvError::Empty));
+    }
+    let sequenced = Delivery::reliable(4).with_order(Order::Sequenced);
+    for number in 0..500 {
+        let payload = || numbered(number);
+        for delivery in [Delivery::ordered(2), Delivery::reliable(3), sequenced] {
+            let receipt = to_bob.send_with_receipt(delivery, payload()).await.expect("sent");
+            assert_eq!(receipt.await, Fate::Acked, "{delivery:?}");
+            let message = to_alice.recv_from(delivery.channel).await.expect("a message");
+            assert_eq!(message.payload, payload());
+        }
+        to_bob.send(Delivery::unreliable(5), payload()).await.expect("taken");
+    }
+    assert!(!stuck.is_finished(), "two megabytes fit nowhere");
+    assert!(to_bob.info().expect("connected").queued <= 200_000);
+    for number in 0..total {
+        let message = to_alice.recv().await.expect("a message");
+        assert_eq!(message.payload, numbered(number));
+    }
+    stuck.await.expect("no panic");
 }
 
 #[tokio::test]

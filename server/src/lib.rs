@@ -36,8 +36,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use handfast_core::{Config, DisconnectOptions, DisconnectReason, Identity};
-use handfast_udp::{KeyFile, explain};
+use handfast_core::{Config, DisconnectOptions, DisconnectReason, Identity, Target};
+use handfast_udp::{KeyFile, TargetName, explain};
 
 use access::Access;
 use cli::Invocation;
@@ -87,7 +87,9 @@ fn serve(settings: Settings, file: Option<PathBuf>, log: &Log) -> Result<(), Err
     let identity = identity.map_err(|error| Error::Usage(error.to_string()))?;
     let access = Access::read(&settings)?;
     let config = settings.endpoint_config(&access)?;
-    let start = Start { settings, access, config, identity, log: log.writer().clone() };
+    let servers = settings.servers.iter().map(resolve).collect::<Result<_, _>>()?;
+    let log = log.writer().clone();
+    let start = Start { settings, access, config, identity, servers, log };
     match start.settings.runtime {
         #[cfg(feature = "tokio")]
         RuntimeKind::Tokio => tokio_server::serve(start),
@@ -96,6 +98,11 @@ fn serve(settings: Settings, file: Option<PathBuf>, log: &Log) -> Result<(), Err
         #[cfg(not(all(feature = "tokio", feature = "mio")))]
         absent => Err(absent.not_built_in()),
     }
+}
+
+fn resolve(server: &TargetName) -> Result<Target, Error> {
+    let found = server.resolve();
+    found.map_err(|error| Error::Usage(format!("--server {server}: {}", explain(&error))))
 }
 
 /// What a server starts with, on either runtime.
@@ -109,6 +116,8 @@ pub struct Start {
     pub config: Config,
     /// Who the server is.
     pub identity: Identity,
+    /// Servers to stay connected to.
+    pub servers: Vec<Target>,
     /// What takes the lines of the log.
     pub log: Writer,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use handfast_core::{Event, PeerHandle, SendError};
-use handfast_mio::Endpoint;
+use handfast_mio::{Endpoint, Reconnect};
 
 use crate::access::Access;
 use crate::app::{App, Reply};
@@ -19,12 +19,17 @@ use crate::{CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, options,
 /// # Errors
 /// When the endpoint cannot be opened, or its sockets fail for good.
 pub fn serve(start: Start) -> Result<(), Error> {
-    let Start { settings, access, config, identity, log } = start;
+    let Start { settings, access, config, identity, servers, log } = start;
     let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
-    let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
+    let mut endpoint = endpoint.map_err(|error| Error::bind(&error))?;
     catch_signals(&endpoint, settings.clone(), access, log.clone())?;
     banner::announce(banner::text("mio", &endpoint.id(), &endpoint.local_addresses()))?;
 
+    for server in servers {
+        if let Err(error) = endpoint.keep_connected(server.clone(), Reconnect::default()) {
+            tracing::warn!(?server, %error, "not dialled");
+        }
+    }
     let now = Instant::now();
     let jobs = [
         (Job::Heartbeat, Some(settings.heartbeat)),
@@ -115,7 +120,7 @@ impl Server {
     fn on_event(&mut self, mut event: Event) {
         match &mut event {
             Event::Readable { peer } => self.converse(*peer),
-            Event::Writable { peer } => {
+            Event::Writable { peer, .. } => {
                 if let Some(reply) = self.unsent.remove(peer) {
                     self.send(*peer, reply);
                     self.converse(*peer);

@@ -4,7 +4,7 @@ use handfast_core::ConfigError;
 
 /// What of the core's configuration the operator can choose: the core's name of the field, and that
 /// of the flag, which is also the key of the file.
-const FLAGS: [(&str, &str); 25] = [
+const FLAGS: [(&str, &str); 29] = [
     ("admission", "allow"),
     ("budgets.at_peers", "budget-at-peers"),
     ("budgets.retries", "budget-retries"),
@@ -20,6 +20,10 @@ const FLAGS: [(&str, &str); 25] = [
     ("flow.receive_window", "receive-window"),
     ("flow.send_buffer", "send-buffer"),
     ("flow.unreliable_buffer", "unreliable-buffer"),
+    ("forwarding.pair_rate", "relay-rate"),
+    ("forwarding.peer_rate", "relay-peer-rate"),
+    ("forwarding.policy", "relay"),
+    ("forwarding.total_rate", "relay-total"),
     ("keys.active_keys", "active-keys"),
     ("limits.max_half_open", "max-half-open"),
     ("limits.max_half_open_per_source", "max-half-open-per-source"),
@@ -67,6 +71,8 @@ mod tests {
                 Some("budgets") => "7/7",
                 Some("limits" | "keys") => "7",
                 Some("flow") => "10MiB",
+                Some("forwarding") if flag == "relay" => "true",
+                Some("forwarding") => "7Mbit",
                 _ => continue,
             };
             words.push(format!("--{flag}={value}"));

@@ -72,6 +72,10 @@ fn log(message: &str, totals: &Totals, before: &Totals, span: Duration) {
         datagrams_sent = stats.datagrams_sent,
         bytes_received = stats.bytes_received,
         bytes_sent = stats.bytes_sent,
+        forwards = stats.forwards_passed,
+        forward_bytes = stats.forward_bytes_passed,
+        forwards_refused = stats.forwards_refused,
+        forwards_dropped = stats.forwards_dropped,
         sends_blocked = sockets.sends_blocked,
         log_lines_dropped,
         seconds = rounded(span.as_secs_f64()),
@@ -80,6 +84,7 @@ fn log(message: &str, totals: &Totals, before: &Totals, span: Duration) {
         datagrams_sent_per_second = rate(|totals| totals.stats.datagrams_sent),
         bytes_received_per_second = rate(|totals| totals.stats.bytes_received),
         bytes_sent_per_second = rate(|totals| totals.stats.bytes_sent),
+        forward_bytes_per_second = rate(|totals| totals.stats.forward_bytes_passed),
         dropped = %Reasons(&totals.drops),
         "{message}"
     );

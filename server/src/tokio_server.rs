@@ -7,7 +7,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use handfast_tokio::{Endpoint, EndpointStats, Events, Peer, PeerError, Stopped, explain};
+use handfast_tokio::{
+    Endpoint, EndpointStats, Events, Peer, PeerError, Reconnect, Stopped, Target, explain,
+};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -25,7 +27,7 @@ use crate::{CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, options,
 /// # Errors
 /// When the endpoint cannot be opened, or its sockets fail for good.
 pub fn serve(start: Start) -> Result<(), Error> {
-    let Start { settings, access, config, identity, log } = start;
+    let Start { settings, access, config, identity, servers, log } = start;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Error::Run(format!("cannot start tokio: {}", explain(&error))))?;
@@ -33,7 +35,7 @@ pub fn serve(start: Start) -> Result<(), Error> {
         let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
         let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
         let app = Arc::new(Mutex::new(App::new(settings.echo)));
-        Server { endpoint, app, settings, log }.run(access).await
+        Server { endpoint, app, settings, servers, log }.run(access).await
     })
 }
 
@@ -41,6 +43,7 @@ struct Server {
     endpoint: Endpoint,
     app: SharedApp,
     settings: Settings,
+    servers: Vec<Target>,
     log: Writer,
 }
 
@@ -64,9 +67,10 @@ impl Server {
         banner::announce(banner::text("tokio", &id, &addresses))?;
 
         let statistics = RefCell::new(Statistics::new(std::time::Instant::now()));
-        let (end, (), (), (), (), (), ()) = tokio::join!(
+        let (end, (), (), (), (), (), (), ()) = tokio::join!(
             self.live(&signal, stop),
             self.serve(events),
+            self.stay_connected(stopping.clone()),
             self.heartbeat(stopping.clone()),
             self.clean_up(stopping.clone()),
             self.change_admission(reloads, stopping.clone()),
@@ -176,9 +180,29 @@ impl Server {
         }
     }
 
+    /// Dials the servers, and dials again whoever is lost.
+    async fn stay_connected(&self, mut stopping: Stopping) {
+        let mut dials = JoinSet::new();
+        for server in &self.servers {
+            let app = Arc::clone(&self.app);
+            let mut connections =
+                self.endpoint.keep_connected(server.clone(), Reconnect::default());
+            dials.spawn(async move {
+                let error = loop {
+                    match connections.next().await {
+                        Ok(peer) => Conversation::begin(peer, &app).hold().await,
+                        Err(error) => break error,
+                    }
+                };
+                tracing::debug!(%error, "a server is not dialled again");
+            });
+        }
+        // An error means that the sender is gone, and with it the server.
+        drop(stopping.wait_for(|stopping| *stopping).await);
+    }
+
     fn conversation(&self, peer: Peer) -> impl Future<Output = ()> + use<> {
-        let conversation = Conversation { peer, app: Arc::clone(&self.app) };
-        lock(&self.app).begin_reading(conversation.peer.handle(), conversation.peer.id());
+        let conversation = Conversation::begin(peer, &self.app);
         async move { conversation.hold().await }
     }
 
@@ -259,6 +283,11 @@ struct Conversation {
 }
 
 impl Conversation {
+    fn begin(peer: Peer, app: &SharedApp) -> Self {
+        lock(app).begin_reading(peer.handle(), peer.id());
+        Self { peer, app: Arc::clone(app) }
+    }
+
     /// Until the peer has ended and everything it said is taken.
     async fn hold(&self) {
         let Self { peer, app } = self;

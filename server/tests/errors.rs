@@ -169,7 +169,7 @@ fn a_key_is_made_once_and_its_peer_id_is_shown() {
 fn what_an_operator_bounds_is_named_as_the_operator_knows_it() {
     let scratch = Scratch::new("bounds");
     expect(&scratch, &["--max-peers", "0"], 2, &["--max-peers", "at least 1"]);
-    expect(&scratch, &["--max-message", "64MiB"], 2, &["--send-buffer", "--max-message"]);
+    expect(&scratch, &["--max-message", "100MiB"], 2, &["--send-buffer", "--max-message"]);
     expect(&scratch, &["--send-buffer", "lots"], 2, &["--send-buffer", "64KiB"]);
     expect(&scratch, &["--budget-retries", "1/"], 2, &["--budget-retries", "200/400"]);
 }

@@ -177,7 +177,7 @@ fn an_echo_comes_back_as_it_was_sent() {
 }
 
 /// The client reads nothing until the buffers on the whole way round are all but full: its own for
-/// sending and the server's for sending (32 MiB each). Those for receiving are small as long as nobody
+/// sending and the server's for sending (half of 64 MiB each). Those for receiving are small as long as nobody
 /// reads.
 #[test]
 fn echoes_wait_for_a_client_that_reads_late() {

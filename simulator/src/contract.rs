@@ -75,16 +75,9 @@ mod tests {
     use std::num::NonZeroU16;
 
     fn batch(len: usize, segment: u16) -> Transmit {
-        Transmit {
-            socket: Default::default(),
-            destination: ([192, 0, 2, 1], 1).into(),
-            source: None,
-            interface: None,
-            hop_limit: None,
-            ecn: None,
-            len,
-            segment: NonZeroU16::new(segment),
-        }
+        let mut batch = Transmit::new(([192, 0, 2, 1], 1).into(), len);
+        batch.segment = NonZeroU16::new(segment);
+        batch
     }
 
     #[test]

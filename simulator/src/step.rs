@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{Instant, Origin, SocketId, Transmit, canonical};
+use handfast_core::{Instant, Origin, Transmit, canonical};
 
 use crate::app::{App, Cx};
 use crate::audit::Audit;
@@ -260,8 +260,8 @@ impl<M: Machine> World<M> {
         let now = self.clock(id);
         let Some(machine) = self.node_mut(id).machine.as_mut() else { return false };
         let before = machine.poll_timeout();
-        let (socket, local) = (SocketId(0), Some(address.local));
-        let origin = Origin { socket, remote: source, local, interface: None, ecn };
+        let mut origin = Origin::from_remote(source);
+        (origin.local, origin.ecn) = (Some(address.local), ecn);
         Audit::begin();
         machine.handle_datagram(now, origin, &mut datagram.bytes);
         self.settle(id, app, Some(before));

@@ -18,7 +18,9 @@ fn every_delivery() -> Vec<Delivery> {
         for (reliable, requires_ack) in [(false, false), (false, true), (true, false), (true, true)]
         {
             let channel = all.len() as u16 * 5_000;
-            all.push(Delivery { channel, reliable, order, requires_ack });
+            let mut delivery = Delivery::new(channel, reliable, order);
+            delivery.requires_ack = requires_ack;
+            all.push(delivery);
         }
     }
     all
@@ -182,7 +184,8 @@ fn with_one_lost(delivery: Delivery, count: u64, n: u64, ms: u64) -> (Net, Vec<u
 fn a_lost_unreliable_message_holds_back_those_behind_it_only_until_the_loss_is_told() {
     let delivery = Delivery::unreliable(0).with_order(Order::Ordered);
     for receipt in [false, true] {
-        let delivery = Delivery { requires_ack: receipt, ..delivery };
+        let mut delivery = delivery;
+        delivery.requires_ack = receipt;
         for n in [0, 3, 18, 19] {
             let (_, numbers) = with_one_lost(delivery, 20, n, 150);
             let expected: Vec<_> = (0..20).filter(|number| *number != n).collect();
@@ -280,7 +283,7 @@ fn a_withdrawn_message_leaves_no_gap_in_its_stream() {
             let mut net = Net::new(1);
             let (a, b) = (net.add(Config::default()), net.add(Config::default()));
             let peer = net.call(a, b);
-            let delivery = Delivery { reliable, order, channel: 3, requires_ack: false };
+            let delivery = Delivery::new(3, reliable, order);
             let messages: Vec<_> =
                 (0..6).map(|n| net.send(a, peer, delivery, payload(n, 2000))).collect();
             for n in [0, 2, 5] {

@@ -335,8 +335,11 @@ fn unreliable_messages_never_wait_for_room() {
         let (mut net, link) = Net::pair(1, config.clone(), config);
         let Link { a, b, ab, .. } = link;
         net.world.network().partition(a, b);
-        fill(&mut net, link, Delivery::ordered(7), 5000);
-        let delivery = Delivery { reliable, ..Delivery::unreliable(0) }.with_order(order);
+        // A channel leaves room to others; together they do not.
+        for channel in 7..11 {
+            fill(&mut net, link, Delivery::ordered(channel), 5000);
+        }
+        let delivery = Delivery::new(0, reliable, order);
         for n in 0..2000 {
             let sent = net.try_send(a, ab, delivery.with_receipt(), payload(n, 5000));
             let expected = if reliable { Err(SendError::NoRoom) } else { Ok(()) };
@@ -361,7 +364,7 @@ fn unreliable_messages_never_wait_for_room() {
 #[test]
 fn a_channel_that_is_never_read_holds_back_no_other() {
     for large in [1000, 100_000] {
-        let config = small(100_000, 8 << 20, 300_000);
+        let config = small(100_000, 16 << 20, 300_000);
         let (mut net, Link { a, b, ab, ba }) = Net::pair(1, config.clone(), config);
         net.be_lazy(b);
         for n in 0..60 {
@@ -387,6 +390,133 @@ fn a_channel_that_is_never_read_holds_back_no_other() {
         }
         assert_eq!(count, 120, "{large}");
     }
+}
+
+/// Channel 1 is never read, and its sender refills it whenever it may. All others go on for ten minutes.
+#[test]
+fn a_channel_that_is_never_read_fills_no_more_than_its_share_of_the_send_buffer() {
+    for (seed, stuck) in [(1, 500), (2, 20_000)] {
+        let config = small(20_000, 200_000, 300_000);
+        let (mut net, Link { a, b, ab, ba }) = Net::pair(seed, config.clone(), config.clone());
+        net.be_lazy(b);
+        net.conditions(Conditions { loss: Probability::percent(2), ..Conditions::default() });
+        let mut of_stuck = 0;
+        let mut refill = |net: &mut Net| {
+            while net.try_send(a, ab, Delivery::ordered(1), payload(of_stuck, stuck)).is_ok() {
+                of_stuck += 1;
+            }
+            let queued = net.endpoint(a).peer(ab).expect("connected").queued;
+            assert!(queued <= 200_000, "{queued} bytes in a send buffer of 200,000");
+            of_stuck
+        };
+        let lively = [
+            (2, Delivery::ordered(2).with_receipt()),
+            (3, Delivery::reliable(3).with_receipt()),
+            (4, Delivery::reliable(4).with_order(Order::Sequenced).with_receipt()),
+            (5, Delivery::unreliable(5)),
+            (6, Delivery::sequenced(6)),
+        ];
+        let (mut ids, mut arrived) = (Vec::new(), [0; 7]);
+        for round in 0..600 {
+            refill(&mut net);
+            for (channel, delivery) in lively {
+                // As large as they may be, now and then.
+                let len = if round % 10 == 0 { 20_000 } else { 300 };
+                let sent = net.try_send(a, ab, delivery, payload(round, len));
+                let id = sent.unwrap_or_else(|error| {
+                    panic!("round {round}, {stuck}: channel {channel} is refused: {error:?}")
+                });
+                ids.extend(delivery.requires_ack.then_some(id));
+                refill(&mut net);
+            }
+            net.run(1000);
+            for (channel, delivery) in lively {
+                let messages = net.read_from(b, ba, channel);
+                let numbers: Vec<_> = messages.iter().map(|m| number_of(&m.payload)).collect();
+                assert!(!delivery.reliable || numbers == [round], "{channel}: {numbers:?}");
+                arrived[usize::from(channel)] += numbers.len();
+            }
+        }
+        let fates = net.fates(a);
+        assert!(ids.iter().all(|id| fates.contains(&(*id, Fate::Acked))));
+        assert!(arrived[5] > 300 && arrived[6] > 300, "{arrived:?}");
+        // It waits, and comes in order once it is read.
+        let (total, mut numbers) = (refill(&mut net), Vec::new());
+        for _ in 0..100 {
+            numbers.extend(net.read_from(b, ba, 1).iter().map(|m| number_of(&m.payload)));
+            net.run(200);
+        }
+        assert_eq!(numbers, (0..total).collect::<Vec<_>>());
+        assert_eq!(net.endpoint(a).peer(ab).expect("connected").queued, 0);
+    }
+}
+
+/// Three channels are full; the other end reads one of them.
+#[test]
+fn writable_names_the_channel_that_has_room_and_comes_for_no_other() {
+    let config = small(10_000, 100_000, 60_000);
+    let (mut net, Link { a, b, ab, ba }) = Net::pair(1, config.clone(), config);
+    net.be_lazy(b);
+    let fill = |net: &mut Net| {
+        for channel in 0..3 {
+            let delivery = Delivery::ordered(channel);
+            while net.try_send(a, ab, delivery, payload(0, 3000)).is_ok() {}
+        }
+    };
+    for _ in 0..5 {
+        fill(&mut net);
+        net.run(1000);
+    }
+    let told = |net: &mut Net| {
+        let channel = |event: Event| match event {
+            Event::Writable { channel, .. } => Some(channel),
+            _ => None,
+        };
+        net.news(a).into_iter().filter_map(channel).collect::<Vec<_>>()
+    };
+    told(&mut net);
+    for round in 0..20 {
+        let count = net.read_from(b, ba, 1).len();
+        net.run(500);
+        // What is read raises the limit for all, of which the others have their shares.
+        let news = told(&mut net);
+        assert!(count > 0 && news.contains(&1), "round {round}: {count} read, {news:?}");
+        let once = news.iter().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(once.len(), news.len(), "once for each");
+        let last = Delivery::ordered(news[news.len() - 1]);
+        assert!(net.try_send(a, ab, last, payload(0, 3000)).is_ok(), "round {round}: {news:?}");
+        fill(&mut net);
+        net.run(500);
+        told(&mut net);
+    }
+}
+
+/// Small messages on two channels take what becomes free, and a third wants to send a large one.
+#[test]
+fn a_large_message_gets_room_though_busy_channels_want_it_too() {
+    let config = small(50_000, 100_000, 300_000);
+    let (mut net, Link { a, b, ab, .. }) = Net::pair(1, config.clone(), config);
+    net.latency(20);
+    let refill = |net: &mut Net| {
+        for channel in 0..2 {
+            let delivery = Delivery::ordered(channel);
+            while net.try_send(a, ab, delivery, payload(0, 500)).is_ok() {}
+        }
+    };
+    let (mut tries, large) = (0, Delivery::ordered(2));
+    for round in 0..50 {
+        refill(&mut net);
+        while net.try_send(a, ab, large, payload(round, 50_000)).is_err() {
+            tries += 1;
+            assert!(tries < 500 * (round + 1), "round {round}: it starves");
+            refill(&mut net);
+            net.run(2);
+        }
+        net.run(100);
+    }
+    assert!(tries > 0, "there was room all the time");
+    let arrived = net.got(b).iter().filter(|got| got.message.delivery == large).count();
+    assert_eq!(arrived, 50);
 }
 
 /// A hub with little memory, and who sends to it.
@@ -487,15 +617,22 @@ fn memory_that_one_peer_gives_back_lets_another_send() {
     }
     let fill = |hub: &mut Hub, peer| {
         let mut count = 0;
-        while hub.net.try_send(node, peer, Delivery::ordered(0), payload(0, 10_000)).is_ok() {
-            count += 1;
+        // Channels leave room to each other until nothing is left.
+        for channel in 0..10 {
+            let delivery = Delivery::ordered(channel);
+            while hub.net.try_send(node, peer, delivery, payload(0, 10_000)).is_ok() {
+                count += 1;
+            }
         }
         count
     };
     let [many, few] = [first, second].map(|peer| fill(&mut hub, peer));
     assert!(many > 10 && (3..5).contains(&few), "{many} and {few}");
     assert!(hub.memory() <= hub.bound());
-    let told = |net: &mut Net, peer| net.count(node, |event| *event == Event::Writable { peer });
+    let told = |net: &mut Net, peer| {
+        let is_it = |event: &Event| matches!(event, Event::Writable { channel: 0, .. });
+        net.count(node, |event| is_it(event) && event.peer() == Some(peer))
+    };
     hub.net.run(500);
     assert_eq!(told(&mut hub.net, second), 0);
     hub.net

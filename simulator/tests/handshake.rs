@@ -131,7 +131,7 @@ fn who_is_not_admitted_never_becomes_a_peer() {
     let (caller_id, caller_address) = (sample.id(initiator), sample.address(initiator));
     let ask: Admission = Admission::Ask(Arc::new(move |id, origin| {
         ASKED.fetch_add(1, Ordering::Relaxed);
-        *id != caller_id || origin.remote != caller_address
+        *id != caller_id || origin.remote() != Some(caller_address)
     }));
     for admission in [Admission::Nobody, Admission::Only(BTreeSet::new()), ask] {
         for by in By::BOTH {

@@ -7,12 +7,12 @@ use std::thread;
 
 use handfast_sim::{Fault, Report, Scenario};
 
-/// `HANDFAST_SEED=X` runs that seed alone, `HANDFAST_SEEDS=N` the first N instead of 2,000.
+/// `HANDFAST_SEED=X` runs that seed alone, `HANDFAST_SEEDS=N` the first N instead of 1,000.
 fn seeds() -> Range<u64> {
     let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
     match number("HANDFAST_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("HANDFAST_SEEDS").unwrap_or(2_000),
+        None => 0..number("HANDFAST_SEEDS").unwrap_or(1_000),
     }
 }
 
@@ -33,7 +33,7 @@ fn run(seeds: &Range<u64>) -> Vec<Report> {
 }
 
 #[test]
-fn two_thousand_seeds_keep_every_promise_and_see_every_kind_of_trouble() {
+fn a_thousand_seeds_keep_every_promise_and_see_every_kind_of_trouble() {
     let seeds = seeds();
     let reports = run(&seeds);
     let (mut seen, mut met) = (BTreeMap::new(), BTreeMap::new());
@@ -47,13 +47,13 @@ fn two_thousand_seeds_keep_every_promise_and_see_every_kind_of_trouble() {
         assert!(report.seals > report.datagrams / 2, "seed {}: who sealed?", report.seed);
     }
     println!("seeds that saw each: {seen:?}\nseeds that met what they are about: {met:?}");
-    if seeds.end - seeds.start < 2_000 {
+    if seeds.end - seeds.start < 1_000 {
         return; // Too few to ask for every kind of trouble.
     }
-    assert!(seen.len() >= 7 && seen.values().all(|&seeds| seeds > 100), "{seen:?}");
+    assert!(seen.len() >= 7 && seen.values().all(|&seeds| seeds > 50), "{seen:?}");
     for kind in Fault::ALL {
-        // Of about 135 seeds that are about each.
-        assert!(met.get(&kind).is_some_and(|&seeds| seeds > 90), "{kind:?}: {met:?}");
+        // Of about 67 seeds that are about each.
+        assert!(met.get(&kind).is_some_and(|&seeds| seeds > 40), "{kind:?}: {met:?}");
     }
     let dull: Vec<_> = reports.iter().filter_map(Report::shortfall).collect();
     assert!(dull.len() < 100, "too many prove little: {dull:?}");

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use handfast_core::{Ecn, Instant, Origin, SocketId, Transmit};
+use handfast_core::{Ecn, Instant, Origin, Transmit};
 use handfast_sim::{App, Conditions, Cx, Machine, NodeId, Probability, Unverified, World};
 
 /// Sends two datagrams in one batch every second, and reports what it gets.
@@ -82,16 +82,9 @@ impl Machine for Toy {
     fn poll_transmit(&mut self, _now: Instant, _buf: &mut [u8]) -> Option<Transmit> {
         let len = self.batches.pop_front()?;
         let segment = if self.setup.sin == Sin::TooLarge { 1_201 } else { 1_000 };
-        Some(Transmit {
-            socket: SocketId(0),
-            destination: self.setup.peer,
-            source: None,
-            interface: None,
-            hop_limit: None,
-            ecn: Some(Ecn::Ect0),
-            len,
-            segment: NonZeroU16::new(segment),
-        })
+        let mut batch = Transmit::new(self.setup.peer, len);
+        (batch.ecn, batch.segment) = (Some(Ecn::Ect0), NonZeroU16::new(segment));
+        Some(batch)
     }
 
     fn poll_event(&mut self) -> Option<Heard> {

@@ -70,7 +70,7 @@ struct Peer {
     owes: Owes,
     /// What was told.
     explains: Owes,
-    is_blocked: bool,
+    blocked: BTreeSet<u16>,
     pings: BTreeSet<PingId>,
     /// The last message received of each stream of each handle of the other end.
     newest: BTreeMap<(Name, Stream), usize>,
@@ -150,8 +150,8 @@ impl Account {
         assert!(self.peer(end, handle).pings.insert(ping), "{ping:?} was given twice");
     }
 
-    pub(super) fn note_blocked(&mut self, end: usize, handle: PeerHandle) {
-        self.peer(end, handle).is_blocked = true;
+    pub(super) fn note_blocked(&mut self, end: usize, handle: PeerHandle, channel: u16) {
+        self.peer(end, handle).blocked.insert(channel);
     }
 
     /// The end forgot everything.
@@ -212,9 +212,8 @@ impl Account {
                 peer.is_closing = true;
                 peer.explains = Owes::End;
             }
-            Event::Writable { .. } => {
-                let was_blocked = core::mem::take(&mut peer.is_blocked);
-                assert!(was_blocked, "{name:?} was not blocked");
+            Event::Writable { channel, .. } => {
+                assert!(peer.blocked.remove(channel), "{name:?} was not blocked on {channel}");
             }
             Event::Readable { .. } | Event::PathChanged { .. } => {
                 assert!(is_connected, "{event:?} before it was there");
@@ -300,7 +299,7 @@ impl Peer {
             is_closing: false,
             owes: Owes::Nothing,
             explains: Owes::Nothing,
-            is_blocked: false,
+            blocked: BTreeSet::new(),
             pings: BTreeSet::new(),
             newest: BTreeMap::new(),
         }

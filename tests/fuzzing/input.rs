@@ -42,14 +42,12 @@ impl<'a> Input<'a> {
 
 /// One of the twelve kinds of message, by the low bits of `bits`.
 pub(super) fn delivery(bits: u8, channel: u8) -> Delivery {
-    Delivery {
-        channel: channel.into(),
-        reliable: bits & 1 != 0,
-        requires_ack: bits & 2 != 0,
-        order: match bits >> 2 & 3 {
-            0 => Order::Unordered,
-            1 => Order::Sequenced,
-            _ => Order::Ordered,
-        },
-    }
+    let order = match bits >> 2 & 3 {
+        0 => Order::Unordered,
+        1 => Order::Sequenced,
+        _ => Order::Ordered,
+    };
+    let mut delivery = Delivery::new(channel.into(), bits & 1 != 0, order);
+    delivery.requires_ack = bits & 2 != 0;
+    delivery
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use handfast_core::wire::{
-    DataFrame, EcnCounts, Fragment, Frame, StreamKey, Writer, encode_ack, encode_retransmit, kind,
-    varint,
+    DataFrame, EcnCounts, ForwardFrame, Fragment, Frame, StreamKey, Writer, encode_ack,
+    encode_retransmit, kind, varint,
 };
 use handfast_core::{Delivery, Order, Target};
 
@@ -67,6 +67,13 @@ fn packets() -> Vec<(String, Vec<u8>)> {
 fn frames() -> Vec<(String, Vec<u8>)> {
     let key = [9; 32];
     let stream = StreamKey::new(7, false, Order::Ordered);
+    let forward = ForwardFrame {
+        hop_limit: 12,
+        ecn: 2,
+        source: &key,
+        destination: &[8; 32],
+        packet: &[0xc6; 16],
+    };
     let simple = [
         ("padding", Frame::Padding(5)),
         ("ping", Frame::Ping { token: 1 }),
@@ -85,6 +92,8 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         ),
         ("path-challenge", Frame::PathChallenge { token: [3; 8] }),
         ("path-response", Frame::PathResponse { token: [3; 8] }),
+        ("forward", Frame::Forward(forward)),
+        ("forward-refused", Frame::ForwardRefused { destination: &key, reason: 2 }),
         ("extension", Frame::Extension { kind: 0x55, body: b"later" }),
     ];
     let encoded = |write: &dyn Fn(&mut Writer<'_>) -> bool| {

@@ -129,7 +129,9 @@ impl World {
         let sent = self.ends[from].endpoint.send(self.now, handle, delivery, payload);
         match &sent {
             Ok(id) => self.account.note_sent(from, handle, *id, delivery, len),
-            Err(SendError::Blocked | SendError::NoRoom) => self.account.note_blocked(from, handle),
+            Err(SendError::Blocked | SendError::NoRoom) => {
+                self.account.note_blocked(from, handle, delivery.channel);
+            }
             Err(_) => {}
         }
         self.settle(from);

@@ -82,7 +82,9 @@ pub fn lines(seed: u64, side: Side) -> Vec<Line> {
         for order in [Order::Unordered, Order::Sequenced, Order::Ordered] {
             for requires_ack in [false, true] {
                 for channel in [0, 300] {
-                    deliveries.push(Delivery { channel, reliable, order, requires_ack });
+                    let mut delivery = Delivery::new(channel, reliable, order);
+                    delivery.requires_ack = requires_ack;
+                    deliveries.push(delivery);
                 }
             }
         }

@@ -102,5 +102,5 @@ fn conditions() -> Conditions {
 
 const DELIVERY: Delivery = Delivery::ordered(1);
 const SIZE: usize = 64 << 10;
-const MESSAGES: u64 = 160;
+const MESSAGES: u64 = 100;
 const HANG: Duration = Duration::from_secs(150);

@@ -42,10 +42,10 @@ fn messages_are_cancelled_wherever_they_wait_and_only_those_never_arrive() {
         let to_bob = alice.connect(target(&bob)).await.expect("connected");
         let to_alice = bob.accept().await.expect("a peer");
 
-        // Nearly as many as fit anywhere: with bob's application, his credit, then our core, driver
-        // and mailbox.
+        // Nearly as many as fit anywhere: with bob's application, his credit, then the channel's half of our
+        // core, driver and mailbox.
         let mut receipts = Vec::new();
-        let count = 28;
+        let count = 22;
         for number in 0..count {
             let payload = vec![number as u8; LEN];
             let receipt = to_bob.send_with_receipt(Delivery::ordered(0), payload).await;

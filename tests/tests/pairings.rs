@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use handfast_core::{DisconnectReason, EndReason, Fate, Order, PeerHandle};
+use handfast_core::{DisconnectReason, EndReason, Fate, ForwardingPolicy, Order, PeerHandle};
 use handfast_sim::{Conditions, Probability};
 use handfast_tests::script::{self, Action, Record, Side, Speaker};
 use handfast_tests::{Node, Proxy, ProxyConfig, Rehearsal, Runtime, Setup, What, within};
@@ -23,6 +23,22 @@ fn the_script_comes_out_the_same_on_every_runtime_and_in_the_simulator() {
         for (client_on, play) in Runtime::ALL.into_iter().zip(plays) {
             let played = play.join().expect("a play");
             assert!(played == [client.clone(), server.clone()], "{client_on:?} to {server_on:?}");
+        }
+    }
+}
+
+/// Both ends know a relay and each other's identity, and lose one percent on the way to the relay.
+#[test]
+fn the_script_comes_out_the_same_by_way_of_a_relay() {
+    let [client, server] = rehearse(1);
+    for relay_on in Runtime::ALL {
+        let plays = Runtime::ALL.map(|client_on| {
+            let server_on = if client_on == relay_on { Runtime::ALL[0] } else { relay_on };
+            thread::spawn(move || within(HANG, move || relayed([client_on, relay_on, server_on])))
+        });
+        for play in plays {
+            let played = play.join().expect("a play");
+            assert!(played == [client.clone(), server.clone()], "by way of {relay_on:?}");
         }
     }
 }
@@ -84,6 +100,33 @@ fn play(client_on: Runtime, server_on: Runtime) -> [Record; 2] {
     let (server, by_server) = speaking.join().expect("no panic");
     assert!(proxy.counters().faults.lost > 0, "nothing was lost");
     drop((client, server));
+    [by_client.record(&by_server), by_server.record(&by_client)]
+}
+
+/// The same with a client, a relay and a server on these runtimes.
+fn relayed([client_on, relay_on, server_on]: [Runtime; 3]) -> [Record; 2] {
+    let setup =
+        |runtime, identity| Setup { config: script::config(), ..Setup::new(runtime, identity) };
+    let mut forwarding = setup(relay_on, 3);
+    forwarding.config.forwarding.policy = ForwardingPolicy::Anyone;
+    let relay = Node::start(forwarding);
+    let server = Node::start(setup(server_on, 2));
+    let client = Node::start(setup(client_on, 1));
+    let proxy = Proxy::start(ProxyConfig::one_percent(4), relay.address()).expect("a proxy");
+    for end in [&client, &server] {
+        end.connect(proxy.address()).expect("the relay");
+    }
+    let peer = client.connect(server.id()).expect("by way of the relay");
+    let route = client.peer(peer).and_then(|peer| peer.path?.route());
+    assert_eq!(route.map(|route| route.neighbour), Some(relay.id()));
+    let speaking = thread::spawn(move || {
+        let peer = server.accept();
+        let spoken = speak(&server, peer, Side::Server);
+        (server, spoken)
+    });
+    let by_client = speak(&client, peer, Side::Client);
+    let (server, by_server) = speaking.join().expect("no panic");
+    drop((client, server, relay));
     [by_client.record(&by_server), by_server.record(&by_client)]
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use handfast_core::SendError::NoRoom;
 use handfast_core::{
-    Config, Delivery, DisconnectOptions, EndReason, Event, Fate, Identity, Message,
+    Config, Delivery, DisconnectOptions, EndReason, Event, Fate, Identity, Message, Order,
 };
 use handfast_tests::{Node, Outgoing, Runtime, Setup, Vitals, What, digest, loopback, within};
 use handfast_tokio::{Endpoint, SendError, entropy};
@@ -94,7 +94,7 @@ fn peers_whose_messages_nobody_takes_fill_their_own_room_alone() {
             let _never_received = server.accept().await.expect("a peer");
             clients.push(client);
             let unreliable = number % 2 == 1;
-            let delivery = Delivery { reliable: !unreliable, ..Delivery::ordered(0) };
+            let delivery = Delivery::new(0, !unreliable, Order::Ordered);
             floods.push(tokio::spawn(async move {
                 for _ in 0..200 {
                     match peer.send(delivery, vec![7; 50_000]).await {

@@ -33,6 +33,8 @@
 //! # }
 //! ```
 #![forbid(unsafe_code)]
+// What may grow is non_exhaustive: see "What may grow" in docs/ARCHITECTURE.md.
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 mod clock;
 mod error;
@@ -40,6 +42,11 @@ mod explain;
 mod failure;
 #[cfg(any(test, feature = "faults"))]
 #[doc(hidden)]
+#[expect(
+    clippy::exhaustive_structs,
+    clippy::exhaustive_enums,
+    reason = "for tests, and as they need it"
+)]
 pub mod faults;
 mod host;
 mod inbox;

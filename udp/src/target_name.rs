@@ -116,6 +116,20 @@ impl fmt::Display for TargetNameError {
 
 impl std::error::Error for TargetNameError {}
 
+#[cfg(feature = "serde")]
+impl serde::Serialize for TargetName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for TargetName {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +153,17 @@ mod tests {
             assert!(error.to_string().contains(':'), "{bad}: {error}");
         }
         assert_eq!(format!("{}@", id()).parse::<TargetName>(), Err(TargetNameError::Place));
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_name_is_its_text_for_serde_and_another_text_is_refused_with_the_reason() {
+        use serde::Deserialize;
+        use serde::de::value::{Error, StrDeserializer};
+        let read = |text| TargetName::deserialize(StrDeserializer::<Error>::new(text));
+        assert_eq!(read("localhost:1").expect("a name").to_string(), "localhost:1");
+        let error = read("localhost").expect_err("no port").to_string();
+        assert_eq!(error, TargetNameError::Place.to_string());
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::net::Arrival;
 use crate::session::{Established, Owner, Pair, Terms};
 use crate::stats::DropReason;
 use crate::wire::{
-    HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload, ResponseStatus,
-    SealedHeader, UnknownSession, UnsupportedVersion,
+    Address, HandshakeRequest, HandshakeResponse, HandshakeRetry, MAC_LEN, ResponsePayload,
+    ResponseStatus, SealedHeader, UnknownSession, UnsupportedVersion,
 };
 
 /// What becomes of a request that is not answered with a response of its own.
@@ -130,7 +130,8 @@ impl Admission {
         let local_index = cx.indices.allocate(&mut cx.rng, Owner::HalfOpen(slot));
         let remote_index = request.sender_index.get();
         let mut response = HandshakeResponse::new(remote_index, local_index);
-        let (parameters, remote) = (cx.parameters(granted), arrival.origin().remote);
+        let (parameters, remote) = (cx.parameters(granted), arrival.via.remote());
+        let remote = remote.map_or(Address::NONE, Address::from);
         let answer = ResponsePayload::new(ours, parameters, remote, local_index);
         let answer = answer.with_displaced(displaced);
         let Some(split) = seal(cx, request, &id, accepted, &psk, answer.as_bytes(), &mut response)

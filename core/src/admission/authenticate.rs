@@ -50,11 +50,16 @@ impl Initiator {
         let accepted = accepted.ok_or(Outcome::Drop(DropReason::Authentication))?;
         let payload = RequestPayload::read_from_prefix(&text).map(|(payload, _)| payload);
         let payload = payload.map_err(|_| Outcome::Drop(DropReason::Malformed))?;
-        let owner =
-            |id: &PeerId| id.x25519() == *accepted.remote_static() && *id != cx.identity.id();
+        // A neighbour says who made what it carries: nobody else's request.
+        let carried = arrival.via.route().map(|route| route.remote);
+        let owner = |id: &PeerId| {
+            id.x25519() == *accepted.remote_static()
+                && *id != cx.identity.id()
+                && carried.is_none_or(|carried| carried == *id)
+        };
         let id = PeerId::from_bytes(payload.identity).ok().filter(owner);
         let id = id.ok_or(Outcome::Drop(DropReason::BadIdentity))?;
-        let admitted = cx.config.admission.admits(&id, &arrival.origin());
+        let admitted = cx.config.admission.admits(&id, &arrival.via);
         let request_mac = request.mac;
         Ok(Self { id, source, payload, cookie_time, request_mac, admitted, accepted, psk })
     }

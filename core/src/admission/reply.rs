@@ -43,11 +43,11 @@ impl Replies {
 
     /// Copies the next answer that fits into `buf`.
     pub(crate) fn poll(&mut self, buf: &mut [u8]) -> Option<Departure> {
-        if self.queue.front()?.bytes.len() > buf.len() {
-            return None;
-        }
-        let reply = self.queue.pop_front()?;
-        buf[..reply.bytes.len()].copy_from_slice(&reply.bytes);
-        Some(Departure::single(reply.via, reply.bytes.len()))
+        let reply = self.queue.front()?;
+        let departure = Departure::single(reply.via, reply.bytes.len());
+        let room = buf.get_mut(..departure.len)?;
+        room[reply.via.headroom()..][..reply.bytes.len()].copy_from_slice(&reply.bytes);
+        self.queue.pop_front();
+        Some(departure)
     }
 }

@@ -61,7 +61,7 @@ impl Admission {
         arrival: &Arrival,
         request: &HandshakeRequest,
         open: bool,
-        at_peer: impl FnOnce() -> bool,
+        at_peer: bool,
     ) -> Option<Initiator> {
         cx.stats.unverified_bytes_received += size_of::<HandshakeRequest>() as u64;
         let found = self
@@ -83,7 +83,7 @@ impl Admission {
         arrival: &Arrival,
         request: &HandshakeRequest,
         open: bool,
-        at_peer: impl FnOnce() -> bool,
+        at_peer: bool,
     ) -> Result<Screened, Outcome> {
         let psk = cx.network.psk_of_request(request.authenticated(), &request.mac);
         let psk = psk.ok_or(Outcome::Drop(DropReason::BadMac))?;
@@ -110,7 +110,7 @@ impl Admission {
         };
         let validated = cookie_time.is_some();
         let paid = if validated {
-            self.limiter.try_acquire_validated(cx.now, &source, at_peer())
+            self.limiter.try_acquire_validated(cx.now, &source, at_peer)
         } else {
             !self.requires_validation(cx) && self.limiter.try_acquire_unvalidated(cx.now, &source)
         };

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use crate::PeerId;
-use crate::net::Origin;
+use crate::net::Via;
 
 /// Who may shake hands with us. The endpoint asks after it authenticated the initiator and before it
 /// keeps any state for it. It does not limit whom we dial.
@@ -26,18 +26,18 @@ pub enum Admission {
     Ask(Arc<AdmissionHook>),
 }
 
-/// Decides on an initiator by its identity and by where its request came from: `true` lets it in.
-pub type AdmissionHook = dyn Fn(&PeerId, &Origin) -> bool + Send + Sync;
+/// Decides on an initiator by its identity and by what carried its request here: `true` lets it in.
+pub type AdmissionHook = dyn Fn(&PeerId, &Via) -> bool + Send + Sync;
 
 impl Admission {
-    /// Whether `peer` may shake hands, with a request that came from `origin`.
+    /// Whether `peer` may shake hands, with a request that came by `via`.
     #[must_use]
-    pub fn admits(&self, peer: &PeerId, origin: &Origin) -> bool {
+    pub fn admits(&self, peer: &PeerId, via: &Via) -> bool {
         match self {
             Self::Anyone => true,
             Self::Nobody => false,
             Self::Only(peers) => peers.contains(peer),
-            Self::Ask(hook) => hook(peer, origin),
+            Self::Ask(hook) => hook(peer, via),
         }
     }
 

@@ -4,6 +4,9 @@ use super::rule::{Rule, rule};
 
 /// A token bucket: so much at once, and so much per second after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a token bucket is these two numbers")]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Budget {
     /// How many per second on average, 1 to 100,000. The time between two is rounded up to whole
     /// microseconds.
@@ -30,6 +33,8 @@ impl Budget {
 /// A *source* is an IPv4 address or the first 64 bits of an IPv6 address. An initiator has *validated*
 /// its address when its request carries a cookie that was sent there.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Budgets {
     /// Handshakes with initiators that have not validated their address; beyond it they are asked for a

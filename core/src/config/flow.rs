@@ -6,12 +6,16 @@ use super::rule::{Rule, rule};
 
 /// How large messages may be, and how much of them is buffered for each peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Flow {
     /// The largest message in either direction, in bytes, 1 to 1 GiB. Default 16 MiB.
     pub max_message: u32,
-    /// Bytes of reliable messages waiting in the core to be sent or acknowledged, per peer. `max_message`
-    /// to 1 TiB. Default 32 MiB.
+    /// Bytes of reliable messages waiting in the core to be sent or acknowledged, per peer. A channel holds no
+    /// more than it leaves to the others, or a single message: one whose messages nobody takes at the other end
+    /// fills half of it. Four times `max_message` leave room for the largest message while two channels are
+    /// stuck. `max_message` to 1 TiB. Default 64 MiB.
     pub send_buffer: usize,
     /// Bytes of reliable messages of a peer that are on the way to us or wait for `receive`. A peer begins
     /// with 256 KiB at most; that doubles while they are read as fast as they come. Larger messages come
@@ -23,6 +27,7 @@ pub struct Flow {
     /// How long an unreliable message waits to be sent before it is dropped; for one that was queued
     /// before the handshake, from then on. The newest of a sequenced stream waits for as long as it
     /// takes. At least 1 ms. Default 1 s.
+    #[cfg_attr(feature = "serde", serde(with = "super::period"))]
     pub unreliable_age: Duration,
     /// The most streams (channel, reliability and order) a peer may use towards us. At least 1.
     /// Default 256.
@@ -33,7 +38,7 @@ impl Default for Flow {
     fn default() -> Self {
         Self {
             max_message: 16 << 20,
-            send_buffer: 32 << 20,
+            send_buffer: 64 << 20,
             receive_window: 32 << 20,
             unreliable_buffer: 16 << 20,
             unreliable_age: Duration::from_secs(1),

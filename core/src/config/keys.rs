@@ -6,14 +6,18 @@ use super::rule::{Rule, rule};
 
 /// When keys change, and how many are kept ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct KeyUpdates {
     /// Change keys after this many packets, 16 to 2^27 (RFC 9001 section 6.6). Default 2^27.
     pub rekey_after_packets: u64,
     /// Change keys this long after the first application data under a key. At least 1 s. Default
     /// 120 s.
+    #[cfg_attr(feature = "serde", serde(with = "super::period"))]
     pub rekey_after: Duration,
     /// Change keys at this age, data or not. At least `rekey_after`. Default 1 h.
+    #[cfg_attr(feature = "serde", serde(with = "super::period"))]
     pub rekey_after_idle: Duration,
     /// How many cipher states are kept expanded; other sessions keep 32-byte keys and expand them when
     /// they are used. At least 1. Default 1,024.

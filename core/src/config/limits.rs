@@ -4,6 +4,8 @@ use super::rule::{Rule, rule};
 
 /// How many peers and handshakes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Limits {
     /// The most peers, connecting ones included, 1 to 4,194,304. Default 4,096.

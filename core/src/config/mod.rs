@@ -3,8 +3,11 @@
 mod admission;
 mod budgets;
 mod flow;
+mod forwarding;
 mod keys;
 mod limits;
+#[cfg(feature = "serde")]
+mod period;
 mod rule;
 mod secret;
 #[cfg(test)]
@@ -17,6 +20,7 @@ use core::time::Duration;
 pub use admission::{Admission, AdmissionHook};
 pub use budgets::{Budget, Budgets};
 pub use flow::Flow;
+pub use forwarding::{Forwarding, ForwardingPolicy};
 pub use keys::KeyUpdates;
 pub use limits::Limits;
 pub use secret::{CookieSecret, NetworkSecret};
@@ -29,6 +33,8 @@ use crate::error::ConfigError;
 
 /// The smallest datagram every path must carry, in bytes of UDP payload.
 pub const BASE_DATAGRAM: u16 = 1200;
+/// The largest packet that a neighbour carries, in bytes: what carries it adds at most 98.
+pub(crate) const ROUTED_DATAGRAM: u16 = 1100;
 /// The largest datagram the protocol sends, in bytes of UDP payload (the AES-GCM limits assume it).
 pub const MAX_DATAGRAM: u16 = 2048;
 
@@ -46,6 +52,11 @@ pub const MAX_DATAGRAM: u16 = 2048;
 /// assert_eq!(config.limits.max_peers, 100);
 /// # Ok::<(), handfast_core::ConfigError>(())
 /// ```
+///
+/// With the feature `serde`, its groups can be read and written: a field that is left out has its default, one that
+/// does not exist is refused, and a time is a text such as `"250ms"` or `"2h"` (a whole number of `ns`, `us`,
+/// `ms`, `s`, `min`, `h` or `d`). Their rules are asked by [`Config::validate`], not when they are read. `Config`
+/// itself holds secrets, and is never written.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -77,6 +88,8 @@ pub struct Config {
     pub flow: Flow,
     /// When keys change.
     pub keys: KeyUpdates,
+    /// Whether packets are passed on between peers.
+    pub forwarding: Forwarding,
 
     /// Bytes of UDP payload per datagram, 1,200 to 2,048. Default 1,200, which every path carries.
     pub max_datagram: u16,
@@ -113,6 +126,7 @@ impl Default for Config {
             budgets: Budgets::default(),
             flow: Flow::default(),
             keys: KeyUpdates::default(),
+            forwarding: Forwarding::default(),
             max_datagram: BASE_DATAGRAM,
             congestion: CongestionControl::Cubic,
             aes_hardware: false,
@@ -136,7 +150,8 @@ impl Config {
     fn rules(&self) -> impl Iterator<Item = Rule> {
         let groups = self.timers.rules().into_iter().chain(self.limits.rules());
         let groups = groups.chain(self.budgets.rules()).chain(self.flow.rules());
-        self.rules_of_no_group().into_iter().chain(groups).chain(self.keys.rules())
+        let groups = groups.chain(self.keys.rules()).chain(self.forwarding.rules());
+        self.rules_of_no_group().into_iter().chain(groups)
     }
 
     fn rules_of_no_group(&self) -> [Rule; 6] {

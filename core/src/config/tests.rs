@@ -207,6 +207,45 @@ const FLOW: &[Case] = &[
     ),
 ];
 
+const FORWARDING: &[Case] = &[
+    (
+        "forwarding.pair_rate",
+        "must be 10,000 to 10^12 bytes per second",
+        |c| c.forwarding.pair_rate = 10_000,
+        |c| c.forwarding.pair_rate = 9_999,
+    ),
+    (
+        "forwarding.pair_rate",
+        "must be 10,000 to 10^12 bytes per second",
+        |c| c.forwarding.pair_rate = 1_000_000_000_000,
+        |c| c.forwarding.pair_rate = 1_000_000_000_001,
+    ),
+    (
+        "forwarding.peer_rate",
+        "must be 10,000 to 10^12 bytes per second",
+        |c| c.forwarding.peer_rate = 10_000,
+        |c| c.forwarding.peer_rate = 9_999,
+    ),
+    (
+        "forwarding.peer_rate",
+        "must be 10,000 to 10^12 bytes per second",
+        |c| c.forwarding.peer_rate = 1_000_000_000_000,
+        |c| c.forwarding.peer_rate = 1_000_000_000_001,
+    ),
+    (
+        "forwarding.total_rate",
+        "must be 10,000 to 10^12 bytes per second",
+        |c| c.forwarding.total_rate = 10_000,
+        |c| c.forwarding.total_rate = 9_999,
+    ),
+    (
+        "forwarding.total_rate",
+        "must be 10,000 to 10^12 bytes per second",
+        |c| c.forwarding.total_rate = 1_000_000_000_000,
+        |c| c.forwarding.total_rate = 1_000_000_000_001,
+    ),
+];
+
 const KEYS: &[Case] = &[
     (
         "keys.rekey_after_packets",
@@ -270,7 +309,7 @@ const BUDGETS: [(&str, Place); 8] = [
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    [OF_NO_GROUP, TIMERS, LIMITS, FLOW, KEYS, SOURCES].into_iter().flatten()
+    [OF_NO_GROUP, TIMERS, LIMITS, FLOW, FORWARDING, KEYS, SOURCES].into_iter().flatten()
 }
 
 fn secret() -> Option<NetworkSecret> {

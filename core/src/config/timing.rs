@@ -6,17 +6,23 @@ use super::rule::{Rule, rule};
 
 /// When things happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Timing {
     /// A peer from which nothing arrived for this long is pinged. At least 100 ms. Default 20 s.
+    #[cfg_attr(feature = "serde", serde(with = "super::period"))]
     pub heartbeat: Duration,
     /// A peer from which nothing arrived for this long ends; the smaller value of the two ends counts.
     /// 1 s to a day, and at least 1.25 times `heartbeat`. Default 60 s.
+    #[cfg_attr(feature = "serde", serde(with = "super::period"))]
     pub idle_timeout: Duration,
     /// A dial that has not succeeded after this time ends. Longer than zero. Default 10 s.
+    #[cfg_attr(feature = "serde", serde(with = "super::period"))]
     pub connect_timeout: Duration,
     /// How long an acknowledgement waits at most for others to join it (`max_ack_delay` of RFC 9000).
     /// That of a message for which a receipt is wanted does not wait. At most 500 ms. Default 25 ms.
+    #[cfg_attr(feature = "serde", serde(with = "super::period"))]
     pub max_ack_delay: Duration,
 }
 

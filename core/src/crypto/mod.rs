@@ -8,6 +8,8 @@ pub(crate) mod backend;
 pub(crate) mod cookie;
 pub(crate) mod hash;
 pub(crate) mod identity;
+#[cfg(feature = "serde")]
+mod identity_serde;
 pub(crate) mod keycache;
 pub(crate) mod mac;
 pub(crate) mod network;

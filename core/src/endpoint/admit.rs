@@ -16,11 +16,9 @@ impl Endpoint {
 
     /// An initiator asks for a session.
     pub(super) fn handle_request(&mut self, arrival: &Arrival, request: &HandshakeRequest) {
-        let (peers, open) = (&self.peers, !self.closing);
-        let at_peer = || {
-            let slot = arrival.via.remote().and_then(|remote| peers.by_address(remote));
-            slot.and_then(|slot| peers.at(slot)).is_some_and(Peer::has_session)
-        };
+        let open = !self.closing;
+        let at_peer = self.peers.by_via(&arrival.via).and_then(|slot| self.peers.at(slot));
+        let at_peer = at_peer.is_some_and(Peer::has_session);
         let cx = &mut self.shared;
         let genuine = self.admission.on_request(cx, arrival, request, open, at_peer);
         let Some(initiator) = genuine else { return };

@@ -24,6 +24,12 @@ impl Endpoint {
     /// `Event::Connected` follows, or `Event::Ended`. `send` works at once: the messages wait for the
     /// handshake.
     ///
+    /// A target without addresses is dialled by way of neighbours that forward ([`Config::forwarding`]), those that
+    /// connect later included, until the dial ends. A target with addresses is, too, once they were tried for a
+    /// second.
+    ///
+    /// [`Config::forwarding`]: crate::Config::forwarding
+    ///
     /// Each address is dialled by the socket that reaches it and has been open longest. Addresses that
     /// nobody can be at, or that no socket reaches, are left out.
     ///
@@ -45,10 +51,12 @@ impl Endpoint {
                 _ => Ok(known),
             };
         }
-        if target.addresses.is_empty() {
-            return Err(ConnectError::NoAddress);
-        }
-        let ways = dialled(&self.sockets, &target.addresses)?;
+        let ways = if target.addresses.is_empty() {
+            self.may_find_relay(&target)?;
+            SmallVec::new()
+        } else {
+            dialled(&self.sockets, &target.addresses)?
+        };
         if self.places_taken() >= self.shared.config.limits.max_peers {
             return Err(ConnectError::TooManyPeers);
         }
@@ -58,6 +66,14 @@ impl Endpoint {
         }
         self.refresh_indices(handle.slot);
         Ok(handle)
+    }
+
+    /// Whether a dial without an address can come to anything: neighbours forward, or may do so once they are
+    /// connected.
+    fn may_find_relay(&self, target: &Target) -> Result<(), ConnectError> {
+        let may_come = || self.peers.iter().any(Peer::is_connecting);
+        let may = target.id.is_some() && (!self.shared.relays.is_empty() || may_come());
+        if may { Ok(()) } else { Err(ConnectError::NoAddress) }
     }
 
     /// Queues a message for a peer. The returned id names it in `Event::Fate`.

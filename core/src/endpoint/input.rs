@@ -9,8 +9,8 @@ use crate::stats::DropReason;
 use crate::time::Instant;
 use crate::trace;
 use crate::wire::{
-    HandshakeResponse, HandshakeRetry, Packet, PacketError, SealedHeader, UnknownSession,
-    UnsupportedVersion, request_of_another_version,
+    FORWARD_PATH, HandshakeResponse, HandshakeRetry, Packet, PacketError, SealedHeader,
+    UnknownSession, UnsupportedVersion, request_of_another_version,
 };
 
 impl Endpoint {
@@ -32,6 +32,10 @@ impl Endpoint {
             Ok(Packet::Sealed(header)) => {
                 let header = *header;
                 self.handle_sealed(arrival, header, datagram);
+            }
+            // Who names a destination to a neighbour knows its key.
+            Ok(Packet::KeyRequest(_)) if arrival.via.route().is_some() => {
+                self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
             }
             Ok(Packet::KeyRequest(request)) => self.handle_key_request(arrival, request),
             Ok(Packet::HandshakeRequest(request)) => self.handle_request(arrival, request),
@@ -69,14 +73,27 @@ impl Endpoint {
         let Some(slot) = owner else { return };
         if let Some(peer) = self.peers.at_mut(slot) {
             let number = header.packet_number();
+            if number.path() == FORWARD_PATH {
+                let cx = &mut self.shared;
+                let carried = peer.handle_carrier(cx, arrival, index, number, datagram);
+                self.refresh_indices(slot);
+                let Some(carried) = carried else { return };
+                if let Some(arrival) = self.handle_carried(slot, arrival, &carried, datagram) {
+                    self.handle_packet(&arrival, &mut datagram[carried.packet]);
+                }
+                return;
+            }
             peer.handle_sealed(&mut self.shared, arrival, index, number, datagram);
+            let has_refused = peer.has_refused();
             self.refresh_indices(slot);
+            if has_refused {
+                self.handle_refused_forwards(slot);
+            }
         }
     }
 
     fn handle_unknown_session(&mut self, arrival: &Arrival, hint: &UnknownSession) {
-        let remote = arrival.via.remote();
-        let Some(slot) = remote.and_then(|remote| self.peers.by_address(remote)) else {
+        let Some(slot) = self.peers.by_via(&arrival.via) else {
             self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
             return;
         };

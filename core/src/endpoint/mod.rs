@@ -13,6 +13,7 @@ mod choices;
 mod clock;
 mod commands;
 mod evict;
+mod forward;
 mod input;
 mod merge;
 mod output;
@@ -34,7 +35,7 @@ use ready::ReadyQueue;
 use sockets::Sockets;
 use table::PeerTable;
 
-use crate::admission::{Admission, Source};
+use crate::admission::Admission;
 use crate::config::ValidConfig;
 use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
@@ -42,6 +43,7 @@ use crate::crypto::rng::Rng;
 use crate::info::PeerInfo;
 use crate::net::canonical;
 use crate::peer::Peer;
+use crate::route::Forwarder;
 use crate::stats::{Drops, Stats};
 use crate::time::Instant;
 use crate::timer::Deadlines;
@@ -55,6 +57,8 @@ pub struct Endpoint {
     peers: PeerTable,
     /// Strangers.
     admission: Admission,
+    /// Packets of peers for others.
+    forwarder: Forwarder,
     evictions: Evictions,
     sockets: Sockets,
     /// The next deadline of each peer.
@@ -65,6 +69,8 @@ pub struct Endpoint {
     eventful: ReadyQueue,
     /// A stranger was answered: the next turn is that of peers.
     answered: bool,
+    /// Packets were passed on: the next turn is that of our own.
+    passed: bool,
     /// No new peers.
     closing: bool,
     /// Until when a silent peer is not given up: the driver came so late for a deadline that the host
@@ -74,11 +80,12 @@ pub struct Endpoint {
 
 /// Which peer to dial, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Target {
     /// The identity to expect; `None` accepts any peer that answers at the address.
     pub id: Option<PeerId>,
     /// The addresses to try; of those that differ, the first eight. May be empty for a peer that the
-    /// endpoint has already.
+    /// endpoint has already, or that a neighbour may pass packets on to.
     pub addresses: SmallVec<[SocketAddr; 2]>,
 }
 
@@ -87,6 +94,12 @@ impl Target {
     #[must_use]
     pub fn new(id: PeerId, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         Self { id: Some(id), addresses: addresses.into_iter().collect() }
+    }
+
+    /// Whichever peer answers first at one of these addresses.
+    #[must_use]
+    pub fn anyone(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self { id: None, addresses: addresses.into_iter().collect() }
     }
 }
 
@@ -120,12 +133,14 @@ impl Endpoint {
             admission: Admission::new(&shared, cookies),
             shared,
             peers: PeerTable::default(),
+            forwarder: Forwarder::default(),
             evictions: Evictions::new(),
             sockets: Sockets::default(),
             deadlines: Deadlines::new(),
             ready: ReadyQueue::default(),
             eventful: ReadyQueue::default(),
             answered: false,
+            passed: false,
             closing: false,
             grace_until: None,
         }
@@ -221,14 +236,18 @@ impl Endpoint {
             self.eventful.push(slot);
         }
         self.deadlines.set(slot, peer.deadline());
+        if let (Some(is_relay), Some(id)) = (peer.take_relay_change(), peer.id()) {
+            let relays = &mut self.shared.relays;
+            if is_relay { relays.insert(id) } else { relays.remove(&id) }
+        }
         let (over, id) = (peer.is_over(), peer.id());
-        let address = peer.address();
-        let listed = peer.list_at(address);
-        if listed != address {
+        let place = peer.place();
+        let listed = peer.list_at(place);
+        if listed != place {
             if let Some(old) = listed {
-                self.peers.unplace(old, slot);
+                self.peers.unplace(&old, slot);
             }
-            if let Some(new) = address {
+            if let Some(new) = place {
                 self.peers.place(new, slot);
             }
         }
@@ -236,7 +255,7 @@ impl Endpoint {
             && let Some(peer) = self.peers.at_mut(slot)
             && let Some(parting) = peer.take_parting(&self.shared)
         {
-            self.admission.part(&mut self.shared, parting, Source::at(listed));
+            self.admission.part(&mut self.shared, parting, listed.into());
         }
         if let Some(id) = id.filter(|_| over)
             && self.peers.unname(&id, slot)
@@ -254,9 +273,13 @@ impl Endpoint {
         if let Some(id) = peer.id() {
             self.peers.unname(&id, slot);
         }
-        if let Some(address) = peer.listed_at() {
-            self.peers.unplace(address, slot);
+        if let Some(place) = peer.listed_at() {
+            self.peers.unplace(&place, slot);
         }
+        if let Some(id) = peer.id() {
+            self.shared.relays.remove(&id);
+        }
+        self.forwarder.forget(slot);
     }
 }
 

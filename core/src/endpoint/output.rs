@@ -23,14 +23,33 @@ impl Endpoint {
         // peers must not go short.
         let peers_turn = core::mem::take(&mut self.answered);
         let first = if peers_turn { None } else { self.poll_reply(buf) };
-        first.or_else(|| self.poll_peers(buf)).or_else(|| self.poll_reply(buf))
+        first.or_else(|| self.poll_established(buf)).or_else(|| self.poll_reply(buf))
     }
 
     fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
-        let reply = self.admission.poll_reply(buf)?;
-        self.answered = true;
-        self.shared.stats.unverified_bytes_sent += reply.len as u64;
-        Some(self.dispatch(reply, buf))
+        while let Some(reply) = self.admission.poll_reply(buf) {
+            self.answered = true;
+            let packet = reply.len - reply.via.headroom() - reply.via.tailroom();
+            self.shared.stats.unverified_bytes_sent += packet as u64;
+            let transmit = self.dispatch(reply, buf);
+            if transmit.is_some() {
+                return transmit;
+            }
+        }
+        None
+    }
+
+    /// What is ours and what we pass on take turns as well.
+    fn poll_established(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        let ours = core::mem::take(&mut self.passed);
+        let first = if ours { None } else { self.poll_passages(buf) };
+        self.passed = first.is_some();
+        first.or_else(|| self.poll_peers(buf)).or_else(|| self.poll_passages(buf))
+    }
+
+    fn poll_passages(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        let departure = self.next_passages(buf)?;
+        self.dispatch(departure, buf)
     }
 
     fn poll_peers(&mut self, buf: &mut [u8]) -> Option<Transmit> {
@@ -45,7 +64,11 @@ impl Endpoint {
             if let Some(departure) = departure {
                 // Its next turn comes after everyone else's.
                 self.ready.push(slot);
-                return Some(self.dispatch(departure, buf));
+                let transmit = self.dispatch(departure, buf);
+                if transmit.is_some() {
+                    return transmit;
+                }
+                continue;
             }
             // Its last acknowledgement has left. Whoever repeats a goodbye hears nothing more.
             if self.closing && self.peers.at(slot).is_some_and(Peer::is_dispensable) {
@@ -81,28 +104,32 @@ impl Endpoint {
         None
     }
 
-    /// Counts what departs and says how to send it.
-    fn dispatch(&mut self, departure: Departure, buf: &[u8]) -> Transmit {
-        let Departure { via, len, segment } = departure;
-        trace::unsealed("sent", &via, &buf[..len]);
-        let size = segment.map_or(len, |size| usize::from(size.get()));
-        self.shared.stats.datagrams_sent += len.div_ceil(size.max(1)) as u64;
-        self.shared.stats.bytes_sent += len as u64;
-        self.sockets.redirect(transmit(departure))
+    /// Counts what departs and says how to send it. `None` if the neighbour that was to carry it cannot.
+    fn dispatch(&mut self, departure: Departure, buf: &mut [u8]) -> Option<Transmit> {
+        let via = departure.via;
+        trace::unsealed("sent", &via, &buf[via.headroom()..departure.len - via.tailroom()]);
+        let departure = match via {
+            Via::Direct(_) => departure,
+            Via::Routed(route) => self.carry(route, &departure, buf)?,
+        };
+        let Via::Direct(tuple) = departure.via else { return None };
+        self.shared.stats.datagrams_sent += departure.len.div_ceil(departure.size()) as u64;
+        self.shared.stats.bytes_sent += departure.len as u64;
+        Some(self.sockets.redirect(transmit(tuple, &departure)))
     }
 }
 
 /// How a driver sends what departs.
-pub(super) const fn transmit(departure: Departure) -> Transmit {
-    let Departure { via: Via::Direct(FourTuple { socket, local, remote }), len, segment } =
-        departure;
+pub(super) const fn transmit(tuple: FourTuple, departure: &Departure) -> Transmit {
+    let FourTuple { socket, local, remote } = tuple;
+    let Departure { ecn, len, segment, .. } = *departure;
     Transmit {
         socket,
         destination: remote,
         source: local,
         interface: None,
         hop_limit: None,
-        ecn: None,
+        ecn,
         len,
         segment,
     }

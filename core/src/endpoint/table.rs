@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 
 use super::census::Census;
 use crate::admission::Source;
+use crate::net::{Place, Via};
 use crate::peer::Peer;
 use crate::{PeerHandle, PeerId};
 
@@ -91,6 +92,14 @@ impl PeerTable {
         self.by_address.get(&address).copied()
     }
 
+    /// The slot of the peer that is at the far end of `via`.
+    pub(crate) fn by_via(&self, via: &Via) -> Option<u32> {
+        match via {
+            Via::Direct(tuple) => self.by_address(tuple.remote),
+            Via::Routed(route) => self.by_id(&route.remote),
+        }
+    }
+
     /// `slot` is the peer with this identity.
     pub(crate) fn name(&mut self, id: PeerId, slot: u32) {
         self.by_id.insert(id, slot);
@@ -117,17 +126,21 @@ impl PeerTable {
         from.iter().chain(before).take(most).filter_map(|slot| slot.peer.as_deref())
     }
 
-    /// `slot` is at this address; whoever was there before is not any more.
-    pub(crate) fn place(&mut self, address: SocketAddr, slot: u32) {
-        self.census.add(&Source::at(address));
-        self.by_address.insert(address, slot);
+    /// `slot` is at this place; whoever was there before is not any more.
+    pub(crate) fn place(&mut self, place: Place, slot: u32) {
+        self.census.add(&Source::from(place));
+        if let Place::Address(address) = place {
+            self.by_address.insert(address, slot);
+        }
     }
 
-    /// `slot` is no longer at this address.
-    pub(crate) fn unplace(&mut self, address: SocketAddr, slot: u32) {
-        self.census.remove(&Source::at(address));
-        if self.by_address(address) == Some(slot) {
-            self.by_address.remove(&address);
+    /// `slot` is no longer at this place.
+    pub(crate) fn unplace(&mut self, place: &Place, slot: u32) {
+        self.census.remove(&Source::from(*place));
+        if let Place::Address(address) = place
+            && self.by_address(*address) == Some(slot)
+        {
+            self.by_address.remove(address);
         }
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::Endpoint;
 use super::output::transmit;
 use crate::PeerHandle;
-use crate::net::{Departure, Transmit};
+use crate::net::{Departure, Transmit, Via};
 use crate::session::Distortion;
 use crate::time::Instant;
 use crate::wire::{PacketNumber, SEALED_HEADER_LEN, TAG_LEN};
@@ -30,7 +30,7 @@ impl Endpoint {
         let found = self.peers.get_mut(peer)?;
         let via = found.seal_for_test(&mut self.shared, path, &mut packet);
         self.refresh_indices(peer.slot);
-        Some((transmit(Departure::single(via?, packet.len())), packet))
+        Some((directly(via?, packet.len())?, packet))
     }
 
     /// The same under a number of the caller's choice: the session takes no note of it, so that the
@@ -45,7 +45,7 @@ impl Endpoint {
         let mut packet = unsealed(plaintext);
         let found = self.peers.get_mut(peer)?;
         let via = found.seal_numbered_for_test(&mut self.shared, number, &mut packet)?;
-        Some((transmit(Departure::single(via, packet.len())), packet))
+        Some((directly(via, packet.len())?, packet))
     }
 
     /// Closes the path with this id, as if it was of no more use. The peer is not told.
@@ -60,6 +60,12 @@ impl Endpoint {
     pub fn distort_handshakes_for_test(&mut self, change: [u8; 96]) {
         self.shared.distortion = Distortion(change);
     }
+}
+
+/// How a packet of `len` bytes goes to the far end of `via`, if no neighbour carries it.
+fn directly(via: Via, len: usize) -> Option<Transmit> {
+    let Via::Direct(tuple) = via else { return None };
+    Some(transmit(tuple, &Departure::single(via, len)))
 }
 
 /// Room for a header, the frames, room for a tag.

@@ -18,8 +18,8 @@ mod spans;
 mod waiting;
 mod window;
 
-pub(crate) use credit::{FIRST_WINDOW, Review};
+pub(crate) use credit::{FIRST_WINDOW, MESSAGE_CHARGE, Review};
 pub(crate) use outgoing::Part;
 pub(crate) use receive::{ReceiveLimits, ReceiveQueue};
 pub(crate) use send::SendQueue;
-pub(crate) use send_buffer::{MESSAGE_CHARGE, SendLimits};
+pub(crate) use send_buffer::SendLimits;

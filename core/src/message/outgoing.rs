@@ -5,6 +5,7 @@ use core::ops::Range;
 use bytes::Bytes;
 
 use super::copies::Copies;
+use super::credit::{Candidate, cost};
 use super::spans::Spans;
 use crate::delivery::{Delivery, Fate, MessageId, Order};
 use crate::time::Instant;
@@ -81,6 +82,16 @@ impl Outgoing {
     /// Bytes of payload; `send` checked that they fit.
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.payload.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What it takes of the send buffer and of the receiver's credit.
+    pub(super) fn cost(&self) -> u64 {
+        cost(self.payload.len())
+    }
+
+    /// What credit has to know of it.
+    pub(super) fn candidate(&self) -> Candidate {
+        Candidate { stream: self.stream, channel: self.delivery.channel, cost: self.cost() }
     }
 
     pub(crate) fn generation(&self) -> u32 {

@@ -6,9 +6,9 @@ use alloc::collections::btree_map::{BTreeMap, Entry};
 use bytes::Bytes;
 
 use super::assembly::Assembly;
+use super::credit::cost;
 use super::credit::{ReceiveCredit, Review};
 use super::receive_stream::{Buffered, ReceiveStream};
-use super::send_buffer::cost;
 use super::waiting::{Taken, Waiting};
 use super::window::STREAM_WINDOW;
 use crate::Violation;

@@ -9,12 +9,12 @@ use core::time::Duration;
 use bytes::Bytes;
 use slab::Slab;
 
-use super::credit::{Candidate, SendCredit};
+use super::credit::{MESSAGE_CHARGE, SendCredit, cost};
 use super::fragment::encode;
 use super::outgoing::{Outgoing, Part};
 use super::repair::{Repair, Repeat};
 use super::schedule::Schedule;
-use super::send_buffer::{MESSAGE_CHARGE, SendBuffer, SendLimits, cost};
+use super::send_buffer::{SendBuffer, SendLimits};
 use super::send_stream::SendStream;
 use crate::delivery::{Delivery, Fate, MessageId, Order};
 use crate::error::{CommandError, SendError};
@@ -70,19 +70,23 @@ impl SendQueue {
             return Err(SendError::TooManyStreams);
         }
         let older = known.and_then(|stream| self.superseded_by_next(stream));
-        self.make_room(limits, delivery, cost(payload.len()), older)?;
+        let place = match known {
+            Some(stream) => self.streams[stream].place,
+            None => self.buffer.place(delivery.channel),
+        };
+        self.make_room(limits, (place, delivery), cost(payload.len()), older)?;
         if let Some(slot) = older {
             self.superseded += 1;
             self.give_up(slot, Fate::Superseded);
         }
         let stream = known.unwrap_or_else(|| {
-            self.streams.push(SendStream::new(key));
+            self.streams.push(SendStream::new(key, place));
             self.streams.len() - 1
         });
         let id = MessageId(self.next_id);
         self.next_id += 1;
         let message = Outgoing::new(id, delivery, now, stream as u16, payload);
-        self.buffer.add(&message);
+        self.buffer.add(&message, place);
         let slot = self.messages.insert(message);
         self.streams[stream].queue.push_back(slot_number(slot));
         self.expire(stream, now, limits.age);
@@ -103,19 +107,18 @@ impl SendQueue {
     fn make_room(
         &mut self,
         limits: &SendLimits,
-        delivery: Delivery,
+        (place, delivery): (u16, Delivery),
         cost: u64,
         older: Option<usize>,
     ) -> Result<(), SendError> {
-        let len = older.map(|slot| self.messages[slot].payload.len() as u64);
+        let replaced = older.map_or(0, |slot| self.messages[slot].cost());
         if delivery.reliable {
-            return self.buffer.admit(limits, delivery.order, cost, len.unwrap_or(0));
+            return self.buffer.admit(limits, place, delivery.order, cost, replaced);
         }
         if self.fates.len() as u64 * MESSAGE_CHARGE > limits.buffer {
             return Err(SendError::NoRoom); // Nobody asks what became of those before.
         }
-        let freed = len.map_or(0, |len| len + MESSAGE_CHARGE);
-        while self.buffer.excess(limits, cost, freed) > 0 {
+        while self.buffer.excess(limits, cost, replaced) > 0 {
             let Some(slot) = self.oldest_unsent().filter(|slot| Some(*slot) != older) else {
                 break;
             };
@@ -188,12 +191,14 @@ impl SendQueue {
         Ok(())
     }
 
-    /// Whether room was made for a message that found none. True once per refusal.
-    pub(crate) fn take_writable(&mut self, limits: &SendLimits) -> bool {
+    /// A channel on which a message found no room, and would find some now. Once per refusal.
+    #[inline]
+    pub(crate) fn take_writable(&mut self, limits: &SendLimits) -> Option<u16> {
         self.buffer.take_writable(limits)
     }
 
     /// Whether `take_writable` has something to report.
+    #[inline]
     pub(crate) fn is_writable_due(&self, limits: &SendLimits) -> bool {
         self.buffer.is_writable_due(limits)
     }
@@ -348,7 +353,7 @@ impl SendQueue {
             stream.advance();
             self.buffer.begin(message);
         }
-        let spent = (fresh && message.delivery.reliable).then(|| candidate(message));
+        let spent = (fresh && message.delivery.reliable).then(|| message.candidate());
         message.sent += len;
         result.ends_receipt |= message.is_receipt_due();
         if message.is_tracked() {
@@ -377,7 +382,7 @@ impl SendQueue {
         if stream.is_full() {
             return None;
         }
-        if message.delivery.reliable && !self.credit.admits(candidate(message)) {
+        if message.delivery.reliable && !self.credit.admits(message.candidate()) {
             return None;
         }
         Some(slot)
@@ -451,7 +456,8 @@ impl SendQueue {
             self.has_lost_ordered |= fate == Fate::Lost;
             self.streams[usize::from(index)].resolve(number, fate);
         }
-        self.buffer.settle(message, message.is_started());
+        let place = self.streams[usize::from(index)].place;
+        self.buffer.settle(message, place, message.is_started());
         let channel = message.delivery.channel;
         let withdrawn = message.delivery.reliable && !message.is_started();
         if message.reports(fate) {
@@ -483,12 +489,6 @@ impl SendQueue {
             self.wake(index as u16);
         }
     }
-}
-
-/// What credit has to know of a message.
-fn candidate(message: &Outgoing) -> Candidate {
-    let (stream, channel) = (message.stream, message.delivery.channel);
-    Candidate { stream, channel, cost: cost(message.payload.len()) }
 }
 
 /// A slot of the slab as stored: the buffer cap keeps slots far below 2^32.

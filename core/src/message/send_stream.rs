@@ -10,6 +10,8 @@ use crate::wire::StreamKey;
 #[derive(Debug)]
 pub(crate) struct SendStream {
     pub(super) key: StreamKey,
+    /// Where the send buffer notes what its channel holds.
+    pub(super) place: u16,
     /// Slots of messages with unsent bytes, in order.
     pub(super) queue: VecDeque<u32>,
     /// It stands in line to be written from.
@@ -23,9 +25,10 @@ pub(crate) struct SendStream {
 }
 
 impl SendStream {
-    pub(crate) fn new(key: StreamKey) -> Self {
+    pub(crate) fn new(key: StreamKey, place: u16) -> Self {
         Self {
             key,
+            place,
             queue: VecDeque::new(),
             has_turn: false,
             next: 0,

@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::send_buffer::cost;
+use super::credit::cost;
 use crate::delivery::Message;
 
 /// Messages of one kind, unreliable or reliable.

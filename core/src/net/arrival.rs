@@ -2,10 +2,11 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use super::{Ecn, FourTuple, SocketId, Via, canonical};
+use super::{Ecn, FourTuple, Route, SocketId, Via, canonical};
 
 /// Where a datagram came from and what the network said about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Origin {
     /// The socket that received it.
     pub socket: SocketId,
@@ -34,23 +35,20 @@ pub(crate) struct Arrival {
     pub(crate) via: Via,
     /// The ECN mark it carried, if known.
     pub(crate) ecn: Option<Ecn>,
-    /// The index of the interface it came in on, if known.
-    interface: Option<u32>,
 }
 
 impl Arrival {
-    /// The same in the terms of a driver. The sender's address is canonical.
-    pub(crate) const fn origin(&self) -> Origin {
-        let Self { via: Via::Direct(FourTuple { socket, local, remote }), ecn, interface } = *self;
-        Origin { socket, remote, local, interface, ecn }
+    /// Out of a packet of a neighbour, which had it from another peer or made it itself.
+    pub(crate) const fn routed(route: Route, ecn: Option<Ecn>) -> Self {
+        Self { via: Via::Routed(route), ecn }
     }
 }
 
 impl From<&Origin> for Arrival {
     fn from(origin: &Origin) -> Self {
-        let Origin { socket, remote, local, interface, ecn } = *origin;
+        let Origin { socket, remote, local, ecn, .. } = *origin;
         let via = Via::Direct(FourTuple { socket, local, remote: canonical(remote) });
-        Self { via, ecn, interface }
+        Self { via, ecn }
     }
 }
 

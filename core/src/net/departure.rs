@@ -8,6 +8,7 @@ use super::{Ecn, SocketId, Via};
 /// One or more datagrams to send, all on one path. Their bytes are `buf[..len]` of the buffer given
 /// to `poll_transmit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 #[must_use = "the datagrams in the buffer are lost unless they are sent"]
 pub struct Transmit {
     /// The socket to send from.
@@ -28,21 +29,45 @@ pub struct Transmit {
     pub segment: Option<NonZeroU16>,
 }
 
+impl Transmit {
+    /// One datagram of `len` bytes from the first socket to `destination`; the system chooses the rest. For tests
+    /// of drivers.
+    pub const fn new(destination: SocketAddr, len: usize) -> Self {
+        Self {
+            socket: SocketId(0),
+            destination,
+            source: None,
+            interface: None,
+            hop_limit: None,
+            ecn: None,
+            len,
+            segment: None,
+        }
+    }
+}
+
 /// Packets that were written into a buffer, and what is to carry them. Only the endpoint knows how:
 /// a socket sends them, or a neighbour forwards them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the packets in the buffer are lost unless they are sent"]
 pub(crate) struct Departure {
     pub(crate) via: Via,
-    /// Bytes in the buffer.
+    /// The ECN mark to set; `None`: no mark.
+    pub(crate) ecn: Option<Ecn>,
+    /// Bytes in the buffer: with each packet, the room that what carries it needs.
     pub(crate) len: usize,
     /// Present when the buffer holds several packets: each has this size, the last may be shorter.
     pub(crate) segment: Option<NonZeroU16>,
 }
 
 impl Departure {
-    /// One packet of `len` bytes.
+    /// One packet of `len` bytes, which stands behind the room that what carries it needs.
     pub(crate) const fn single(via: Via, len: usize) -> Self {
-        Self { via, len, segment: None }
+        Self { via, ecn: None, len: via.headroom() + len + via.tailroom(), segment: None }
+    }
+
+    /// How long each packet is, with the room around it.
+    pub(crate) fn size(&self) -> usize {
+        self.segment.map_or(self.len, |size| usize::from(size.get())).max(1)
     }
 }

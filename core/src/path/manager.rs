@@ -139,7 +139,7 @@ impl<F: Copy> Paths<F> {
     /// Makes sure that there is a path with this id.
     ///
     /// # Errors
-    /// There would be too many.
+    /// There is no such path id.
     pub(crate) fn ensure(
         &mut self,
         spaces: &mut PacketSpaces,
@@ -148,7 +148,7 @@ impl<F: Copy> Paths<F> {
         config: &Config,
     ) -> Result<(), Violation> {
         if self.get(id).is_none() {
-            if self.list.len() >= MAX_PATHS {
+            if usize::from(id) >= MAX_PATHS {
                 return Err(Violation::TooManyPaths);
             }
             self.open(spaces, id, via, config);

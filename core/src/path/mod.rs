@@ -51,6 +51,9 @@ pub(crate) struct Path<F> {
     answered_ack_at: Option<Instant>,
     /// The absences of the driver that this path made up for.
     absence: Absence,
+    /// The largest datagram that both ends agreed on.
+    agreed_datagram: u16,
+    /// The largest packet that goes this way.
     max_datagram: u16,
 }
 
@@ -128,12 +131,13 @@ impl<F: Copy> Path<F> {
             timers: Timers::new(),
             rtt: Rtt::new(),
             loss: Loss::new(),
-            congestion: Congestion::new(config.congestion, BASE_DATAGRAM),
+            congestion: Congestion::new(config.congestion, via.largest_packet(BASE_DATAGRAM)),
             pacer: Pacer::new(),
             probes: 0,
             answered_ack_at: None,
             absence: Absence::default(),
-            max_datagram: BASE_DATAGRAM,
+            agreed_datagram: BASE_DATAGRAM,
+            max_datagram: via.largest_packet(BASE_DATAGRAM),
         }
     }
 
@@ -329,9 +333,11 @@ impl<F: Copy> Path<F> {
         }
     }
 
-    fn set_max_datagram(&mut self, max_datagram: u16) {
-        self.max_datagram = max_datagram;
-        self.congestion.on_mtu(max_datagram);
+    /// Both ends agreed on datagrams of so many bytes.
+    fn set_max_datagram(&mut self, agreed: u16) {
+        self.agreed_datagram = agreed;
+        self.max_datagram = self.via.largest_packet(agreed);
+        self.congestion.on_mtu(self.max_datagram);
     }
 
     /// The driver was away. That no acknowledgement came meanwhile shows nothing.
@@ -352,10 +358,7 @@ impl<F: Copy> Path<F> {
     /// The peer is there now. What was learned no longer holds, unless only its port changed (RFC 9000
     /// section 9.4). `token` is random: it challenges the place that the peer left. True if that is another.
     fn move_to(&mut self, via: Via, config: &Config, now: Instant, token: [u8; 8]) -> bool {
-        let ip = |via: &Via| via.remote().map(|remote| remote.ip());
-        if ip(&via) != ip(&self.via) {
-            self.begin_generation(config);
-        }
+        let is_other_way = !via.is_same_way(&self.via);
         let left = Previous::new(self.via, now, token);
         let is_elsewhere = !self.via.is_same_remote(&via);
         if is_elsewhere {
@@ -363,6 +366,10 @@ impl<F: Copy> Path<F> {
         }
         self.via = via;
         self.is_proved = true;
+        if is_other_way {
+            self.max_datagram = via.largest_packet(self.agreed_datagram);
+            self.begin_generation(config);
+        }
         self.candidates.clear();
         self.timers.clear(PathTimer::Challenge);
         is_elsewhere
@@ -396,7 +403,7 @@ impl<F: Copy> Path<F> {
         config: &Config,
         replace: &mut impl FnMut(&FourTuple) -> Option<FourTuple>,
     ) -> bool {
-        let Via::Direct(tuple) = &mut self.via;
+        let Via::Direct(tuple) = &mut self.via else { return false };
         let Some(other) = replace(tuple) else { return false };
         *tuple = other;
         self.begin_generation(config);

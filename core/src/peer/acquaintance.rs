@@ -1,12 +1,11 @@
 //! Who a peer is, and what the two ends know of each other's state. It outlives sessions.
 
-use core::net::SocketAddr;
-
 use crate::info::Direction;
-use crate::recovery::PacketSpaces;
+use crate::net::Place;
+use crate::recovery::{CarrierNumbers, PacketSpaces};
 use crate::session::{Incarnations, Pair};
 use crate::time::Instant;
-use crate::wire::MAC_LEN;
+use crate::wire::{FORWARD_PATH, MAC_LEN};
 use crate::{PeerHandle, PeerId};
 
 /// Who a peer is.
@@ -27,6 +26,8 @@ pub(super) struct Acquaintance {
     pub(super) is_duplicate_told: bool,
     /// The path ids used since both ends keep their state.
     pub(super) spaces: PacketSpaces,
+    /// The numbers of packets that only carry others, for as long.
+    pub(super) carriers: CarrierNumbers,
     /// The greatest timestamp that a confirmed handshake of the peer had.
     pub(super) timestamp_ms: u64,
     /// When the first handshake succeeded, and who initiated it.
@@ -37,8 +38,8 @@ pub(super) struct Acquaintance {
     pub(super) confirmed_request: Option<[u8; MAC_LEN]>,
     /// A handshake that the peer initiated succeeded.
     pub(super) has_initiated: bool,
-    /// The address under which the endpoint's table lists the peer.
-    pub(super) listed_at: Option<SocketAddr>,
+    /// Where the endpoint's table lists the peer.
+    pub(super) listed_at: Option<Place>,
 }
 
 impl Acquaintance {
@@ -58,6 +59,7 @@ impl Acquaintance {
             former: [None; FORMER],
             is_duplicate_told: false,
             spaces: PacketSpaces::default(),
+            carriers: CarrierNumbers::new(FORWARD_PATH),
             timestamp_ms: 0,
             met: None,
             confirmed_at: 0,
@@ -96,6 +98,7 @@ impl Acquaintance {
         self.incarnation = pair.ours;
         self.remote_incarnation = Some(pair.theirs);
         self.spaces = PacketSpaces::default();
+        self.carriers = CarrierNumbers::new(FORWARD_PATH);
     }
 }
 

@@ -19,7 +19,6 @@ pub(crate) struct PendingEvents {
     /// Two instances have one key.
     pub(super) duplicate: Option<Duplicate>,
     pub(super) moved: bool,
-    pub(super) writable: bool,
     /// Bounded by the number of pings under way.
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
     pub(super) ended: Option<EndReason>,
@@ -38,15 +37,13 @@ impl PendingEvents {
     pub(crate) fn is_empty(&self) -> bool {
         let restarted = self.restarted.is_some() || self.duplicate.is_some();
         let begun = self.connected.is_some() || self.ended.is_some();
-        let flags = self.moved | self.writable;
-        !flags && !restarted && !begun && self.pongs.is_empty()
+        !self.moved && !restarted && !begun && self.pongs.is_empty()
     }
 }
 
 impl Peer {
     /// The next event. Causes come before consequences, the end comes last.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.note_writable();
         let peer = self.acquaintance.handle;
         self.poll_session_event()
             .or_else(|| {
@@ -102,11 +99,10 @@ impl Peer {
         if self.inbox.take_news() {
             return Some(Event::Readable { peer });
         }
-        core::mem::take(&mut self.events.writable).then_some(Event::Writable { peer })
-    }
-
-    fn note_writable(&mut self) {
-        let writable = self.outbound.queue.take_writable(&self.outbound.limits);
-        self.events.writable |= writable && !self.state.is_over();
+        let outbound = &mut self.outbound;
+        let channel = (!self.state.is_over())
+            .then(|| outbound.queue.take_writable(&outbound.limits))
+            .flatten()?;
+        Some(Event::Writable { peer, channel })
     }
 }

@@ -6,16 +6,15 @@
 //! datagrams out, time, events.
 
 mod acquaintance;
+mod carry;
 mod closing;
-mod dialing;
-mod establish;
 mod events;
+mod handshake;
 mod keys;
 mod liveness;
 mod memory;
 mod outbound;
 mod receive;
-mod refused;
 mod review;
 mod state;
 #[cfg(feature = "testing")]
@@ -25,7 +24,6 @@ mod transmit;
 mod usage;
 
 use alloc::collections::BTreeSet;
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -34,8 +32,10 @@ pub(crate) use outbound::SentFrame;
 
 use acquaintance::Acquaintance;
 pub(crate) use acquaintance::FormerIncarnations;
-use dialing::Dialing;
+pub(crate) use carry::Carried;
+use carry::Carrying;
 use events::PendingEvents;
+use handshake::Dialing;
 use liveness::Liveness;
 use memory::Share;
 use outbound::Outbound;
@@ -50,7 +50,7 @@ use crate::error::{CommandError, SendError};
 use crate::event::{DisconnectReason, EndReason, PingId};
 use crate::memory::Room;
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
-use crate::net::{Arrival, FourTuple, Via};
+use crate::net::{Arrival, FourTuple, Place, Via};
 use crate::path::{Path, Paths};
 use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
@@ -73,6 +73,7 @@ pub(crate) struct Peer {
     liveness: Liveness,
     usage: Usage,
     share: Share,
+    carrying: Carrying,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -114,6 +115,7 @@ impl Peer {
             liveness: Liveness::new(config.timers.idle_timeout),
             usage: Usage::default(),
             share: Share::new(&send_limits, &limits),
+            carrying: Carrying::default(),
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
@@ -305,14 +307,14 @@ impl Peer {
         self.acquaintance.confirmed_request
     }
 
-    /// The address under which the endpoint's table lists the peer.
-    pub(crate) const fn listed_at(&self) -> Option<SocketAddr> {
+    /// Where the endpoint's table lists the peer.
+    pub(crate) const fn listed_at(&self) -> Option<Place> {
         self.acquaintance.listed_at
     }
 
-    /// Notes the address under which the table lists the peer; returns the one before.
-    pub(crate) const fn list_at(&mut self, address: Option<SocketAddr>) -> Option<SocketAddr> {
-        core::mem::replace(&mut self.acquaintance.listed_at, address)
+    /// Notes where the table lists the peer; returns the place before.
+    pub(crate) const fn list_at(&mut self, place: Option<Place>) -> Option<Place> {
+        core::mem::replace(&mut self.acquaintance.listed_at, place)
     }
 
     /// The peer confirmed the handshake that it asked for at `timestamp_ms`, in the request with this MAC.

@@ -1,10 +1,8 @@
 //! The way in: a sealed datagram is opened, and only then believed.
 
-use core::net::SocketAddr;
-
 use crate::Violation;
 use crate::context::Context;
-use crate::net::{Arrival, Via};
+use crate::net::{Arrival, Place, Via};
 use crate::path::{PathTimeout, Seen};
 use crate::peer::Peer;
 use crate::recovery::AckWant;
@@ -200,6 +198,10 @@ impl Peer {
                 self.paths.on_challenge(arrival.via, token);
             }
             Frame::PathResponse { token } => summary.answer = Some(token),
+            Frame::Forward(_) => return Err(Violation::MisplacedForward),
+            Frame::ForwardRefused { destination, reason } => {
+                self.note_forward_refused(*destination, reason);
+            }
             Frame::AckNow => summary.wants(AckWant::Asked),
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}
@@ -254,9 +256,9 @@ impl Peer {
         }
     }
 
-    /// Addresses of the peer that the endpoint should list.
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
+    /// Where the endpoint should list the peer.
+    pub(crate) fn place(&self) -> Option<Place> {
         let live = !self.state.is_over();
-        self.paths.via().filter(|_| live).and_then(|via| via.remote())
+        self.paths.via().filter(|_| live).map(Place::from)
     }
 }

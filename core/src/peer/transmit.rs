@@ -3,7 +3,7 @@
 use core::num::NonZeroU16;
 
 use crate::context::Context;
-use crate::net::Departure;
+use crate::net::{Departure, Via};
 use crate::path::{Challenge, Path, Permit};
 use crate::peer::{Peer, SentFrame};
 use crate::recovery::Sent;
@@ -56,22 +56,19 @@ impl Peer {
     fn transmit_validation(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         if let Some((via, token)) = self.paths.take_answer(VALIDATION_LEN) {
             let path = self.paths.primary()?.space().id();
-            let len =
-                self.seal_alone(cx, path, Frame::PathResponse { token }, via.headroom(), buf)?;
-            return Some(Departure::single(via, len));
+            return self.seal_alone(cx, path, Frame::PathResponse { token }, via, buf);
         }
         let patience = self.paths.probe_timeout() * 3;
         let Challenge { path, via, token } =
             self.paths.take_challenge(VALIDATION_LEN, cx.now, patience)?;
-        let len = self.seal_alone(cx, path, Frame::PathChallenge { token }, via.headroom(), buf)?;
-        Some(Departure::single(via, len))
+        self.seal_alone(cx, path, Frame::PathChallenge { token }, via, buf)
     }
 
     /// Fills the buffer with packets of equal size, the last perhaps shorter.
     fn transmit_batch(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let path = self.paths.primary()?;
         let via = path.via();
-        let full = via.headroom() + path.max_datagram();
+        let full = via.headroom() + path.max_datagram() + via.tailroom();
         let mut len = 0;
         let mut segment = None;
         for _ in 0..MAX_SEGMENTS {
@@ -84,7 +81,11 @@ impl Peer {
                     break;
                 }
             }
-            let Some(size) = self.write_packet(cx, room) else { break };
+            let packet = limit - via.headroom() - via.tailroom();
+            let Some(size) = self.write_packet(cx, &mut room[via.headroom()..][..packet]) else {
+                break;
+            };
+            let size = via.headroom() + size + via.tailroom();
             len += size;
             if *segment.get_or_insert(size) > size {
                 break;
@@ -92,7 +93,7 @@ impl Peer {
         }
         let segment = segment.filter(|size| *size < len);
         let segment = segment.and_then(|size| NonZeroU16::new(u16::try_from(size).ok()?));
-        (len > 0).then_some(Departure { via, len, segment })
+        (len > 0).then_some(Departure { via, ecn: None, len, segment })
     }
 
     /// Writes one packet on the primary path, if there is reason to.
@@ -110,8 +111,7 @@ impl Peer {
         let (id, room) = (path.space().id(), path.max_datagram() - OVERHEAD);
         path.space_mut().skip_number_sometimes(cx.now, &mut cx.rng);
         path.space().next_number()?;
-        let headroom = path.via().headroom();
-        let mut packet = PacketBuffer::new(buf, headroom)?;
+        let mut packet = PacketBuffer::new(buf, 0)?;
         let mut writer = packet.frames();
         let content = self.write_frames(cx, &mut writer, may_send_data, room)?;
         let len = writer.position();
@@ -120,7 +120,7 @@ impl Peer {
             return None;
         }
         self.seal(cx, id, packet.packet(len), Some(content))?;
-        Some(headroom + len + OVERHEAD)
+        Some(len + OVERHEAD)
     }
 
     fn write_frames(
@@ -172,17 +172,17 @@ impl Peer {
         cx: &mut Context,
         path: u8,
         frame: Frame<'_>,
-        headroom: usize,
+        via: Via,
         buf: &mut [u8],
-    ) -> Option<usize> {
-        let mut packet = PacketBuffer::new(buf, headroom)?;
+    ) -> Option<Departure> {
+        let mut packet = PacketBuffer::new(buf, via.headroom())?;
         let mut writer = packet.frames();
         if !frame.encode(&mut writer) {
             return None;
         }
         let len = writer.position();
         self.seal(cx, path, packet.packet(len), None)?;
-        Some(headroom + len + OVERHEAD)
+        Some(Departure::single(via, len + OVERHEAD))
     }
 
     /// Gives a packet its number on a path, notes it and seals it. Without `content`, its fate is of

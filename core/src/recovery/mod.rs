@@ -4,6 +4,7 @@
 //! addresses, keys or messages.
 
 mod ack;
+mod carried;
 mod congestion;
 mod loss;
 mod pacer;
@@ -15,6 +16,7 @@ mod sent;
 mod space;
 mod spaces;
 
+pub(crate) use carried::CarrierNumbers;
 pub(crate) use congestion::{Congestion, Controller};
 pub(crate) use loss::{Loss, LossOutcome, Timeout};
 pub(crate) use pacer::{Pace, Pacer};

@@ -7,20 +7,22 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use smallvec::SmallVec;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
+use super::answer::{Offer, Opened, Unopened, read_answer};
 use super::target::HandshakeTarget;
 use crate::PeerId;
 use crate::bucket::{Limit, TokenBucket};
 use crate::context::Context;
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::mac::MacKey;
-use crate::crypto::noise::{Initiation, Split};
-use crate::net::{Departure, Via};
+use crate::crypto::noise::Initiation;
+use crate::event::ForwardRefusal;
+use crate::net::{Departure, Route, Via};
 use crate::time::Instant;
 use crate::wire::{
-    Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, Refusal,
-    RequestPayload, ResponsePayload, ResponseStatus, VERSION,
+    Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, RequestPayload,
+    VERSION,
 };
 
 /// Both kinds of packet that we send.
@@ -34,6 +36,8 @@ pub(crate) struct Dial {
     targets: SmallVec<[HandshakeTarget; 1]>,
     /// What our request says.
     offer: Offer,
+    /// From when on neighbours that forward are asked as well.
+    routes_from: Instant,
     /// How many addresses were sent the packet in this round.
     round: usize,
     stage: Stage,
@@ -52,6 +56,8 @@ pub(crate) struct Dial {
     their_version: Option<u8>,
     /// The other end had no place for us.
     is_full: bool,
+    /// A neighbour did not pass our handshake on, as it said last.
+    not_forwarded: Option<ForwardRefusal>,
 }
 
 enum Stage {
@@ -70,50 +76,6 @@ struct Bare {
     packet: [u8; REQUEST_LEN],
 }
 
-/// What a request says about us.
-#[derive(Clone, Copy, Debug, Default)]
-struct Offer {
-    /// Names our state about the peer.
-    incarnation: u64,
-    /// The credit that it grants.
-    granted: u64,
-}
-
-/// What a genuine response says.
-pub(crate) struct Answer {
-    pub(crate) split: Split,
-    pub(crate) payload: ResponsePayload,
-    pub(crate) remote_index: u32,
-    /// Our incarnation that the request named.
-    pub(crate) incarnation: u64,
-    /// The credit that the request granted.
-    pub(crate) granted: u64,
-}
-
-/// A genuine response by which the other end does not take us in.
-pub(crate) struct Refused {
-    pub(crate) status: ResponseStatus,
-    pub(crate) refusal: Refusal,
-    /// What named our state when we asked.
-    pub(crate) incarnation: u64,
-}
-
-/// What a genuine response amounts to.
-pub(crate) enum Opened {
-    Accepted(Answer),
-    Refused(Refused),
-}
-
-/// Why a response came to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unopened {
-    Forged,
-    /// It says what no version of ours knows.
-    Unknown,
-    /// More came in a short time than are worth opening.
-    TooMany,
-}
-
 /// How many responses are opened, a thousand a second: a forger has to be fast to keep the genuine one
 /// out, and costs us a tenth of a processor core at most.
 const OPENS: Limit = Limit::every(1_000, 4_000);
@@ -125,6 +87,8 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(150);
 const MAX_INTERVAL: Duration = Duration::from_secs(4);
 /// The same for an address that was a validated one of the peer.
 const MAX_INTERVAL_VALIDATED: Duration = Duration::from_secs(1);
+/// How long a dial tries addresses alone before it goes by way of neighbours, too.
+const ROUTES_AFTER: Duration = Duration::from_secs(1);
 /// How many retries are followed between two rounds that rebuild.
 const MAX_RETRIES: u8 = 3;
 /// Then the request is rebuilt, so that its cookie and time are fresh.
@@ -139,9 +103,12 @@ impl Dial {
         addresses: SmallVec<[Via; 2]>,
         validated: bool,
     ) -> Self {
-        Self {
+        // Who may be reached directly gets time for it; nobody else to ask, no time.
+        let wait = if validated || addresses.is_empty() { Duration::ZERO } else { ROUTES_AFTER };
+        let mut dial = Self {
             local_index,
             remote,
+            routes_from: cx.now + wait,
             targets: addresses
                 .into_iter()
                 .map(|via| HandshakeTarget::new(via, validated))
@@ -159,7 +126,36 @@ impl Dial {
             opens: TokenBucket::FULL,
             their_version: None,
             is_full: false,
+            not_forwarded: None,
+        };
+        dial.add_routes(cx);
+        dial
+    }
+
+    /// Sends the handshake by way of neighbours that forward, too, once it is time.
+    fn add_routes(&mut self, cx: &Context) {
+        let Some(remote) = self.remote.filter(|_| cx.now >= self.routes_from) else { return };
+        for neighbour in cx.relays.toward(remote) {
+            let via = Via::Routed(Route::new(neighbour, remote));
+            if !self.has_target(&via) && self.targets.len() < MAX_TARGETS {
+                self.targets.push(HandshakeTarget::new(via, false));
+            }
         }
+    }
+
+    /// The neighbour did not pass our handshake on.
+    pub(crate) fn on_forward_refused(&mut self, neighbour: PeerId, refusal: ForwardRefusal) {
+        let asked = |target: &HandshakeTarget| {
+            target.via.route().is_some_and(|route| route.neighbour == neighbour)
+        };
+        if self.targets.iter().any(asked) {
+            self.not_forwarded = Some(refusal);
+        }
+    }
+
+    /// What a neighbour said last about a handshake that it did not pass on.
+    pub(crate) const fn not_forwarded(&self) -> Option<ForwardRefusal> {
+        self.not_forwarded
     }
 
     /// The index in which we expect the answer.
@@ -259,6 +255,7 @@ impl Dial {
         granted: u64,
     ) -> Instant {
         self.round = 0;
+        self.add_routes(cx);
         if cx.now >= self.rebuild_at {
             self.retries = MAX_RETRIES;
             self.build(cx, incarnation, granted, None);
@@ -269,6 +266,10 @@ impl Dial {
     /// When the next round is due: after the interval and up to half as much again. Never sooner, or
     /// an address that does not answer would get more than its budget.
     pub(crate) fn schedule(&mut self, cx: &mut Context) -> Instant {
+        if self.targets.is_empty() {
+            // A neighbour that forwards may come at any time.
+            self.interval = FIRST_INTERVAL;
+        }
         let micros = u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX);
         let jittered = micros + cx.rng.below(micros / 2);
         self.interval = (self.interval * 8 / 5).min(self.max_interval);
@@ -302,15 +303,16 @@ impl Dial {
     /// Copies the packet for the next address of the round that may be sent one. A request with a cookie goes
     /// only to where the cookie is from.
     pub(crate) fn transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Departure> {
-        let room = buf.get_mut(..REQUEST_LEN)?;
         while let Some(target) = self.targets.get_mut(self.round) {
             self.round += 1;
             let is_bare = self.cookie_from.is_some_and(|from| !target.is_at(&from));
             let bare = self.bare.as_ref().map(|bare| &bare.packet);
             let Some(packet) = (if is_bare { bare } else { Some(&self.packet) }) else { continue };
             if target.spend(now) {
-                room.copy_from_slice(packet);
-                return Some(Departure::single(target.via, REQUEST_LEN));
+                let departure = Departure::single(target.via, REQUEST_LEN);
+                let room = buf.get_mut(..departure.len)?;
+                room[target.via.headroom()..][..REQUEST_LEN].copy_from_slice(packet);
+                return Some(departure);
             }
         }
         None
@@ -410,41 +412,6 @@ impl Dial {
         request.network_mac = cx.network.key_request_mac(request.authenticated());
         self.packet.copy_from_slice(request.as_bytes());
         self.stage = Stage::Identity { nonce };
-    }
-}
-
-fn read_answer(
-    cx: &Context,
-    initiation: &Initiation,
-    offer: Offer,
-    response: &HandshakeResponse,
-) -> Result<Opened, Unopened> {
-    let key = cx.identity.x25519();
-    // The secret may have been replaced since the request was sent.
-    let opened = cx.network.psks().find_map(|psk| {
-        let mut text = response.payload_ciphertext;
-        let split = initiation.finish(key, psk, &response.ephemeral, &mut text)?;
-        Some((split, text))
-    });
-    let (split, text) = opened.ok_or(Unopened::Forged)?;
-    let payload = ResponsePayload::read_from_prefix(&text).map(|(payload, _)| payload);
-    let payload = payload.map_err(|_| Unopened::Forged)?;
-    // The head is not part of the transcript; without this, whoever knows our identity could lead
-    // our packets to a session that is not ours.
-    let remote_index = payload.session_index.get();
-    if remote_index != response.sender_index.get() {
-        return Err(Unopened::Forged);
-    }
-    let Offer { incarnation, granted } = offer;
-    match payload.status().ok_or(Unopened::Unknown)? {
-        ResponseStatus::Accepted => {
-            Ok(Opened::Accepted(Answer { split, payload, remote_index, incarnation, granted }))
-        }
-        status => {
-            let refusal = Refusal::read_from_prefix(&text).map(|(refusal, _)| refusal);
-            let refusal = refusal.map_err(|_| Unopened::Forged)?;
-            Ok(Opened::Refused(Refused { status, refusal, incarnation }))
-        }
     }
 }
 

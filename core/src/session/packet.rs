@@ -41,8 +41,7 @@ impl<'b> PacketBuffer<'b> {
     /// Makes the packet of `len` bytes the end of the frames of the packet around it, after `prefix`:
     /// returns the room for that packet and how long its frames are. `None` if there is too little room
     /// before or behind.
-    #[cfg(test)]
-    fn wrap(self, len: usize, prefix: &[u8]) -> Option<(Self, usize)> {
+    pub(crate) fn wrap(self, len: usize, prefix: &[u8]) -> Option<(Self, usize)> {
         let headroom = self.headroom.checked_sub(SEALED_HEADER_LEN + prefix.len())?;
         let frames = prefix.len() + len;
         if self.buffer.len() < headroom + frames + OVERHEAD {

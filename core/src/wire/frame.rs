@@ -1,5 +1,7 @@
 //! Frames: what a sealed packet says once it is opened. The packet is simply one after another.
 
+mod forward;
+
 use core::fmt;
 use core::iter::FusedIterator;
 
@@ -11,6 +13,8 @@ use super::retransmit::{self, RetransmitFrame};
 use super::stream::StreamKey;
 use super::varint;
 use super::writer::Writer;
+
+pub use forward::{FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, HOP_LIMIT};
 
 /// The longest reason of a [`Frame::Disconnect`], in bytes.
 pub const MAX_REASON_LEN: usize = 64;
@@ -113,6 +117,15 @@ pub enum Frame<'a> {
         /// The token of the challenge.
         token: [u8; 8],
     },
+    /// A packet that a neighbour carries. Nothing else is in its packet.
+    Forward(ForwardFrame<'a>),
+    /// A packet that the neighbour was to carry did not go on.
+    ForwardRefused {
+        /// The identity of the end that it was for.
+        destination: &'a [u8; 32],
+        /// Why.
+        reason: u8,
+    },
     /// A message or a fragment of one.
     Data(DataFrame<'a>),
     /// Something of a later version, to be skipped.
@@ -166,7 +179,7 @@ impl<'a> Frame<'a> {
     /// Whether the receiver is to acknowledge the packet that carries this frame.
     #[must_use]
     pub const fn is_ack_eliciting(&self) -> bool {
-        !matches!(self, Self::Padding(_) | Self::Ack(_))
+        !matches!(self, Self::Padding(_) | Self::Ack(_) | Self::Forward(_))
     }
 
     /// Writes the frame whole, or nothing. `false` means that it does not fit, or that it is not
@@ -204,6 +217,8 @@ impl<'a> Frame<'a> {
             }
             Self::RekeyRequest { .. } => 37,
             Self::RekeyResponse { .. } => 41,
+            Self::Forward(frame) => frame.encoded_len(),
+            Self::ForwardRefused { .. } => 34,
             Self::Data(frame) => frame.encoded_len(),
             Self::Extension { body, .. } => 1 + varint::size(body.len() as u64) + body.len(),
         }
@@ -245,6 +260,10 @@ impl<'a> Frame<'a> {
             },
             PATH_CHALLENGE => Self::PathChallenge { token: *reader.array()? },
             PATH_RESPONSE => Self::PathResponse { token: *reader.array()? },
+            forward::FORWARD => Self::Forward(ForwardFrame::parse(reader)?),
+            forward::FORWARD_REFUSED => {
+                Self::ForwardRefused { destination: reader.array()?, reason: reader.u8()? }
+            }
             FIRST_EXTENSION..=LAST_EXTENSION => {
                 let len = reader.varint()?;
                 Self::Extension { kind, body: reader.bytes(len)? }
@@ -298,6 +317,10 @@ impl<'a> Frame<'a> {
             }
             Self::PathChallenge { token } => w.u8(PATH_CHALLENGE) && w.bytes(token),
             Self::PathResponse { token } => w.u8(PATH_RESPONSE) && w.bytes(token),
+            Self::Forward(frame) => frame.write(w),
+            Self::ForwardRefused { destination, reason } => {
+                w.u8(forward::FORWARD_REFUSED) && w.bytes(*destination) && w.u8(*reason)
+            }
             Self::Data(frame) => frame.encode(w),
             Self::Extension { kind, body } => {
                 (FIRST_EXTENSION..=LAST_EXTENSION).contains(kind)
@@ -343,6 +366,8 @@ impl fmt::Display for Frame<'_> {
             Self::PathResponse { token } => {
                 write!(f, "PathResponse token={:#x}", u64::from_le_bytes(*token))
             }
+            Self::Forward(frame) => frame.fmt(f),
+            Self::ForwardRefused { reason, .. } => write!(f, "ForwardRefused reason={reason}"),
             Self::Data(frame) => frame.fmt(f),
             Self::Extension { kind, body } => {
                 write!(f, "Extension kind={kind:#x} length={}", body.len())

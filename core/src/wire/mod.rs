@@ -44,7 +44,9 @@ mod writer;
 pub use ack::{AckFrame, AckRanges, EcnCounts, MAX_ACK_RANGES, encode_ack};
 pub use data::{DataFrame, Fragment, MIN_FRAGMENT};
 pub use error::{FrameError, ReadError};
-pub use frame::{Frame, Frames, MAX_REASON_LEN};
+pub use frame::{
+    FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, Frame, Frames, HOP_LIMIT, MAX_REASON_LEN,
+};
 pub use handshake::{
     Address, Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, MAC_LEN,
     MAX_REFUSAL_REASON, Parameters, REQUEST_CIPHERTEXT_LEN, RESPONSE_CIPHERTEXT_LEN, Refusal,
@@ -60,7 +62,7 @@ pub use stream::StreamKey;
 pub use writer::Writer;
 
 /// The version of the protocol, the second byte of every packet.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// The types of packets, their first byte.
 pub mod kind {

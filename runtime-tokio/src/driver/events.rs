@@ -64,8 +64,8 @@ impl Driver {
             Event::Restarted { .. } | Event::PathChanged { .. } | Event::StateChanged { .. } => {
                 self.publish_info(peer);
             }
-            Event::Writable { .. } => {
-                entry.under_way.unblock();
+            Event::Writable { channel, .. } => {
+                entry.under_way.unblock(channel);
                 self.make_ready(peer);
             }
             _ => {}

@@ -8,9 +8,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use handfast_core::{EndReason, Message, PeerHandle, PeerId, PeerInfo, SendError};
+use handfast_core::{Delivery, EndReason, Message, PeerHandle, PeerId, PeerInfo, SendError};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -31,8 +31,6 @@ pub(crate) struct Mailbox {
     state: Mutex<State>,
     /// Messages came in, or the peer ended.
     readable: Notify,
-    /// Messages went out, or the peer ended.
-    writable: Notify,
 }
 
 #[derive(Default)]
@@ -124,9 +122,9 @@ impl Mailbox {
         self.readable.notified()
     }
 
-    /// Completes at the next change that `push` may see, counted from this call.
-    pub(crate) fn writable(&self) -> Notified<'_> {
-        self.writable.notified()
+    /// Tells of each change that `push` may see for a message of this delivery.
+    pub(crate) fn writable(&self, delivery: &Delivery) -> Arc<Notify> {
+        self.lock().outgoing.writable(delivery)
     }
 
     /// A handle to the peer is on its way to somebody.
@@ -177,10 +175,8 @@ impl Mailbox {
 
     /// Hands over the outgoing messages of all streams of which the driver has none.
     pub(crate) fn collect(&self, under_way: &mut UnderWay) {
-        let any = self.lock().outgoing.collect(under_way);
-        if any {
-            self.writable.notify_waiters();
-        }
+        let writable = self.lock().outgoing.collect(under_way);
+        tell(writable);
     }
 
     /// Takes no further message from the application, unless some wait here: then it says no. With `now`
@@ -189,10 +185,9 @@ impl Mailbox {
         let mut state = self.lock();
         state.closing |= now || state.outgoing.is_empty();
         let closing = state.closing;
+        let waiting = if closing { state.outgoing.waiting() } else { Vec::new() };
         drop(state);
-        if closing {
-            self.writable.notify_waiters();
-        }
+        tell(waiting);
         closing
     }
 
@@ -209,8 +204,8 @@ impl Mailbox {
 
     /// Takes back an outgoing message that was not collected yet.
     pub(crate) fn withdraw(&self, key: &MessageKey) -> Option<Outgoing> {
-        let message = self.lock().outgoing.withdraw(key)?;
-        self.writable.notify_waiters();
+        let (message, writable) = self.lock().outgoing.withdraw(key)?;
+        tell(writable);
         Some(message)
     }
 
@@ -264,17 +259,22 @@ impl Mailbox {
         let mut state = self.lock();
         state.ended.get_or_insert(reason);
         state.incoming.end();
-        let unsent = state.outgoing.drain();
+        let (unsent, waiting) = (state.outgoing.drain(), state.outgoing.waiting());
         drop(state);
         unsent.into_iter().for_each(Outgoing::give_up);
         self.readable.notify_waiters();
-        self.writable.notify_waiters();
+        tell(waiting);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // No operation here leaves the state half changed, not even by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Wakes who waits for room. Not to be called with the lock held: it runs what the waker runs.
+fn tell(waiting: impl IntoIterator<Item = Arc<Notify>>) {
+    waiting.into_iter().for_each(|writable| writable.notify_waiters());
 }
 
 impl fmt::Debug for Mailbox {

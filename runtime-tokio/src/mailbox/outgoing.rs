@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
+use std::sync::Arc;
 
 use handfast_core::{Bytes, Delivery, Fate, Order, SendError};
+use tokio::sync::Notify;
 
 use crate::receipt_key::{MessageKey, ReceiptSender};
 
@@ -79,6 +81,8 @@ pub(super) struct Outbox {
 struct Queue {
     messages: VecDeque<Outgoing>,
     bytes: usize,
+    /// Tells of room. There is one once somebody waited.
+    writable: Option<Arc<Notify>>,
 }
 
 impl Outbox {
@@ -112,20 +116,32 @@ impl Outbox {
         Ok(())
     }
 
-    /// Hands over what waits, but for streams of which `under_way` has messages. Whether that made room.
-    pub(super) fn collect(&mut self, under_way: &mut UnderWay) -> bool {
-        let mut any = false;
+    /// Tells of room for messages of this delivery, of which one waits here.
+    pub(super) fn writable(&mut self, delivery: &Delivery) -> Arc<Notify> {
+        let queue = self.queues.entry(stream(delivery)).or_default();
+        Arc::clone(queue.writable.get_or_insert_default())
+    }
+
+    /// All who wait for room.
+    pub(super) fn waiting(&self) -> Vec<Arc<Notify>> {
+        self.queues.values().filter_map(|queue| queue.writable.clone()).collect()
+    }
+
+    /// Hands over what waits, but for streams of which `under_way` has messages. Returns who is to be told
+    /// that this made room.
+    pub(super) fn collect(&mut self, under_way: &mut UnderWay) -> Vec<Arc<Notify>> {
+        let mut writable = Vec::new();
         for _ in 0..self.listed.len() {
             let Some(stream) = self.listed.pop_front() else { break };
             let Some(queue) = self.queues.get_mut(&stream) else { continue };
             if under_way.exchange(stream, &mut queue.messages) {
                 queue.bytes = 0;
-                any = true;
+                writable.extend(queue.writable.clone());
             } else {
                 self.listed.push_back(stream);
             }
         }
-        any
+        writable
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -136,11 +152,12 @@ impl Outbox {
         self.queues.values().any(|queue| has_reliable(&queue.messages))
     }
 
-    pub(super) fn withdraw(&mut self, key: &MessageKey) -> Option<Outgoing> {
+    /// Takes a message back, and who is to be told that this made room.
+    pub(super) fn withdraw(&mut self, key: &MessageKey) -> Option<(Outgoing, Option<Arc<Notify>>)> {
         self.queues.values_mut().find_map(|queue| {
             let message = withdraw(&mut queue.messages, key)?;
             queue.bytes -= message.payload.len();
-            Some(message)
+            Some((message, queue.writable.clone()))
         })
     }
 
@@ -246,9 +263,10 @@ impl UnderWay {
         self.taken = 0;
     }
 
-    /// The core has room again, for whichever it is.
-    pub(crate) fn unblock(&mut self) {
-        for (stream, lane) in &mut self.lanes {
+    /// The core has room again for messages of a channel.
+    pub(crate) fn unblock(&mut self, channel: u16) {
+        let lanes = self.lanes.range_mut((channel, false, Order::Unordered)..);
+        for (stream, lane) in lanes.take_while(|(stream, _)| stream.0 == channel) {
             if mem::take(&mut lane.is_blocked) && !lane.messages.is_empty() {
                 self.active.push_back(*stream);
             }

@@ -90,9 +90,12 @@ fn a_full_stream_gives_the_message_back_and_tells_when_there_is_room() {
         assert!((queued - 1) * len < MAX_BYTES, "only the last may exceed the bound");
         push(&mailbox, Outgoing::new(Delivery::reliable(3), Bytes::new()));
 
-        let writable = mailbox.writable();
+        let other = Delivery::reliable(3);
+        let (writable, of_other) = (mailbox.writable(&CHANNEL), mailbox.writable(&other));
+        let (writable, of_other) = (writable.notified(), of_other.notified());
         assert_eq!(collected(&mailbox).len(), queued + 1);
         completes(writable);
+        completes(of_other);
         push(&mailbox, message(len));
     }
 }
@@ -123,13 +126,20 @@ fn a_stream_that_is_stuck_in_the_core_holds_back_itself_alone() {
     assert_eq!((taken, blocked), ([0, 20], 1));
     assert!(under_way.is_stuck() && !under_way.is_empty());
     // What comes later waits behind the stuck one, or goes past it.
+    let rooms = [0, 1].map(|channel| mailbox.writable(&Delivery::ordered(channel)));
+    let [mut of_stuck, of_other] = [&rooms[0], &rooms[1]].map(|room| Box::pin(room.notified()));
     push(&mailbox, on(0));
     push(&mailbox, on(1));
     mailbox.collect(&mut under_way);
+    completes(of_other);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(of_stuck.as_mut().poll(&mut cx).is_pending(), "there is no room for it");
     assert_eq!(under_way.front().map(|next| next.delivery.channel), Some(1));
     under_way.pop();
     assert!(under_way.is_stuck());
-    under_way.unblock();
+    under_way.unblock(1);
+    assert!(under_way.is_stuck(), "another channel has room");
+    under_way.unblock(0);
     assert_eq!(std::iter::from_fn(|| under_way.pop()).count(), 20);
     mailbox.collect(&mut under_way);
     assert_eq!(std::iter::from_fn(|| under_way.pop()).count(), 1);
@@ -194,7 +204,7 @@ fn a_sequenced_message_that_waits_for_the_core_gives_way_to_a_newer_one() {
     mailbox.collect(&mut under_way);
     assert_eq!(completes(first), Fate::Superseded);
     assert!(under_way.is_stuck(), "the core has no more room than before");
-    under_way.unblock();
+    under_way.unblock(0);
     assert!(under_way.pop().is_some_and(|message| message.is_named(&last.key)));
     assert!(under_way.is_empty() && under_way.is_stuck());
 }
@@ -256,7 +266,8 @@ fn a_peer_that_ended_leaves_its_messages_and_takes_none() {
     unsent.receipt = Some(sender);
     push(&mailbox, unsent);
     mailbox.deposit(None, &mut incoming(3, 1), false);
-    let (readable, writable) = (mailbox.readable(), mailbox.writable());
+    let (readable, room) = (mailbox.readable(), mailbox.writable(&CHANNEL));
+    let writable = room.notified();
 
     mailbox.end(EndReason::IdleTimeout);
     completes(readable);
@@ -278,7 +289,8 @@ fn a_message_that_is_withdrawn_makes_room_and_the_others_keep_their_order() {
         receipt
     });
     assert!(matches!(mailbox.push(message(1)), Push::Full(_)));
-    let writable = mailbox.writable();
+    let room = mailbox.writable(&CHANNEL);
+    let writable = room.notified();
     mailbox.withdraw(&receipts[1].key).expect("it waits").finish(Fate::Cancelled);
     completes(writable);
     push(&mailbox, message(1));

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Arg, Args, Command};
 use serde::{Deserialize, Deserializer};
 
-use super::values::{ListenOn, Rate, Size, Span};
+use handfast_udp::TargetName;
+
+use super::values::{BitRate, ListenOn, Rate, Size, Span};
 use super::{LogFormat, RuntimeKind};
 
 /// Choices as they stand on the command line or in the file: each may be missing.
@@ -25,6 +27,9 @@ pub struct Layer {
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(deserialize_with = "path")]
     pub identity: Option<PathBuf>,
+    /// Stay connected to this server, PEERID@HOST:PORT or HOST:PORT; may be repeated
+    #[arg(long, value_name = "SERVER")]
+    pub server: Option<Vec<TargetName>>,
     /// A file with the secret of a private network, on one line of base32: peers without it cannot
     /// shake hands. On a second line, another one that is accepted too. SIGHUP reads it again
     #[arg(long, value_name = "FILE")]
@@ -38,6 +43,20 @@ pub struct Layer {
     /// Send every message back the way it came
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub echo: Option<bool>,
+    /// Pass packets on between peers that are connected to this server, sealed from one to the other
+    /// [default: with --allow or --network-secret-file]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub relay: Option<bool>,
+    /// How much passes from one peer to another at most, in a second [default: 20Mbit]
+    #[arg(long, value_name = "RATE")]
+    pub relay_rate: Option<BitRate>,
+    /// How much passes from one peer to all others at most, in a second [default: 40Mbit, or
+    /// --relay-rate if that is more]
+    #[arg(long, value_name = "RATE")]
+    pub relay_peer_rate: Option<BitRate>,
+    /// How much passes in all, in a second [default: 100Mbit, or --relay-peer-rate if that is more]
+    #[arg(long, value_name = "RATE")]
+    pub relay_total: Option<BitRate>,
     /// A peer that was silent for this long is given up; the smaller of both ends' holds
     /// [default: 60s]
     #[arg(long, value_name = "TIME")]
@@ -71,7 +90,7 @@ pub struct Layer {
     /// The largest message in either direction [default: 16MiB]
     #[arg(long, value_name = "BYTES")]
     pub max_message: Option<Size>,
-    /// What waits to be sent to a peer at most [default: 32MiB]
+    /// What waits to be sent to a peer at most [default: 64MiB]
     #[arg(long, value_name = "BYTES")]
     pub send_buffer: Option<Size>,
     /// What a peer may have under way to us of reliable messages [default: 32MiB]
@@ -129,8 +148,8 @@ impl Layer {
     #[must_use]
     pub fn or(self, below: Self) -> Self {
         or!(self, below:
-            runtime listen identity network_secret_file allow echo idle_timeout heartbeat
-            stats_interval log_format max_peers max_peers_per_source max_half_open
+            runtime listen server identity network_secret_file allow echo relay relay_rate relay_peer_rate
+            relay_total idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated
             budget_validated_per_source budget_at_peers budget_retries budget_retries_per_share

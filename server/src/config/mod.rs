@@ -10,8 +10,10 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use handfast_core::{Budget, Budgets, Config, Flow, KeyUpdates, Limits};
-use handfast_udp::Listen;
+use handfast_core::{
+    Budget, Budgets, Config, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits,
+};
+use handfast_udp::{Listen, TargetName};
 
 pub(crate) use file::log_format;
 pub use file::read_file;
@@ -19,7 +21,7 @@ pub use kinds::{LogFormat, RuntimeKind};
 pub use layer::Layer;
 #[cfg(test)]
 pub(crate) use layer::keys;
-pub use values::{ListenOn, Rate, Size, Span};
+pub use values::{BitRate, ListenOn, Rate, Size, Span};
 
 use crate::access::Access;
 use crate::error::Error;
@@ -33,6 +35,8 @@ pub struct Settings {
     pub runtime: RuntimeKind,
     /// Where to listen.
     pub listen: Listen,
+    /// Servers to stay connected to.
+    pub servers: Vec<TargetName>,
     /// The file with the secret key.
     pub identity: PathBuf,
     /// The file with the network secret.
@@ -57,6 +61,8 @@ pub struct Settings {
     pub budgets: Budgets,
     /// How many keys are kept ready.
     pub keys: KeyUpdates,
+    /// Whether packets are passed on between peers.
+    pub forwarding: Forwarding,
 }
 
 impl Settings {
@@ -78,10 +84,12 @@ impl Settings {
         Ok(Self {
             runtime,
             listen: layer.listen.as_deref().map_or_else(Listen::default, ListenOn::merge),
+            servers: layer.server.clone().unwrap_or_default(),
             limits: limits(&layer),
             flow: flow(&layer)?,
             budgets: budgets(&layer),
             keys: key_updates(&layer),
+            forwarding: forwarding(&layer),
             identity: layer.identity.map_or_else(places::key, Ok)?,
             network_secret_file: layer.network_secret_file,
             allow: layer.allow,
@@ -113,6 +121,7 @@ impl Settings {
         config.flow = self.flow;
         config.budgets = self.budgets.clone();
         config.keys = self.keys;
+        config.forwarding = self.forwarding.clone();
         (config.network_secret, config.previous_network_secret) = access.secrets();
         config.admission = access.admission();
         config
@@ -176,6 +185,26 @@ fn key_updates(layer: &Layer) -> KeyUpdates {
     let mut keys = KeyUpdates::default();
     keys.active_keys = layer.active_keys.unwrap_or(keys.active_keys);
     keys
+}
+
+/// Whoever may come in is passed on, unless that is everybody.
+fn forwarding(layer: &Layer) -> Forwarding {
+    let mut forwarding = Forwarding::default();
+    let is_private = layer.allow.is_some() || layer.network_secret_file.is_some();
+    if layer.relay.unwrap_or(is_private) {
+        forwarding.policy = ForwardingPolicy::Anyone;
+    }
+    // What is not chosen does not hold back what is.
+    let mut least = 0;
+    for (field, choice) in [
+        (&mut forwarding.pair_rate, layer.relay_rate),
+        (&mut forwarding.peer_rate, layer.relay_peer_rate),
+        (&mut forwarding.total_rate, layer.relay_total),
+    ] {
+        *field = choice.map_or_else(|| least.max(*field), |rate| rate.bytes);
+        least = *field;
+    }
+    forwarding
 }
 
 const STATS_INTERVAL: Duration = Duration::from_secs(60);

@@ -39,6 +39,11 @@ fn all_keys_are_read() {
         budget-retries-per-share = "14/15"
         budget-unknown-session = "16/17"
         budget-sources = 18
+        server = ["127.0.0.1:9"]
+        relay = true
+        relay-rate = "80kbit"
+        relay-peer-rate = "1Mbit"
+        relay-total = "2Gbit"
     "#;
     let mut layer = parse(text).expect("understood");
     assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
@@ -64,7 +69,29 @@ fn all_keys_are_read() {
     assert_eq!((unvalidated, at_peers), (Budget::new(1, 2), Budget::new(9, 9)));
     assert_eq!((retries_per_share, unknown_session), (Budget::new(14, 15), Budget::new(16, 17)));
     assert_eq!(sources, 18);
+    let Forwarding { policy, pair_rate, peer_rate, total_rate, .. } = settings.forwarding.clone();
+    assert_eq!(policy, ForwardingPolicy::Anyone);
+    assert_eq!((pair_rate, peer_rate, total_rate), (10_000, 125_000, 250_000_000));
     settings.endpoint_config(&Access::default()).expect("they fit together");
+}
+
+#[test]
+fn whoever_may_come_in_is_passed_on_unless_that_is_everybody() {
+    let policy = |text: &str| {
+        let layer = parse(&format!("identity = \"k\"\n{text}")).expect("understood");
+        Settings::resolve(layer).expect("resolved").forwarding
+    };
+    for (text, relays) in [
+        ("", false),
+        ("relay = true", true),
+        ("allow = \"a\"", true),
+        ("network-secret-file = \"s\"", true),
+        ("allow = \"a\"\nrelay = false", false),
+    ] {
+        assert_eq!(policy(text).policy == ForwardingPolicy::Anyone, relays, "{text}");
+    }
+    let rates = policy("relay-rate = \"1Gbit\"");
+    assert_eq!((rates.peer_rate, rates.total_rate), (125_000_000, 125_000_000), "it is reached");
 }
 
 #[test]
@@ -80,7 +107,7 @@ fn a_size_that_the_protocol_cannot_express_is_refused_and_never_cut_off() {
         ("receive-window = \"1TiB\"", ["receive-window", "GiB"]),
         ("receive-window = \"5GiB\"", ["--receive-window", "4 GiB"]),
         ("receive-window = 1000", ["--receive-window", "at least 1,024"]),
-        ("max-message = \"64MiB\"", ["--send-buffer", "--max-message"]),
+        ("max-message = \"100MiB\"", ["--send-buffer", "--max-message"]),
         ("send-buffer = \"2048GiB\"", ["--send-buffer", "1 TiB"]),
         ("max-peers = 0", ["--max-peers", "at least 1"]),
         ("max-memory = 1000", ["--max-memory", "at least 1 MiB"]),

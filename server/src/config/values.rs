@@ -63,6 +63,32 @@ impl FromStr for Rate {
     }
 }
 
+/// A rate of data, written as `500kbit`, `20Mbit` or `1Gbit`: so much a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BitRate {
+    /// In bytes per second.
+    pub bytes: u64,
+}
+
+impl FromStr for BitRate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let factor = match &text[digits.len()..] {
+            "kbit" => Some(1_000),
+            "Mbit" => Some(1_000_000),
+            "Gbit" => Some(1_000_000_000),
+            _ => None,
+        };
+        let number = digits.trim_end().parse().ok();
+        let bits =
+            number.zip(factor).and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
+        bits.map(|bits| Self { bytes: bits / 8 })
+            .ok_or_else(|| "not a rate: write 500kbit, 20Mbit or 1Gbit".to_owned())
+    }
+}
+
 /// Where to listen: written as `IP:PORT`, `HOST:PORT`, or `:PORT` for every address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenOn {
@@ -155,7 +181,7 @@ macro_rules! read_as_written {
     )*};
 }
 
-read_as_written! { Span Size Rate ListenOn }
+read_as_written! { Span Size Rate BitRate ListenOn }
 
 #[cfg(test)]
 mod tests {
@@ -178,6 +204,20 @@ mod tests {
             ("é", None),
         ] {
             assert_eq!(text.parse::<Size>().ok().map(|size| size.0), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_of_data_have_units_of_bits() {
+        for (text, bytes) in [
+            ("80kbit", Some(10_000)),
+            ("20Mbit", Some(2_500_000)),
+            ("1 Gbit", Some(125_000_000)),
+            ("20", None),
+            ("20MB", None),
+            ("99999999999999Gbit", None),
+        ] {
+            assert_eq!(text.parse::<BitRate>().ok().map(|rate| rate.bytes), bytes, "{text}");
         }
     }
 

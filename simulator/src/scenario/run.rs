@@ -248,10 +248,8 @@ impl Run {
 
     fn dial(&mut self, dial: Dial) {
         let (from, to) = (NodeId(dial.from.into()), NodeId(dial.to.into()));
-        let target = Target {
-            id: dial.knows_id.then(|| self.traffic.players[usize::from(dial.to)].id),
-            addresses: self.world.address_seen_by(to, from).into_iter().collect(),
-        };
+        let mut target = Target::anyone(self.world.address_seen_by(to, from));
+        target.id = dial.knows_id.then(|| self.traffic.players[usize::from(dial.to)].id);
         let dialled = self.world.with_app(from, &mut self.traffic, |e, now| e.connect(now, target));
         match dialled {
             Ok(handle) | Err(ConnectError::AlreadyConnected(handle)) if dial.knows_id => {

@@ -146,12 +146,13 @@ impl Traffic {
 
     fn delivery(&mut self) -> Delivery {
         let rng = &mut self.rng;
-        Delivery {
-            channel: rng.range(0..=2) as u16,
-            reliable: rng.chance(Probability::percent(60)),
-            order: rng.pick(&[Order::Unordered, Order::Sequenced, Order::Ordered]),
-            requires_ack: rng.chance(Probability::percent(40)),
-        }
+        let mut delivery = Delivery::new(
+            rng.range(0..=2) as u16,
+            rng.chance(Probability::percent(60)),
+            rng.pick(&[Order::Unordered, Order::Sequenced, Order::Ordered]),
+        );
+        delivery.requires_ack = rng.chance(Probability::percent(40));
+        delivery
     }
 
     /// Hands waiting messages to the endpoint until it has no more room.
@@ -260,7 +261,7 @@ impl Traffic {
                 self.link(node, other as u8).handle = Some(*peer);
                 self.flush(cx, other as u8);
             }
-            Event::Writable { peer } => {
+            Event::Writable { peer, .. } => {
                 if let Some(other) = self.player(node).who(*peer) {
                     self.flush(cx, other);
                 }

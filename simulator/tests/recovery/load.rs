@@ -172,13 +172,13 @@ impl App for Apps {
     }
 }
 
-/// Sends `rate` bytes per second whatever happens, and takes no more from the application than leaves
-/// within a second.
+/// Sends `rate` bytes per second whatever happens, and takes no more of a channel from the application
+/// than leaves within a second.
 pub(crate) fn fixed(rate: u32) -> Config {
     let mut config = Config::default();
     config.congestion = CongestionControl::Fixed(rate.into());
     config.flow.max_message = 16 << 10;
-    config.flow.send_buffer = rate as usize;
+    config.flow.send_buffer = 2 * rate as usize;
     config
 }
 

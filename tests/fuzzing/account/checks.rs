@@ -58,7 +58,8 @@ impl Account {
         }
         for (name, peer) in &self.peers {
             let open = self.is_current(name, name.end) && !peer.has_ended;
-            assert!(!(open && peer.is_blocked), "{name:?} was never told that there is room");
+            let blocked = &peer.blocked;
+            assert!(!open || blocked.is_empty(), "{name:?} was never told of room on {blocked:?}");
         }
     }
 

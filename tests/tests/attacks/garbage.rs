@@ -55,7 +55,7 @@ fn each_kind_of_bad_datagram_is_counted_under_its_own_name() {
         (vec![0], "type 0", "unknown_type"),
         (vec![0xc5; 100], "a beacon", "unknown_type"),
         (vec![0xff; 1200], "type 255", "unknown_type"),
-        (changed(&request, 1, 3), "a request of version 3", "unknown_version"),
+        (changed(&request, 1, VERSION + 1), "a request of a later version", "unknown_version"),
         (changed(&sealed, 1, 0), "a sealed packet of version 0", "unknown_version"),
         (request[..239].to_vec(), "a short request", "malformed"),
         ([&request[..], &[0]].concat(), "a long request", "malformed"),

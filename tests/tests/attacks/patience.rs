@@ -18,8 +18,8 @@ fn hour_long_round_trip() -> Stage {
     let mut stage = Stage::with_honest(config.clone(), config);
     for round in 0..3 {
         stage.send(VICTIM, LIAR, Delivery::unreliable(0), b"hello").expect("room");
-        let receipt = Delivery::unreliable(1);
-        stage.send(VICTIM, LIAR, Delivery { requires_ack: true, ..receipt }, b"x").expect("room");
+        let receipt = Delivery::unreliable(1).with_receipt();
+        stage.send(VICTIM, LIAR, receipt, b"x").expect("room");
         let sent = sent(&stage);
         for _ in 0..3_600 {
             stage.lie(0, &[0]);

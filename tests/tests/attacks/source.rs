@@ -36,7 +36,7 @@ fn row_52_bibavpn_secrets_are_compared_by_a_constant_time_function_only() {
         "endpoint/admit.rs",
         "endpoint/input.rs",
         "session/initiator.rs",
-        "peer/establish.rs",
+        "peer/handshake/establish.rs",
         "session/keys.rs",
         "crypto/noise.rs",
         "crypto/schedule.rs",

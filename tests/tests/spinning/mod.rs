@@ -60,7 +60,9 @@ pub(crate) fn config() -> Config {
 pub(crate) fn delivery(rng: &mut Rng) -> Delivery {
     let order = [Order::Unordered, Order::Sequenced, Order::Ordered][rng.index(3)];
     let channel = u16::try_from(rng.index(5)).expect("small");
-    Delivery { channel, reliable: rng.index(2) == 0, order, requires_ack: rng.index(2) == 0 }
+    let mut delivery = Delivery::new(channel, rng.index(2) == 0, order);
+    delivery.requires_ack = rng.index(2) == 0;
+    delivery
 }
 
 /// Most are small, some are as large as allowed, few are larger.

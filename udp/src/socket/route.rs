@@ -101,19 +101,12 @@ const fn ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handfast_core::SocketId;
 
     fn transmit(destination: &str, source: Option<&str>, interface: Option<u32>) -> Transmit {
-        Transmit {
-            socket: SocketId(0),
-            destination: destination.parse().expect("an address"),
-            source: source.map(|ip| ip.parse().expect("an address")),
-            interface,
-            hop_limit: None,
-            ecn: None,
-            len: 1,
-            segment: None,
-        }
+        let mut transmit = Transmit::new(destination.parse().expect("an address"), 1);
+        transmit.source = source.map(|ip| ip.parse().expect("an address"));
+        transmit.interface = interface;
+        transmit
     }
 
     fn route(family: Family, to: &str, from: Option<&str>) -> Option<(String, Option<String>)> {

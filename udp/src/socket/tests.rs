@@ -65,16 +65,9 @@ impl Node {
 }
 
 fn transmit(destination: SocketAddr, len: usize, segment: Option<u16>) -> Transmit {
-    Transmit {
-        socket: SocketId(0),
-        destination,
-        source: None,
-        interface: None,
-        hop_limit: None,
-        ecn: None,
-        len,
-        segment: segment.and_then(NonZeroU16::new),
-    }
+    let mut transmit = Transmit::new(destination, len);
+    transmit.segment = segment.and_then(NonZeroU16::new);
+    transmit
 }
 
 /// Ten datagrams of 1,200 bytes and one of 77, each filled with its number.

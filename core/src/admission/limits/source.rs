@@ -2,24 +2,25 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use crate::PeerId;
 use crate::crypto::hash::{Secret, keyed};
-use crate::net::{FourTuple, Via, canonical};
+use crate::net::{Place, Via, canonical};
 
 /// Those who share a budget: an IPv4 address, or an IPv6 network of 64 bits, of which one customer
 /// has at least one.
 ///
-/// Whoever hands us a datagram is charged for it. On a direct path that is the sender; on a path
-/// through another peer it would have to be that peer.
+/// Whoever hands us a packet is charged for it: the sender of a datagram, or the neighbour that carried
+/// the packet, whoever it says that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
     V4([u8; 4]),
     V6([u8; 8]),
+    Neighbour(PeerId),
 }
 
 impl Source {
     pub(crate) fn of(via: &Via) -> Self {
-        let Via::Direct(FourTuple { remote, .. }) = via;
-        Self::at(*remote)
+        Place::from(*via).into()
     }
 
     /// Who is at this address.
@@ -49,6 +50,15 @@ impl Source {
     pub(crate) const LEVELS: usize = 4;
 }
 
+impl From<Place> for Source {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Address(address) => Self::at(address),
+            Place::Behind(neighbour) => Self::Neighbour(neighbour),
+        }
+    }
+}
+
 /// A source as the tables know it. Nobody else can tell which sources meet in one place of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
@@ -70,6 +80,7 @@ impl Marker {
         let tag = match source {
             Source::V4(bytes) => keyed(&self.0, &[bytes]),
             Source::V6(bytes) => keyed(&self.0, &[bytes]),
+            Source::Neighbour(id) => keyed(&self.0, &[id.as_bytes()]),
         };
         let (place, name) = tag.split_at(8);
         let number =
@@ -81,7 +92,7 @@ impl Marker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Arrival;
+    use crate::net::{Arrival, FourTuple};
     use std::collections::BTreeSet;
 
     fn source(address: &str) -> Source {

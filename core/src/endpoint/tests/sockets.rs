@@ -82,7 +82,8 @@ impl Table {
     }
 
     fn socket(&self) -> SocketId {
-        let Via::Direct(FourTuple { socket, .. }) = self.info().path.expect("a path");
+        let path = self.info().path;
+        let Some(Via::Direct(FourTuple { socket, .. })) = path else { std::panic!("{path:?}") };
         socket
     }
 }

@@ -2,6 +2,8 @@
 
 mod pings;
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -35,6 +37,9 @@ pub(crate) enum SentFrame {
 /// The most unanswered pings of the peer we remember; the oldest give way.
 const MAX_PONGS: usize = 8;
 
+/// The most refusals that wait; one that is not told is told of the next packet.
+const MAX_REFUSED_FORWARDS: usize = 8;
+
 /// What is due to the peer.
 #[derive(Debug)]
 pub(crate) struct Outbound {
@@ -56,6 +61,8 @@ pub(crate) struct Outbound {
     ends_with_disconnect: bool,
     /// Every reliable message was acknowledged before it.
     is_complete: bool,
+    /// Whom packets of the peer were for that did not pass, and why: told once, lost or not.
+    refused_forwards: Vec<([u8; 32], u8)>,
     /// The peer acknowledged our `Disconnect`.
     pub(super) disconnect_acked: bool,
 }
@@ -75,6 +82,7 @@ impl Outbound {
             disconnect_due: false,
             ends_with_disconnect: false,
             is_complete: false,
+            refused_forwards: Vec::new(),
             disconnect_acked: false,
         }
     }
@@ -104,6 +112,13 @@ impl Outbound {
             self.pongs.remove(0);
         }
         self.pongs.push(token);
+    }
+
+    /// A packet of the peer for `destination` did not pass.
+    pub(crate) fn refuse_forward(&mut self, destination: [u8; 32], reason: u8) {
+        if self.refused_forwards.len() < MAX_REFUSED_FORWARDS {
+            self.refused_forwards.push((destination, reason));
+        }
     }
 
     /// Sends a `Disconnect` from now on; nothing else is owed any more. Unless `in_order`, it never says that
@@ -139,6 +154,7 @@ impl Outbound {
             || inbox.is_credit_due()
             || self.queue.has_skips()
             || self.is_blocked_due()
+            || !self.refused_forwards.is_empty()
     }
 
     /// Writes control frames while they fit.
@@ -160,6 +176,12 @@ impl Outbound {
             sent(SentFrame::Pong { token });
         }
         self.write_flow(inbox, writer, sent);
+        while let Some((destination, reason)) = self.refused_forwards.last() {
+            if !(Frame::ForwardRefused { destination, reason: *reason }).encode(writer) {
+                return;
+            }
+            self.refused_forwards.pop();
+        }
     }
 
     /// The frame arrived.

@@ -2,12 +2,15 @@
 
 use alloc::format;
 
+use zerocopy::IntoBytes;
+
 use super::Vectors;
+use super::script::{IDENTITY_A, IDENTITY_B};
 use crate::wire::{
-    DataFrame, EcnCounts, Fragment, Frame, Frames, StreamKey, Writer, encode_ack,
-    encode_retransmit, varint,
+    DataFrame, EcnCounts, ForwardFrame, Fragment, Frame, Frames, HOP_LIMIT, PacketNumber,
+    SealedHeader, StreamKey, UnknownSession, Writer, encode_ack, encode_retransmit, varint,
 };
-use crate::{Delivery, Order};
+use crate::{Delivery, Identity, Order};
 
 pub(super) fn varints(vectors: &mut Vectors) {
     for value in [0, 63, 64, 16_383, 16_384, (1 << 30) - 1, 1 << 30, varint::MAX] {
@@ -32,6 +35,16 @@ pub(super) fn examples(vectors: &mut Vectors) {
     };
     let receipt = DataFrame { requires_ack: true, sequence_number: 1, payload: b"", ..data };
     let piece = DataFrame { stream: gaps, fragment: Some(fragment), payload: b"end", ..data };
+    let ends = [IDENTITY_A, IDENTITY_B].map(|seed| *Identity::from_seed(seed).id().as_bytes());
+    let header = SealedHeader::new(0x1122_3300, PacketNumber::from_u64(5));
+    let packet = UnknownSession::new(&header);
+    let forward = ForwardFrame {
+        hop_limit: HOP_LIMIT,
+        ecn: 0,
+        source: &ends[0],
+        destination: &ends[1],
+        packet: packet.as_bytes(),
+    };
     let limit = 33_554_432;
     let frames = [
         ("padding", Frame::Padding(3)),
@@ -61,6 +74,8 @@ pub(super) fn examples(vectors: &mut Vectors) {
         ("data", Frame::Data(data)),
         ("data_receipt_empty", Frame::Data(receipt)),
         ("data_fragment", Frame::Data(piece)),
+        ("forward", Frame::Forward(forward)),
+        ("forward_refused", Frame::ForwardRefused { destination: forward.destination, reason: 2 }),
         ("extension", Frame::Extension { kind: 0x40, body: b"later" }),
     ];
     for (name, frame) in frames {
@@ -76,7 +91,7 @@ pub(super) fn examples(vectors: &mut Vectors) {
 }
 
 fn note(vectors: &mut Vectors, name: &str, write: impl Fn(&mut Writer<'_>) -> bool) {
-    let mut buffer = [0; 100];
+    let mut buffer = [0; 200];
     let mut writer = Writer::new(&mut buffer);
     assert!(write(&mut writer), "{name} fits");
     let bytes = writer.written();

@@ -51,7 +51,7 @@ pub struct ResponsePayload {
     pub incarnation: U64,
     /// What the responder offers.
     pub parameters: Parameters,
-    /// Where the request came from.
+    /// Where the request came from: zeros if a neighbour carried it.
     pub observed_address: Address,
     /// The responder's index, as in the head of the packet, which the transcript does not cover.
     pub session_index: U32,
@@ -71,7 +71,7 @@ impl ResponsePayload {
     pub fn new(
         incarnation: u64,
         parameters: Parameters,
-        observed_address: SocketAddr,
+        observed_address: impl Into<Address>,
         session_index: u32,
     ) -> Self {
         Self {
@@ -226,6 +226,8 @@ pub struct Parameters {
 impl Parameters {
     /// Capability: AES is fast here.
     pub const AES_HARDWARE: u32 = 1;
+    /// Capability: it forwards packets between its neighbours.
+    pub const FORWARDS: u32 = 2;
 
     /// Whether every bit of `capability` is offered.
     #[must_use]
@@ -242,6 +244,11 @@ impl Parameters {
 pub struct Address {
     ip: [u8; 16],
     port: U16,
+}
+
+impl Address {
+    /// No address: zeros.
+    pub const NONE: Self = Self { ip: [0; 16], port: U16::ZERO };
 }
 
 impl From<SocketAddr> for Address {
@@ -301,7 +308,7 @@ mod tests {
             [&[0x99; 32][..], &[2, 1, 0, 0, 0, 0, 0, 0], &[4, 3, 0, 0, 0, 0, 0, 0]].concat();
         assert_eq!(request.as_bytes(), [&start[..], &PARAMETER_BYTES, &[0; 20]].concat());
 
-        let observed = "192.0.2.7:4263".parse().expect("an address");
+        let observed: SocketAddr = "192.0.2.7:4263".parse().expect("an address");
         let response = ResponsePayload::new(0x0102, PARAMETERS, observed, 0x0807_0605);
         let address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7, 0xa7, 0x10];
         let start = [&[2, 1, 0, 0, 0, 0, 0, 0][..], &PARAMETER_BYTES].concat();

@@ -283,7 +283,9 @@ impl Stage {
     /// Where an end believes a datagram from `from` to come from, for those that are handed to its
     /// endpoint without [`Self::deliver`].
     pub(crate) fn origin(&self, side: usize, from: SocketAddr) -> Origin {
-        Origin { local: Some(self.ends[side].address.ip()), ..Origin::from_remote(from) }
+        let mut origin = Origin::from_remote(from);
+        origin.local = Some(self.ends[side].address.ip());
+        origin
     }
 
     /// Sends a message that needs no allocation.

@@ -2,6 +2,7 @@
 //! session, hints, grants of credit, moving addresses.
 
 mod dials;
+mod forwards;
 mod grants;
 mod hints;
 mod paths;

@@ -57,13 +57,18 @@ fn ours_path_ids_that_nobody_authenticated_open_no_path() {
         inject(&mut pair, VICTIM, elsewhere(path.into()), &forged);
     }
     assert_eq!(info(&pair, VICTIM), before);
-    // All four are still free for who has the keys, and a fifth is one too many.
-    for path in [9, 200, 255] {
+    // All four are still free for who has the keys, and there is no other.
+    for path in 1..4 {
         lie(&mut pair, path, &ping());
     }
     assert!(is_up(&pair, VICTIM));
-    lie(&mut pair, 1, &ping());
+    lie(&mut pair, 4, &ping());
     assert_eq!(violation(&mut pair), Some("used too many paths"));
+    for path in [5, 200, 253, 255] {
+        let mut pair = Stage::connected(Config::default());
+        lie(&mut pair, path, &ping());
+        assert_eq!(violation(&mut pair), Some("used too many paths"), "{path}");
+    }
 }
 
 #[test]

@@ -19,15 +19,15 @@ use crate::wire::HandshakeRetry;
 
 /// Our handshakes with a peer.
 #[derive(Debug)]
-pub(super) struct Dialing {
+pub(in crate::peer) struct Dialing {
     /// The one under way.
-    pub(super) dial: Option<Box<Dial>>,
+    pub(in crate::peer) dial: Option<Box<Dial>>,
     /// Where the last handshake with the peer was made, whoever initiated it.
-    pub(super) handshake_via: Option<Via>,
+    pub(in crate::peer) handshake_via: Option<Via>,
     /// When an `UnknownSession` last hastened a handshake.
-    pub(super) last_unknown_session: Option<Instant>,
+    pub(in crate::peer) last_unknown_session: Option<Instant>,
     /// Restarts of the peer after which an `UnknownSession` counts at once.
-    pub(super) restarts: TokenBucket,
+    pub(in crate::peer) restarts: TokenBucket,
     /// The peer answered as one that does not know the state that our incarnation names: our requests
     /// name our next one.
     renewed: bool,
@@ -60,7 +60,7 @@ impl Peer {
     /// Shakes hands anew beside the session that stands: at the validated address of the peer, at the one
     /// of the last handshake, and at the one before it moved. An attacker that relays between both ends
     /// can pass on every challenge and answer, so the newest address alone may be the attacker's.
-    pub(super) fn redial(&mut self, cx: &mut Context) {
+    pub(in crate::peer) fn redial(&mut self, cx: &mut Context) {
         if let Some(until) = self.dialing.aside_until {
             self.timers.set(Timer::Dial, Some(until));
         } else if let Some(dial) = &mut self.dialing.dial {
@@ -81,7 +81,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn start_dial(
+    pub(in crate::peer) fn start_dial(
         &mut self,
         cx: &mut Context,
         addresses: SmallVec<[Via; 2]>,
@@ -98,7 +98,7 @@ impl Peer {
 
     /// What our requests say that names our state: the state that stands, or the one that begins when they
     /// are answered.
-    pub(super) fn incarnation_to_name(&self, cx: &Context) -> u64 {
+    pub(in crate::peer) fn incarnation_to_name(&self, cx: &Context) -> u64 {
         if self.dialing.renewed {
             self.acquaintance.next_incarnation(&cx.incarnations)
         } else {
@@ -108,7 +108,7 @@ impl Peer {
 
     /// Whether an answer with these incarnations would leave us with a state that the peer has not: it knows
     /// nothing of what the one that we named stands for.
-    pub(super) fn is_estranged(&self, pair: &Pair) -> bool {
+    pub(in crate::peer) fn is_estranged(&self, pair: &Pair) -> bool {
         let other =
             self.acquaintance.remote_incarnation().is_some_and(|known| known != pair.theirs);
         other && pair.ours == self.acquaintance.incarnation
@@ -116,7 +116,12 @@ impl Peer {
 
     /// The peer answered, and lost its state about us or gave it to another instance with our key, if we
     /// are `displaced`. Our own state is void: we ask anew, for one that begins at both ends.
-    pub(super) fn on_estranged(&mut self, cx: &mut Context, arrival: &Arrival, displaced: bool) {
+    pub(in crate::peer) fn on_estranged(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        displaced: bool,
+    ) {
         if displaced {
             self.step_aside(cx);
         } else if self.dialing.renewed {
@@ -170,7 +175,7 @@ impl Peer {
     }
 
     /// Gives up our own handshake.
-    pub(super) fn drop_dial(&mut self, cx: &mut Context) {
+    pub(in crate::peer) fn drop_dial(&mut self, cx: &mut Context) {
         if let Some(dial) = self.dialing.dial.take() {
             cx.indices.release(dial.local_index());
         }
@@ -219,7 +224,7 @@ impl Peer {
         dial.is_some_and(|dial| dial.on_unsupported_version(via, version))
     }
 
-    pub(super) fn on_dial_timer(&mut self, cx: &mut Context) {
+    pub(in crate::peer) fn on_dial_timer(&mut self, cx: &mut Context) {
         let (named, granted) =
             (self.incarnation_to_name(cx), self.inbox.fresh_grant(cx.memory.room()));
         if let Some(dial) = &mut self.dialing.dial {

@@ -11,7 +11,12 @@ use crate::wire::ResponseStatus;
 
 impl Peer {
     /// The other end, authenticated, does not take us in.
-    pub(super) fn on_refused(&mut self, cx: &mut Context, arrival: &Arrival, refused: &Refused) {
+    pub(in crate::peer) fn on_refused(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        refused: &Refused,
+    ) {
         // What it says about a state that we lost since is nothing to us. Ours is the one that stands, and the
         // one that our requests name once the other end lost what it knew of that.
         let ours = [self.acquaintance.incarnation, self.incarnation_to_name(cx)];
@@ -41,12 +46,14 @@ impl Peer {
     }
 
     /// Our handshake has taken long enough.
-    pub(super) fn on_dial_deadline(&mut self, cx: &mut Context) {
+    pub(in crate::peer) fn on_dial_deadline(&mut self, cx: &mut Context) {
         let dial = self.dialing.dial.as_ref();
         let reason = if dial.is_some_and(|dial| dial.is_full()) {
             EndReason::Refused(Refusal::Full)
         } else if let Some(theirs) = dial.and_then(|dial| dial.their_version()) {
             EndReason::VersionMismatch { theirs }
+        } else if let Some(refusal) = dial.and_then(|dial| dial.not_forwarded()) {
+            EndReason::NotForwarded(refusal)
         } else {
             EndReason::DialTimeout
         };

@@ -1,0 +1,229 @@
+//! Packets inside of packets: those for us are taken in, those for others go on.
+
+use super::Endpoint;
+use crate::event::ForwardRefusal;
+use crate::net::{Arrival, Departure, Ecn, Route};
+use crate::peer::{Carried, Peer};
+use crate::stats::DropReason;
+use crate::wire::{FORWARD_HEADER_LEN, ForwardFrame, HOP_LIMIT, SEALED_HEADER_LEN, TAG_LEN, kind};
+use crate::{PeerHandle, PeerId};
+
+/// What lies before a packet that is carried, and around it.
+const BEFORE: usize = SEALED_HEADER_LEN + FORWARD_HEADER_LEN;
+const AROUND: usize = BEFORE + TAG_LEN;
+
+impl Endpoint {
+    /// A datagram of the peer in `slot` held a packet. If it is for us, says how it arrived.
+    pub(super) fn handle_carried(
+        &mut self,
+        slot: u32,
+        arrival: &Arrival,
+        carried: &Carried,
+        datagram: &[u8],
+    ) -> Option<Arrival> {
+        let neighbour = self.peers.at(slot).and_then(Peer::id)?;
+        let packet = datagram.get(carried.packet.clone())?;
+        let Ok(ecn) = decapsulated(arrival.ecn, Ecn::of_codepoint(carried.ecn)) else {
+            self.shared.stats.forwards_dropped += 1;
+            return None;
+        };
+        let may_travel = packet.first().is_some_and(|first| TRAVELS.contains(first));
+        if carried.destination != *self.id().as_bytes() {
+            let from_itself = carried.source == *neighbour.as_bytes();
+            if may_travel && from_itself && carried.destination != carried.source {
+                self.pass_on(slot, neighbour, carried, ecn, packet);
+            } else {
+                self.shared.stats.forwards_dropped += 1;
+            }
+            return None;
+        }
+        let remote = PeerId::claimed(carried.source);
+        if !may_travel || remote == neighbour || remote == self.id() {
+            self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+            return None;
+        }
+        Some(Arrival::routed(Route::new(neighbour, remote), ecn))
+    }
+
+    /// Passes a packet of a neighbour on to another one, or says why not.
+    fn pass_on(
+        &mut self,
+        slot: u32,
+        neighbour: PeerId,
+        carried: &Carried,
+        ecn: Option<Ecn>,
+        packet: &[u8],
+    ) {
+        let destination = PeerId::claimed(carried.destination);
+        let passed = match self.next_hop(&neighbour, &destination) {
+            Err(refusal) => Err(refusal),
+            // Nobody is told: an honest path is not so long, and tries its size.
+            Ok(next) if carried.hop_limit == 0 || !self.can_carry(next, packet.len()) => Ok(None),
+            Ok(next) => {
+                let header = ForwardFrame {
+                    hop_limit: carried.hop_limit - 1,
+                    ecn: Ecn::codepoint(ecn),
+                    source: &carried.source,
+                    destination: &carried.destination,
+                    packet,
+                };
+                self.queue_passage(slot, next, &header)
+            }
+        };
+        match passed {
+            Ok(Some(dropped)) => {
+                self.shared.stats.forwards_passed += 1;
+                self.shared.stats.forward_bytes_passed += packet.len() as u64;
+                self.shared.stats.forwards_dropped += dropped;
+            }
+            Ok(None) => self.shared.stats.forwards_dropped += 1,
+            Err(refusal) => self.refuse_forward(slot, &carried.destination, refusal),
+        }
+    }
+
+    /// Where a packet of `neighbour` for `destination` goes next.
+    fn next_hop(
+        &self,
+        neighbour: &PeerId,
+        destination: &PeerId,
+    ) -> Result<PeerHandle, ForwardRefusal> {
+        let policy = &self.shared.config.forwarding.policy;
+        if !policy.admits(neighbour) {
+            return Err(ForwardRefusal::NotForwarding);
+        }
+        let slot = self.peers.by_id(destination).filter(|_| policy.admits(destination));
+        let next = slot.and_then(|slot| self.peers.at(slot)).filter(|peer| peer.is_neighbour());
+        next.map(Peer::handle).ok_or(ForwardRefusal::NotConnected)
+    }
+
+    fn can_carry(&self, next: PeerHandle, len: usize) -> bool {
+        let largest = self.peers.get(next).and_then(Peer::largest_carried);
+        largest.is_some_and(|largest| len <= largest)
+    }
+
+    /// A packet waits to go on, if it is within the rates. Returns how many give way to it.
+    fn queue_passage(
+        &mut self,
+        slot: u32,
+        next: PeerHandle,
+        frame: &ForwardFrame<'_>,
+    ) -> Result<Option<u64>, ForwardRefusal> {
+        let Some(from) = self.peers.at(slot).map(Peer::handle) else { return Ok(None) };
+        let (now, rates) = (self.shared.now, &self.shared.config.forwarding);
+        let passed = self.forwarder.pass(now, rates, (from, next), frame.header(), frame.packet);
+        passed.map(Some).ok_or(ForwardRefusal::RateLimited)
+    }
+
+    fn refuse_forward(&mut self, slot: u32, destination: &[u8; 32], refusal: ForwardRefusal) {
+        self.shared.stats.forwards_refused += 1;
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        if self.forwarder.may_refuse(self.shared.now, peer.handle(), destination) {
+            peer.refuse_forward(*destination, refusal);
+            self.refresh_indices(slot);
+        }
+    }
+
+    /// The peer in `slot` said that packets of ours did not pass.
+    pub(super) fn handle_refused_forwards(&mut self, slot: u32) {
+        let Some(neighbour) = self.peers.at_mut(slot) else { return };
+        let (Some(id), refused) = (neighbour.id(), neighbour.take_refused()) else { return };
+        for refused in refused {
+            self.shared.stats.packets_not_forwarded += 1;
+            let Some(slot) = self.peers.by_id(&refused.destination) else { continue };
+            if let Some(peer) = self.peers.at_mut(slot) {
+                peer.on_forward_refused(&mut self.shared, id, refused.reason);
+            }
+            self.refresh_indices(slot);
+        }
+    }
+
+    /// Writes packets that go on into `buf`: as many for one peer as are of one size.
+    pub(super) fn next_passages(&mut self, buf: &mut [u8]) -> Option<Departure> {
+        while let Some(slot) = self.forwarder.turn() {
+            let filled = self.fill(buf);
+            self.forwarder.rotate();
+            let Some((header, len, size)) = filled else { continue };
+            let Some(next) = self.peers.at_mut(slot) else { continue };
+            let ecn = Ecn::of_codepoint(header[1]);
+            let departure = next.carry(&mut self.shared, &header, ecn, (len, size), buf);
+            self.deadlines.set(slot, next.deadline());
+            if departure.is_some() {
+                return departure;
+            }
+            self.shared.stats.forwards_dropped += len.div_ceil(size) as u64;
+        }
+        None
+    }
+
+    /// Lays packets of one kind into `buf`, each where it will lie when it is sealed. Returns their header, how
+    /// much they take and how much each takes.
+    fn fill(&mut self, buf: &mut [u8]) -> Option<([u8; FORWARD_HEADER_LEN], usize, usize)> {
+        let mut all = None;
+        let mut len = 0;
+        loop {
+            let free = buf.len() - len;
+            let (passage, dropped) = self.forwarder.pop(self.shared.now, |passage| {
+                let needed = passage.packet.len() + AROUND;
+                needed <= free
+                    && all.is_none_or(|(header, size)| header == passage.header && needed <= size)
+            });
+            self.shared.stats.forwards_dropped += dropped;
+            let Some(passage) = passage else { break };
+            let needed = passage.packet.len() + AROUND;
+            buf[len + BEFORE..][..passage.packet.len()].copy_from_slice(&passage.packet);
+            len += needed;
+            let (_, size) = *all.get_or_insert((passage.header, needed));
+            if needed < size || len / size >= MAX_SEGMENTS {
+                break;
+            }
+        }
+        all.map(|(header, size)| (header, len, size))
+    }
+
+    /// A neighbour is to carry packets of ours, which lie in `buf` with room around each. `None` if it
+    /// cannot: they are lost.
+    pub(super) fn carry(
+        &mut self,
+        route: Route,
+        departure: &Departure,
+        buf: &mut [u8],
+    ) -> Option<Departure> {
+        let header = ForwardFrame {
+            hop_limit: HOP_LIMIT,
+            ecn: Ecn::codepoint(departure.ecn),
+            source: self.shared.identity.id().as_bytes(),
+            destination: route.remote.as_bytes(),
+            packet: &[],
+        }
+        .header();
+        let slot = self.peers.by_id(&route.neighbour)?;
+        let neighbour = self.peers.at_mut(slot)?;
+        let sizes = (departure.len, departure.size());
+        let carried = neighbour.carry(&mut self.shared, &header, departure.ecn, sizes, buf);
+        self.deadlines.set(slot, neighbour.deadline());
+        carried
+    }
+}
+
+/// The mark of a packet out of another (RFC 6040 section 4.2, normal mode).
+///
+/// # Errors
+/// It is to be dropped: there was congestion, and it cannot say so.
+const fn decapsulated(outer: Option<Ecn>, inner: Option<Ecn>) -> Result<Option<Ecn>, ()> {
+    match (outer, inner) {
+        (Some(Ecn::Ce), None) => Err(()),
+        (Some(Ecn::Ce), Some(_)) => Ok(Some(Ecn::Ce)),
+        (_, inner) => Ok(inner),
+    }
+}
+
+/// Packets that travel inside of others. Who names the destination knows its key, so nobody asks for it.
+const TRAVELS: [u8; 5] = [
+    kind::HANDSHAKE_REQUEST,
+    kind::HANDSHAKE_RESPONSE,
+    kind::HANDSHAKE_RETRY,
+    kind::SEALED,
+    kind::UNKNOWN_SESSION,
+];
+/// What the kernel takes in one call (UDP_MAX_SEGMENTS of Linux).
+const MAX_SEGMENTS: usize = 64;

@@ -1,0 +1,104 @@
+//! Packets inside of packets of a session: those that the peer carries for us or for others, and those
+//! that we carry for it.
+
+mod inward;
+mod outward;
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::PeerId;
+use crate::context::Context;
+use crate::event::ForwardRefusal;
+use crate::peer::Peer;
+
+/// What a peer and we do for each other as neighbours.
+#[derive(Debug, Default)]
+pub(super) struct Carrying {
+    /// It said that it passes packets on.
+    pub(super) forwards: bool,
+    /// It stands in the list of those that do.
+    is_listed: bool,
+    /// Packets of ours that it did not pass on, as it said.
+    refused: Vec<ForwardRefused>,
+}
+
+/// A packet that came inside of a packet of a peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Carried {
+    pub(crate) hop_limit: u8,
+    /// Its ECN codepoint.
+    pub(crate) ecn: u8,
+    pub(crate) source: [u8; 32],
+    pub(crate) destination: [u8; 32],
+    /// Where it lies in the datagram.
+    pub(crate) packet: Range<usize>,
+}
+
+/// A neighbour did not pass a packet on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ForwardRefused {
+    /// Whom the packet was for.
+    pub(crate) destination: PeerId,
+    pub(crate) reason: ForwardRefusal,
+}
+
+/// More than are told in a second to an honest neighbour that uses few routes.
+const MAX_REFUSED: usize = 16;
+
+impl Peer {
+    /// Whether it passes packets of ours on: a neighbour, directly connected and answering.
+    fn is_relay(&self) -> bool {
+        self.carrying.forwards && self.is_neighbour()
+    }
+
+    /// Whether packets can be carried to it: it answers, and no other peer carries its own.
+    pub(crate) fn is_neighbour(&self) -> bool {
+        let direct = self.paths.via().is_some_and(|via| via.route().is_none());
+        direct && self.state.is_up() && !self.state.is_unresponsive()
+    }
+
+    /// Whether it passes packets on, if that is news.
+    pub(crate) fn take_relay_change(&mut self) -> Option<bool> {
+        let is_relay = self.is_relay();
+        let was = core::mem::replace(&mut self.carrying.is_listed, is_relay);
+        (was != is_relay).then_some(is_relay)
+    }
+
+    /// The neighbour said that a packet of ours did not pass.
+    pub(super) fn note_forward_refused(&mut self, destination: [u8; 32], reason: u8) {
+        let reason = ForwardRefusal::from_u8(reason);
+        if let Some(reason) = reason.filter(|_| self.carrying.refused.len() < MAX_REFUSED) {
+            let destination = PeerId::claimed(destination);
+            self.carrying.refused.push(ForwardRefused { destination, reason });
+        }
+    }
+
+    /// What the neighbour said about packets that did not pass.
+    pub(crate) fn take_refused(&mut self) -> Vec<ForwardRefused> {
+        core::mem::take(&mut self.carrying.refused)
+    }
+
+    /// Whether the neighbour said something of that kind.
+    pub(crate) const fn has_refused(&self) -> bool {
+        !self.carrying.refused.is_empty()
+    }
+
+    /// A neighbour says that it does not pass on what we send to the peer.
+    pub(crate) fn on_forward_refused(
+        &mut self,
+        cx: &mut Context,
+        neighbour: PeerId,
+        refusal: ForwardRefusal,
+    ) {
+        if let Some(dial) = &mut self.dialing.dial {
+            dial.on_forward_refused(neighbour, refusal);
+        }
+        let route = self.paths.via().and_then(|via| via.route());
+        let broken = refusal != ForwardRefusal::RateLimited
+            && route.is_some_and(|route| route.neighbour == neighbour);
+        if broken && self.state.is_live() {
+            self.on_unresponsive(cx);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The way out: packets that lie in a buffer become the content of packets of this peer.
+
+use core::num::NonZeroU16;
+
+use crate::context::Context;
+use crate::event::ForwardRefusal;
+use crate::net::{Departure, Ecn};
+use crate::peer::Peer;
+use crate::session::{OVERHEAD, PacketBuffer};
+use crate::trace;
+use crate::wire::{FORWARD_HEADER_LEN, SEALED_HEADER_LEN, TAG_LEN};
+
+/// What a carrier adds around a packet.
+const AROUND: usize = FORWARD_HEADER_LEN + OVERHEAD;
+
+impl Peer {
+    /// How long a packet may be that this neighbour is given to carry, or gets from another; `None` if it can be
+    /// given none.
+    pub(crate) fn largest_carried(&self) -> Option<usize> {
+        let path = self.paths.primary().filter(|_| self.is_neighbour())?;
+        path.max_datagram().checked_sub(AROUND)
+    }
+
+    /// Seals packets where they lie in the first `len` bytes of `buf`, each `size` bytes long with the room
+    /// around it (the last may be shorter), inside of packets of this peer. `header` begins each. `None` if
+    /// none of them can go.
+    pub(crate) fn carry(
+        &mut self,
+        cx: &mut Context,
+        header: &[u8; FORWARD_HEADER_LEN],
+        ecn: Option<Ecn>,
+        (len, size): (usize, usize),
+        buf: &mut [u8],
+    ) -> Option<Departure> {
+        let via = self.paths.via().filter(|_| self.largest_carried() >= Some(size - AROUND))?;
+        let mut done = 0;
+        for room in buf[..len].chunks_mut(size) {
+            let room_len = room.len();
+            if !self.has_usable_keys(cx) || self.carry_one(cx, header, room).is_none() {
+                break;
+            }
+            done += room_len;
+        }
+        self.review_keys(cx);
+        let segment = NonZeroU16::new(u16::try_from(size).ok()?).filter(|_| size < done);
+        (done > 0).then_some(Departure { via, ecn, len: done, segment })
+    }
+
+    fn carry_one(
+        &mut self,
+        cx: &mut Context,
+        header: &[u8; FORWARD_HEADER_LEN],
+        room: &mut [u8],
+    ) -> Option<()> {
+        let len = room.len();
+        let inner = PacketBuffer::new(room, SEALED_HEADER_LEN + FORWARD_HEADER_LEN)?;
+        let (mut outer, frames) = inner.wrap(len - AROUND, header)?;
+        let session = self.sessions.current_mut()?;
+        let number = self.acquaintance.carriers.take_next()?;
+        let packet = outer.packet(frames);
+        let plaintext = &packet[SEALED_HEADER_LEN..packet.len() - TAG_LEN];
+        trace::sent(self.acquaintance.id.as_ref(), number, plaintext);
+        session.seal(&mut cx.keys, number, packet);
+        self.stats.datagrams_sent += 1;
+        self.stats.bytes_sent += len as u64;
+        Some(())
+    }
+
+    /// Tells the peer that its packet for `destination` did not pass.
+    pub(crate) fn refuse_forward(&mut self, destination: [u8; 32], reason: ForwardRefusal) {
+        self.outbound.refuse_forward(destination, reason.to_u8());
+    }
+}

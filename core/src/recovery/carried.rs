@@ -1,0 +1,45 @@
+//! The packet numbers of a path id whose packets nobody acknowledges.
+
+use super::replay::ReplayWindow;
+use crate::wire::PacketNumber;
+
+/// The numbers of packets that only carry others, in both directions. A lost one is not missed here: the
+/// ends of the packet inside of it see to that.
+#[derive(Debug)]
+pub(crate) struct CarrierNumbers {
+    id: u8,
+    next: u64,
+    replay: ReplayWindow,
+}
+
+impl CarrierNumbers {
+    /// Nothing was sent or received under this path id.
+    pub(crate) const fn new(id: u8) -> Self {
+        Self { id, next: 0, replay: ReplayWindow::above(0) }
+    }
+
+    /// The number of the next packet, which is used up by that; `None` once all are.
+    pub(crate) fn take_next(&mut self) -> Option<PacketNumber> {
+        let number = PacketNumber::new(self.id, self.next)?;
+        self.next += 1;
+        Some(number)
+    }
+
+    /// Whether a packet with this counter was not received and is not below the replay window.
+    pub(crate) fn is_new(&self, counter: u64) -> bool {
+        self.replay.is_new(counter)
+    }
+
+    /// An authenticated packet arrived.
+    pub(crate) fn on_received(&mut self, counter: u64) {
+        if counter >= IN_USE {
+            self.replay.grow(WINDOW);
+        }
+        self.replay.insert(counter);
+    }
+}
+
+/// So many packets make the path id one in use.
+const IN_USE: u64 = 64;
+/// How many numbers the replay window covers then, as that of any path in use.
+const WINDOW: u64 = 2048;

@@ -1,0 +1,10 @@
+//! Passing packets on between peers: for whom, how fast, and what waits meanwhile. It knows identities and
+//! bytes, and neither sessions nor keys.
+
+mod forwarder;
+mod police;
+mod queue;
+mod relays;
+
+pub(crate) use forwarder::Forwarder;
+pub(crate) use relays::Relays;

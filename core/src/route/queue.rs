@@ -1,0 +1,152 @@
+//! Packets on their way through us, while the driver takes others.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::time::Instant;
+use crate::wire::FORWARD_HEADER_LEN;
+
+/// A packet that is passed on.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    pub(crate) header: [u8; FORWARD_HEADER_LEN],
+    pub(crate) packet: Vec<u8>,
+    arrived: Instant,
+}
+
+/// What waits for one peer.
+#[derive(Debug, Default)]
+struct Line {
+    packets: VecDeque<Passage>,
+    bytes: usize,
+}
+
+/// What waits, by the slot of the peer that it goes to. A line holds 64 KiB and 20 ms at most: its
+/// oldest packets give way, as those are of least use.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lines: BTreeMap<u32, Line>,
+    /// Slots whose turn comes, each once.
+    turns: VecDeque<u32>,
+}
+
+impl Passage {
+    pub(super) fn new(header: [u8; FORWARD_HEADER_LEN], packet: &[u8], now: Instant) -> Self {
+        Self { header, packet: packet.to_vec(), arrived: now }
+    }
+}
+
+impl Queue {
+    /// A packet waits. Returns how many gave way to it.
+    pub(super) fn push(&mut self, slot: u32, passage: Passage) -> u64 {
+        let line = self.lines.entry(slot).or_default();
+        if line.packets.is_empty() {
+            self.turns.push_back(slot);
+        }
+        line.bytes += passage.packet.len();
+        line.packets.push_back(passage);
+        let mut dropped = 0;
+        while line.bytes > LONGEST && line.pop().is_some() {
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Whose turn it is.
+    pub(super) fn turn(&self) -> Option<u32> {
+        self.turns.front().copied()
+    }
+
+    /// Takes the next packet of whose turn it is, if it is `like` what the caller wants. Returns how many
+    /// waited for too long before it.
+    pub(super) fn pop(
+        &mut self,
+        now: Instant,
+        like: impl FnOnce(&Passage) -> bool,
+    ) -> (Option<Passage>, u64) {
+        let mut dropped = 0;
+        let Some(line) = self.turn().and_then(|slot| self.lines.get_mut(&slot)) else {
+            return (None, 0);
+        };
+        while line.packets.front().is_some_and(|first| now > first.arrived + OLDEST) {
+            dropped += line.pop().map_or(0, |_| 1);
+        }
+        let fits = line.packets.front().is_some_and(like);
+        (if fits { line.pop() } else { None }, dropped)
+    }
+
+    /// Nothing waits for this slot any more.
+    pub(super) fn forget(&mut self, slot: u32) {
+        if self.lines.remove(&slot).is_some() {
+            self.turns.retain(|turn| *turn != slot);
+        }
+    }
+
+    /// The next turn is another's.
+    pub(super) fn rotate(&mut self) {
+        let Some(slot) = self.turns.pop_front() else { return };
+        match self.lines.get(&slot) {
+            Some(line) if !line.packets.is_empty() => self.turns.push_back(slot),
+            _ => _ = self.lines.remove(&slot),
+        }
+    }
+}
+
+impl Line {
+    fn pop(&mut self) -> Option<Passage> {
+        let passage = self.packets.pop_front()?;
+        self.bytes -= passage.packet.len();
+        Some(passage)
+    }
+}
+
+const LONGEST: usize = 64 << 10;
+const OLDEST: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_micros(1_000_000 + ms * 1000)
+    }
+
+    fn passage(len: usize, ms: u64) -> Passage {
+        Passage::new([0; FORWARD_HEADER_LEN], &alloc::vec![1; len], at(ms))
+    }
+
+    fn take(queue: &mut Queue, ms: u64) -> (Option<usize>, u64) {
+        let (passage, dropped) = queue.pop(at(ms), |_| true);
+        (passage.map(|passage| passage.packet.len()), dropped)
+    }
+
+    #[test]
+    fn the_oldest_give_way_to_new_ones_and_to_time() {
+        let mut queue = Queue::default();
+        let dropped: u64 = (0..70).map(|n| queue.push(3, passage(1000 + n, 0))).sum();
+        assert_eq!(dropped, 7, "64 KiB are left");
+        assert_eq!(take(&mut queue, 20), (Some(1007), 0));
+        queue.push(3, passage(500, 10));
+        assert_eq!(take(&mut queue, 21), (Some(500), 62));
+        assert_eq!(take(&mut queue, 21), (None, 0));
+        queue.rotate();
+        assert!(queue.turn().is_none() && queue.lines.is_empty());
+    }
+
+    #[test]
+    fn peers_take_turns() {
+        let mut queue = Queue::default();
+        for slot in [1, 1, 1, 2, 2] {
+            queue.push(slot, passage(100, 0));
+        }
+        let turns: Vec<_> = core::iter::from_fn(|| {
+            let slot = queue.turn()?;
+            assert!(take(&mut queue, 0).0.is_some());
+            queue.rotate();
+            Some(slot)
+        })
+        .collect();
+        assert_eq!(turns, [1, 2, 1, 2, 1]);
+    }
+}

@@ -1,0 +1,95 @@
+//! Two programs that know a server and each other's key, and no address of each other.
+//!
+//! ```text
+//! cargo run -p handfast-server -- --relay
+//! cargo run -p handfast-examples --example peer_to_peer -- wait PEERID@127.0.0.1:4263
+//! cargo run -p handfast-examples --example peer_to_peer -- talk PEERID@127.0.0.1:4263 OTHER_PEERID
+//! ```
+//!
+//! `PEERID` is the server's, as it says when it starts; `OTHER_PEERID` is what the one that waits says. Both
+//! shake hands by way of the server, which passes on what it cannot read.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use handfast_tokio::{
+    Config, Connections, Delivery, DisconnectOptions, Endpoint, Identity, Listen, Peer, PeerId,
+    Reconnect, Target, TargetName, Via, entropy, resolve,
+};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["wait", server] => wait(&server.parse()?).await,
+        ["talk", server, other] => talk(&server.parse()?, other.parse()?).await,
+        _ => Err("say `wait SERVER` or `talk SERVER PEERID`, SERVER as PEERID@HOST:PORT".into()),
+    }
+}
+
+/// An endpoint that stays connected to the server for as long as the second value lives.
+async fn join(server: &TargetName) -> Result<(Endpoint, Connections), Box<dyn Error>> {
+    let identity = Identity::from_seed(entropy()?);
+    let endpoint = Endpoint::bind(Config::default(), identity, Listen::all(0))?;
+    let mut connections = endpoint.keep_connected(resolve(server).await?, Reconnect::default());
+    let server = connections.next().await?;
+    println!("server     {}", server.id());
+    println!("I am       {}", endpoint.id());
+    Ok((endpoint, connections))
+}
+
+async fn wait(server: &TargetName) -> Result<(), Box<dyn Error>> {
+    let (endpoint, mut connections) = join(server).await?;
+    loop {
+        tokio::select! {
+            peer = endpoint.accept() => match peer {
+                Some(peer) => _ = tokio::spawn(answer(peer)),
+                None => return Ok(()),
+            },
+            // The server was lost, and is found again.
+            again = connections.next() => println!("server     {}", again?.id()),
+        }
+    }
+}
+
+/// Sends back whatever comes.
+async fn answer(peer: Peer) {
+    println!("connected  {} {}", peer.id(), path(&peer));
+    while let Some(message) = peer.recv().await {
+        println!("heard      {}", String::from_utf8_lossy(&message.payload));
+        if peer.send(message.delivery, message.payload).await.is_err() {
+            break;
+        }
+    }
+    println!("parted     {}", peer.closed().await);
+}
+
+async fn talk(server: &TargetName, other: PeerId) -> Result<(), Box<dyn Error>> {
+    let (endpoint, _connections) = join(server).await?;
+    let start = Instant::now();
+    let peer = endpoint.connect(Target::from(other)).await?;
+    println!("connected  {} {} in {:.1?}", peer.id(), path(&peer), start.elapsed());
+    for word in ["hello", "are you there?", "good bye"] {
+        let sent = Instant::now();
+        peer.send(Delivery::ordered(0), word).await?;
+        let Some(echo) = peer.recv().await else { break };
+        println!(
+            "back       {} after {:.1?}",
+            String::from_utf8_lossy(&echo.payload),
+            sent.elapsed()
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    println!("parted     {}", peer.disconnect(DisconnectOptions::default()).await);
+    Ok(())
+}
+
+/// How packets go to the peer.
+fn path(peer: &Peer) -> String {
+    match peer.path() {
+        Some(path @ Via::Direct(_)) => format!("directly at {path}"),
+        Some(path) => path.to_string(),
+        None => "not any more".to_owned(),
+    }
+}

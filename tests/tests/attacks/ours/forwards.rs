@@ -1,0 +1,180 @@
+//! Packets inside of packets: a neighbour that names others, floods them, or makes loops.
+
+use std::time::Duration;
+
+use handfast_core::wire::{FORWARD_PATH, ForwardFrame, Frame};
+use handfast_core::{Config, Delivery, ForwardingPolicy, Identity, PeerId};
+
+use crate::kit::*;
+
+/// The victim forwards for everyone.
+fn forwarding() -> Config {
+    let mut config = Config::default();
+    config.forwarding.policy = ForwardingPolicy::Anyone;
+    config
+}
+
+fn stage(config: Config) -> Stage {
+    Stage::with_honest(config, Config::default())
+}
+
+fn forward(source: PeerId, destination: PeerId, hop_limit: u8, packet: &[u8]) -> Vec<u8> {
+    let (source, destination) = (source.as_bytes(), destination.as_bytes());
+    frame(Frame::Forward(ForwardFrame { hop_limit, ecn: 0, source, destination, packet }))
+}
+
+/// Looks like a sealed packet.
+fn sealed(len: usize) -> Vec<u8> {
+    let mut packet = vec![7; len];
+    packet[..4].copy_from_slice(&[SEALED, VERSION, 0, 0]);
+    packet
+}
+
+/// What the honest one got from the victim since the last call, and the victim sent to it.
+fn reach_honest(stage: &mut Stage) -> Vec<Vec<u8>> {
+    let honest = stage.ends[HONEST].address;
+    let mut reached = Vec::new();
+    for datagram in std::mem::take(&mut stage.flight) {
+        if datagram.to == honest {
+            reached.push(datagram.bytes.clone());
+        }
+        stage.deliver(datagram);
+    }
+    reached
+}
+
+/// What a liar puts into a packet for its victim.
+type Content = fn(PeerId, PeerId) -> Vec<u8>;
+
+#[test]
+fn ours_a_forward_outside_of_its_place_ends_the_session() {
+    let liar = |stage: &Stage| (stage.id(LIAR), stage.id(VICTIM));
+    let cases: [(u8, Content); 5] = [
+        (0, |liar, victim| forward(liar, victim, 12, &sealed(40))),
+        (FORWARD_PATH, |_, _| frame(Frame::Ping { token: 1 })),
+        (FORWARD_PATH, |_, _| vec![0; 40]),
+        (FORWARD_PATH, |liar, victim| {
+            [frame(Frame::AckNow), forward(liar, victim, 12, &sealed(40))].concat()
+        }),
+        (FORWARD_PATH, |_, _| vec![0x10; 80]),
+    ];
+    for (path, content) in cases {
+        let mut pair = Stage::connected(forwarding());
+        let (liar, victim) = liar(&pair);
+        lie(&mut pair, path, &content(liar, victim));
+        assert_eq!(violation(&mut pair), Some("forward outside of its place"), "path {path}");
+    }
+}
+
+#[test]
+fn ours_a_neighbour_forwards_under_no_name_but_its_own() {
+    let mut stage = stage(forwarding());
+    let [liar, victim, honest] = [LIAR, VICTIM, HONEST].map(|side| stage.id(side));
+    let stranger = Identity::from_seed([77; 32]).id();
+    for source in [honest, victim, stranger] {
+        lie(&mut stage, FORWARD_PATH, &forward(source, honest, 12, &sealed(100)));
+        assert_eq!(reach_honest(&mut stage), Vec::<Vec<u8>>::new(), "{source}");
+    }
+    // Neither back to itself, nor what no end would make, nor beyond the hop limit.
+    let mut noise = sealed(100);
+    noise[0] = 0x16;
+    for (destination, hop_limit, packet) in
+        [(liar, 12, sealed(100)), (honest, 12, noise), (honest, 0, sealed(100))]
+    {
+        lie(&mut stage, FORWARD_PATH, &forward(liar, destination, hop_limit, &packet));
+        assert_eq!(reach_honest(&mut stage), Vec::<Vec<u8>>::new());
+    }
+    assert_eq!(stage.endpoint(VICTIM).stats().forwards_dropped, 6);
+    lie(&mut stage, FORWARD_PATH, &forward(liar, honest, 12, &sealed(100)));
+    let reached = reach_honest(&mut stage);
+    assert_eq!(reached.iter().map(Vec::len).collect::<Vec<_>>(), [100 + 98], "as long as it came");
+    assert!(stage.endpoint(HONEST).peer_by_id(&liar).is_none());
+    assert_eq!(stage.endpoint(HONEST).drops().unknown_session, 1);
+}
+
+#[test]
+fn ours_who_forwards_for_nobody_is_asked_in_vain_and_says_so_once_a_second() {
+    let mut stage = stage(Config::default());
+    let (liar, honest) = (stage.id(LIAR), stage.id(HONEST));
+    for _ in 0..100 {
+        lie(&mut stage, FORWARD_PATH, &forward(liar, honest, 12, &sealed(1000)));
+    }
+    stage.step(Duration::from_millis(900));
+    assert_eq!(stage.endpoint(VICTIM).stats().forwards_refused, 100);
+    assert_eq!(stage.endpoint(LIAR).stats().packets_not_forwarded, 1);
+    // One is told of at most as many as are remembered, whatever names it makes up.
+    let before = stage.ends[VICTIM].sent.1;
+    for n in 0..3000_u32 {
+        let mut name = *honest.as_bytes();
+        name[..4].copy_from_slice(&n.to_le_bytes());
+        let bytes = {
+            let source = liar.as_bytes();
+            let packet = &sealed(33);
+            frame(Frame::Forward(ForwardFrame {
+                hop_limit: 12,
+                ecn: 0,
+                source,
+                destination: &name,
+                packet,
+            }))
+        };
+        lie(&mut stage, FORWARD_PATH, &bytes);
+    }
+    let sent = stage.ends[VICTIM].sent.1 - before;
+    assert!(sent < 3000 * 131, "less than came: {sent}");
+    assert_intact(&mut stage, "after refusals");
+}
+
+#[test]
+fn ours_a_flood_of_forwards_is_policed_and_holds_nobody_back() {
+    let mut config = forwarding();
+    config.forwarding.pair_rate = 100_000;
+    let mut stage = stage(config);
+    let (liar, honest) = (stage.id(LIAR), stage.id(HONEST));
+    let packet = forward(liar, honest, 12, &sealed(1000));
+    let (held, passed) = memory::growth(&mut stage, |stage| {
+        let mut passed = 0;
+        for round in 0..50 {
+            for _ in 0..100 {
+                lie(stage, FORWARD_PATH, &packet);
+            }
+            passed += reach_honest(stage).len();
+            stage.send(HONEST, VICTIM, Delivery::ordered(0), b"and I?").expect("room");
+            stage.step(Duration::from_millis(20));
+            stage.read(VICTIM, HONEST);
+            assert_eq!(stage.ends[VICTIM].received.len(), round + 1, "nobody waits");
+            passed += reach_honest(stage).len();
+        }
+        passed
+    });
+    let most = (64 << 10) / 1000 + 100;
+    assert!((20..=most).contains(&passed), "{passed} of 5,000 packets in a second");
+    assert!(held < 200_000, "{held} bytes are kept");
+}
+
+#[test]
+fn ours_a_request_in_a_forward_counts_for_nobody_but_its_source_and_is_answered_by_the_way_it_came()
+{
+    let mut stage = stage(forwarding());
+    let (victim, honest) = (stage.id(VICTIM), stage.id(HONEST));
+    stage.restart(HONEST);
+    let target = handfast_core::Target::new(victim, [stage.ends[VICTIM].address]);
+    stage.with(HONEST, |endpoint, now| endpoint.connect(now, target)).expect("a dial");
+    let request = std::mem::take(&mut stage.flight).pop_back().expect("a request").bytes;
+    assert_eq!(request[0], REQUEST);
+    let stranger = Identity::from_seed([77; 32]).id();
+    let before = stage.endpoint(VICTIM).drops().bad_identity;
+    lie(&mut stage, FORWARD_PATH, &forward(stranger, victim, 12, &request));
+    assert_eq!(stage.endpoint(VICTIM).drops().bad_identity, before + 1);
+    assert!(stage.flight.is_empty(), "no answer");
+    lie(&mut stage, FORWARD_PATH, &forward(honest, victim, 12, &request));
+    let answers: Vec<_> = std::mem::take(&mut stage.flight).into();
+    let liar = stage.ends[LIAR].address;
+    assert!(!answers.is_empty() && answers.iter().all(|answer| answer.to == liar), "{answers:?}");
+    // Nobody asks for a key that he has to name.
+    let unsolicited = stage.endpoint(VICTIM).drops().unsolicited;
+    let mut question = vec![0; 240];
+    question[..2].copy_from_slice(&[KEY_REQUEST, VERSION]);
+    lie(&mut stage, FORWARD_PATH, &forward(honest, victim, 12, &question));
+    assert_eq!(stage.endpoint(VICTIM).drops().unsolicited, unsolicited + 1);
+}
