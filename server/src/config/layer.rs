@@ -29,6 +29,7 @@ pub struct Layer {
     pub identity: Option<PathBuf>,
     /// Stay connected to this server, PEERID@HOST:PORT or HOST:PORT; may be repeated
     #[arg(long, value_name = "SERVER")]
+    #[serde(deserialize_with = "servers")]
     pub server: Option<Vec<TargetName>>,
     /// A file with the secret of a private network, on one line of base32: peers without it cannot
     /// shake hands. On a second line, another one that is accepted too. SIGHUP reads it again
@@ -155,6 +156,15 @@ impl Layer {
             budget_validated_per_source budget_at_peers budget_retries budget_retries_per_share
             budget_unknown_session budget_sources)
     }
+}
+
+/// As on the command line. The feature of `TargetName` for this would have clients build the core again.
+fn servers<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<TargetName>>, D::Error> {
+    let listed = Vec::<String>::deserialize(deserializer)?;
+    let servers: Result<_, _> = listed.iter().map(|server| server.parse()).collect();
+    servers.map(Some).map_err(serde::de::Error::custom)
 }
 
 /// In double quotes TOML takes `\\` for an escape: a path of Windows is then another, or none.
