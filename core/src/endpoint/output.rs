@@ -41,6 +41,9 @@ impl Endpoint {
 
     /// What is ours and what we pass on take turns as well.
     fn poll_established(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        if self.forwarder.turn().is_none() {
+            return self.poll_peers(buf);
+        }
         let ours = core::mem::take(&mut self.passed);
         let first = if ours { None } else { self.poll_passages(buf) };
         self.passed = first.is_some();
@@ -108,14 +111,20 @@ impl Endpoint {
     fn dispatch(&mut self, departure: Departure, buf: &mut [u8]) -> Option<Transmit> {
         let via = departure.via;
         trace::unsealed("sent", &via, &buf[via.headroom()..departure.len - via.tailroom()]);
-        let departure = match via {
-            Via::Direct(_) => departure,
-            Via::Routed(route) => self.carry(route, &departure, buf)?,
-        };
+        if let Via::Direct(tuple) = via {
+            return Some(self.launch(tuple, &departure));
+        }
+        let departure = self.carry(via.route()?, &departure, buf)?;
         let Via::Direct(tuple) = departure.via else { return None };
+        Some(self.launch(tuple, &departure))
+    }
+
+    /// It goes to a socket.
+    #[inline]
+    fn launch(&mut self, tuple: FourTuple, departure: &Departure) -> Transmit {
         self.shared.stats.datagrams_sent += departure.len.div_ceil(departure.size()) as u64;
         self.shared.stats.bytes_sent += departure.len as u64;
-        Some(self.sockets.redirect(transmit(tuple, &departure)))
+        self.sockets.redirect(transmit(tuple, departure))
     }
 }
 

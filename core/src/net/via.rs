@@ -64,8 +64,9 @@ pub(crate) enum Place {
     Behind(PeerId),
 }
 
-impl From<Via> for Place {
-    fn from(via: Via) -> Self {
+impl From<&Via> for Place {
+    #[inline]
+    fn from(via: &Via) -> Self {
         match via {
             Via::Direct(tuple) => Self::Address(tuple.remote),
             Via::Routed(route) => Self::Behind(route.neighbour),

@@ -155,6 +155,12 @@ impl<F: Copy> Path<F> {
         self.via
     }
 
+    /// The same without a copy.
+    #[inline]
+    pub(crate) const fn way(&self) -> &Via {
+        &self.via
+    }
+
     /// Whether the peer has shown that it is where its packets are carried to.
     pub(crate) const fn is_proved(&self) -> bool {
         self.is_proved

@@ -259,6 +259,6 @@ impl Peer {
     /// Where the endpoint should list the peer.
     pub(crate) fn place(&self) -> Option<Place> {
         let live = !self.state.is_over();
-        self.paths.via().filter(|_| live).map(Place::from)
+        self.paths.primary().filter(|_| live).map(|path| Place::from(path.way()))
     }
 }

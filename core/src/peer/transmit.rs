@@ -68,7 +68,8 @@ impl Peer {
     fn transmit_batch(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let path = self.paths.primary()?;
         let via = path.via();
-        let full = via.headroom() + path.max_datagram() + via.tailroom();
+        let (before, behind) = (via.headroom(), via.tailroom());
+        let full = before + path.max_datagram() + behind;
         let mut len = 0;
         let mut segment = None;
         for _ in 0..MAX_SEGMENTS {
@@ -81,11 +82,9 @@ impl Peer {
                     break;
                 }
             }
-            let packet = limit - via.headroom() - via.tailroom();
-            let Some(size) = self.write_packet(cx, &mut room[via.headroom()..][..packet]) else {
-                break;
-            };
-            let size = via.headroom() + size + via.tailroom();
+            let packet = &mut room[before..limit - behind];
+            let Some(size) = self.write_packet(cx, packet) else { break };
+            let size = before + size + behind;
             len += size;
             if *segment.get_or_insert(size) > size {
                 break;

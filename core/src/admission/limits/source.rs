@@ -20,7 +20,7 @@ pub(crate) enum Source {
 
 impl Source {
     pub(crate) fn of(via: &Via) -> Self {
-        Place::from(*via).into()
+        Place::from(via).into()
     }
 
     /// Who is at this address.
