@@ -10,6 +10,8 @@ pub(crate) enum Bench {
     Core,
     /// What waits beside a busy endpoint.
     Fairness,
+    /// What passes packets on between two ends.
+    Relay,
 }
 
 /// What was asked for.
@@ -31,6 +33,7 @@ impl Arguments {
         let bench = match words.next().as_deref() {
             Some("core") => Bench::Core,
             Some("fairness") => Bench::Fairness,
+            Some("relay") => Bench::Relay,
             Some(other) => return Err(format!("there is no bench `{other}`")),
             None => return Err("no bench is named".into()),
         };
@@ -65,6 +68,7 @@ mod tests {
         assert_eq!(parse("core --json rows.json --quick"), expected);
         assert_eq!(parse("core"), Ok(Arguments::default()));
         assert_eq!(parse("fairness").map(|it| it.bench), Ok(Bench::Fairness));
+        assert_eq!(parse("relay").map(|it| it.bench), Ok(Bench::Relay));
     }
 
     #[test]

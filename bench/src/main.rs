@@ -1,7 +1,7 @@
 //! handfast beside its peers, in one run on one machine.
 //!
 //! ```text
-//! cargo run --release --manifest-path bench/Cargo.toml -- core|fairness [--quick] [--json FILE]
+//! cargo run --release --manifest-path bench/Cargo.toml -- core|fairness|relay [--quick] [--json FILE]
 //! ```
 
 #![forbid(unsafe_code)]
@@ -12,6 +12,7 @@ mod clock;
 mod fairness;
 mod load;
 mod payload;
+mod relay;
 mod report;
 mod rounds;
 mod systems;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::parse(env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(error) => {
-            eprintln!("error: {error}; say `core|fairness [--quick] [--json FILE]`");
+            eprintln!("error: {error}; say `core|fairness|relay [--quick] [--json FILE]`");
             return ExitCode::from(2);
         }
     };
@@ -47,6 +48,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let json = match arguments.bench {
         Bench::Core => core(arguments.quick)?,
         Bench::Fairness => fairness::run(arguments.quick)?,
+        Bench::Relay => relay::run(arguments.quick)?,
     };
     match &arguments.json {
         Some(file) => fs::write(file, json).map_err(|error| format!("{}: {error}", file.display())),
