@@ -259,6 +259,22 @@ fn without_an_address_or_a_neighbour_that_forwards_nobody_is_dialled() {
 }
 
 #[test]
+fn a_relay_that_is_connected_again_passes_packets_on_also_when_the_old_peer_is_forgotten() {
+    let mut relayed = Relayed::new(14, 1);
+    let (a, b, relay) = (relayed.a, relayed.b, relayed.relays[0]);
+    let old = relayed.net.handle(a, relay);
+    relayed.net.with(a, |a, now| a.disconnect(now, old, DisconnectOptions::now())).expect("there");
+    relayed.net.run(25);
+    relayed.net.link(a, relay);
+    relayed.net.run(5000);
+    let target = Target::from(relayed.net.id(b));
+    let dialled = relayed.net.with(a, |endpoint, now| endpoint.connect(now, target));
+    assert!(dialled.is_ok(), "{dialled:?}");
+    relayed.net.run(300);
+    assert_eq!(relayed.by_way_of(a, b), Some(relay));
+}
+
+#[test]
 fn a_dial_waits_for_a_neighbour_that_is_still_being_dialled() {
     let mut net = Net::new(9);
     let (a, b) = (net.add(Config::default()), net.add(Config::default()));

@@ -276,9 +276,6 @@ impl Endpoint {
         if let Some(place) = peer.listed_at() {
             self.peers.unplace(&place, slot);
         }
-        if let Some(id) = peer.id() {
-            self.shared.relays.remove(&id);
-        }
         self.forwarder.forget(slot);
     }
 }

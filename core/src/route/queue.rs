@@ -29,6 +29,8 @@ pub(super) struct Queue {
     lines: BTreeMap<u32, Line>,
     /// Slots whose turn comes, each once.
     turns: VecDeque<u32>,
+    /// Bytes in all lines.
+    bytes: usize,
 }
 
 impl Passage {
@@ -38,8 +40,12 @@ impl Passage {
 }
 
 impl Queue {
-    /// A packet waits. Returns how many gave way to it.
+    /// A packet waits. Returns how many gave way to it; if all lines together are too long, it does so itself.
     pub(super) fn push(&mut self, slot: u32, passage: Passage) -> u64 {
+        if self.bytes + passage.packet.len() > LONGEST_IN_ALL {
+            return 1;
+        }
+        self.bytes += passage.packet.len();
         let line = self.lines.entry(slot).or_default();
         if line.packets.is_empty() {
             self.turns.push_back(slot);
@@ -47,7 +53,10 @@ impl Queue {
         line.bytes += passage.packet.len();
         line.packets.push_back(passage);
         let mut dropped = 0;
-        while line.bytes > LONGEST && line.pop().is_some() {
+        while line.bytes > LONGEST
+            && let Some(oldest) = line.pop()
+        {
+            self.bytes -= oldest.packet.len();
             dropped += 1;
         }
         dropped
@@ -70,15 +79,19 @@ impl Queue {
             return (None, 0);
         };
         while line.packets.front().is_some_and(|first| now > first.arrived + OLDEST) {
-            dropped += line.pop().map_or(0, |_| 1);
+            self.bytes -= line.pop().map_or(0, |passage| passage.packet.len());
+            dropped += 1;
         }
         let fits = line.packets.front().is_some_and(like);
-        (if fits { line.pop() } else { None }, dropped)
+        let next = if fits { line.pop() } else { None };
+        self.bytes -= next.as_ref().map_or(0, |passage| passage.packet.len());
+        (next, dropped)
     }
 
     /// Nothing waits for this slot any more.
     pub(super) fn forget(&mut self, slot: u32) {
-        if self.lines.remove(&slot).is_some() {
+        if let Some(line) = self.lines.remove(&slot) {
+            self.bytes -= line.bytes;
             self.turns.retain(|turn| *turn != slot);
         }
     }
@@ -102,6 +115,8 @@ impl Line {
 }
 
 const LONGEST: usize = 64 << 10;
+/// A socket may be blocked for longer, and have thousands of lines.
+const LONGEST_IN_ALL: usize = 4 << 20;
 const OLDEST: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
@@ -132,6 +147,21 @@ mod tests {
         assert_eq!(take(&mut queue, 21), (None, 0));
         queue.rotate();
         assert!(queue.turn().is_none() && queue.lines.is_empty());
+    }
+
+    #[test]
+    fn all_lines_together_are_bounded_and_give_back_what_they_took() {
+        let mut queue = Queue::default();
+        let dropped: u64 = (0..200).map(|slot| queue.push(slot, passage(60_000, 0))).sum();
+        assert_eq!((queue.bytes, dropped), (69 * 60_000, 131));
+        queue.forget(0);
+        while queue.turn().is_some() {
+            take(&mut queue, 0);
+            take(&mut queue, 21);
+            queue.rotate();
+        }
+        assert_eq!(queue.bytes, 0);
+        assert_eq!(queue.push(1, passage(60_000, 30)), 0);
     }
 
     #[test]
