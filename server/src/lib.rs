@@ -36,7 +36,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use handfast_core::{Config, DisconnectOptions, DisconnectReason, Identity, Target};
+use handfast_core::{
+    Config, Direction, DisconnectOptions, DisconnectReason, Identity, PeerInfo, Target,
+};
 use handfast_udp::{KeyFile, TargetName, explain};
 
 use access::Access;
@@ -145,6 +147,12 @@ fn make_key(key: &KeyFile) -> Result<(), Error> {
 pub fn options() -> DisconnectOptions {
     let reason = DisconnectReason::new(SHUTTING_DOWN, "the server is shutting down");
     DisconnectOptions::after(LINGER).with_reason(reason)
+}
+
+/// Whether a peer may no longer be here. The list does not concern those that the server itself dials.
+fn is_unwelcome(peer: &PeerInfo, access: &Access) -> bool {
+    let is_ours = peer.direction == Some(Direction::Outbound) || peer.connected_since.is_none();
+    !is_ours && peer.id.is_some_and(|id| !access.admits(&id))
 }
 
 /// How the server parts from a peer that may no longer be here.

@@ -12,7 +12,9 @@ use crate::config::Settings;
 use crate::error::Error;
 use crate::logging::Writer;
 use crate::stats::{Statistics, Totals};
-use crate::{CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, options, signals};
+use crate::{
+    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
+};
 
 /// Serves until a signal.
 ///
@@ -74,7 +76,7 @@ fn let_in(endpoint: &mut Endpoint, access: &Access) {
     if let Err(error) = endpoint.set_secrets(current, previous) {
         tracing::error!(%error, "the network secret stays as it was");
     }
-    let peers = endpoint.peers().filter(|peer| peer.id.is_some_and(|id| !access.admits(&id)));
+    let peers = endpoint.peers().filter(|peer| is_unwelcome(peer, access));
     let gone: Vec<_> = peers.map(|peer| peer.handle).collect();
     for peer in &gone {
         if let Err(error) = endpoint.disconnect(*peer, farewell_to_the_unwelcome()) {

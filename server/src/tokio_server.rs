@@ -20,7 +20,9 @@ use crate::config::Settings;
 use crate::error::Error;
 use crate::logging::Writer;
 use crate::stats::{Statistics, Totals};
-use crate::{CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, options, signals};
+use crate::{
+    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
+};
 
 /// Serves until a signal.
 ///
@@ -122,7 +124,7 @@ impl Server {
             tracing::error!(%error, "the network secret stays as it was");
         }
         let peers = self.endpoint.peers().await?;
-        let unwelcome = peers.iter().filter(|peer| peer.id.is_some_and(|id| !access.admits(&id)));
+        let unwelcome = peers.iter().filter(|peer| is_unwelcome(peer, access));
         let mut gone = 0;
         for peer in unwelcome {
             let Some(peer) = self.endpoint.peer(peer.handle).await else { continue };
