@@ -59,6 +59,26 @@ fn who_was_refused_is_pasted_into_the_list_and_who_is_struck_off_goes() {
 }
 
 #[test]
+fn a_server_that_is_dialled_stays_although_it_is_not_on_the_list() {
+    for runtime in runtimes() {
+        let (far, near) = (Scratch::new(&format!("far-{runtime}")), format!("near-{runtime}"));
+        let near = Scratch::new(&near);
+        let other = Server::start_usual(&far.0, &on(runtime));
+        let place = format!("{}@{}", other.id, other.address);
+        let nobody = Identity::from_seed([9; 32]).id().to_string();
+        let peers = near.write("peers", &nobody);
+        let flags = ["--allow", peers.to_str().expect("text"), "--server", &place];
+        let server = Server::start_usual(&near.0, &[&on(runtime)[..], &flags].concat());
+        assert!(server.log("connected").contains(&other.id.to_string()));
+        server.signal("HUP");
+        server.log("read again");
+        server.signal("TERM");
+        let end = other.log("ended");
+        assert!(end.contains("the server is shutting down"), "{end}");
+    }
+}
+
+#[test]
 fn a_network_secret_is_replaced_while_peers_stay() {
     for runtime in runtimes() {
         let scratch = Scratch::new(&format!("rotate-{runtime}"));
