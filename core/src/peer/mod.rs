@@ -22,6 +22,7 @@ mod testing;
 mod timers;
 mod transmit;
 mod usage;
+mod ways;
 
 use alloc::collections::BTreeSet;
 use core::time::Duration;
@@ -42,6 +43,7 @@ use outbound::Outbound;
 use state::State;
 use timers::Timer;
 use usage::Usage;
+use ways::RouteSearch;
 
 use crate::config::Config;
 use crate::context::Context;
@@ -74,6 +76,7 @@ pub(crate) struct Peer {
     usage: Usage,
     share: Share,
     carrying: Carrying,
+    search: RouteSearch,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -116,6 +119,7 @@ impl Peer {
             usage: Usage::default(),
             share: Share::new(&send_limits, &limits),
             carrying: Carrying::default(),
+            search: RouteSearch::default(),
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
@@ -395,6 +399,7 @@ impl Peer {
             direction: self.acquaintance.met.map(|(_, direction)| direction),
             last_received: self.liveness.last_received,
             path_stats,
+            standby: self.paths.standby().map(Path::info),
             stats: self.stats_now(),
         }
     }
