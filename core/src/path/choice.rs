@@ -30,14 +30,13 @@ impl<F: Copy> Paths<F> {
         now: Instant,
         stats: &mut PeerStats,
     ) -> Option<PathTimeout<F>> {
-        let due = |path: &Path<F>| path.timers.min().filter(|at| *at <= now);
-        let at = (0..self.list.len()).filter_map(|at| Some((due(&self.list[at])?, at))).min()?.1;
-        let path = &mut self.list[at];
+        let due = |path: &&mut Path<F>| path.timers.min().is_some_and(|at| at <= now);
+        let paths = self.list.iter_mut().enumerate().filter(|(_, path)| due(path));
+        let (at, path) = paths.min_by_key(|(_, path)| path.timers.min())?;
         match path.timers.take_due::<PathTimer>(now)? {
             // Both only make the peer ready to transmit.
             PathTimer::Ack | PathTimer::Pace => {}
             PathTimer::Challenge => self.on_challenge_timeout(at, now, stats),
-            PathTimer::Distress => self.suspect(at, now),
             PathTimer::Loss => {
                 path.on_loss_timeout(now, self.max_ack_delay, stats, &mut self.result);
                 // What was under way on a path that does not answer is sent again on the other already.
@@ -54,6 +53,12 @@ impl<F: Copy> Paths<F> {
 
     /// Challenges went unanswered, or it is time to look whether the path still leads both ways.
     fn on_challenge_timeout(&mut self, at: usize, now: Instant, stats: &mut PeerStats) {
+        let path = &self.list[at];
+        let distress = path.distress_at(self.max_ack_delay).filter(|_| path.check.is_some());
+        if distress.is_some_and(|at| at <= now) {
+            self.suspect(at, now);
+            return;
+        }
         let has_other =
             (0..self.list.len()).any(|other| other != at && self.list[other].is_usable());
         let path = &mut self.list[at];
@@ -113,6 +118,7 @@ impl<F: Copy> Paths<F> {
         path.schedule_challenge();
         if at > 0 {
             path.frames_under_way(&mut self.result.doubtful);
+            self.has_news = true;
         }
         self.choose(now);
     }
@@ -148,7 +154,7 @@ impl<F: Copy> Paths<F> {
             }
         }
         self.list.swap(0, at);
-        self.has_moved = true;
+        (self.has_moved, self.has_news) = (true, true);
     }
 
     /// Whether data takes a path that does not answer.

@@ -203,6 +203,7 @@ impl<F: Copy> Paths<F> {
         let Some(path) = self.of_kind_mut(&via) else { return };
         path.move_to(via, config, now, rng.bytes());
         self.has_moved |= data.zip(self.via()).is_some_and(|(was, is)| !was.is_same_remote(&is));
+        self.has_news |= self.has_moved;
         if self.list.iter().filter(|path| path.is_proved).count() > 1 {
             self.list.iter_mut().filter(|path| path.is_proved).for_each(|path| path.watch(now));
         }

@@ -33,6 +33,8 @@ pub(crate) struct Paths<F> {
     pub(super) max_ack_delay: Duration,
     /// Data takes another way, and nobody was told.
     pub(super) has_moved: bool,
+    /// That, or something under way is to be sent again.
+    pub(super) has_news: bool,
     /// Data left the direct path: it does not come back before then.
     pub(super) away_until: Instant,
     /// How often it did in a short time.
@@ -49,6 +51,7 @@ impl<F: Copy> Paths<F> {
             answers: Vec::new(),
             max_ack_delay,
             has_moved: false,
+            has_news: false,
             away_until: LONG_AGO,
             flaps: 0,
             result: AckResult::default(),
@@ -100,6 +103,12 @@ impl<F: Copy> Paths<F> {
     pub(crate) fn probe_timeout(&self) -> Duration {
         let pto = self.primary().map(|path| path.pto(self.max_ack_delay));
         pto.unwrap_or(Duration::from_secs(1)).min(LONGEST_PROBE_TIMEOUT)
+    }
+
+    /// Whether data takes another way, or something under way is to be sent again; once.
+    #[inline]
+    pub(crate) const fn take_news(&mut self) -> bool {
+        core::mem::replace(&mut self.has_news, false)
     }
 
     /// What carries data, if that is another way than when this was last asked.
@@ -294,8 +303,9 @@ impl<F: Copy> Paths<F> {
 
     /// Whether an acknowledgement must leave now.
     pub(crate) fn is_ack_due(&self, now: Instant) -> bool {
-        let is_due = |at: &usize| self.list[*at].space.acks().is_due(now);
-        (0..self.list.len()).any(|at| is_due(&at) && self.home_of(at) == 0)
+        let is_due = |(_, path): &(usize, &Path<F>)| path.space.acks().is_due(now);
+        let mut due = self.list.iter().enumerate().filter(is_due);
+        due.any(|(at, _)| self.home_of(at) == 0)
     }
 
     /// Writes the acknowledgements that belong on the path `id`, while they fit. Returns the highest counter
@@ -306,6 +316,10 @@ impl<F: Copy> Paths<F> {
         now: Instant,
         writer: &mut Writer<'_>,
     ) -> Option<u64> {
+        if let [path] = &mut self.list[..] {
+            let is_owed = path.space.acks().wants_piggyback();
+            return if is_owed { path.space.write_ack(now, writer) } else { None };
+        }
         let mut own = None;
         for at in 0..self.list.len() {
             let is_owed = self.list[at].space.acks().wants_piggyback();
@@ -332,7 +346,12 @@ impl<F: Copy> Paths<F> {
     }
 
     /// The path beside that of data on which a packet is to leave now, and why: to acknowledge, or to probe.
+    #[inline]
     pub(crate) fn beside(&self, now: Instant) -> Option<(u8, Via)> {
+        if self.list.len() < 2 { None } else { self.find_beside(now) }
+    }
+
+    fn find_beside(&self, now: Instant) -> Option<(u8, Via)> {
         let is_due = |at: usize| {
             let probes = self.list[at].probes > 0 && self.list[at].is_proved;
             let acks = |of: usize| self.list[of].space.acks().is_due(now) && self.home_of(of) == at;

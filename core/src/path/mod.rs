@@ -82,10 +82,9 @@ pub(crate) struct Path<F> {
 enum PathTimer {
     /// An acknowledgement has waited long enough for company.
     Ack,
-    /// The challenge to a candidate is overdue, or the path is to be looked at.
+    /// The challenge to a candidate is overdue, the path is to be looked at, or nothing was acknowledged for
+    /// so long that another path is better.
     Challenge,
-    /// Nothing was acknowledged for so long that another path is better.
-    Distress,
     /// A packet is overdue.
     Loss,
     /// The next packet may leave.
@@ -93,12 +92,11 @@ enum PathTimer {
 }
 
 impl PathTimer {
-    const COUNT: usize = 5;
+    const COUNT: usize = 4;
 }
 
 impl TimerKind<{ Self::COUNT }> for PathTimer {
-    const ALL: [Self; Self::COUNT] =
-        [Self::Ack, Self::Challenge, Self::Distress, Self::Loss, Self::Pace];
+    const ALL: [Self; Self::COUNT] = [Self::Ack, Self::Challenge, Self::Loss, Self::Pace];
 
     fn index(self) -> usize {
         self as usize
@@ -547,6 +545,12 @@ impl<F: Copy> Path<F> {
         (pto * 3).min(LONGEST_DISTRESS).max(pto)
     }
 
+    /// When that is over, if something waits for an answer.
+    fn distress_at(&self, max_ack_delay: Duration) -> Option<Instant> {
+        let waits = self.suspect_since.is_none() && self.waits_since != Instant::MAX;
+        waits.then(|| self.waits_since + self.patience(max_ack_delay))
+    }
+
     /// It does not answer: nothing is sent on it until it does.
     fn rest(&mut self, now: Instant, stats: &mut PeerStats, result: &mut AckResult<F>) {
         self.is_proved = false;
@@ -613,9 +617,10 @@ impl<F: Copy> Path<F> {
         let ack = self.space.acks().deadline().filter(|at| *at > now);
         self.timers.set(PathTimer::Ack, ack);
         if self.check.is_some() {
-            let waits = waits && self.suspect_since.is_none() && self.waits_since != Instant::MAX;
-            let distress = waits.then(|| (self.waits_since + self.patience(max_delay)).max(now));
-            self.timers.set(PathTimer::Distress, distress);
+            self.schedule_challenge();
+            let distress = self.distress_at(max_delay).filter(|_| waits).map(|at| at.max(now));
+            let first = self.timers.get(PathTimer::Challenge).into_iter().chain(distress).min();
+            self.timers.set(PathTimer::Challenge, first);
         }
     }
 

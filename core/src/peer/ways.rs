@@ -42,6 +42,9 @@ impl Peer {
     /// Draws the consequences of paths that change: data takes another, or what is under way on one is to be
     /// sent on the other as well.
     pub(super) fn review_ways(&mut self) {
+        if !self.paths.take_news() {
+            return;
+        }
         if let Some(via) = self.paths.take_move() {
             self.on_moved(via);
         }
