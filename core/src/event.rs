@@ -75,7 +75,8 @@ pub enum Event {
         /// The address to bind it to. With port zero the system chooses the port.
         address: SocketAddr,
     },
-    /// The peer moved to another address, and that address is validated.
+    /// Data takes another way to the peer from now on: the peer moved to another address, which is validated, a
+    /// neighbour passes packets on where the peer does not answer directly, or it answers there again.
     PathChanged {
         /// The peer.
         peer: PeerHandle,

@@ -17,7 +17,7 @@ pub struct PeerInfo {
     pub id: Option<PeerId>,
     /// Its state.
     pub state: PeerState,
-    /// What carries packets to it; `None` before the first handshake.
+    /// What carries data to it; `None` before the first handshake.
     pub path: Option<Via>,
     /// The longest message that can be sent to it, in bytes: the smaller limit of both ends, ours alone
     /// before the first handshake.

@@ -210,3 +210,125 @@ impl<F: Copy> Paths<F> {
         self.choose(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::net::Route;
+    use crate::recovery::AckWant;
+    use crate::wire::{Frame, Frames, Writer};
+    use crate::{Identity, PeerId};
+    use alloc::vec::Vec;
+
+    const DELAY: Duration = Duration::from_millis(25);
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_micros(1_000_000 + ms * 1000)
+    }
+
+    fn direct() -> Arrival {
+        Arrival::from_remote(([10, 0, 0, 1], 1).into())
+    }
+
+    fn routed() -> Arrival {
+        let id = |byte| -> PeerId { Identity::from_seed([byte; 32]).id() };
+        Arrival::routed(Route::new(id(1), id(2)), None)
+    }
+
+    struct Both {
+        paths: Paths<u32>,
+        spaces: PacketSpaces,
+        config: Config,
+        rng: Rng,
+    }
+
+    impl Both {
+        fn new() -> Self {
+            let (mut paths, mut spaces) = (Paths::new(DELAY), PacketSpaces::default());
+            let config = Config::default();
+            paths.restart(&mut spaces, direct().via, &config);
+            Self { paths, spaces, config, rng: Rng::from_seed([1; 32]) }
+        }
+
+        fn receive(&mut self, (id, counter): (u8, u64), arrival: &Arrival, ms: u64) -> Seen {
+            let number = PacketNumber::new(id, counter).expect("small");
+            assert!(!self.paths.is_duplicate(&self.spaces, number));
+            self.paths.ensure(&mut self.spaces, id, arrival.via, &self.config).expect("legal");
+            let seen = self.paths.on_received(number, arrival, 500, true, at(ms), &mut self.rng);
+            self.paths.on_processed(number, AckWant::AtOnce, None, at(ms));
+            assert!(self.paths.is_duplicate(&self.spaces, number));
+            seen
+        }
+
+        /// The peer answers the challenge that is due, by a packet with this number.
+        fn answer(&mut self, number: (u8, u64), arrival: &Arrival, ms: u64) {
+            let challenge = self.paths.take_challenge(40, at(ms), &mut self.rng).expect("due");
+            assert_eq!(challenge.via, arrival.via);
+            self.receive(number, arrival, ms + 20);
+            let number = PacketNumber::new(number.0, number.1).expect("small");
+            let (config, rng) = (&self.config, &mut self.rng);
+            let (from, now) = ((number, arrival.via), at(ms + 20));
+            self.paths.on_response(from, challenge.token, config, now, rng);
+        }
+
+        /// The ids that are acknowledged in a packet on our path `id`.
+        fn acknowledged(&mut self, id: u8, ms: u64) -> Vec<u8> {
+            let mut buffer = [0; 500];
+            let mut writer = Writer::new(&mut buffer);
+            self.paths.write_acks(id, at(ms), &mut writer);
+            let len = writer.position();
+            let named = |frame| match frame {
+                Ok(Frame::Ack(ack)) => ack.path,
+                other => panic!("{other:?}"),
+            };
+            Frames::new(&buffer[..len]).map(named).collect()
+        }
+    }
+
+    #[test]
+    fn the_ids_of_the_peer_say_nothing_about_the_way_of_its_packets() {
+        let mut both = Both::new();
+        // Each id comes by both ways, our own ids crosswise.
+        assert_eq!(both.receive((0, 0), &direct(), 0), Seen::Nothing);
+        assert_eq!(both.receive((1, 0), &direct(), 0), Seen::Nothing);
+        assert_eq!(both.receive((0, 1), &routed(), 1), Seen::Candidate(routed().via));
+        for id in 2..=3 {
+            assert_eq!(both.receive((id, 0), &direct(), 2), Seen::Nothing);
+            assert_eq!(both.receive((id, 1), &routed(), 2), Seen::Nothing);
+        }
+        assert_eq!(both.paths.via(), Some(direct().via));
+        assert_eq!(both.paths.route(), None, "not proved yet");
+        assert_eq!(both.acknowledged(0, 3), [0, 1, 2, 3], "there is no other way");
+        both.answer((0, 2), &routed(), 10);
+        assert_eq!(both.paths.route(), Some(routed().via));
+        assert_eq!(both.paths.via(), Some(direct().via), "data stays");
+        assert!(!both.paths.take_news());
+        // What comes by a way is acknowledged there, whatever its id.
+        both.receive((1, 1), &direct(), 40);
+        both.receive((2, 2), &routed(), 40);
+        assert_eq!(both.acknowledged(0, 41), [1]);
+        assert_eq!(both.acknowledged(1, 41), [0, 2]);
+        let legal = both.paths.ensure(&mut both.spaces, 4, direct().via, &both.config);
+        assert!(legal.is_err());
+    }
+
+    #[test]
+    fn a_proved_pair_of_addresses_takes_data_from_a_neighbour_and_is_challenged_when_it_is_beside()
+    {
+        let mut both = Both::new();
+        both.spaces = PacketSpaces::default();
+        both.paths.restart(&mut both.spaces, routed().via, &both.config);
+        assert!(both.paths.direct().is_none());
+        let adopted = (direct().via, Some(Duration::from_millis(30)));
+        let Both { paths, spaces, config, rng } = &mut both;
+        paths.adopt_direct(spaces, adopted, config, at(0), rng);
+        assert_eq!(paths.via(), Some(direct().via));
+        assert_eq!(paths.direct().map(Path::via), Some(direct().via));
+        assert_eq!(paths.route(), Some(routed().via), "it stays warm");
+        assert_eq!(paths.primary().and_then(|path| path.stats().rtt), adopted.1);
+        assert_eq!(paths.take_move(), Some(direct().via));
+        assert_eq!(paths.take_move(), None, "told once");
+    }
+}
