@@ -15,6 +15,7 @@ mod liveness;
 mod memory;
 mod outbound;
 mod receive;
+mod reports;
 mod review;
 mod state;
 #[cfg(feature = "testing")]

@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::PeerId;
-use crate::context::Context;
 use crate::event::ForwardRefusal;
 use crate::peer::Peer;
 
@@ -82,26 +81,5 @@ impl Peer {
     /// Whether the neighbour said something of that kind.
     pub(crate) const fn has_refused(&self) -> bool {
         !self.carrying.refused.is_empty()
-    }
-
-    /// A neighbour says that it does not pass on what we send to the peer.
-    pub(crate) fn on_forward_refused(
-        &mut self,
-        cx: &mut Context,
-        neighbour: PeerId,
-        refusal: ForwardRefusal,
-    ) {
-        if let Some(dial) = &mut self.dialing.dial {
-            dial.on_forward_refused(neighbour, refusal);
-        }
-        if refusal == ForwardRefusal::RateLimited {
-            return;
-        }
-        let is_cut_off = self.paths.on_refused(neighbour, cx.now, &mut self.stats);
-        self.on_packets_resolved();
-        if is_cut_off && self.state.is_live() {
-            self.on_unresponsive(cx);
-        }
-        self.review(cx);
     }
 }

@@ -1,0 +1,54 @@
+//! What is reported about ways to the peer: one was proved, or a neighbour does not pass packets on.
+
+use core::time::Duration;
+
+use crate::PeerId;
+use crate::context::Context;
+use crate::event::ForwardRefusal;
+use crate::net::Via;
+use crate::path::Path;
+use crate::peer::Peer;
+
+impl Peer {
+    /// A pair of addresses was proved to lead to the peer and back, in `rtt` if that is known: it becomes the
+    /// direct path, and data takes it.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "for whoever makes holes in NATs")
+    )]
+    pub(crate) fn adopt_direct(&mut self, cx: &mut Context, via: Via, rtt: Option<Duration>) {
+        let spaces = &mut self.acquaintance.spaces;
+        self.paths.adopt_direct(spaces, (via, rtt), &cx.config, cx.now, &mut cx.rng);
+        self.review(cx);
+    }
+
+    /// Where the peer answers directly, if it does; data may take another path for a while.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "for whoever makes holes in NATs")
+    )]
+    pub(crate) fn direct(&self) -> Option<Via> {
+        self.paths.direct().map(Path::via)
+    }
+
+    /// A neighbour says that it does not pass on what we send to the peer.
+    pub(crate) fn on_forward_refused(
+        &mut self,
+        cx: &mut Context,
+        neighbour: PeerId,
+        refusal: ForwardRefusal,
+    ) {
+        if let Some(dial) = &mut self.dialing.dial {
+            dial.on_forward_refused(neighbour, refusal);
+        }
+        if refusal == ForwardRefusal::RateLimited {
+            return;
+        }
+        let is_cut_off = self.paths.on_refused(neighbour, cx.now, &mut self.stats);
+        self.on_packets_resolved();
+        if is_cut_off && self.state.is_live() {
+            self.on_unresponsive(cx);
+        }
+        self.review(cx);
+    }
+}
