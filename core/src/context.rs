@@ -1,5 +1,6 @@
 //! What all peers of an endpoint share: choices, identity, randomness, indices, counters.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::crypto::network::Network;
 use crate::crypto::rng::Rng;
 use crate::memory::Memory;
 use crate::message::FIRST_WINDOW;
-use crate::net::Via;
+use crate::net::{SocketId, Via};
 use crate::route::Relays;
 use crate::session::{Distortion, ForgottenList, Incarnations, Indices};
 use crate::stats::{DropReason, Drops, Stats};
@@ -34,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) drops: Drops,
     /// Neighbours that pass our packets on.
     pub(crate) relays: Relays,
+    /// The sockets from which peers may ask to be challenged.
+    pub(crate) probe_sockets: Vec<SocketId>,
     /// What the messages of all peers take.
     pub(crate) memory: Memory,
     started: Instant,
@@ -53,6 +56,7 @@ impl Context {
             indices: Indices::new(config.shard),
             memory: Memory::new(&config),
             relays: Relays::default(),
+            probe_sockets: Vec::new(),
             config,
             identity,
             stats: Stats::default(),

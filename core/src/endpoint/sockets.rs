@@ -56,6 +56,15 @@ impl Endpoint {
         self.leave_closed_sockets();
     }
 
+    /// From these sockets peers may ask to be sent one small packet each ([`wire::Frame::ProbeMe`] names them by
+    /// their index here): by that they learn what their NAT lets in. An honest peer asks once after it connects.
+    /// Each answer goes to where the peer is known to be, and is no longer than the request. None at first.
+    ///
+    /// [`wire::Frame::ProbeMe`]: crate::wire::Frame::ProbeMe
+    pub fn set_probe_sockets(&mut self, sockets: impl IntoIterator<Item = SocketId>) {
+        self.shared.probe_sockets = sockets.into_iter().take(MAX_PROBE_SOCKETS).collect();
+    }
+
     fn leave_closed_sockets(&mut self) {
         self.sockets.has_stranded = false;
         let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();
@@ -162,5 +171,7 @@ fn reaches(bound: Option<SocketAddr>, remote: SocketAddr) -> bool {
     family && (any || to.is_loopback() || !IpAddr::is_loopback(&bound))
 }
 
+/// The most sockets that peers may ask to be challenged from.
+const MAX_PROBE_SOCKETS: usize = 256;
 /// Open or asked for. Punching holes from fresh ports takes some hundreds.
 const MAX_SOCKETS: usize = 1024;

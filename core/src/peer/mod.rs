@@ -14,6 +14,7 @@ mod keys;
 mod liveness;
 mod memory;
 mod outbound;
+mod probing;
 mod receive;
 mod review;
 mod state;
@@ -21,6 +22,7 @@ mod state;
 mod testing;
 mod timers;
 mod transmit;
+mod untracked;
 mod usage;
 
 use alloc::collections::BTreeSet;
@@ -39,6 +41,7 @@ use handshake::Dialing;
 use liveness::Liveness;
 use memory::Share;
 use outbound::Outbound;
+use probing::Answers;
 use state::State;
 use timers::Timer;
 use usage::Usage;
@@ -74,6 +77,7 @@ pub(crate) struct Peer {
     usage: Usage,
     share: Share,
     carrying: Carrying,
+    answers: Answers,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -116,6 +120,7 @@ impl Peer {
             usage: Usage::default(),
             share: Share::new(&send_limits, &limits),
             carrying: Carrying::default(),
+            answers: Answers::default(),
             timers: Timers::new(),
             stats: PeerStats::default(),
         }

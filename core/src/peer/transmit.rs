@@ -48,6 +48,10 @@ impl Peer {
                 return departure;
             }
         }
+        let departure = self.transmit_probe(cx, buf);
+        if departure.is_some() {
+            return departure;
+        }
         let is_proved = self.paths.primary().is_some_and(Path::is_proved);
         if is_proved { self.transmit_batch(cx, buf) } else { None }
     }
