@@ -169,7 +169,7 @@ pub use event::{
     Refusal,
 };
 pub use handle::PeerHandle;
-pub use info::{Direction, PeerInfo};
+pub use info::{Direction, PeerInfo, StandbyPath};
 pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
 pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};

@@ -24,6 +24,7 @@ mod timers;
 mod transmit;
 mod untracked;
 mod usage;
+mod ways;
 
 use alloc::collections::BTreeSet;
 use core::time::Duration;
@@ -45,6 +46,7 @@ use probing::Answers;
 use state::State;
 use timers::Timer;
 use usage::Usage;
+use ways::RouteSearch;
 
 use crate::config::Config;
 use crate::context::Context;
@@ -78,6 +80,7 @@ pub(crate) struct Peer {
     share: Share,
     carrying: Carrying,
     answers: Answers,
+    search: RouteSearch,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -121,6 +124,7 @@ impl Peer {
             share: Share::new(&send_limits, &limits),
             carrying: Carrying::default(),
             answers: Answers::default(),
+            search: RouteSearch::default(),
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
@@ -400,6 +404,7 @@ impl Peer {
             direction: self.acquaintance.met.map(|(_, direction)| direction),
             last_received: self.liveness.last_received,
             path_stats,
+            standby: self.paths.standby().map(Path::info),
             stats: self.stats_now(),
         }
     }
