@@ -25,6 +25,7 @@ mod transmit;
 mod untracked;
 mod usage;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
@@ -55,6 +56,7 @@ use crate::memory::Room;
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Place, Via};
 use crate::path::{Path, Paths};
+use crate::punch::Puncher;
 use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
@@ -78,6 +80,8 @@ pub(crate) struct Peer {
     share: Share,
     carrying: Carrying,
     answers: Answers,
+    /// The search for a direct way, once it began.
+    puncher: Option<Box<Puncher>>,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -121,6 +125,7 @@ impl Peer {
             share: Share::new(&send_limits, &limits),
             carrying: Carrying::default(),
             answers: Answers::default(),
+            puncher: None,
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
@@ -385,7 +390,7 @@ impl Peer {
         self.inbox.most_granted()
     }
 
-    pub(crate) fn info(&self) -> PeerInfo {
+    pub(crate) fn info(&self, cx: &Context) -> PeerInfo {
         let path_stats = self.paths.primary().map(Path::stats).unwrap_or_default();
         PeerInfo {
             handle: self.acquaintance.handle,
@@ -399,6 +404,7 @@ impl Peer {
             connected_since: self.acquaintance.met.map(|(since, _)| since),
             direction: self.acquaintance.met.map(|(_, direction)| direction),
             last_received: self.liveness.last_received,
+            verdict: self.verdict(cx),
             path_stats,
             stats: self.stats_now(),
         }
