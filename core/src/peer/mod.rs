@@ -26,6 +26,7 @@ mod untracked;
 mod usage;
 mod ways;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
@@ -57,6 +58,7 @@ use crate::memory::Room;
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Place, Via};
 use crate::path::{Path, Paths};
+use crate::punch::Puncher;
 use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
@@ -81,6 +83,8 @@ pub(crate) struct Peer {
     carrying: Carrying,
     answers: Answers,
     search: RouteSearch,
+    /// The search for a direct way, once it began.
+    puncher: Option<Box<Puncher>>,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -125,6 +129,7 @@ impl Peer {
             carrying: Carrying::default(),
             answers: Answers::default(),
             search: RouteSearch::default(),
+            puncher: None,
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
@@ -389,7 +394,7 @@ impl Peer {
         self.inbox.most_granted()
     }
 
-    pub(crate) fn info(&self) -> PeerInfo {
+    pub(crate) fn info(&self, cx: &Context) -> PeerInfo {
         let path_stats = self.paths.primary().map(Path::stats).unwrap_or_default();
         PeerInfo {
             handle: self.acquaintance.handle,
@@ -403,6 +408,7 @@ impl Peer {
             connected_since: self.acquaintance.met.map(|(since, _)| since),
             direction: self.acquaintance.met.map(|(_, direction)| direction),
             last_received: self.liveness.last_received,
+            verdict: self.verdict(cx),
             path_stats,
             standby: self.paths.standby().map(Path::info),
             stats: self.stats_now(),

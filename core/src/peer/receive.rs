@@ -205,7 +205,8 @@ impl Peer {
             Frame::AckNow => summary.wants(AckWant::Asked),
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}
-            Frame::Candidates(_) | Frame::Opened { .. } => {}
+            Frame::Candidates(candidates) => self.on_candidates(cx, &candidates),
+            Frame::Opened { round } => self.on_opened(round),
             Frame::Padding(_) | Frame::Extension { .. } | Frame::Skip { .. } => {}
         }
         Ok(())

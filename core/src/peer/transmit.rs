@@ -127,7 +127,7 @@ impl Peer {
         }
         let segment = segment.filter(|size| *size < len);
         let segment = segment.and_then(|size| NonZeroU16::new(u16::try_from(size).ok()?));
-        (len > 0).then_some(Departure { via, ecn: None, len, segment })
+        (len > 0).then_some(Departure { via, ecn: None, hop_limit: None, len, segment })
     }
 
     /// Writes one packet on the primary path, if there is reason to.
