@@ -2,6 +2,7 @@
 
 use crate::event::PeerState;
 use crate::net::Via;
+use crate::punch::Verdict;
 use crate::stats::{PathStats, PeerStats};
 use crate::time::Instant;
 use crate::{PeerHandle, PeerId};
@@ -36,6 +37,8 @@ pub struct PeerInfo {
     pub direction: Option<Direction>,
     /// When a packet of the peer was last authenticated; `None` before the first.
     pub last_received: Option<Instant>,
+    /// Why that carries packets to it, and what was tried to reach it directly. Its `Display` is one line.
+    pub verdict: Verdict,
     /// The path in numbers.
     pub path_stats: PathStats,
     /// Another path to it, which takes over when `path` fails; `None` if there is none.

@@ -154,7 +154,7 @@ impl<F: Copy> Paths<F> {
             }
         }
         self.list.swap(0, at);
-        (self.has_moved, self.has_news) = (true, true);
+        (self.has_moved, self.has_switched, self.has_news) = (true, true, true);
     }
 
     /// Whether data takes a path that does not answer.

@@ -33,6 +33,8 @@ pub(crate) struct Paths<F> {
     pub(super) max_ack_delay: Duration,
     /// Data takes another way, and nobody was told.
     pub(super) has_moved: bool,
+    /// Data takes a path of the other kind: the peer is to see that.
+    pub(super) has_switched: bool,
     /// That, or something under way is to be sent again.
     pub(super) has_news: bool,
     /// Data left the direct path: it does not come back before then.
@@ -51,6 +53,7 @@ impl<F: Copy> Paths<F> {
             answers: Vec::new(),
             max_ack_delay,
             has_moved: false,
+            has_switched: false,
             has_news: false,
             away_until: LONG_AGO,
             flaps: 0,
@@ -114,6 +117,11 @@ impl<F: Copy> Paths<F> {
     /// What carries data, if that is another way than when this was last asked.
     pub(crate) fn take_move(&mut self) -> Option<Via> {
         if core::mem::take(&mut self.has_moved) { self.via() } else { None }
+    }
+
+    /// Whether data takes a path of the other kind than when this was last asked: the peer is to see that.
+    pub(crate) const fn take_switch(&mut self) -> bool {
+        core::mem::replace(&mut self.has_switched, false)
     }
 
     /// The path beside that of data, if the peer has shown that it is there.

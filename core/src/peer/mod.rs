@@ -14,6 +14,7 @@ mod keys;
 mod liveness;
 mod memory;
 mod outbound;
+mod probing;
 mod receive;
 mod reports;
 mod review;
@@ -22,9 +23,11 @@ mod state;
 mod testing;
 mod timers;
 mod transmit;
+mod untracked;
 mod usage;
 mod ways;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
@@ -41,6 +44,7 @@ use handshake::Dialing;
 use liveness::Liveness;
 use memory::Share;
 use outbound::Outbound;
+use probing::Answers;
 use state::State;
 use timers::Timer;
 use usage::Usage;
@@ -55,6 +59,7 @@ use crate::memory::Room;
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Place, Via};
 use crate::path::{Path, Paths};
+use crate::punch::Puncher;
 use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
@@ -77,7 +82,10 @@ pub(crate) struct Peer {
     usage: Usage,
     share: Share,
     carrying: Carrying,
+    answers: Answers,
     search: RouteSearch,
+    /// The search for a direct way, once it began.
+    puncher: Option<Box<Puncher>>,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -120,7 +128,9 @@ impl Peer {
             usage: Usage::default(),
             share: Share::new(&send_limits, &limits),
             carrying: Carrying::default(),
+            answers: Answers::default(),
             search: RouteSearch::default(),
+            puncher: None,
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
@@ -385,7 +395,7 @@ impl Peer {
         self.inbox.most_granted()
     }
 
-    pub(crate) fn info(&self) -> PeerInfo {
+    pub(crate) fn info(&self, cx: &Context) -> PeerInfo {
         let path_stats = self.paths.primary().map(Path::stats).unwrap_or_default();
         PeerInfo {
             handle: self.acquaintance.handle,
@@ -399,6 +409,7 @@ impl Peer {
             connected_since: self.acquaintance.met.map(|(since, _)| since),
             direction: self.acquaintance.met.map(|(_, direction)| direction),
             last_received: self.liveness.last_received,
+            verdict: self.verdict(cx),
             path_stats,
             standby: self.paths.standby().map(Path::info),
             stats: self.stats_now(),

@@ -200,9 +200,13 @@ impl Peer {
             Frame::ForwardRefused { destination, reason } => {
                 self.note_forward_refused(*destination, reason);
             }
+            Frame::ProbeMe { index, token } => self.on_probe_me(cx, index, token),
+            Frame::Observed { .. } => return Err(Violation::MisplacedProbe),
             Frame::AckNow => summary.wants(AckWant::Asked),
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}
+            Frame::Candidates(candidates) => self.on_candidates(cx, &candidates),
+            Frame::Opened { round } => self.on_opened(round),
             Frame::Padding(_) | Frame::Extension { .. } | Frame::Skip { .. } => {}
         }
         Ok(())

@@ -12,10 +12,7 @@ use crate::peer::Peer;
 impl Peer {
     /// A pair of addresses was proved to lead to the peer and back, in `rtt` if that is known: it becomes the
     /// direct path, and data takes it.
-    #[cfg_attr(
-        not(feature = "testing"),
-        expect(dead_code, reason = "for whoever makes holes in NATs")
-    )]
+    #[expect(dead_code, reason = "for whoever makes holes in NATs")]
     pub(crate) fn adopt_direct(&mut self, cx: &mut Context, via: Via, rtt: Option<Duration>) {
         let spaces = &mut self.acquaintance.spaces;
         self.paths.adopt_direct(spaces, (via, rtt), &cx.config, cx.now, &mut cx.rng);
@@ -23,10 +20,7 @@ impl Peer {
     }
 
     /// Where the peer answers directly, if it does; data may take another path for a while.
-    #[cfg_attr(
-        not(feature = "testing"),
-        expect(dead_code, reason = "for whoever makes holes in NATs")
-    )]
+    #[expect(dead_code, reason = "for whoever makes holes in NATs")]
     pub(crate) fn direct(&self) -> Option<Via> {
         self.paths.direct().map(Path::via)
     }

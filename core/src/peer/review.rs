@@ -12,6 +12,9 @@ impl Peer {
         self.review_closing(cx);
         self.review_keys(cx);
         self.review_ways();
+        if cx.config.punching.enabled {
+            self.review_punching(cx);
+        }
         self.paths.review(cx.now, !self.state.is_over());
     }
 

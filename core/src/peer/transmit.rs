@@ -48,6 +48,10 @@ impl Peer {
                 return departure;
             }
         }
+        let departure = self.transmit_probe(cx, buf);
+        if departure.is_some() {
+            return departure;
+        }
         if let Some((id, via)) = self.paths.beside(cx.now) {
             let departure = self.transmit_beside(cx, id, via, buf);
             if departure.is_some() {
@@ -123,7 +127,7 @@ impl Peer {
         }
         let segment = segment.filter(|size| *size < len);
         let segment = segment.and_then(|size| NonZeroU16::new(u16::try_from(size).ok()?));
-        (len > 0).then_some(Departure { via, ecn: None, len, segment })
+        (len > 0).then_some(Departure { via, ecn: None, hop_limit: None, len, segment })
     }
 
     /// Writes one packet on the primary path, if there is reason to.

@@ -26,6 +26,10 @@ impl Peer {
         if let Some(via) = self.paths.take_move() {
             self.on_moved(via);
         }
+        if self.paths.take_switch() && self.state.is_live() {
+            // The other end may not know yet that this path leads to us.
+            self.outbound.queue_ping();
+        }
         for frame in self.paths.resolved().drain_doubtful() {
             self.outbound.probe(frame, &mut self.inbox);
         }

@@ -73,6 +73,7 @@ impl Peer {
             is_there: true,
         };
         let established = Established::new(cx, &split, terms);
+        self.note_observed_in_handshake(cx, arrival, payload.observed_address.into());
         // The index lives on in the session.
         self.dialing.dial = None;
         self.establish(cx, established);
@@ -136,6 +137,8 @@ impl Peer {
         let granted = terms.parameters.receive_window.get();
         let met_before = self.acquaintance.remote_incarnation().is_some();
         self.acquaintance.start_over(&terms.incarnations);
+        // Its lists of addresses are numbered anew.
+        self.puncher = None;
         let undeliverable = self.inbox.restart(terms.granted);
         if met_before {
             let freed = self.sessions.clear();

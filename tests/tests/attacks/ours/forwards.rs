@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use handfast_core::wire::{FORWARD_PATH, ForwardFrame, Frame};
-use handfast_core::{Config, Delivery, ForwardingPolicy, Identity, PeerId};
+use handfast_core::wire::{FORWARD_PATH, ForwardFrame, Frame, PROBE_PATH};
+use handfast_core::{Config, Delivery, ForwardingPolicy, Identity, PeerId, Target};
 
 use crate::kit::*;
 
@@ -41,6 +41,47 @@ fn reach_honest(stage: &mut Stage) -> Vec<Vec<u8>> {
         stage.deliver(datagram);
     }
     reached
+}
+
+#[test]
+fn ours_a_probe_outside_of_its_place_ends_the_session() {
+    let challenge = || frame(Frame::PathChallenge { token: [7; 8] });
+    let observed =
+        frame(Frame::Observed { address: std::net::SocketAddr::from(([192, 0, 2, 7], 1)).into() });
+    let cases = [
+        (0, observed.clone()),
+        (PROBE_PATH, frame(Frame::Ping { token: 1 })),
+        (PROBE_PATH, [challenge(), frame(Frame::AckNow)].concat()),
+        (PROBE_PATH, frame(Frame::ProbeMe { index: 0, token: [7; 8] })),
+        (PROBE_PATH, frame(Frame::Opened { round: 1 })),
+    ];
+    for (path, content) in cases {
+        let mut pair = Stage::connected(Config::default());
+        lie(&mut pair, path, &content);
+        assert_eq!(violation(&mut pair), Some("probe outside of its place"), "{content:?}");
+    }
+    let mut pair = Stage::connected(Config::default());
+    lie(&mut pair, PROBE_PATH, &[challenge(), vec![0; 19], observed].concat());
+    assert_eq!(violation(&mut pair), None);
+}
+
+#[test]
+fn ours_answers_to_probes_are_no_longer_than_what_they_answer() {
+    let mut pair = Stage::connected(Config::default());
+    let challenge = |token: u8| frame(Frame::PathChallenge { token: [token; 8] });
+    for (padding, many) in [(0, 1), (18, 1), (19, 1), (600, 1), (0, 100), (10, 3)] {
+        let content: Vec<u8> = (0..many).flat_map(challenge).chain(vec![0; padding]).collect();
+        let before = pair.ends[VICTIM].sent.1;
+        lie(&mut pair, PROBE_PATH, &content);
+        pair.step(Duration::from_millis(100));
+        let answered = pair.ends[VICTIM].sent.1 - before;
+        assert!(answered > 0 && answered <= content.len() as u64 + 32, "{answered} bytes");
+    }
+    // Nor is there one to a question for a socket that is not there.
+    let before = pair.ends[VICTIM].sent.0;
+    lie(&mut pair, 0, &frame(Frame::ProbeMe { index: 3, token: [7; 8] }));
+    pair.step(Duration::from_millis(100));
+    assert!(pair.ends[VICTIM].sent.0 - before <= 1, "an acknowledgement");
 }
 
 /// What a liar puts into a packet for its victim.
@@ -158,7 +199,7 @@ fn ours_a_request_in_a_forward_counts_for_nobody_but_its_source_and_is_answered_
     let mut stage = stage(forwarding());
     let (victim, honest) = (stage.id(VICTIM), stage.id(HONEST));
     stage.restart(HONEST);
-    let target = handfast_core::Target::new(victim, [stage.ends[VICTIM].address]);
+    let target = Target::new(victim, [stage.ends[VICTIM].address]);
     stage.with(HONEST, |endpoint, now| endpoint.connect(now, target)).expect("a dial");
     let request = std::mem::take(&mut stage.flight).pop_back().expect("a request").bytes;
     assert_eq!(request[0], REQUEST);
@@ -177,4 +218,26 @@ fn ours_a_request_in_a_forward_counts_for_nobody_but_its_source_and_is_answered_
     question[..2].copy_from_slice(&[KEY_REQUEST, VERSION]);
     lie(&mut stage, FORWARD_PATH, &forward(honest, victim, 12, &question));
     assert_eq!(stage.endpoint(VICTIM).drops().unsolicited, unsolicited + 1);
+}
+
+#[test]
+fn ours_a_relay_keeps_little_for_each_pair_whose_packets_it_passes_on() {
+    let mut stage = Stage::crowd(16, &forwarding());
+    let callers: Vec<_> = (0..16).filter(|side| *side != VICTIM).collect();
+    let pairs = callers.len() * (callers.len() - 1) / 2;
+    let (grown, ()) = memory::growth(&mut stage, |stage| {
+        for (at, caller) in callers.iter().enumerate() {
+            for called in &callers[..at] {
+                let target = Target::from(stage.id(*called));
+                stage.with(*caller, |endpoint, now| endpoint.connect(now, target)).expect("new");
+            }
+            stage.step(Duration::from_secs(1));
+        }
+    });
+    for (at, caller) in callers.iter().enumerate() {
+        let is_met = |called: &usize| stage.peer_of(*called, *caller).is_some();
+        assert!(callers[..at].iter().all(is_met), "{caller} reached everybody");
+    }
+    let each = grown / pairs as i64;
+    assert!((0..=256).contains(&each), "{each} bytes for each of {pairs} pairs");
 }
