@@ -24,6 +24,7 @@ mod refusal;
 mod repeats;
 pub mod signals;
 pub mod stats;
+#[cfg_attr(not(unix), allow(dead_code, reason = "without a socket nobody asks"))]
 mod status;
 #[cfg(feature = "tokio")]
 pub mod tokio_server;

@@ -53,26 +53,29 @@ pub(crate) struct Snapshot {
 pub(crate) type Handler = Arc<dyn Fn(Ask) -> Option<Answer> + Send + Sync>;
 
 /// Opens the socket. `None` if there is to be none, or, where nobody chose a place, none can be: the log says
-/// why.
+/// why, but for a system that has no such sockets.
 ///
 /// # Errors
 /// When the place that was chosen is not private, cannot be used, or is that of a running server.
 pub(crate) fn open(choice: Option<&Path>, handler: Handler) -> Result<Option<Guard>, Error> {
-    if choice == Some(Path::new(place::NONE)) {
+    // Where there are none, nobody misses one that he did not ask for.
+    if choice == Some(Path::new(place::NONE)) || (choice.is_none() && cfg!(not(unix))) {
         return Ok(None);
     }
     let opened = match choice {
         Some(path) => socket::open(path, handler),
         None => match place::usual() {
             Some(path) => socket::open(&path, handler),
-            None => Err(Error::Usage("this user has no directory for it".to_owned())),
+            None => Err(Error::Usage(
+                "this user has no directory for it: name a place with --status-socket".to_owned(),
+            )),
         },
     };
     match opened {
         Ok(guard) => Ok(Some(guard)),
         Err(error) if choice.is_some() => Err(error),
         Err(error) => {
-            tracing::warn!(%error, "`p2p_server status` will not work: name a place with --status-socket");
+            tracing::warn!(%error, "`p2p_server status` and `kick` will not find this server");
             Ok(None)
         }
     }
