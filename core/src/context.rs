@@ -1,5 +1,6 @@
 //! What all peers of an endpoint share: choices, identity, randomness, indices, counters.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::crypto::network::Network;
 use crate::crypto::rng::Rng;
 use crate::memory::Memory;
 use crate::message::FIRST_WINDOW;
-use crate::net::Via;
+use crate::net::{SocketId, Via};
+use crate::punch::{LocalAddresses, ProbeBudgets};
 use crate::route::Relays;
 use crate::session::{Distortion, ForgottenList, Incarnations, Indices};
 use crate::stats::{DropReason, Drops, Stats};
@@ -34,6 +36,12 @@ pub(crate) struct Context {
     pub(crate) drops: Drops,
     /// Neighbours that pass our packets on.
     pub(crate) relays: Relays,
+    /// What is known of our own addresses.
+    pub(crate) local: LocalAddresses,
+    /// What went to addresses that peers named.
+    pub(crate) probe_budgets: ProbeBudgets,
+    /// The sockets from which peers may ask to be challenged.
+    pub(crate) probe_sockets: Vec<SocketId>,
     /// What the messages of all peers take.
     pub(crate) memory: Memory,
     started: Instant,
@@ -53,6 +61,9 @@ impl Context {
             indices: Indices::new(config.shard),
             memory: Memory::new(&config),
             relays: Relays::default(),
+            local: LocalAddresses::default(),
+            probe_budgets: ProbeBudgets::default(),
+            probe_sockets: Vec::new(),
             config,
             identity,
             stats: Stats::default(),

@@ -131,6 +131,7 @@ mod net;
 mod parting;
 mod path;
 mod peer;
+mod punch;
 mod recovery;
 mod route;
 mod session;
@@ -158,7 +159,7 @@ pub use bytes::Bytes;
 pub use config::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl,
     CookieSecret, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits, MAX_DATAGRAM,
-    NetworkSecret, Retry, Timing, ValidConfig,
+    NetworkSecret, Punching, Retry, Timing, ValidConfig,
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};
@@ -169,8 +170,9 @@ pub use event::{
     Refusal,
 };
 pub use handle::PeerHandle;
-pub use info::{Direction, PeerInfo};
+pub use info::{Direction, PeerInfo, StandbyPath};
 pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
+pub use punch::{Nat, PathReason, Verdict};
 pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;

@@ -77,6 +77,10 @@ violations! {
     UnusableKey = "change of keys with an unusable key",
     /// A forward frame beside others, outside of its path id, or in a packet that was itself forwarded.
     MisplacedForward = "forward outside of its place",
+    /// A list of addresses of the peer is too long.
+    CandidateCount = FrameError::CandidateCount.as_str(),
+    /// A frame in a packet of the probe id that does not belong there, or one that only belongs there in another.
+    MisplacedProbe = "probe outside of its place",
 }
 
 impl Violation {
@@ -108,6 +112,7 @@ impl From<FrameError> for Violation {
         match error {
             FrameError::AckCount => Self::AckCount,
             FrameError::AckRange => Self::AckRange,
+            FrameError::CandidateCount => Self::CandidateCount,
             FrameError::Channel => Self::Channel,
             FrameError::Flags => Self::Flags,
             FrameError::Fragment => Self::Fragment,
@@ -143,7 +148,7 @@ mod tests {
         let code = |violation: &Violation| (violation.code(), violation.as_str());
         let ours: Vec<_> = Violation::ALL.iter().map(code).collect();
         assert_eq!(ours, rows);
-        assert_eq!(ours.len(), 24);
+        assert_eq!(ours.len(), 26);
         for violation in Violation::ALL {
             assert_eq!(Violation::from_code(violation.code()), Some(*violation));
         }

@@ -86,8 +86,8 @@ pub use handfast_core::{
     DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, ForwardRefusal, Forwarding,
     ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
     MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo,
-    PeerState, PeerStats, PingId, Refusal, Retry, Route, SocketId, Stats, Target, Timing,
-    ValidConfig, Via, Violation,
+    PeerState, PeerStats, PingId, Refusal, Retry, Route, SocketId, StandbyPath, Stats, Target,
+    Timing, ValidConfig, Via, Violation,
 };
 pub use handfast_udp::{
     Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,

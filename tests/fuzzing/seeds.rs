@@ -1,9 +1,11 @@
 //! The first inputs of the fuzzer, made rather than found.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use handfast_core::wire::{
-    DataFrame, EcnCounts, ForwardFrame, Fragment, Frame, StreamKey, Writer, encode_ack,
-    encode_retransmit, kind, varint,
+    CandidateEntry, CandidatesFrame, DataFrame, EcnCounts, ForwardFrame, Fragment, Frame,
+    StreamKey, Writer, encode_ack, encode_retransmit, kind, varint,
 };
 use handfast_core::{Delivery, Order, Target};
 
@@ -74,6 +76,10 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         destination: &[8; 32],
         packet: &[0xc6; 16],
     };
+    let entry =
+        CandidateEntry { kind: 2, address: SocketAddr::from(([192, 0, 2, 7], 4263)).into() };
+    let list = [entry; 2];
+    let candidates = CandidatesFrame { seq: 1, round: 3, flags: 1, list: &list };
     let simple = [
         ("padding", Frame::Padding(5)),
         ("ping", Frame::Ping { token: 1 }),
@@ -94,6 +100,10 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         ("path-response", Frame::PathResponse { token: [3; 8] }),
         ("forward", Frame::Forward(forward)),
         ("forward-refused", Frame::ForwardRefused { destination: &key, reason: 2 }),
+        ("candidates", Frame::Candidates(candidates)),
+        ("opened", Frame::Opened { round: 3 }),
+        ("observed", Frame::Observed { address: entry.address }),
+        ("probe-me", Frame::ProbeMe { index: 1, token: [3; 8] }),
         ("extension", Frame::Extension { kind: 0x55, body: b"later" }),
     ];
     let encoded = |write: &dyn Fn(&mut Writer<'_>) -> bool| {

@@ -9,7 +9,7 @@ use crate::stats::DropReason;
 use crate::time::Instant;
 use crate::trace;
 use crate::wire::{
-    FORWARD_PATH, HandshakeResponse, HandshakeRetry, Packet, PacketError, SealedHeader,
+    FORWARD_PATH, HandshakeResponse, HandshakeRetry, PROBE_PATH, Packet, PacketError, SealedHeader,
     UnknownSession, UnsupportedVersion, request_of_another_version,
 };
 
@@ -81,6 +81,11 @@ impl Endpoint {
                 if let Some(arrival) = self.handle_carried(slot, arrival, &carried, datagram) {
                     self.handle_packet(&arrival, &mut datagram[carried.packet]);
                 }
+                return;
+            }
+            if number.path() == PROBE_PATH {
+                peer.handle_probe(&mut self.shared, arrival, index, number, datagram);
+                self.refresh_indices(slot);
                 return;
             }
             peer.handle_sealed(&mut self.shared, arrival, index, number, datagram);

@@ -2,10 +2,10 @@
 
 use crate::info::Direction;
 use crate::net::Place;
-use crate::recovery::{CarrierNumbers, PacketSpaces};
+use crate::recovery::{PacketSpaces, UntrackedNumbers};
 use crate::session::{Incarnations, Pair};
 use crate::time::Instant;
-use crate::wire::{FORWARD_PATH, MAC_LEN};
+use crate::wire::{FORWARD_PATH, MAC_LEN, PROBE_PATH};
 use crate::{PeerHandle, PeerId};
 
 /// Who a peer is.
@@ -27,7 +27,9 @@ pub(super) struct Acquaintance {
     /// The path ids used since both ends keep their state.
     pub(super) spaces: PacketSpaces,
     /// The numbers of packets that only carry others, for as long.
-    pub(super) carriers: CarrierNumbers,
+    carriers: UntrackedNumbers,
+    /// The same of those that look for a way.
+    probes: UntrackedNumbers,
     /// The greatest timestamp that a confirmed handshake of the peer had.
     pub(super) timestamp_ms: u64,
     /// When the first handshake succeeded, and who initiated it.
@@ -59,7 +61,8 @@ impl Acquaintance {
             former: [None; FORMER],
             is_duplicate_told: false,
             spaces: PacketSpaces::default(),
-            carriers: CarrierNumbers::new(FORWARD_PATH),
+            carriers: UntrackedNumbers::new(FORWARD_PATH),
+            probes: UntrackedNumbers::new(PROBE_PATH),
             timestamp_ms: 0,
             met: None,
             confirmed_at: 0,
@@ -89,6 +92,11 @@ impl Acquaintance {
         self.remote_incarnation == Some(pair.theirs) && self.incarnation == pair.ours
     }
 
+    /// The numbers of packets that nobody acknowledges, of one of the two path ids that there are for them.
+    pub(super) const fn untracked(&mut self, path: u8) -> &mut UntrackedNumbers {
+        if path == PROBE_PATH { &mut self.probes } else { &mut self.carriers }
+    }
+
     /// Both ends have no state about each other but what begins now: path ids start over, too.
     pub(super) fn start_over(&mut self, pair: &Pair) {
         if let Some(left) = self.remote_incarnation.filter(|left| *left != pair.theirs) {
@@ -98,7 +106,8 @@ impl Acquaintance {
         self.incarnation = pair.ours;
         self.remote_incarnation = Some(pair.theirs);
         self.spaces = PacketSpaces::default();
-        self.carriers = CarrierNumbers::new(FORWARD_PATH);
+        self.carriers = UntrackedNumbers::new(FORWARD_PATH);
+        self.probes = UntrackedNumbers::new(PROBE_PATH);
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct PendingEvents {
     /// Two instances have one key.
     pub(super) duplicate: Option<Duplicate>,
     pub(super) moved: bool,
+    /// Why the peer is reached as it is changed.
+    pub(super) verdict: bool,
     /// Bounded by the number of pings under way.
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
     pub(super) ended: Option<EndReason>,
@@ -37,7 +39,7 @@ impl PendingEvents {
     pub(crate) fn is_empty(&self) -> bool {
         let restarted = self.restarted.is_some() || self.duplicate.is_some();
         let begun = self.connected.is_some() || self.ended.is_some();
-        !self.moved && !restarted && !begun && self.pongs.is_empty()
+        !self.moved && !self.verdict && !restarted && !begun && self.pongs.is_empty()
     }
 }
 
@@ -88,6 +90,9 @@ impl Peer {
         }
         if let (true, Some(path)) = (core::mem::take(&mut notices.moved), path) {
             return Some(Event::PathChanged { peer, path });
+        }
+        if core::mem::take(&mut notices.verdict) {
+            return Some(Event::VerdictChanged { peer });
         }
         let state = self.state.take_change()?;
         Some(Event::StateChanged { peer, state })

@@ -14,6 +14,7 @@ mod keys;
 mod liveness;
 mod memory;
 mod outbound;
+mod probing;
 mod receive;
 mod review;
 mod state;
@@ -21,8 +22,11 @@ mod state;
 mod testing;
 mod timers;
 mod transmit;
+mod untracked;
 mod usage;
+mod ways;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
@@ -39,9 +43,11 @@ use handshake::Dialing;
 use liveness::Liveness;
 use memory::Share;
 use outbound::Outbound;
+use probing::Answers;
 use state::State;
 use timers::Timer;
 use usage::Usage;
+use ways::RouteSearch;
 
 use crate::config::Config;
 use crate::context::Context;
@@ -52,6 +58,7 @@ use crate::memory::Room;
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Place, Via};
 use crate::path::{Path, Paths};
+use crate::punch::Puncher;
 use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
@@ -74,6 +81,10 @@ pub(crate) struct Peer {
     usage: Usage,
     share: Share,
     carrying: Carrying,
+    answers: Answers,
+    search: RouteSearch,
+    /// The search for a direct way, once it began.
+    puncher: Option<Box<Puncher>>,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -116,6 +127,9 @@ impl Peer {
             usage: Usage::default(),
             share: Share::new(&send_limits, &limits),
             carrying: Carrying::default(),
+            answers: Answers::default(),
+            search: RouteSearch::default(),
+            puncher: None,
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
@@ -380,7 +394,7 @@ impl Peer {
         self.inbox.most_granted()
     }
 
-    pub(crate) fn info(&self) -> PeerInfo {
+    pub(crate) fn info(&self, cx: &Context) -> PeerInfo {
         let path_stats = self.paths.primary().map(Path::stats).unwrap_or_default();
         PeerInfo {
             handle: self.acquaintance.handle,
@@ -394,7 +408,9 @@ impl Peer {
             connected_since: self.acquaintance.met.map(|(since, _)| since),
             direction: self.acquaintance.met.map(|(_, direction)| direction),
             last_received: self.liveness.last_received,
+            verdict: self.verdict(cx),
             path_stats,
+            standby: self.paths.standby().map(Path::info),
             stats: self.stats_now(),
         }
     }

@@ -23,10 +23,12 @@ pub(crate) enum Timer {
     Memory,
     /// Keys are old, or retired keys may be forgotten.
     Keys,
+    /// A direct way is looked for.
+    Punch,
 }
 
 impl Timer {
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 9;
 }
 
 impl TimerKind<{ Self::COUNT }> for Timer {
@@ -39,6 +41,7 @@ impl TimerKind<{ Self::COUNT }> for Timer {
         Self::Idle,
         Self::Memory,
         Self::Keys,
+        Self::Punch,
     ];
 
     fn index(self) -> usize {
@@ -74,6 +77,8 @@ impl Peer {
             Timer::Idle => self.on_idle_timer(cx, slept),
             // Memory is looked at after every input.
             Timer::Memory => {}
+            // Looked at after every input as well.
+            Timer::Punch => {}
             Timer::Keys => self.expire_keys(cx),
         }
     }

@@ -4,7 +4,6 @@
 //! addresses, keys or messages.
 
 mod ack;
-mod carried;
 mod congestion;
 mod loss;
 mod pacer;
@@ -15,8 +14,8 @@ mod rtt;
 mod sent;
 mod space;
 mod spaces;
+mod untracked;
 
-pub(crate) use carried::CarrierNumbers;
 pub(crate) use congestion::{Congestion, Controller};
 pub(crate) use loss::{Loss, LossOutcome, Timeout};
 pub(crate) use pacer::{Pace, Pacer};
@@ -24,3 +23,4 @@ pub(crate) use rtt::Rtt;
 pub(crate) use sent::{ResolvedPacket, Sent};
 pub(crate) use space::{AckWant, PacketSpace};
 pub(crate) use spaces::PacketSpaces;
+pub(crate) use untracked::UntrackedNumbers;

@@ -30,6 +30,8 @@ pub enum FrameError {
     AckCount,
     /// A range that reaches below zero or above the largest counter.
     AckRange,
+    /// More addresses than [`super::MAX_CANDIDATES`].
+    CandidateCount,
     /// A channel above 65,535.
     Channel,
     /// A flag of a `Disconnect` that this version does not have.
@@ -61,6 +63,7 @@ impl FrameError {
         match self {
             Self::AckCount => "ack with too many ranges",
             Self::AckRange => "ack range out of bounds",
+            Self::CandidateCount => "too many candidates",
             Self::Channel => "channel out of bounds",
             Self::Flags => "unknown flags",
             Self::Fragment => "fragment breaks the rules of fragments",

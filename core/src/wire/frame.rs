@@ -1,13 +1,18 @@
 //! Frames: what a sealed packet says once it is opened. The packet is simply one after another.
 
 mod forward;
+mod probe;
 
 use core::fmt;
 use core::iter::FusedIterator;
+use core::net::SocketAddr;
+
+use zerocopy::IntoBytes;
 
 use super::ack::{self, AckFrame};
 use super::data::{self, DataFrame};
 use super::error::FrameError;
+use super::handshake::Address;
 use super::reader::Reader;
 use super::retransmit::{self, RetransmitFrame};
 use super::stream::StreamKey;
@@ -15,6 +20,7 @@ use super::varint;
 use super::writer::Writer;
 
 pub use forward::{FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, HOP_LIMIT};
+pub use probe::{CandidateEntry, CandidatesFrame, MAX_CANDIDATES, PROBE_FRAMES_LEN, PROBE_PATH};
 
 /// The longest reason of a [`Frame::Disconnect`], in bytes.
 pub const MAX_REASON_LEN: usize = 64;
@@ -126,6 +132,25 @@ pub enum Frame<'a> {
         /// Why.
         reason: u8,
     },
+    /// Where the sender may be reached.
+    Candidates(CandidatesFrame<'a>),
+    /// The sender opened its NAT for a round of probes.
+    Opened {
+        /// The round.
+        round: u64,
+    },
+    /// Where a [`Frame::PathChallenge`] came from.
+    Observed {
+        /// The address of its sender, as it is seen here.
+        address: Address,
+    },
+    /// Asks for a [`Frame::PathChallenge`] from another socket.
+    ProbeMe {
+        /// Which of the sockets that are there for it.
+        index: u8,
+        /// The token of the challenge.
+        token: [u8; 8],
+    },
     /// A message or a fragment of one.
     Data(DataFrame<'a>),
     /// Something of a later version, to be skipped.
@@ -179,7 +204,7 @@ impl<'a> Frame<'a> {
     /// Whether the receiver is to acknowledge the packet that carries this frame.
     #[must_use]
     pub const fn is_ack_eliciting(&self) -> bool {
-        !matches!(self, Self::Padding(_) | Self::Ack(_) | Self::Forward(_))
+        !matches!(self, Self::Padding(_) | Self::Ack(_) | Self::Forward(_) | Self::Observed { .. })
     }
 
     /// Writes the frame whole, or nothing. `false` means that it does not fit, or that it is not
@@ -219,6 +244,10 @@ impl<'a> Frame<'a> {
             Self::RekeyResponse { .. } => 41,
             Self::Forward(frame) => frame.encoded_len(),
             Self::ForwardRefused { .. } => 34,
+            Self::Candidates(frame) => frame.encoded_len(),
+            Self::Opened { round } => 1 + varint::size(*round),
+            Self::Observed { .. } => 19,
+            Self::ProbeMe { .. } => 10,
             Self::Data(frame) => frame.encoded_len(),
             Self::Extension { body, .. } => 1 + varint::size(body.len() as u64) + body.len(),
         }
@@ -264,6 +293,10 @@ impl<'a> Frame<'a> {
             forward::FORWARD_REFUSED => {
                 Self::ForwardRefused { destination: reader.array()?, reason: reader.u8()? }
             }
+            probe::CANDIDATES => Self::Candidates(CandidatesFrame::parse(reader)?),
+            probe::OPENED => Self::Opened { round: reader.varint()? },
+            probe::OBSERVED => Self::Observed { address: probe::parse_address(reader)? },
+            probe::PROBE_ME => Self::ProbeMe { index: reader.u8()?, token: *reader.array()? },
             FIRST_EXTENSION..=LAST_EXTENSION => {
                 let len = reader.varint()?;
                 Self::Extension { kind, body: reader.bytes(len)? }
@@ -321,6 +354,12 @@ impl<'a> Frame<'a> {
             Self::ForwardRefused { destination, reason } => {
                 w.u8(forward::FORWARD_REFUSED) && w.bytes(*destination) && w.u8(*reason)
             }
+            Self::Candidates(frame) => frame.write(w),
+            Self::Opened { round } => w.u8(probe::OPENED) && w.varint(*round),
+            Self::Observed { address } => w.u8(probe::OBSERVED) && w.bytes(address.as_bytes()),
+            Self::ProbeMe { index, token } => {
+                w.u8(probe::PROBE_ME) && w.u8(*index) && w.bytes(token)
+            }
             Self::Data(frame) => frame.encode(w),
             Self::Extension { kind, body } => {
                 (FIRST_EXTENSION..=LAST_EXTENSION).contains(kind)
@@ -368,6 +407,14 @@ impl fmt::Display for Frame<'_> {
             }
             Self::Forward(frame) => frame.fmt(f),
             Self::ForwardRefused { reason, .. } => write!(f, "ForwardRefused reason={reason}"),
+            Self::Candidates(frame) => frame.fmt(f),
+            Self::Opened { round } => write!(f, "Opened round={round}"),
+            Self::Observed { address } => {
+                write!(f, "Observed address={}", SocketAddr::from(*address))
+            }
+            Self::ProbeMe { index, token } => {
+                write!(f, "ProbeMe index={index} token={:#x}", u64::from_le_bytes(*token))
+            }
             Self::Data(frame) => frame.fmt(f),
             Self::Extension { kind, body } => {
                 write!(f, "Extension kind={kind:#x} length={}", body.len())

@@ -45,7 +45,8 @@ pub use ack::{AckFrame, AckRanges, EcnCounts, MAX_ACK_RANGES, encode_ack};
 pub use data::{DataFrame, Fragment, MIN_FRAGMENT};
 pub use error::{FrameError, ReadError};
 pub use frame::{
-    FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, Frame, Frames, HOP_LIMIT, MAX_REASON_LEN,
+    CandidateEntry, CandidatesFrame, FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, Frame, Frames,
+    HOP_LIMIT, MAX_CANDIDATES, MAX_REASON_LEN, PROBE_FRAMES_LEN, PROBE_PATH,
 };
 pub use handshake::{
     Address, Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, MAC_LEN,
@@ -62,7 +63,7 @@ pub use stream::StreamKey;
 pub use writer::Writer;
 
 /// The version of the protocol, the second byte of every packet.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 /// The types of packets, their first byte.
 pub mod kind {

@@ -5,8 +5,6 @@ use crate::Violation;
 use crate::context::Context;
 use crate::net::Arrival;
 use crate::peer::Peer;
-use crate::stats::DropReason;
-use crate::trace;
 use crate::wire::{
     FORWARD_HEADER_LEN, ForwardFrame, Frame, Frames, PacketNumber, SEALED_HEADER_LEN, TAG_LEN,
 };
@@ -23,27 +21,8 @@ impl Peer {
         number: PacketNumber,
         datagram: &mut [u8],
     ) -> Option<Carried> {
-        self.paths.on_absence(cx.absence);
         let len = datagram.len();
-        if !self.acquaintance.carriers.is_new(number.counter()) {
-            cx.drop_packet(DropReason::Duplicate, &arrival.via);
-            return None;
-        }
-        let Some(session) = self.sessions.by_index(local_index) else {
-            cx.drop_packet(DropReason::UnknownSession, &arrival.via);
-            return None;
-        };
-        let Some(plaintext) = session.open(&mut cx.keys, number, datagram) else {
-            cx.drop_packet(DropReason::Authentication, &arrival.via);
-            if session.is_past_integrity_limit() {
-                self.expire_keys(cx);
-            }
-            return None;
-        };
-        self.stats.datagrams_received += 1;
-        self.stats.bytes_received += len as u64;
-        trace::received(self.acquaintance.id.as_ref(), number, plaintext);
-        self.acquaintance.carriers.on_received(number.counter());
+        let plaintext = self.open_untracked(cx, arrival, local_index, number, datagram)?;
         self.on_authenticated_packet(cx);
         self.on_key_confirmed(cx, local_index);
         self.on_answer(cx, local_index);

@@ -8,7 +8,7 @@ use crate::net::{Departure, Ecn};
 use crate::peer::Peer;
 use crate::session::{OVERHEAD, PacketBuffer};
 use crate::trace;
-use crate::wire::{FORWARD_HEADER_LEN, SEALED_HEADER_LEN, TAG_LEN};
+use crate::wire::{FORWARD_HEADER_LEN, FORWARD_PATH, SEALED_HEADER_LEN, TAG_LEN};
 
 /// What a carrier adds around a packet.
 const AROUND: usize = FORWARD_HEADER_LEN + OVERHEAD;
@@ -43,7 +43,7 @@ impl Peer {
         }
         self.review_keys(cx);
         let segment = NonZeroU16::new(u16::try_from(size).ok()?).filter(|_| size < done);
-        (done > 0).then_some(Departure { via, ecn, len: done, segment })
+        (done > 0).then_some(Departure { via, ecn, hop_limit: None, len: done, segment })
     }
 
     fn carry_one(
@@ -56,7 +56,7 @@ impl Peer {
         let inner = PacketBuffer::new(room, SEALED_HEADER_LEN + FORWARD_HEADER_LEN)?;
         let (mut outer, frames) = inner.wrap(len - AROUND, header)?;
         let session = self.sessions.current_mut()?;
-        let number = self.acquaintance.carriers.take_next()?;
+        let number = self.acquaintance.untracked(FORWARD_PATH).take_next()?;
         let packet = outer.packet(frames);
         let plaintext = &packet[SEALED_HEADER_LEN..packet.len() - TAG_LEN];
         trace::sent(self.acquaintance.id.as_ref(), number, plaintext);

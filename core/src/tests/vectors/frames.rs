@@ -1,14 +1,16 @@
 //! Examples of integers and of each frame.
 
 use alloc::format;
+use core::net::SocketAddr;
 
 use zerocopy::IntoBytes;
 
 use super::Vectors;
 use super::script::{IDENTITY_A, IDENTITY_B};
 use crate::wire::{
-    DataFrame, EcnCounts, ForwardFrame, Fragment, Frame, Frames, HOP_LIMIT, PacketNumber,
-    SealedHeader, StreamKey, UnknownSession, Writer, encode_ack, encode_retransmit, varint,
+    CandidateEntry, CandidatesFrame, DataFrame, EcnCounts, ForwardFrame, Fragment, Frame, Frames,
+    HOP_LIMIT, PacketNumber, SealedHeader, StreamKey, UnknownSession, Writer, encode_ack,
+    encode_retransmit, varint,
 };
 use crate::{Delivery, Identity, Order};
 
@@ -45,6 +47,13 @@ pub(super) fn examples(vectors: &mut Vectors) {
         destination: &ends[1],
         packet: packet.as_bytes(),
     };
+    let addresses = [SocketAddr::from(([192, 0, 2, 7], 4263)), SocketAddr::from((V6, 4263))];
+    let list = [
+        CandidateEntry { kind: CandidateEntry::OBSERVED, address: addresses[0].into() },
+        CandidateEntry { kind: CandidateEntry::HOST, address: addresses[1].into() },
+    ];
+    let flags = CandidatesFrame::ORDER_SENSITIVE;
+    let candidates = CandidatesFrame { seq: 3, round: 70, flags, list: &list };
     let limit = 33_554_432;
     let frames = [
         ("padding", Frame::Padding(3)),
@@ -76,6 +85,10 @@ pub(super) fn examples(vectors: &mut Vectors) {
         ("data_fragment", Frame::Data(piece)),
         ("forward", Frame::Forward(forward)),
         ("forward_refused", Frame::ForwardRefused { destination: forward.destination, reason: 2 }),
+        ("candidates", Frame::Candidates(candidates)),
+        ("opened", Frame::Opened { round: 70 }),
+        ("observed", Frame::Observed { address: list[0].address }),
+        ("probe_me", Frame::ProbeMe { index: 1, token: *b"01234567" }),
         ("extension", Frame::Extension { kind: 0x40, body: b"later" }),
     ];
     for (name, frame) in frames {
@@ -89,6 +102,9 @@ pub(super) fn examples(vectors: &mut Vectors) {
         encode_retransmit(writer, ordered, 9, 250, [0..1200, 2400..3600])
     });
 }
+
+/// 2001:db8::7.
+const V6: [u16; 8] = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 7];
 
 fn note(vectors: &mut Vectors, name: &str, write: impl Fn(&mut Writer<'_>) -> bool) {
     let mut buffer = [0; 200];

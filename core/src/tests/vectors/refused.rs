@@ -120,7 +120,8 @@ fn frames(vectors: &mut Vectors) {
         ("fragment_empty", &[0x30, 0, 0, 0x11, 0x10, 0, 0]),
         ("channel", &[0x0f, 0x02, 0, 0x04, 0, 0]),
         ("forward_too_short", &[&[0x10, 0x30][..], &[0; 64], &[0xc6; 15]].concat()),
-        ("unknown_type", &[0x12]),
+        ("candidates_too_many", &[&[0x12, 0, 0, 0, 17][..], &[0; 17 * 19]].concat()),
+        ("unknown_type", &[0x16]),
     ] {
         assert!(Frames::new(bytes).any(|frame| frame.is_err()), "{name}");
         vectors.hex(&format!("refused.frame.{name}"), bytes);
@@ -131,7 +132,7 @@ fn frames(vectors: &mut Vectors) {
 fn unsupported_version(vectors: &mut Vectors) {
     use zerocopy::IntoBytes;
     let mut request = [0; 240];
-    request[..8].copy_from_slice(&[0xc1, 4, 0, 0, 0x44, 0x33, 0x22, 0x11]);
+    request[..8].copy_from_slice(&[0xc1, 5, 0, 0, 0x44, 0x33, 0x22, 0x11]);
     assert_eq!(Packet::parse(&request).err(), Some(PacketError::UnknownVersion));
     let index = crate::wire::request_of_another_version(&request).expect("a request");
     vectors.hex("unsupported_version.request_head", &request[..8]);

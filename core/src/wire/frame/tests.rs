@@ -13,6 +13,7 @@ use std::vec;
 use std::vec::Vec;
 
 const KEY: [u8; 32] = [0xee; 32];
+const ENTRIES: [CandidateEntry; 2] = [CandidateEntry { kind: 2, address: Address::NONE }; 2];
 const STREAM: StreamKey = StreamKey::new(300, true, Order::Ordered);
 
 fn encoded(frame: &Frame<'_>) -> Vec<u8> {
@@ -159,7 +160,7 @@ fn frames_with_ranges_are_laid_out_as_documented() {
 fn illegal_frames_are_refused_with_their_reason() {
     let long_reason = [&[6, 0, 0, 0, 65][..], &[b'a'; 65]].concat();
     let cases: [(&[u8], FrameError); 17] = [
-        (&[0x12], FrameError::UnknownType),
+        (&[0x16], FrameError::UnknownType),
         (&[0x1f, 0, 0], FrameError::UnknownType),
         (&[0x80, 0, 0], FrameError::UnknownType),
         (&[0xff, 0, 0], FrameError::UnknownType),
@@ -237,6 +238,15 @@ fn any_plain_frame() -> impl Strategy<Value = Frame<'static>> {
         }),
         any::<[u8; 8]>().prop_map(|token| Frame::PathChallenge { token }),
         any::<[u8; 8]>().prop_map(|token| Frame::PathResponse { token }),
+        number().prop_map(|round| Frame::Opened { round }),
+        (any::<u8>(), any::<[u8; 8]>()).prop_map(|(index, token)| Frame::ProbeMe { index, token }),
+        any::<([u8; 16], u16)>()
+            .prop_map(|at| Frame::Observed { address: SocketAddr::from(at).into() }),
+        (number(), number(), any::<u8>(), 0..=ENTRIES.len()).prop_map(
+            |(seq, round, flags, len)| {
+                Frame::Candidates(CandidatesFrame { seq, round, flags, list: &ENTRIES[..len] })
+            }
+        ),
         any_data().prop_map(Frame::Data),
         (0x40..=0x7f_u8, 0..32_usize)
             .prop_map(|(kind, len)| Frame::Extension { kind, body: &KEY[..len] }),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use handfast_core::wire::{FORWARD_PATH, ForwardFrame, Frame};
+use handfast_core::wire::{FORWARD_PATH, ForwardFrame, Frame, PROBE_PATH};
 use handfast_core::{Config, Delivery, ForwardingPolicy, Identity, PeerId, Target};
 
 use crate::kit::*;
@@ -41,6 +41,47 @@ fn reach_honest(stage: &mut Stage) -> Vec<Vec<u8>> {
         stage.deliver(datagram);
     }
     reached
+}
+
+#[test]
+fn ours_a_probe_outside_of_its_place_ends_the_session() {
+    let challenge = || frame(Frame::PathChallenge { token: [7; 8] });
+    let observed =
+        frame(Frame::Observed { address: std::net::SocketAddr::from(([192, 0, 2, 7], 1)).into() });
+    let cases = [
+        (0, observed.clone()),
+        (PROBE_PATH, frame(Frame::Ping { token: 1 })),
+        (PROBE_PATH, [challenge(), frame(Frame::AckNow)].concat()),
+        (PROBE_PATH, frame(Frame::ProbeMe { index: 0, token: [7; 8] })),
+        (PROBE_PATH, frame(Frame::Opened { round: 1 })),
+    ];
+    for (path, content) in cases {
+        let mut pair = Stage::connected(Config::default());
+        lie(&mut pair, path, &content);
+        assert_eq!(violation(&mut pair), Some("probe outside of its place"), "{content:?}");
+    }
+    let mut pair = Stage::connected(Config::default());
+    lie(&mut pair, PROBE_PATH, &[challenge(), vec![0; 19], observed].concat());
+    assert_eq!(violation(&mut pair), None);
+}
+
+#[test]
+fn ours_answers_to_probes_are_no_longer_than_what_they_answer() {
+    let mut pair = Stage::connected(Config::default());
+    let challenge = |token: u8| frame(Frame::PathChallenge { token: [token; 8] });
+    for (padding, many) in [(0, 1), (18, 1), (19, 1), (600, 1), (0, 100), (10, 3)] {
+        let content: Vec<u8> = (0..many).flat_map(challenge).chain(vec![0; padding]).collect();
+        let before = pair.ends[VICTIM].sent.1;
+        lie(&mut pair, PROBE_PATH, &content);
+        pair.step(Duration::from_millis(100));
+        let answered = pair.ends[VICTIM].sent.1 - before;
+        assert!(answered > 0 && answered <= content.len() as u64 + 32, "{answered} bytes");
+    }
+    // Nor is there one to a question for a socket that is not there.
+    let before = pair.ends[VICTIM].sent.0;
+    lie(&mut pair, 0, &frame(Frame::ProbeMe { index: 3, token: [7; 8] }));
+    pair.step(Duration::from_millis(100));
+    assert!(pair.ends[VICTIM].sent.0 - before <= 1, "an acknowledgement");
 }
 
 /// What a liar puts into a packet for its victim.

@@ -3,16 +3,16 @@
 use super::replay::ReplayWindow;
 use crate::wire::PacketNumber;
 
-/// The numbers of packets that only carry others, in both directions. A lost one is not missed here: the
-/// ends of the packet inside of it see to that.
+/// The numbers of packets that carry others, or of those that look for a way, in both directions. A lost one is
+/// not missed here: whoever made what is in it sees to that.
 #[derive(Debug)]
-pub(crate) struct CarrierNumbers {
+pub(crate) struct UntrackedNumbers {
     id: u8,
     next: u64,
     replay: ReplayWindow,
 }
 
-impl CarrierNumbers {
+impl UntrackedNumbers {
     /// Nothing was sent or received under this path id.
     pub(crate) const fn new(id: u8) -> Self {
         Self { id, next: 0, replay: ReplayWindow::above(0) }
