@@ -18,13 +18,13 @@ pub(crate) enum Invocation {
     /// To print this text and end.
     Help(String),
     /// To do this.
-    Task(Task),
+    Task(Box<Task>),
 }
 
 /// Reads the command line, the first argument being the program's name.
 pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Error> {
     match Cli::try_parse_from(arguments) {
-        Ok(cli) => Ok(Invocation::Task(cli.task)),
+        Ok(cli) => Ok(Invocation::Task(Box::new(cli.task))),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion

@@ -44,15 +44,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
-    match cli::read(arguments)? {
-        Invocation::Help(text) => output::print(&text),
-        Invocation::Task(Task::Id(identity)) => {
-            keys::show_id(&KeyFile::new(identity.file()?), "handfast")
-        }
-        Invocation::Task(Task::Genkey { file, identity }) => {
+    let task = match cli::read(arguments)? {
+        Invocation::Help(text) => return output::print(&text),
+        Invocation::Task(task) => *task,
+    };
+    match task {
+        Task::Id(identity) => keys::show_id(&KeyFile::new(identity.file()?), "handfast"),
+        Task::Genkey { file, identity } => {
             keys::make(&KeyFile::new(file.map_or_else(|| identity.file(), Ok)?))
         }
-        Invocation::Task(task) => {
+        task => {
             show_logs();
             let stop = Stop::catch()?;
             let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Layer, LogFormat, read_file};
+use handfast_core::PeerId;
 use handfast_program::{Error, in_one_line};
 
 /// What the command line asks for.
@@ -23,6 +24,17 @@ pub enum Invocation {
     },
     /// To print the `PeerId` of the server and end.
     Id(Layer),
+    /// To print who is connected to the running server.
+    Status {
+        /// The choices: where its socket is.
+        layer: Layer,
+        /// As JSON.
+        json: bool,
+        /// Again and again.
+        watch: bool,
+    },
+    /// To have the running server part from this peer.
+    Kick(PeerId, Layer),
     /// To make a new key and end: in this file, or where the server keeps its own.
     GenKey(Option<PathBuf>, Layer),
 }
@@ -53,6 +65,8 @@ pub fn read(
     Ok(match cli.task {
         None => Invocation::Serve { layer, config },
         Some(Task::Id) => Invocation::Id(layer),
+        Some(Task::Status { json, watch }) => Invocation::Status { layer, json, watch },
+        Some(Task::Kick { peer }) => Invocation::Kick(peer, layer),
         Some(Task::Genkey { file }) => Invocation::GenKey(file, layer),
     })
 }
@@ -97,6 +111,21 @@ struct Cli {
 enum Task {
     /// Print the PeerId of the server
     Id,
+    /// Print who is connected to the running server, by which way, how fast and since when (not on Windows)
+    Status {
+        /// A line of JSON, for programs
+        #[arg(long)]
+        json: bool,
+        /// Again every second
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Have the running server part from a peer (not on Windows). It may come again, unless --allow keeps it out
+    Kick {
+        /// The peer
+        #[arg(value_name = "PEERID")]
+        peer: PeerId,
+    },
     /// Make a new key, readable by its owner only, and print its PeerId. The file also does for
     /// --network-secret-file
     Genkey {

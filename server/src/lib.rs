@@ -4,7 +4,7 @@
 //! line, [`config`] adds the configuration file and the defaults, [`access`] and [`allow`] read those that say who may come in. [`app`] is what the
 //! server does about each event, on whichever runtime: `tokio_server` and `mio_server` drive it, each behind
 //! the feature of that name. [`logging`] takes log lines without ever waiting for whoever reads them,
-//! [`stats`] puts the statistics into one.
+//! [`stats`] puts the statistics into one. `status` answers whoever runs the server, over a socket.
 #![forbid(unsafe_code)]
 
 #[cfg(not(any(feature = "tokio", feature = "mio")))]
@@ -24,6 +24,8 @@ mod refusal;
 mod repeats;
 pub mod signals;
 pub mod stats;
+#[cfg_attr(not(unix), allow(dead_code, reason = "without a socket nobody asks"))]
+mod status;
 #[cfg(feature = "tokio")]
 pub mod tokio_server;
 
@@ -74,6 +76,10 @@ fn run(arguments: &[OsString], log: &Log) -> Result<(), Error> {
         Invocation::GenKey(file, layer) => {
             keys::make(&file.map_or_else(|| key_file(layer), |file| Ok(KeyFile::new(file)))?)
         }
+        Invocation::Status { layer, json, watch } => {
+            status::ask::status(layer.status_socket.as_deref(), json, watch)
+        }
+        Invocation::Kick(peer, layer) => status::ask::kick(layer.status_socket.as_deref(), peer),
         Invocation::Serve { layer, config } => serve(Settings::resolve(layer)?, config, log),
     }
 }
@@ -148,6 +154,9 @@ pub fn farewell_to_the_unwelcome() -> DisconnectOptions {
 
 /// The code of the goodbye to a peer that is no longer on the list, as it sees it.
 pub const NO_LONGER_ADMITTED: u16 = 2;
+
+/// The code of the goodbye to a peer from which the operator parted (`p2p_server kick`), as it sees it.
+pub const KICKED: u16 = 3;
 
 /// The code of the goodbye when the server stops, as peers see it.
 pub const SHUTTING_DOWN: u16 = 1;

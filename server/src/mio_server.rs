@@ -1,6 +1,8 @@
 //! The server on mio: one thread, one loop, and timers in it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use handfast_core::{Event, PeerHandle, SendError};
@@ -11,6 +13,7 @@ use crate::app::{App, Reply};
 use crate::config::Settings;
 use crate::logging::Writer;
 use crate::stats::{Statistics, Totals};
+use crate::status::{self, Answer, Ask, Handler, Snapshot, farewell_to_the_kicked};
 use crate::{
     CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
 };
@@ -25,6 +28,7 @@ pub fn serve(start: Start) -> Result<(), Error> {
     let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
     let mut endpoint = endpoint.map_err(|error| Error::bind(&error))?;
     catch_signals(&endpoint, settings.clone(), access, log.clone())?;
+    let _status = status::open(settings.status_socket.as_deref(), status(&endpoint))?;
     banner::announce(banner::text("mio", &endpoint.id(), &endpoint.local_addresses()))?;
 
     for server in servers {
@@ -67,6 +71,35 @@ fn catch_signals(
         }
     };
     signals::watch(log, stop, reload)
+}
+
+/// Answers who asks for the status, from threads of their own.
+fn status(endpoint: &Endpoint) -> Handler {
+    let remote = endpoint.remote();
+    Arc::new(move |ask| {
+        let (sender, answer) = sync_channel(1);
+        let job = move |endpoint: &mut Endpoint| {
+            // Whoever asked may be gone.
+            sender.send(answer_status(endpoint, ask)).ok();
+        };
+        remote.run(job).ok()?;
+        answer.recv_timeout(PATIENCE).ok()
+    })
+}
+
+fn answer_status(endpoint: &mut Endpoint, ask: Ask) -> Answer {
+    match ask {
+        Ask::Peers => {
+            let (now, peers) = (endpoint.now(), endpoint.peers().collect());
+            Answer::Peers(Box::new(Snapshot { now, peers, stats: *endpoint.stats() }))
+        }
+        Ask::Kick(id) => {
+            let peer = endpoint.peer_by_id(&id);
+            // One that is parting already goes as well.
+            peer.map(|peer| endpoint.disconnect(peer, farewell_to_the_kicked()).ok());
+            Answer::Kicked(peer.is_some())
+        }
+    }
 }
 
 /// From now on these may come in, and the others go.
@@ -237,6 +270,8 @@ impl Timers {
     }
 }
 
+/// How long who asks for the status waits for the thread.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The sockets have their turn in between.
 const EVENTS_PER_TURN: usize = 256;
 

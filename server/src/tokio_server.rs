@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use handfast_tokio::{
-    Endpoint, EndpointStats, Events, Peer, PeerError, Reconnect, Stopped, Target, explain,
+    Clock, Endpoint, EndpointStats, Events, Peer, PeerError, Reconnect, Stopped, Target, explain,
 };
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::config::Settings;
 use crate::logging::Writer;
 use crate::stats::{Statistics, Totals};
+use crate::status::{self, Answer, Ask, Handler, Snapshot, farewell_to_the_kicked};
 use crate::{
     CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
 };
@@ -34,15 +35,18 @@ pub fn serve(start: Start) -> Result<(), Error> {
     let runtime =
         runtime.map_err(|error| Error::Run(format!("cannot start tokio: {}", explain(&error))))?;
     runtime.block_on(async {
+        let clock = Clock::start();
         let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
         let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
         let app = Arc::new(Mutex::new(App::new(settings.echo)));
-        Server { endpoint, app, settings, servers, log }.run(access).await
+        Server { endpoint, clock, app, settings, servers, log }.run(access).await
     })
 }
 
 struct Server {
     endpoint: Endpoint,
+    /// The endpoint's, but for the moment that it took to open.
+    clock: Clock,
     app: SharedApp,
     settings: Settings,
     servers: Vec<Target>,
@@ -64,6 +68,7 @@ impl Server {
         let events = self.endpoint.events().await.map_err(stopped)?;
         let signal = Arc::new(Notify::new());
         let reloads = self.catch_signals(&signal, access)?;
+        let _status = status::open(self.settings.status_socket.as_deref(), self.status())?;
         let (stop, stopping) = watch::channel(false);
         let (id, addresses) = (self.endpoint.id(), self.endpoint.local_addresses());
         banner::announce(banner::text("tokio", &id, &addresses))?;
@@ -97,6 +102,29 @@ impl Server {
         };
         signals::watch(self.log.clone(), move || notify.notify_one(), reload)?;
         Ok(reloads)
+    }
+
+    /// Answers who asks for the status, from threads that are not tokio's.
+    fn status(&self) -> Handler {
+        let (endpoint, clock) = (self.endpoint.clone(), self.clock);
+        let runtime = tokio::runtime::Handle::current();
+        Arc::new(move |ask| {
+            runtime.block_on(async {
+                Some(match ask {
+                    Ask::Peers => {
+                        let peers = endpoint.peers().await.ok()?;
+                        let EndpointStats { stats, .. } = endpoint.stats().await.ok()?;
+                        Answer::Peers(Box::new(Snapshot { now: clock.now(), peers, stats }))
+                    }
+                    Ask::Kick(id) => {
+                        let peer = endpoint.peer_by_id(id).await;
+                        let is_there = peer.is_some();
+                        peer.into_iter().for_each(|peer| _ = tokio::spawn(kick(peer)));
+                        Answer::Kicked(is_there)
+                    }
+                })
+            })
+        })
     }
 
     async fn change_admission(&self, mut reloads: Reloads, mut stopping: Stopping) {
@@ -309,6 +337,11 @@ impl Drop for Conversation {
     fn drop(&mut self) {
         lock(&self.app).end_reading(self.peer.handle(), self.peer.ended());
     }
+}
+
+async fn kick(peer: Peer) {
+    let end = peer.disconnect(farewell_to_the_kicked()).await;
+    tracing::debug!(peer = %peer.id(), %end, "kicked");
 }
 
 /// Not to be waited for longer than until the next one.

@@ -6,6 +6,8 @@ mod common;
 mod logs;
 #[path = "serve/reload.rs"]
 mod reload;
+#[path = "serve/status.rs"]
+mod status;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

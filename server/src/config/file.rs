@@ -25,8 +25,12 @@ pub fn read_file(path: &Path) -> Result<Layer, Error> {
         Error::Usage(format!("{}, line {line}: {what}", path.display()))
     })?;
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
+    let socket = Some(&mut layer.status_socket);
+    // "none" is no file.
+    let socket = socket.filter(|socket| socket.as_deref() != Some(Path::new("none")));
     let files = [&mut layer.identity, &mut layer.network_secret_file, &mut layer.allow];
-    for file in files.into_iter().flatten() {
+    let files = files.into_iter().chain(socket);
+    for file in files.flatten() {
         *file = directory.join(&file);
     }
     Ok(layer)

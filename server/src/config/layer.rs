@@ -45,6 +45,12 @@ pub struct Layer {
     #[arg(long, value_name = "FILE")]
     #[serde(deserialize_with = "path")]
     pub allow: Option<PathBuf>,
+    /// The socket for `p2p_server status` and `kick`, in a directory that only its owner may enter, or none
+    /// [default: p2p_server/status.sock in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR, $STATE_DIRECTORY or where
+    /// the configuration is; none on Windows]
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(deserialize_with = "path")]
+    pub status_socket: Option<PathBuf>,
     /// Send every message back the way it came
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub echo: Option<bool>,
@@ -153,7 +159,7 @@ impl Layer {
     #[must_use]
     pub fn or(self, below: Self) -> Self {
         or!(self, below:
-            runtime listen server identity network_secret_file allow echo relay relay_rate relay_peer_rate
+            runtime listen server identity network_secret_file allow status_socket echo relay relay_rate relay_peer_rate
             relay_total idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated

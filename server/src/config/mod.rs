@@ -44,6 +44,8 @@ pub struct Settings {
     pub network_secret_file: Option<PathBuf>,
     /// The file with those who may come in.
     pub allow: Option<PathBuf>,
+    /// Where the status socket is, if that was chosen; `none` for none.
+    pub status_socket: Option<PathBuf>,
     /// Send messages back.
     pub echo: bool,
     /// When a silent peer is given up.
@@ -94,6 +96,7 @@ impl Settings {
             identity: layer.identity.map_or_else(|| places::key(KEY), Ok)?,
             network_secret_file: layer.network_secret_file,
             allow: layer.allow,
+            status_socket: layer.status_socket,
             echo: layer.echo.unwrap_or_default(),
             idle_timeout,
             heartbeat,

@@ -14,6 +14,7 @@ fn all_keys_are_read() {
         identity = "a"
         network-secret-file = "b"
         allow = "c"
+        status-socket = "none"
         echo = true
         idle-timeout = "2m"
         heartbeat = "500ms"
@@ -59,6 +60,7 @@ fn all_keys_are_read() {
     assert_eq!(settings.stats_interval, None);
     assert_eq!(settings.log_format, LogFormat::Json);
     assert!(settings.echo);
+    assert_eq!(settings.status_socket, Some("none".into()));
     let Limits { max_peers, max_half_open_per_source, max_memory, .. } = settings.limits;
     assert_eq!((max_peers, max_half_open_per_source, max_memory), (10, 3, 64 << 20));
     let Flow { max_message, send_buffer, receive_window, max_streams, .. } = settings.flow;

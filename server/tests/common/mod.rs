@@ -66,7 +66,14 @@ pub(crate) fn program(home: &Path, arguments: &[&str]) -> Command {
         None => Command::new(env!("CARGO_BIN_EXE_p2p_server")),
     };
     command.args(arguments).env("XDG_CONFIG_HOME", home);
-    for name in ["RUST_LOG", "CARGO_MANIFEST_DIR", "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY"] {
+    for name in [
+        "RUST_LOG",
+        "CARGO_MANIFEST_DIR",
+        "CREDENTIALS_DIRECTORY",
+        "STATE_DIRECTORY",
+        "RUNTIME_DIRECTORY",
+        "XDG_RUNTIME_DIR",
+    ] {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

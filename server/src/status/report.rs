@@ -1,0 +1,173 @@
+//! What is said over the socket: one line to ask, one line of JSON to answer, and that in words.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use handfast_core::{Direction, PeerInfo, Via};
+use serde_json::{Value, json};
+
+use super::{Answer, Ask, Snapshot};
+
+/// Answers a line.
+pub(super) fn answer(line: &str, handler: &dyn Fn(Ask) -> Option<Answer>) -> String {
+    let value = match understood(line) {
+        Ok(ask) => match handler(ask) {
+            Some(Answer::Peers(snapshot)) => value(&snapshot),
+            Some(Answer::Kicked(true)) => json!({ "kicked": true }),
+            Some(Answer::Kicked(false)) => json!({ "error": "there is no such peer" }),
+            None => json!({ "error": "the server is stopping, or has no time" }),
+        },
+        Err(error) => json!({ "error": error }),
+    };
+    format!("{value}\n")
+}
+
+fn understood(line: &str) -> Result<Ask, String> {
+    let words: Vec<_> = line.split_ascii_whitespace().collect();
+    match words[..] {
+        ["peers"] => Ok(Ask::Peers),
+        ["kick", id] => id.parse().map(Ask::Kick).map_err(|error| format!("{error}")),
+        _ => Err("say `peers` or `kick PEERID`".to_owned()),
+    }
+}
+
+fn value(snapshot: &Snapshot) -> Value {
+    let Snapshot { now, peers, stats } = snapshot;
+    let mut peers: Vec<_> = peers.iter().collect();
+    peers.sort_by_key(|peer| (peer.connected_since, peer.id));
+    let queued: u64 = peers.iter().map(|peer| peer.queued).sum();
+    let connected = peers.iter().filter(|peer| peer.connected_since.is_some()).count();
+    json!({
+        "peers": peers.iter().map(|peer| peer_value(peer, *now)).collect::<Vec<_>>(),
+        "totals": {
+            "peers": connected,
+            "queued_bytes": queued,
+            "handshakes": stats.handshakes,
+            "datagrams_received": stats.datagrams_received,
+            "datagrams_sent": stats.datagrams_sent,
+            "bytes_received": stats.bytes_received,
+            "bytes_sent": stats.bytes_sent,
+            "relayed_packets": stats.forwards_passed,
+            "relayed_bytes": stats.forward_bytes_passed,
+            "relays_refused": stats.forwards_refused,
+            "relays_dropped": stats.forwards_dropped,
+        },
+    })
+}
+
+fn peer_value(peer: &PeerInfo, now: handfast_core::Instant) -> Value {
+    let route = peer.path.as_ref().and_then(Via::route);
+    let since = peer.connected_since.map(|since| now.saturating_since(since));
+    json!({
+        "id": peer.id.map(|id| id.to_string()),
+        "state": format!("{:?}", peer.state).to_lowercase(),
+        "address": peer.path.as_ref().and_then(Via::remote).map(|remote| remote.to_string()),
+        "via": route.map(|route| route.neighbour.to_string()),
+        "inbound": peer.direction.map(|direction| direction == Direction::Inbound),
+        "rtt_us": peer.path_stats.rtt.map(micros),
+        "loss": peer.stats.loss(),
+        "connected_s": since.map(|since| since.as_secs()),
+        "queued_bytes": peer.queued,
+    })
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// An answer to `peers` for people: a line for each, and one for all.
+pub(super) fn text(answer: &Value) -> String {
+    let mut text = String::new();
+    let mut line =
+        |line: String| writeln!(text, "{}", line.trim_end()).expect("a string takes any text");
+    let header = ["PEER", "PATH", "RTT", "LOSS", "SINCE", "QUEUED"];
+    line(columns(header.map(str::to_owned)));
+    let peers = answer["peers"].as_array();
+    peers.into_iter().flatten().for_each(|peer| line(columns(words(peer))));
+    let totals = &answer["totals"];
+    let number = |name: &str| totals[name].as_u64().unwrap_or_default();
+    line(format!(
+        "{} peers, {} queued, {} received, {} sent, {} relayed",
+        number("peers"),
+        size(number("queued_bytes")),
+        size(number("bytes_received")),
+        size(number("bytes_sent")),
+        size(number("relayed_bytes")),
+    ));
+    text
+}
+
+fn columns([peer, path, rtt, loss, since, queued]: [String; 6]) -> String {
+    format!("{peer:<52}  {path:<28}  {rtt:>9}  {loss:>6}  {since:>9}  {queued:>9}")
+}
+
+fn words(peer: &Value) -> [String; 6] {
+    let text = |name: &str| peer[name].as_str().map(str::to_owned);
+    let unknown = || "-".to_owned();
+    let short = |id: String| format!("via {}...", id.chars().take(16).collect::<String>());
+    let path = text("address").or_else(|| text("via").map(short));
+    let path = path.unwrap_or_else(|| text("state").unwrap_or_default());
+    let rtt = peer["rtt_us"].as_u64().map(|us| format!("{:.1?}", Duration::from_micros(us)));
+    let since =
+        peer["connected_s"].as_u64().map(Duration::from_secs).map(|span| format!("{span:?}"));
+    let loss = peer["loss"].as_f64().map(|loss| format!("{:.1} %", loss * 100.0));
+    let queued = peer["queued_bytes"].as_u64().map(size);
+    let [rtt, loss, since, queued] =
+        [rtt, loss, since, queued].map(|text| text.unwrap_or_else(unknown));
+    [text("id").unwrap_or_else(unknown), path, rtt, loss, since, queued]
+}
+
+fn size(bytes: u64) -> String {
+    let (mut value, mut units) = (bytes as f64, ["B", "KiB", "MiB", "GiB"].into_iter());
+    let mut unit = units.next().unwrap_or_default();
+    for larger in units {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, larger);
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_asked_the_answer_is_one_line_of_json() {
+        let id = handfast_core::Identity::from_seed([1; 32]).id();
+        let handler = |ask| match ask {
+            Ask::Peers => None,
+            Ask::Kick(other) => Some(Answer::Kicked(other == id)),
+        };
+        for (line, word) in [
+            ("", "say `peers`"),
+            ("peers now", "say `peers`"),
+            ("kick", "say `peers`"),
+            ("kick nobody", "error"),
+            ("\u{fffd}\0\"", "say `peers`"),
+            ("peers", "stopping"),
+            (&format!("kick {id}"), "\"kicked\":true"),
+        ] {
+            let text = answer(line, &handler);
+            let value: Value = serde_json::from_str(&text).expect("JSON");
+            assert!(value.is_object() && text.lines().count() == 1, "{text}");
+            assert!(text.contains(word), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_peer_is_a_dash() {
+        let value = json!({
+            "peers": [{ "id": null, "state": "connecting", "queued_bytes": 2048 }],
+            "totals": { "peers": 0, "relayed_bytes": 5 << 20 },
+        });
+        let text = text(&value);
+        let words: Vec<_> = text.lines().nth(1).expect("a peer").split_whitespace().collect();
+        assert_eq!(words, ["-", "connecting", "-", "-", "-", "2.0", "KiB"]);
+        assert!(
+            text.ends_with("0 peers, 0 B queued, 0 B received, 0 B sent, 5.0 MiB relayed\n"),
+            "{text}"
+        );
+    }
+}
