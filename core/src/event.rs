@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::delivery::{Fate, MessageId};
+use crate::nat::NatEvidence;
 use crate::net::{SocketId, Via};
 use crate::wire::VERSION;
 use crate::{PeerHandle, PeerId, Violation};
@@ -74,6 +75,14 @@ pub enum Event {
         socket: SocketId,
         /// The address to bind it to. With port zero the system chooses the port.
         address: SocketAddr,
+    },
+    /// The test of the NAT before us is over.
+    #[non_exhaustive]
+    NatTested {
+        /// The server that helped.
+        peer: PeerHandle,
+        /// What was found out.
+        evidence: NatEvidence,
     },
     /// The peer moved to another address, and that address is validated.
     PathChanged {
@@ -149,6 +158,7 @@ impl Event {
             | Self::DuplicateIdentity { peer, .. }
             | Self::Ended { peer, .. }
             | Self::Fate { peer, .. }
+            | Self::NatTested { peer, .. }
             | Self::PathChanged { peer, .. }
             | Self::Pong { peer, .. }
             | Self::Readable { peer }

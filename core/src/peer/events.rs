@@ -5,6 +5,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::event::{EndReason, Event, PingId};
+use crate::nat::NatEvidence;
 use crate::net::Via;
 use crate::peer::Peer;
 
@@ -21,6 +22,8 @@ pub(crate) struct PendingEvents {
     pub(super) moved: bool,
     /// Bounded by the number of pings under way.
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
+    /// What was found out about the NAT before us.
+    pub(super) nat_tested: Option<NatEvidence>,
     pub(super) ended: Option<EndReason>,
 }
 
@@ -37,7 +40,8 @@ impl PendingEvents {
     pub(crate) fn is_empty(&self) -> bool {
         let restarted = self.restarted.is_some() || self.duplicate.is_some();
         let begun = self.connected.is_some() || self.ended.is_some();
-        !self.moved && !restarted && !begun && self.pongs.is_empty()
+        let told = self.pongs.is_empty() && self.nat_tested.is_none();
+        !self.moved && !restarted && !begun && told
     }
 }
 
@@ -54,6 +58,10 @@ impl Peer {
                 let told = &mut self.events.pongs;
                 let (ping, rtt) = (!told.is_empty()).then(|| told.remove(0))?;
                 Some(Event::Pong { peer, ping, rtt })
+            })
+            .or_else(|| {
+                let evidence = self.events.nat_tested.take()?;
+                Some(Event::NatTested { peer, evidence })
             })
             .or_else(|| self.poll_flow_event())
             .or_else(|| {

@@ -41,7 +41,7 @@ use handshake::Dialing;
 use liveness::Liveness;
 use memory::Share;
 use outbound::Outbound;
-use probing::Answers;
+use probing::{Answers, NatTesting};
 use state::State;
 use timers::Timer;
 use usage::Usage;
@@ -78,6 +78,7 @@ pub(crate) struct Peer {
     share: Share,
     carrying: Carrying,
     answers: Answers,
+    nat_testing: NatTesting,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -121,6 +122,7 @@ impl Peer {
             share: Share::new(&send_limits, &limits),
             carrying: Carrying::default(),
             answers: Answers::default(),
+            nat_testing: NatTesting::default(),
             timers: Timers::new(),
             stats: PeerStats::default(),
         }

@@ -21,12 +21,14 @@ pub(crate) enum Timer {
     Idle,
     /// A message may find memory by now.
     Memory,
+    /// A question of the NAT test is due again, or was asked for long enough.
+    NatTest,
     /// Keys are old, or retired keys may be forgotten.
     Keys,
 }
 
 impl Timer {
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 9;
 }
 
 impl TimerKind<{ Self::COUNT }> for Timer {
@@ -38,6 +40,7 @@ impl TimerKind<{ Self::COUNT }> for Timer {
         Self::Heartbeat,
         Self::Idle,
         Self::Memory,
+        Self::NatTest,
         Self::Keys,
     ];
 
@@ -74,6 +77,7 @@ impl Peer {
             Timer::Idle => self.on_idle_timer(cx, slept),
             // Memory is looked at after every input.
             Timer::Memory => {}
+            Timer::NatTest => self.on_nat_test_timer(cx),
             Timer::Keys => self.expire_keys(cx),
         }
     }
