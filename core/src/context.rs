@@ -12,6 +12,7 @@ use crate::crypto::rng::Rng;
 use crate::memory::Memory;
 use crate::message::FIRST_WINDOW;
 use crate::net::{SocketId, Via};
+use crate::punch::{LocalAddresses, ProbeBudgets};
 use crate::route::Relays;
 use crate::session::{Distortion, ForgottenList, Incarnations, Indices};
 use crate::stats::{DropReason, Drops, Stats};
@@ -35,6 +36,10 @@ pub(crate) struct Context {
     pub(crate) drops: Drops,
     /// Neighbours that pass our packets on.
     pub(crate) relays: Relays,
+    /// What is known of our own addresses.
+    pub(crate) local: LocalAddresses,
+    /// What went to addresses that peers named.
+    pub(crate) probe_budgets: ProbeBudgets,
     /// The sockets from which peers may ask to be challenged.
     pub(crate) probe_sockets: Vec<SocketId>,
     /// What the messages of all peers take.
@@ -56,6 +61,8 @@ impl Context {
             indices: Indices::new(config.shard),
             memory: Memory::new(&config),
             relays: Relays::default(),
+            local: LocalAddresses::default(),
+            probe_budgets: ProbeBudgets::default(),
             probe_sockets: Vec::new(),
             config,
             identity,

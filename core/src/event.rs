@@ -138,6 +138,13 @@ pub enum Event {
         /// Its state now.
         state: PeerState,
     },
+    /// Why the peer is reached as it is changed: see [`PeerInfo::verdict`](crate::PeerInfo). Only with
+    /// [`Punching::enabled`](crate::Punching), and only for a peer that a neighbour's packets reach or reached.
+    #[non_exhaustive]
+    VerdictChanged {
+        /// The peer.
+        peer: PeerHandle,
+    },
     /// `send` returned `Blocked` (or `NoRoom`, for a reliable message) before, and has room now for the message
     /// that was refused last on this channel. Told once for each channel that was refused.
     #[non_exhaustive]
@@ -164,6 +171,7 @@ impl Event {
             | Self::Readable { peer }
             | Self::Restarted { peer, .. }
             | Self::StateChanged { peer, .. }
+            | Self::VerdictChanged { peer }
             | Self::Writable { peer, .. } => Some(*peer),
             Self::OpenSocket { .. } | Self::Refused { .. } => None,
         }

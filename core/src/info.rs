@@ -2,6 +2,7 @@
 
 use crate::event::PeerState;
 use crate::net::Via;
+use crate::punch::Verdict;
 use crate::stats::{PathStats, PeerStats};
 use crate::time::Instant;
 use crate::{PeerHandle, PeerId};
@@ -36,10 +37,32 @@ pub struct PeerInfo {
     pub direction: Option<Direction>,
     /// When a packet of the peer was last authenticated; `None` before the first.
     pub last_received: Option<Instant>,
+    /// Why that carries packets to it, and what was tried to reach it directly. Its `Display` is one line.
+    pub verdict: Verdict,
     /// The path in numbers.
     pub path_stats: PathStats,
+    /// Another path to it, which takes over when `path` fails; `None` if there is none.
+    pub standby: Option<StandbyPath>,
     /// What happened with this peer so far.
     pub stats: PeerStats,
+}
+
+/// A path to a peer beside the one that data takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StandbyPath {
+    /// What carries packets on it.
+    pub path: Via,
+    /// Whether the peer answered there when it last should have.
+    pub is_answering: bool,
+    /// The path in numbers.
+    pub stats: PathStats,
+}
+
+impl StandbyPath {
+    pub(crate) const fn new(path: Via, is_answering: bool, stats: PathStats) -> Self {
+        Self { path, is_answering, stats }
+    }
 }
 
 /// Who initiated the handshake by which two peers met.

@@ -132,6 +132,7 @@ mod net;
 mod parting;
 mod path;
 mod peer;
+mod punch;
 mod recovery;
 mod route;
 mod session;
@@ -159,7 +160,7 @@ pub use bytes::Bytes;
 pub use config::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl,
     CookieSecret, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits, MAX_DATAGRAM,
-    NetworkSecret, Retry, Timing, ValidConfig,
+    NetworkSecret, Punching, Retry, Timing, ValidConfig,
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};
@@ -170,9 +171,10 @@ pub use event::{
     Refusal,
 };
 pub use handle::PeerHandle;
-pub use info::{Direction, PeerInfo};
+pub use info::{Direction, PeerInfo, StandbyPath};
 pub use nat::{NatEvidence, NatFiltering, NatMapping};
 pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
+pub use punch::{Nat, PathReason, Verdict};
 pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;

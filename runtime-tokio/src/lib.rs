@@ -87,7 +87,7 @@ pub use handfast_core::{
     ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
     MessageId, NatEvidence, NatFiltering, NatMapping, NetworkSecret, Order, Origin, PathStats,
     PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Refusal, Retry, Route,
-    SocketId, Stats, Target, Timing, ValidConfig, Via, Violation,
+    SocketId, StandbyPath, Stats, Target, Timing, ValidConfig, Via, Violation,
 };
 pub use handfast_udp::{
     Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,

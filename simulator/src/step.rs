@@ -196,6 +196,8 @@ impl<M: Machine> World<M> {
     ) {
         self.datagrams += 1;
         let route = source.and_then(|source| self.route(from, source, destination));
+        // Few hops lead through the node's own NAT, and to nobody.
+        let route = route.map(|(source, to)| (source, to.filter(|_| transmit.hop_limit.is_none())));
         let to = route.and_then(|(_, to)| to);
         let whom = to.map_or(u64::MAX, |to| u64::from(to.0));
         self.trace.note(&[micros(self.time), u64::from(from.0), whom]);

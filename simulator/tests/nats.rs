@@ -1,5 +1,8 @@
 //! Endpoints behind NATs of every kind.
 
+#[path = "nats/punching.rs"]
+mod punching;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ mod keys;
 mod limits;
 #[cfg(feature = "serde")]
 mod period;
+mod punching;
 mod rule;
 mod secret;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use flow::Flow;
 pub use forwarding::{Forwarding, ForwardingPolicy};
 pub use keys::KeyUpdates;
 pub use limits::Limits;
+pub use punching::Punching;
 pub use secret::{CookieSecret, NetworkSecret};
 pub use timing::Timing;
 pub use valid::ValidConfig;
@@ -90,6 +92,8 @@ pub struct Config {
     pub keys: KeyUpdates,
     /// Whether packets are passed on between peers.
     pub forwarding: Forwarding,
+    /// Whether direct ways are looked for to peers that a neighbour's packets reach.
+    pub punching: Punching,
 
     /// Bytes of UDP payload per datagram, 1,200 to 2,048. Default 1,200, which every path carries.
     pub max_datagram: u16,
@@ -127,6 +131,7 @@ impl Default for Config {
             flow: Flow::default(),
             keys: KeyUpdates::default(),
             forwarding: Forwarding::default(),
+            punching: Punching::default(),
             max_datagram: BASE_DATAGRAM,
             congestion: CongestionControl::Cubic,
             aes_hardware: false,

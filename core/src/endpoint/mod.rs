@@ -161,7 +161,8 @@ impl Endpoint {
     /// The peer that a handle names; `None` once it ended.
     #[must_use]
     pub fn peer(&self, peer: PeerHandle) -> Option<PeerInfo> {
-        self.peers.get(peer).filter(|peer| !peer.is_over()).map(Peer::info)
+        let found = self.peers.get(peer).filter(|peer| !peer.is_over());
+        found.map(|peer| peer.info(&self.shared))
     }
 
     /// Whether the peer has initiated a handshake with us (beside a dial of ours or not) that succeeded,
@@ -189,7 +190,7 @@ impl Endpoint {
 
     /// All peers that have not ended, in no particular order.
     pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
-        self.peers.iter().filter(|peer| !peer.is_over()).map(Peer::info)
+        self.peers.iter().filter(|peer| !peer.is_over()).map(|peer| peer.info(&self.shared))
     }
 
     /// Counters of what happened so far.

@@ -131,13 +131,13 @@ impl Endpoint {
 /// How a driver sends what departs.
 pub(super) const fn transmit(tuple: FourTuple, departure: &Departure) -> Transmit {
     let FourTuple { socket, local, remote } = tuple;
-    let Departure { ecn, len, segment, .. } = *departure;
+    let Departure { ecn, hop_limit, len, segment, .. } = *departure;
     Transmit {
         socket,
         destination: remote,
         source: local,
         interface: None,
-        hop_limit: None,
+        hop_limit,
         ecn,
         len,
         segment,

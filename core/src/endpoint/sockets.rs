@@ -65,6 +65,41 @@ impl Endpoint {
         self.shared.probe_sockets = sockets.into_iter().take(MAX_PROBE_SOCKETS).collect();
     }
 
+    /// The addresses of the host's interfaces, each with the port of the socket there. Peers to which a direct way is
+    /// looked for are told of them ([`Punching`](crate::Punching)): of four, those first that others can reach from
+    /// elsewhere. Call it again when they change: then a direct way is looked for anew.
+    pub fn set_host_addresses(
+        &mut self,
+        now: Instant,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) {
+        self.touch(now);
+        self.shared.local.set_hosts(addresses.into_iter().map(canonical));
+        self.punch_anew();
+    }
+
+    /// The addresses of ports that a router forwards to us because it was asked to. Such peers are told of them as
+    /// well, of four at most.
+    pub fn set_mapped_addresses(
+        &mut self,
+        now: Instant,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) {
+        self.touch(now);
+        self.shared.local.set_mapped(addresses.into_iter().map(canonical));
+        self.punch_anew();
+    }
+
+    fn punch_anew(&mut self) {
+        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();
+        for slot in slots {
+            if let Some(peer) = self.peers.at_mut(slot) {
+                peer.punch_anew(&mut self.shared);
+            }
+            self.refresh_indices(slot);
+        }
+    }
+
     fn leave_closed_sockets(&mut self) {
         self.sockets.has_stranded = false;
         let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();

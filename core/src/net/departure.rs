@@ -54,6 +54,8 @@ pub(crate) struct Departure {
     pub(crate) via: Via,
     /// The ECN mark to set; `None`: no mark.
     pub(crate) ecn: Option<Ecn>,
+    /// The IP hop limit to set; `None`: the default of the system.
+    pub(crate) hop_limit: Option<u8>,
     /// Bytes in the buffer: with each packet, the room that what carries it needs.
     pub(crate) len: usize,
     /// Present when the buffer holds several packets: each has this size, the last may be shorter.
@@ -63,7 +65,8 @@ pub(crate) struct Departure {
 impl Departure {
     /// One packet of `len` bytes, which stands behind the room that what carries it needs.
     pub(crate) const fn single(via: Via, len: usize) -> Self {
-        Self { via, ecn: None, len: via.headroom() + len + via.tailroom(), segment: None }
+        let len = via.headroom() + len + via.tailroom();
+        Self { via, ecn: None, hop_limit: None, len, segment: None }
     }
 
     /// How long each packet is, with the room around it.

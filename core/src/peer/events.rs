@@ -20,6 +20,8 @@ pub(crate) struct PendingEvents {
     /// Two instances have one key.
     pub(super) duplicate: Option<Duplicate>,
     pub(super) moved: bool,
+    /// Why the peer is reached as it is changed.
+    pub(super) verdict: bool,
     /// Bounded by the number of pings under way.
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
     /// What was found out about the NAT before us.
@@ -41,7 +43,7 @@ impl PendingEvents {
         let restarted = self.restarted.is_some() || self.duplicate.is_some();
         let begun = self.connected.is_some() || self.ended.is_some();
         let told = self.pongs.is_empty() && self.nat_tested.is_none();
-        !self.moved && !restarted && !begun && told
+        !self.moved && !self.verdict && !restarted && !begun && told
     }
 }
 
@@ -96,6 +98,9 @@ impl Peer {
         }
         if let (true, Some(path)) = (core::mem::take(&mut notices.moved), path) {
             return Some(Event::PathChanged { peer, path });
+        }
+        if core::mem::take(&mut notices.verdict) {
+            return Some(Event::VerdictChanged { peer });
         }
         let state = self.state.take_change()?;
         Some(Event::StateChanged { peer, state })

@@ -24,7 +24,9 @@ mod timers;
 mod transmit;
 mod untracked;
 mod usage;
+mod ways;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
@@ -45,6 +47,7 @@ use probing::{Answers, NatTesting};
 use state::State;
 use timers::Timer;
 use usage::Usage;
+use ways::RouteSearch;
 
 use crate::config::Config;
 use crate::context::Context;
@@ -55,6 +58,7 @@ use crate::memory::Room;
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Place, Via};
 use crate::path::{Path, Paths};
+use crate::punch::Puncher;
 use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
@@ -79,6 +83,9 @@ pub(crate) struct Peer {
     carrying: Carrying,
     answers: Answers,
     nat_testing: NatTesting,
+    search: RouteSearch,
+    /// The search for a direct way, once it began.
+    puncher: Option<Box<Puncher>>,
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
@@ -123,6 +130,8 @@ impl Peer {
             carrying: Carrying::default(),
             answers: Answers::default(),
             nat_testing: NatTesting::default(),
+            search: RouteSearch::default(),
+            puncher: None,
             timers: Timers::new(),
             stats: PeerStats::default(),
         }
@@ -387,7 +396,7 @@ impl Peer {
         self.inbox.most_granted()
     }
 
-    pub(crate) fn info(&self) -> PeerInfo {
+    pub(crate) fn info(&self, cx: &Context) -> PeerInfo {
         let path_stats = self.paths.primary().map(Path::stats).unwrap_or_default();
         PeerInfo {
             handle: self.acquaintance.handle,
@@ -401,7 +410,9 @@ impl Peer {
             connected_since: self.acquaintance.met.map(|(since, _)| since),
             direction: self.acquaintance.met.map(|(_, direction)| direction),
             last_received: self.liveness.last_received,
+            verdict: self.verdict(cx),
             path_stats,
+            standby: self.paths.standby().map(Path::info),
             stats: self.stats_now(),
         }
     }

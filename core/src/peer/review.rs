@@ -11,6 +11,10 @@ impl Peer {
     pub(super) fn review(&mut self, cx: &mut Context) {
         self.review_closing(cx);
         self.review_keys(cx);
+        self.review_ways();
+        if cx.config.punching.enabled {
+            self.review_punching(cx);
+        }
         self.paths.review(cx.now, !self.state.is_over());
     }
 

@@ -25,10 +25,12 @@ pub(crate) enum Timer {
     NatTest,
     /// Keys are old, or retired keys may be forgotten.
     Keys,
+    /// A direct way is looked for.
+    Punch,
 }
 
 impl Timer {
-    pub(crate) const COUNT: usize = 9;
+    pub(crate) const COUNT: usize = 10;
 }
 
 impl TimerKind<{ Self::COUNT }> for Timer {
@@ -42,6 +44,7 @@ impl TimerKind<{ Self::COUNT }> for Timer {
         Self::Memory,
         Self::NatTest,
         Self::Keys,
+        Self::Punch,
     ];
 
     fn index(self) -> usize {
@@ -78,6 +81,8 @@ impl Peer {
             // Memory is looked at after every input.
             Timer::Memory => {}
             Timer::NatTest => self.on_nat_test_timer(cx),
+            // Looked at after every input as well.
+            Timer::Punch => {}
             Timer::Keys => self.expire_keys(cx),
         }
     }

@@ -53,6 +53,14 @@ impl Peer {
         self.usage.on_named();
     }
 
+    /// Whether our application has to do with the peer, so that it may be worth looking for a direct way to it.
+    pub(super) fn is_used(&self, cx: &Context) -> bool {
+        let Usage { is_named, has_sent, has_taken, .. } = self.usage;
+        let dialled = self.acquaintance.met.is_some_and(|(_, who)| who == Direction::Outbound);
+        let named = || self.acquaintance.id.is_some_and(|id| cx.config.admission.names(&id));
+        is_named || has_sent || has_taken || dialled || named()
+    }
+
     /// Whether our application could do without the peer if somebody else needed its place.
     ///
     /// Data under way protects it. But whoever was never of use may keep a message in pieces for ever, so

@@ -43,7 +43,7 @@ impl Peer {
         }
         self.review_keys(cx);
         let segment = NonZeroU16::new(u16::try_from(size).ok()?).filter(|_| size < done);
-        (done > 0).then_some(Departure { via, ecn, len: done, segment })
+        (done > 0).then_some(Departure { via, ecn, hop_limit: None, len: done, segment })
     }
 
     fn carry_one(

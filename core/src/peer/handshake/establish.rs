@@ -7,10 +7,11 @@ use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
 use crate::info::Direction;
 use crate::net::Arrival;
+use crate::path::NO_PACKET;
 use crate::peer::Peer;
 use crate::session::{Answer, Established, Opened, Pair, Session, Terms, Unopened};
 use crate::stats::DropReason;
-use crate::wire::{HandshakeRequest, HandshakeResponse, PacketNumber, Parameters};
+use crate::wire::{HandshakeRequest, HandshakeResponse, Parameters};
 
 /// Two handshakes, one begun by each end, crossed if this is the time between them or less.
 const SIMULTANEOUS: Duration = Duration::from_secs(10);
@@ -72,6 +73,7 @@ impl Peer {
             is_there: true,
         };
         let established = Established::new(cx, &split, terms);
+        self.note_observed_in_handshake(cx, arrival, payload.observed_address.into());
         // The index lives on in the session.
         self.dialing.dial = None;
         self.establish(cx, established);
@@ -89,10 +91,10 @@ impl Peer {
         } else if terms.is_there {
             self.follow(cx, terms.via);
         } else {
-            // No sealed packet of the primary path: nothing is an echo of it.
-            let (number, len) =
-                (PacketNumber::from_u64(u64::MAX >> 8), size_of::<HandshakeRequest>());
-            self.paths.consider(number, terms.via, len, cx.now, &mut cx.rng);
+            let len = size_of::<HandshakeRequest>();
+            let spaces = &mut self.acquaintance.spaces;
+            self.paths.ensure_way(spaces, terms.via, &cx.config);
+            self.paths.consider(NO_PACKET, terms.via, len, cx.now, &mut cx.rng);
         }
         if terms.is_there {
             self.dialing.handshake_via = Some(terms.via);
@@ -135,6 +137,8 @@ impl Peer {
         let granted = terms.parameters.receive_window.get();
         let met_before = self.acquaintance.remote_incarnation().is_some();
         self.acquaintance.start_over(&terms.incarnations);
+        // Its lists of addresses are numbered anew.
+        self.puncher = None;
         let undeliverable = self.inbox.restart(terms.granted);
         if met_before {
             let freed = self.sessions.clear();

@@ -1,5 +1,6 @@
 //! Everything a peer is owed, messages and control alike, and the order in which it goes out.
 
+mod addresses;
 mod pings;
 
 use alloc::vec::Vec;
@@ -7,6 +8,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use addresses::Addresses;
 use pings::Pings;
 
 use crate::delivery::{Delivery, MessageId};
@@ -23,10 +25,12 @@ use crate::wire::{Frame, Writer};
 /// were: a loss only makes the same content due again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SentFrame {
+    Addresses,
     Blocked,
     ChannelCredit { channel: u16 },
     Credit,
     Disconnect,
+    Opened { round: u64 },
     Part(Part),
     Ping { token: u64 },
     Pong { token: u64 },
@@ -48,6 +52,7 @@ pub(crate) struct Outbound {
     pub(super) queue: SendQueue,
     pub(super) pings: Pings,
     pub(super) rekey: Rekey,
+    pub(super) addresses: Addresses,
     /// Tokens of the peer's pings to answer.
     pongs: SmallVec<[u64; 2]>,
     /// The `Blocked` that we sent last: the limit and the cost.
@@ -77,6 +82,7 @@ impl Outbound {
             queue: SendQueue::default(),
             pings: Pings::default(),
             rekey: Rekey::default(),
+            addresses: Addresses::default(),
             pongs: SmallVec::new(),
             reported_blocked: None,
             ping_due: false,
@@ -162,6 +168,7 @@ impl Outbound {
             || inbox.is_credit_due()
             || self.queue.has_skips()
             || self.is_blocked_due()
+            || self.addresses.is_due()
             || !self.refused_forwards.is_empty()
             || self.wanted_probe.is_some()
     }
@@ -190,6 +197,7 @@ impl Outbound {
         {
             self.wanted_probe = None;
         }
+        self.addresses.write(writer, sent);
         while let Some((destination, reason)) = self.refused_forwards.last() {
             if !(Frame::ForwardRefused { destination, reason: *reason }).encode(writer) {
                 return;
@@ -203,7 +211,9 @@ impl Outbound {
         match frame {
             SentFrame::Part(part) => self.queue.on_acked(part),
             SentFrame::Disconnect => self.disconnect_acked = true,
-            SentFrame::Blocked
+            SentFrame::Addresses
+            | SentFrame::Opened { .. }
+            | SentFrame::Blocked
             | SentFrame::ChannelCredit { .. }
             | SentFrame::Credit
             | SentFrame::Ping { .. }
@@ -217,6 +227,8 @@ impl Outbound {
     pub(crate) fn on_lost(&mut self, frame: SentFrame, inbox: &mut ReceiveQueue) {
         match frame {
             SentFrame::Part(part) => self.queue.on_lost(part),
+            SentFrame::Addresses => self.addresses.repeat(),
+            SentFrame::Opened { round } => self.addresses.repeat_opened(round),
             SentFrame::Blocked => self.reported_blocked = None,
             SentFrame::ChannelCredit { channel } => inbox.repeat_channel_credit(channel),
             SentFrame::Credit => inbox.repeat_credit(),
@@ -235,7 +247,9 @@ impl Outbound {
         match frame {
             SentFrame::Part(part) => self.queue.probe(part),
             SentFrame::Ping { token: 0 } => false,
-            SentFrame::Blocked
+            SentFrame::Addresses
+            | SentFrame::Opened { .. }
+            | SentFrame::Blocked
             | SentFrame::ChannelCredit { .. }
             | SentFrame::Credit
             | SentFrame::Disconnect

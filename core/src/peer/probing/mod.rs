@@ -1,19 +1,19 @@
 //! Packets that look for direct ways: what the peer asks by them, and what we answer.
 
 mod answers;
+mod inward;
 mod nat_test;
+mod punching;
 
 use core::net::SocketAddr;
 
-use crate::Violation;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::nat::NatEvidence;
 use crate::net::{Arrival, Departure, FourTuple, Via};
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
-use crate::stats::DropReason;
-use crate::wire::{Frame, Frames, PROBE_FRAMES_LEN, PacketNumber};
+use crate::wire::{Frame, PROBE_FRAMES_LEN};
 
 use answers::Answer;
 pub(super) use answers::Answers;
@@ -24,53 +24,6 @@ use nat_test::{NatTest, Question};
 pub(super) struct NatTesting(Option<(FourTuple, NatTest)>);
 
 impl Peer {
-    /// Takes a sealed datagram whose path id says that it looks for a way. It is no sign of life, and no address
-    /// is learned from it: it only says what its frames say.
-    pub(crate) fn handle_probe(
-        &mut self,
-        cx: &mut Context,
-        arrival: &Arrival,
-        local_index: u32,
-        number: PacketNumber,
-        datagram: &mut [u8],
-    ) {
-        let plaintext = self.open_untracked(cx, arrival, local_index, number, datagram);
-        let Some(plaintext) = plaintext.filter(|_| !self.state.is_over()) else { return };
-        self.on_key_confirmed(cx, local_index);
-        // It was sent to an address. A neighbour that carries it has it from somewhere else.
-        if arrival.via.route().is_some() {
-            cx.drop_packet(DropReason::Unsolicited, &arrival.via);
-        } else if let Err(violation) = self.on_probe_frames(cx, arrival, plaintext) {
-            self.violate(cx, violation);
-        }
-        self.review(cx);
-    }
-
-    fn on_probe_frames(
-        &mut self,
-        cx: &Context,
-        arrival: &Arrival,
-        plaintext: &[u8],
-    ) -> Result<(), Violation> {
-        let (mut challenge, mut response, mut observed) = (None, None, None);
-        for frame in Frames::new(plaintext) {
-            match frame? {
-                Frame::PathChallenge { token } => challenge = Some(token),
-                Frame::PathResponse { token } => response = Some(token),
-                Frame::Observed { address } => observed = Some(SocketAddr::from(address)),
-                Frame::Padding(_) => {}
-                _ => return Err(Violation::MisplacedProbe),
-            }
-        }
-        self.note_for_nat_test(cx, arrival, challenge, response.zip(observed));
-        // One answer at most, and never a longer one than what it answers.
-        if let Some(token) = challenge {
-            let observed = plaintext.len() >= PROBE_FRAMES_LEN;
-            self.answers.on_challenge(arrival.via, token, observed);
-        }
-        Ok(())
-    }
-
     /// The peer asks for a challenge from another of our sockets. It goes to where the peer is known to be.
     pub(super) fn on_probe_me(&mut self, cx: &Context, index: u8, token: [u8; 8]) {
         let Some(path) = self.paths.primary().filter(|path| path.is_proved()) else { return };
@@ -83,7 +36,13 @@ impl Peer {
 
     /// Writes what answers a packet that looked for a way.
     pub(super) fn transmit_probe(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
-        let Some(answer) = self.answers.take() else { return self.transmit_question(cx, buf) };
+        let Some(answer) = self.answers.take() else {
+            let question = self.transmit_question(cx, buf);
+            if question.is_some() || !cx.config.punching.enabled {
+                return question;
+            }
+            return self.punch(cx, buf);
+        };
         match answer {
             Answer::Challenge { via, token } => {
                 self.seal_probe(cx, &[Frame::PathChallenge { token }], via, buf)

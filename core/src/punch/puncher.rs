@@ -1,0 +1,478 @@
+//! What is done to reach one peer directly.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::budgets::ProbeBudgets;
+use super::filter::{is_local, is_nowhere};
+use super::local::LocalAddresses;
+use super::target::{Target, Tier};
+use super::verdict::{Nat, PathReason};
+use crate::bucket::{Limit, TokenBucket};
+use crate::crypto::rng::Rng;
+use crate::net::FourTuple;
+use crate::time::Instant;
+use crate::wire::{CandidateEntry, CandidatesFrame};
+
+/// A packet to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// One byte with few hops left, which opens our NAT and arrives nowhere.
+    Open { way: FourTuple, hop_limit: u8 },
+    /// A challenge on the probe id.
+    Probe { way: FourTuple, token: [u8; 8] },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Until the next round, if one is to come.
+    Quiet { until: Option<Instant> },
+    /// A round is under way.
+    Round { since: Instant },
+}
+
+/// The search for a direct way to one peer.
+#[derive(Debug)]
+pub(crate) struct Puncher {
+    phase: Phase,
+    /// The present round, or the last one.
+    round: u64,
+    /// Rounds since the last success.
+    rounds: u32,
+    /// Packets sent in this round, and in all since the last success.
+    sent: (u32, u32),
+    last_sent: Option<Instant>,
+    targets: Vec<Target>,
+    /// The number of the peer's newest list, and the list.
+    heard: Option<(u64, Vec<CandidateEntry>)>,
+    symmetric: bool,
+    /// The newest round for which the peer said that its NAT is open.
+    peer_opened: Option<u64>,
+    /// Whether the frame with our addresses, and the one that says that our NAT is open, are to be sent.
+    tells: bool,
+    opened: bool,
+    found: Option<(Tier, Duration)>,
+    /// Rounds are few, whoever asks for them.
+    starts: TokenBucket,
+}
+
+impl Puncher {
+    /// Nothing was tried yet: the first round is to begin at once.
+    pub(crate) const fn new(now: Instant) -> Self {
+        Self {
+            phase: Phase::Quiet { until: Some(now) },
+            round: 0,
+            rounds: 0,
+            sent: (0, 0),
+            last_sent: None,
+            targets: Vec::new(),
+            heard: None,
+            symmetric: false,
+            peer_opened: None,
+            tells: false,
+            opened: false,
+            found: None,
+            starts: TokenBucket::FULL,
+        }
+    }
+
+    /// The peer told its addresses, and which round it is in. The round begins here as well if we are to
+    /// `join`.
+    pub(crate) fn on_candidates(&mut self, frame: &CandidatesFrame<'_>, join: bool, now: Instant) {
+        let newer = self.heard.as_ref().is_none_or(|(seq, _)| frame.seq > *seq);
+        if newer {
+            self.heard = Some((frame.seq, frame.list.to_vec()));
+            self.symmetric = frame.flags & CandidatesFrame::SYMMETRIC != 0;
+        }
+        let is_next = frame.round > self.round && frame.round < MAX_ROUND;
+        let may = join && (newer || self.rounds < MAX_ROUNDS);
+        if is_next && may && self.starts.take(now, &STARTS, 0) {
+            self.start(frame.round, now);
+        } else if is_next && !self.is_trying() {
+            // A round of our own is a later one.
+            self.round = frame.round;
+        } else if newer {
+            // Our NAT is to be opened for what is new.
+            self.opened = self.is_trying();
+        }
+    }
+
+    /// The peer's NAT is open for our probes.
+    pub(crate) fn on_opened(&mut self, round: u64) {
+        self.peer_opened = self.peer_opened.max(Some(round));
+    }
+
+    /// A challenge of the peer came by `way`: it is there, or something that carries its packets is.
+    pub(crate) fn on_challenge(&mut self, way: FourTuple, now: Instant) {
+        let has_room = self.is_trying() && self.targets.len() < MAX_TARGETS;
+        let known = self.targets.iter_mut().find(|one| one.way.remote == way.remote);
+        if let Some(known) = known {
+            known.start(now);
+        } else if has_room && self.found.is_none() && !is_nowhere(way.remote) {
+            let mut target = Target::new(way);
+            target.is_opened = true;
+            target.start(now);
+            self.targets.push(target);
+        }
+    }
+
+    /// A challenge of ours was answered by `way`. True if that is the best way so far.
+    pub(crate) fn on_response(&mut self, way: FourTuple, token: [u8; 8], now: Instant) -> bool {
+        let Phase::Round { since } = self.phase else { return false };
+        let asked = |one: &&Target| one.way.remote == way.remote && one.is_answered_by(token);
+        let Some(tier) = self.targets.iter().find(asked).map(Target::tier) else { return false };
+        let better = self.found.is_none_or(|(found, _)| tier < found);
+        if better {
+            self.found = Some((tier, now.saturating_since(since)));
+            self.targets.retain(|one| one.tier() < tier);
+        }
+        better
+    }
+
+    /// Whether there is something to do: the peer is not reached directly, and we want that.
+    pub(crate) fn review(&mut self, now: Instant, local: &LocalAddresses, wanted: bool) {
+        match self.phase {
+            Phase::Quiet { until: Some(until) } if wanted && until <= now => {
+                if self.starts.take(now, &STARTS, 0) {
+                    self.start(self.round.saturating_add(1), now);
+                } else {
+                    self.phase = Phase::Quiet { until: Some(now + Duration::from_secs(30)) };
+                }
+            }
+            Phase::Round { since } => {
+                let over = now >= since + ROUND;
+                let done = self.found.is_some() && self.targets.is_empty();
+                if over || done || (!wanted && self.found.is_none()) {
+                    self.finish();
+                }
+            }
+            Phase::Quiet { .. } => {}
+        }
+        if self.is_trying() {
+            self.take_targets(local);
+        }
+        self.open_gates(now);
+    }
+
+    /// What to send now, within the budgets.
+    pub(crate) fn poll(
+        &mut self,
+        now: Instant,
+        budgets: &mut ProbeBudgets,
+        rng: &mut Rng,
+    ) -> Option<Action> {
+        let paced = self.last_sent.is_none_or(|last| now >= last + PACE);
+        if !self.is_trying() || !paced || self.sent.0 >= self.most() {
+            return None;
+        }
+        let due = |one: &Target| !one.is_opened || one.due().is_some_and(|at| at <= now);
+        let hop_limit = 2 + self.rounds.saturating_sub(1).min(2) as u8;
+        while let Some(target) = self.targets.iter_mut().find(|one| due(one)) {
+            if !budgets.take(target.way.remote, now) {
+                target.is_opened = true;
+                target.put_off(now);
+                continue;
+            }
+            let way = target.way;
+            let action = if target.is_opened {
+                Action::Probe { way, token: target.on_probe(now, rng.bytes()) }
+            } else {
+                target.is_opened = true;
+                Action::Open { way, hop_limit }
+            };
+            self.sent = (self.sent.0 + 1, self.sent.1 + 1);
+            self.last_sent = Some(now);
+            self.open_gates(now);
+            return Some(action);
+        }
+        None
+    }
+
+    /// When to call again.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        match self.phase {
+            Phase::Quiet { until } => until,
+            Phase::Round { since } => {
+                let end = since + ROUND;
+                if self.sent.0 >= self.most() {
+                    return Some(end);
+                }
+                let due = |one: &Target| if one.is_opened { one.due() } else { Some(now) };
+                let next = self.targets.iter().filter_map(due).min();
+                let paced = self.last_sent.map_or(now, |last| last + PACE);
+                let soon = now + Duration::from_millis(1);
+                Some(next.map_or(end, |next| next.max(paced).max(soon).min(end)))
+            }
+        }
+    }
+
+    /// The retry that was set comes a little earlier or later, so that routers see no rhythm.
+    pub(crate) fn jitter(&mut self, rng: &mut Rng, now: Instant) {
+        if let Phase::Quiet { until: Some(until) } = &mut self.phase {
+            let span = until.saturating_since(now).as_micros() as u64;
+            *until = now + Duration::from_micros(span * 4 / 5 + rng.below(span * 2 / 5 + 1));
+        }
+    }
+
+    /// The round of the frame with our addresses, if it is due.
+    pub(crate) const fn take_tells(&mut self) -> Option<u64> {
+        if core::mem::replace(&mut self.tells, false) { Some(self.round) } else { None }
+    }
+
+    /// The round for which our NAT is open, if that is to be said.
+    pub(crate) fn take_opened(&mut self) -> Option<u64> {
+        let ready = self.opened && self.targets.iter().all(|one| one.is_opened);
+        self.opened &= !ready;
+        ready.then_some(self.round)
+    }
+
+    pub(crate) const fn is_trying(&self) -> bool {
+        matches!(self.phase, Phase::Round { .. })
+    }
+
+    /// Rounds and packets since the last success, and when the next round is.
+    pub(crate) const fn tried(&self) -> (u32, u32, Option<Instant>) {
+        let next = if let Phase::Quiet { until } = self.phase { until } else { None };
+        (self.rounds, self.sent.1, next)
+    }
+
+    pub(crate) const fn peer_nat(&self) -> Nat {
+        if self.symmetric { Nat::Symmetric } else { Nat::Unknown }
+    }
+
+    /// How long it took to find the direct way, if one was found.
+    pub(crate) fn found(&self) -> Option<Duration> {
+        self.found.map(|(_, after)| after)
+    }
+
+    /// Why there is no direct way. `ours` is what our NAT is.
+    pub(crate) fn reason(&self, ours: Nat) -> PathReason {
+        match &self.heard {
+            // Later rounds do not make what the first one showed less true.
+            _ if self.rounds == 0 || (self.is_trying() && self.rounds == 1) => PathReason::Trying,
+            None => PathReason::PeerDoesNotTry,
+            Some(_) if self.symmetric && ours == Nat::Symmetric => PathReason::BothSymmetric,
+            Some((_, list)) if list.is_empty() => PathReason::NoCandidates,
+            Some(_) => PathReason::NoAnswer,
+        }
+    }
+
+    /// The direct way was lost, or our addresses changed: what was tried before says nothing any more.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        if !self.is_trying() {
+            self.phase = Phase::Quiet { until: Some(now) };
+            (self.rounds, self.sent.1, self.found) = (0, 0, None);
+        }
+    }
+
+    /// How many packets a round may take.
+    const fn most(&self) -> u32 {
+        if self.rounds <= FULL_ROUNDS { 100 } else { 20 }
+    }
+
+    fn start(&mut self, round: u64, now: Instant) {
+        self.phase = Phase::Round { since: now };
+        self.round = round;
+        self.rounds += 1;
+        self.sent.0 = 0;
+        self.targets.clear();
+        self.found = None;
+        (self.tells, self.opened) = (true, true);
+    }
+
+    fn finish(&mut self) {
+        let Phase::Round { since } = self.phase else { return };
+        self.targets.clear();
+        (self.tells, self.opened) = (false, false);
+        let pause = PAUSES.get(self.rounds.saturating_sub(1) as usize);
+        let until = pause.filter(|_| self.found.is_none()).map(|pause| since + ROUND + *pause);
+        if self.found.is_some() {
+            self.rounds = 0;
+        }
+        self.phase = Phase::Quiet { until };
+    }
+
+    /// Takes what the peer named and may be tried.
+    fn take_targets(&mut self, local: &LocalAddresses) {
+        let Some((_, list)) = &self.heard else { return };
+        for entry in list {
+            let remote: SocketAddr = entry.address.into();
+            let known = self.targets.iter().any(|one| one.way.remote == remote);
+            let kind = (CandidateEntry::HOST..=CandidateEntry::ADVERTISED).contains(&entry.kind);
+            if known || !kind || self.found.is_some() || self.targets.len() >= MAX_NAMED {
+                continue;
+            }
+            let far = is_local(remote.ip()) && !local.is_near(remote.ip(), list);
+            if !is_nowhere(remote) && !local.is_ours(remote) && !far {
+                self.targets.push(Target::new(local.way_to(remote)));
+            }
+        }
+    }
+
+    /// Probes go where nothing in the way can be spoiled by them, elsewhere once the peer's NAT is open.
+    fn open_gates(&mut self, now: Instant) {
+        let open = self.peer_opened.is_some_and(|round| round >= self.round);
+        for target in self.targets.iter_mut().filter(|one| open || !one.is_gated()) {
+            target.start(now);
+        }
+    }
+}
+
+/// How many rounds are tried before it takes news to try again.
+const MAX_ROUNDS: u32 = 1 + PAUSES.len() as u32;
+/// No honest peer comes so far.
+const MAX_ROUND: u64 = 1 << 60;
+/// A round takes so long at most.
+const ROUND: Duration = Duration::from_secs(9);
+/// At least so long between two packets.
+const PACE: Duration = Duration::from_millis(5);
+/// How many rounds may take 100 packets.
+const FULL_ROUNDS: u32 = 2;
+/// How long to wait after a round that found nothing; then no further one begins by itself.
+const PAUSES: [Duration; 6] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(45),
+    Duration::from_secs(120),
+    Duration::from_secs(300),
+];
+/// At most ten rounds at once, and one in five minutes, whatever the peer says.
+const STARTS: Limit = Limit::every(300_000_000, 10);
+/// The most targets that a peer names, and those from which it probes besides.
+const MAX_NAMED: usize = 16;
+const MAX_TARGETS: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Identity;
+    use crate::net::SocketId;
+    use std::collections::BTreeMap;
+
+    fn entry(address: SocketAddr) -> CandidateEntry {
+        CandidateEntry { kind: CandidateEntry::OBSERVED, address: address.into() }
+    }
+
+    fn local() -> LocalAddresses {
+        let mut local = LocalAddresses::default();
+        local.set_hosts([SocketAddr::from(([192, 168, 7, 2], 4263))].into_iter());
+        let id = Identity::from_seed([1; 32]).id();
+        local.note_observed(id, SocketId(0), SocketAddr::from(([198, 51, 100, 1], 9)));
+        local
+    }
+
+    /// What goes where in so many seconds if peers name these addresses, a new list each second for a new round.
+    fn sent(
+        peers: usize,
+        seconds: u64,
+        list: impl Fn(u64) -> Vec<SocketAddr>,
+    ) -> BTreeMap<SocketAddr, Vec<Instant>> {
+        let (local, mut budgets) = (local(), ProbeBudgets::default());
+        let mut rng = Rng::from_seed([3; 32]);
+        let start = Instant::from_micros(1_000_000_000);
+        let mut punchers: Vec<_> = (0..peers).map(|_| Puncher::new(start)).collect();
+        let mut sent = BTreeMap::<_, Vec<_>>::new();
+        for step in 0..seconds * 200 {
+            let now = start + Duration::from_millis(step * 5);
+            for puncher in &mut punchers {
+                if step % 200 == 0 {
+                    let list: Vec<_> = list(step / 200).into_iter().map(entry).collect();
+                    let (seq, flags) = (step + 1, CandidatesFrame::ORDER_SENSITIVE);
+                    let frame = CandidatesFrame { seq, round: step + 1, flags, list: &list };
+                    puncher.on_candidates(&frame, true, now);
+                    puncher.on_opened(step + 1);
+                }
+                puncher.review(now, &local, true);
+                while let Some(action) = puncher.poll(now, &mut budgets, &mut rng) {
+                    let (Action::Open { way, .. } | Action::Probe { way, .. }) = action;
+                    sent.entry(way.remote).or_default().push(now);
+                }
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn a_victim_gets_no_more_than_its_share_however_many_liars_name_it_for_ever() {
+        let victim = |port: u16| SocketAddr::from(([192, 0, 2, 66], port));
+        let sent = sent(10, 600, |second| {
+            (0..16).map(|n| victim(1 + (second * 16 + n) as u16 % 5000)).collect()
+        });
+        let mut times: Vec<Instant> = sent.into_values().flatten().collect();
+        times.sort_unstable();
+        let most = |span: u64| {
+            let span = Duration::from_secs(span);
+            let from =
+                |at: usize| times[at..].iter().take_while(|t| **t < times[at] + span).count();
+            (0..times.len()).map(from).max().unwrap_or(0)
+        };
+        assert!(most(5) <= 64 && most(300) <= 600, "{} and {}", most(5), most(300));
+        assert!(!times.is_empty());
+    }
+
+    #[test]
+    fn nothing_goes_to_nobody_to_ourselves_or_into_networks_that_we_do_not_share() {
+        let refused = [
+            "0.0.0.0:1",
+            "127.0.0.1:80",
+            "224.0.0.1:5",
+            "255.255.255.255:9",
+            "240.0.0.1:9",
+            "192.0.2.1:0",
+            "10.0.0.1:22",
+            "172.16.5.4:53",
+            "192.168.8.1:80",
+            "100.64.0.1:80",
+            "169.254.1.1:80",
+            "198.51.100.1:9",
+            "192.168.7.2:4263",
+            "[::1]:80",
+            "[::]:80",
+            "[ff02::1]:5",
+            "[fe80::1]:5",
+            "[fc00::1]:5",
+        ];
+        let parse = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let good = ["192.168.7.9:4263", "203.0.113.7:4263"].map(parse);
+        let sent = sent(1, 30, |second| match second % 2 {
+            0 => refused[..12].iter().copied().map(parse).chain(good).collect(),
+            _ => refused[12..].iter().copied().map(parse).chain(good).collect(),
+        });
+        assert_eq!(sent.keys().copied().collect::<Vec<_>>(), good);
+    }
+
+    #[test]
+    fn who_is_seen_at_our_address_may_be_in_our_network() {
+        let ours = SocketAddr::from(([198, 51, 100, 1], 77));
+        let theirs = SocketAddr::from(([10, 9, 8, 7], 4263));
+        assert!(sent(1, 5, |_| [ours, theirs].into()).contains_key(&theirs));
+    }
+
+    #[test]
+    fn a_probe_waits_for_the_word_of_the_peer_that_its_nat_is_open() {
+        let now = Instant::from_micros(1_000_000);
+        let (local, mut budgets) = (local(), ProbeBudgets::default());
+        let (mut rng, mut puncher) = (Rng::from_seed([3; 32]), Puncher::new(now));
+        let list = [entry(SocketAddr::from(([203, 0, 113, 7], 4263)))];
+        let frame = CandidatesFrame { seq: 1, round: 5, flags: 1, list: &list };
+        puncher.on_candidates(&frame, true, now);
+        puncher.review(now, &local, true);
+        let opener = puncher.poll(now, &mut budgets, &mut rng);
+        assert!(matches!(opener, Some(Action::Open { hop_limit: 2, .. })), "{opener:?}");
+        assert_eq!((puncher.take_tells(), puncher.take_opened()), (Some(5), Some(5)));
+        let later = now + Duration::from_secs(1);
+        puncher.on_opened(4);
+        puncher.review(later, &local, true);
+        assert_eq!(puncher.poll(later, &mut budgets, &mut rng), None, "of another round");
+        puncher.on_opened(5);
+        puncher.review(later, &local, true);
+        let probe = puncher.poll(later, &mut budgets, &mut rng);
+        let Some(Action::Probe { way, token }) = probe else { panic!("{probe:?}") };
+        let elsewhere = FourTuple::to(SocketAddr::from(([203, 0, 113, 8], 4263)));
+        assert!(!puncher.on_response(elsewhere, token, later), "from elsewhere");
+        assert!(!puncher.on_response(way, [9; 8], later), "to another question");
+        assert!(puncher.on_response(way, token, later));
+    }
+}

@@ -1,0 +1,80 @@
+//! An address that is tried.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::filter::is_local;
+use crate::net::FourTuple;
+use crate::time::Instant;
+
+/// How long after the last probe of a target the next one leaves; the last of them goes on.
+const PAUSES: [u64; 7] = [0, 50, 50, 100, 200, 400, 1000];
+/// The most probes of one target in a round.
+const MAX_PROBES: u8 = 12;
+
+/// How good a way is; the least is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tier {
+    Lan,
+    Ipv6,
+    Ipv4,
+}
+
+/// An address that is tried in a round.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) way: FourTuple,
+    /// A packet with few hops went there in this round, or need not.
+    pub(super) is_opened: bool,
+    /// Names our probes.
+    token: Option<[u8; 8]>,
+    sent: u8,
+    next: Option<Instant>,
+}
+
+impl Target {
+    pub(super) fn new(way: FourTuple) -> Self {
+        let gated = way.remote.is_ipv4() && !is_local(way.remote.ip());
+        Self { way, is_opened: !gated, token: None, sent: 0, next: None }
+    }
+
+    pub(super) fn tier(&self) -> Tier {
+        match self.way.remote {
+            remote if is_local(remote.ip()) => Tier::Lan,
+            SocketAddr::V6(_) => Tier::Ipv6,
+            SocketAddr::V4(_) => Tier::Ipv4,
+        }
+    }
+
+    /// Whether a probe from the other end before a packet of ours may do harm in a NAT.
+    pub(super) fn is_gated(&self) -> bool {
+        self.tier() == Tier::Ipv4
+    }
+
+    /// Probes go there from now on.
+    pub(super) fn start(&mut self, now: Instant) {
+        self.next.get_or_insert(now);
+    }
+
+    /// When the next probe is due; `None` if none is.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.next.filter(|_| self.sent < MAX_PROBES)
+    }
+
+    /// A probe leaves now. Returns its token, which `fresh` is if there was none.
+    pub(super) fn on_probe(&mut self, now: Instant, fresh: [u8; 8]) -> [u8; 8] {
+        self.sent += 1;
+        let pause = PAUSES.get(usize::from(self.sent)).or(PAUSES.last()).copied().unwrap_or(1000);
+        self.next = Some(now + Duration::from_millis(pause));
+        *self.token.get_or_insert(fresh)
+    }
+
+    /// The budget does not allow for a probe now.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.next = Some(now + Duration::from_millis(200));
+    }
+
+    pub(super) fn is_answered_by(&self, token: [u8; 8]) -> bool {
+        self.token == Some(token)
+    }
+}

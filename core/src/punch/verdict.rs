@@ -1,0 +1,112 @@
+//! Why a peer is reached as it is, for people and programs.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::net::Via;
+use crate::time::Instant;
+
+/// What carries packets to a peer, why, and what was tried to reach it directly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// What carries packets to it; `None` before the first handshake.
+    pub path: Option<Via>,
+    /// Why this.
+    pub reason: PathReason,
+    /// Rounds of probes since the peer was last reached directly, or since the first handshake.
+    pub rounds: u32,
+    /// Packets sent in them to addresses that the peer named, or that it probed from.
+    pub packets: u32,
+    /// What is known of our NAT.
+    pub our_nat: Nat,
+    /// What the peer says of its own.
+    pub peer_nat: Nat,
+    /// When a direct way is looked for again; `None`: not before something changes.
+    pub next_retry: Option<Instant>,
+}
+
+/// Why a peer is reached as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PathReason {
+    /// There was no handshake yet.
+    Connecting,
+    /// It was dialled directly, dialled us directly, or moved there.
+    Direct,
+    /// A probe found the direct way.
+    #[non_exhaustive]
+    Punched {
+        /// How long the round took.
+        after: Duration,
+    },
+    /// We look for no direct way: [`Punching`](crate::Punching) is off.
+    Off,
+    /// We look for none as long as our application had nothing to do with the peer.
+    NotUsed,
+    /// Probes are under way, or about to be.
+    Trying,
+    /// The peer does not look for a direct way.
+    PeerDoesNotTry,
+    /// The peer named no address that could be tried.
+    NoCandidates,
+    /// Both NATs give another port for every destination: no probe arrives.
+    BothSymmetric,
+    /// No probe was answered.
+    NoAnswer,
+}
+
+/// What is known of a NAT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Nat {
+    /// Too few others said what they see.
+    #[default]
+    Unknown,
+    /// There is none.
+    None,
+    /// All see the same address.
+    Cone,
+    /// Others see different addresses.
+    Symmetric,
+}
+
+impl fmt::Display for Verdict {
+    /// One line: `direct 203.0.113.9:40112, punched in 118 ms`, `routed via nlu3...: both NATs are symmetric`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let routed = match self.path {
+            None => return f.write_str("not connected"),
+            Some(Via::Direct(tuple)) => {
+                write!(f, "direct {}", tuple.remote)?;
+                false
+            }
+            Some(Via::Routed(route)) => {
+                write!(f, "routed via {}", route.neighbour)?;
+                true
+            }
+        };
+        match self.reason {
+            PathReason::Punched { after } if !routed => {
+                write!(f, ", punched in {} ms", after.as_millis())
+            }
+            reason if routed => write!(f, ": {}", reason.as_str()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PathReason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "not connected yet",
+            Self::Direct | Self::Punched { .. } => "the direct way was left",
+            Self::Off => "no direct way is looked for",
+            Self::NotUsed => "no direct way is looked for before a message",
+            Self::Trying => "probing",
+            Self::PeerDoesNotTry => "the peer does not look for a direct way",
+            Self::NoCandidates => "the peer named no address that can be tried",
+            Self::BothSymmetric => "both NATs are symmetric",
+            Self::NoAnswer => "no probe was answered",
+        }
+    }
+}
