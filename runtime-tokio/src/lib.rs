@@ -85,9 +85,9 @@ pub use handfast_core::{
     ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
     DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, ForwardRefusal, Forwarding,
     ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
-    MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo,
-    PeerState, PeerStats, PingId, Refusal, Retry, Route, SocketId, Stats, Target, Timing,
-    ValidConfig, Via, Violation,
+    MessageId, Nat, NetworkSecret, Order, Origin, PathReason, PathStats, PeerHandle, PeerId,
+    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Punching, Refusal, Retry, Route, SocketId,
+    Stats, Target, Timing, ValidConfig, Verdict, Via, Violation,
 };
 pub use handfast_udp::{
     Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,

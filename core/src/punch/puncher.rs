@@ -426,7 +426,6 @@ mod tests {
             "192.168.8.1:80",
             "100.64.0.1:80",
             "169.254.1.1:80",
-            "198.51.100.1:9",
             "192.168.7.2:4263",
             "[::1]:80",
             "[::]:80",
@@ -437,8 +436,8 @@ mod tests {
         let parse = |text: &str| text.parse::<SocketAddr>().expect("an address");
         let good = ["192.168.7.9:4263", "203.0.113.7:4263"].map(parse);
         let sent = sent(1, 30, |second| match second % 2 {
-            0 => refused[..12].iter().copied().map(parse).chain(good).collect(),
-            _ => refused[12..].iter().copied().map(parse).chain(good).collect(),
+            0 => refused[..11].iter().copied().map(parse).chain(good).collect(),
+            _ => refused[11..].iter().copied().map(parse).chain(good).collect(),
         });
         assert_eq!(sent.keys().copied().collect::<Vec<_>>(), good);
     }
@@ -448,6 +447,8 @@ mod tests {
         let ours = SocketAddr::from(([198, 51, 100, 1], 77));
         let theirs = SocketAddr::from(([10, 9, 8, 7], 4263));
         assert!(sent(1, 5, |_| [ours, theirs].into()).contains_key(&theirs));
+        let itself = SocketAddr::from(([198, 51, 100, 1], 9));
+        assert!(!sent(1, 5, |_| [itself].into()).contains_key(&itself));
     }
 
     #[test]
