@@ -41,8 +41,28 @@ pub struct PeerInfo {
     pub verdict: Verdict,
     /// The path in numbers.
     pub path_stats: PathStats,
+    /// Another path to it, which takes over when `path` fails; `None` if there is none.
+    pub standby: Option<StandbyPath>,
     /// What happened with this peer so far.
     pub stats: PeerStats,
+}
+
+/// A path to a peer beside the one that data takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StandbyPath {
+    /// What carries packets on it.
+    pub path: Via,
+    /// Whether the peer answered there when it last should have.
+    pub is_answering: bool,
+    /// The path in numbers.
+    pub stats: PathStats,
+}
+
+impl StandbyPath {
+    pub(crate) const fn new(path: Via, is_answering: bool, stats: PathStats) -> Self {
+        Self { path, is_answering, stats }
+    }
 }
 
 /// Who initiated the handshake by which two peers met.

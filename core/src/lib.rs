@@ -170,7 +170,7 @@ pub use event::{
     Refusal,
 };
 pub use handle::PeerHandle;
-pub use info::{Direction, PeerInfo};
+pub use info::{Direction, PeerInfo, StandbyPath};
 pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
 pub use punch::{Nat, PathReason, Verdict};
 pub use rand_core;

@@ -54,7 +54,7 @@ pub use handfast_core::{
     ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
     MessageId, Nat, NetworkSecret, Order, Origin, PathReason, PathStats, PeerHandle, PeerId,
     PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Punching, Refusal, Retry, Route, SocketId,
-    Stats, Target, Timing, ValidConfig, Verdict, Via, Violation,
+    StandbyPath, Stats, Target, Timing, ValidConfig, Verdict, Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};

@@ -87,7 +87,7 @@ pub use handfast_core::{
     ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
     MessageId, Nat, NetworkSecret, Order, Origin, PathReason, PathStats, PeerHandle, PeerId,
     PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Punching, Refusal, Retry, Route, SocketId,
-    Stats, Target, Timing, ValidConfig, Verdict, Via, Violation,
+    StandbyPath, Stats, Target, Timing, ValidConfig, Verdict, Via, Violation,
 };
 pub use handfast_udp::{
     Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,

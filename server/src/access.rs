@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use handfast_core::{Admission, Config, NetworkSecret, PeerId};
-use handfast_udp::KeyFile;
+use handfast_core::{Admission, NetworkSecret, PeerId};
 
+use crate::allow;
 use crate::config::Settings;
-use crate::error::Error;
-use crate::{allow, refusal};
+use handfast_program::keys::Secrets;
+use handfast_program::{Error, keys};
 
 /// What the files say.
 #[derive(Clone, Debug, Default)]
@@ -16,9 +16,6 @@ pub struct Access {
     allow: Option<BTreeSet<PeerId>>,
     secrets: Secrets,
 }
-
-/// The secrets of a private network; none for a public one.
-type Secrets = (Option<NetworkSecret>, Option<NetworkSecret>);
 
 impl Access {
     /// Reads the files.
@@ -137,12 +134,6 @@ fn read_allow(settings: &Settings) -> Result<Option<BTreeSet<PeerId>>, Error> {
 }
 
 fn read_secrets(settings: &Settings) -> Result<Secrets, Error> {
-    let Some(path) = &settings.network_secret_file else { return Ok(Secrets::default()) };
-    let read = KeyFile::new(path).network_secrets();
-    let (current, previous) = read.map_err(|error| Error::Usage(error.to_string()))?;
-    let mut config = Config::default();
-    (config.network_secret, config.previous_network_secret) = (Some(current), previous);
-    let config = config.validate().map_err(|error| Error::Usage(refusal::refusal(error)))?;
-    let Config { network_secret, previous_network_secret, .. } = config.into_inner();
-    Ok((network_secret, previous_network_secret))
+    let secrets = settings.network_secret_file.as_deref().map(keys::network_secrets).transpose()?;
+    Ok(secrets.unwrap_or_default())
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use handfast_core::PeerId;
 use handfast_udp::explain;
 
-use crate::error::Error;
+use handfast_program::Error;
 
 /// Reads a list: one [`PeerId`] a line, alone or as `ID@ADDRESS`, as the log shows who was refused; `#`
 /// begins a comment. The address counts for nothing: a peer may come from anywhere.

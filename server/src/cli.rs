@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Layer, LogFormat, read_file};
-use crate::error::Error;
+use handfast_program::{Error, in_one_line};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -103,16 +103,6 @@ enum Task {
         /// The file to make [default: that of --identity]
         file: Option<PathBuf>,
     },
-}
-
-/// Keeps what is wrong and what might be meant, of the several lines that clap writes.
-fn in_one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim);
-    let lines =
-        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let parts: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
-    let text = parts.join("; ");
-    format!("{} (see --help)", text.strip_prefix("error: ").unwrap_or(&text))
 }
 
 const HELP: &str = "\

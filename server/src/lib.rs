@@ -1,8 +1,7 @@
 //! The program `p2p_server`: a handfast peer that anyone who is let in can talk to.
 //!
 //! It is a library so that tests can use its parts. From the outside in: [`cli`] reads the command
-//! line, [`config`] adds the configuration file and the defaults, [`places`] says where the system
-//! keeps such files, [`access`] and [`allow`] read those that say who may come in. [`app`] is what the
+//! line, [`config`] adds the configuration file and the defaults, [`access`] and [`allow`] read those that say who may come in. [`app`] is what the
 //! server does about each event, on whichever runtime: `tokio_server` and `mio_server` drive it, each behind
 //! the feature of that name. [`logging`] takes log lines without ever waiting for whoever reads them,
 //! [`stats`] puts the statistics into one.
@@ -17,11 +16,9 @@ pub mod app;
 pub mod banner;
 pub mod cli;
 pub mod config;
-pub mod error;
 pub mod logging;
 #[cfg(feature = "mio")]
 pub mod mio_server;
-pub mod places;
 mod record;
 mod refusal;
 mod repeats;
@@ -39,12 +36,13 @@ use std::time::Duration;
 use handfast_core::{
     Config, Direction, DisconnectOptions, DisconnectReason, Identity, PeerInfo, Target,
 };
+use handfast_program::output::print;
+use handfast_program::{Error, keys, places};
 use handfast_udp::{KeyFile, TargetName, explain};
 
 use access::Access;
 use cli::Invocation;
 use config::{Layer, RuntimeKind, Settings};
-use error::Error;
 use logging::{Log, Writer};
 
 /// Runs the program with these arguments, the first being its own name.
@@ -63,18 +61,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let result = run(&arguments, &log);
     if let Err(error) = &result {
-        log.fail(error, || cli::log_format(&arguments, places::configuration()));
+        log.fail(error, || cli::log_format(&arguments, places::configuration(CONFIGURATION)));
     }
     log.finish();
     result.map_or_else(|error| ExitCode::from(error.exit_code()), |()| ExitCode::SUCCESS)
 }
 
 fn run(arguments: &[OsString], log: &Log) -> Result<(), Error> {
-    match cli::read(arguments.iter().cloned(), places::configuration())? {
-        Invocation::Help(text) => banner::print(&text),
-        Invocation::Id(layer) => show_id(&key_file(layer)?),
+    match cli::read(arguments.iter().cloned(), places::configuration(CONFIGURATION))? {
+        Invocation::Help(text) => print(&text),
+        Invocation::Id(layer) => keys::show_id(&key_file(layer)?, "p2p_server"),
         Invocation::GenKey(file, layer) => {
-            make_key(&file.map_or_else(|| key_file(layer), |file| Ok(KeyFile::new(file)))?)
+            keys::make(&file.map_or_else(|| key_file(layer), |file| Ok(KeyFile::new(file)))?)
         }
         Invocation::Serve { layer, config } => serve(Settings::resolve(layer)?, config, log),
     }
@@ -125,21 +123,7 @@ pub struct Start {
 }
 
 fn key_file(layer: Layer) -> Result<KeyFile, Error> {
-    layer.identity.map_or_else(places::key, Ok).map(KeyFile::new)
-}
-
-fn show_id(key: &KeyFile) -> Result<(), Error> {
-    let identity = key.load().map_err(|error| {
-        let missing = error.is_missing();
-        let advice = if missing { "; `p2p_server genkey` makes one" } else { "" };
-        Error::Usage(format!("{error}{advice}"))
-    })?;
-    banner::print(&format!("{}\n", identity.id()))
-}
-
-fn make_key(key: &KeyFile) -> Result<(), Error> {
-    let identity = key.create().map_err(|error| Error::Usage(error.to_string()))?;
-    banner::print(&format!("{}\n", identity.id()))
+    layer.identity.map_or_else(|| places::key(KEY), Ok).map(KeyFile::new)
 }
 
 /// How the server parts from its peers when it stops.
@@ -168,6 +152,10 @@ pub const NO_LONGER_ADMITTED: u16 = 2;
 /// The code of the goodbye when the server stops, as peers see it.
 pub const SHUTTING_DOWN: u16 = 1;
 
+/// The file with the key of the server, where its place is not chosen.
+const KEY: &str = "server.key";
+/// The file with its configuration, where none is named.
+const CONFIGURATION: &str = "server.toml";
 /// How long queues may take to drain when the server stops.
 const LINGER: Duration = Duration::from_secs(2);
 

@@ -9,12 +9,12 @@ use handfast_mio::{Endpoint, Reconnect};
 use crate::access::Access;
 use crate::app::{App, Reply};
 use crate::config::Settings;
-use crate::error::Error;
 use crate::logging::Writer;
 use crate::stats::{Statistics, Totals};
 use crate::{
     CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
 };
+use handfast_program::Error;
 
 /// Serves until a signal.
 ///

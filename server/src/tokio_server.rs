@@ -17,12 +17,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use crate::access::{Access, News};
 use crate::app::App;
 use crate::config::Settings;
-use crate::error::Error;
 use crate::logging::Writer;
 use crate::stats::{Statistics, Totals};
 use crate::{
     CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
 };
+use handfast_program::Error;
 
 /// Serves until a signal.
 ///

@@ -1,6 +1,8 @@
 //! Peers that reach each other by way of a neighbour of both.
 
 mod common;
+#[path = "relay/paths.rs"]
+mod paths;
 
 use std::time::Duration;
 

@@ -6,16 +6,19 @@
 //! - [`Proxy`] stands between nodes and impairs what passes: seeded loss, delay, rate, queue.
 //! - [`script`] is a conversation with all that the transport can do; [`Rehearsal`] plays it in the
 //!   simulator.
+//! - `lab` (on Linux) has networks of the system with NATs, and endpoints that meet through them.
 //! - [`memory`] counts what a thread allocates.
 //! - [`siege`] floods a server that runs in a process of its own, which can also be killed.
 //! - [`Vitals`] tells whether a test left descriptors or memory behind.
 //! - `refusal` (on Linux) has the kernel refuse socket options.
 //! - [`within`] keeps a hanging test from hanging the whole run. No test asserts on the time that
-//!   anything took, and none sleeps to let something happen but the siege, which watches for a time.
+//!   anything took, and none sleeps to let something happen but the siege and the lab, which watch for a time.
 
 #![deny(unsafe_code)]
 
 pub mod digest;
+#[cfg(target_os = "linux")]
+pub mod lab;
 pub mod memory;
 mod node;
 mod proxy;

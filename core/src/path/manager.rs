@@ -1,18 +1,21 @@
-//! All paths of one peer: which one data takes, where the peer is followed to, and their deadlines.
+//! All paths of one peer: which one data takes, what arrives under which id, and their deadlines.
 //!
-//! A packet that is newer than all others and comes from elsewhere makes the new place a candidate.
-//! The candidate is challenged, and its own challenges are answered. The peer's answer moves the path.
+//! We send on two at most: one to an address of the peer, and one by way of a neighbour. Each has an id of
+//! its own. The peer chooses its ids by itself: what arrives is counted and acknowledged by its id, and
+//! shows something about the path by whose kind of way it came.
 
 use core::time::Duration;
+
+use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
 use super::validation::Challenge;
-use super::{AckResult, Path, PathTimer};
+use super::{AckResult, LONG_AGO, Path, id_toward};
 use crate::Violation;
 use crate::config::Config;
 use crate::crypto::rng::Rng;
-use crate::net::{Arrival, Ecn, FourTuple, Via};
+use crate::net::{Ecn, FourTuple, Via};
 use crate::recovery::{AckWant, PacketSpaces};
 use crate::stats::PeerStats;
 use crate::time::{Absence, Instant};
@@ -23,61 +26,49 @@ use crate::wire::{AckFrame, PacketNumber, Writer};
 #[derive(Debug)]
 pub(crate) struct Paths<F> {
     /// One for each path id in use; data takes the first.
-    list: SmallVec<[Path<F>; 1]>,
-    /// A challenge of the peer that waits for its answer: the newest counts.
-    answer: Option<(Via, [u8; 8])>,
+    pub(super) list: SmallVec<[Path<F>; 1]>,
+    /// Challenges of the peer that wait for their answers: of each kind of way the newest.
+    pub(super) answers: Vec<(Via, [u8; 8])>,
     /// How long the peer delays acknowledgements at most.
-    max_ack_delay: Duration,
+    pub(super) max_ack_delay: Duration,
+    /// Data takes another way, and nobody was told.
+    pub(super) has_moved: bool,
+    /// That, or something under way is to be sent again.
+    pub(super) has_news: bool,
+    /// Data left the direct path: it does not come back before then.
+    pub(super) away_until: Instant,
+    /// How often it did in a short time.
+    pub(super) flaps: u8,
     /// What the last acknowledgement or timeout led to.
-    result: AckResult<F>,
-}
-
-/// What a timeout of a path asks for.
-#[derive(Clone, Debug)]
-pub(crate) enum PathTimeout<F> {
-    /// Nothing, but there may be something to send.
-    Ready,
-    /// Frames may have been lost: they are in the result. A probe should repeat these.
-    Loss(SmallVec<[F; 8]>),
-}
-
-/// What the place says from which an authenticated packet came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// Nothing new.
-    Nothing,
-    /// The peer may be there.
-    Candidate(Via),
-    /// The peer is back where it was before, as it said that it would be.
-    Back(Via),
+    pub(super) result: AckResult<F>,
 }
 
 impl<F: Copy> Paths<F> {
     /// No path. The peer is taken to delay acknowledgements for `max_ack_delay` until it says so.
     pub(crate) fn new(max_ack_delay: Duration) -> Self {
-        Self { list: SmallVec::new(), answer: None, max_ack_delay, result: AckResult::default() }
+        Self {
+            list: SmallVec::new(),
+            answers: Vec::new(),
+            max_ack_delay,
+            has_moved: false,
+            has_news: false,
+            away_until: LONG_AGO,
+            flaps: 0,
+            result: AckResult::default(),
+        }
     }
 
     /// Starts over with one path that leads where `via` does.
     pub(crate) fn restart(&mut self, spaces: &mut PacketSpaces, via: Via, config: &Config) {
         self.clear();
-        self.open(spaces, 0, via, config);
-    }
-
-    /// The peer has not shown that it is where the only path leads, from where `received` bytes came and to
-    /// where `sent` went: it has to be validated as any other candidate.
-    pub(crate) fn doubt(&mut self, received: u64, sent: u64, now: Instant, rng: &mut Rng) {
-        if let Some(path) = self.list.first_mut() {
-            path.is_proved = false;
-            path.candidates.note(path.via, NO_COUNTER, received, now, rng);
-            path.candidates.charge(&path.via, sent);
-        }
+        self.open(spaces, id_toward(&via), via, config);
+        self.list.iter_mut().for_each(|path| path.is_proved = true);
     }
 
     /// Forgets all paths.
     pub(crate) fn clear(&mut self) {
         self.list.clear();
-        self.answer = None;
+        self.answers.clear();
     }
 
     /// Sockets closed: each path goes by the addresses that `replace` names instead of its own, if any.
@@ -114,12 +105,45 @@ impl<F: Copy> Paths<F> {
         pto.unwrap_or(Duration::from_secs(1)).min(LONGEST_PROBE_TIMEOUT)
     }
 
+    /// Whether data takes another way, or something under way is to be sent again; once.
+    #[inline]
+    pub(crate) const fn take_news(&mut self) -> bool {
+        core::mem::replace(&mut self.has_news, false)
+    }
+
+    /// What carries data, if that is another way than when this was last asked.
+    pub(crate) fn take_move(&mut self) -> Option<Via> {
+        if core::mem::take(&mut self.has_moved) { self.via() } else { None }
+    }
+
+    /// The path beside that of data, if the peer has shown that it is there.
+    pub(crate) fn standby(&self) -> Option<&Path<F>> {
+        self.list.iter().skip(1).find(|path| path.is_proved)
+    }
+
+    /// The path that leads directly to the peer, if the peer answers there.
+    pub(crate) fn direct(&self) -> Option<&Path<F>> {
+        self.get(DIRECT).filter(|path| path.is_usable() && path.is_way())
+    }
+
+    /// What carries packets by way of a neighbour, if the peer answers there.
+    pub(crate) fn route(&self) -> Option<Via> {
+        let path = self.get(ROUTED).filter(|path| path.is_usable() && path.is_way())?;
+        Some(path.via)
+    }
+
+    /// The id under which packets go by `via`.
+    pub(crate) fn id_toward(&self, via: &Via) -> Option<u8> {
+        let kind = self.get(id_toward(via)).filter(|path| path.is_way());
+        kind.or_else(|| self.primary()).map(|path| path.space.id())
+    }
+
     /// The path with this id.
     pub(crate) fn get_mut(&mut self, id: u8) -> Option<&mut Path<F>> {
         self.list.iter_mut().find(|path| path.space.id() == id)
     }
 
-    fn get(&self, id: u8) -> Option<&Path<F>> {
+    pub(super) fn get(&self, id: u8) -> Option<&Path<F>> {
         self.list.iter().find(|path| path.space.id() == id)
     }
 
@@ -136,7 +160,8 @@ impl<F: Copy> Paths<F> {
         self.get(id).is_some_and(|path| path.space.was_sent_lately(counter))
     }
 
-    /// Makes sure that there is a path with this id.
+    /// Makes sure that packets under this id are counted, and that there is a path of the kind of `via`, by
+    /// which one arrived.
     ///
     /// # Errors
     /// There is no such path id.
@@ -147,13 +172,29 @@ impl<F: Copy> Paths<F> {
         via: Via,
         config: &Config,
     ) -> Result<(), Violation> {
+        let is_usual = |path: &Path<F>| path.space.id() == id && path.is_way_of(&via);
+        if self.list.first().is_some_and(is_usual) {
+            return Ok(());
+        }
         if self.get(id).is_none() {
             if usize::from(id) >= MAX_PATHS {
                 return Err(Violation::TooManyPaths);
             }
             self.open(spaces, id, via, config);
         }
+        self.ensure_way(spaces, via, config);
         Ok(())
+    }
+
+    /// Makes sure that there is a path of the kind of `via`.
+    pub(crate) fn ensure_way(&mut self, spaces: &mut PacketSpaces, via: Via, config: &Config) {
+        let id = id_toward(&via);
+        match self.get_mut(id) {
+            None => self.open(spaces, id, via, config),
+            // So far only the peer used the id.
+            Some(path) if !path.is_way() => path.lead(via, config),
+            Some(_) => {}
+        }
     }
 
     /// The same without a limit: a liar has none.
@@ -178,85 +219,14 @@ impl<F: Copy> Paths<F> {
     }
 
     fn open(&mut self, spaces: &mut PacketSpaces, id: u8, via: Via, config: &Config) {
-        let space = spaces.open(id, config.timers.max_ack_delay);
-        self.list.extend(space.map(|space| Path::new(space, via, config)));
-    }
-
-    /// Whether a packet with this number, which is a duplicate, should be opened all the same: what came
-    /// first may have been a copy, and this is the original.
-    pub(crate) fn is_echo(&self, number: PacketNumber, via: &Via, now: Instant) -> bool {
-        self.get(number.path()).is_some_and(|path| {
-            let (candidates, counter) = (&path.candidates, number.counter());
-            let is_answer = candidates.is_late_answer(via, counter, now);
-            path.is_news(via) && (is_answer || candidates.is_echo(via, counter, now))
-        })
-    }
-
-    /// A genuine duplicate came by `via`. Returns the place that it shows the peer to be at, if its first copy
-    /// answered the challenge to that place and came from elsewhere.
-    pub(crate) fn on_echo(
-        &mut self,
-        number: PacketNumber,
-        via: Via,
-        config: &Config,
-        now: Instant,
-        rng: &mut Rng,
-    ) -> Option<Via> {
-        let path = self.get_mut(number.path())?;
-        let answers = path.candidates.is_late_answer(&via, number.counter(), now);
-        let moved = answers && path.move_to(via, config, now, rng.bytes());
-        moved.then_some(via)
-    }
-
-    /// Notes that the peer may be at the far end of `via`, from which an authenticated packet of `len` bytes
-    /// came.
-    pub(crate) fn consider(
-        &mut self,
-        number: PacketNumber,
-        via: Via,
-        len: usize,
-        now: Instant,
-        rng: &mut Rng,
-    ) -> bool {
-        let path = self.get_mut(number.path()).filter(|path| path.is_news(&via));
-        path.is_some_and(|path| path.candidates.note(via, number.counter(), len as u64, now, rng))
-    }
-
-    /// Notes an authenticated packet of `len` bytes. Without `follow`, the peer is not followed to
-    /// another place.
-    pub(crate) fn on_received(
-        &mut self,
-        number: PacketNumber,
-        arrival: &Arrival,
-        len: usize,
-        follow: bool,
-        now: Instant,
-        rng: &mut Rng,
-    ) -> Seen {
-        let Some(path) = self.get_mut(number.path()) else { return Seen::Nothing };
-        let newest = path.space.on_received(number.counter(), path.rtt.smoothed(), now);
-        if !newest {
-            return Seen::Nothing;
+        let Some(space) = spaces.open(id, config.timers.max_ack_delay) else { return };
+        let agreed = self.list.first().map(|path| (path.agreed_datagram, path.absence));
+        let mut path = Path::new(space, via, config);
+        if let Some((datagram, absence)) = agreed {
+            path.set_max_datagram(datagram);
+            path.absence = absence;
         }
-        let is_news = path.is_news(&arrival.via);
-        if path.via.is_same_remote(&arrival.via) {
-            // Where it reached us is where our answers leave from.
-            path.via = arrival.via;
-        }
-        if !is_news {
-            return Seen::Nothing;
-        }
-        let previous = path.previous.filter(|left| left.via.is_same_remote(&arrival.via));
-        if !follow || previous.is_some_and(|left| left.is_just_left(now)) {
-            return Seen::Nothing;
-        }
-        if previous.is_some_and(|left| left.is_still_good(now)) {
-            return Seen::Back(arrival.via);
-        }
-        if path.candidates.note(arrival.via, number.counter(), len as u64, now, rng) {
-            return Seen::Candidate(arrival.via);
-        }
-        Seen::Nothing
+        self.list.push(path);
     }
 
     /// Notes that the frames of a packet were taken: it is to be acknowledged.
@@ -297,43 +267,6 @@ impl<F: Copy> Paths<F> {
         &mut self.result
     }
 
-    /// The peer challenges us by a packet that arrived by `via`.
-    pub(crate) fn on_challenge(&mut self, via: Via, token: [u8; 8]) {
-        self.answer = Some((via, token));
-    }
-
-    /// The peer answered a challenge by the packet `number` that arrived by `via`. Returns where it is now, if
-    /// it moved.
-    pub(crate) fn on_response(
-        &mut self,
-        (number, via): (PacketNumber, Via),
-        token: [u8; 8],
-        config: &Config,
-        now: Instant,
-        rng: &mut Rng,
-    ) -> Option<Via> {
-        for path in &mut self.list {
-            let counter = (number.path() == path.space.id()).then_some(number.counter());
-            if path.candidates.on_response(&via, token, counter, now) {
-                return path.move_to(via, config, now, rng.bytes()).then_some(via);
-            }
-            path.previous.iter_mut().for_each(|previous| previous.on_response(&via, token));
-        }
-        None
-    }
-
-    /// The peer has shown that it is at the far end of `via`, wherever it seemed to be. True if it moved.
-    pub(crate) fn follow(
-        &mut self,
-        via: Via,
-        config: &Config,
-        now: Instant,
-        rng: &mut Rng,
-    ) -> bool {
-        let path = self.list.first_mut().filter(|path| path.is_news(&via));
-        path.is_some_and(|path| path.move_to(via, config, now, rng.bytes()))
-    }
-
     /// Our own addresses changed: every way is another from here on.
     pub(crate) fn on_local_change(&mut self, config: &Config) {
         for path in &mut self.list {
@@ -370,22 +303,62 @@ impl<F: Copy> Paths<F> {
 
     /// Whether an acknowledgement must leave now.
     pub(crate) fn is_ack_due(&self, now: Instant) -> bool {
-        self.list.iter().any(|path| path.space.acks().is_due(now))
+        let is_due = |(_, path): &(usize, &Path<F>)| path.space.acks().is_due(now);
+        let mut due = self.list.iter().enumerate().filter(is_due);
+        due.any(|(at, _)| self.home_of(at) == 0)
     }
 
-    /// Writes acknowledgements for all paths that owe one, while they fit. Returns the highest counter
-    /// in that of the primary path.
-    pub(crate) fn write_acks(&mut self, now: Instant, writer: &mut Writer<'_>) -> Option<u64> {
-        let mut primary = None;
-        for (at, path) in self.list.iter_mut().enumerate() {
-            if path.space.acks().wants_piggyback() {
-                let largest = path.space.write_ack(now, writer);
-                if at == 0 {
-                    primary = largest;
+    /// Writes the acknowledgements that belong on the path `id`, while they fit. Returns the highest counter
+    /// in that of its own packets.
+    pub(crate) fn write_acks(
+        &mut self,
+        id: u8,
+        now: Instant,
+        writer: &mut Writer<'_>,
+    ) -> Option<u64> {
+        if let [path] = &mut self.list[..] {
+            let is_owed = path.space.acks().wants_piggyback();
+            return if is_owed { path.space.write_ack(now, writer) } else { None };
+        }
+        let mut own = None;
+        for at in 0..self.list.len() {
+            let is_owed = self.list[at].space.acks().wants_piggyback();
+            if is_owed && self.list[self.home_of(at)].space.id() == id {
+                let space = &mut self.list[at].space;
+                let largest = space.write_ack(now, writer);
+                if space.id() == id {
+                    own = largest;
                 }
             }
         }
-        primary
+        own
+    }
+
+    /// Where the acknowledgement of packets under an id goes: back where they came from, if that answers.
+    /// So a peer that finds one path broken hears of what it sends on the other.
+    fn home_of(&self, at: usize) -> usize {
+        if self.list.len() == 1 {
+            return 0;
+        }
+        let home = self.list[at].home;
+        let is_home = |path: &Path<F>| path.space.id() == home && path.is_usable();
+        self.list.iter().position(is_home).unwrap_or(0)
+    }
+
+    /// The path beside that of data on which a packet is to leave now, and why: to acknowledge, or to probe.
+    #[inline]
+    pub(crate) fn beside(&self, now: Instant) -> Option<(u8, Via)> {
+        if self.list.len() < 2 { None } else { self.find_beside(now) }
+    }
+
+    fn find_beside(&self, now: Instant) -> Option<(u8, Via)> {
+        let is_due = |at: usize| {
+            let probes = self.list[at].probes > 0 && self.list[at].is_proved;
+            let acks = |of: usize| self.list[of].space.acks().is_due(now) && self.home_of(of) == at;
+            probes || (0..self.list.len()).any(acks)
+        };
+        let at = (1..self.list.len()).find(|at| is_due(*at))?;
+        Some((self.list[at].space.id(), self.list[at].via))
     }
 
     /// Forgets all deadlines: the peer ended.
@@ -395,28 +368,30 @@ impl<F: Copy> Paths<F> {
 
     /// Whether a challenge or the answer to one is due.
     pub(crate) fn has_validation_work(&self) -> bool {
-        self.answer.is_some() || self.list.iter().any(Path::has_challenge)
+        !self.answers.is_empty() || self.list.iter().any(Path::has_challenge)
     }
 
     /// Takes the answer to the peer's challenge, if its packet of `len` bytes may go where it belongs:
     /// a candidate is charged for it as for challenges, and any other place gets one answer for a
     /// packet at least as long.
     pub(crate) fn take_answer(&mut self, len: u64) -> Option<(Via, [u8; 8])> {
-        let (via, token) = self.answer.take()?;
+        let (via, token) = self.answers.pop()?;
         let paid = self.list.iter_mut().find_map(|path| path.candidates.charge(&via, len));
         paid.unwrap_or(true).then_some((via, token))
     }
 
     /// Takes the next challenge whose packet of `len` bytes may be sent; its answer is awaited for
-    /// `patience`.
+    /// three probe timeouts.
     pub(crate) fn take_challenge(
         &mut self,
         len: u64,
         now: Instant,
-        patience: Duration,
+        rng: &mut Rng,
     ) -> Option<Challenge> {
+        let max_ack_delay = self.max_ack_delay;
         self.list.iter_mut().filter(|path| path.has_challenge()).find_map(|path| {
-            let (via, token) = path.take_challenge(len, now, patience)?;
+            let patience = path.pto(max_ack_delay).min(LONGEST_PROBE_TIMEOUT) * 3;
+            let (via, token) = path.take_challenge(len, now, patience, rng)?;
             Some(Challenge { path: path.space.id(), via, token })
         })
     }
@@ -432,45 +407,27 @@ impl<F: Copy> Paths<F> {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.list.iter().filter_map(|path| path.timers.min()).min()
     }
-
-    /// Acts on the next deadline that `now` has reached.
-    pub(crate) fn handle_timeout(
-        &mut self,
-        now: Instant,
-        stats: &mut PeerStats,
-    ) -> Option<PathTimeout<F>> {
-        let due = |path: &&mut Path<F>| path.timers.min().is_some_and(|at| at <= now);
-        let path = self.list.iter_mut().filter(due).min_by_key(|path| path.timers.min())?;
-        match path.timers.take_due::<PathTimer>(now)? {
-            // Both only make the peer ready to transmit.
-            PathTimer::Ack | PathTimer::Pace => {}
-            PathTimer::Challenge => {
-                path.candidates.on_timeout(now);
-                path.timers.set(PathTimer::Challenge, path.candidates.deadline());
-            }
-            PathTimer::Loss => {
-                path.on_loss_timeout(now, self.max_ack_delay, stats, &mut self.result);
-                return Some(PathTimeout::Loss(path.probe_frames()));
-            }
-        }
-        Some(PathTimeout::Ready)
-    }
 }
 
 /// The end waits for the acknowledgement of a `Disconnect`, for late packets, and for answers from new
 /// addresses, in multiples of a probe timeout that is taken to be at most this.
 const LONGEST_PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Of no sealed packet: nothing is an echo of a request.
-pub(crate) const NO_COUNTER: u64 = u64::MAX >> 8;
-/// The most paths of one peer.
+/// The ids of our paths.
+pub(super) const DIRECT: u8 = 0;
+pub(super) const ROUTED: u8 = 1;
+/// The most path ids of the peer.
 const MAX_PATHS: usize = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{Arrival, Route};
+    use crate::path::{PathTimeout, Seen};
     use crate::recovery::Sent;
 
-    const PATIENCE: Duration = Duration::from_millis(300);
+    /// How long the peer delays acknowledgements, and three probe timeouts before the first measurement.
+    const ACK_DELAY: Duration = Duration::from_millis(300);
+    const PATIENCE: u64 = 3 * (333 + 300);
 
     fn at(ms: u64) -> Instant {
         Instant::from_micros(1_000_000 + ms * 1000)
@@ -480,24 +437,36 @@ mod tests {
         Arrival::from_remote(([10, 0, 0, host], 1).into())
     }
 
-    /// Two paths to host 1.
+    fn id(byte: u8) -> crate::PeerId {
+        crate::Identity::from_seed([byte; 32]).id()
+    }
+
+    /// By way of the neighbour with that number.
+    fn by_way_of(neighbour: u8) -> Arrival {
+        Arrival::routed(Route::new(id(neighbour), id(99)), None)
+    }
+
+    /// Two paths: to host 1, and by way of neighbour 1.
     fn two() -> (Paths<u32>, Rng) {
-        let (mut paths, config) = (Paths::new(PATIENCE), Config::default());
+        let (mut paths, config) = (Paths::new(ACK_DELAY), Config::default());
         let mut spaces = PacketSpaces::default();
         paths.restart(&mut spaces, from(1).via, &config);
-        paths.ensure(&mut spaces, 1, from(1).via, &config).expect("few");
+        let route = by_way_of(1).via;
+        paths.follow(&mut spaces, route, &config, at(0), &mut Rng::from_seed([2; 32]));
         (paths, Rng::from_seed([1; 32]))
     }
 
-    /// A packet on the path `id` comes from `host`.
-    fn receive(paths: &mut Paths<u32>, rng: &mut Rng, id: u8, counter: u64, host: u8) {
-        let number = PacketNumber::new(id, counter).expect("small");
-        let candidate = paths.on_received(number, &from(host), 1000, true, at(0), rng);
-        assert_eq!(candidate, Seen::Candidate(from(host).via));
+    /// The first packet under `id` arrives.
+    fn receive(paths: &mut Paths<u32>, rng: &mut Rng, id: u8, arrival: &Arrival) {
+        let number = PacketNumber::new(id, 0).expect("small");
+        let candidate = paths.on_received(number, arrival, 1000, true, at(0), rng);
+        assert_eq!(candidate, Seen::Candidate(arrival.via));
     }
 
     fn challenge(paths: &mut Paths<u32>, ms: u64) -> Option<u8> {
-        paths.take_challenge(40, at(ms), PATIENCE).map(|challenge| challenge.path)
+        paths
+            .take_challenge(40, at(ms), &mut Rng::from_seed([3; 32]))
+            .map(|challenge| challenge.path)
     }
 
     fn fire(paths: &mut Paths<u32>, ms: u64) {
@@ -508,18 +477,18 @@ mod tests {
     #[test]
     fn each_path_waits_for_the_answer_to_its_own_challenge() {
         let (mut paths, mut rng) = two();
-        receive(&mut paths, &mut rng, 0, 0, 2);
+        receive(&mut paths, &mut rng, 0, &from(2));
         assert_eq!(challenge(&mut paths, 0), Some(0));
-        receive(&mut paths, &mut rng, 1, 0, 3);
+        receive(&mut paths, &mut rng, 1, &by_way_of(3));
         assert_eq!(challenge(&mut paths, 100), Some(1));
-        assert_eq!(paths.deadline(), Some(at(300)), "the second does not put off the first");
-        fire(&mut paths, 300);
-        assert_eq!(challenge(&mut paths, 300), Some(0), "only its own challenge is due again");
-        assert_eq!(challenge(&mut paths, 300), None);
-        assert_eq!(paths.deadline(), Some(at(400)));
-        fire(&mut paths, 400);
-        assert_eq!(challenge(&mut paths, 400), Some(1));
-        assert_eq!(paths.deadline(), Some(at(600)));
+        assert_eq!(paths.deadline(), Some(at(PATIENCE)), "the second does not put off the first");
+        fire(&mut paths, PATIENCE);
+        assert_eq!(challenge(&mut paths, PATIENCE), Some(0), "only its own challenge is due again");
+        assert_eq!(challenge(&mut paths, PATIENCE), None);
+        assert_eq!(paths.deadline(), Some(at(100 + PATIENCE)));
+        fire(&mut paths, 100 + PATIENCE);
+        assert_eq!(challenge(&mut paths, 100 + PATIENCE), Some(1));
+        assert_eq!(paths.deadline(), Some(at(2 * PATIENCE)));
     }
 
     #[test]
@@ -529,7 +498,13 @@ mod tests {
         let path = paths.primary_mut().expect("a path");
         (0..20).for_each(|_| path.on_sent(at(0), sent));
         assert_eq!(path.stats().bytes_in_flight, 20_000);
-        paths.follow(from(2).via, &Config::default(), at(100), &mut rng);
+        paths.follow(
+            &mut PacketSpaces::default(),
+            from(2).via,
+            &Config::default(),
+            at(100),
+            &mut rng,
+        );
         let path = paths.primary_mut().expect("a path");
         let fresh = path.stats();
         assert_eq!(fresh.bytes_in_flight, 0);

@@ -5,16 +5,22 @@
 //! elsewhere, a new *generation* begins: what becomes of packets sent before counts for the messages
 //! in them, but shows nothing about the new way (RFC 9000 section 9.4).
 
+mod check;
+mod choice;
+mod follow;
 mod manager;
 mod validation;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::StandbyPath;
 use crate::Violation;
 use crate::config::{BASE_DATAGRAM, Config};
+use crate::crypto::rng::Rng;
 use crate::net::{FourTuple, Via};
 use crate::recovery::{
     Congestion, Controller, Loss, LossOutcome, Pace, Pacer, PacketSpace, ResolvedPacket, Rtt, Sent,
@@ -25,7 +31,10 @@ use crate::time::{Absence, Instant};
 use crate::timer::{TimerKind, Timers};
 use crate::wire::AckFrame;
 
-pub(crate) use manager::{PathTimeout, Paths, Seen};
+use check::{Check, DIRECT_INTERVAL, ROUTED_INTERVAL};
+pub(crate) use choice::PathTimeout;
+pub(crate) use follow::{NO_PACKET, Seen};
+pub(crate) use manager::Paths;
 pub(crate) use validation::Challenge;
 use validation::{Candidates, Previous};
 
@@ -36,6 +45,17 @@ pub(crate) struct Path<F> {
     via: Via,
     /// The peer has shown that it is there. Else nothing goes there but what goes to candidates.
     is_proved: bool,
+    /// The id of the path by which the newest packets under this id came: the peer chooses it.
+    home: u8,
+    /// What is sent on it goes unanswered since then.
+    suspect_since: Option<Instant>,
+    /// When a packet last arrived by it, and when one sent on it was last acknowledged.
+    heard_at: Instant,
+    acked_at: Instant,
+    /// Since when an acknowledgement is awaited, whatever is sent meanwhile; the end of time if none is.
+    waits_since: Instant,
+    /// Challenges to it while it is not the only path.
+    check: Option<Box<Check>>,
     /// Where the peer was before the last change.
     previous: Option<Previous>,
     /// Where the peer's newest packets come from, if it was not validated there yet.
@@ -62,7 +82,8 @@ pub(crate) struct Path<F> {
 enum PathTimer {
     /// An acknowledgement has waited long enough for company.
     Ack,
-    /// The challenge to the candidate is overdue.
+    /// The challenge to a candidate is overdue, the path is to be looked at, or nothing was acknowledged for
+    /// so long that another path is better.
     Challenge,
     /// A packet is overdue.
     Loss,
@@ -98,6 +119,8 @@ pub(crate) enum Permit {
 pub(crate) struct AckResult<F> {
     acked: Vec<F>,
     lost: Vec<F>,
+    /// Under way on a path that does not answer: to be sent again on another.
+    doubtful: Vec<F>,
     /// Of packets acknowledged in time: when sent, how large.
     news: Vec<(Instant, u16)>,
 }
@@ -112,20 +135,32 @@ impl<F> AckResult<F> {
     pub(crate) fn drain_lost(&mut self) -> impl Iterator<Item = F> + '_ {
         self.lost.drain(..)
     }
+
+    /// Takes the frames that should be sent on another path as well.
+    pub(crate) fn drain_doubtful(&mut self) -> impl Iterator<Item = F> + '_ {
+        self.doubtful.drain(..)
+    }
 }
 
 impl<F> Default for AckResult<F> {
     fn default() -> Self {
-        Self { acked: Vec::new(), lost: Vec::new(), news: Vec::new() }
+        Self { acked: Vec::new(), lost: Vec::new(), doubtful: Vec::new(), news: Vec::new() }
     }
 }
 
 impl<F: Copy> Path<F> {
+    /// A path of which nothing is known.
     fn new(space: PacketSpace<F>, via: Via, config: &Config) -> Self {
         Self {
+            home: id_toward(&via),
             space,
             via,
-            is_proved: true,
+            is_proved: false,
+            suspect_since: None,
+            heard_at: LONG_AGO,
+            acked_at: LONG_AGO,
+            waits_since: Instant::MAX,
+            check: None,
             previous: None,
             candidates: Candidates::default(),
             timers: Timers::new(),
@@ -214,6 +249,9 @@ impl<F: Copy> Path<F> {
         if let Some((_, sent_at)) = outcome.largest.filter(|_| marked && outcome.largest_on_path) {
             let slowed = self.congestion.on_congestion(now, sent_at, false, true);
             stats.congestion_events += u64::from(slowed);
+        }
+        if outcome.ack_eliciting {
+            self.on_acknowledged(now);
         }
         self.loss.on_ack(&outcome, &self.rtt, now);
         let lost = &mut result.lost;
@@ -309,6 +347,7 @@ impl<F: Copy> Path<F> {
             self.answered_ack_at = Some(now);
         }
         self.probes = self.probes.saturating_sub(1);
+        self.waits_since = self.waits_since.min(now);
         let pace = self.pace();
         self.pacer.on_sent(now, bytes, &pace);
         self.congestion.on_sent(now, bytes, self.space.sent().bytes_in_flight());
@@ -339,6 +378,11 @@ impl<F: Copy> Path<F> {
         }
     }
 
+    /// The same for the application, of a path beside that of data.
+    pub(crate) fn info(&self) -> StandbyPath {
+        StandbyPath::new(self.via, self.is_usable(), self.stats())
+    }
+
     /// Both ends agreed on datagrams of so many bytes.
     fn set_max_datagram(&mut self, agreed: u16) {
         self.agreed_datagram = agreed;
@@ -350,6 +394,9 @@ impl<F: Copy> Path<F> {
     fn on_absence(&mut self, absence: Absence) {
         let Some(until) = absence.until.filter(|_| absence != self.absence) else { return };
         self.loss.on_absence(until);
+        if self.waits_since != Instant::MAX {
+            self.waits_since = self.waits_since.max(until);
+        }
         self.congestion.on_absence(absence.total.saturating_sub(self.absence.total));
         self.absence = absence;
     }
@@ -371,13 +418,13 @@ impl<F: Copy> Path<F> {
             self.previous = self.is_proved.then_some(left);
         }
         self.via = via;
-        self.is_proved = true;
+        self.on_two_way(now);
         if is_other_way {
             self.max_datagram = via.largest_packet(self.agreed_datagram);
             self.begin_generation(config);
         }
         self.candidates.clear();
-        self.timers.clear(PathTimer::Challenge);
+        self.schedule_challenge();
         is_elsewhere
     }
 
@@ -388,7 +435,9 @@ impl<F: Copy> Path<F> {
 
     /// Whether a challenge is to be sent now.
     fn has_challenge(&self) -> bool {
-        self.candidates.is_due() || self.previous.is_some_and(|previous| previous.is_due())
+        self.candidates.is_due()
+            || self.check.as_ref().is_some_and(|check| check.is_due())
+            || self.previous.is_some_and(|previous| previous.is_due())
     }
 
     /// Takes the next challenge whose packet of `len` bytes may be sent.
@@ -397,10 +446,143 @@ impl<F: Copy> Path<F> {
         len: u64,
         now: Instant,
         patience: Duration,
+        rng: &mut Rng,
     ) -> Option<(Via, [u8; 8])> {
-        let of_candidate = self.candidates.take_challenge(len, now, patience);
-        self.timers.set(PathTimer::Challenge, self.candidates.deadline());
-        of_candidate.or_else(|| self.previous.as_mut()?.take_challenge())
+        let (via, rests) = (self.via, !self.is_proved);
+        let taken = self.candidates.take_challenge(len, now, patience).or_else(|| {
+            let token = self.check.as_mut()?.take(rests, now, patience, rng)?;
+            Some((via, token))
+        });
+        self.schedule_challenge();
+        taken.or_else(|| self.previous.as_mut()?.take_challenge())
+    }
+
+    /// When the challenges of the path are to be looked at.
+    fn schedule_challenge(&mut self) {
+        let check = self.check.as_ref().and_then(|check| check.deadline());
+        let first = self.candidates.deadline().into_iter().chain(check).min();
+        self.timers.set(PathTimer::Challenge, first);
+    }
+
+    /// Whether it is a path that we send on: only the peer uses an id that leads elsewhere.
+    fn is_way(&self) -> bool {
+        self.space.id() == id_toward(&self.via)
+    }
+
+    /// Whether packets that come by `via` show something about this path.
+    fn is_way_of(&self, via: &Via) -> bool {
+        self.space.id() == id_toward(via) && self.is_way()
+    }
+
+    /// Whether data may take it.
+    fn is_usable(&self) -> bool {
+        self.is_proved && self.suspect_since.is_none()
+    }
+
+    /// The peer is there, and hears us.
+    fn on_two_way(&mut self, now: Instant) {
+        self.is_proved = true;
+        self.suspect_since = None;
+        (self.heard_at, self.acked_at) = (now, now);
+        if self.waits_since != Instant::MAX {
+            self.waits_since = now;
+        }
+        let interval = self.interval();
+        self.check.iter_mut().for_each(|check| check.wait_until(now + interval));
+    }
+
+    /// Something that was sent on it arrived.
+    fn on_acknowledged(&mut self, now: Instant) {
+        self.acked_at = now;
+        let waits = self.space.sent().packets_in_flight() > 0;
+        self.waits_since = if waits { now } else { Instant::MAX };
+        let leads_both_ways = |since| self.heard_at > since;
+        if self.suspect_since.is_some_and(leads_both_ways) {
+            self.on_two_way(now);
+        }
+    }
+
+    /// A challenge to it was answered, after `rtt` if that is known.
+    fn on_checked(&mut self, rtt: Option<Duration>, now: Instant) {
+        if let Some(rtt) = rtt {
+            self.rtt.update(rtt, Duration::ZERO, Duration::ZERO);
+        }
+        self.on_two_way(now);
+        self.schedule_challenge();
+    }
+
+    /// It leads where `via` does from here on; so far only the peer used its id.
+    fn lead(&mut self, via: Via, config: &Config) {
+        self.via = via;
+        self.max_datagram = via.largest_packet(self.agreed_datagram);
+        self.begin_generation(config);
+    }
+
+    /// How often it is challenged while nothing else shows that it leads both ways.
+    const fn interval(&self) -> Duration {
+        match self.via {
+            Via::Direct(_) => DIRECT_INTERVAL,
+            Via::Routed(_) => ROUTED_INTERVAL,
+        }
+    }
+
+    /// When it last was seen to lead both ways.
+    fn two_way_at(&self) -> Instant {
+        self.heard_at.min(self.acked_at)
+    }
+
+    /// It is not the only path any more.
+    fn watch(&mut self, now: Instant) {
+        if self.check.is_none() {
+            self.check = Some(Box::new(Check::new(now + self.interval())));
+            self.schedule_challenge();
+        }
+    }
+
+    /// How long data may go unanswered while there is another path.
+    fn patience(&self, max_ack_delay: Duration) -> Duration {
+        let pto = self.rtt.pto(max_ack_delay);
+        (pto * 3).min(LONGEST_DISTRESS).max(pto)
+    }
+
+    /// When that is over, if something waits for an answer.
+    fn distress_at(&self, max_ack_delay: Duration) -> Option<Instant> {
+        let waits = self.suspect_since.is_none() && self.waits_since != Instant::MAX;
+        waits.then(|| self.waits_since + self.patience(max_ack_delay))
+    }
+
+    /// It does not answer: nothing is sent on it until it does.
+    fn rest(&mut self, now: Instant, stats: &mut PeerStats, result: &mut AckResult<F>) {
+        self.is_proved = false;
+        self.suspect_since = None;
+        self.previous = None;
+        self.probes = 0;
+        let (sent, lost) = (self.space.sent_mut(), &mut result.lost);
+        while let Some((counter, _)) = sent.oldest_in_flight() {
+            stats.packets_lost += 1;
+            sent.lose(counter, |settled| note_lost(settled, lost));
+        }
+        self.waits_since = Instant::MAX;
+        self.loss = Loss::new();
+        self.timers = Timers::new();
+        match (self.via, &mut self.check) {
+            (Via::Direct(_), Some(check)) => check.rest(now),
+            _ => self.check = None,
+        }
+        self.schedule_challenge();
+    }
+
+    /// The frames of all packets under way.
+    fn frames_under_way(&mut self, frames: &mut Vec<F>) {
+        let sent = self.space.sent_mut();
+        let oldest = sent.oldest_in_flight().map(|(counter, _)| counter);
+        let newest = sent.newest_in_flight().map(|(counter, _)| counter);
+        let (Some(oldest), Some(newest)) = (oldest, newest) else { return };
+        for counter in oldest..=newest {
+            if sent.is_in_flight(counter) {
+                frames.extend(sent.frames_of(counter).copied());
+            }
+        }
     }
 
     /// Packets leave by another socket, and so perhaps from another address. Returns whether they do.
@@ -434,6 +616,12 @@ impl<F: Copy> Path<F> {
         // What is due already only waits for the driver to ask.
         let ack = self.space.acks().deadline().filter(|at| *at > now);
         self.timers.set(PathTimer::Ack, ack);
+        if self.check.is_some() {
+            self.schedule_challenge();
+            let distress = self.distress_at(max_delay).filter(|_| waits).map(|at| at.max(now));
+            let first = self.timers.get(PathTimer::Challenge).into_iter().chain(distress).min();
+            self.timers.set(PathTimer::Challenge, first);
+        }
     }
 
     fn on_losses(&mut self, now: Instant, losses: LossOutcome, stats: &mut PeerStats) {
@@ -456,5 +644,17 @@ fn note_lost<F: Copy>(settled: ResolvedPacket<'_, F>, lost: &mut Vec<F>) {
     lost.extend(frames.copied());
 }
 
+/// The id of the path of that kind: ids are the sender's choice, and this is ours.
+const fn id_toward(via: &Via) -> u8 {
+    match via {
+        Via::Direct(_) => 0,
+        Via::Routed(_) => 1,
+    }
+}
+
+/// Before all packets.
+const LONG_AGO: Instant = Instant::from_micros(0);
+/// While there is another path, data goes unanswered for no longer than this on one, or its probe timeout.
+const LONGEST_DISTRESS: Duration = Duration::from_millis(700);
 /// Packets in flight beyond which control frames respect the congestion window.
 const MAX_UNHEARD: u32 = 4096;

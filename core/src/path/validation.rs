@@ -11,6 +11,7 @@ use core::time::Duration;
 use crate::crypto::rng::Rng;
 use crate::net::Via;
 use crate::time::Instant;
+use crate::wire::PacketNumber;
 
 /// A challenge to write: to whom, and what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +36,10 @@ struct Candidate {
     due: bool,
     /// When the last challenge should have been answered.
     answer_by: Option<Instant>,
-    /// The counter of the packet that made it a candidate, and when that came.
-    made_by: (u64, Instant),
+    /// The number of the packet that made it a candidate, and when that came.
+    made_by: (PacketNumber, Instant),
     /// The same of the packet that answered its challenge, but came from elsewhere.
-    answered_by: Option<(u64, Instant)>,
+    answered_by: Option<(PacketNumber, Instant)>,
 }
 
 impl Candidate {
@@ -73,7 +74,7 @@ impl Candidates {
     pub(super) fn note(
         &mut self,
         via: Via,
-        counter: u64,
+        number: PacketNumber,
         len: u64,
         now: Instant,
         rng: &mut Rng,
@@ -92,39 +93,38 @@ impl Candidates {
                 tries: 0,
                 due: true,
                 answer_by: None,
-                made_by: (counter, now),
+                made_by: (number, now),
                 answered_by: None,
             });
         }
         has_room
     }
 
-    /// Whether a packet with this counter came before from elsewhere, and made that a candidate: then it
+    /// Whether a packet with this number came before from elsewhere, and made that a candidate: then it
     /// makes one of `via` as well.
-    pub(super) fn is_echo(&self, via: &Via, counter: u64, now: Instant) -> bool {
-        let made_one = |one: &Candidate| is_same(one.made_by, counter, now);
+    pub(super) fn is_echo(&self, via: &Via, number: PacketNumber, now: Instant) -> bool {
+        let made_one = |one: &Candidate| is_same(one.made_by, number, now);
         self.list.iter().any(made_one) && self.has_room_for(via, now)
     }
 
-    /// Whether a packet with this counter came before from elsewhere, and answered the challenge to `via`.
-    pub(super) fn is_late_answer(&self, via: &Via, counter: u64, now: Instant) -> bool {
-        let answered =
-            |one: &Candidate| one.answered_by.is_some_and(|by| is_same(by, counter, now));
+    /// Whether a packet with this number came before from elsewhere, and answered the challenge to `via`.
+    pub(super) fn is_late_answer(&self, via: &Via, number: PacketNumber, now: Instant) -> bool {
+        let answered = |one: &Candidate| one.answered_by.is_some_and(|by| is_same(by, number, now));
         self.list.iter().any(|one| one.via.is_same_remote(via) && answered(one))
     }
 
-    /// A packet, with this counter if it is of this path, came from `via` with an answer: whether that is
+    /// A packet with this number came from `via` with an answer: whether that is
     /// from where the challenge went.
     pub(super) fn on_response(
         &mut self,
         via: &Via,
         token: [u8; 8],
-        counter: Option<u64>,
+        number: PacketNumber,
         now: Instant,
     ) -> bool {
         let asked = self.list.iter_mut().find(|one| one.token == token);
         asked.is_some_and(|one| {
-            one.answered_by = counter.map(|counter| (counter, now));
+            one.answered_by = Some((number, now));
             one.via.is_same_remote(via)
         })
     }
@@ -171,6 +171,17 @@ impl Candidates {
         });
     }
 
+    /// The peer is not at those, as somebody says who would pass packets on: they are none for a while.
+    pub(super) fn bar(&mut self, is_meant: impl Fn(&Via) -> bool, now: Instant) {
+        let Self { list, barred } = self;
+        for one in list.iter().filter(|one| is_meant(&one.via)) {
+            if barred.len() < MAX_BARRED {
+                barred.push((one.via, now + BARRED));
+            }
+        }
+        list.retain(|one| !is_meant(&one.via));
+    }
+
     /// One of them, or none, turned out to be where the peer is.
     pub(super) fn clear(&mut self) {
         self.list.clear();
@@ -187,9 +198,9 @@ impl Candidates {
     }
 }
 
-/// Whether a packet that came a short while ago had this counter.
-fn is_same((by, at): (u64, Instant), counter: u64, now: Instant) -> bool {
-    by == counter && now < at + ECHO
+/// Whether a packet that came a short while ago had this number.
+fn is_same((by, at): (PacketNumber, Instant), number: PacketNumber, now: Instant) -> bool {
+    by == number && now < at + ECHO
 }
 
 /// The place that the peer left.

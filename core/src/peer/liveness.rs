@@ -52,6 +52,7 @@ impl Peer {
             return;
         }
         self.paths.on_idle();
+        self.keep_route(cx);
         if self.state.is_up() {
             self.outbound.pings.heartbeat();
             self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.timers.heartbeat));

@@ -24,6 +24,7 @@ mod timers;
 mod transmit;
 mod untracked;
 mod usage;
+mod ways;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -46,6 +47,7 @@ use probing::Answers;
 use state::State;
 use timers::Timer;
 use usage::Usage;
+use ways::RouteSearch;
 
 use crate::config::Config;
 use crate::context::Context;
@@ -80,6 +82,7 @@ pub(crate) struct Peer {
     share: Share,
     carrying: Carrying,
     answers: Answers,
+    search: RouteSearch,
     /// The search for a direct way, once it began.
     puncher: Option<Box<Puncher>>,
     timers: Timers<{ Timer::COUNT }>,
@@ -125,6 +128,7 @@ impl Peer {
             share: Share::new(&send_limits, &limits),
             carrying: Carrying::default(),
             answers: Answers::default(),
+            search: RouteSearch::default(),
             puncher: None,
             timers: Timers::new(),
             stats: PeerStats::default(),
@@ -406,6 +410,7 @@ impl Peer {
             last_received: self.liveness.last_received,
             verdict: self.verdict(cx),
             path_stats,
+            standby: self.paths.standby().map(Path::info),
             stats: self.stats_now(),
         }
     }

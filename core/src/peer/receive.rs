@@ -99,9 +99,9 @@ impl Peer {
             return;
         }
         let via = arrival.via;
-        if let Some(place) = self.paths.on_echo(number, via, &cx.config, cx.now, &mut cx.rng) {
-            self.on_moved(place);
-        } else if self.paths.consider(number, via, len, cx.now, &mut cx.rng) {
+        if !self.paths.on_echo(number, via, &cx.config, cx.now, &mut cx.rng)
+            && self.paths.consider(number, via, len, cx.now, &mut cx.rng)
+        {
             self.on_seen_elsewhere(&via);
         }
         self.review(cx);
@@ -114,9 +114,8 @@ impl Peer {
 
     /// The peer has shown that it is at the far end of `via`.
     pub(super) fn follow(&mut self, cx: &mut Context, via: Via) {
-        if self.paths.follow(via, &cx.config, cx.now, &mut cx.rng) {
-            self.on_moved(via);
-        }
+        let spaces = &mut self.acquaintance.spaces;
+        self.paths.follow(spaces, via, &cx.config, cx.now, &mut cx.rng);
     }
 
     fn handle_frames(
@@ -139,8 +138,7 @@ impl Peer {
         }
         if let Some(token) = summary.answer.filter(|_| !self.state.is_over()) {
             let from = (number, arrival.via);
-            let moved = self.paths.on_response(from, token, &cx.config, cx.now, &mut cx.rng);
-            moved.into_iter().for_each(|via| self.on_moved(via));
+            self.paths.on_response(from, token, &cx.config, cx.now, &mut cx.rng);
         }
         if !summary.refused {
             self.paths.on_processed(number, summary.want, arrival.ecn, cx.now);
@@ -220,16 +218,8 @@ impl Peer {
         taken
     }
 
-    /// Another address of the peer was validated.
-    fn on_moved(&mut self, via: Via) {
-        self.events.moved = true;
-        self.stats.roams += 1;
-        let (peer, remote) = (self.acquaintance.id.map(tracing::field::debug), via.remote());
-        tracing::debug!(target: "handfast::path", peer, ?remote, "moved");
-    }
-
     /// Draws the consequences of packets acknowledged or lost.
-    fn on_packets_resolved(&mut self) {
+    pub(super) fn on_packets_resolved(&mut self) {
         for frame in self.paths.resolved().drain_acked() {
             self.outbound.on_acked(frame);
         }
@@ -246,6 +236,7 @@ impl Peer {
             for frame in frames {
                 self.outbound.probe(frame, &mut self.inbox);
             }
+            self.seek_route(cx);
             self.on_probe_timeout(cx);
         }
     }

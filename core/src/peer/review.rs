@@ -11,6 +11,7 @@ impl Peer {
     pub(super) fn review(&mut self, cx: &mut Context) {
         self.review_closing(cx);
         self.review_keys(cx);
+        self.review_ways();
         if cx.config.punching.enabled {
             self.review_punching(cx);
         }

@@ -52,6 +52,12 @@ impl Peer {
         if departure.is_some() {
             return departure;
         }
+        if let Some((id, via)) = self.paths.beside(cx.now) {
+            let departure = self.transmit_beside(cx, id, via, buf);
+            if departure.is_some() {
+                return departure;
+            }
+        }
         let is_proved = self.paths.primary().is_some_and(Path::is_proved);
         if is_proved { self.transmit_batch(cx, buf) } else { None }
     }
@@ -59,13 +65,38 @@ impl Peer {
     /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
     fn transmit_validation(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         if let Some((via, token)) = self.paths.take_answer(VALIDATION_LEN) {
-            let path = self.paths.primary()?.space().id();
+            let path = self.paths.id_toward(&via)?;
             return self.seal_alone(cx, path, Frame::PathResponse { token }, via, buf);
         }
-        let patience = self.paths.probe_timeout() * 3;
         let Challenge { path, via, token } =
-            self.paths.take_challenge(VALIDATION_LEN, cx.now, patience)?;
+            self.paths.take_challenge(VALIDATION_LEN, cx.now, &mut cx.rng)?;
         self.seal_alone(cx, path, Frame::PathChallenge { token }, via, buf)
+    }
+
+    /// Writes a packet on a path that data does not take: what is to be acknowledged there, and a probe if one
+    /// is due.
+    fn transmit_beside(
+        &mut self,
+        cx: &mut Context,
+        id: u8,
+        via: Via,
+        buf: &mut [u8],
+    ) -> Option<Departure> {
+        let largest = usize::from(via.largest_packet(cx.config.max_datagram));
+        let room = via.headroom() + largest;
+        let mut packet = PacketBuffer::new(buf.get_mut(..room)?, via.headroom())?;
+        let mut writer = packet.frames();
+        let acks_up_to = self.paths.write_acks(id, cx.now, &mut writer);
+        let probes = self.paths.get_mut(id)?.owes_probe();
+        // Not worth repeating: the path is asked again.
+        let ack_eliciting = probes && (Frame::Ping { token: 0 }).encode(&mut writer);
+        let len = writer.position();
+        if len == 0 {
+            return None;
+        }
+        let content = Content { ack_eliciting, acks_up_to, ..Content::default() };
+        self.seal(cx, id, packet.packet(len), Some(content))?;
+        Some(Departure::single(via, len + OVERHEAD))
     }
 
     /// Fills the buffer with packets of equal size, the last perhaps shorter.
@@ -133,8 +164,9 @@ impl Peer {
         may_send_data: bool,
         room: usize,
     ) -> Option<Content> {
-        let mut content =
-            Content { acks_up_to: self.paths.write_acks(cx.now, writer), ..Content::default() };
+        let id = self.paths.primary()?.space().id();
+        let acks_up_to = self.paths.write_acks(id, cx.now, writer);
+        let mut content = Content { acks_up_to, ..Content::default() };
         let acks = writer.position();
         let path = self.paths.primary_mut()?;
         let (unheard, owes_probe) = (path.is_unheard(), path.owes_probe());

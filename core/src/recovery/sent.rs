@@ -269,6 +269,11 @@ impl<F: Copy> SentPackets<F> {
         Some((self.base + at as u64, self.packets[at]))
     }
 
+    /// Whether the packet is in flight.
+    pub(crate) fn is_in_flight(&self, counter: u64) -> bool {
+        self.packet(counter).is_some_and(|packet| packet.state == State::InFlight)
+    }
+
     /// The frames of a packet, none if it is forgotten: what a probe may repeat.
     pub(crate) fn frames_of(&self, counter: u64) -> vec_deque::Iter<'_, F> {
         self.packet(counter).map_or_else(

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::LogFormat;
 use super::layer::{BACKSLASH, Layer, keys};
-use crate::error::Error;
+use handfast_program::Error;
 
 /// Reads a configuration file. Relative paths in it start at the file's own directory, so that the
 /// file means the same wherever the server is started.

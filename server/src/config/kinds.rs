@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::error::Error;
+use handfast_program::Error;
 
 /// Which runtime drives the sockets. Each is built in by the feature of its name.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]

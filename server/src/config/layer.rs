@@ -1,13 +1,16 @@
 //! Choices as they stand on the command line or in the file.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Arg, Args, Command};
 use serde::{Deserialize, Deserializer};
 
+use handfast_program::values::ListenOn;
 use handfast_udp::TargetName;
 
-use super::values::{BitRate, ListenOn, Rate, Size, Span};
+use super::values::{BitRate, Rate, Size, Span};
 use super::{LogFormat, RuntimeKind};
 
 /// Choices as they stand on the command line or in the file: each may be missing.
@@ -20,6 +23,7 @@ pub struct Layer {
     /// Where to listen: IP:PORT, HOST:PORT, or :PORT for every address; may be repeated [default:
     /// :4263]
     #[arg(long, value_name = "ADDR")]
+    #[serde(deserialize_with = "listed")]
     pub listen: Option<Vec<ListenOn>>,
     /// The file with the server's secret key, made if missing [default: server.key in
     /// $CREDENTIALS_DIRECTORY if it is there, in $STATE_DIRECTORY, or in the directory handfast where
@@ -29,7 +33,7 @@ pub struct Layer {
     pub identity: Option<PathBuf>,
     /// Stay connected to this server, PEERID@HOST:PORT or HOST:PORT; may be repeated
     #[arg(long, value_name = "SERVER")]
-    #[serde(deserialize_with = "servers")]
+    #[serde(deserialize_with = "listed")]
     pub server: Option<Vec<TargetName>>,
     /// A file with the secret of a private network, on one line of base32: peers without it cannot
     /// shake hands. On a second line, another one that is accepted too. SIGHUP reads it again
@@ -158,13 +162,13 @@ impl Layer {
     }
 }
 
-/// As on the command line. The feature of `TargetName` for this would have clients build the core again.
-fn servers<'de, D: Deserializer<'de>>(
+/// A list of values as they are written on the command line.
+fn listed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
     deserializer: D,
-) -> Result<Option<Vec<TargetName>>, D::Error> {
+) -> Result<Option<Vec<T>>, D::Error> {
     let listed = Vec::<String>::deserialize(deserializer)?;
-    let servers: Result<_, _> = listed.iter().map(|server| server.parse()).collect();
-    servers.map(Some).map_err(serde::de::Error::custom)
+    let values: Result<_, _> = listed.iter().map(|value| value.parse()).collect();
+    values.map(Some).map_err(serde::de::Error::custom)
 }
 
 /// In double quotes TOML takes `\\` for an escape: a path of Windows is then another, or none.

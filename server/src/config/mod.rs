@@ -13,6 +13,8 @@ use std::time::Duration;
 use handfast_core::{
     Budget, Budgets, Config, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits,
 };
+use handfast_program::values::ListenOn;
+use handfast_program::{Error, places};
 use handfast_udp::{Listen, TargetName};
 
 pub(crate) use file::log_format;
@@ -21,11 +23,10 @@ pub use kinds::{LogFormat, RuntimeKind};
 pub use layer::Layer;
 #[cfg(test)]
 pub(crate) use layer::keys;
-pub use values::{BitRate, ListenOn, Rate, Size, Span};
+pub use values::{BitRate, Rate, Size, Span};
 
+use crate::KEY;
 use crate::access::Access;
-use crate::error::Error;
-use crate::places;
 use crate::refusal::refusal;
 
 /// What the server does, every choice made.
@@ -90,7 +91,7 @@ impl Settings {
             budgets: budgets(&layer),
             keys: key_updates(&layer),
             forwarding: forwarding(&layer),
-            identity: layer.identity.map_or_else(places::key, Ok)?,
+            identity: layer.identity.map_or_else(|| places::key(KEY), Ok)?,
             network_secret_file: layer.network_secret_file,
             allow: layer.allow,
             echo: layer.echo.unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::error::Error;
+use handfast_program::Error;
 
 /// The filter that `text` asks for; that of `info` if it is missing or empty. The core's own word about
 /// two endpoints with one key is left out unless it is named: the server says the same, summed up.

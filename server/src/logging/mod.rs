@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub use writer::Writer;
 
 use crate::config::LogFormat;
-use crate::error::Error;
+use handfast_program::Error;
 
 /// The log of the program.
 #[derive(Debug)]

@@ -94,11 +94,14 @@ impl Peer {
         if let Some(dial) = &mut self.dialing.dial {
             dial.on_forward_refused(neighbour, refusal);
         }
-        let route = self.paths.via().and_then(|via| via.route());
-        let broken = refusal != ForwardRefusal::RateLimited
-            && route.is_some_and(|route| route.neighbour == neighbour);
-        if broken && self.state.is_live() {
+        if refusal == ForwardRefusal::RateLimited {
+            return;
+        }
+        let is_cut_off = self.paths.on_refused(neighbour, cx.now, &mut self.stats);
+        self.on_packets_resolved();
+        if is_cut_off && self.state.is_live() {
             self.on_unresponsive(cx);
         }
+        self.review(cx);
     }
 }

@@ -9,6 +9,7 @@ use crate::PeerId;
 use crate::bucket::TokenBucket;
 use crate::context::Context;
 use crate::net::{Arrival, Via};
+use crate::path::Path;
 use crate::peer::Peer;
 use crate::peer::events::Duplicate;
 use crate::peer::timers::Timer;
@@ -69,8 +70,9 @@ impl Peer {
         } else if let Some(path) = self.paths.primary() {
             let mut addresses: SmallVec<[Via; 2]> = SmallVec::new();
             let current = path.is_proved().then(|| path.via());
-            for via in [current, self.dialing.handshake_via, path.previous()].into_iter().flatten()
-            {
+            let standby = self.paths.standby().map(Path::via);
+            let places = [current, standby, self.dialing.handshake_via, path.previous()];
+            for via in places.into_iter().flatten() {
                 if addresses.iter().all(|one| !one.is_same_remote(&via)) {
                     addresses.push(via);
                 }

@@ -7,10 +7,11 @@ use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
 use crate::info::Direction;
 use crate::net::Arrival;
+use crate::path::NO_PACKET;
 use crate::peer::Peer;
 use crate::session::{Answer, Established, Opened, Pair, Session, Terms, Unopened};
 use crate::stats::DropReason;
-use crate::wire::{HandshakeRequest, HandshakeResponse, PacketNumber, Parameters};
+use crate::wire::{HandshakeRequest, HandshakeResponse, Parameters};
 
 /// Two handshakes, one begun by each end, crossed if this is the time between them or less.
 const SIMULTANEOUS: Duration = Duration::from_secs(10);
@@ -90,10 +91,10 @@ impl Peer {
         } else if terms.is_there {
             self.follow(cx, terms.via);
         } else {
-            // No sealed packet of the primary path: nothing is an echo of it.
-            let (number, len) =
-                (PacketNumber::from_u64(u64::MAX >> 8), size_of::<HandshakeRequest>());
-            self.paths.consider(number, terms.via, len, cx.now, &mut cx.rng);
+            let len = size_of::<HandshakeRequest>();
+            let spaces = &mut self.acquaintance.spaces;
+            self.paths.ensure_way(spaces, terms.via, &cx.config);
+            self.paths.consider(NO_PACKET, terms.via, len, cx.now, &mut cx.rng);
         }
         if terms.is_there {
             self.dialing.handshake_via = Some(terms.via);

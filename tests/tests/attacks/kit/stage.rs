@@ -109,6 +109,19 @@ impl Stage {
         stage
     }
 
+    /// `count` ends with the same choices that have called the victim, which is one of them.
+    pub(crate) fn crowd(count: usize, config: &Config) -> Self {
+        let mut stage = Self::empty();
+        for side in 0..count {
+            let (config, identity) = (config.clone(), [side as u8 + 1; 32]);
+            stage.add(Setup { config, identity, seed: None, change: TRUTH });
+        }
+        for side in (0..count).filter(|side| *side != VICTIM) {
+            stage.call(side);
+        }
+        stage
+    }
+
     fn empty() -> Self {
         let mut world = World::of(1);
         world.set_batch(4 * 1200);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use handfast_core::wire::{FORWARD_PATH, ForwardFrame, Frame, PROBE_PATH};
-use handfast_core::{Config, Delivery, ForwardingPolicy, Identity, PeerId};
+use handfast_core::{Config, Delivery, ForwardingPolicy, Identity, PeerId, Target};
 
 use crate::kit::*;
 
@@ -199,7 +199,7 @@ fn ours_a_request_in_a_forward_counts_for_nobody_but_its_source_and_is_answered_
     let mut stage = stage(forwarding());
     let (victim, honest) = (stage.id(VICTIM), stage.id(HONEST));
     stage.restart(HONEST);
-    let target = handfast_core::Target::new(victim, [stage.ends[VICTIM].address]);
+    let target = Target::new(victim, [stage.ends[VICTIM].address]);
     stage.with(HONEST, |endpoint, now| endpoint.connect(now, target)).expect("a dial");
     let request = std::mem::take(&mut stage.flight).pop_back().expect("a request").bytes;
     assert_eq!(request[0], REQUEST);
@@ -218,4 +218,26 @@ fn ours_a_request_in_a_forward_counts_for_nobody_but_its_source_and_is_answered_
     question[..2].copy_from_slice(&[KEY_REQUEST, VERSION]);
     lie(&mut stage, FORWARD_PATH, &forward(honest, victim, 12, &question));
     assert_eq!(stage.endpoint(VICTIM).drops().unsolicited, unsolicited + 1);
+}
+
+#[test]
+fn ours_a_relay_keeps_little_for_each_pair_whose_packets_it_passes_on() {
+    let mut stage = Stage::crowd(16, &forwarding());
+    let callers: Vec<_> = (0..16).filter(|side| *side != VICTIM).collect();
+    let pairs = callers.len() * (callers.len() - 1) / 2;
+    let (grown, ()) = memory::growth(&mut stage, |stage| {
+        for (at, caller) in callers.iter().enumerate() {
+            for called in &callers[..at] {
+                let target = Target::from(stage.id(*called));
+                stage.with(*caller, |endpoint, now| endpoint.connect(now, target)).expect("new");
+            }
+            stage.step(Duration::from_secs(1));
+        }
+    });
+    for (at, caller) in callers.iter().enumerate() {
+        let is_met = |called: &usize| stage.peer_of(*called, *caller).is_some();
+        assert!(callers[..at].iter().all(is_met), "{caller} reached everybody");
+    }
+    let each = grown / pairs as i64;
+    assert!((0..=256).contains(&each), "{each} bytes for each of {pairs} pairs");
 }

@@ -5,16 +5,23 @@ use std::thread;
 
 use super::Signal;
 
-pub(super) struct Signals;
+/// The signals that this process gets from now on.
+#[derive(Debug)]
+pub struct Signals;
 
 impl Signals {
     #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-    pub(super) fn catch() -> io::Result<Self> {
+    /// Catches them.
+    ///
+    /// # Errors
+    /// When the system does not let them be caught.
+    pub fn catch() -> io::Result<Self> {
         Ok(Self)
     }
 
+    /// The next one, when it comes.
     #[expect(clippy::unused_self, reason = "elsewhere it says whom to ask")]
-    pub(super) fn wait(&mut self) -> Signal {
+    pub fn wait(&mut self) -> Signal {
         loop {
             thread::park();
         }

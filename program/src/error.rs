@@ -12,6 +12,8 @@ pub enum Error {
     Usage(String),
     /// Something failed while running.
     Run(String),
+    /// Somebody does not want what was asked of him.
+    Refused(String),
 }
 
 impl Error {
@@ -21,6 +23,7 @@ impl Error {
         match self {
             Self::Run(_) => 1,
             Self::Usage(_) => 2,
+            Self::Refused(_) => 3,
         }
     }
 
@@ -60,7 +63,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Run(text) => f.write_str(text),
+            Self::Usage(text) | Self::Run(text) | Self::Refused(text) => f.write_str(text),
         }
     }
 }

@@ -7,15 +7,21 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Signal;
 
-pub(super) struct Signals(signal_hook::iterator::Signals);
+/// The signals that this process gets from now on.
+#[derive(Debug)]
+pub struct Signals(signal_hook::iterator::Signals);
 
 impl Signals {
-    pub(super) fn catch() -> io::Result<Self> {
+    /// Catches them.
+    ///
+    /// # Errors
+    /// When the system does not let them be caught.
+    pub fn catch() -> io::Result<Self> {
         signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).map(Self)
     }
 
     /// The next one, when it comes.
-    pub(super) fn wait(&mut self) -> Signal {
+    pub fn wait(&mut self) -> Signal {
         match self.0.forever().next() {
             Some(SIGHUP) => Signal::Reload,
             Some(_) => Signal::Stop,

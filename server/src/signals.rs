@@ -8,23 +8,11 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use handfast_program::Error;
+use handfast_program::signals::{Signal, Signals};
 use handfast_udp::explain;
 
-use crate::error::Error;
 use crate::logging::Writer;
-
-#[cfg_attr(unix, path = "unix.rs")]
-#[cfg_attr(windows, path = "windows.rs")]
-#[cfg_attr(not(any(unix, windows)), path = "other.rs")]
-mod system;
-
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(unix), allow(dead_code, reason = "not every system has all of them"))]
-enum Signal {
-    Stop,
-    Reload,
-}
 
 /// Has `stop` run at the first signal to stop, and `reload` at every signal to read the files anew, each on
 /// a thread of its own. Whatever they do comes before anything is logged.
@@ -45,7 +33,7 @@ fn spawn(
     stop: impl FnOnce() + Send + 'static,
     mut reload: impl FnMut() + Send + 'static,
 ) -> io::Result<()> {
-    let mut signals = system::Signals::catch()?;
+    let mut signals = Signals::catch()?;
     // To read files may take long, and to stop must not wait for it.
     let (wish, wishes) = std::sync::mpsc::sync_channel(1);
     let reloading = move || wishes.iter().for_each(|()| reload());

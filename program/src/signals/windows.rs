@@ -11,7 +11,9 @@ use tokio::signal::windows::{
 
 use super::Signal;
 
-pub(super) struct Signals {
+/// The signals that this process gets from now on.
+#[derive(Debug)]
+pub struct Signals {
     runtime: Runtime,
     c: CtrlC,
     r#break: CtrlBreak,
@@ -20,7 +22,11 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn catch() -> io::Result<Self> {
+    /// Catches them.
+    ///
+    /// # Errors
+    /// When the system does not let them be caught.
+    pub fn catch() -> io::Result<Self> {
         Ok(Self {
             runtime: Builder::new_current_thread().build()?,
             c: ctrl_c()?,
@@ -31,7 +37,7 @@ impl Signals {
     }
 
     /// The next one, when it comes.
-    pub(super) fn wait(&mut self) -> Signal {
+    pub fn wait(&mut self) -> Signal {
         let Self { runtime, c, r#break, close, shutdown } = self;
         runtime.block_on(async {
             select! {

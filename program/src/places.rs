@@ -8,42 +8,42 @@ use std::path::PathBuf;
 use etcetera::BaseStrategy;
 use etcetera::base_strategy::choose_native_strategy;
 
-use crate::error::Error;
+use crate::Error;
 
-/// Where the key is kept unless the operator says otherwise: where there is one, of
+/// Where the key of this name is kept unless the operator says otherwise: where there is one, of
 /// `$CREDENTIALS_DIRECTORY`, `$STATE_DIRECTORY` and the usual directory, in this order; else it is to be
 /// made in `$STATE_DIRECTORY` if there is one, else in the usual directory.
 ///
 /// # Errors
 /// When the user has no home directory.
-pub fn key() -> Result<PathBuf, Error> {
+pub fn key(name: &str) -> Result<PathBuf, Error> {
     let named = ["CREDENTIALS_DIRECTORY", "STATE_DIRECTORY"].map(env::var_os);
     // Several are separated as in $PATH: the first is the main one.
     let [credentials, state] = named.map(|paths| env::split_paths(&paths?).next());
-    choose(credentials, state, directory()).ok_or_else(|| {
+    choose(name, credentials, state, directory()).ok_or_else(|| {
         Error::Usage(format!("no place for the key: set {HOME}, or name a file with --identity"))
     })
 }
 
 fn choose(
+    name: &str,
     credentials: Option<PathBuf>,
     state: Option<PathBuf>,
     usual: Option<PathBuf>,
 ) -> Option<PathBuf> {
     let is_named = |directory: &PathBuf| !directory.as_os_str().is_empty();
-    let in_directory =
-        |directory: Option<PathBuf>| Some(directory.filter(is_named)?.join("server.key"));
+    let in_directory = |directory: Option<PathBuf>| Some(directory.filter(is_named)?.join(name));
     let [credentials, state, usual] = [credentials, state, usual].map(in_directory);
     let places = [&credentials, &state, &usual];
     let found = places.into_iter().flatten().find(|key| key.exists()).cloned();
     found.or(state).or(usual)
 }
 
-/// The configuration that is read, if it is there, unless the operator names one. `None` when the
+/// Where a file of this name is in the directory in which this system keeps configurations. `None` when the
 /// user has no home directory.
 #[must_use]
-pub fn configuration() -> Option<PathBuf> {
-    directory().map(|directory| directory.join("server.toml"))
+pub fn configuration(name: &str) -> Option<PathBuf> {
+    directory().map(|directory| directory.join(name))
 }
 
 fn directory() -> Option<PathBuf> {
@@ -69,11 +69,14 @@ mod tests {
         let chosen = || {
             let all = [&credentials, &state, &usual].map(|directory| Some(directory.clone()));
             let [credentials, state, usual] = all;
-            choose(credentials, state, usual)
+            choose("server.key", credentials, state, usual)
         };
         assert_eq!(chosen(), Some(state.join("server.key")), "none is there yet");
-        assert_eq!(choose(None, None, Some(usual.clone())), Some(usual.join("server.key")));
-        assert_eq!(choose(None, Some(PathBuf::new()), None), None);
+        assert_eq!(
+            choose("server.key", None, None, Some(usual.clone())),
+            Some(usual.join("server.key"))
+        );
+        assert_eq!(choose("server.key", None, Some(PathBuf::new()), None), None);
         for directory in [&usual, &state, &credentials] {
             fs::create_dir_all(directory).expect("made");
             fs::write(directory.join("server.key"), "").expect("written");

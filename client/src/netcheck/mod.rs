@@ -1,0 +1,41 @@
+//! `handfast netcheck`: what the network lets through, as far as one server can tell.
+
+mod family;
+mod report;
+
+use handfast_program::Error;
+use handfast_program::output::print;
+use handfast_tokio::{explain, resolve};
+
+use crate::cli::Netcheck;
+use crate::node;
+use crate::stop::Stop;
+use family::Family;
+use report::Report;
+
+/// Asks the server over IPv4, then over IPv6, and prints one screen.
+pub(crate) async fn run(choices: Netcheck, stop: Stop) -> Result<(), Error> {
+    let report = tokio::select! {
+        report = check(&choices) => report?,
+        () = stop.asked() => return Err(Error::Run("interrupted".to_owned())),
+    };
+    print(&report.to_string())?;
+    if report.is_reached() {
+        return Ok(());
+    }
+    Err(Error::Run(format!("UDP does not reach {}", choices.server)))
+}
+
+async fn check(choices: &Netcheck) -> Result<Report, Error> {
+    let target = resolve(&choices.server).await;
+    let target = target.map_err(|error| Error::Run(explain(&error).to_string()))?;
+    let config = node::config(choices.network_secret_file.as_deref())?;
+    let mut report = Report::new(choices.server.clone());
+    // One after the other: two endpoints with one key would take each other's place.
+    for family in [Family::V4, Family::V6] {
+        let identity = node::identity(&choices.identity)?;
+        let found = family.check(config.clone(), identity, &target, choices.timeout).await;
+        report.families.push((family, found));
+    }
+    Ok(report)
+}

@@ -1,0 +1,209 @@
+//! Which path data takes: the direct one while the peer answers there, else the one by way of a neighbour.
+
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::PeerId;
+use crate::config::Config;
+use crate::crypto::rng::Rng;
+use crate::net::{Place, Via};
+use crate::path::manager::{DIRECT, Paths, ROUTED};
+use crate::path::{Path, PathTimer, follow::NO_PACKET};
+use crate::recovery::PacketSpaces;
+use crate::stats::PeerStats;
+use crate::time::Instant;
+
+/// What a timeout of a path asks for.
+#[derive(Clone, Debug)]
+pub(crate) enum PathTimeout<F> {
+    /// Nothing, but there may be something to send.
+    Ready,
+    /// Frames may have been lost: they are in the result. A probe should repeat these.
+    Loss(SmallVec<[F; 8]>),
+}
+
+impl<F: Copy> Paths<F> {
+    /// Acts on the next deadline that `now` has reached.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        stats: &mut PeerStats,
+    ) -> Option<PathTimeout<F>> {
+        let due = |path: &&mut Path<F>| path.timers.min().is_some_and(|at| at <= now);
+        let paths = self.list.iter_mut().enumerate().filter(|(_, path)| due(path));
+        let (at, path) = paths.min_by_key(|(_, path)| path.timers.min())?;
+        match path.timers.take_due::<PathTimer>(now)? {
+            // Both only make the peer ready to transmit.
+            PathTimer::Ack | PathTimer::Pace => {}
+            PathTimer::Challenge => self.on_challenge_timeout(at, now, stats),
+            PathTimer::Loss => {
+                path.on_loss_timeout(now, self.max_ack_delay, stats, &mut self.result);
+                // What was under way on a path that does not answer is sent again on the other already.
+                let is_left = at > 0 && path.suspect_since.is_some();
+                let frames = if is_left { SmallVec::new() } else { path.probe_frames() };
+                if path.unanswered_probes() >= PROBES_TO_DISTRESS {
+                    self.suspect(at, now);
+                }
+                return Some(PathTimeout::Loss(frames));
+            }
+        }
+        Some(PathTimeout::Ready)
+    }
+
+    /// Challenges went unanswered, or it is time to look whether the path still leads both ways.
+    fn on_challenge_timeout(&mut self, at: usize, now: Instant, stats: &mut PeerStats) {
+        let path = &self.list[at];
+        let distress = path.distress_at(self.max_ack_delay).filter(|_| path.check.is_some());
+        if distress.is_some_and(|at| at <= now) {
+            self.suspect(at, now);
+            return;
+        }
+        let has_other =
+            (0..self.list.len()).any(|other| other != at && self.list[other].is_usable());
+        let path = &mut self.list[at];
+        path.candidates.on_timeout(now);
+        let interval = path.interval();
+        let is_seen = path.suspect_since.is_none() && path.two_way_at() + interval > now;
+        let (seen_until, is_proved) = (path.two_way_at() + interval, path.is_proved);
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let check = path.check.as_mut().filter(|check| due(check.deadline()));
+        let mut has_failed = false;
+        if let Some(check) = check {
+            if !is_proved {
+                check.ask_again();
+            } else if check.is_asking() && check.has_failed() {
+                has_failed = true;
+            } else if at == 0 && !has_other {
+                check.wait_until(now + interval);
+            } else if is_seen {
+                check.wait_until(seen_until);
+            } else {
+                check.ask();
+            }
+        }
+        path.schedule_challenge();
+        if has_failed {
+            self.give_up(at, now, stats);
+        }
+    }
+
+    /// A path answers no challenge: if there is another, nothing takes it any more.
+    fn give_up(&mut self, at: usize, now: Instant, stats: &mut PeerStats) {
+        let id = self.list[at].space.id();
+        self.list[at].suspect_since.get_or_insert(now);
+        self.choose(now);
+        let Some(at) = self.list.iter().position(|path| path.space.id() == id) else { return };
+        let path = &mut self.list[at];
+        if at > 0 {
+            path.rest(now, stats, &mut self.result);
+        } else {
+            let next = now + path.interval();
+            path.check.iter_mut().for_each(|check| check.wait_until(next));
+            path.schedule_challenge();
+        }
+    }
+
+    /// What was sent on the path goes unanswered. What is under way there is sent on the other as well.
+    fn suspect(&mut self, at: usize, now: Instant) {
+        let path = &mut self.list[at];
+        if path.suspect_since.is_some() {
+            return;
+        }
+        path.suspect_since = Some(now);
+        if let Some(check) = &mut path.check {
+            check.wait_until(now);
+            check.ask();
+        }
+        path.schedule_challenge();
+        if at > 0 {
+            path.frames_under_way(&mut self.result.doubtful);
+            self.has_news = true;
+        }
+        self.choose(now);
+    }
+
+    /// Has data take the best path.
+    pub(super) fn choose(&mut self, now: Instant) {
+        let usable = |id: u8| move |path: &Path<F>| path.space.id() == id && path.is_usable();
+        let direct = self.list.iter().position(usable(DIRECT));
+        let best = direct.or_else(|| self.list.iter().position(usable(ROUTED)));
+        let Some(at) = best.filter(|at| *at > 0) else { return };
+        if self.list[0].is_usable() && now < self.away_until {
+            // It shows itself once more when it may be taken again.
+            let until = self.away_until;
+            let path = &mut self.list[at];
+            path.check.iter_mut().for_each(|check| check.wait_until(until));
+            path.acked_at = path.acked_at.min(until.saturating_sub(path.interval()));
+            path.schedule_challenge();
+            return;
+        }
+        self.switch(at, now);
+    }
+
+    /// Data takes the path `at`.
+    fn switch(&mut self, at: usize, now: Instant) {
+        let left = &mut self.list[0];
+        left.timers.clear(PathTimer::Pace);
+        if left.suspect_since.is_some() {
+            left.frames_under_way(&mut self.result.doubtful);
+            let is_again = now < self.away_until + CALM;
+            self.flaps = if is_again { (self.flaps + 1).min(MOST_FLAPS) } else { 0 };
+            if left.space.id() == DIRECT {
+                self.away_until = now + SHORTEST_AWAY * (1 << self.flaps);
+            }
+        }
+        self.list.swap(0, at);
+        (self.has_moved, self.has_news) = (true, true);
+    }
+
+    /// Whether data takes a path that does not answer.
+    pub(crate) fn is_in_distress(&self) -> bool {
+        self.list.first().is_some_and(|path| path.suspect_since.is_some())
+    }
+
+    /// The peer may be reached by way of a neighbour, as `via` says: it is challenged there.
+    pub(crate) fn try_route(
+        &mut self,
+        spaces: &mut PacketSpaces,
+        via: Via,
+        config: &Config,
+        now: Instant,
+        rng: &mut Rng,
+    ) {
+        self.ensure_way(spaces, via, config);
+        if let Some(path) = self.get_mut(ROUTED).filter(|path| path.is_news(&via)) {
+            path.candidates.note(via, NO_PACKET, OWN_CHALLENGES, now, rng);
+        }
+    }
+
+    /// The neighbour does not pass packets on to the peer. True if data took that way and has no other.
+    pub(crate) fn on_refused(
+        &mut self,
+        neighbour: PeerId,
+        now: Instant,
+        stats: &mut PeerStats,
+    ) -> bool {
+        let leads = |via: &Via| Place::from(via) == Place::Behind(neighbour);
+        let Some(path) = self.get_mut(ROUTED).filter(|path| path.is_way()) else { return false };
+        path.candidates.bar(|via| leads(via), now);
+        path.schedule_challenge();
+        if !path.is_proved || !leads(&path.via) {
+            return false;
+        }
+        let id = path.space.id();
+        let at = self.list.iter().position(|path| path.space.id() == id).unwrap_or(0);
+        self.give_up(at, now, stats);
+        self.list.first().is_some_and(|path| leads(&path.via))
+    }
+}
+
+/// So many probes without an answer put a path in distress, also one that was the only one.
+const PROBES_TO_DISTRESS: u8 = 2;
+/// Data that left the direct path stays away for so long at least, doubled each time if it leaves soon again.
+const SHORTEST_AWAY: Duration = Duration::from_secs(1);
+const MOST_FLAPS: u8 = 6;
+const CALM: Duration = Duration::from_secs(60);
+/// We open a way ourselves by so much as if it had come from there: the neighbour offered to carry it, and no
+/// more than three challenges go there.
+const OWN_CHALLENGES: u64 = 64;

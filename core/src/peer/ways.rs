@@ -1,0 +1,108 @@
+//! Ways to the peer beside each other: changes are told, and one by way of a neighbour is opened early.
+
+use core::time::Duration;
+
+use crate::context::Context;
+use crate::net::{Route, Via};
+use crate::path::Path;
+use crate::peer::Peer;
+use crate::time::Instant;
+
+/// When we may look for a way through a neighbour by ourselves.
+#[derive(Debug, Default)]
+pub(super) struct RouteSearch {
+    /// Not before.
+    after: Option<Instant>,
+    /// Neighbours tried in vain, one after the other.
+    tries: u8,
+}
+
+impl Peer {
+    /// A pair of addresses was proved to lead to the peer and back, in `rtt` if that is known: it becomes the
+    /// direct path, and data takes it.
+    pub(crate) fn adopt_direct(&mut self, cx: &mut Context, via: Via, rtt: Option<Duration>) {
+        let spaces = &mut self.acquaintance.spaces;
+        self.paths.adopt_direct(spaces, (via, rtt), &cx.config, cx.now, &mut cx.rng);
+        self.review(cx);
+    }
+
+    /// Where the peer answers directly, if it does; data may take another path for a while.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "for whoever makes holes in NATs")
+    )]
+    pub(crate) fn direct(&self) -> Option<Via> {
+        self.paths.direct().map(Path::via)
+    }
+
+    /// Draws the consequences of paths that change: data takes another, or what is under way on one is to be
+    /// sent on the other as well.
+    pub(super) fn review_ways(&mut self) {
+        if !self.paths.take_news() {
+            return;
+        }
+        if let Some(via) = self.paths.take_move() {
+            self.on_moved(via);
+        }
+        for frame in self.paths.resolved().drain_doubtful() {
+            self.outbound.probe(frame, &mut self.inbox);
+        }
+    }
+
+    /// Data takes another way.
+    fn on_moved(&mut self, via: Via) {
+        if self.state.is_over() {
+            return;
+        }
+        self.events.moved = true;
+        self.stats.roams += 1;
+        let peer = self.acquaintance.id.map(tracing::field::debug);
+        tracing::debug!(target: "handfast::path", peer, %via, "moved");
+    }
+
+    /// While the peer is reached directly, a way through a neighbour is kept beside: one neighbour is asked
+    /// at a time, and ever more rarely while none has the peer.
+    pub(super) fn keep_route(&mut self, cx: &mut Context) {
+        if cx.relays.is_empty() || !self.state.is_up() || self.paths.direct().is_none() {
+            return;
+        }
+        if self.paths.route().is_some() {
+            self.search = RouteSearch::default();
+            return;
+        }
+        if self.search.after.is_some_and(|after| cx.now < after) {
+            return;
+        }
+        let Some(remote) = self.acquaintance.id else { return };
+        let neighbours = cx.relays.toward(remote).count().max(1);
+        let turn = usize::from(self.search.tries) % neighbours;
+        let pause = FIRST_PAUSE * (1 << self.search.tries.min(LONGEST_PAUSE));
+        self.search.after = Some(cx.now + pause);
+        self.search.tries = self.search.tries.saturating_add(1);
+        let neighbour = cx.relays.toward(remote).nth(turn);
+        neighbour
+            .into_iter()
+            .for_each(|neighbour| self.try_route(cx, Route::new(neighbour, remote)));
+    }
+
+    /// The peer does not answer: it is looked for by way of the neighbours, without a handshake.
+    pub(super) fn seek_route(&mut self, cx: &mut Context) {
+        let Some(remote) = self.acquaintance.id.filter(|_| !cx.relays.is_empty()) else { return };
+        if !self.state.is_live() || !self.paths.is_in_distress() || self.paths.route().is_some() {
+            return;
+        }
+        let neighbours: smallvec::SmallVec<[_; 8]> = cx.relays.toward(remote).collect();
+        for neighbour in neighbours {
+            self.try_route(cx, Route::new(neighbour, remote));
+        }
+    }
+
+    fn try_route(&mut self, cx: &mut Context, route: Route) {
+        let spaces = &mut self.acquaintance.spaces;
+        self.paths.try_route(spaces, Via::Routed(route), &cx.config, cx.now, &mut cx.rng);
+    }
+}
+
+/// Between two neighbours that are asked for a way; doubled each time, up to about an hour.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: u8 = 6;

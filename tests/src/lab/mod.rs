@@ -1,0 +1,29 @@
+//! Real endpoints behind real NATs: networks of the system with the NATs of its kernel, a program for the
+//! internet between them, and a real `p2p_server`.
+//!
+//! - A `World` has a server and two sites, each behind a `Kind` of NAT, which is probed before it is
+//!   trusted. It needs the rights of an administrator, and Linux.
+//! - The `oracle` says what two NATs allow. It knows nothing about the protocol.
+//! - A `Case` is a pair that tries to meet; which way its data takes, the server's counters say.
+//! - A `Trouble` befalls a pair that talks.
+//! - [`run`] plays many of them and makes the table.
+
+mod agent;
+mod case;
+mod kind;
+mod network;
+mod oracle;
+mod plan;
+mod probe;
+mod relay;
+mod switch;
+mod system;
+mod table;
+mod trouble;
+mod world;
+
+use kind::Kind;
+pub use plan::{LabOptions, run};
+
+/// Whether this build makes paths direct. Where it does not, a pair that could be direct must stay routed.
+const PUNCHES: bool = false;
