@@ -23,7 +23,6 @@ impl Peer {
     pub(crate) fn adopt_direct(&mut self, cx: &mut Context, via: Via, rtt: Option<Duration>) {
         let spaces = &mut self.acquaintance.spaces;
         self.paths.adopt_direct(spaces, (via, rtt), &cx.config, cx.now, &mut cx.rng);
-        self.review(cx);
     }
 
     /// Where the peer answers directly, if it does; data may take another path for a while.
