@@ -59,7 +59,7 @@ impl Endpoint {
     pub fn adopt_direct_for_test(&mut self, now: Instant, peer: PeerHandle, via: Via) {
         self.touch(now);
         if let Some(found) = self.peers.get_mut(peer) {
-            found.adopt_direct(&mut self.shared, via, None);
+            found.adopt_direct_for_test(&mut self.shared, via);
             assert_eq!(found.direct(), Some(via), "it is what was adopted");
         }
         self.refresh_indices(peer.slot);

@@ -20,14 +20,9 @@ pub(super) struct RouteSearch {
 impl Peer {
     /// A pair of addresses was proved to lead to the peer and back, in `rtt` if that is known: it becomes the
     /// direct path, and data takes it.
-    #[cfg_attr(
-        not(feature = "testing"),
-        expect(dead_code, reason = "for whoever makes holes in NATs")
-    )]
     pub(crate) fn adopt_direct(&mut self, cx: &mut Context, via: Via, rtt: Option<Duration>) {
         let spaces = &mut self.acquaintance.spaces;
         self.paths.adopt_direct(spaces, (via, rtt), &cx.config, cx.now, &mut cx.rng);
-        self.review(cx);
     }
 
     /// Where the peer answers directly, if it does; data may take another path for a while.

@@ -26,4 +26,4 @@ use kind::Kind;
 pub use plan::{LabOptions, run};
 
 /// Whether this build makes paths direct. Where it does not, a pair that could be direct must stay routed.
-const PUNCHES: bool = false;
+const PUNCHES: bool = true;

@@ -66,7 +66,7 @@ impl Peer {
         let (Some(puncher), Via::Direct(way)) = (&mut self.puncher, via) else { return };
         if puncher.on_response(way, token, cx.now) && self.state.is_live() {
             self.events.verdict = true;
-            self.follow(cx, via);
+            self.adopt_direct(cx, via, None);
         }
     }
 }
