@@ -89,12 +89,12 @@ impl Meeting {
             }
             ends.push(node);
         }
-        world.run_for(30Duration::ZERO);
+        world.run_for(300 * MS);
         let loss = Probability::percent(loss);
         world.network().set_all(Conditions { latency: 20 * MS, loss, ..Conditions::default() });
         let ids = [1, 2].map(|n| Identity::from_seed([n; 32]).id());
         let ab = world.with(ends[0], |endpoint, now| endpoint.connect(now, Target::from(ids[1])));
-        world.run_for(150Duration::ZERO);
+        world.run_for(1500 * MS);
         let ba = world.endpoint(ends[1]).and_then(|endpoint| endpoint.peer_by_id(&ids[0]));
         let peers = [ab.expect("a dial"), ba.expect("connected")];
         let mut meeting = Self { world, ends: [ends[0], ends[1]], peers };
