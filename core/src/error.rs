@@ -121,6 +121,8 @@ pub enum CommandError {
     UnknownPeer,
     /// Some of the message was sent already, or its fate is known.
     TooLate,
+    /// The path to the peer goes by way of a neighbour, or is not proved yet.
+    NotDirect,
 }
 
 impl fmt::Display for ConnectError {
@@ -174,6 +176,7 @@ impl fmt::Display for CommandError {
             Self::TooMany => "too many are under way: wait for one to end",
             Self::UnknownPeer => "no such peer",
             Self::TooLate => "too late: it was sent already",
+            Self::NotDirect => "the path to the peer is not direct",
         })
     }
 }

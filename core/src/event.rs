@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::delivery::{Fate, MessageId};
+use crate::nat::NatEvidence;
 use crate::net::{SocketId, Via};
 use crate::wire::VERSION;
 use crate::{PeerHandle, PeerId, Violation};
@@ -74,6 +75,14 @@ pub enum Event {
         socket: SocketId,
         /// The address to bind it to. With port zero the system chooses the port.
         address: SocketAddr,
+    },
+    /// The test of the NAT before us is over.
+    #[non_exhaustive]
+    NatTested {
+        /// The server that helped.
+        peer: PeerHandle,
+        /// What was found out.
+        evidence: NatEvidence,
     },
     /// Data takes another way to the peer from now on: the peer moved to another address, which is validated, a
     /// neighbour passes packets on where the peer does not answer directly, or it answers there again.
@@ -157,6 +166,7 @@ impl Event {
             | Self::DuplicateIdentity { peer, .. }
             | Self::Ended { peer, .. }
             | Self::Fate { peer, .. }
+            | Self::NatTested { peer, .. }
             | Self::PathChanged { peer, .. }
             | Self::Pong { peer, .. }
             | Self::Readable { peer }

@@ -127,6 +127,7 @@ mod handle;
 mod info;
 mod memory;
 mod message;
+mod nat;
 mod net;
 mod parting;
 mod path;
@@ -171,6 +172,7 @@ pub use event::{
 };
 pub use handle::PeerHandle;
 pub use info::{Direction, PeerInfo, StandbyPath};
+pub use nat::{NatEvidence, NatFiltering, NatMapping};
 pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
 pub use punch::{Nat, PathReason, Verdict};
 pub use rand_core;

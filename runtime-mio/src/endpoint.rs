@@ -169,6 +169,21 @@ impl Endpoint {
         self.core.ping(self.clock.now(), peer)
     }
 
+    /// Finds out how the NAT before us behaves, with the help of a server that answers on two further ports
+    /// (`p2p_server --probe-ports`: the two after its own). [`Event::NatTested`] follows, unless the server ends before.
+    ///
+    /// # Errors
+    /// `NotDirect`; `TooMany` if a test with this server goes on already; `Closing`; `UnknownPeer`.
+    pub fn test_nat(&mut self, server: PeerHandle, ports: [u16; 2]) -> Result<(), CommandError> {
+        self.core.test_nat(self.clock.now(), server, ports)
+    }
+
+    /// Lets peers ask for a small packet from each of these sockets, which tells them what their NAT lets in: see
+    /// [`set_probe_sockets`](handfast_core::Endpoint::set_probe_sockets) of the core.
+    pub fn set_probe_sockets(&mut self, sockets: impl IntoIterator<Item = SocketId>) {
+        self.core.set_probe_sockets(sockets);
+    }
+
     /// Disconnects a peer. [`Event::Ended`] follows. The default options deliver what was sent before, for at
     /// most 5 s.
     ///

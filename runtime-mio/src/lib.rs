@@ -52,9 +52,10 @@ pub use handfast_core::{
     ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
     DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, ForwardRefusal, Forwarding,
     ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
-    MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo,
-    PeerState, PeerStats, PingId, Refusal, Retry, Route, SocketId, StandbyPath, Stats, Target,
-    Timing, ValidConfig, Via, Violation,
+    MessageId, Nat, NatEvidence, NatFiltering, NatMapping, NetworkSecret, Order, Origin,
+    PathReason, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
+    Punching, Refusal, Retry, Route, SocketId, StandbyPath, Stats, Target, Timing, ValidConfig,
+    Verdict, Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};

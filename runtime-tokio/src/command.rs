@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{ConfigError, DisconnectOptions, PeerHandle, PeerId, SocketId, Target};
+use handfast_core::{
+    ConfigError, DisconnectOptions, NatEvidence, PeerHandle, PeerId, SocketId, Target,
+};
 use handfast_udp::{SocketError, SocketStats};
 use tokio::sync::oneshot;
 
@@ -14,17 +16,49 @@ use crate::receipt_key::MessageKey;
 
 /// A request to the driver, with where to send the answer.
 pub(crate) enum Command {
-    AddSocket { address: SocketAddr, reply: oneshot::Sender<Result<SocketId, SocketError>> },
+    AddSocket {
+        address: SocketAddr,
+        reply: oneshot::Sender<Result<SocketId, SocketError>>,
+    },
     AddressesChanged,
-    Cancel { peer: PeerHandle, key: MessageKey, reply: oneshot::Sender<Result<(), PeerError>> },
-    Change { change: Change, reply: oneshot::Sender<Result<(), ConfigError>> },
-    Close { options: DisconnectOptions },
-    Connect { target: Target, reply: oneshot::Sender<Result<PendingHandle, ConnectError>> },
-    Disconnect { peer: PeerHandle, options: DisconnectOptions },
-    Find { whom: PeerSelector, reply: oneshot::Sender<Option<PendingHandle>> },
-    Ping { peer: PeerHandle, reply: oneshot::Sender<Result<Duration, PeerError>> },
+    Cancel {
+        peer: PeerHandle,
+        key: MessageKey,
+        reply: oneshot::Sender<Result<(), PeerError>>,
+    },
+    Change {
+        change: Change,
+        reply: oneshot::Sender<Result<(), ConfigError>>,
+    },
+    Close {
+        options: DisconnectOptions,
+    },
+    Connect {
+        target: Target,
+        reply: oneshot::Sender<Result<PendingHandle, ConnectError>>,
+    },
+    Disconnect {
+        peer: PeerHandle,
+        options: DisconnectOptions,
+    },
+    Find {
+        whom: PeerSelector,
+        reply: oneshot::Sender<Option<PendingHandle>>,
+    },
+    NatTest {
+        server: PeerHandle,
+        ports: [u16; 2],
+        reply: oneshot::Sender<Result<NatEvidence, PeerError>>,
+    },
+    Ping {
+        peer: PeerHandle,
+        reply: oneshot::Sender<Result<Duration, PeerError>>,
+    },
     Query(Query),
-    RemoveSocket { socket: SocketId, reply: oneshot::Sender<Result<(), SocketError>> },
+    RemoveSocket {
+        socket: SocketId,
+        reply: oneshot::Sender<Result<(), SocketError>>,
+    },
     Subscribe(Subscriber),
 }
 

@@ -231,6 +231,19 @@ impl Endpoint {
         self.ask(|reply| Command::AddSocket { address, reply }).await
     }
 
+    /// Lets peers ask for a small packet from each of these sockets, which tells them what their NAT lets in: see
+    /// [`set_probe_sockets`](handfast_core::Endpoint::set_probe_sockets) of the core.
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn set_probe_sockets(&self, sockets: Vec<SocketId>) -> Result<(), Stopped> {
+        let set = |core: &mut handfast_core::Endpoint| {
+            core.set_probe_sockets(sockets);
+            Ok(())
+        };
+        self.change(Box::new(set)).await.map(drop)
+    }
+
     /// Closes a socket, and completes when it is closed. Its peers go on by another socket that
     /// reaches them, and learn our new address at once. Reliable messages are not lost; datagrams under way to the
     /// socket are, and those that waited for room in it ([`SocketStats::datagrams_overflowed`]). A peer

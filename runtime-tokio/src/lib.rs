@@ -35,7 +35,7 @@
 //! - [`Endpoint::connect`]: the dial goes on. When it connects, the peer gets a `Disconnect` at once,
 //!   unless the peer initiated a handshake with us as well: then [`Endpoint::accept`] returns it.
 //! - [`Endpoint::add_socket`]: a socket whose id was not returned is removed again.
-//! - [`Endpoint::remove_socket`], [`Peer::ping`], [`Peer::cancel`]: once polled, they go on, and
+//! - [`Endpoint::remove_socket`], [`Peer::ping`], [`Peer::test_nat`], [`Peer::cancel`]: once polled, they go on, and
 //!   their result is ignored.
 //! - [`Peer::disconnect`], [`Endpoint::close`]: once polled, they go on.
 //!
@@ -85,9 +85,10 @@ pub use handfast_core::{
     ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
     DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, ForwardRefusal, Forwarding,
     ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
-    MessageId, NetworkSecret, Order, Origin, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo,
-    PeerState, PeerStats, PingId, Refusal, Retry, Route, SocketId, StandbyPath, Stats, Target,
-    Timing, ValidConfig, Via, Violation,
+    MessageId, Nat, NatEvidence, NatFiltering, NatMapping, NetworkSecret, Order, Origin,
+    PathReason, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
+    Punching, Refusal, Retry, Route, SocketId, StandbyPath, Stats, Target, Timing, ValidConfig,
+    Verdict, Via, Violation,
 };
 pub use handfast_udp::{
     Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use handfast_core::{
-    Bytes, CommandError, Delivery, DisconnectOptions, EndReason, Message, PeerHandle, PeerId,
-    PeerInfo, Via,
+    Bytes, CommandError, Delivery, DisconnectOptions, EndReason, Message, NatEvidence, PeerHandle,
+    PeerId, PeerInfo, Via,
 };
 use tokio::sync::oneshot;
 
@@ -159,6 +159,16 @@ impl Peer {
     /// When too many pings are under way, or the peer is closing or ended.
     pub async fn ping(&self) -> Result<Duration, PeerError> {
         self.ask(|reply| Command::Ping { peer: self.handle, reply }).await
+    }
+
+    /// Finds out how the NAT before us behaves, with the help of this peer, which must be a server that answers on two
+    /// further ports (`p2p_server --probe-ports`: the two after its own). Takes about a second, three if ports are
+    /// silent, or until the peer ends.
+    ///
+    /// # Errors
+    /// When the path to the peer is not direct, another test goes on with it, or it is closing or ended.
+    pub async fn test_nat(&self, ports: [u16; 2]) -> Result<NatEvidence, PeerError> {
+        self.ask(|reply| Command::NatTest { server: self.handle, ports, reply }).await
     }
 
     /// Disconnects the peer: what was sent before may still be delivered for

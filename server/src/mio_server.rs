@@ -1,6 +1,7 @@
 //! The server on mio: one thread, one loop, and timers in it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
@@ -29,7 +30,9 @@ pub fn serve(start: Start) -> Result<(), Error> {
     let mut endpoint = endpoint.map_err(|error| Error::bind(&error))?;
     catch_signals(&endpoint, settings.clone(), access, log.clone())?;
     let _status = status::open(settings.status_socket.as_deref(), status(&endpoint))?;
-    banner::announce(banner::text("mio", &endpoint.id(), &endpoint.local_addresses()))?;
+    let addresses = endpoint.local_addresses();
+    open_probe_ports(&mut endpoint, settings.probe_addresses(&addresses));
+    banner::announce(banner::text("mio", &endpoint.id(), &addresses))?;
 
     for server in servers {
         if let Err(error) = endpoint.keep_connected(server.clone(), Reconnect::default()) {
@@ -46,6 +49,22 @@ pub fn serve(start: Start) -> Result<(), Error> {
     let timers = Timers::new(jobs, now);
     let (app, statistics) = (App::new(settings.echo), Statistics::new(now));
     Server { endpoint, app, timers, statistics, log, unsent: BTreeMap::new() }.run()
+}
+
+/// Opens what peers test their NAT with. The server serves without as well.
+fn open_probe_ports(endpoint: &mut Endpoint, addresses: Vec<SocketAddr>) {
+    let mut sockets = Vec::new();
+    for address in addresses {
+        match endpoint.add_socket(address) {
+            Ok(socket) => sockets.push(socket),
+            // What is left would mislead: peers ask for the second by its place.
+            Err(error) => {
+                tracing::warn!(%address, %error, "peers cannot test their NAT here");
+                break;
+            }
+        }
+    }
+    endpoint.set_probe_sockets(sockets);
 }
 
 fn catch_signals(

@@ -119,7 +119,8 @@ mod tests {
     }
 
     /// Whatever a peer or a stranger can make the server spend has a flag. Those of the groups that have none
-    /// say when and how, or are about dials, of which the server makes none.
+    /// say when and how, or are about dials, of which the server makes none, or about direct ways, which the server does not
+    /// look for.
     #[test]
     fn each_bound_has_its_flag() {
         let fields = fields(&Config::default());
@@ -131,6 +132,10 @@ mod tests {
             "keys.rekey_after",
             "keys.rekey_after_idle",
             "keys.rekey_after_packets",
+            "punching.advertise",
+            "punching.enabled",
+            "punching.tell_host",
+            "punching.tell_observed",
             "timers.connect_timeout",
             "timers.max_ack_delay",
         ];

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +72,7 @@ impl Server {
         let _status = status::open(self.settings.status_socket.as_deref(), self.status())?;
         let (stop, stopping) = watch::channel(false);
         let (id, addresses) = (self.endpoint.id(), self.endpoint.local_addresses());
+        self.open_probe_ports(&addresses).await;
         banner::announce(banner::text("tokio", &id, &addresses))?;
 
         let statistics = RefCell::new(Statistics::new(std::time::Instant::now()));
@@ -89,6 +91,24 @@ impl Server {
             statistics.borrow().finish(std::time::Instant::now(), &totals);
         }
         end.map_err(|error| Error::network(&error))
+    }
+
+    /// Opens what peers test their NAT with. The server serves without as well.
+    async fn open_probe_ports(&self, addresses: &[SocketAddr]) {
+        let mut sockets = Vec::new();
+        for address in self.settings.probe_addresses(addresses) {
+            match self.endpoint.add_socket(address).await {
+                Ok(socket) => sockets.push(socket),
+                // What is left would mislead: peers ask for the second by its place.
+                Err(error) => {
+                    tracing::warn!(%address, %error, "peers cannot test their NAT here");
+                    break;
+                }
+            }
+        }
+        if let Err(error) = self.endpoint.set_probe_sockets(sockets).await {
+            tracing::debug!(%error, "too late to have NATs tested");
+        }
     }
 
     /// Returns where it comes out who may come in from now on.

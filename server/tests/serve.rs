@@ -10,13 +10,15 @@ mod reload;
 mod status;
 
 use std::fs;
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Client, PATIENCE, Scratch, Server, pairs, runtimes};
 use handfast_mio::{
-    Config, Delivery, DisconnectReason, EndReason, Event, Fate, Identity, NetworkSecret,
+    Config, Delivery, DisconnectReason, EndReason, Event, Fate, Identity, NatFiltering, NatMapping,
+    NetworkSecret,
 };
 use handfast_server::SHUTTING_DOWN;
 
@@ -262,5 +264,40 @@ fn only_those_on_the_list_and_in_the_network_come_in() {
         let soon = Duration::from_millis(300);
         assert!(call(8, secret(), soon).is_none(), "{runtime}: a stranger in the network");
         assert!(call(7, None, soon).is_none(), "{runtime}: the friend without the secret");
+    }
+}
+
+/// Two ports that are free for the moment.
+fn two_ports() -> [u16; 2] {
+    let sockets = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("bound"));
+    sockets.map(|socket| socket.local_addr().expect("an address").port())
+}
+
+#[test]
+fn a_client_tests_its_nat_with_the_further_ports_of_the_server() {
+    for runtime in runtimes() {
+        let scratch = Scratch::new(&format!("nat-{runtime}"));
+        let ports = two_ports();
+        let list = format!("{},{}", ports[0], ports[1]);
+        let server =
+            Server::start(&scratch.0, &[&on(runtime)[..], &["--probe-ports", &list]].concat());
+        let mut client = Client::connect(server.id, server.address);
+        let mut test = |ports| {
+            client.endpoint.test_nat(client.peer, ports).expect("a test");
+            client.wait(|event| match event {
+                Event::NatTested { evidence, .. } => Some(evidence.clone()),
+                _ => None,
+            })
+        };
+        let found = test(ports);
+        assert_eq!(found.mapping, Some(NatMapping::Same), "{runtime}: {found}");
+        assert_eq!(found.filtering, Some(NatFiltering::OtherPorts), "{runtime}: {found}");
+        assert_eq!(found.order_sensitive, Some(false), "{runtime}: {found}");
+        assert!(found.silent_ports.is_empty(), "{runtime}: {found}");
+        // Nobody is there: it is said which.
+        let closed = two_ports();
+        let found = test(closed);
+        assert_eq!(found.silent_ports[..], closed, "{runtime}: {found}");
+        assert_eq!((found.mapping, found.filtering), (None, None), "{runtime}: {found}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use handfast_core::Instant;
+use handfast_core::{Instant, SocketId};
 
 use crate::link::micros;
 use crate::machine::Machine;
@@ -88,6 +88,28 @@ impl<M: Machine> Node<M> {
     pub(crate) fn address_towards(&self, destination: SocketAddr) -> Option<Address> {
         let same_family = |a: &&Address| a.public.is_ipv4() == destination.is_ipv4();
         self.addresses.iter().find(same_family).copied()
+    }
+
+    /// The address from which the node reaches `destination` by this socket. Addresses that differ in their port are
+    /// of different sockets, in their order; all else is one socket.
+    pub(crate) fn address_of_socket(
+        &self,
+        socket: SocketId,
+        destination: SocketAddr,
+    ) -> Option<Address> {
+        let is_its = |a: &&Address| {
+            self.socket_of(a) == socket && a.public.is_ipv4() == destination.is_ipv4()
+        };
+        let found = self.addresses.iter().find(is_its).copied();
+        found.or_else(|| self.address_towards(destination))
+    }
+
+    /// The socket that an address belongs to.
+    pub(crate) fn socket_of(&self, address: &Address) -> SocketId {
+        let same = |other: &&Address| other.public.ip() == address.public.ip();
+        let before = self.addresses.iter().filter(same);
+        let before = before.take_while(|other| other.public != address.public).count();
+        SocketId(u32::try_from(before).unwrap_or(u32::MAX))
     }
 
     /// The address by which others reach the node as `public`.

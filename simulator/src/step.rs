@@ -179,7 +179,7 @@ impl<M: Machine> World<M> {
     fn launch(&mut self, from: NodeId, transmit: &Transmit, bytes: &[u8]) {
         let destination = canonical(transmit.destination);
         let segment = transmit.segment.map_or(bytes.len(), |size| usize::from(size.get()));
-        let source = self.node(from).address_towards(destination);
+        let source = self.node(from).address_of_socket(transmit.socket, destination);
         for datagram in bytes.chunks(segment) {
             let source = source.map(|address| address.public);
             self.launch_one(from, source, destination, transmit, datagram);
@@ -259,11 +259,12 @@ impl<M: Machine> World<M> {
             faults.overflowed += u64::from(!held);
             return true;
         }
-        let now = self.clock(id);
+        let (now, socket) = (self.clock(id), self.node(id).socket_of(&address));
         let Some(machine) = self.node_mut(id).machine.as_mut() else { return false };
         let before = machine.poll_timeout();
         let mut origin = Origin::from_remote(source);
         (origin.local, origin.ecn) = (Some(address.local), ecn);
+        origin.socket = socket;
         Audit::begin();
         machine.handle_datagram(now, origin, &mut datagram.bytes);
         self.settle(id, app, Some(before));

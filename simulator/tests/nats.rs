@@ -7,7 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use handfast_core::{
-    Config, Delivery, EndReason, Endpoint, Event, Identity, PeerHandle, PeerState, Target,
+    CommandError, Config, Delivery, EndReason, Endpoint, Event, Identity, NatEvidence,
+    NatFiltering, NatMapping, PeerHandle, PeerState, SocketId, Target,
 };
 use handfast_sim::nat::{Dependence, NatKind, Ports};
 use handfast_sim::{NatId, NodeId, NodeSetup, World};
@@ -169,4 +170,104 @@ fn neighbours_reach_each_other_by_public_addresses_if_the_nat_turns_datagrams_ba
         let expected = if hairpinning { PeerState::Connected } else { PeerState::Connecting };
         assert_eq!(state(&world, leaves[0], peer), Some(expected), "{hairpinning}");
     }
+}
+
+/// A server with two further ports, of which `open` can be asked for a probe, and a client behind a NAT that has
+/// tested it.
+fn tested(kind: Option<NatKind>, open: u32) -> (Vec<(Duration, Event)>, NatEvidence) {
+    let mut world = World::new(5);
+    let ports = [4263, 4264, 4265].map(|port| SocketAddr::from(([203, 0, 113, 1], port)));
+    let sockets = usize::try_from(open + 1).expect("few");
+    let server = world.add(setup(100), &ports[..sockets]);
+    world.with(server, |server, now| {
+        for (socket, address) in (0..=open).zip(ports) {
+            server.socket_opened(now, SocketId(socket), address);
+        }
+        server.set_probe_sockets((1..=open).map(SocketId));
+    });
+    let client = match kind {
+        Some(kind) => {
+            let nat = world.add_nat(kind, PUBLIC);
+            world.add_behind(nat, setup(1), &[inside(1)])
+        }
+        None => world.add(setup(1), &[SocketAddr::new(PUBLIC, 4263)]),
+    };
+    let peer = call_hub(&mut world, client, server);
+    world.run_for(SECOND);
+    let test = |client: &mut Endpoint, now| client.test_nat(now, peer, [4264, 4265]);
+    world.with(client, test).expect("a test");
+    assert_eq!(world.with(client, test), Err(CommandError::TooMany));
+    let sent = world.datagrams();
+    world.run_for(SECOND * 4);
+    let datagrams = world.datagrams() - sent;
+    assert!(datagrams <= 40, "{datagrams} datagrams for one test");
+    let events = world.take_events(client);
+    let mut found = events.iter().filter_map(|(_, event)| match event {
+        Event::NatTested { evidence, .. } => Some(evidence.clone()),
+        _ => None,
+    });
+    let evidence = found.next().expect("an end of the test");
+    assert_eq!(found.next(), None);
+    (events, evidence)
+}
+
+#[test]
+fn a_test_tells_how_a_nat_behaves() {
+    for mapping in ALL {
+        for filtering in ALL {
+            for ports in [Ports::Preserving, Ports::Sequential, Ports::Random] {
+                for remembers_strangers in [false, true] {
+                    let usual = NatKind::friendly();
+                    let kind = NatKind { mapping, filtering, ports, remembers_strangers, ..usual };
+                    let (_, found) = tested(Some(kind), 2);
+                    // The server has one address: what depends on addresses alone looks the same to all its ports.
+                    let same = mapping != Dependence::AddressAndPortDependent;
+                    let open = filtering != Dependence::AddressAndPortDependent && same;
+                    let expected = if same { NatMapping::Same } else { NatMapping::Differs };
+                    assert_eq!(found.mapping, Some(expected), "{kind:?}");
+                    let filter =
+                        if open { NatFiltering::OtherPorts } else { NatFiltering::SamePort };
+                    if same {
+                        assert_eq!(found.filtering, Some(filter), "{kind:?}");
+                        let sensitive = remembers_strangers && !open;
+                        assert_eq!(found.order_sensitive, Some(sensitive), "{kind:?}");
+                    }
+                    assert_eq!(found.observed.map(|seen| seen.ip()), Some(PUBLIC));
+                    assert!(found.silent_ports.is_empty(), "{found}");
+                }
+            }
+        }
+    }
+    let (_, found) = tested(None, 2);
+    assert_eq!(found.observed, Some(SocketAddr::new(PUBLIC, 4263)));
+    assert_eq!(found.mapping, Some(NatMapping::Same));
+    assert_eq!(
+        (found.filtering, found.order_sensitive),
+        (Some(NatFiltering::OtherPorts), Some(false))
+    );
+}
+
+#[test]
+fn a_test_says_which_ports_are_closed_and_guesses_nothing() {
+    let cone = NatKind { filtering: Dependence::AddressAndPortDependent, ..NatKind::friendly() };
+    let (_, found) = tested(Some(cone), 0);
+    assert_eq!(found.silent_ports[..], [4264, 4265]);
+    assert_eq!((found.mapping, found.filtering, found.order_sensitive), (None, None, None));
+    let (_, found) = tested(Some(cone), 1);
+    assert_eq!(found.silent_ports[..], [4265]);
+    assert_eq!((found.mapping, found.filtering), (Some(NatMapping::Same), None));
+}
+
+#[test]
+fn a_test_moves_no_path_and_needs_a_direct_one() {
+    for kind in [NatKind::friendly(), NatKind::symmetric()] {
+        let (events, _) = tested(Some(kind), 2);
+        let moved = events.iter().any(|(_, event)| matches!(event, Event::PathChanged { .. }));
+        assert!(!moved, "{events:?}");
+    }
+    let mut world = World::new(1);
+    let lone = world.add(setup(1), &[inside(1)]);
+    let nobody = call(&mut world, lone, 2, inside(2));
+    let test = |lone: &mut Endpoint, now| lone.test_nat(now, nobody, [1, 2]);
+    assert_eq!(world.with(lone, test), Err(CommandError::NotDirect));
 }

@@ -168,6 +168,21 @@ impl Endpoint {
         self.command(now, peer, |peer, _| peer.ping())
     }
 
+    /// Finds out how the NAT before us behaves, with the help of a server that answers on two further ports
+    /// (`p2p_server --probe-ports`: the two after its own). `Event::NatTested` follows within about 3 seconds and a
+    /// few round trips, unless the peer ends before. It takes at most twelve small packets.
+    ///
+    /// # Errors
+    /// `NotDirect`; `TooMany` if a test with this server goes on already; `Closing`; `UnknownPeer`.
+    pub fn test_nat(
+        &mut self,
+        now: Instant,
+        server: PeerHandle,
+        ports: [u16; 2],
+    ) -> Result<(), CommandError> {
+        self.command(now, server, |peer, shared| peer.test_nat(shared, ports))
+    }
+
     /// Disconnects a peer; `Event::Ended` follows. See [`DisconnectOptions`]: the default delivers what was
     /// sent before, for at most 5 s.
     ///

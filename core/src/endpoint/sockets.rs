@@ -56,11 +56,9 @@ impl Endpoint {
         self.leave_closed_sockets();
     }
 
-    /// From these sockets peers may ask to be sent one small packet each ([`wire::Frame::ProbeMe`] names them by
+    /// From these sockets peers may ask to be sent one small packet each (a frame `ProbeMe` names them by
     /// their index here): by that they learn what their NAT lets in. An honest peer asks once after it connects.
     /// Each answer goes to where the peer is known to be, and is no longer than the request. None at first.
-    ///
-    /// [`wire::Frame::ProbeMe`]: crate::wire::Frame::ProbeMe
     pub fn set_probe_sockets(&mut self, sockets: impl IntoIterator<Item = SocketId>) {
         self.shared.probe_sockets = sockets.into_iter().take(MAX_PROBE_SOCKETS).collect();
     }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::event::{EndReason, Event, PingId};
+use crate::nat::NatEvidence;
 use crate::net::Via;
 use crate::peer::Peer;
 
@@ -23,6 +24,8 @@ pub(crate) struct PendingEvents {
     pub(super) verdict: bool,
     /// Bounded by the number of pings under way.
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
+    /// What was found out about the NAT before us.
+    pub(super) nat_tested: Option<NatEvidence>,
     pub(super) ended: Option<EndReason>,
 }
 
@@ -39,7 +42,8 @@ impl PendingEvents {
     pub(crate) fn is_empty(&self) -> bool {
         let restarted = self.restarted.is_some() || self.duplicate.is_some();
         let begun = self.connected.is_some() || self.ended.is_some();
-        !self.moved && !self.verdict && !restarted && !begun && self.pongs.is_empty()
+        let told = self.pongs.is_empty() && self.nat_tested.is_none();
+        !self.moved && !self.verdict && !restarted && !begun && told
     }
 }
 
@@ -56,6 +60,10 @@ impl Peer {
                 let told = &mut self.events.pongs;
                 let (ping, rtt) = (!told.is_empty()).then(|| told.remove(0))?;
                 Some(Event::Pong { peer, ping, rtt })
+            })
+            .or_else(|| {
+                let evidence = self.events.nat_tested.take()?;
+                Some(Event::NatTested { peer, evidence })
             })
             .or_else(|| self.poll_flow_event())
             .or_else(|| {

@@ -44,7 +44,7 @@ use handshake::Dialing;
 use liveness::Liveness;
 use memory::Share;
 use outbound::Outbound;
-use probing::Answers;
+use probing::{Answers, NatTesting};
 use state::State;
 use timers::Timer;
 use usage::Usage;
@@ -83,6 +83,7 @@ pub(crate) struct Peer {
     share: Share,
     carrying: Carrying,
     answers: Answers,
+    nat_testing: NatTesting,
     search: RouteSearch,
     /// The search for a direct way, once it began.
     puncher: Option<Box<Puncher>>,
@@ -129,6 +130,7 @@ impl Peer {
             share: Share::new(&send_limits, &limits),
             carrying: Carrying::default(),
             answers: Answers::default(),
+            nat_testing: NatTesting::default(),
             search: RouteSearch::default(),
             puncher: None,
             timers: Timers::new(),

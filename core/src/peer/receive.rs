@@ -218,16 +218,6 @@ impl Peer {
         taken
     }
 
-    /// Draws the consequences of packets acknowledged or lost.
-    pub(super) fn on_packets_resolved(&mut self) {
-        for frame in self.paths.resolved().drain_acked() {
-            self.outbound.on_acked(frame);
-        }
-        for frame in self.paths.resolved().drain_lost() {
-            self.outbound.on_lost(frame, &mut self.inbox);
-        }
-    }
-
     /// A deadline of a path passed.
     pub(super) fn on_path_timer(&mut self, cx: &mut Context) {
         let timeout = self.paths.handle_timeout(cx.now, &mut self.stats);

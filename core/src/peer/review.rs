@@ -26,4 +26,14 @@ impl Peer {
             self.leave(cx);
         }
     }
+
+    /// Draws the consequences of packets acknowledged or lost.
+    pub(super) fn on_packets_resolved(&mut self) {
+        for frame in self.paths.resolved().drain_acked() {
+            self.outbound.on_acked(frame);
+        }
+        for frame in self.paths.resolved().drain_lost() {
+            self.outbound.on_lost(frame, &mut self.inbox);
+        }
+    }
 }

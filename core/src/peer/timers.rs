@@ -21,6 +21,8 @@ pub(crate) enum Timer {
     Idle,
     /// A message may find memory by now.
     Memory,
+    /// A question of the NAT test is due again, or was asked for long enough.
+    NatTest,
     /// Keys are old, or retired keys may be forgotten.
     Keys,
     /// A direct way is looked for.
@@ -28,7 +30,7 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    pub(crate) const COUNT: usize = 9;
+    pub(crate) const COUNT: usize = 10;
 }
 
 impl TimerKind<{ Self::COUNT }> for Timer {
@@ -40,6 +42,7 @@ impl TimerKind<{ Self::COUNT }> for Timer {
         Self::Heartbeat,
         Self::Idle,
         Self::Memory,
+        Self::NatTest,
         Self::Keys,
         Self::Punch,
     ];
@@ -77,6 +80,7 @@ impl Peer {
             Timer::Idle => self.on_idle_timer(cx, slept),
             // Memory is looked at after every input.
             Timer::Memory => {}
+            Timer::NatTest => self.on_nat_test_timer(cx),
             // Looked at after every input as well.
             Timer::Punch => {}
             Timer::Keys => self.expire_keys(cx),

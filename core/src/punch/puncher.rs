@@ -52,6 +52,8 @@ pub(crate) struct Puncher {
     /// Whether the frame with our addresses, and the one that says that our NAT is open, are to be sent.
     tells: bool,
     opened: bool,
+    /// The peer asked for this round: it goes on even if we reach the peer directly.
+    is_asked: bool,
     found: Option<(Tier, Duration)>,
     /// Rounds are few, whoever asks for them.
     starts: TokenBucket,
@@ -72,6 +74,7 @@ impl Puncher {
             peer_opened: None,
             tells: false,
             opened: false,
+            is_asked: false,
             found: None,
             starts: TokenBucket::FULL,
         }
@@ -89,6 +92,7 @@ impl Puncher {
         let may = join && (newer || self.rounds < MAX_ROUNDS);
         if is_next && may && self.starts.take(now, &STARTS, 0) {
             self.start(frame.round, now);
+            self.is_asked = true;
         } else if is_next && !self.is_trying() {
             // A round of our own is a later one.
             self.round = frame.round;
@@ -143,7 +147,7 @@ impl Puncher {
             Phase::Round { since } => {
                 let over = now >= since + ROUND;
                 let done = self.found.is_some() && self.targets.is_empty();
-                if over || done || (!wanted && self.found.is_none()) {
+                if over || done || (!wanted && !self.is_asked && self.found.is_none()) {
                     self.finish();
                 }
             }
@@ -278,13 +282,12 @@ impl Puncher {
         self.sent.0 = 0;
         self.targets.clear();
         self.found = None;
-        (self.tells, self.opened) = (true, true);
+        (self.tells, self.opened, self.is_asked) = (true, true, false);
     }
 
     fn finish(&mut self) {
         let Phase::Round { since } = self.phase else { return };
         self.targets.clear();
-        (self.tells, self.opened) = (false, false);
         let pause = PAUSES.get(self.rounds.saturating_sub(1) as usize);
         let until = pause.filter(|_| self.found.is_none()).map(|pause| since + ROUND + *pause);
         if self.found.is_some() {
@@ -426,7 +429,6 @@ mod tests {
             "192.168.8.1:80",
             "100.64.0.1:80",
             "169.254.1.1:80",
-            "198.51.100.1:9",
             "192.168.7.2:4263",
             "[::1]:80",
             "[::]:80",
@@ -437,8 +439,8 @@ mod tests {
         let parse = |text: &str| text.parse::<SocketAddr>().expect("an address");
         let good = ["192.168.7.9:4263", "203.0.113.7:4263"].map(parse);
         let sent = sent(1, 30, |second| match second % 2 {
-            0 => refused[..12].iter().copied().map(parse).chain(good).collect(),
-            _ => refused[12..].iter().copied().map(parse).chain(good).collect(),
+            0 => refused[..11].iter().copied().map(parse).chain(good).collect(),
+            _ => refused[11..].iter().copied().map(parse).chain(good).collect(),
         });
         assert_eq!(sent.keys().copied().collect::<Vec<_>>(), good);
     }
@@ -448,6 +450,8 @@ mod tests {
         let ours = SocketAddr::from(([198, 51, 100, 1], 77));
         let theirs = SocketAddr::from(([10, 9, 8, 7], 4263));
         assert!(sent(1, 5, |_| [ours, theirs].into()).contains_key(&theirs));
+        let itself = SocketAddr::from(([198, 51, 100, 1], 9));
+        assert!(!sent(1, 5, |_| [itself].into()).contains_key(&itself));
     }
 
     #[test]

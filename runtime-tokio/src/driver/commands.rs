@@ -67,6 +67,16 @@ impl Driver {
             Command::Connect { target, reply } => self.connect(target, reply),
             Command::Disconnect { peer, options } => self.disconnect(peer, options),
             Command::Find { whom, reply } => answer(reply, self.find(&whom)),
+            Command::NatTest { server, ports, reply } => {
+                match self.core.test_nat(self.clock.now(), server, ports) {
+                    Err(error) => answer(reply, Err(PeerError::Refused(error))),
+                    Ok(()) => {
+                        if let Some(entry) = self.peers.get_mut(&server) {
+                            entry.nat_test = Some(reply);
+                        }
+                    }
+                }
+            }
             Command::Ping { peer, reply } => match self.core.ping(self.clock.now(), peer) {
                 Err(error) => answer(reply, Err(PeerError::Refused(error))),
                 Ok(ping) => {

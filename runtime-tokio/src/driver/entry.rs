@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use handfast_core::{DisconnectOptions, EndReason, Fate, Instant, MessageId, PingId, SendError};
+use handfast_core::{
+    DisconnectOptions, EndReason, Fate, Instant, MessageId, NatEvidence, PingId, SendError,
+};
 use tokio::sync::oneshot;
 
 use crate::answer::answer;
@@ -31,6 +33,8 @@ pub(super) struct Entry {
     pub(super) refused: u64,
     pub(super) receipts: BTreeMap<MessageId, ReceiptSender>,
     pub(super) pings: BTreeMap<PingId, oneshot::Sender<Result<Duration, PeerError>>>,
+    /// Who waits for what the peer helps to find out about the NAT before us.
+    pub(super) nat_test: Option<oneshot::Sender<Result<NatEvidence, PeerError>>>,
     /// To be said when all messages are with the core, or at that time.
     pub(super) disconnect: Option<(DisconnectOptions, Instant)>,
     /// A reliable message was taken from the application and not by the core.
@@ -49,6 +53,7 @@ impl Entry {
             refused: 0,
             receipts: BTreeMap::new(),
             pings: BTreeMap::new(),
+            nat_test: None,
             disconnect: None,
             is_cut: false,
         }

@@ -61,6 +61,11 @@ impl Driver {
                     answer(reply, Ok(rtt));
                 }
             }
+            Event::NatTested { evidence, .. } => {
+                if let Some(reply) = entry.nat_test.take() {
+                    answer(reply, Ok(evidence));
+                }
+            }
             Event::Restarted { .. } | Event::PathChanged { .. } | Event::StateChanged { .. } => {
                 self.publish_info(peer);
             }

@@ -68,6 +68,10 @@ pub struct Layer {
     /// How much passes in all, in a second [default: 100Mbit, or --relay-peer-rate if that is more]
     #[arg(long, value_name = "RATE")]
     pub relay_total: Option<BitRate>,
+    /// The two further ports by which peers can test their NAT, as 4264,4265 [default: the two after the first of
+    /// --listen; if one is in use it is left out, and the peers' tools say so]
+    #[arg(long, value_name = "PORTS", num_args = 1, value_delimiter = ',')]
+    pub probe_ports: Option<Vec<u16>>,
     /// A peer that was silent for this long is given up; the smaller of both ends' holds
     /// [default: 60s]
     #[arg(long, value_name = "TIME")]
@@ -159,8 +163,13 @@ impl Layer {
     #[must_use]
     pub fn or(self, below: Self) -> Self {
         or!(self, below:
+<<<<<<< HEAD
             runtime listen server identity network_secret_file allow status_socket echo relay relay_rate relay_peer_rate
             relay_total idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
+=======
+            runtime listen server identity network_secret_file allow echo relay relay_rate relay_peer_rate
+            relay_total probe_ports idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
+>>>>>>> lab
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated
             budget_validated_per_source budget_at_peers budget_retries budget_retries_per_share

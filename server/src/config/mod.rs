@@ -7,6 +7,7 @@ mod layer;
 mod tests;
 mod values;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub struct Settings {
     pub keys: KeyUpdates,
     /// Whether packets are passed on between peers.
     pub forwarding: Forwarding,
+    /// The ports that peers test their NAT with; `None`: the two after the first that is listened on.
+    pub probe_ports: Option<Vec<u16>>,
 }
 
 impl Settings {
@@ -94,6 +97,7 @@ impl Settings {
             keys: key_updates(&layer),
             forwarding: forwarding(&layer),
             identity: layer.identity.map_or_else(|| places::key(KEY), Ok)?,
+            probe_ports: layer.probe_ports.clone(),
             network_secret_file: layer.network_secret_file,
             allow: layer.allow,
             status_socket: layer.status_socket,
@@ -129,6 +133,14 @@ impl Settings {
         (config.network_secret, config.previous_network_secret) = access.secrets();
         config.admission = access.admission();
         config
+    }
+
+    /// Where peers can test their NAT, of a server that listens at `addresses`.
+    pub(crate) fn probe_addresses(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let Some(first) = addresses.first() else { return Vec::new() };
+        let next = || (1..=2).filter_map(|n| first.port().checked_add(n)).collect();
+        let ports = self.probe_ports.clone().unwrap_or_else(next);
+        ports.into_iter().map(|port| SocketAddr::new(first.ip(), port)).collect()
     }
 
     /// How often what repeats itself is summed up in the log.

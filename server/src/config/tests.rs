@@ -45,6 +45,7 @@ fn all_keys_are_read() {
         relay-rate = "80kbit"
         relay-peer-rate = "1Mbit"
         relay-total = "2Gbit"
+        probe-ports = [7, 9]
     "#;
     let mut layer = parse(text).expect("understood");
     assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
@@ -58,6 +59,12 @@ fn all_keys_are_read() {
     assert_eq!(settings.idle_timeout, Duration::from_secs(120));
     assert_eq!(settings.heartbeat, Duration::from_millis(500));
     assert_eq!(settings.stats_interval, None);
+    let listen = "192.0.2.1:5".parse().expect("an address");
+    let ports = |settings: &Settings| {
+        settings.probe_addresses(&[listen]).iter().map(SocketAddr::port).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(&settings), [7, 9]);
+    assert_eq!(ports(&Settings { probe_ports: None, ..settings.clone() }), [6, 7]);
     assert_eq!(settings.log_format, LogFormat::Json);
     assert!(settings.echo);
     assert_eq!(settings.status_socket, Some("none".into()));

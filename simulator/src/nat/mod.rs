@@ -55,6 +55,9 @@ pub struct NatKind {
     pub inbound_refreshes: bool,
     /// Nodes behind it may reach each other by their public addresses (6).
     pub hairpinning: bool,
+    /// It takes datagrams that are not let in for its own, and remembers them, as a Linux router does that accepts
+    /// what comes in: a node that then sends to where such a datagram came from gets another port for it.
+    pub remembers_strangers: bool,
 }
 
 impl NatKind {
@@ -68,6 +71,7 @@ impl NatKind {
             timeout: Duration::from_secs(120),
             inbound_refreshes: true,
             hairpinning: true,
+            remembers_strangers: false,
         }
     }
 
@@ -81,6 +85,7 @@ impl NatKind {
             timeout: Duration::from_secs(120),
             inbound_refreshes: false,
             hairpinning: false,
+            remembers_strangers: false,
         }
     }
 }
@@ -94,6 +99,8 @@ pub struct Nat {
     mappings: BTreeMap<u16, Mapping>,
     /// The public port of each internal address and the part of the remote that counts.
     ports: BTreeMap<(SocketAddr, Scope), u16>,
+    /// Public ports, and who sent to them and was not let in.
+    strangers: BTreeSet<(u16, SocketAddr)>,
     rng: Rng,
     last_port: u16,
     counts: NatCounts,
@@ -147,6 +154,7 @@ impl Nat {
             public,
             mappings: BTreeMap::new(),
             ports: BTreeMap::new(),
+            strangers: BTreeSet::new(),
             rng: Rng::from_seed(seed),
             last_port: ports::FIRST - 1,
             counts: NatCounts::default(),
@@ -183,7 +191,7 @@ impl Nat {
         internal: SocketAddr,
         remote: SocketAddr,
     ) -> Option<SocketAddr> {
-        let scope = Scope::of(self.kind.mapping, remote);
+        let scope = self.scope(internal, remote);
         let live = self.live_port(now, internal, scope);
         let Some(port) = live.or_else(|| self.map(now, internal, scope)) else {
             self.counts.filtered += 1;
@@ -204,6 +212,9 @@ impl Nat {
         let mapping = self.mappings.get_mut(&port).filter(|m| m.contacts.contains(&contact));
         let Some(mapping) = mapping else {
             self.counts.filtered += 1;
+            if self.kind.remembers_strangers {
+                self.strangers.insert((port, remote));
+            }
             return None;
         };
         if self.kind.inbound_refreshes {
@@ -226,7 +237,7 @@ impl Nat {
         internal: SocketAddr,
         remote: SocketAddr,
     ) -> Option<SocketAddr> {
-        let port = *self.ports.get(&(internal, Scope::of(self.kind.mapping, remote)))?;
+        let port = *self.ports.get(&(internal, self.scope(internal, remote)))?;
         let mapping = self.mappings.get(&port).filter(|mapping| self.is_live(now, mapping))?;
         let contact = Scope::of(self.kind.filtering, remote);
         mapping.contacts.contains(&contact).then(|| SocketAddr::new(self.public, port))
@@ -236,12 +247,20 @@ impl Nat {
     pub fn reboot(&mut self) {
         self.mappings.clear();
         self.ports.clear();
+        self.strangers.clear();
     }
 
     /// Forgets the mappings of one node.
     pub fn forget(&mut self, internal: SocketAddr) {
         self.mappings.retain(|_, mapping| mapping.internal != internal);
         self.ports.retain(|(owner, _), _| *owner != internal);
+    }
+
+    /// Which mapping of a node `remote` sees: one of its own if it sent too early.
+    fn scope(&self, internal: SocketAddr, remote: SocketAddr) -> Scope {
+        let usual = Scope::of(self.kind.mapping, remote);
+        let port = self.ports.get(&(internal, usual)).copied().unwrap_or_else(|| internal.port());
+        if self.strangers.contains(&(port, remote)) { Scope::Endpoint(remote) } else { usual }
     }
 
     fn is_live(&self, now: Duration, mapping: &Mapping) -> bool {

@@ -148,6 +148,7 @@ fn no_port_serves_two_nodes_at_once_and_nobody_enters_uninvited() {
             timeout,
             inbound_refreshes: seeds.index(2) == 0,
             hairpinning: false,
+            remembers_strangers: false,
         };
         let (mut one, mut model) = (nat(kind), Model::default());
         let mut now = Duration::ZERO;

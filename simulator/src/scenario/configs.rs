@@ -68,6 +68,7 @@ pub(super) fn nat(rng: &mut Rng) -> NatKind {
         timeout: PATIENT,
         inbound_refreshes: rng.chance(Probability::percent(50)),
         hairpinning: rng.chance(Probability::percent(50)),
+        remembers_strangers: false,
     }
 }
 

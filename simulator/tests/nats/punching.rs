@@ -124,7 +124,7 @@ impl Meeting {
 #[test]
 fn every_pair_that_can_be_punched_becomes_direct_and_the_others_say_why() {
     let mut times = Vec::new();
-    for (at, one) in KINDS.into_iter().enumerate() {
+    for (at, one) in KINDS.into_iter().cycle().take(3 * KINDS.len()).enumerate() {
         for other in KINDS {
             for (variant, (loss, skew)) in
                 [(0, 0), (5, 0), (0, 400), (5, 400)].into_iter().enumerate()
@@ -168,13 +168,13 @@ fn every_pair_that_can_be_punched_becomes_direct_and_the_others_say_why() {
         }
     }
     times.sort_unstable();
-    assert!(times.len() >= 80 && times[times.len() / 2] < Duration::from_secs(1), "{times:?}");
+    assert!(times.len() >= 240 && times[times.len() / 2] < Duration::from_secs(1), "{times:?}");
 }
 
 #[test]
 fn who_does_not_look_for_a_direct_way_stays_routed_and_both_say_why() {
     let cones = [Kind::FullCone; 2];
-    let mut meeting = Meeting::new(1, cones, [punching(), Config::default()], 0, 0 * MS);
+    let mut meeting = Meeting::new(1, cones, [punching(), Config::default()], 0, Duration::ZERO);
     meeting.world.run_for(Duration::from_secs(30));
     assert!(!meeting.is_direct());
     let reasons = [0, 1].map(|end| meeting.verdict(end).reason);
@@ -183,7 +183,7 @@ fn who_does_not_look_for_a_direct_way_stays_routed_and_both_say_why() {
     let mut hidden = punching();
     (hidden.punching.tell_host, hidden.punching.tell_observed) = (false, false);
     let mut meeting =
-        Meeting::new(2, [Kind::PortRestricted; 2], [hidden.clone(), hidden], 0, 0 * MS);
+        Meeting::new(2, [Kind::PortRestricted; 2], [hidden.clone(), hidden], 0, Duration::ZERO);
     meeting.world.run_for(Duration::from_secs(30));
     assert!(!meeting.is_direct());
     assert_eq!(meeting.verdict(0).reason, PathReason::NoCandidates);
@@ -193,7 +193,7 @@ fn who_does_not_look_for_a_direct_way_stays_routed_and_both_say_why() {
 #[test]
 fn a_pair_that_cannot_be_punched_is_tried_seven_times_and_then_left_alone() {
     let strict = [Kind::Symmetric, Kind::PortRestricted];
-    let mut meeting = Meeting::new(7, strict, [punching(), punching()], 0, 0 * MS);
+    let mut meeting = Meeting::new(7, strict, [punching(), punching()], 0, Duration::ZERO);
     meeting.world.run_for(Duration::from_secs(1200));
     let verdicts = [meeting.verdict(0), meeting.verdict(1)];
     for verdict in &verdicts {

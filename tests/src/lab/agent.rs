@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use handfast_core::{Bytes, Delivery, Identity, PeerHandle, PeerId, Target, Via};
 
+use super::PUNCHES;
 use super::network::Network;
 use crate::{Happening, Node, Outgoing, Runtime, Setup, What};
 
@@ -133,6 +134,7 @@ impl Live {
         let mut setup = Setup::new(mission.runtime, mission.seed);
         setup.listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         setup.config.timers.connect_timeout = DIAL;
+        setup.config.punching.enabled = PUNCHES;
         let node = Node::start(setup);
         for server in mission.servers {
             node.connect(server).map_err(|reason| format!("server: {reason}"))?;

@@ -25,5 +25,5 @@ mod world;
 use kind::Kind;
 pub use plan::{LabOptions, run};
 
-/// Whether this build makes paths direct. Where it does not, a pair that could be direct must stay routed.
-const PUNCHES: bool = false;
+/// Whether direct ways are looked for. Where they are not, a pair that could be direct must stay routed.
+const PUNCHES: bool = true;

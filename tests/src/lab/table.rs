@@ -177,10 +177,11 @@ const HEAD: &str = "\
 Written by `cargo run -p handfast-tests --bin nat-lab -- --table docs/nat-matrix.md`: real endpoints on both
 runtimes, behind NATs of the Linux kernel, with a real `p2p_server --relay`. Every packet takes 10 ms from one
 network to another. Each NAT, the delay and the loss were probed before they were used. `direct` and `routed` are
-by the server's count of the bytes that it passed on while the two talked, and every message arrived, once and in
+by the server's count of the bytes that it passed on while the two talked (none if direct; where packets are lost, less
+than one of forty messages), and every message arrived, once and in
 its order. `none`: one of them does not reach the server.
 ";
 const DOES: &str = "";
 const DOES_NOT: &str = "
-This build does not make paths direct yet. In brackets stands what the NATs allow, where that is more.
+Direct ways were not looked for. In brackets stands what the NATs allow, where that is more.
 ";

@@ -234,6 +234,7 @@ fn secrets_are_compared_in_one_place_only() {
         ("peer/outbound/mod.rs", "token == 0"),                     // A ping that wants no answer.
         ("message/send.rs", "stream.key == key"),                   // Names a stream.
         ("peer/outbound/pings.rs", "ping.token == token"), // A count; in a packet that was opened.
+        ("punch/target.rs", "self.token == Some(token)"),  // The same.
         ("path/validation.rs", ".token == token"),         // 8 bytes, one guess per opened packet.
         ("path/check.rs", ".token == token"),              // The same.
     ];

@@ -68,6 +68,8 @@ pub(crate) struct Outbound {
     is_complete: bool,
     /// Whom packets of the peer were for that did not pass, and why: told once, lost or not.
     refused_forwards: Vec<([u8; 32], u8)>,
+    /// A probe that the peer is asked for: which socket sends it, and its token. Asked once, lost or not.
+    wanted_probe: Option<(u8, [u8; 8])>,
     /// The peer acknowledged our `Disconnect`.
     pub(super) disconnect_acked: bool,
 }
@@ -89,6 +91,7 @@ impl Outbound {
             ends_with_disconnect: false,
             is_complete: false,
             refused_forwards: Vec::new(),
+            wanted_probe: None,
             disconnect_acked: false,
         }
     }
@@ -127,6 +130,11 @@ impl Outbound {
         }
     }
 
+    /// Asks the peer for a probe from another of its sockets.
+    pub(super) const fn ask_for_probe(&mut self, index: u8, token: [u8; 8]) {
+        self.wanted_probe = Some((index, token));
+    }
+
     /// Sends a `Disconnect` from now on; nothing else is owed any more. Unless `in_order`, it never says that
     /// the peer has all messages.
     pub(crate) fn leave(&mut self, reason: DisconnectReason, in_order: bool) {
@@ -162,6 +170,7 @@ impl Outbound {
             || self.is_blocked_due()
             || self.addresses.is_due()
             || !self.refused_forwards.is_empty()
+            || self.wanted_probe.is_some()
     }
 
     /// Writes control frames while they fit.
@@ -183,6 +192,11 @@ impl Outbound {
             sent(SentFrame::Pong { token });
         }
         self.write_flow(inbox, writer, sent);
+        if let Some((index, token)) = self.wanted_probe
+            && (Frame::ProbeMe { index, token }).encode(writer)
+        {
+            self.wanted_probe = None;
+        }
         self.addresses.write(writer, sent);
         while let Some((destination, reason)) = self.refused_forwards.last() {
             if !(Frame::ForwardRefused { destination, reason: *reason }).encode(writer) {

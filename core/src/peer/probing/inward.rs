@@ -1,5 +1,7 @@
 //! The way in: packets of the peer that look for a way, or answer such.
 
+use core::net::SocketAddr;
+
 use crate::Violation;
 use crate::context::Context;
 use crate::net::{Arrival, Via};
@@ -36,15 +38,17 @@ impl Peer {
         arrival: &Arrival,
         plaintext: &[u8],
     ) -> Result<(), Violation> {
-        let (mut challenge, mut response) = (None, None);
+        let (mut challenge, mut response, mut observed) = (None, None, None);
         for frame in Frames::new(plaintext) {
             match frame? {
                 Frame::PathChallenge { token } => challenge = Some(token),
                 Frame::PathResponse { token } => response = Some(token),
-                Frame::Observed { .. } | Frame::Padding(_) => {}
+                Frame::Observed { address } => observed = Some(SocketAddr::from(address)),
+                Frame::Padding(_) => {}
                 _ => return Err(Violation::MisplacedProbe),
             }
         }
+        self.note_for_nat_test(cx, arrival, challenge, response.zip(observed));
         // One answer at most, and never a longer one than what it answers.
         if let Some(token) = challenge {
             let observed = plaintext.len() >= PROBE_FRAMES_LEN;
@@ -62,7 +66,7 @@ impl Peer {
         let (Some(puncher), Via::Direct(way)) = (&mut self.puncher, via) else { return };
         if puncher.on_response(way, token, cx.now) && self.state.is_live() {
             self.events.verdict = true;
-            self.follow(cx, via);
+            self.adopt_direct(cx, via, None);
         }
     }
 }

@@ -2,15 +2,26 @@
 
 mod answers;
 mod inward;
+mod nat_test;
 mod punching;
 
+use core::net::SocketAddr;
+
 use crate::context::Context;
-use crate::net::{Departure, FourTuple, Via};
+use crate::error::CommandError;
+use crate::nat::NatEvidence;
+use crate::net::{Arrival, Departure, FourTuple, Via};
 use crate::peer::Peer;
-use crate::wire::Frame;
+use crate::peer::timers::Timer;
+use crate::wire::{Frame, PROBE_FRAMES_LEN};
 
 use answers::Answer;
 pub(super) use answers::Answers;
+use nat_test::{NatTest, Question};
+
+/// The test of the NAT before us, while one goes on.
+#[derive(Debug, Default)]
+pub(super) struct NatTesting(Option<(FourTuple, NatTest)>);
 
 impl Peer {
     /// The peer asks for a challenge from another of our sockets. It goes to where the peer is known to be.
@@ -26,7 +37,11 @@ impl Peer {
     /// Writes what answers a packet that looked for a way.
     pub(super) fn transmit_probe(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let Some(answer) = self.answers.take() else {
-            return if cx.config.punching.enabled { self.punch(cx, buf) } else { None };
+            let question = self.transmit_question(cx, buf);
+            if question.is_some() || !cx.config.punching.enabled {
+                return question;
+            }
+            return self.punch(cx, buf);
         };
         match answer {
             Answer::Challenge { via, token } => {
@@ -40,6 +55,89 @@ impl Peer {
                     .map_or(Frame::Padding(0), |from| Frame::Observed { address: from.into() });
                 self.seal_probe(cx, &[response, observed], via, buf)
             }
+        }
+    }
+
+    /// Begins a test of the NAT before us: `ports` are the further ports of the server that the peer is.
+    pub(crate) fn test_nat(
+        &mut self,
+        cx: &mut Context,
+        ports: [u16; 2],
+    ) -> Result<(), CommandError> {
+        if self.state.is_over() {
+            return Err(CommandError::UnknownPeer);
+        }
+        if self.state.is_closing() {
+            return Err(CommandError::Closing);
+        }
+        if self.nat_testing.0.is_some() {
+            return Err(CommandError::TooMany);
+        }
+        let path = self.paths.primary().filter(|path| path.is_proved());
+        let (Some(Via::Direct(tuple)), Some(path)) = (self.paths.via(), path) else {
+            return Err(CommandError::NotDirect);
+        };
+        let ports = [tuple.remote.port(), ports[0], ports[1]];
+        let tokens = [(); 4].map(|()| cx.rng.bytes());
+        // More than a round trip.
+        let patience = path.pto(cx.config.timers.max_ack_delay);
+        let test = NatTest::new(cx.now, ports, tokens, patience);
+        self.nat_testing.0 = Some((tuple, test));
+        self.review_nat_test();
+        Ok(())
+    }
+
+    /// What a probe says that the test may have waited for.
+    fn note_for_nat_test(
+        &mut self,
+        cx: &Context,
+        arrival: &Arrival,
+        challenge: Option<[u8; 8]>,
+        response: Option<([u8; 8], SocketAddr)>,
+    ) {
+        let Some((_, test)) = &mut self.nat_testing.0 else { return };
+        if let Some((token, observed)) = response {
+            test.on_seen(cx.now, token, observed);
+        }
+        if let (Some(token), Some(remote)) = (challenge, arrival.via.remote()) {
+            test.on_challenge(cx.now, token, remote.port());
+        }
+        self.review_nat_test();
+    }
+
+    /// Writes a question of the test.
+    fn transmit_question(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
+        let (tuple, test) = self.nat_testing.0.as_mut()?;
+        match test.ask()? {
+            Question::Send { index, token } => {
+                // It is no probe: it goes with what else is due.
+                self.outbound.ask_for_probe(index, token);
+                None
+            }
+            Question::Seen { port, token } => {
+                let remote = SocketAddr::new(tuple.remote.ip(), port);
+                let via = Via::Direct(FourTuple { remote, ..*tuple });
+                let frames = [Frame::PathChallenge { token }, Frame::Padding(PROBE_FRAMES_LEN - 9)];
+                self.seal_probe(cx, &frames, via, buf)
+            }
+        }
+    }
+
+    pub(super) fn on_nat_test_timer(&mut self, cx: &Context) {
+        if let Some((_, test)) = &mut self.nat_testing.0 {
+            test.on_timeout(cx.now);
+        }
+        self.review_nat_test();
+    }
+
+    /// Tells what was found out, or sets the next deadline.
+    fn review_nat_test(&mut self) {
+        let test = self.nat_testing.0.as_ref().map(|(_, test)| test);
+        let evidence: Option<NatEvidence> = test.and_then(NatTest::evidence);
+        self.timers.set(Timer::NatTest, test.and_then(NatTest::deadline));
+        if evidence.is_some() {
+            self.events.nat_tested = evidence;
+            self.nat_testing.0 = None;
         }
     }
 }

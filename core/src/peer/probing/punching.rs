@@ -71,7 +71,7 @@ impl Peer {
         if !cx.config.punching.enabled || !self.state.is_live() {
             return;
         }
-        let join = self.is_used(cx) && self.is_routed();
+        let join = self.is_used(cx);
         let puncher = self.puncher.get_or_insert_with(|| Box::new(Puncher::new(cx.now)));
         puncher.on_candidates(frame, join, cx.now);
     }

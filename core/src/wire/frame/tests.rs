@@ -7,6 +7,7 @@ use super::super::stream::tests::any_stream;
 use super::super::{EcnCounts, Fragment, encode_ack, encode_retransmit};
 use super::*;
 use crate::Order;
+use core::net::SocketAddr;
 use proptest::prelude::*;
 use std::string::ToString;
 use std::vec;
