@@ -27,10 +27,6 @@ impl Peer {
     }
 
     /// Where the peer answers directly, if it does; data may take another path for a while.
-    #[cfg_attr(
-        not(feature = "testing"),
-        expect(dead_code, reason = "for whoever makes holes in NATs")
-    )]
     pub(crate) fn direct(&self) -> Option<Via> {
         self.paths.direct().map(Path::via)
     }

@@ -52,8 +52,6 @@ pub(crate) struct Puncher {
     /// Whether the frame with our addresses, and the one that says that our NAT is open, are to be sent.
     tells: bool,
     opened: bool,
-    /// The peer asked for this round: it goes on even if we reach the peer directly.
-    is_asked: bool,
     found: Option<(Tier, Duration)>,
     /// Rounds are few, whoever asks for them.
     starts: TokenBucket,
@@ -74,7 +72,6 @@ impl Puncher {
             peer_opened: None,
             tells: false,
             opened: false,
-            is_asked: false,
             found: None,
             starts: TokenBucket::FULL,
         }
@@ -92,7 +89,6 @@ impl Puncher {
         let may = join && (newer || self.rounds < MAX_ROUNDS);
         if is_next && may && self.starts.take(now, &STARTS, 0) {
             self.start(frame.round, now);
-            self.is_asked = true;
         } else if is_next && !self.is_trying() {
             // A round of our own is a later one.
             self.round = frame.round;
@@ -147,7 +143,8 @@ impl Puncher {
             Phase::Round { since } => {
                 let over = now >= since + ROUND;
                 let done = self.found.is_some() && self.targets.is_empty();
-                if over || done || (!wanted && !self.is_asked && self.found.is_none()) {
+                // The peer may need it still if a direct path shows itself here meanwhile: an answer ends it.
+                if over || done {
                     self.finish();
                 }
             }
@@ -282,7 +279,7 @@ impl Puncher {
         self.sent.0 = 0;
         self.targets.clear();
         self.found = None;
-        (self.tells, self.opened, self.is_asked) = (true, true, false);
+        (self.tells, self.opened) = (true, true);
     }
 
     fn finish(&mut self) {
