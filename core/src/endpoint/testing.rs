@@ -54,20 +54,6 @@ impl Endpoint {
         self.peers.get_mut(peer).into_iter().for_each(|peer| peer.close_path_for_test(path));
     }
 
-<<<<<<< HEAD
-=======
-    /// A pair of addresses was proved to lead to the peer: it becomes the direct path.
-    #[doc(hidden)]
-    pub fn adopt_direct_for_test(&mut self, now: Instant, peer: PeerHandle, via: Via) {
-        self.touch(now);
-        if let Some(found) = self.peers.get_mut(peer) {
-            found.adopt_direct_for_test(&mut self.shared, via);
-            assert_eq!(found.direct(), Some(via), "it is what was adopted");
-        }
-        self.refresh_indices(peer.slot);
-    }
-
->>>>>>> lab
     /// Changes the payload of every handshake from now on, before it is sealed: what an end says of
     /// itself there is no longer true. Zeros are the truth.
     #[doc(hidden)]

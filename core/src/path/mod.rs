@@ -5,10 +5,12 @@
 //! elsewhere, a new *generation* begins: what becomes of packets sent before counts for the messages
 //! in them, but shows nothing about the new way (RFC 9000 section 9.4).
 
+mod alive;
 mod check;
 mod choice;
 mod follow;
 mod manager;
+mod result;
 mod validation;
 
 use alloc::boxed::Box;
@@ -31,10 +33,12 @@ use crate::time::{Absence, Instant};
 use crate::timer::{TimerKind, Timers};
 use crate::wire::AckFrame;
 
-use check::{Check, DIRECT_INTERVAL, ROUTED_INTERVAL};
+use check::Check;
 pub(crate) use choice::PathTimeout;
 pub(crate) use follow::{NO_PACKET, Seen};
 pub(crate) use manager::Paths;
+pub(crate) use result::AckResult;
+use result::note_lost;
 pub(crate) use validation::Challenge;
 use validation::{Candidates, Previous};
 
@@ -111,41 +115,6 @@ pub(crate) enum Permit {
     Later(Instant),
     /// The congestion window is full.
     Full,
-}
-
-/// What an acknowledgement or a timeout did to packets: their frames. One is reused, so that it costs
-/// no allocation.
-#[derive(Debug)]
-pub(crate) struct AckResult<F> {
-    acked: Vec<F>,
-    lost: Vec<F>,
-    /// Under way on a path that does not answer: to be sent again on another.
-    doubtful: Vec<F>,
-    /// Of packets acknowledged in time: when sent, how large.
-    news: Vec<(Instant, u16)>,
-}
-
-impl<F> AckResult<F> {
-    /// Takes the frames that arrived.
-    pub(crate) fn drain_acked(&mut self) -> impl Iterator<Item = F> + '_ {
-        self.acked.drain(..)
-    }
-
-    /// Takes the frames that were lost.
-    pub(crate) fn drain_lost(&mut self) -> impl Iterator<Item = F> + '_ {
-        self.lost.drain(..)
-    }
-
-    /// Takes the frames that should be sent on another path as well.
-    pub(crate) fn drain_doubtful(&mut self) -> impl Iterator<Item = F> + '_ {
-        self.doubtful.drain(..)
-    }
-}
-
-impl<F> Default for AckResult<F> {
-    fn default() -> Self {
-        Self { acked: Vec::new(), lost: Vec::new(), doubtful: Vec::new(), news: Vec::new() }
-    }
 }
 
 impl<F: Copy> Path<F> {
@@ -464,127 +433,6 @@ impl<F: Copy> Path<F> {
         self.timers.set(PathTimer::Challenge, first);
     }
 
-    /// Whether it is a path that we send on: only the peer uses an id that leads elsewhere.
-    fn is_way(&self) -> bool {
-        self.space.id() == id_toward(&self.via)
-    }
-
-    /// Whether packets that come by `via` show something about this path.
-    fn is_way_of(&self, via: &Via) -> bool {
-        self.space.id() == id_toward(via) && self.is_way()
-    }
-
-    /// Whether data may take it.
-    fn is_usable(&self) -> bool {
-        self.is_proved && self.suspect_since.is_none()
-    }
-
-    /// The peer is there, and hears us.
-    fn on_two_way(&mut self, now: Instant) {
-        self.is_proved = true;
-        self.suspect_since = None;
-        (self.heard_at, self.acked_at) = (now, now);
-        if self.waits_since != Instant::MAX {
-            self.waits_since = now;
-        }
-        let interval = self.interval();
-        self.check.iter_mut().for_each(|check| check.wait_until(now + interval));
-    }
-
-    /// Something that was sent on it arrived.
-    fn on_acknowledged(&mut self, now: Instant) {
-        self.acked_at = now;
-        let waits = self.space.sent().packets_in_flight() > 0;
-        self.waits_since = if waits { now } else { Instant::MAX };
-        let leads_both_ways = |since| self.heard_at > since;
-        if self.suspect_since.is_some_and(leads_both_ways) {
-            self.on_two_way(now);
-        }
-    }
-
-    /// A challenge to it was answered, after `rtt` if that is known.
-    fn on_checked(&mut self, rtt: Option<Duration>, now: Instant) {
-        if let Some(rtt) = rtt {
-            self.rtt.update(rtt, Duration::ZERO, Duration::ZERO);
-        }
-        self.on_two_way(now);
-        self.schedule_challenge();
-    }
-
-    /// It leads where `via` does from here on; so far only the peer used its id.
-    fn lead(&mut self, via: Via, config: &Config) {
-        self.via = via;
-        self.max_datagram = via.largest_packet(self.agreed_datagram);
-        self.begin_generation(config);
-    }
-
-    /// How often it is challenged while nothing else shows that it leads both ways.
-    const fn interval(&self) -> Duration {
-        match self.via {
-            Via::Direct(_) => DIRECT_INTERVAL,
-            Via::Routed(_) => ROUTED_INTERVAL,
-        }
-    }
-
-    /// When it last was seen to lead both ways.
-    fn two_way_at(&self) -> Instant {
-        self.heard_at.min(self.acked_at)
-    }
-
-    /// It is not the only path any more.
-    fn watch(&mut self, now: Instant) {
-        if self.check.is_none() {
-            self.check = Some(Box::new(Check::new(now + self.interval())));
-            self.schedule_challenge();
-        }
-    }
-
-    /// How long data may go unanswered while there is another path.
-    fn patience(&self, max_ack_delay: Duration) -> Duration {
-        let pto = self.rtt.pto(max_ack_delay);
-        (pto * 3).min(LONGEST_DISTRESS).max(pto)
-    }
-
-    /// When that is over, if something waits for an answer.
-    fn distress_at(&self, max_ack_delay: Duration) -> Option<Instant> {
-        let waits = self.suspect_since.is_none() && self.waits_since != Instant::MAX;
-        waits.then(|| self.waits_since + self.patience(max_ack_delay))
-    }
-
-    /// It does not answer: nothing is sent on it until it does.
-    fn rest(&mut self, now: Instant, stats: &mut PeerStats, result: &mut AckResult<F>) {
-        self.is_proved = false;
-        self.suspect_since = None;
-        self.previous = None;
-        self.probes = 0;
-        let (sent, lost) = (self.space.sent_mut(), &mut result.lost);
-        while let Some((counter, _)) = sent.oldest_in_flight() {
-            stats.packets_lost += 1;
-            sent.lose(counter, |settled| note_lost(settled, lost));
-        }
-        self.waits_since = Instant::MAX;
-        self.loss = Loss::new();
-        self.timers = Timers::new();
-        match (self.via, &mut self.check) {
-            (Via::Direct(_), Some(check)) => check.rest(now),
-            _ => self.check = None,
-        }
-        self.schedule_challenge();
-    }
-
-    /// The frames of all packets under way.
-    fn frames_under_way(&mut self, frames: &mut Vec<F>) {
-        let sent = self.space.sent_mut();
-        let oldest = sent.oldest_in_flight().map(|(counter, _)| counter);
-        let newest = sent.newest_in_flight().map(|(counter, _)| counter);
-        let (Some(oldest), Some(newest)) = (oldest, newest) else { return };
-        for counter in oldest..=newest {
-            if sent.is_in_flight(counter) {
-                frames.extend(sent.frames_of(counter).copied());
-            }
-        }
-    }
-
     /// Packets leave by another socket, and so perhaps from another address. Returns whether they do.
     fn change_socket(
         &mut self,
@@ -635,13 +483,6 @@ impl<F: Copy> Path<F> {
     fn pace(&self) -> Pace {
         Pace::new(&self.congestion, &self.rtt, self.max_datagram)
     }
-}
-
-/// Collects the frames of a packet declared lost.
-fn note_lost<F: Copy>(settled: ResolvedPacket<'_, F>, lost: &mut Vec<F>) {
-    let ResolvedPacket { counter, frames, .. } = settled;
-    tracing::debug!(target: "handfast::packet", counter, "declared lost");
-    lost.extend(frames.copied());
 }
 
 /// The id of the path of that kind: ids are the sender's choice, and this is ours.

@@ -6,23 +6,14 @@ use crate::PeerId;
 use crate::context::Context;
 use crate::event::ForwardRefusal;
 use crate::net::Via;
-use crate::path::Path;
 use crate::peer::Peer;
 
 impl Peer {
     /// A pair of addresses was proved to lead to the peer and back, in `rtt` if that is known: it becomes the
     /// direct path, and data takes it.
-    #[expect(dead_code, reason = "for whoever makes holes in NATs")]
     pub(crate) fn adopt_direct(&mut self, cx: &mut Context, via: Via, rtt: Option<Duration>) {
         let spaces = &mut self.acquaintance.spaces;
         self.paths.adopt_direct(spaces, (via, rtt), &cx.config, cx.now, &mut cx.rng);
-        self.review(cx);
-    }
-
-    /// Where the peer answers directly, if it does; data may take another path for a while.
-    #[expect(dead_code, reason = "for whoever makes holes in NATs")]
-    pub(crate) fn direct(&self) -> Option<Via> {
-        self.paths.direct().map(Path::via)
     }
 
     /// A neighbour says that it does not pass on what we send to the peer.

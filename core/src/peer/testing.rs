@@ -6,12 +6,6 @@ use crate::peer::Peer;
 use crate::wire::PacketNumber;
 
 impl Peer {
-    /// A pair of addresses was proved to lead to the peer.
-    pub(crate) fn adopt_direct_for_test(&mut self, cx: &mut Context, via: Via) {
-        self.adopt_direct(cx, via, None);
-        self.review(cx);
-    }
-
     /// Seals `packet` (room for the header, frames, room for the tag) on the path with this id,
     /// which is opened if need be. Returns where it goes.
     pub(crate) fn seal_for_test(

@@ -17,21 +17,6 @@ pub(super) struct RouteSearch {
 }
 
 impl Peer {
-<<<<<<< HEAD
-=======
-    /// A pair of addresses was proved to lead to the peer and back, in `rtt` if that is known: it becomes the
-    /// direct path, and data takes it.
-    pub(crate) fn adopt_direct(&mut self, cx: &mut Context, via: Via, rtt: Option<Duration>) {
-        let spaces = &mut self.acquaintance.spaces;
-        self.paths.adopt_direct(spaces, (via, rtt), &cx.config, cx.now, &mut cx.rng);
-    }
-
-    /// Where the peer answers directly, if it does; data may take another path for a while.
-    pub(crate) fn direct(&self) -> Option<Via> {
-        self.paths.direct().map(Path::via)
-    }
-
->>>>>>> lab
     /// Draws the consequences of paths that change: data takes another, or what is under way on one is to be
     /// sent on the other as well.
     pub(super) fn review_ways(&mut self) {

@@ -163,13 +163,8 @@ impl Layer {
     #[must_use]
     pub fn or(self, below: Self) -> Self {
         or!(self, below:
-<<<<<<< HEAD
             runtime listen server identity network_secret_file allow status_socket echo relay relay_rate relay_peer_rate
-            relay_total idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
-=======
-            runtime listen server identity network_secret_file allow echo relay relay_rate relay_peer_rate
             relay_total probe_ports idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
->>>>>>> lab
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated
             budget_validated_per_source budget_at_peers budget_retries budget_retries_per_share

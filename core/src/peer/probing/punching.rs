@@ -22,7 +22,7 @@ impl Peer {
     /// Begins, goes on with or ends the search, and sets its deadline.
     pub(in crate::peer) fn review_punching(&mut self, cx: &mut Context) {
         // Data may leave a direct way for a while; it comes back to it by itself.
-        let is_missed = self.is_routed() && self.direct().is_none();
+        let is_missed = self.is_routed() && self.paths.direct().is_none();
         let wanted = self.state.is_live() && is_missed && self.is_used(cx);
         if self.puncher.is_none() && !wanted {
             return;

@@ -1,0 +1,138 @@
+//! Whether a path leads to the peer and back: challenges to validated places, distress and rest.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::check::{Check, DIRECT_INTERVAL, ROUTED_INTERVAL};
+use super::result::note_lost;
+use super::{AckResult, LONGEST_DISTRESS, Path, id_toward};
+use crate::config::Config;
+use crate::net::Via;
+use crate::recovery::Loss;
+use crate::stats::PeerStats;
+use crate::time::Instant;
+use crate::timer::Timers;
+
+impl<F: Copy> Path<F> {
+    /// Whether it is a path that we send on: only the peer uses an id that leads elsewhere.
+    pub(super) fn is_way(&self) -> bool {
+        self.space.id() == id_toward(&self.via)
+    }
+
+    /// Whether packets that come by `via` show something about this path.
+    pub(super) fn is_way_of(&self, via: &Via) -> bool {
+        self.space.id() == id_toward(via) && self.is_way()
+    }
+
+    /// Whether data may take it.
+    pub(super) fn is_usable(&self) -> bool {
+        self.is_proved && self.suspect_since.is_none()
+    }
+
+    /// The peer is there, and hears us.
+    pub(super) fn on_two_way(&mut self, now: Instant) {
+        self.is_proved = true;
+        self.suspect_since = None;
+        (self.heard_at, self.acked_at) = (now, now);
+        if self.waits_since != Instant::MAX {
+            self.waits_since = now;
+        }
+        let interval = self.interval();
+        self.check.iter_mut().for_each(|check| check.wait_until(now + interval));
+    }
+
+    /// Something that was sent on it arrived.
+    pub(super) fn on_acknowledged(&mut self, now: Instant) {
+        self.acked_at = now;
+        let waits = self.space.sent().packets_in_flight() > 0;
+        self.waits_since = if waits { now } else { Instant::MAX };
+        let leads_both_ways = |since| self.heard_at > since;
+        if self.suspect_since.is_some_and(leads_both_ways) {
+            self.on_two_way(now);
+        }
+    }
+
+    /// A challenge to it was answered, after `rtt` if that is known.
+    pub(super) fn on_checked(&mut self, rtt: Option<Duration>, now: Instant) {
+        if let Some(rtt) = rtt {
+            self.rtt.update(rtt, Duration::ZERO, Duration::ZERO);
+        }
+        self.on_two_way(now);
+        self.schedule_challenge();
+    }
+
+    /// It leads where `via` does from here on; so far only the peer used its id.
+    pub(super) fn lead(&mut self, via: Via, config: &Config) {
+        self.via = via;
+        self.max_datagram = via.largest_packet(self.agreed_datagram);
+        self.begin_generation(config);
+    }
+
+    /// How often it is challenged while nothing else shows that it leads both ways.
+    pub(super) const fn interval(&self) -> Duration {
+        match self.via {
+            Via::Direct(_) => DIRECT_INTERVAL,
+            Via::Routed(_) => ROUTED_INTERVAL,
+        }
+    }
+
+    /// When it last was seen to lead both ways.
+    pub(super) fn two_way_at(&self) -> Instant {
+        self.heard_at.min(self.acked_at)
+    }
+
+    /// It is not the only path any more.
+    pub(super) fn watch(&mut self, now: Instant) {
+        if self.check.is_none() {
+            self.check = Some(Box::new(Check::new(now + self.interval())));
+            self.schedule_challenge();
+        }
+    }
+
+    /// How long data may go unanswered while there is another path.
+    pub(super) fn patience(&self, max_ack_delay: Duration) -> Duration {
+        let pto = self.rtt.pto(max_ack_delay);
+        (pto * 3).min(LONGEST_DISTRESS).max(pto)
+    }
+
+    /// When that is over, if something waits for an answer.
+    pub(super) fn distress_at(&self, max_ack_delay: Duration) -> Option<Instant> {
+        let waits = self.suspect_since.is_none() && self.waits_since != Instant::MAX;
+        waits.then(|| self.waits_since + self.patience(max_ack_delay))
+    }
+
+    /// It does not answer: nothing is sent on it until it does.
+    pub(super) fn rest(&mut self, now: Instant, stats: &mut PeerStats, result: &mut AckResult<F>) {
+        self.is_proved = false;
+        self.suspect_since = None;
+        self.previous = None;
+        self.probes = 0;
+        let (sent, lost) = (self.space.sent_mut(), &mut result.lost);
+        while let Some((counter, _)) = sent.oldest_in_flight() {
+            stats.packets_lost += 1;
+            sent.lose(counter, |settled| note_lost(settled, lost));
+        }
+        self.waits_since = Instant::MAX;
+        self.loss = Loss::new();
+        self.timers = Timers::new();
+        match (self.via, &mut self.check) {
+            (Via::Direct(_), Some(check)) => check.rest(now),
+            _ => self.check = None,
+        }
+        self.schedule_challenge();
+    }
+
+    /// The frames of all packets under way.
+    pub(super) fn frames_under_way(&mut self, frames: &mut Vec<F>) {
+        let sent = self.space.sent_mut();
+        let oldest = sent.oldest_in_flight().map(|(counter, _)| counter);
+        let newest = sent.newest_in_flight().map(|(counter, _)| counter);
+        let (Some(oldest), Some(newest)) = (oldest, newest) else { return };
+        for counter in oldest..=newest {
+            if sent.is_in_flight(counter) {
+                frames.extend(sent.frames_of(counter).copied());
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What acknowledgements and timeouts lead to.
+
+use alloc::vec::Vec;
+
+use crate::recovery::ResolvedPacket;
+use crate::time::Instant;
+
+/// What an acknowledgement or a timeout did to packets: their frames. One is reused, so that it costs
+/// no allocation.
+#[derive(Debug)]
+pub(crate) struct AckResult<F> {
+    pub(super) acked: Vec<F>,
+    pub(super) lost: Vec<F>,
+    /// Under way on a path that does not answer: to be sent again on another.
+    pub(super) doubtful: Vec<F>,
+    /// Of packets acknowledged in time: when sent, how large.
+    pub(super) news: Vec<(Instant, u16)>,
+}
+
+impl<F> AckResult<F> {
+    /// Takes the frames that arrived.
+    pub(crate) fn drain_acked(&mut self) -> impl Iterator<Item = F> + '_ {
+        self.acked.drain(..)
+    }
+
+    /// Takes the frames that were lost.
+    pub(crate) fn drain_lost(&mut self) -> impl Iterator<Item = F> + '_ {
+        self.lost.drain(..)
+    }
+
+    /// Takes the frames that should be sent on another path as well.
+    pub(crate) fn drain_doubtful(&mut self) -> impl Iterator<Item = F> + '_ {
+        self.doubtful.drain(..)
+    }
+}
+
+impl<F> Default for AckResult<F> {
+    fn default() -> Self {
+        Self { acked: Vec::new(), lost: Vec::new(), doubtful: Vec::new(), news: Vec::new() }
+    }
+}
+
+/// Collects the frames of a packet declared lost.
+pub(super) fn note_lost<F: Copy>(settled: ResolvedPacket<'_, F>, lost: &mut Vec<F>) {
+    let ResolvedPacket { counter, frames, .. } = settled;
+    tracing::debug!(target: "handfast::packet", counter, "declared lost");
+    lost.extend(frames.copied());
+}
