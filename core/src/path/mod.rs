@@ -14,7 +14,6 @@ mod result;
 mod validation;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use smallvec::SmallVec;
