@@ -6,10 +6,10 @@ use core::time::Duration;
 
 use super::check::{Check, DIRECT_INTERVAL, ROUTED_INTERVAL};
 use super::result::note_lost;
-use super::{AckResult, LONGEST_DISTRESS, Path, id_toward};
+use super::{AckResult, LONGEST_DISTRESS, Path, PathTimer, id_toward};
 use crate::config::Config;
 use crate::net::Via;
-use crate::recovery::Loss;
+use crate::recovery::{Congestion, Loss, Pacer, Rtt};
 use crate::stats::PeerStats;
 use crate::time::Instant;
 use crate::timer::Timers;
@@ -134,5 +134,21 @@ impl<F: Copy> Path<F> {
                 frames.extend(sent.frames_of(counter).copied());
             }
         }
+    }
+
+    /// When the challenges of the path are to be looked at.
+    pub(super) fn schedule_challenge(&mut self) {
+        let check = self.check.as_ref().and_then(|check| check.deadline());
+        let first = self.candidates.deadline().into_iter().chain(check).min();
+        self.timers.set(PathTimer::Challenge, first);
+    }
+
+    /// The way is another from here on, at either end: everything is to be learned anew.
+    pub(super) fn begin_generation(&mut self, config: &Config) {
+        self.space.sent_mut().begin_generation();
+        self.rtt = Rtt::new();
+        self.loss = Loss::new();
+        self.congestion = Congestion::new(config.congestion, self.max_datagram);
+        self.pacer = Pacer::new();
     }
 }

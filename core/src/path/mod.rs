@@ -425,13 +425,6 @@ impl<F: Copy> Path<F> {
         taken.or_else(|| self.previous.as_mut()?.take_challenge())
     }
 
-    /// When the challenges of the path are to be looked at.
-    fn schedule_challenge(&mut self) {
-        let check = self.check.as_ref().and_then(|check| check.deadline());
-        let first = self.candidates.deadline().into_iter().chain(check).min();
-        self.timers.set(PathTimer::Challenge, first);
-    }
-
     /// Packets leave by another socket, and so perhaps from another address. Returns whether they do.
     fn change_socket(
         &mut self,
@@ -443,15 +436,6 @@ impl<F: Copy> Path<F> {
         *tuple = other;
         self.begin_generation(config);
         true
-    }
-
-    /// The way is another from here on, at either end: everything is to be learned anew.
-    fn begin_generation(&mut self, config: &Config) {
-        self.space.sent_mut().begin_generation();
-        self.rtt = Rtt::new();
-        self.loss = Loss::new();
-        self.congestion = Congestion::new(config.congestion, self.max_datagram);
-        self.pacer = Pacer::new();
     }
 
     /// Sets the deadlines that depend on what was sent and received. Without `waits` nothing that was
