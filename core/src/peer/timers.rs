@@ -21,16 +21,14 @@ pub(crate) enum Timer {
     Idle,
     /// A message may find memory by now.
     Memory,
-    /// A question of the NAT test is due again, or was asked for long enough.
-    NatTest,
     /// Keys are old, or retired keys may be forgotten.
     Keys,
-    /// A direct way is looked for.
-    Punch,
+    /// The search for a direct way or the test of the NAT before us goes on.
+    Probing,
 }
 
 impl Timer {
-    pub(crate) const COUNT: usize = 10;
+    pub(crate) const COUNT: usize = 9;
 }
 
 impl TimerKind<{ Self::COUNT }> for Timer {
@@ -42,9 +40,8 @@ impl TimerKind<{ Self::COUNT }> for Timer {
         Self::Heartbeat,
         Self::Idle,
         Self::Memory,
-        Self::NatTest,
         Self::Keys,
-        Self::Punch,
+        Self::Probing,
     ];
 
     fn index(self) -> usize {
@@ -80,9 +77,8 @@ impl Peer {
             Timer::Idle => self.on_idle_timer(cx, slept),
             // Memory is looked at after every input.
             Timer::Memory => {}
-            Timer::NatTest => self.on_nat_test_timer(cx),
-            // Looked at after every input as well.
-            Timer::Punch => {}
+            // The search is looked at after every input, too.
+            Timer::Probing => self.on_nat_test_timer(cx),
             Timer::Keys => self.expire_keys(cx),
         }
     }

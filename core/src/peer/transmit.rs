@@ -48,9 +48,11 @@ impl Peer {
                 return departure;
             }
         }
-        let departure = self.transmit_probe(cx, buf);
-        if departure.is_some() {
-            return departure;
+        if self.may_probe(cx) {
+            let departure = self.transmit_probe(cx, buf);
+            if departure.is_some() {
+                return departure;
+            }
         }
         if let Some((id, via)) = self.paths.beside(cx.now) {
             let departure = self.transmit_beside(cx, id, via, buf);

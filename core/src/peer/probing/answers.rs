@@ -31,6 +31,10 @@ impl Answers {
         self.push(Answer::Challenge { via, token });
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// What to send next.
     pub(super) fn take(&mut self) -> Option<Answer> {
         (!self.list.is_empty()).then(|| self.list.remove(0))

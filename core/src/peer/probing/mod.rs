@@ -13,6 +13,7 @@ use crate::nat::NatEvidence;
 use crate::net::{Arrival, Departure, FourTuple, Via};
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
+use crate::time::Instant;
 use crate::wire::{Frame, PROBE_FRAMES_LEN};
 
 use answers::Answer;
@@ -34,7 +35,12 @@ impl Peer {
         }
     }
 
-    /// Writes what answers a packet that looked for a way.
+    /// Whether [`Self::transmit_probe`] may have something to write. Asked before each packet.
+    pub(super) fn may_probe(&self, cx: &Context) -> bool {
+        !self.answers.is_empty() || self.nat_testing.0.is_some() || cx.config.punching.enabled
+    }
+
+    /// Writes what answers a packet that looked for a way, or looks for one.
     pub(super) fn transmit_probe(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let Some(answer) = self.answers.take() else {
             let question = self.transmit_question(cx, buf);
@@ -134,10 +140,17 @@ impl Peer {
     fn review_nat_test(&mut self) {
         let test = self.nat_testing.0.as_ref().map(|(_, test)| test);
         let evidence: Option<NatEvidence> = test.and_then(NatTest::evidence);
-        self.timers.set(Timer::NatTest, test.and_then(NatTest::deadline));
         if evidence.is_some() {
             self.events.nat_tested = evidence;
             self.nat_testing.0 = None;
         }
+        // The search for a direct way has the same timer, and sets it again when it is looked at next.
+        self.timers.set(Timer::Probing, self.nat_test_deadline());
+    }
+
+    /// When the test goes on.
+    fn nat_test_deadline(&self) -> Option<Instant> {
+        let (_, test) = self.nat_testing.0.as_ref()?;
+        test.deadline()
     }
 }

@@ -48,7 +48,8 @@ impl Peer {
         }
         let active = self.state.is_live() && (puncher.is_trying() || wanted);
         let deadline = puncher.deadline(cx.now).filter(|_| active);
-        self.timers.set(Timer::Punch, deadline);
+        let of_test = self.nat_test_deadline();
+        self.timers.set(Timer::Probing, deadline.into_iter().chain(of_test).min());
     }
 
     /// The next packet of the search.
