@@ -24,6 +24,14 @@ use nat_test::{NatTest, Question};
 #[derive(Debug, Default)]
 pub(super) struct NatTesting(Option<(FourTuple, NatTest)>);
 
+impl NatTesting {
+    /// When the test goes on; `None` if none is under way.
+    fn deadline(&self) -> Option<Instant> {
+        let (_, test) = self.0.as_ref()?;
+        test.deadline()
+    }
+}
+
 impl Peer {
     /// The peer asks for a challenge from another of our sockets. It goes to where the peer is known to be.
     pub(super) fn on_probe_me(&mut self, cx: &Context, index: u8, token: [u8; 8]) {
@@ -145,12 +153,6 @@ impl Peer {
             self.nat_testing.0 = None;
         }
         // The search for a direct way has the same timer, and sets it again when it is looked at next.
-        self.timers.set(Timer::Probing, self.nat_test_deadline());
-    }
-
-    /// When the test goes on.
-    fn nat_test_deadline(&self) -> Option<Instant> {
-        let (_, test) = self.nat_testing.0.as_ref()?;
-        test.deadline()
+        self.timers.set(Timer::Probing, self.nat_testing.deadline());
     }
 }

@@ -48,7 +48,7 @@ impl Peer {
         }
         let active = self.state.is_live() && (puncher.is_trying() || wanted);
         let deadline = puncher.deadline(cx.now).filter(|_| active);
-        let of_test = self.nat_test_deadline();
+        let of_test = self.nat_testing.deadline();
         self.timers.set(Timer::Probing, deadline.into_iter().chain(of_test).min());
     }
 
