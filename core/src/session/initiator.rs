@@ -135,7 +135,11 @@ impl Dial {
     /// Sends the handshake by way of neighbours that forward, too, once it is time.
     fn add_routes(&mut self, cx: &Context) {
         let Some(remote) = self.remote.filter(|_| cx.now >= self.routes_from) else { return };
-        for neighbour in cx.relays.toward(remote) {
+        // One of them may say that it has a route, and have none.
+        let all = self.round > 0;
+        let neighbours =
+            if all { cx.relays.toward(remote).collect() } else { cx.relays_toward(remote) };
+        for neighbour in neighbours {
             let via = Via::Routed(Route::new(neighbour, remote));
             if !self.has_target(&via) && self.targets.len() < MAX_TARGETS {
                 self.targets.push(HandshakeTarget::new(via, false));
