@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use handfast_tokio::{
@@ -30,6 +31,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     talk(&ring[0], &ring[1], 10, kill).await
 }
 
+/// Any port.
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// Five nodes with these links, once all of them know a way to all others.
 async fn mesh(links: &[(usize, usize)]) -> Result<Vec<Endpoint>, Box<dyn Error>> {
     let mut seeds = Vec::new();
@@ -41,7 +45,11 @@ async fn mesh(links: &[(usize, usize)]) -> Result<Vec<Endpoint>, Box<dyn Error>>
     for (n, seed) in seeds.into_iter().enumerate() {
         let linked = links.iter().filter(|(a, b)| *a == n || *b == n);
         let transit = linked.map(|(a, b)| ids[if *a == n { *b } else { *a }]).collect();
-        nodes.push(Endpoint::bind(config(transit), Identity::from_seed(seed), Listen::local(0))?);
+        nodes.push(Endpoint::bind(
+            config(transit),
+            Identity::from_seed(seed),
+            Listen::from(LOOPBACK),
+        )?);
     }
     for (a, b) in links {
         nodes[*a].connect(Target::new(ids[*b], nodes[*b].local_addresses())).await?;
