@@ -73,7 +73,8 @@ impl Router {
         let selected = record.selected.map(|selected| selected.neighbour);
         let others = || record.entries.iter().filter(|entry| entry.neighbour != from);
         let any = others().filter(|entry| entry.metric < INFINITE).min_by_key(|entry| entry.metric);
-        let next = selected.filter(|next| *next != from).or(any.map(|entry| entry.neighbour));
+        let next =
+            selected.filter(|next| *next != from).or_else(|| any.map(|entry| entry.neighbour));
         let Some(next) = next.filter(|_| hops > 1) else { return };
         if self.seqno_requests.is_first(now, (destination, pair)) {
             let message = Message::SeqnoRequest { destination, pair, hops: hops - 1 };

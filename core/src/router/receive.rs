@@ -166,7 +166,7 @@ impl Router {
         self.counters.checked += 1;
         if signer.verify(&update.claim, &update.signature) {
             let jitter = (self.random >> 40) as u32;
-            origin.renew(now, pair.next_epoch().or(pair.next()), jitter, signer);
+            origin.renew(now, pair.next_epoch().or_else(|| pair.next()), jitter, signer);
             self.tell_all(now, self.id, true);
         }
     }

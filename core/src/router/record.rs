@@ -1,5 +1,6 @@
 //! What is known about one destination.
 
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use smallvec::SmallVec;
@@ -122,11 +123,17 @@ impl Record {
             return;
         }
         let selected = self.selected.map(|selected| selected.neighbour);
-        let others = self.entries.iter_mut().filter(|other| Some(other.neighbour) != selected);
-        if let Some(worst) = others.max_by_key(|other| other.metric)
-            && entry.metric < worst.metric
-        {
-            *worst = entry;
+        // What may be used is worth more than what is near and may not.
+        let worth = |entry: &Entry| {
+            let is_usable = entry.metric < INFINITE && self.is_feasible(entry.pair, entry.metric);
+            (is_usable, Reverse(entry.metric))
+        };
+        let others = self.entries.iter().enumerate();
+        let others = others.filter(|(_, other)| Some(other.neighbour) != selected);
+        let worst = others.min_by_key(|(_, other)| worth(other));
+        let gives_way = worst.filter(|(_, worst)| worth(worst) < worth(&entry)).map(|(at, _)| at);
+        if let Some(at) = gives_way {
+            self.entries[at] = entry;
         }
     }
 
@@ -190,7 +197,7 @@ impl Distrust {
     /// Twice as much as before, or as much as the route costs.
     pub(super) fn grow(&mut self, now: Instant, metric: u16) {
         let before = self.at(now).saturating_mul(2);
-        self.added = before.max(metric).max(LEAST_DISTRUST).min(MOST_DISTRUST);
+        self.added = before.max(metric).clamp(LEAST_DISTRUST, MOST_DISTRUST);
         self.since = Some(now);
     }
 }

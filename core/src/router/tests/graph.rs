@@ -197,10 +197,13 @@ impl Graph {
         let now = Instant::from_micros(self.now);
         let node = match what {
             What::Wakes(node) => {
-                if self.alarms[node] != self.now || self.dead[node] {
+                if self.alarms[node] != self.now {
                     return;
                 }
                 self.alarms[node] = u64::MAX;
+                if self.dead[node] {
+                    return;
+                }
                 self.nodes[node].on_timeout(now, &Checksum);
                 node
             }
