@@ -81,7 +81,8 @@
 //!    place until its fate was polled.
 //! 7. An address that is not validated gets no more bytes than came from there, or three times
 //!    that if a known peer seems to have moved there (RFC 9000 section 8.1). Addresses named by `connect`
-//!    get at most 8 packets each (less than 2 KB) from each dial in any 10 s, until they answer.
+//!    get at most 8 packets each (less than 2 KB) from each dial in any 10 s, until they answer. Answers to STUN
+//!    requests, if [`Config::answer_stun`] is on, have a budget of their own.
 //! 8. A live peer ends only by silence for the idle timeout, a command, an authenticated `Disconnect`, or
 //!    a breach of the protocol inside a sealed packet. A dial ends at its own deadline.
 //! 9. A peer whose messages are not taken holds back that peer alone.
@@ -138,6 +139,7 @@ mod route;
 mod session;
 
 mod stats;
+mod stun;
 #[cfg(test)]
 mod tests;
 mod time;

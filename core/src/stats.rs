@@ -99,9 +99,9 @@ counters! {
         datagrams_sent,
         /// Bytes of UDP payload written by `poll_transmit`.
         bytes_sent,
-        /// Bytes received from addresses that are not validated.
+        /// Bytes received from addresses that are not validated, without those of STUN.
         unverified_bytes_received,
-        /// Bytes sent to addresses that are not validated, other than those that `connect` named.
+        /// Bytes sent to addresses that are not validated, other than those that `connect` named, without those of STUN.
         unverified_bytes_sent,
         /// Packets that were passed on from one peer to another.
         forwards_passed,
@@ -122,8 +122,10 @@ counters! {
         retries_sent,
         /// `UnknownSession` packets sent.
         unknown_session_sent,
-        /// Retries, repeated responses, refusals and `UnknownSession` packets that were not sent, because
-        /// their budget was used up.
+        /// Answers to STUN requests sent.
+        stun_answers_sent,
+        /// Retries, repeated responses, refusals, `UnknownSession` packets and answers to STUN requests that were not
+        /// sent, because their budget was used up.
         answers_withheld,
         /// Key changes completed.
         rekeys,

@@ -316,6 +316,7 @@ fn config(input: &mut Input<'_>) -> Config {
     config.keys.rekey_after_packets = if bits & 2 == 0 { 16 } else { 1 << 20 };
     config.keys.rekey_after = Duration::from_secs(2);
     config.keys.rekey_after_idle = Duration::from_secs(30);
+    config.answer_stun = true;
     if bits & 4 != 0 {
         config.retry = handfast_core::Retry::Always;
     }

@@ -177,8 +177,18 @@ fn endpoint(frames: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
     let begin: &[u8] = &[3, 13, 0, 3, 0, 13, 0, 0, 0];
     let late = [begin, &[7], &pong, &[7], &pong, &[7], &pong, &[7], &pong, &[7], &pong].concat();
     all.push(("bug-pong-after-the-end".into(), late));
+    all.push(("stun".into(), stun()));
     all.extend(lives.iter().map(|(name, bytes)| ((*name).into(), bytes.to_vec())));
     all
+}
+
+/// STUN requests from an address of nobody to each end, without attributes, and one that is not understood.
+fn stun() -> Vec<u8> {
+    let head = |length| [&[0, 1, 0, length, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    let plain = head(0);
+    let change = [&head(8)[..], &[0, 3, 0, 4, 0, 0, 0, 6]].concat();
+    let inject = |to, bytes: &[u8]| [&[6, 2, to, bytes.len() as u8, 0][..], bytes].concat();
+    [&[3][..], &inject(0, &plain), &inject(1, &change), &inject(1, &plain)].concat()
 }
 
 /// Its name, the choices of the ends, the operations.

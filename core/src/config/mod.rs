@@ -79,6 +79,10 @@ pub struct Config {
     /// Whether initiators that know only our address (and the network secret, if there is one) get our
     /// `PeerId`. Default: true.
     pub disclose_identity: bool,
+    /// Whether STUN Binding requests (RFC 8489) are answered: whoever asks is told the address that it was seen at,
+    /// 5 times a second at most. An answer is up to 2.2 times as long as the request, 52 bytes at most, and shows
+    /// that somebody is here. Default: false.
+    pub answer_stun: bool,
 
     /// When things happen.
     pub timers: Timing,
@@ -125,6 +129,7 @@ impl Default for Config {
             admission: Admission::Anyone,
             retry: Retry::WhenNeeded,
             disclose_identity: true,
+            answer_stun: false,
             timers: Timing::default(),
             limits: Limits::default(),
             budgets: Budgets::default(),

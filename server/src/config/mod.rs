@@ -69,6 +69,8 @@ pub struct Settings {
     pub forwarding: Forwarding,
     /// The ports that peers test their NAT with; `None`: the two after the first that is listened on.
     pub probe_ports: Option<Vec<u16>>,
+    /// Answer STUN requests.
+    pub stun: bool,
 }
 
 impl Settings {
@@ -98,6 +100,7 @@ impl Settings {
             forwarding: forwarding(&layer),
             identity: layer.identity.map_or_else(|| places::key(KEY), Ok)?,
             probe_ports: layer.probe_ports.clone(),
+            stun: layer.stun.unwrap_or(layer.network_secret_file.is_none()),
             network_secret_file: layer.network_secret_file,
             allow: layer.allow,
             status_socket: layer.status_socket,
@@ -130,6 +133,7 @@ impl Settings {
         config.budgets = self.budgets.clone();
         config.keys = self.keys;
         config.forwarding = self.forwarding.clone();
+        config.answer_stun = self.stun;
         (config.network_secret, config.previous_network_secret) = access.secrets();
         config.admission = access.admission();
         config

@@ -46,6 +46,7 @@ fn all_keys_are_read() {
         relay-peer-rate = "1Mbit"
         relay-total = "2Gbit"
         probe-ports = [7, 9]
+        stun = true
     "#;
     let mut layer = parse(text).expect("understood");
     assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
@@ -82,6 +83,20 @@ fn all_keys_are_read() {
     assert_eq!(policy, ForwardingPolicy::Anyone);
     assert_eq!((pair_rate, peer_rate, total_rate), (10_000, 125_000, 250_000_000));
     settings.endpoint_config(&Access::default()).expect("they fit together");
+}
+
+#[test]
+fn stun_is_answered_unless_the_network_is_private_or_the_operator_says_otherwise() {
+    for (text, answers) in [
+        ("", true),
+        ("stun = false", false),
+        ("allow = \"a\"", true),
+        ("network-secret-file = \"s\"", false),
+        ("network-secret-file = \"s\"\nstun = true", true),
+    ] {
+        let layer = parse(&format!("identity = \"k\"\n{text}")).expect("understood");
+        assert_eq!(Settings::resolve(layer).expect("resolved").stun, answers, "{text}");
+    }
 }
 
 #[test]
