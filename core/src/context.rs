@@ -9,6 +9,7 @@ use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
 use crate::crypto::network::Network;
 use crate::crypto::rng::Rng;
+use crate::discovery::Beacons;
 use crate::memory::Memory;
 use crate::message::FIRST_WINDOW;
 use crate::net::{SocketId, Via};
@@ -40,6 +41,8 @@ pub(crate) struct Context {
     pub(crate) local: LocalAddresses,
     /// What went to addresses that peers named.
     pub(crate) probe_budgets: ProbeBudgets,
+    /// What is said in the local network.
+    pub(crate) beacons: Beacons,
     /// The sockets from which peers may ask to be challenged.
     pub(crate) probe_sockets: Vec<SocketId>,
     /// What the messages of all peers take.
@@ -63,6 +66,7 @@ impl Context {
             relays: Relays::default(),
             local: LocalAddresses::default(),
             probe_budgets: ProbeBudgets::default(),
+            beacons: Beacons::default(),
             probe_sockets: Vec::new(),
             config,
             identity,

@@ -120,6 +120,7 @@ mod config;
 mod context;
 mod crypto;
 mod delivery;
+mod discovery;
 mod endpoint;
 mod error;
 mod event;
@@ -161,11 +162,12 @@ mod wire;
 pub use bytes::Bytes;
 pub use config::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl,
-    CookieSecret, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits, MAX_DATAGRAM,
+    CookieSecret, Discovery, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits, MAX_DATAGRAM,
     NetworkSecret, Punching, Retry, Timing, ValidConfig,
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};
+pub use discovery::Discovered;
 pub use endpoint::{Endpoint, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
 pub use event::{

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use handfast_core::{
     Admission, Bytes, CommandError, Config, ConfigError, ConnectError, Delivery, DisconnectOptions,
-    Drops, Event, Identity, Instant, Message, MessageId, NetworkSecret, PeerHandle, PeerId,
-    PeerInfo, PingId, SendError, SocketId, Stats, Target,
+    Discovered, Drops, Event, Identity, Instant, Message, MessageId, NetworkSecret, PeerHandle,
+    PeerId, PeerInfo, PingId, SendError, SocketId, Stats, Target,
 };
 use handfast_udp::{
-    Clock, Listen, Reconnect, SocketError, SocketStats, Traffic, entropy, host_config,
+    Beacons, Clock, Listen, Reconnect, SocketError, SocketStats, Traffic, entropy, host_config,
 };
 use mio::{Events, Poll, Token, Waker};
 
 use crate::Remote;
+use crate::beacons::BeaconSocket;
 use crate::kept::Kept;
 use crate::port::Port;
 use crate::remote::Jobs;
@@ -29,6 +30,8 @@ pub struct Endpoint {
     pub(crate) core: handfast_core::Endpoint,
     pub(crate) clock: Clock,
     pub(crate) traffic: Traffic<Port>,
+    /// Beacons of the local network, if they are wanted.
+    pub(crate) discovery: Option<Beacons<BeaconSocket>>,
     pub(crate) jobs: Jobs,
     pub(crate) kept: Kept,
     /// An event that was polled from the core to know whether there is one, not yet by the application.
@@ -52,10 +55,12 @@ impl Endpoint {
         let poll = Poll::new()?;
         let clock = Clock::start();
         let (seed, now) = (entropy()?, clock.now());
+        let discovery = Beacons::new(config.discovery, now);
         let mut core = handfast_core::Endpoint::new(config, identity, seed, now);
         let make = |socket, io| Port::new(io, socket, poll.registry());
         let endpoint = Self {
             traffic: Traffic::bind(&mut core, now, &listen.into(), LONGEST_TURN, make)?,
+            discovery,
             core,
             clock,
             jobs: Jobs::new(Waker::new(poll.registry(), WAKER)?),
@@ -308,6 +313,12 @@ impl Endpoint {
     /// All peers that have not ended, in no particular order.
     pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
         self.core.peers()
+    }
+
+    /// Who was heard of by beacons in the last minute: see
+    /// [`discovered`](handfast_core::Endpoint::discovered) of the core.
+    pub fn discovered(&self) -> impl Iterator<Item = Discovered> + '_ {
+        self.core.discovered()
     }
 
     /// Counters of what the endpoint did.

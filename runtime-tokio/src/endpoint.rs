@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use handfast_core::{
-    Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Drops, Identity,
-    NetworkSecret, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
+    Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Discovered, Drops,
+    Identity, NetworkSecret, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
 };
 use handfast_udp::{Backoff, Listen, Reconnect, SocketError, SocketStats, host_config};
 use tokio::runtime::Handle;
@@ -171,6 +171,15 @@ impl Endpoint {
     /// When the endpoint has stopped.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
         self.link.query(|core, _| core.peers().collect()).await
+    }
+
+    /// Who was heard of by beacons in the last minute: see
+    /// [`discovered`](handfast_core::Endpoint::discovered) of the core.
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn discovered(&self) -> Result<Vec<Discovered>, Stopped> {
+        self.link.query(|core, _| core.discovered().collect()).await
     }
 
     /// Statistics as of now, or as of the end if the endpoint has stopped.

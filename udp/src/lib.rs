@@ -37,6 +37,7 @@
 #![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 mod clock;
+mod discovery;
 mod error;
 mod explain;
 mod failure;
@@ -61,6 +62,7 @@ mod target_name;
 mod traffic;
 
 pub use clock::Clock;
+pub use discovery::{BeaconPort, Beacons};
 pub use error::SocketError;
 pub use explain::explain;
 pub use handfast_core;

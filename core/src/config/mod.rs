@@ -2,6 +2,7 @@
 
 mod admission;
 mod budgets;
+mod discovery;
 mod flow;
 mod forwarding;
 mod keys;
@@ -20,6 +21,7 @@ use core::time::Duration;
 
 pub use admission::{Admission, AdmissionHook};
 pub use budgets::{Budget, Budgets};
+pub use discovery::Discovery;
 pub use flow::Flow;
 pub use forwarding::{Forwarding, ForwardingPolicy};
 pub use keys::KeyUpdates;
@@ -98,6 +100,8 @@ pub struct Config {
     pub forwarding: Forwarding,
     /// Whether direct ways are looked for to peers that a neighbour's packets reach.
     pub punching: Punching,
+    /// Whether endpoints in the local network are found and told of us, by beacons.
+    pub discovery: Discovery,
 
     /// Bytes of UDP payload per datagram, 1,200 to 2,048. Default 1,200, which every path carries.
     pub max_datagram: u16,
@@ -137,6 +141,7 @@ impl Default for Config {
             keys: KeyUpdates::default(),
             forwarding: Forwarding::default(),
             punching: Punching::default(),
+            discovery: Discovery::default(),
             max_datagram: BASE_DATAGRAM,
             congestion: CongestionControl::Cubic,
             aes_hardware: false,
@@ -161,6 +166,7 @@ impl Config {
         let groups = self.timers.rules().into_iter().chain(self.limits.rules());
         let groups = groups.chain(self.budgets.rules()).chain(self.flow.rules());
         let groups = groups.chain(self.keys.rules()).chain(self.forwarding.rules());
+        let groups = groups.chain(self.discovery.rules(self.network_secret.as_ref()));
         self.rules_of_no_group().into_iter().chain(groups)
     }
 

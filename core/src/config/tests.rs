@@ -246,6 +246,21 @@ const FORWARDING: &[Case] = &[
     ),
 ];
 
+const DISCOVERY: &[Case] = &[
+    (
+        "discovery.announce",
+        "shows our identity to everyone in the local network: it needs a network secret, or discovery.disclose",
+        |c| (c.discovery.announce, c.network_secret) = (true, secret()),
+        |c| c.discovery.announce = true,
+    ),
+    (
+        "discovery.announce",
+        "shows our identity to everyone in the local network: it needs a network secret, or discovery.disclose",
+        |c| (c.discovery.announce, c.discovery.disclose) = (true, true),
+        |c| (c.discovery.announce, c.discovery.listen) = (true, true),
+    ),
+];
+
 const KEYS: &[Case] = &[
     (
         "keys.rekey_after_packets",
@@ -309,7 +324,7 @@ const BUDGETS: [(&str, Place); 8] = [
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    [OF_NO_GROUP, TIMERS, LIMITS, FLOW, FORWARDING, KEYS, SOURCES].into_iter().flatten()
+    [OF_NO_GROUP, TIMERS, LIMITS, FLOW, FORWARDING, DISCOVERY, KEYS, SOURCES].into_iter().flatten()
 }
 
 fn secret() -> Option<NetworkSecret> {

@@ -42,6 +42,10 @@ impl Endpoint {
             Ok(Packet::HandshakeRequest(request)) => self.handle_request(arrival, request),
             Ok(Packet::HandshakeResponse(response)) => self.handle_response(arrival, response),
             Ok(Packet::HandshakeRetry(retry)) => self.handle_retry(arrival, retry),
+            // Beacons come to sockets of their own.
+            Ok(Packet::Beacon(_)) => {
+                self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+            }
             Ok(Packet::UnknownSession(hint)) => self.handle_unknown_session(arrival, hint),
             Ok(Packet::UnsupportedVersion(answer)) => {
                 self.handle_unsupported_version(arrival, *answer);
@@ -56,7 +60,7 @@ impl Endpoint {
             self.admission.on_stun(&mut self.shared, arrival, datagram);
             return;
         }
-        self.shared.drop_packet(unreadable(error), &arrival.via);
+        self.shared.drop_packet(error.into(), &arrival.via);
         if let Some(index) = request_of_another_version(datagram) {
             let (cx, len) = (&mut self.shared, datagram.len());
             self.admission.send_unsupported_version(cx, arrival, index, len);
@@ -167,13 +171,5 @@ impl Endpoint {
             self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
         }
         dialling
-    }
-}
-
-const fn unreadable(error: PacketError) -> DropReason {
-    match error {
-        PacketError::Malformed => DropReason::Malformed,
-        PacketError::UnknownType => DropReason::UnknownType,
-        PacketError::UnknownVersion => DropReason::UnknownVersion,
     }
 }

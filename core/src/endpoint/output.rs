@@ -86,10 +86,11 @@ impl Endpoint {
     }
 
     /// The next event; `None` when there are no more. Requests for sockets come first, those who were
-    /// refused last.
+    /// found and those who were refused last.
     pub fn poll_event(&mut self) -> Option<Event> {
         let request = self.sockets.poll_event();
         let event = request.or_else(|| self.poll_peer_event());
+        let event = event.or_else(|| self.shared.beacons.poll_event());
         event.or_else(|| self.admission.poll_refusal())
     }
 

@@ -47,6 +47,8 @@ fn all_keys_are_read() {
         relay-total = "2Gbit"
         probe-ports = [7, 9]
         stun = true
+        discover = true
+        disclose = true
     "#;
     let mut layer = parse(text).expect("understood");
     assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
@@ -134,6 +136,7 @@ fn a_size_that_the_protocol_cannot_express_is_refused_and_never_cut_off() {
         ("max-message = \"100MiB\"", ["--send-buffer", "--max-message"]),
         ("send-buffer = \"2048GiB\"", ["--send-buffer", "1 TiB"]),
         ("max-peers = 0", ["--max-peers", "at least 1"]),
+        ("discover = true", ["--discover shows", "or --disclose"]),
         ("max-memory = 1000", ["--max-memory", "at least 1 MiB"]),
         ("budget-retries = \"0/1\"", ["--budget-retries", "per second"]),
         ("budget-unknown-session = 0", ["--budget-unknown-session", "per second"]),
