@@ -12,7 +12,8 @@ use handfast_core::{
     PeerId, PeerInfo, PingId, SendError, SocketId, Stats, Target,
 };
 use handfast_udp::{
-    Beacons, Clock, Listen, Reconnect, SocketError, SocketStats, Traffic, entropy, host_config,
+    Beacons, Clock, Listen, PortMapping, Reconnect, SocketError, SocketStats, Traffic, entropy,
+    host_config,
 };
 use mio::{Events, Poll, Token, Waker};
 
@@ -225,6 +226,25 @@ impl Endpoint {
     pub fn add_socket(&mut self, address: SocketAddr) -> Result<SocketId, SocketError> {
         let Self { core, clock, traffic, poll, .. } = self;
         traffic.add(core, clock.now(), address, |socket, io| Port::new(io, socket, poll.registry()))
+    }
+
+    /// Has a router forward a port to the first socket, and tells peers to which a direct way is looked for of it: see
+    /// [`PortMapping::start`], also about `gateway`. It lasts until what is returned is released or dropped.
+    ///
+    /// # Errors
+    /// Those of [`PortMapping::start`].
+    pub fn map_port(&self, gateway: Option<SocketAddr>) -> io::Result<PortMapping> {
+        let first = self.local_addresses().first().copied().ok_or(io::ErrorKind::NotConnected)?;
+        let remote = self.remote();
+        PortMapping::start(first.port(), gateway, move |address| {
+            let tell = move |endpoint: &mut Self| {
+                endpoint.core.set_mapped_addresses(endpoint.clock.now(), address);
+            };
+            // An endpoint that is gone needs no addresses.
+            if let Err(error) = remote.run(tell) {
+                tracing::debug!(target: "handfast::driver", %error, ?address, "not told of a port");
+            }
+        })
     }
 
     /// Closes a socket at once. Its peers go on by another socket that reaches them, and learn our new

@@ -61,7 +61,7 @@ pub use handfast_core::{
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};
 pub use handfast_udp::{
-    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,
-    TargetName, TargetNameError, entropy, explain, generate_identity,
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, Reconnect, SocketError,
+    SocketStats, TargetName, TargetNameError, entropy, explain, generate_identity,
 };
 pub use remote::{Remote, RemoteError};

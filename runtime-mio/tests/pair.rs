@@ -308,3 +308,19 @@ fn an_endpoint_is_found_by_its_beacon_and_called_at_its_port() {
     assert_eq!(connected, Some(called.id()));
     assert_eq!(caller.discovered().count(), 1);
 }
+
+/// The router is asked for the port of the first socket.
+#[test]
+fn a_port_of_the_router_is_asked_for_the_first_socket() {
+    let router = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    router.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+    let endpoint = endpoint();
+    let gateway = router.local_addr().expect("an address");
+    let mapping = endpoint.map_port(Some(gateway)).expect("started");
+    let mut request = [0; 100];
+    let (len, _) = router.recv_from(&mut request).expect("a request");
+    // PCP's MAP: our port stands at 40 (RFC 6887 section 11.1).
+    assert_eq!((len, &request[..2]), (60, &[2, 1][..]));
+    assert_eq!(request[40..42], endpoint.local_addresses()[0].port().to_be_bytes());
+    drop((mapping, endpoint));
+}

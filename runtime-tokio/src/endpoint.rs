@@ -9,7 +9,9 @@ use handfast_core::{
     Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Discovered, Drops,
     Identity, NetworkSecret, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
 };
-use handfast_udp::{Backoff, Listen, Reconnect, SocketError, SocketStats, host_config};
+use handfast_udp::{
+    Backoff, Listen, PortMapping, Reconnect, SocketError, SocketStats, host_config,
+};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -251,6 +253,23 @@ impl Endpoint {
             Ok(())
         };
         self.change(Box::new(set)).await.map(drop)
+    }
+
+    /// Has a router forward a port to the first socket, and tells peers to which a direct way is looked for of it: see
+    /// [`PortMapping::start`], also about `gateway`. It lasts until what is returned is released or dropped.
+    ///
+    /// # Errors
+    /// Those of [`PortMapping::start`]; `NotConnected` when the endpoint has stopped.
+    pub fn map_port(&self, gateway: Option<SocketAddr>) -> io::Result<PortMapping> {
+        let first = self.local_addresses().first().copied().ok_or(io::ErrorKind::NotConnected)?;
+        // A mapping keeps no endpoint alive.
+        let link = Arc::downgrade(&self.link);
+        PortMapping::start(first.port(), gateway, move |address| {
+            let Some(link) = link.upgrade() else { return };
+            let told = Command::MappedAddresses(address.into_iter().collect());
+            // Its thread may wait; an endpoint that has stopped needs no addresses.
+            link.commands.blocking_send(told).ok();
+        })
     }
 
     /// Closes a socket, and completes when it is closed. Its peers go on by another socket that
