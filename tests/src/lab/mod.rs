@@ -5,12 +5,14 @@
 //!   trusted. It needs the rights of an administrator, and Linux.
 //! - The `oracle` says what two NATs allow. It knows nothing about the protocol.
 //! - A `Case` is a pair that tries to meet; which way its data takes, the server's counters say.
+//! - A `Link` connects two neighbours that find each other by beacons, with no server.
 //! - A `Trouble` befalls a pair that talks.
 //! - [`run`] plays many of them and makes the table.
 
 mod agent;
 mod case;
 mod kind;
+mod link;
 mod network;
 mod oracle;
 mod plan;

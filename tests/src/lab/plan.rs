@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::Kind;
 use super::case::Case;
+use super::link::Link;
 use super::network::{Network, feed};
 use super::relay::{self, Servers};
 use super::table::Findings;
@@ -23,6 +24,9 @@ pub struct LabOptions {
     /// Each pair of kinds once, in turn with and without a later start and loss: minutes
     #[arg(long)]
     pub(super) quick: bool,
+    /// Only neighbours that find each other by beacons: seconds
+    #[arg(long)]
+    pub(super) beacons: bool,
     /// How many cases are played at the same time
     #[arg(long, default_value_t = 8)]
     pub(super) jobs: usize,
@@ -47,6 +51,7 @@ pub struct LabOptions {
 #[derive(Clone, Copy, Debug)]
 enum Play {
     Case(Case),
+    Link(Link),
     Trouble(Trouble, u64),
 }
 
@@ -105,9 +110,13 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     let (callers, called) = (chosen(&options.caller), chosen(&options.called));
     let mut seed = options.seed;
     let mut plays = Vec::new();
+    if options.beacons {
+        return Link::all().map(Play::Link).collect();
+    }
     if options.caller.is_empty() && options.called.is_empty() {
         let troubles = Trouble::ALL.iter().zip(seed..);
         plays.extend(troubles.map(|(trouble, seed)| Play::Trouble(*trouble, seed)));
+        plays.extend(Link::all().map(Play::Link));
     }
     let weathers = [(0, 0), (400, 50), (400, 0), (0, 50)];
     for (row, one) in callers.iter().enumerate() {
@@ -140,6 +149,10 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                         Play::Case(case) => {
                             let found = case.play(servers).map_err(|error| error.to_string());
                             lock(&findings).cases.push((case, found));
+                        }
+                        Play::Link(link) => {
+                            let met = link.play().map_err(|error| error.to_string());
+                            lock(&findings).links.push((link, met));
                         }
                         Play::Trouble(trouble, seed) => {
                             let survived =

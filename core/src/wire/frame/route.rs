@@ -23,7 +23,7 @@ pub const MAX_ROUTE_LIFE: u16 = 3600;
 /// The metric of a claim that the sender has no route for.
 pub const NO_ROUTE: u16 = u16::MAX;
 /// What the signature of a claim begins with, so that it is none of anything else.
-pub const CLAIM_LABEL: &[u8; 17] = b"handfast/1 origin";
+pub(crate) const CLAIM_LABEL: &[u8; 17] = b"handfast/1 origin";
 /// The bytes that are signed: the label, and everything before the signature.
 pub const CLAIM_LEN: usize = 63;
 
