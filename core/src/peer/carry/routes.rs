@@ -17,7 +17,8 @@ impl Peer {
         match (router.link(now, slot), link) {
             (Some((was, is_measured)), Some(link)) if was == link => {
                 if !is_measured {
-                    let lost = self.stats.packets_lost - self.stats.packets_spuriously_lost;
+                    let lost =
+                        self.stats.packets_lost.saturating_sub(self.stats.packets_spuriously_lost);
                     router.on_measured(now, slot, rtt, (self.stats.datagrams_sent, lost));
                 }
             }
