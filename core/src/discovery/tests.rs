@@ -14,11 +14,12 @@ fn at(millis: u64) -> Instant {
 }
 
 fn config(secret: Option<u8>, application: u8) -> Config {
-    let mut config = Config::default();
-    config.network_secret = secret.map(|byte| NetworkSecret::new([byte; 32]));
-    config.application = [application; 16];
-    config.discovery = Discovery { listen: true, announce: true, disclose: secret.is_none() };
-    config
+    Config {
+        network_secret: secret.map(|byte| NetworkSecret::new([byte; 32])),
+        application: [application; 16],
+        discovery: Discovery { listen: true, announce: true, disclose: secret.is_none() },
+        ..Config::default()
+    }
 }
 
 fn endpoint(seed: u8, config: Config) -> Endpoint {

@@ -105,7 +105,7 @@ impl Settings {
             discovery: discovery(&layer),
             identity: layer.identity.map_or_else(|| places::key(KEY), Ok)?,
             probe_ports: layer.probe_ports.clone(),
-            stun: layer.stun.unwrap_or(layer.network_secret_file.is_none()),
+            stun: layer.stun.unwrap_or_else(|| layer.network_secret_file.is_none()),
             network_secret_file: layer.network_secret_file,
             allow: layer.allow,
             transit: layer.transit,

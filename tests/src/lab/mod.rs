@@ -6,6 +6,7 @@
 //! - The `oracle` says what two NATs allow. It knows nothing about the protocol.
 //! - A `Case` is a pair that tries to meet; which way its data takes, the server's counters say.
 //! - A `Link` connects two neighbours that find each other by beacons, with no server.
+//! - A `Mapping` asks a router for a port, where there is a program for such a router (`miniupnpd`).
 //! - A `Trouble` befalls a pair that talks.
 //! - [`run`] plays many of them and makes the table.
 
@@ -13,6 +14,7 @@ mod agent;
 mod case;
 mod kind;
 mod link;
+mod mapping;
 mod network;
 mod oracle;
 mod plan;

@@ -12,6 +12,7 @@ use clap::Args;
 use super::Kind;
 use super::case::Case;
 use super::link::Link;
+use super::mapping::Mapping;
 use super::network::{Network, feed};
 use super::relay::{self, Servers};
 use super::table::Findings;
@@ -24,7 +25,7 @@ pub struct LabOptions {
     /// Each pair of kinds once, in turn with and without a later start and loss: minutes
     #[arg(long)]
     pub(super) quick: bool,
-    /// Only neighbours that find each other by beacons: seconds
+    /// Only neighbours that find each other by beacons, and ports of routers: seconds
     #[arg(long)]
     pub(super) beacons: bool,
     /// How many cases are played at the same time
@@ -52,6 +53,7 @@ pub struct LabOptions {
 enum Play {
     Case(Case),
     Link(Link),
+    Mapping(Mapping),
     Trouble(Trouble, u64),
 }
 
@@ -111,12 +113,12 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     let mut seed = options.seed;
     let mut plays = Vec::new();
     if options.beacons {
-        return Link::all().map(Play::Link).collect();
+        return local_plays().collect();
     }
     if options.caller.is_empty() && options.called.is_empty() {
         let troubles = Trouble::ALL.iter().zip(seed..);
         plays.extend(troubles.map(|(trouble, seed)| Play::Trouble(*trouble, seed)));
-        plays.extend(Link::all().map(Play::Link));
+        plays.extend(local_plays());
     }
     let weathers = [(0, 0), (400, 50), (400, 0), (0, 50)];
     for (row, one) in callers.iter().enumerate() {
@@ -137,6 +139,15 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     plays
 }
 
+/// What needs no world.
+fn local_plays() -> impl Iterator<Item = Play> {
+    let mapping = Some(Play::Mapping(Mapping)).filter(|_| Mapping::is_possible());
+    if mapping.is_none() {
+        println!("NO miniupnpd: PORTS OF ROUTERS ARE NOT TRIED");
+    }
+    Link::all().map(Play::Link).chain(mapping)
+}
+
 /// Plays them, several at a time.
 fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
     let next = AtomicUsize::new(0);
@@ -152,7 +163,12 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                         }
                         Play::Link(link) => {
                             let met = link.play().map_err(|error| error.to_string());
-                            lock(&findings).links.push((link, met));
+                            lock(&findings).local.push((link.to_string(), met));
+                        }
+                        Play::Mapping(mapping) => {
+                            let mapped = mapping.play(&servers.home);
+                            let mapped = mapped.map_err(|error| error.to_string());
+                            lock(&findings).local.push((mapping.to_string(), mapped));
                         }
                         Play::Trouble(trouble, seed) => {
                             let survived =

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::case::{Case, Found};
-use super::link::Link;
 use super::oracle::Outcome;
 use super::trouble::{Survived, Trouble};
 use super::{Kind, PUNCHES};
@@ -14,8 +13,8 @@ use super::{Kind, PUNCHES};
 pub(super) struct Findings {
     /// Of pairs.
     pub(super) cases: Vec<(Case, Result<Found, String>)>,
-    /// Of neighbours.
-    pub(super) links: Vec<(Link, Result<(), String>)>,
+    /// Of neighbours, and of ports of routers.
+    pub(super) local: Vec<(String, Result<(), String>)>,
     /// Of troubles.
     pub(super) troubles: Vec<(Trouble, Result<Survived, String>)>,
 }
@@ -30,15 +29,15 @@ impl Findings {
         let troubles = self.troubles.iter();
         let troubles = troubles
             .filter_map(|(trouble, found)| Some((trouble.to_string(), found.as_ref().err()?)));
-        let links = self.links.iter();
-        let links = links.filter_map(|(link, met)| Some((link.to_string(), met.as_ref().err()?)));
-        cases.chain(troubles).chain(links).map(|(name, why)| format!("{name}: {why}"))
+        let local = self.local.iter();
+        let local = local.filter_map(|(name, done)| Some((name.clone(), done.as_ref().err()?)));
+        cases.chain(troubles).chain(local).map(|(name, why)| format!("{name}: {why}"))
     }
 
     /// How many were played.
     #[must_use]
     pub(super) fn count(&self) -> usize {
-        self.cases.len() + self.troubles.len() + self.links.len()
+        self.cases.len() + self.troubles.len() + self.local.len()
     }
 
     /// The whole as Markdown.

@@ -178,9 +178,10 @@ impl Client {
         request: &[u8],
         read: impl Fn(&[u8]) -> Answer<T>,
     ) -> io::Result<Option<T>> {
-        let mut patience = FIRST_PATIENCE;
+        let (mut patience, mut failure) = (FIRST_PATIENCE, None);
         for _ in 0..TRIES {
-            socket.send(request)?;
+            // It may be news of the one before: nobody is there yet.
+            let sent = socket.send(request);
             let until = Instant::now() + patience;
             let mut buffer = [0; 1100];
             while let Some(left) = until.checked_duration_since(Instant::now()) {
@@ -196,8 +197,9 @@ impl Client {
                 }
             }
             patience *= 2;
+            failure = sent.err().or(failure);
         }
-        Err(io::ErrorKind::TimedOut.into())
+        Err(failure.unwrap_or_else(|| io::ErrorKind::TimedOut.into()))
     }
 }
 
