@@ -107,7 +107,7 @@ impl Peer {
         self.review(cx);
     }
 
-    fn on_seen_elsewhere(&self, via: &Via) {
+    pub(super) fn on_seen_elsewhere(&self, via: &Via) {
         let (peer, remote) = (self.acquaintance.id.map(tracing::field::debug), via.remote());
         tracing::debug!(target: "handfast::path", peer, ?remote, "seen elsewhere");
     }

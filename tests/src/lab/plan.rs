@@ -23,6 +23,9 @@ pub struct LabOptions {
     /// Each pair of kinds once, in turn with and without a later start and loss: minutes
     #[arg(long)]
     pub(super) quick: bool,
+    /// Only what befalls pairs that talk
+    #[arg(long)]
+    pub(super) troubles: bool,
     /// How many cases are played at the same time
     #[arg(long, default_value_t = 8)]
     pub(super) jobs: usize,
@@ -108,6 +111,9 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     if options.caller.is_empty() && options.called.is_empty() {
         let troubles = Trouble::ALL.iter().zip(seed..);
         plays.extend(troubles.map(|(trouble, seed)| Play::Trouble(*trouble, seed)));
+    }
+    if options.troubles {
+        return plays;
     }
     let weathers = [(0, 0), (400, 50), (400, 0), (0, 50)];
     for (row, one) in callers.iter().enumerate() {
