@@ -53,6 +53,7 @@ impl Peer {
         }
         self.paths.on_idle();
         self.keep_route(cx);
+        self.ask_where_we_are();
         if self.state.is_up() {
             self.outbound.pings.heartbeat();
             self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.timers.heartbeat));

@@ -194,6 +194,8 @@ impl Peer {
             }
             Frame::PathChallenge { token } => {
                 self.paths.on_challenge(arrival.via, token);
+                // It may see us elsewhere.
+                self.ask_where_we_are();
             }
             Frame::PathResponse { token } => summary.answer = Some(token),
             Frame::Forward(_) => return Err(Violation::MisplacedForward),

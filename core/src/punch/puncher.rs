@@ -47,6 +47,10 @@ pub(crate) struct Puncher {
     /// The number of the peer's newest list, and the list.
     heard: Option<(u64, Vec<CandidateEntry>)>,
     symmetric: bool,
+    /// A probe of ours may spoil its NAT if it comes before the NAT is open, or nobody knows.
+    sensitive: bool,
+    /// A probe of the peer came from an address of a host at which others see us: both are behind one NAT.
+    is_beside: bool,
     /// The newest round for which the peer said that its NAT is open.
     peer_opened: Option<u64>,
     /// Whether the frame with our addresses, and the one that says that our NAT is open, are to be sent.
@@ -69,6 +73,8 @@ impl Puncher {
             targets: Vec::new(),
             heard: None,
             symmetric: false,
+            sensitive: true,
+            is_beside: false,
             peer_opened: None,
             tells: false,
             opened: false,
@@ -84,6 +90,7 @@ impl Puncher {
         if newer {
             self.heard = Some((frame.seq, frame.list.to_vec()));
             self.symmetric = frame.flags & CandidatesFrame::SYMMETRIC != 0;
+            self.sensitive = frame.flags & CandidatesFrame::ORDER_SENSITIVE != 0;
         }
         let is_next = frame.round > self.round && frame.round < MAX_ROUND;
         let may = join && (newer || self.rounds < MAX_ROUNDS);
@@ -104,12 +111,14 @@ impl Puncher {
     }
 
     /// A challenge of the peer came by `way`: it is there, or something that carries its packets is.
-    pub(crate) fn on_challenge(&mut self, way: FourTuple, now: Instant) {
+    pub(crate) fn on_challenge(&mut self, way: FourTuple, local: &LocalAddresses, now: Instant) {
+        self.is_beside |= local.is_seen_at(way.remote.ip());
+        let refused = self.is_refused(way.remote, local);
         let has_room = self.is_trying() && self.targets.len() < MAX_TARGETS;
         let known = self.targets.iter_mut().find(|one| one.way.remote == way.remote);
         if let Some(known) = known {
             known.start(now);
-        } else if has_room && self.found.is_none() && !is_nowhere(way.remote) {
+        } else if has_room && self.found.is_none() && !refused {
             let mut target = Target::new(way);
             target.is_opened = true;
             target.start(now);
@@ -261,6 +270,8 @@ impl Puncher {
 
     /// The direct way was lost, or our addresses changed: what was tried before says nothing any more.
     pub(crate) fn restart(&mut self, now: Instant) {
+        // In a round the peer is told of the new ones.
+        self.tells |= self.is_trying();
         if !self.is_trying() {
             self.phase = Phase::Quiet { until: Some(now) };
             (self.rounds, self.sent.1, self.found) = (0, 0, None);
@@ -300,19 +311,28 @@ impl Puncher {
             let remote: SocketAddr = entry.address.into();
             let known = self.targets.iter().any(|one| one.way.remote == remote);
             let kind = (CandidateEntry::HOST..=CandidateEntry::ADVERTISED).contains(&entry.kind);
-            if known || !kind || self.found.is_some() || self.targets.len() >= MAX_NAMED {
+            if known || !kind || self.targets.len() >= MAX_NAMED || self.is_refused(remote, local) {
                 continue;
             }
-            let far = is_local(remote.ip()) && !local.is_near(remote.ip(), list);
-            if !is_nowhere(remote) && !local.is_ours(remote) && !far {
-                self.targets.push(Target::new(local.way_to(remote)));
+            let target = Target::new(local.way_to(remote));
+            if self.found.is_none_or(|(found, _)| target.tier() < found) {
+                self.targets.push(target);
             }
         }
     }
 
+    /// Whether nothing goes there, whoever names it or seems to send from it. An address that means another host in
+    /// every network is meant only if an interface of ours is near, or the peer showed that it is behind our NAT.
+    fn is_refused(&self, remote: SocketAddr, local: &LocalAddresses) -> bool {
+        let far = is_local(remote.ip()) && !local.is_near(remote.ip()) && !self.is_beside;
+        is_nowhere(remote) || local.is_ours(remote) || far
+    }
+
     /// Probes go where nothing in the way can be spoiled by them, elsewhere once the peer's NAT is open.
     fn open_gates(&mut self, now: Instant) {
-        let open = self.peer_opened.is_some_and(|round| round >= self.round);
+        let heard = self.peer_opened.is_some_and(|round| round >= self.round);
+        // What was not sensitive when it was tested need not be waited for.
+        let open = heard || (self.heard.is_some() && !self.sensitive);
         for target in self.targets.iter_mut().filter(|one| open || !one.is_gated()) {
             target.start(now);
         }
@@ -443,10 +463,32 @@ mod tests {
     }
 
     #[test]
-    fn who_is_seen_at_our_address_may_be_in_our_network() {
-        let ours = SocketAddr::from(([198, 51, 100, 1], 77));
-        let theirs = SocketAddr::from(([10, 9, 8, 7], 4263));
-        assert!(sent(1, 5, |_| [ours, theirs].into()).contains_key(&theirs));
+    fn who_says_to_be_behind_our_nat_is_believed_once_a_probe_comes_from_there() {
+        let now = Instant::from_micros(1_000_000);
+        let (local, mut budgets) = (local(), ProbeBudgets::default());
+        let (mut rng, mut puncher) = (Rng::from_seed([3; 32]), Puncher::new(now));
+        let at = |octets: [u8; 4], port: u16| SocketAddr::from((octets, port));
+        let (ours, theirs) = (at([198, 51, 100, 1], 77), at([10, 9, 8, 7], 4263));
+        let list = [entry(ours), entry(theirs)];
+        let frame = CandidatesFrame { seq: 1, round: 5, flags: 0, list: &list };
+        puncher.on_candidates(&frame, true, now);
+        let mut goes_there = |puncher: &mut Puncher, now| {
+            puncher.review(now, &local, true);
+            let sent = (0..20).filter_map(|n| {
+                puncher.poll(now + Duration::from_millis(6 * n), &mut budgets, &mut rng)
+            });
+            let to = |action| match action {
+                Action::Open { way, .. } | Action::Probe { way, .. } => way.remote,
+            };
+            sent.map(to).any(|to| to == theirs)
+        };
+        assert!(!goes_there(&mut puncher, now), "it only says so");
+        // Nor does a probe that seems to come from a network that we do not share make that a target.
+        let local = self::local();
+        puncher.on_challenge(FourTuple::to(at([10, 9, 8, 7], 1)), &local, now);
+        assert!(puncher.targets.iter().all(|one| !is_local(one.way.remote.ip())));
+        puncher.on_challenge(FourTuple::to(ours), &local, now);
+        assert!(goes_there(&mut puncher, now + Duration::from_secs(1)));
         let itself = SocketAddr::from(([198, 51, 100, 1], 9));
         assert!(!sent(1, 5, |_| [itself].into()).contains_key(&itself));
     }
@@ -475,5 +517,24 @@ mod tests {
         assert!(!puncher.on_response(elsewhere, token, later), "from elsewhere");
         assert!(!puncher.on_response(way, [9; 8], later), "to another question");
         assert!(puncher.on_response(way, token, later));
+    }
+
+    #[test]
+    fn a_peer_whose_nat_nothing_spoils_is_not_waited_for() {
+        let now = Instant::from_micros(1_000_000);
+        let (local, mut budgets) = (local(), ProbeBudgets::default());
+        let list = [entry(SocketAddr::from(([203, 0, 113, 7], 4263)))];
+        for (flags, waits) in [(CandidatesFrame::ORDER_SENSITIVE, true), (0, false)] {
+            let (mut rng, mut puncher) = (Rng::from_seed([3; 32]), Puncher::new(now));
+            let frame = CandidatesFrame { seq: 1, round: 5, flags, list: &list };
+            puncher.on_candidates(&frame, true, now);
+            puncher.review(now, &local, true);
+            let opener = puncher.poll(now, &mut budgets, &mut rng);
+            assert!(matches!(opener, Some(Action::Open { .. })), "our own NAT is opened first");
+            let later = now + Duration::from_millis(10);
+            puncher.review(later, &local, true);
+            let probe = puncher.poll(later, &mut budgets, &mut rng);
+            assert_eq!(probe.is_none(), waits, "{probe:?}");
+        }
     }
 }
