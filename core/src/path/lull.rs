@@ -57,8 +57,8 @@ impl Lull {
     }
 }
 
-/// So many packets in two spans are regular ones; none for one span is a stop.
-const REGULAR: u16 = 6;
+/// So many packets in the one or two spans before are regular ones; none for one span is a stop.
+const REGULAR: u16 = 3;
 const SPAN: Duration = Duration::from_millis(400);
 /// Between two questions: a peer may speak in bursts.
 const PAUSE: Duration = Duration::from_secs(5);

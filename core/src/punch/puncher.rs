@@ -32,6 +32,25 @@ enum Phase {
     Round { since: Instant },
 }
 
+/// A direct way that was found.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    tier: Tier,
+    round_trip: Duration,
+    /// When, and how long after the round began.
+    at: Instant,
+    after: Duration,
+}
+
+impl Found {
+    /// Whether it is so much better that it is worth another change: of a better tier, or much faster.
+    fn is_better_than(&self, other: &Self) -> bool {
+        let faster = self.round_trip + GAIN <= other.round_trip
+            && self.round_trip * 5 <= other.round_trip * 4;
+        self.tier < other.tier || (self.tier == other.tier && faster)
+    }
+}
+
 /// The search for a direct way to one peer.
 #[derive(Debug)]
 pub(crate) struct Puncher {
@@ -56,7 +75,7 @@ pub(crate) struct Puncher {
     /// Whether the frame with our addresses, and the one that says that our NAT is open, are to be sent.
     tells: bool,
     opened: bool,
-    found: Option<(Tier, Duration)>,
+    found: Option<Found>,
     /// Rounds are few, whoever asks for them.
     starts: TokenBucket,
 }
@@ -130,13 +149,26 @@ impl Puncher {
     pub(crate) fn on_response(&mut self, way: FourTuple, token: [u8; 8], now: Instant) -> bool {
         let Phase::Round { since } = self.phase else { return false };
         let asked = |one: &&Target| one.way.remote == way.remote && one.is_answered_by(token);
-        let Some(tier) = self.targets.iter().find(asked).map(Target::tier) else { return false };
-        let better = self.found.is_none_or(|(found, _)| tier < found);
+        let Some(target) = self.targets.iter().find(asked) else { return false };
+        let (tier, round_trip) = (target.tier(), target.round_trip(now));
+        let found = Found { tier, round_trip, at: now, after: now.saturating_since(since) };
+        let better = self.found.is_none_or(|before| found.is_better_than(&before));
+        self.targets.retain(|one| one.way.remote != way.remote);
         if better {
-            self.found = Some((tier, now.saturating_since(since)));
-            self.targets.retain(|one| one.tier() < tier);
+            self.found = Some(found);
+            // Others as good were asked perhaps, and may turn out to be faster.
+            self.targets.retain(|one| one.tier() < tier || (one.tier() == tier && one.is_asked()));
+            self.targets.iter_mut().filter(|one| one.tier() == tier).for_each(Target::stop);
         }
         better
+    }
+
+    /// Whether a way was found, and no better one is looked for any more.
+    fn is_settled(&self, now: Instant) -> bool {
+        self.found.is_some_and(|found| {
+            let better = self.targets.iter().any(|one| one.tier() < found.tier);
+            !better && (self.targets.is_empty() || now >= found.at + SETTLING)
+        })
     }
 
     /// Whether there is something to do: the peer is not reached directly, and we want that.
@@ -151,9 +183,8 @@ impl Puncher {
             }
             Phase::Round { since } => {
                 let over = now >= since + ROUND;
-                let done = self.found.is_some() && self.targets.is_empty();
                 // The peer may need it still if a direct path shows itself here meanwhile: an answer ends it.
-                if over || done {
+                if over || self.is_settled(now) {
                     self.finish();
                 }
             }
@@ -204,7 +235,8 @@ impl Puncher {
         match self.phase {
             Phase::Quiet { until } => until,
             Phase::Round { since } => {
-                let end = since + ROUND;
+                let settled = self.found.map(|found| found.at + SETTLING).filter(|at| *at > now);
+                let end = settled.map_or(since + ROUND, |at| at.min(since + ROUND));
                 if self.sent.0 >= self.most() {
                     return Some(end);
                 }
@@ -253,7 +285,7 @@ impl Puncher {
 
     /// How long it took to find the direct way, if one was found.
     pub(crate) fn found(&self) -> Option<Duration> {
-        self.found.map(|(_, after)| after)
+        self.found.map(|found| found.after)
     }
 
     /// Why there is no direct way. `ours` is what our NAT is.
@@ -315,7 +347,7 @@ impl Puncher {
                 continue;
             }
             let target = Target::new(local.way_to(remote));
-            if self.found.is_none_or(|(found, _)| target.tier() < found) {
+            if self.found.is_none_or(|found| target.tier() < found.tier) {
                 self.targets.push(target);
             }
         }
@@ -345,6 +377,9 @@ const MAX_ROUNDS: u32 = 1 + PAUSES.len() as u32;
 const MAX_ROUND: u64 = 1 << 60;
 /// A round takes so long at most.
 const ROUND: Duration = Duration::from_secs(9);
+/// So long ways that are as good as the one that was found may show that they are faster: by at least this, and a fifth.
+const SETTLING: Duration = Duration::from_millis(300);
+const GAIN: Duration = Duration::from_millis(10);
 /// At least so long between two packets.
 const PACE: Duration = Duration::from_millis(5);
 /// How many rounds may take 100 packets.
@@ -536,5 +571,37 @@ mod tests {
             let probe = puncher.poll(later, &mut budgets, &mut rng);
             assert_eq!(probe.is_none(), waits, "{probe:?}");
         }
+    }
+
+    #[test]
+    fn a_nearer_kind_of_address_is_taken_and_one_as_near_only_if_it_is_much_faster() {
+        let start = Instant::from_micros(1_000_000);
+        let (local, mut budgets) = (local(), ProbeBudgets::default());
+        let (mut rng, mut puncher) = (Rng::from_seed([3; 32]), Puncher::new(start));
+        let far = [7, 8, 9].map(|host| SocketAddr::from(([203, 0, 113, host], 4263)));
+        let lan = SocketAddr::from(([192, 168, 7, 9], 4263));
+        let list: Vec<_> = far.into_iter().chain([lan]).map(entry).collect();
+        let frame = CandidatesFrame { seq: 1, round: 5, flags: 0, list: &list };
+        puncher.on_candidates(&frame, true, start);
+        let mut asked = BTreeMap::new();
+        for ms in 0..40 {
+            let now = start + Duration::from_millis(ms);
+            puncher.review(now, &local, true);
+            if let Some(Action::Probe { way, token }) = puncher.poll(now, &mut budgets, &mut rng) {
+                asked.entry(way.remote).or_insert((way, token, now));
+            }
+        }
+        assert_eq!(asked.len(), 4);
+        let mut answer = |remote: SocketAddr, round_trip: u64| {
+            let (way, token, at) = asked[&remote];
+            let now = at + Duration::from_millis(round_trip);
+            let better = puncher.on_response(way, token, now);
+            puncher.review(now, &local, true);
+            (better, puncher.is_trying())
+        };
+        assert_eq!(answer(far[0], 100), (true, true), "the first");
+        assert_eq!(answer(far[1], 95), (false, true), "hardly faster");
+        assert_eq!(answer(far[2], 60), (true, true), "much faster");
+        assert_eq!(answer(lan, 200), (true, false), "whatever it takes");
     }
 }

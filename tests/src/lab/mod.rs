@@ -6,6 +6,7 @@
 //! - The `oracle` says what two NATs allow. It knows nothing about the protocol.
 //! - A `Case` is a pair that tries to meet; which way its data takes, the server's counters say.
 //! - A `Trouble` befalls a pair that talks.
+//! - The `program` handfast does what its user asks, in the same worlds.
 //! - [`run`] plays many of them and makes the table.
 
 mod agent;
@@ -15,6 +16,7 @@ mod network;
 mod oracle;
 mod plan;
 mod probe;
+mod program;
 mod relay;
 mod switch;
 mod system;

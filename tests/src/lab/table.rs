@@ -15,6 +15,8 @@ pub(super) struct Findings {
     pub(super) cases: Vec<(Case, Result<Found, String>)>,
     /// Of troubles.
     pub(super) troubles: Vec<(Trouble, Result<Survived, String>)>,
+    /// Of what `handfast ping --until-direct` said.
+    pub(super) programs: Vec<([Kind; 2], Result<String, String>)>,
 }
 
 impl Findings {
@@ -27,13 +29,16 @@ impl Findings {
         let troubles = self.troubles.iter();
         let troubles = troubles
             .filter_map(|(trouble, found)| Some((trouble.to_string(), found.as_ref().err()?)));
-        cases.chain(troubles).map(|(name, why)| format!("{name}: {why}"))
+        let programs = self.programs.iter();
+        let programs =
+            programs.filter_map(|(kinds, said)| Some((program(*kinds), said.as_ref().err()?)));
+        cases.chain(troubles).chain(programs).map(|(name, why)| format!("{name}: {why}"))
     }
 
     /// How many were played.
     #[must_use]
     pub(super) fn count(&self) -> usize {
-        self.cases.len() + self.troubles.len()
+        self.cases.len() + self.troubles.len() + self.programs.len()
     }
 
     /// The whole as Markdown.
@@ -49,6 +54,7 @@ impl Findings {
         }
         self.summary(&mut text);
         self.list_of_troubles(&mut text);
+        self.list_of_programs(&mut text);
         text
     }
 
@@ -139,6 +145,24 @@ impl Findings {
             }
         }
     }
+}
+
+impl Findings {
+    fn list_of_programs(&self, text: &mut String) {
+        if self.programs.is_empty() {
+            return;
+        }
+        line(text, format_args!("\n## What its user sees of the program\n"));
+        line(text, format_args!("| what | it said |\n|---|---|"));
+        for (kinds, said) in &self.programs {
+            let said = said.as_deref().unwrap_or("**FAILED**");
+            line(text, format_args!("| {} | {said} |", program(*kinds)));
+        }
+    }
+}
+
+fn program([one, other]: [Kind; 2]) -> String {
+    format!("`handfast ping --until-direct` from {} to {}", one.name(), other.name())
 }
 
 fn weather(case: &Case) -> (Duration, u32) {
