@@ -67,13 +67,13 @@ impl Meeting {
     /// Takes what came; checks that all came in order. How many there were, towards each end.
     fn take(&mut self, before: [u64; 2]) -> [u64; 2] {
         let mut next = before;
-        for end in 0..2 {
+        for (end, next) in next.iter_mut().enumerate() {
             let (node, peer) = (self.ends[end], self.peers[end]);
             while let Some(message) = self.world.with(node, |it, now| it.receive(now, peer)) {
                 // Others are words that were said before.
                 if let Ok(number) = message.payload[..].try_into() {
-                    assert_eq!(u64::from_be_bytes(number), next[end], "in order, once");
-                    next[end] += 1;
+                    assert_eq!(u64::from_be_bytes(number), *next, "in order, once");
+                    *next += 1;
                 }
             }
         }

@@ -8,3 +8,4 @@ mod hints;
 mod paths;
 mod rekey;
 mod roam;
+mod routes;
