@@ -268,6 +268,10 @@ impl Endpoint {
         {
             // What was answered on behalf of the ended peer is void.
             self.admission.forget(&mut self.shared, &id);
+            self.shared.local.forget_observer(&id);
+        }
+        if self.shared.local.has_news() {
+            self.on_local_news();
         }
     }
 

@@ -31,7 +31,7 @@ impl Peer {
             self.outbound.queue_ping();
         }
         for frame in self.paths.resolved().drain_doubtful() {
-            self.outbound.probe(frame, &mut self.inbox);
+            self.outbound.doubt(frame, &mut self.inbox);
         }
     }
 

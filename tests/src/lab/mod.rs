@@ -8,6 +8,7 @@
 //! - A `Link` connects two neighbours that find each other by beacons, with no server.
 //! - A `Mapping` asks a router for a port, where there is a program for such a router (`miniupnpd`).
 //! - A `Trouble` befalls a pair that talks.
+//! - The `program` handfast does what its user asks, in the same worlds.
 //! - [`run`] plays many of them and makes the table.
 
 mod agent;
@@ -19,6 +20,7 @@ mod network;
 mod oracle;
 mod plan;
 mod probe;
+mod program;
 mod relay;
 mod switch;
 mod system;

@@ -14,6 +14,7 @@ use super::case::Case;
 use super::link::Link;
 use super::mapping::Mapping;
 use super::network::{Network, feed};
+use super::program;
 use super::relay::{self, Servers};
 use super::table::Findings;
 use super::trouble::Trouble;
@@ -28,6 +29,9 @@ pub struct LabOptions {
     /// Only neighbours that find each other by beacons, and ports of routers: seconds
     #[arg(long)]
     pub(super) beacons: bool,
+    /// Only what befalls pairs that talk, and the program handfast
+    #[arg(long)]
+    pub(super) troubles: bool,
     /// How many cases are played at the same time
     #[arg(long, default_value_t = 8)]
     pub(super) jobs: usize,
@@ -43,6 +47,9 @@ pub struct LabOptions {
     /// The program p2p_server [default: the one beside this program]
     #[arg(long)]
     pub(super) server: Option<PathBuf>,
+    /// The program handfast [default: the one beside this program]
+    #[arg(long)]
+    pub(super) client: Option<PathBuf>,
     /// Decides what is random
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
@@ -55,6 +62,7 @@ enum Play {
     Link(Link),
     Mapping(Mapping),
     Trouble(Trouble, u64),
+    Program([Kind; 2], u64),
 }
 
 /// Plays everything that was asked for and says what came of it. Whether all was as it must be.
@@ -68,10 +76,11 @@ pub fn run(options: &LabOptions) -> io::Result<bool> {
         println!("0 ran, {} skipped: {refusal}", plays.len());
         return Ok(true);
     }
-    let program = relay::find(options.server.as_deref())?;
+    let program = relay::find(options.server.as_deref(), "p2p_server", "handfast-server")?;
+    let client = relay::find(options.client.as_deref(), "handfast", "handfast-client")?;
     let home = env::temp_dir().join(format!("handfast-nat-lab-{}", process::id()));
     fs::create_dir(&home)?;
-    let servers = Servers { program, home: home.clone() };
+    let servers = Servers { program, client, home: home.clone() };
     // The keys are there before several servers want them.
     let made = ["server.key", "second.key"].iter().try_for_each(|name| servers.make_key(name));
     let start = Instant::now();
@@ -119,6 +128,11 @@ fn plays(options: &LabOptions) -> Vec<Play> {
         let troubles = Trouble::ALL.iter().zip(seed..);
         plays.extend(troubles.map(|(trouble, seed)| Play::Trouble(*trouble, seed)));
         plays.extend(local_plays());
+        let programs = program::PAIRS.into_iter().zip(seed..);
+        plays.extend(programs.map(|(kinds, seed)| Play::Program(kinds, seed)));
+    }
+    if options.troubles {
+        return plays;
     }
     let weathers = [(0, 0), (400, 50), (400, 0), (0, 50)];
     for (row, one) in callers.iter().enumerate() {
@@ -174,6 +188,11 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                             let survived =
                                 trouble.play(servers, seed).map_err(|error| error.to_string());
                             lock(&findings).troubles.push((trouble, survived));
+                        }
+                        Play::Program(kinds, seed) => {
+                            let said = program::ping_until_direct(kinds, servers, seed)
+                                .map_err(|error| error.to_string());
+                            lock(&findings).programs.push((kinds, said));
                         }
                     }
                 }

@@ -17,6 +17,8 @@ pub(super) struct Findings {
     pub(super) local: Vec<(String, Result<(), String>)>,
     /// Of troubles.
     pub(super) troubles: Vec<(Trouble, Result<Survived, String>)>,
+    /// Of what `handfast ping --until-direct` said.
+    pub(super) programs: Vec<([Kind; 2], Result<String, String>)>,
 }
 
 impl Findings {
@@ -31,13 +33,17 @@ impl Findings {
             .filter_map(|(trouble, found)| Some((trouble.to_string(), found.as_ref().err()?)));
         let local = self.local.iter();
         let local = local.filter_map(|(name, done)| Some((name.clone(), done.as_ref().err()?)));
-        cases.chain(troubles).chain(local).map(|(name, why)| format!("{name}: {why}"))
+        let programs = self.programs.iter();
+        let programs =
+            programs.filter_map(|(kinds, said)| Some((program(*kinds), said.as_ref().err()?)));
+        let all = cases.chain(troubles).chain(local).chain(programs);
+        all.map(|(name, why)| format!("{name}: {why}"))
     }
 
     /// How many were played.
     #[must_use]
     pub(super) fn count(&self) -> usize {
-        self.cases.len() + self.troubles.len() + self.local.len()
+        self.cases.len() + self.troubles.len() + self.local.len() + self.programs.len()
     }
 
     /// The whole as Markdown.
@@ -53,6 +59,7 @@ impl Findings {
         }
         self.summary(&mut text);
         self.list_of_troubles(&mut text);
+        self.list_of_programs(&mut text);
         text
     }
 
@@ -143,6 +150,24 @@ impl Findings {
             }
         }
     }
+}
+
+impl Findings {
+    fn list_of_programs(&self, text: &mut String) {
+        if self.programs.is_empty() {
+            return;
+        }
+        line(text, format_args!("\n## What its user sees of the program\n"));
+        line(text, format_args!("| what | it said |\n|---|---|"));
+        for (kinds, said) in &self.programs {
+            let said = said.as_deref().unwrap_or("**FAILED**");
+            line(text, format_args!("| {} | {said} |", program(*kinds)));
+        }
+    }
+}
+
+fn program([one, other]: [Kind; 2]) -> String {
+    format!("`handfast ping --until-direct` from {} to {}", one.name(), other.name())
 }
 
 fn weather(case: &Case) -> (Duration, u32) {
