@@ -9,7 +9,7 @@ use std::time::Duration;
 use handfast_core::{
     Admission, Bytes, CommandError, Config, ConfigError, ConnectError, Delivery, DisconnectOptions,
     Discovered, Drops, Event, Identity, Instant, Message, MessageId, NetworkSecret, PeerHandle,
-    PeerId, PeerInfo, PingId, SendError, SocketId, Stats, Target,
+    PeerId, PeerInfo, PingId, RouteInfo, SendError, SocketId, Stats, Target,
 };
 use handfast_udp::{
     Beacons, Clock, Listen, PortMapping, Reconnect, SocketError, SocketStats, Traffic, entropy,
@@ -339,6 +339,11 @@ impl Endpoint {
     /// [`discovered`](handfast_core::Endpoint::discovered) of the core.
     pub fn discovered(&self) -> impl Iterator<Item = Discovered> + '_ {
         self.core.discovered()
+    }
+
+    /// The routes over several hops that are used; none without [`Config::routing`](crate::Config::routing).
+    pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
+        self.core.routes()
     }
 
     /// Counters of what the endpoint did.

@@ -88,8 +88,8 @@ pub use handfast_core::{
     ForwardRefusal, Forwarding, ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits,
     MAX_DATAGRAM, Message, MessageId, Nat, NatEvidence, NatFiltering, NatMapping, NetworkSecret,
     Order, Origin, PathReason, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState,
-    PeerStats, PingId, Punching, Refusal, Retry, Route, SocketId, StandbyPath, Stats, Target,
-    Timing, ValidConfig, Verdict, Via, Violation,
+    PeerStats, PingId, Punching, Refusal, Retry, Route, RouteInfo, Routing, SocketId, StandbyPath,
+    Stats, Target, Timing, ValidConfig, Verdict, Via, Violation,
 };
 pub use handfast_udp::{
     Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, Reconnect, SocketError,

@@ -10,6 +10,7 @@ mod limits;
 #[cfg(feature = "serde")]
 mod period;
 mod punching;
+mod routing;
 mod rule;
 mod secret;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use forwarding::{Forwarding, ForwardingPolicy};
 pub use keys::KeyUpdates;
 pub use limits::Limits;
 pub use punching::Punching;
+pub use routing::Routing;
 pub use secret::{CookieSecret, NetworkSecret};
 pub use timing::Timing;
 pub use valid::ValidConfig;
@@ -98,6 +100,8 @@ pub struct Config {
     pub keys: KeyUpdates,
     /// Whether packets are passed on between peers.
     pub forwarding: Forwarding,
+    /// Whether peers that are several hops away are reached, and by way of whom.
+    pub routing: Routing,
     /// Whether direct ways are looked for to peers that a neighbour's packets reach.
     pub punching: Punching,
     /// Whether endpoints in the local network are found and told of us, by beacons.
@@ -140,6 +144,7 @@ impl Default for Config {
             flow: Flow::default(),
             keys: KeyUpdates::default(),
             forwarding: Forwarding::default(),
+            routing: Routing::default(),
             punching: Punching::default(),
             discovery: Discovery::default(),
             max_datagram: BASE_DATAGRAM,
@@ -167,6 +172,8 @@ impl Config {
         let groups = groups.chain(self.budgets.rules()).chain(self.flow.rules());
         let groups = groups.chain(self.keys.rules()).chain(self.forwarding.rules());
         let groups = groups.chain(self.discovery.rules(self.network_secret.as_ref()));
+        let forwards = self.forwarding.policy != ForwardingPolicy::Nobody;
+        let groups = groups.chain(self.routing.rules(forwards));
         self.rules_of_no_group().into_iter().chain(groups)
     }
 

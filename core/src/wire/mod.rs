@@ -47,8 +47,9 @@ pub use beacon::{BEACON_CONTENT_LEN, Beacon, BeaconContent};
 pub use data::{DataFrame, Fragment, MIN_FRAGMENT};
 pub use error::{FrameError, ReadError};
 pub use frame::{
-    CandidateEntry, CandidatesFrame, FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, Frame, Frames,
-    HOP_LIMIT, MAX_CANDIDATES, MAX_REASON_LEN, PROBE_FRAMES_LEN, PROBE_PATH,
+    CLAIM_LEN, CandidateEntry, CandidatesFrame, FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame,
+    Frame, Frames, HOP_LIMIT, MAX_CANDIDATES, MAX_REASON_LEN, MAX_ROUTE_LIFE, NO_ROUTE,
+    PROBE_FRAMES_LEN, PROBE_PATH, RouteUpdate,
 };
 pub use handshake::{
     Address, Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, MAC_LEN,
@@ -65,7 +66,7 @@ pub use stream::StreamKey;
 pub use writer::Writer;
 
 /// The version of the protocol, the second byte of every packet.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// The types of packets, their first byte.
 pub mod kind {

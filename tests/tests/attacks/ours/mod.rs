@@ -9,4 +9,5 @@ mod hints;
 mod paths;
 mod rekey;
 mod roam;
+mod routes;
 mod stun;
