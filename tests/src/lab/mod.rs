@@ -6,11 +6,13 @@
 //! - The `oracle` says what two NATs allow. It knows nothing about the protocol.
 //! - A `Case` is a pair that tries to meet; which way its data takes, the server's counters say.
 //! - A `Trouble` befalls a pair that talks.
+//! - A `Netcheck` is the self-test of a host behind one of them.
 //! - [`run`] plays many of them and makes the table.
 
 mod agent;
 mod case;
 mod kind;
+mod netcheck;
 mod network;
 mod oracle;
 mod plan;

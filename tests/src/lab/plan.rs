@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::Kind;
 use super::case::Case;
+use super::netcheck::Netcheck;
 use super::network::{Network, feed};
 use super::relay::{self, Servers};
 use super::table::Findings;
@@ -23,6 +24,9 @@ pub struct LabOptions {
     /// Each pair of kinds once, in turn with and without a later start and loss: minutes
     #[arg(long)]
     pub(super) quick: bool,
+    /// Only what `handfast netcheck` says behind each kind
+    #[arg(long)]
+    pub(super) netcheck: bool,
     /// How many cases are played at the same time
     #[arg(long, default_value_t = 8)]
     pub(super) jobs: usize,
@@ -48,6 +52,7 @@ pub struct LabOptions {
 enum Play {
     Case(Case),
     Trouble(Trouble, u64),
+    Netcheck(Netcheck),
 }
 
 /// Plays everything that was asked for and says what came of it. Whether all was as it must be.
@@ -106,6 +111,11 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     let mut seed = options.seed;
     let mut plays = Vec::new();
     if options.caller.is_empty() && options.called.is_empty() {
+        let checks = Kind::ALL.into_iter().zip(seed..);
+        plays.extend(checks.map(|(kind, seed)| Play::Netcheck(Netcheck { kind, seed })));
+        if options.netcheck {
+            return plays;
+        }
         let troubles = Trouble::ALL.iter().zip(seed..);
         plays.extend(troubles.map(|(trouble, seed)| Play::Trouble(*trouble, seed)));
     }
@@ -145,6 +155,10 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                             let survived =
                                 trouble.play(servers, seed).map_err(|error| error.to_string());
                             lock(&findings).troubles.push((trouble, survived));
+                        }
+                        Play::Netcheck(check) => {
+                            let said = check.play(servers).map_err(|error| error.to_string());
+                            lock(&findings).checks.push((check, said));
                         }
                     }
                 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::case::{Case, Found};
+use super::netcheck::Netcheck;
 use super::oracle::Outcome;
 use super::trouble::{Survived, Trouble};
 use super::{Kind, PUNCHES};
@@ -15,6 +16,8 @@ pub(super) struct Findings {
     pub(super) cases: Vec<(Case, Result<Found, String>)>,
     /// Of troubles.
     pub(super) troubles: Vec<(Trouble, Result<Survived, String>)>,
+    /// Of self-tests: what the program said.
+    pub(super) checks: Vec<(Netcheck, Result<String, String>)>,
 }
 
 impl Findings {
@@ -27,13 +30,16 @@ impl Findings {
         let troubles = self.troubles.iter();
         let troubles = troubles
             .filter_map(|(trouble, found)| Some((trouble.to_string(), found.as_ref().err()?)));
-        cases.chain(troubles).map(|(name, why)| format!("{name}: {why}"))
+        let checks = self.checks.iter();
+        let checks =
+            checks.filter_map(|(check, said)| Some((check.to_string(), said.as_ref().err()?)));
+        cases.chain(troubles).chain(checks).map(|(name, why)| format!("{name}: {why}"))
     }
 
     /// How many were played.
     #[must_use]
     pub(super) fn count(&self) -> usize {
-        self.cases.len() + self.troubles.len()
+        self.cases.len() + self.troubles.len() + self.checks.len()
     }
 
     /// The whole as Markdown.
@@ -49,6 +55,7 @@ impl Findings {
         }
         self.summary(&mut text);
         self.list_of_troubles(&mut text);
+        self.list_of_checks(&mut text);
         text
     }
 
@@ -136,6 +143,22 @@ impl Findings {
                     ),
                 ),
                 Err(_) => line(text, format_args!("| {trouble} | | | | **FAILED** |")),
+            }
+        }
+    }
+}
+
+impl Findings {
+    fn list_of_checks(&self, text: &mut String) {
+        if self.checks.is_empty() {
+            return;
+        }
+        line(text, format_args!("\n## What `handfast netcheck` says\n"));
+        line(text, format_args!("| behind | says |\n|---|---|"));
+        for kind in Kind::ALL {
+            for (_, said) in self.checks.iter().filter(|(check, _)| check.kind == kind) {
+                let said = said.as_deref().unwrap_or("**FAILED**");
+                line(text, format_args!("| **{}** | {said} |", kind.name()));
             }
         }
     }
