@@ -1,6 +1,7 @@
 //! Attacks on what only this protocol has: path ids, incarnations, changes of keys inside a
 //! session, hints, grants of credit, moving addresses.
 
+mod candidates;
 mod dials;
 mod forwards;
 mod grants;
