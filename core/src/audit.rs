@@ -1,4 +1,4 @@
-//! Lets a simulation see that no key ever seals twice under one nonce. Not for production, no part
+//! Lets a simulation see that no key ever seals twice under one nonce, and which nodes pass a packet on. Not for production, no part
 //! of the public API.
 //!
 //! Nothing is noted before [`watch`] was called on the thread, and never a key: only a short hash
@@ -8,6 +8,7 @@ use core::cell::{Cell, RefCell};
 use std::thread_local;
 use std::vec::Vec;
 
+use crate::PeerId;
 use crate::crypto::hash::blake2s;
 
 /// One use of a key.
@@ -20,7 +21,19 @@ pub struct Seal {
     pub number: u64,
 }
 
+/// A packet that an endpoint passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "for tests, and as they need it")]
+pub struct Passed {
+    /// Who passed it on.
+    pub by: PeerId,
+    /// A hash of its bytes, which are the same at each hop.
+    pub packet: u64,
+}
+
 thread_local! {
+    static FOLLOWING: Cell<bool> = const { Cell::new(false) };
+    static PASSED: RefCell<Vec<Passed>> = const { RefCell::new(Vec::new()) };
     static WATCHING: Cell<bool> = const { Cell::new(false) };
     static SEALS: RefCell<Vec<Seal>> = const { RefCell::new(Vec::new()) };
 }
@@ -34,6 +47,28 @@ pub fn watch() {
 /// Hands over what was noted since [`watch`] or the last call, in its order.
 pub fn take(mut visit: impl FnMut(Seal)) {
     SEALS.with_borrow_mut(|seals| seals.drain(..).for_each(&mut visit));
+}
+
+/// From now on packets that endpoints of this thread pass on are noted, until [`take_passed`].
+pub fn follow() {
+    FOLLOWING.set(true);
+    PASSED.with_borrow_mut(Vec::clear);
+}
+
+/// Hands over what was passed on since [`follow`], in its order; nothing more is noted.
+#[must_use]
+pub fn take_passed() -> Vec<Passed> {
+    FOLLOWING.set(false);
+    PASSED.take()
+}
+
+/// Notes that an endpoint passes a packet on.
+pub(crate) fn note_passed(by: PeerId, packet: &[u8]) {
+    if FOLLOWING.get() {
+        let hash = blake2s(&[b"handfast passed", packet]);
+        let packet = hash.first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
+        PASSED.with_borrow_mut(|passed| passed.push(Passed { by, packet }));
+    }
 }
 
 /// The name of a key in the notes; none when nobody watches.

@@ -1,8 +1,11 @@
 //! What all peers of an endpoint share: choices, identity, randomness, indices, counters.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
+
+use smallvec::SmallVec;
 
 use crate::config::{ForwardingPolicy, NetworkSecret, ValidConfig};
 use crate::crypto::keycache::KeyCache;
@@ -14,6 +17,7 @@ use crate::message::FIRST_WINDOW;
 use crate::net::{SocketId, Via};
 use crate::punch::{LocalAddresses, ProbeBudgets};
 use crate::route::Relays;
+use crate::router::Router;
 use crate::session::{Distortion, ForgottenList, Incarnations, Indices};
 use crate::stats::{DropReason, Drops, Stats};
 use crate::time::{Absence, Instant};
@@ -36,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) drops: Drops,
     /// Neighbours that pass our packets on.
     pub(crate) relays: Relays,
+    /// Routes to peers that are several hops away, if they are known at all.
+    pub(crate) router: Option<Box<Router>>,
     /// What is known of our own addresses.
     pub(crate) local: LocalAddresses,
     /// What went to addresses that peers named.
@@ -53,7 +59,7 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(config: ValidConfig, identity: Identity, mut rng: Rng, now: Instant) -> Self {
-        Self {
+        let mut context = Self {
             now,
             absence: Absence::default(),
             network: network(&config, &identity),
@@ -61,6 +67,7 @@ impl Context {
             indices: Indices::new(config.shard),
             memory: Memory::new(&config),
             relays: Relays::default(),
+            router: None,
             local: LocalAddresses::default(),
             probe_budgets: ProbeBudgets::default(),
             probe_sockets: Vec::new(),
@@ -74,7 +81,29 @@ impl Context {
             next_peer_number: 0,
             distortion: Distortion::default(),
             rng,
-        }
+        };
+        context.router = context.table_of_routes();
+        context
+    }
+
+    /// A table of routes, if one is to be kept.
+    fn table_of_routes(&mut self) -> Option<Box<Router>> {
+        let routing = &self.config.routing;
+        // Later than in all lives before, as far as the clock is right; else others tell what they remember.
+        let epoch = routing.announce.then(|| self.timestamp_ms());
+        let random = routing.is_on().then(|| self.rng.u64())?;
+        let id = self.identity.id();
+        Some(Box::new(Router::new(self.now, id, epoch, random, &self.identity)))
+    }
+
+    /// Neighbours by way of which a peer may be reached: the one that a route leads to, or else all that forward.
+    pub(crate) fn relays_toward(&self, remote: PeerId) -> SmallVec<[PeerId; 8]> {
+        let known = self.router.as_ref().and_then(|router| router.next_hop_id(&remote));
+        let known = known.filter(|known| *known != remote && self.relays.contains(known));
+        known.map_or_else(
+            || self.relays.toward(remote).collect(),
+            |known| SmallVec::from_slice(&[known]),
+        )
     }
 
     /// Moves the clock; never back.
@@ -171,7 +200,9 @@ impl fmt::Debug for Context {
 fn capabilities(config: &ValidConfig) -> u32 {
     let aes = if config.aes_hardware { Parameters::AES_HARDWARE } else { 0 };
     let forwards = config.forwarding.policy != ForwardingPolicy::Nobody;
+    let routes = !config.routing.transit.is_empty();
     aes | if forwards { Parameters::FORWARDS } else { 0 }
+        | if routes { Parameters::ROUTES } else { 0 }
 }
 
 fn network(config: &ValidConfig, identity: &Identity) -> Network {

@@ -47,6 +47,18 @@ pub struct PeerInfo {
     pub stats: PeerStats,
 }
 
+/// A route to a peer that is not reached directly, or not that way alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteInfo {
+    /// The peer at its end.
+    pub destination: PeerId,
+    /// The neighbour that its packets are given to; the destination itself if that is one.
+    pub next_hop: PeerId,
+    /// How far it is: at least 16 a hop, more for slow and lossy links.
+    pub metric: u16,
+}
+
 /// A path to a peer beside the one that data takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

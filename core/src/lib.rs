@@ -135,6 +135,7 @@ mod peer;
 mod punch;
 mod recovery;
 mod route;
+mod router;
 mod session;
 
 mod stats;
@@ -160,7 +161,7 @@ pub use bytes::Bytes;
 pub use config::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl,
     CookieSecret, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits, MAX_DATAGRAM,
-    NetworkSecret, Punching, Retry, Timing, ValidConfig,
+    NetworkSecret, Punching, Retry, Routing, Timing, ValidConfig,
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};
@@ -171,7 +172,7 @@ pub use event::{
     Refusal,
 };
 pub use handle::PeerHandle;
-pub use info::{Direction, PeerInfo, StandbyPath};
+pub use info::{Direction, PeerInfo, RouteInfo, StandbyPath};
 pub use nat::{NatEvidence, NatFiltering, NatMapping};
 pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
 pub use punch::{Nat, PathReason, Verdict};

@@ -112,6 +112,10 @@ counters! {
         /// Packets that were to be passed on and were dropped: they waited too long, were too large for the
         /// next hop, or could not be what they claimed to be.
         forwards_dropped,
+        /// What neighbours said about routes, and was not taken: repeated, too much, or not theirs to say.
+        route_messages_refused,
+        /// Signatures of claims of destinations that were checked.
+        route_signatures_checked,
         /// Packets of ours of which a neighbour said that it did not pass them on.
         packets_not_forwarded,
         /// Handshakes completed.

@@ -81,6 +81,8 @@ violations! {
     CandidateCount = FrameError::CandidateCount.as_str(),
     /// A frame in a packet of the probe id that does not belong there, or one that only belongs there in another.
     MisplacedProbe = "probe outside of its place",
+    /// A claim of a destination lives for no time, for too long, or longer than its owner said.
+    RouteLife = FrameError::RouteLife.as_str(),
 }
 
 impl Violation {
@@ -122,6 +124,7 @@ impl From<FrameError> for Violation {
             FrameError::Reason => Self::Reason,
             FrameError::RetransmitCount => Self::RetransmitCount,
             FrameError::RetransmitRange => Self::RetransmitRange,
+            FrameError::RouteLife => Self::RouteLife,
             FrameError::Truncated => Self::Truncated,
             FrameError::UnknownType => Self::UnknownFrameType,
         }
@@ -148,7 +151,7 @@ mod tests {
         let code = |violation: &Violation| (violation.code(), violation.as_str());
         let ours: Vec<_> = Violation::ALL.iter().map(code).collect();
         assert_eq!(ours, rows);
-        assert_eq!(ours.len(), 26);
+        assert_eq!(ours.len(), 27);
         for violation in Violation::ALL {
             assert_eq!(Violation::from_code(violation.code()), Some(*violation));
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use handfast_core::{
     Admission, Bytes, CommandError, Config, ConfigError, ConnectError, Delivery, DisconnectOptions,
     Drops, Event, Identity, Instant, Message, MessageId, NetworkSecret, PeerHandle, PeerId,
-    PeerInfo, PingId, SendError, SocketId, Stats, Target,
+    PeerInfo, PingId, RouteInfo, SendError, SocketId, Stats, Target,
 };
 use handfast_udp::{
     Clock, Listen, Reconnect, SocketError, SocketStats, Traffic, entropy, host_config,
@@ -308,6 +308,11 @@ impl Endpoint {
     /// All peers that have not ended, in no particular order.
     pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
         self.core.peers()
+    }
+
+    /// The routes over several hops that are used; none without [`Config::routing`](crate::Config::routing).
+    pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
+        self.core.routes()
     }
 
     /// Counters of what the endpoint did.

@@ -54,8 +54,8 @@ pub use handfast_core::{
     ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
     MessageId, Nat, NatEvidence, NatFiltering, NatMapping, NetworkSecret, Order, Origin,
     PathReason, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
-    Punching, Refusal, Retry, Route, SocketId, StandbyPath, Stats, Target, Timing, ValidConfig,
-    Verdict, Via, Violation,
+    Punching, Refusal, Retry, Route, RouteInfo, Routing, SocketId, StandbyPath, Stats, Target,
+    Timing, ValidConfig, Verdict, Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use handfast_core::{
     Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Drops, Identity,
-    NetworkSecret, PeerHandle, PeerId, PeerInfo, SocketId, Stats, Target,
+    NetworkSecret, PeerHandle, PeerId, PeerInfo, RouteInfo, SocketId, Stats, Target,
 };
 use handfast_udp::{Backoff, Listen, Reconnect, SocketError, SocketStats, host_config};
 use tokio::runtime::Handle;
@@ -171,6 +171,14 @@ impl Endpoint {
     /// When the endpoint has stopped.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
         self.link.query(|core, _| core.peers().collect()).await
+    }
+
+    /// The routes over several hops that are used, as of now; none without [`Config::routing`](crate::Config::routing).
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn routes(&self) -> Result<Vec<RouteInfo>, Stopped> {
+        self.link.query(|core, _| core.routes().collect()).await
     }
 
     /// Statistics as of now, or as of the end if the endpoint has stopped.

@@ -15,6 +15,8 @@ use handfast_program::{Error, keys};
 pub struct Access {
     allow: Option<BTreeSet<PeerId>>,
     secrets: Secrets,
+    /// Read at the start alone.
+    transit: BTreeSet<PeerId>,
 }
 
 impl Access {
@@ -23,7 +25,8 @@ impl Access {
     /// # Errors
     /// When one cannot be read, or a line of it is not understood.
     pub fn read(settings: &Settings) -> Result<Self, Error> {
-        Ok(Self { allow: read_allow(settings)?, secrets: read_secrets(settings)? })
+        let transit = settings.transit.as_deref().map(allow::list).transpose()?.unwrap_or_default();
+        Ok(Self { allow: read_allow(settings)?, secrets: read_secrets(settings)?, transit })
     }
 
     /// Reads the files again. A file that cannot be used keeps what it said before. Returns what there is to
@@ -44,6 +47,12 @@ impl Access {
     #[must_use]
     pub fn admission(&self) -> Admission {
         self.allow.clone().map_or(Admission::Anyone, Admission::Only)
+    }
+
+    /// With whom routes are exchanged.
+    #[must_use]
+    pub const fn transit(&self) -> &BTreeSet<PeerId> {
+        &self.transit
     }
 
     /// With which secret handshakes are begun, and which one is accepted as well.
@@ -79,7 +88,8 @@ impl Access {
 
     #[cfg(test)]
     pub(crate) fn of(allow: Option<BTreeSet<PeerId>>, secrets: Secrets) -> Self {
-        Self { allow, secrets }
+        let transit = [handfast_core::Identity::from_seed([9; 32]).id()].into();
+        Self { allow, secrets, transit }
     }
 }
 

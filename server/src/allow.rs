@@ -15,16 +15,24 @@ use handfast_program::Error;
 /// # Errors
 /// When the file cannot be read or a line is not a `PeerId`; names the file and the line.
 pub fn read(path: &Path) -> Result<BTreeSet<PeerId>, Error> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        let error = explain(&error);
-        Error::Usage(format!("cannot read the list of peers {}: {error}", path.display()))
-    })?;
-    let peers = parse(&text)
-        .map_err(|(line, what)| Error::Usage(format!("{}, line {line}: {what}", path.display())))?;
+    let peers = list(path)?;
     if peers.is_empty() {
         tracing::warn!(file = %path.display(), "the list of peers is empty: nobody may come in");
     }
     Ok(peers)
+}
+
+/// The same of a list for another purpose.
+///
+/// # Errors
+/// As [`read`].
+pub fn list(path: &Path) -> Result<BTreeSet<PeerId>, Error> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        let error = explain(&error);
+        Error::Usage(format!("cannot read the list of peers {}: {error}", path.display()))
+    })?;
+    parse(&text)
+        .map_err(|(line, what)| Error::Usage(format!("{}, line {line}: {what}", path.display())))
 }
 
 /// On error, the number of the line and what is wrong with it.

@@ -110,7 +110,8 @@ fn answer_status(endpoint: &mut Endpoint, ask: Ask) -> Answer {
     match ask {
         Ask::Peers => {
             let (now, peers) = (endpoint.now(), endpoint.peers().collect());
-            Answer::Peers(Box::new(Snapshot { now, peers, stats: *endpoint.stats() }))
+            let (stats, routes) = (*endpoint.stats(), endpoint.routes().collect());
+            Answer::Peers(Box::new(Snapshot { now, peers, stats, routes }))
         }
         Ask::Kick(id) => {
             let peer = endpoint.peer_by_id(&id);

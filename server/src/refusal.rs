@@ -4,7 +4,7 @@ use handfast_core::ConfigError;
 
 /// What of the core's configuration the operator can choose: the core's name of the field, and that
 /// of the flag, which is also the key of the file.
-const FLAGS: [(&str, &str); 29] = [
+const FLAGS: [(&str, &str); 31] = [
     ("admission", "allow"),
     ("budgets.at_peers", "budget-at-peers"),
     ("budgets.retries", "budget-retries"),
@@ -32,6 +32,8 @@ const FLAGS: [(&str, &str); 29] = [
     ("limits.max_peers_per_source", "max-peers-per-source"),
     ("network_secret", "network-secret-file"),
     ("previous_network_secret", "network-secret-file"),
+    ("routing.announce", "transit"),
+    ("routing.transit", "transit"),
     ("timers.heartbeat", "heartbeat"),
     ("timers.idle_timeout", "idle-timeout"),
 ];

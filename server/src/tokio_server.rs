@@ -134,7 +134,8 @@ impl Server {
                     Ask::Peers => {
                         let peers = endpoint.peers().await.ok()?;
                         let EndpointStats { stats, .. } = endpoint.stats().await.ok()?;
-                        Answer::Peers(Box::new(Snapshot { now: clock.now(), peers, stats }))
+                        let (now, routes) = (clock.now(), endpoint.routes().await.ok()?);
+                        Answer::Peers(Box::new(Snapshot { now, peers, stats, routes }))
                     }
                     Ask::Kick(id) => {
                         let peer = endpoint.peer_by_id(id).await;

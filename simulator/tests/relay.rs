@@ -3,6 +3,8 @@
 mod common;
 #[path = "relay/paths.rs"]
 mod paths;
+#[path = "relay/routes.rs"]
+mod routes;
 
 use std::time::Duration;
 

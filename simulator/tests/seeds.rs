@@ -27,7 +27,7 @@ fn run_each<R: Send>(seeds: &Range<u64>, run: impl Fn(u64) -> R + Sync) -> Vec<R
         seeds.map(&run).collect()
     };
     thread::scope(|scope| {
-        let workers = [scope.spawn(&work), scope.spawn(&work)];
+        let workers = [scope.spawn(work), scope.spawn(work)];
         workers.into_iter().flat_map(|worker| worker.join().expect("no broken promise")).collect()
     })
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use handfast_core::wire::{
     CandidateEntry, CandidatesFrame, DataFrame, EcnCounts, ForwardFrame, Fragment, Frame,
-    StreamKey, Writer, encode_ack, encode_retransmit, kind, varint,
+    RouteUpdate, StreamKey, Writer, encode_ack, encode_retransmit, kind, varint,
 };
 use handfast_core::{Delivery, Order, Target};
 
@@ -80,6 +80,16 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         CandidateEntry { kind: 2, address: SocketAddr::from(([192, 0, 2, 7], 4263)).into() };
     let list = [entry; 2];
     let candidates = CandidatesFrame { seq: 1, round: 3, flags: 1, list: &list };
+    let update = RouteUpdate {
+        destination: &key,
+        epoch: 1,
+        seqno: 2,
+        life: 1050,
+        signature: &[5; 64],
+        serial: 3,
+        remaining: 1000,
+        metric: 16,
+    };
     let simple = [
         ("padding", Frame::Padding(5)),
         ("ping", Frame::Ping { token: 1 }),
@@ -104,6 +114,10 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         ("opened", Frame::Opened { round: 3 }),
         ("observed", Frame::Observed { address: entry.address }),
         ("probe-me", Frame::ProbeMe { index: 1, token: [3; 8] }),
+        ("route-update", Frame::RouteUpdate(update)),
+        ("route-retraction", Frame::RouteRetraction { destination: &key, serial: 3 }),
+        ("seqno-request", Frame::SeqnoRequest { destination: &key, epoch: 1, seqno: 2, hops: 16 }),
+        ("route-request", Frame::RouteRequest { destination: &key, hops: 16 }),
         ("extension", Frame::Extension { kind: 0x55, body: b"later" }),
     ];
     let encoded = |write: &dyn Fn(&mut Writer<'_>) -> bool| {

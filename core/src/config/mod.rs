@@ -9,6 +9,7 @@ mod limits;
 #[cfg(feature = "serde")]
 mod period;
 mod punching;
+mod routing;
 mod rule;
 mod secret;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use forwarding::{Forwarding, ForwardingPolicy};
 pub use keys::KeyUpdates;
 pub use limits::Limits;
 pub use punching::Punching;
+pub use routing::Routing;
 pub use secret::{CookieSecret, NetworkSecret};
 pub use timing::Timing;
 pub use valid::ValidConfig;
@@ -92,6 +94,8 @@ pub struct Config {
     pub keys: KeyUpdates,
     /// Whether packets are passed on between peers.
     pub forwarding: Forwarding,
+    /// Whether peers that are several hops away are reached, and by way of whom.
+    pub routing: Routing,
     /// Whether direct ways are looked for to peers that a neighbour's packets reach.
     pub punching: Punching,
 
@@ -131,6 +135,7 @@ impl Default for Config {
             flow: Flow::default(),
             keys: KeyUpdates::default(),
             forwarding: Forwarding::default(),
+            routing: Routing::default(),
             punching: Punching::default(),
             max_datagram: BASE_DATAGRAM,
             congestion: CongestionControl::Cubic,
@@ -156,6 +161,8 @@ impl Config {
         let groups = self.timers.rules().into_iter().chain(self.limits.rules());
         let groups = groups.chain(self.budgets.rules()).chain(self.flow.rules());
         let groups = groups.chain(self.keys.rules()).chain(self.forwarding.rules());
+        let forwards = self.forwarding.policy != ForwardingPolicy::Nobody;
+        let groups = groups.chain(self.routing.rules(forwards));
         self.rules_of_no_group().into_iter().chain(groups)
     }
 

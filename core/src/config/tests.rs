@@ -246,6 +246,25 @@ const FORWARDING: &[Case] = &[
     ),
 ];
 
+const ROUTING: &[Case] = &[
+    ("routing.transit", "must be at most 64 peers", |c| transit(c, 64), |c| transit(c, 65)),
+    (
+        "routing.transit",
+        "must be empty without forwarding.policy",
+        |c| transit(c, 1),
+        |c| {
+            transit(c, 1);
+            c.forwarding.policy = ForwardingPolicy::Nobody;
+        },
+    ),
+];
+
+/// So many neighbours with which routes are exchanged.
+fn transit(config: &mut Config, count: u8) {
+    config.forwarding.policy = ForwardingPolicy::Anyone;
+    config.routing.transit = (0..count).map(|n| crate::PeerId::claimed([n; 32])).collect();
+}
+
 const KEYS: &[Case] = &[
     (
         "keys.rekey_after_packets",
@@ -309,7 +328,7 @@ const BUDGETS: [(&str, Place); 8] = [
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    [OF_NO_GROUP, TIMERS, LIMITS, FLOW, FORWARDING, KEYS, SOURCES].into_iter().flatten()
+    [OF_NO_GROUP, TIMERS, LIMITS, FLOW, FORWARDING, ROUTING, KEYS, SOURCES].into_iter().flatten()
 }
 
 fn secret() -> Option<NetworkSecret> {

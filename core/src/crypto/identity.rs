@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use data_encoding::{BASE32_NOPAD, BASE32_NOPAD_NOCASE};
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use rand_core::TryCryptoRng;
 use zeroize::Zeroizing;
 
@@ -46,6 +46,13 @@ impl PeerId {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Whether its owner signed these bytes. Also `false` if it is no sound key, as one that somebody claims may be.
+    pub(crate) fn has_signed(&self, bytes: &[u8], signature: &[u8; 64]) -> bool {
+        let key = Self::from_bytes(self.0).ok().and_then(|id| VerifyingKey::from_bytes(&id.0).ok());
+        let signature = Signature::from_bytes(signature);
+        key.is_some_and(|key| key.verify_strict(bytes, &signature).is_ok())
     }
 
     /// The X25519 (Montgomery) form: the peer's static key in the handshake.
@@ -140,6 +147,7 @@ impl core::error::Error for PeerIdError {}
 pub struct Identity {
     id: PeerId,
     secret: SecretKey,
+    signing: SigningKey,
 }
 
 impl Identity {
@@ -154,7 +162,7 @@ impl Identity {
         let scalar = Zeroizing::new(signing.to_scalar_bytes());
         // A clamped multiple of the base point is canonical and has the prime order.
         let id = PeerId(signing.verifying_key().to_bytes());
-        Self { id, secret: SecretKey::from_bytes(&scalar) }
+        Self { id, secret: SecretKey::from_bytes(&scalar), signing }
     }
 
     /// A new identity, drawn from `rng`, which must be fit for keys.
@@ -173,6 +181,11 @@ impl Identity {
     #[must_use]
     pub const fn id(&self) -> PeerId {
         self.id
+    }
+
+    /// Signs bytes. Each kind of them begins with a label of its own.
+    pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        self.signing.sign(bytes).to_bytes()
     }
 
     /// The static key pair in the handshake.

@@ -12,7 +12,8 @@ impl Endpoint {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let peers = self.deadlines.peek().map(|(at, _)| at);
-        peers.into_iter().chain(self.admission.deadline()).min()
+        let routes = self.shared.router.as_ref().and_then(|router| router.deadline());
+        peers.into_iter().chain(self.admission.deadline()).chain(routes).min()
     }
 
     /// Acts on every deadline that `now` has reached. A call that comes too early does nothing; one that
@@ -21,6 +22,9 @@ impl Endpoint {
         self.touch(now);
         let slept = self.grace_until.is_some_and(|until| self.shared.now < until);
         self.admission.expire(&mut self.shared);
+        if let Some(router) = &mut self.shared.router {
+            router.on_timeout(self.shared.now, &self.shared.identity);
+        }
         while let Some((at, slot)) = self.deadlines.peek() {
             if at > self.shared.now || self.shared.now == Instant::MAX {
                 break;

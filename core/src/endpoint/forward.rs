@@ -29,7 +29,9 @@ impl Endpoint {
         };
         let may_travel = packet.first().is_some_and(|first| TRAVELS.contains(first));
         if carried.destination != *self.id().as_bytes() {
-            let from_itself = carried.source == *neighbour.as_bytes();
+            // Who may pass on packets of others vouches for their sources.
+            let from_itself = carried.source == *neighbour.as_bytes()
+                || (self.is_transit(slot) && carried.source != *self.id().as_bytes());
             if may_travel && from_itself && carried.destination != carried.source {
                 self.pass_on(slot, neighbour, carried, ecn, packet);
             } else {
@@ -55,7 +57,7 @@ impl Endpoint {
         packet: &[u8],
     ) {
         let destination = PeerId::claimed(carried.destination);
-        let next = self.next_hop(&neighbour, &destination);
+        let next = self.next_hop(slot, &neighbour, &destination);
         let passed = match next {
             Err(refusal) => Err(refusal),
             // Nobody is told: an honest path is not so long, and tries its size.
@@ -73,6 +75,8 @@ impl Endpoint {
         };
         match passed {
             Ok(Some(dropped)) => {
+                #[cfg(feature = "audit")]
+                crate::audit::note_passed(self.id(), packet);
                 self.shared.stats.forwards_passed += 1;
                 self.shared.stats.forward_bytes_passed += packet.len() as u64;
                 self.shared.stats.forwards_dropped += dropped;
@@ -88,17 +92,20 @@ impl Endpoint {
 
     /// Where a packet of `neighbour` for `destination` goes next.
     fn next_hop(
-        &self,
+        &mut self,
+        slot: u32,
         neighbour: &PeerId,
         destination: &PeerId,
     ) -> Result<PeerHandle, ForwardRefusal> {
         let policy = &self.shared.config.forwarding.policy;
-        if !policy.admits(neighbour) {
+        if !policy.admits(neighbour) && !self.is_transit(slot) {
             return Err(ForwardRefusal::NotForwarding);
         }
-        let slot = self.peers.by_id(destination).filter(|_| policy.admits(destination));
-        let next = slot.and_then(|slot| self.peers.at(slot)).filter(|peer| peer.is_neighbour());
-        next.map(Peer::handle).ok_or(ForwardRefusal::NotConnected)
+        let known = self.peers.by_id(destination).filter(|next| *next != slot);
+        let known = known.filter(|_| policy.admits(destination));
+        let next = known.and_then(|slot| self.peers.at(slot)).filter(|peer| peer.is_neighbour());
+        let next = next.map(Peer::handle).or_else(|| self.routed_hop(slot, destination));
+        next.ok_or(ForwardRefusal::NotConnected)
     }
 
     fn can_carry(&self, next: PeerHandle, len: usize) -> bool {

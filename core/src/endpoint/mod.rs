@@ -18,6 +18,7 @@ mod input;
 mod merge;
 mod output;
 mod ready;
+mod routing;
 mod sockets;
 mod table;
 #[cfg(feature = "testing")]
@@ -232,6 +233,9 @@ impl Endpoint {
             self.remove(slot);
             return;
         }
+        if self.shared.router.is_some() {
+            peer.review_link(&mut self.shared);
+        }
         self.ready.push(slot);
         if peer.has_events() {
             self.eventful.push(slot);
@@ -278,6 +282,9 @@ impl Endpoint {
             self.peers.unplace(&place, slot);
         }
         self.forwarder.forget(slot);
+        if let Some(router) = &mut self.shared.router {
+            router.on_down(self.shared.now, slot);
+        }
     }
 }
 

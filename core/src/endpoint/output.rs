@@ -19,6 +19,9 @@ impl Endpoint {
         if buf.len() < usize::from(self.shared.config.max_datagram) {
             return None;
         }
+        if self.shared.router.as_ref().is_some_and(|router| router.has_output()) {
+            self.distribute_routes();
+        }
         // Strangers and peers take turns: when the socket takes less than there is to say to strangers,
         // peers must not go short.
         let peers_turn = core::mem::take(&mut self.answered);

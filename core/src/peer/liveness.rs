@@ -53,6 +53,7 @@ impl Peer {
         }
         self.paths.on_idle();
         self.keep_route(cx);
+        self.distrust_route(cx, false);
         if self.state.is_up() {
             self.outbound.pings.heartbeat();
             self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.timers.heartbeat));
@@ -93,6 +94,7 @@ impl Peer {
     pub(super) fn on_unresponsive(&mut self, cx: &mut Context) {
         if !self.state.is_unresponsive() {
             self.state.move_to_unresponsive();
+            self.distrust_route(cx, true);
         }
         if self.dialing.dial.is_none() {
             self.redial(cx);

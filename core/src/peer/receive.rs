@@ -202,6 +202,10 @@ impl Peer {
             }
             Frame::ProbeMe { index, token } => self.on_probe_me(cx, index, token),
             Frame::Observed { .. } => return Err(Violation::MisplacedProbe),
+            Frame::RouteUpdate(_)
+            | Frame::RouteRetraction { .. }
+            | Frame::SeqnoRequest { .. }
+            | Frame::RouteRequest { .. } => self.on_route_frame(cx, arrival, &frame),
             Frame::AckNow => summary.wants(AckWant::Asked),
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}

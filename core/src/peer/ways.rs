@@ -60,15 +60,14 @@ impl Peer {
             return;
         }
         let Some(remote) = self.acquaintance.id else { return };
-        let neighbours = cx.relays.toward(remote).count().max(1);
-        let turn = usize::from(self.search.tries) % neighbours;
+        let neighbours = cx.relays_toward(remote);
+        let turn = usize::from(self.search.tries) % neighbours.len().max(1);
         let pause = FIRST_PAUSE * (1 << self.search.tries.min(LONGEST_PAUSE));
         self.search.after = Some(cx.now + pause);
         self.search.tries = self.search.tries.saturating_add(1);
-        let neighbour = cx.relays.toward(remote).nth(turn);
-        neighbour
-            .into_iter()
-            .for_each(|neighbour| self.try_route(cx, Route::new(neighbour, remote)));
+        if let Some(neighbour) = neighbours.get(turn) {
+            self.try_route(cx, Route::new(*neighbour, remote));
+        }
     }
 
     /// The peer does not answer: it is looked for by way of the neighbours, without a handshake.
@@ -77,9 +76,33 @@ impl Peer {
         if !self.state.is_live() || !self.paths.is_in_distress() || self.paths.route().is_some() {
             return;
         }
-        let neighbours: smallvec::SmallVec<[_; 8]> = cx.relays.toward(remote).collect();
-        for neighbour in neighbours {
+        for neighbour in cx.relays_toward(remote) {
             self.try_route(cx, Route::new(neighbour, remote));
+        }
+    }
+
+    /// The neighbour that leads to the peer is another one than before.
+    pub(crate) fn on_route_changed(&mut self, cx: &mut Context) {
+        let (Some(remote), Some(router)) = (self.acquaintance.id, &cx.router) else { return };
+        let present = self.paths.route().and_then(|via| via.route());
+        let next = router.next_hop_id(&remote).filter(|next| *next != remote);
+        let (Some(present), Some(next)) = (present, next) else { return };
+        if self.state.is_up() && present.neighbour != next && cx.relays.contains(&next) {
+            self.try_route(cx, Route::new(next, remote));
+            self.review(cx);
+        }
+    }
+
+    /// A peer that a neighbour's packets reach does not answer, or far later than the neighbour's metric allows:
+    /// another route is preferred for a while.
+    pub(super) fn distrust_route(&self, cx: &mut Context, is_silent: bool) {
+        let Some(route) = self.paths.via().and_then(|via| via.route()) else { return };
+        let Some(router) = &mut cx.router else { return };
+        let claimed = router.claimed_rtt(cx.now, &route.remote);
+        let measured = self.paths.primary().and_then(|path| path.stats().latest_rtt);
+        let is_late = claimed.zip(measured).is_some_and(|(claimed, rtt)| rtt > claimed * 2 + LATE);
+        if is_silent || is_late {
+            router.distrust_neighbour(cx.now, &route.neighbour, &route.remote);
         }
     }
 
@@ -92,3 +115,5 @@ impl Peer {
 /// Between two neighbours that are asked for a way; doubled each time, up to about an hour.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: u8 = 6;
+/// What queues and processors may add to a round trip.
+const LATE: Duration = Duration::from_millis(100);

@@ -30,6 +30,11 @@ impl Relays {
         self.0.iter().copied().filter(move |relay| *relay != remote)
     }
 
+    /// Whether this neighbour does so.
+    pub(crate) fn contains(&self, id: &PeerId) -> bool {
+        self.0.contains(id)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

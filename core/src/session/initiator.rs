@@ -83,6 +83,8 @@ const OPENS: Limit = Limit::every(1_000, 4_000);
 const MAX_TARGETS: usize = 16;
 /// The first pause between two requests; each is longer than the last.
 const FIRST_INTERVAL: Duration = Duration::from_millis(150);
+/// The neighbour that a route leads by is asked alone for so long.
+const OTHERS_AFTER: Duration = Duration::from_millis(500);
 /// A stranger's address gets 8 requests in 10 s: less than 2 KB.
 const MAX_INTERVAL: Duration = Duration::from_secs(4);
 /// The same for an address that was a validated one of the peer.
@@ -135,7 +137,11 @@ impl Dial {
     /// Sends the handshake by way of neighbours that forward, too, once it is time.
     fn add_routes(&mut self, cx: &Context) {
         let Some(remote) = self.remote.filter(|_| cx.now >= self.routes_from) else { return };
-        for neighbour in cx.relays.toward(remote) {
+        // One of them may say that it has a route, and have none.
+        let all = cx.now >= self.routes_from + OTHERS_AFTER;
+        let neighbours =
+            if all { cx.relays.toward(remote).collect() } else { cx.relays_toward(remote) };
+        for neighbour in neighbours {
             let via = Via::Routed(Route::new(neighbour, remote));
             if !self.has_target(&via) && self.targets.len() < MAX_TARGETS {
                 self.targets.push(HandshakeTarget::new(via, false));

@@ -50,6 +50,8 @@ pub enum FrameError {
     RetransmitCount,
     /// A range that is empty, out of order, or ends above 4 GiB.
     RetransmitRange,
+    /// A claim that lives for no time, for too long, or longer than its owner said.
+    RouteLife,
     /// The packet ends inside the frame.
     Truncated,
     /// A frame type that this version does not have and that is not an extension.
@@ -73,6 +75,7 @@ impl FrameError {
             Self::Reason => "reason too long or not UTF-8",
             Self::RetransmitCount => "retransmit with too many ranges",
             Self::RetransmitRange => "retransmit range out of bounds or order",
+            Self::RouteLife => "life of a route out of bounds",
             Self::Truncated => "frame cut off",
             Self::UnknownType => "unknown frame type",
         }

@@ -3,6 +3,7 @@
 mod display;
 mod forward;
 mod probe;
+mod route;
 
 use core::iter::FusedIterator;
 
@@ -20,6 +21,7 @@ use super::writer::Writer;
 
 pub use forward::{FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, HOP_LIMIT};
 pub use probe::{CandidateEntry, CandidatesFrame, MAX_CANDIDATES, PROBE_FRAMES_LEN, PROBE_PATH};
+pub use route::{CLAIM_LEN, MAX_ROUTE_LIFE, NO_ROUTE, RouteUpdate};
 
 /// The longest reason of a [`Frame::Disconnect`], in bytes.
 pub const MAX_REASON_LEN: usize = 64;
@@ -150,6 +152,33 @@ pub enum Frame<'a> {
         /// The token of the challenge.
         token: [u8; 8],
     },
+    /// The sender has a route.
+    RouteUpdate(RouteUpdate<'a>),
+    /// The sender has no route to this destination.
+    RouteRetraction {
+        /// The identity of the destination.
+        destination: &'a [u8; 32],
+        /// As in [`RouteUpdate`].
+        serial: u32,
+    },
+    /// Asks a destination for a claim that is at least as new as this.
+    SeqnoRequest {
+        /// The identity of the destination.
+        destination: &'a [u8; 32],
+        /// Of the claim.
+        epoch: u64,
+        /// Of the claim.
+        seqno: u32,
+        /// How often the question may still be passed on, and one more.
+        hops: u8,
+    },
+    /// Asks for a route.
+    RouteRequest {
+        /// The identity of the destination.
+        destination: &'a [u8; 32],
+        /// As in [`Frame::SeqnoRequest`].
+        hops: u8,
+    },
     /// A message or a fragment of one.
     Data(DataFrame<'a>),
     /// Something of a later version, to be skipped.
@@ -247,6 +276,10 @@ impl<'a> Frame<'a> {
             Self::Opened { round } => 1 + varint::size(*round),
             Self::Observed { .. } => 19,
             Self::ProbeMe { .. } => 10,
+            Self::RouteUpdate(_) => 119,
+            Self::RouteRetraction { .. } => 37,
+            Self::SeqnoRequest { .. } => 46,
+            Self::RouteRequest { .. } => 34,
             Self::Data(frame) => frame.encoded_len(),
             Self::Extension { body, .. } => 1 + varint::size(body.len() as u64) + body.len(),
         }
@@ -296,11 +329,29 @@ impl<'a> Frame<'a> {
             probe::OPENED => Self::Opened { round: reader.varint()? },
             probe::OBSERVED => Self::Observed { address: probe::parse_address(reader)? },
             probe::PROBE_ME => Self::ProbeMe { index: reader.u8()?, token: *reader.array()? },
+            route::ROUTE_UPDATE..=route::ROUTE_REQUEST => Self::parse_route(kind, reader)?,
             FIRST_EXTENSION..=LAST_EXTENSION => {
                 let len = reader.varint()?;
                 Self::Extension { kind, body: reader.bytes(len)? }
             }
             _ => return Err(FrameError::UnknownType),
+        })
+    }
+
+    fn parse_route(kind: u8, reader: &mut Reader<'a>) -> Result<Self, FrameError> {
+        if kind == route::ROUTE_UPDATE {
+            return RouteUpdate::parse(reader).map(Self::RouteUpdate);
+        }
+        let destination = reader.array()?;
+        Ok(match kind {
+            route::ROUTE_RETRACTION => Self::RouteRetraction { destination, serial: reader.u32()? },
+            route::SEQNO_REQUEST => Self::SeqnoRequest {
+                destination,
+                epoch: reader.u64()?,
+                seqno: reader.u32()?,
+                hops: reader.u8()?,
+            },
+            _ => Self::RouteRequest { destination, hops: reader.u8()? },
         })
     }
 
@@ -358,6 +409,20 @@ impl<'a> Frame<'a> {
             Self::Observed { address } => w.u8(probe::OBSERVED) && w.bytes(address.as_bytes()),
             Self::ProbeMe { index, token } => {
                 w.u8(probe::PROBE_ME) && w.u8(*index) && w.bytes(token)
+            }
+            Self::RouteUpdate(frame) => frame.write(w),
+            Self::RouteRetraction { destination, serial } => {
+                w.u8(route::ROUTE_RETRACTION) && w.bytes(*destination) && w.u32(*serial)
+            }
+            Self::SeqnoRequest { destination, epoch, seqno, hops } => {
+                w.u8(route::SEQNO_REQUEST)
+                    && w.bytes(*destination)
+                    && w.u64(*epoch)
+                    && w.u32(*seqno)
+                    && w.u8(*hops)
+            }
+            Self::RouteRequest { destination, hops } => {
+                w.u8(route::ROUTE_REQUEST) && w.bytes(*destination) && w.u8(*hops)
             }
             Self::Data(frame) => frame.encode(w),
             Self::Extension { kind, body } => {

@@ -45,8 +45,9 @@ pub use ack::{AckFrame, AckRanges, EcnCounts, MAX_ACK_RANGES, encode_ack};
 pub use data::{DataFrame, Fragment, MIN_FRAGMENT};
 pub use error::{FrameError, ReadError};
 pub use frame::{
-    CandidateEntry, CandidatesFrame, FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, Frame, Frames,
-    HOP_LIMIT, MAX_CANDIDATES, MAX_REASON_LEN, PROBE_FRAMES_LEN, PROBE_PATH,
+    CLAIM_LEN, CandidateEntry, CandidatesFrame, FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame,
+    Frame, Frames, HOP_LIMIT, MAX_CANDIDATES, MAX_REASON_LEN, MAX_ROUTE_LIFE, NO_ROUTE,
+    PROBE_FRAMES_LEN, PROBE_PATH, RouteUpdate,
 };
 pub use handshake::{
     Address, Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, MAC_LEN,
@@ -63,7 +64,7 @@ pub use stream::StreamKey;
 pub use writer::Writer;
 
 /// The version of the protocol, the second byte of every packet.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// The types of packets, their first byte.
 pub mod kind {

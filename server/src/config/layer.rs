@@ -68,6 +68,12 @@ pub struct Layer {
     /// How much passes in all, in a second [default: 100Mbit, or --relay-peer-rate if that is more]
     #[arg(long, value_name = "RATE")]
     pub relay_total: Option<BitRate>,
+    /// A file with the servers that routes are exchanged with, one PeerId a line, # for comments: they name this one in
+    /// the same way. Packets then pass over several of them, and this server tells them who is connected to it and
+    /// wants to be found. Turns --relay on
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "path")]
+    pub transit: Option<PathBuf>,
     /// The two further ports by which peers can test their NAT, as 4264,4265 [default: the two after the first of
     /// --listen, none if that is :0; if one is in use it is left out, and the peers' tools say so]
     #[arg(long, value_name = "PORTS", num_args = 1, value_delimiter = ',')]
@@ -164,7 +170,7 @@ impl Layer {
     pub fn or(self, below: Self) -> Self {
         or!(self, below:
             runtime listen server identity network_secret_file allow status_socket echo relay relay_rate relay_peer_rate
-            relay_total probe_ports idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
+            relay_total transit probe_ports idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated
             budget_validated_per_source budget_at_peers budget_retries budget_retries_per_share

@@ -67,6 +67,8 @@ pub struct Settings {
     pub keys: KeyUpdates,
     /// Whether packets are passed on between peers.
     pub forwarding: Forwarding,
+    /// The file with the servers that routes are exchanged with.
+    pub transit: Option<PathBuf>,
     /// The ports that peers test their NAT with; `None`: the two after the first that is listened on, if that was
     /// chosen.
     pub probe_ports: Option<Vec<u16>>,
@@ -101,6 +103,7 @@ impl Settings {
             probe_ports: layer.probe_ports.clone(),
             network_secret_file: layer.network_secret_file,
             allow: layer.allow,
+            transit: layer.transit,
             status_socket: layer.status_socket,
             echo: layer.echo.unwrap_or_default(),
             idle_timeout,
@@ -133,6 +136,8 @@ impl Settings {
         config.forwarding = self.forwarding.clone();
         (config.network_secret, config.previous_network_secret) = access.secrets();
         config.admission = access.admission();
+        config.routing.transit = access.transit().clone();
+        config.routing.announce = !config.routing.transit.is_empty();
         config
     }
 
@@ -211,7 +216,7 @@ fn key_updates(layer: &Layer) -> KeyUpdates {
 fn forwarding(layer: &Layer) -> Forwarding {
     let mut forwarding = Forwarding::default();
     let is_private = layer.allow.is_some() || layer.network_secret_file.is_some();
-    if layer.relay.unwrap_or(is_private) {
+    if layer.relay.unwrap_or(is_private || layer.transit.is_some()) {
         forwarding.policy = ForwardingPolicy::Anyone;
     }
     // What is not chosen does not hold back what is.

@@ -45,6 +45,7 @@ fn all_keys_are_read() {
         relay-rate = "80kbit"
         relay-peer-rate = "1Mbit"
         relay-total = "2Gbit"
+        transit = "t"
         probe-ports = [7, 9]
     "#;
     let mut layer = parse(text).expect("understood");

@@ -18,7 +18,9 @@ mod socket;
 use std::path::Path;
 use std::sync::Arc;
 
-use handfast_core::{DisconnectOptions, DisconnectReason, Instant, PeerId, PeerInfo, Stats};
+use handfast_core::{
+    DisconnectOptions, DisconnectReason, Instant, PeerId, PeerInfo, RouteInfo, Stats,
+};
 use handfast_program::Error;
 
 pub(crate) use socket::Guard;
@@ -47,6 +49,8 @@ pub(crate) struct Snapshot {
     pub(crate) now: Instant,
     pub(crate) peers: Vec<PeerInfo>,
     pub(crate) stats: Stats,
+    /// To peers that are several hops away, and to those that tell of themselves.
+    pub(crate) routes: Vec<RouteInfo>,
 }
 
 /// Asks the runtime, from any thread, and waits; `None` once the server has stopped, or has no time.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use handfast_core::{Direction, PeerInfo, Via};
+use handfast_core::{Direction, PeerInfo, RouteInfo, Via};
 use serde_json::{Value, json};
 
 use super::{Answer, Ask, Snapshot};
@@ -32,13 +32,14 @@ fn understood(line: &str) -> Result<Ask, String> {
 }
 
 fn value(snapshot: &Snapshot) -> Value {
-    let Snapshot { now, peers, stats } = snapshot;
+    let Snapshot { now, peers, stats, routes } = snapshot;
     let mut peers: Vec<_> = peers.iter().collect();
     peers.sort_by_key(|peer| (peer.connected_since, peer.id));
     let queued: u64 = peers.iter().map(|peer| peer.queued).sum();
     let connected = peers.iter().filter(|peer| peer.connected_since.is_some()).count();
     json!({
         "peers": peers.iter().map(|peer| peer_value(peer, *now)).collect::<Vec<_>>(),
+        "routes": routes.iter().map(route_value).collect::<Vec<_>>(),
         "totals": {
             "peers": connected,
             "queued_bytes": queued,
@@ -52,6 +53,14 @@ fn value(snapshot: &Snapshot) -> Value {
             "relays_refused": stats.forwards_refused,
             "relays_dropped": stats.forwards_dropped,
         },
+    })
+}
+
+fn route_value(route: &RouteInfo) -> Value {
+    json!({
+        "id": route.destination.to_string(),
+        "via": route.next_hop.to_string(),
+        "metric": route.metric,
     })
 }
 
@@ -89,6 +98,11 @@ pub(super) fn text(answer: &Value) -> String {
     line(columns(header.map(str::to_owned)));
     let peers = answer["peers"].as_array();
     peers.into_iter().flatten().for_each(|peer| line(columns(words(peer))));
+    let routes = answer["routes"].as_array().filter(|routes| !routes.is_empty());
+    if let Some(routes) = routes {
+        line(format!("{:<52}  {:<28}  {:>9}", "ROUTE", "PATH", "METRIC"));
+        routes.iter().for_each(|route| line(route_words(route)));
+    }
     let totals = &answer["totals"];
     let number = |name: &str| totals[name].as_u64().unwrap_or_default();
     line(format!(
@@ -100,6 +114,18 @@ pub(super) fn text(answer: &Value) -> String {
         size(number("relayed_bytes")),
     ));
     text
+}
+
+/// A route in words: a neighbour leads to itself.
+fn route_words(route: &Value) -> String {
+    let (id, via) = (route["id"].as_str().unwrap_or("-"), route["via"].as_str().unwrap_or("-"));
+    let path = if via == id { "neighbour".to_owned() } else { short(via) };
+    format!("{id:<52}  {path:<28}  {:>9}", route["metric"].as_u64().unwrap_or_default())
+}
+
+/// By way of a neighbour, of which the first characters are enough.
+fn short(id: &str) -> String {
+    format!("via {}...", id.chars().take(16).collect::<String>())
 }
 
 fn columns([peer, path, rtt, loss, since, queued, relayed, why]: [String; 8]) -> String {
@@ -119,8 +145,7 @@ fn why(peer: &Value) -> Option<String> {
 fn words(peer: &Value) -> [String; 8] {
     let text = |name: &str| peer[name].as_str().map(str::to_owned);
     let unknown = || "-".to_owned();
-    let short = |id: String| format!("via {}...", id.chars().take(16).collect::<String>());
-    let path = text("address").or_else(|| text("via").map(short));
+    let path = text("address").or_else(|| text("via").map(|id| short(&id)));
     let path = path.unwrap_or_else(|| text("state").unwrap_or_default());
     let rtt = peer["rtt_us"].as_u64().map(|us| format!("{:.1?}", Duration::from_micros(us)));
     let since =
@@ -192,11 +217,19 @@ mod tests {
     fn what_is_not_known_of_a_peer_is_a_dash() {
         let value = json!({
             "peers": [{ "id": null, "state": "connecting", "queued_bytes": 2048 }],
+            "routes": [
+                { "id": "far", "via": "a-neighbour-of-this-server", "metric": 72 },
+                { "id": "near", "via": "near", "metric": 16 },
+            ],
             "totals": { "peers": 0, "relayed_bytes": 5 << 20 },
         });
         let text = text(&value);
         let words: Vec<_> = text.lines().nth(1).expect("a peer").split_whitespace().collect();
         assert_eq!(words, ["-", "connecting", "-", "-", "-", "2.0", "KiB", "-", "-"]);
+        let routes = text.lines().skip(3).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let expected =
+            [vec!["far", "via", "a-neighbour-of-t...", "72"], vec!["near", "neighbour", "16"]];
+        assert_eq!(routes.take(2).collect::<Vec<_>>(), expected);
         assert!(
             text.ends_with("0 peers, 0 B queued, 0 B received, 0 B sent, 5.0 MiB relayed\n"),
             "{text}"

@@ -3,6 +3,7 @@
 
 mod inward;
 mod outward;
+mod routes;
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -16,6 +17,8 @@ use crate::peer::Peer;
 pub(super) struct Carrying {
     /// It said that it passes packets on.
     pub(super) forwards: bool,
+    /// It said that it knows routes.
+    pub(super) routes: bool,
     /// It stands in the list of those that do.
     is_listed: bool,
     /// Packets of ours that it did not pass on, as it said.

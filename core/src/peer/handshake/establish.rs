@@ -172,6 +172,7 @@ impl Peer {
             cx.config.flow.max_message.min(parameters.max_message.get());
         self.outbound.limits.max_streams = parameters.max_streams.get();
         self.carrying.forwards = parameters.offers(Parameters::FORWARDS);
+        self.carrying.routes = parameters.offers(Parameters::ROUTES);
         let datagram = parameters.max_datagram.get().min(cx.config.max_datagram).max(BASE_DATAGRAM);
         self.paths.set_max_datagram(datagram);
     }

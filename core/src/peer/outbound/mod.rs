@@ -2,6 +2,7 @@
 
 mod addresses;
 mod pings;
+mod routes;
 
 use alloc::vec::Vec;
 
@@ -10,6 +11,7 @@ use smallvec::SmallVec;
 
 use addresses::Addresses;
 use pings::Pings;
+use routes::Routes;
 
 use crate::delivery::{Delivery, MessageId};
 use crate::error::SendError;
@@ -35,6 +37,7 @@ pub(crate) enum SentFrame {
     Ping { token: u64 },
     Pong { token: u64 },
     Rekey(RekeyFrame),
+    Route { key: u32 },
     Skip { stream: u16 },
 }
 
@@ -53,6 +56,7 @@ pub(crate) struct Outbound {
     pub(super) pings: Pings,
     pub(super) rekey: Rekey,
     pub(super) addresses: Addresses,
+    pub(super) routes: Routes,
     /// Tokens of the peer's pings to answer.
     pongs: SmallVec<[u64; 2]>,
     /// The `Blocked` that we sent last: the limit and the cost.
@@ -83,6 +87,7 @@ impl Outbound {
             pings: Pings::default(),
             rekey: Rekey::default(),
             addresses: Addresses::default(),
+            routes: Routes::default(),
             pongs: SmallVec::new(),
             reported_blocked: None,
             ping_due: false,
@@ -169,6 +174,7 @@ impl Outbound {
             || self.queue.has_skips()
             || self.is_blocked_due()
             || self.addresses.is_due()
+            || self.routes.is_due()
             || !self.refused_forwards.is_empty()
             || self.wanted_probe.is_some()
     }
@@ -198,6 +204,7 @@ impl Outbound {
             self.wanted_probe = None;
         }
         self.addresses.write(writer, sent);
+        self.routes.write(writer, sent);
         while let Some((destination, reason)) = self.refused_forwards.last() {
             if !(Frame::ForwardRefused { destination, reason: *reason }).encode(writer) {
                 return;
@@ -211,6 +218,7 @@ impl Outbound {
         match frame {
             SentFrame::Part(part) => self.queue.on_acked(part),
             SentFrame::Disconnect => self.disconnect_acked = true,
+            SentFrame::Route { key } => self.routes.on_acked(key),
             SentFrame::Addresses
             | SentFrame::Opened { .. }
             | SentFrame::Blocked
@@ -237,6 +245,7 @@ impl Outbound {
             SentFrame::Ping { token } => self.pings.on_lost(token),
             SentFrame::Pong { token } => self.on_ping(token),
             SentFrame::Rekey(frame) => self.rekey.on_lost(frame),
+            SentFrame::Route { key } => self.routes.on_lost(key),
             SentFrame::Skip { stream } => self.queue.repeat_skip(stream),
         }
     }
@@ -256,6 +265,7 @@ impl Outbound {
             | SentFrame::Ping { .. }
             | SentFrame::Pong { .. }
             | SentFrame::Rekey(_)
+            | SentFrame::Route { .. }
             | SentFrame::Skip { .. } => {
                 self.on_lost(frame, inbox);
                 true
@@ -269,6 +279,7 @@ impl Outbound {
         self.rekey = Rekey::default();
         self.pings.restart();
         self.pongs.clear();
+        self.routes.clear();
         self.reported_blocked = None;
         self.disconnect_due = self.disconnect.is_some();
     }

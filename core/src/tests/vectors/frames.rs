@@ -9,8 +9,8 @@ use super::Vectors;
 use super::script::{IDENTITY_A, IDENTITY_B};
 use crate::wire::{
     CandidateEntry, CandidatesFrame, DataFrame, EcnCounts, ForwardFrame, Fragment, Frame, Frames,
-    HOP_LIMIT, PacketNumber, SealedHeader, StreamKey, UnknownSession, Writer, encode_ack,
-    encode_retransmit, varint,
+    HOP_LIMIT, PacketNumber, RouteUpdate, SealedHeader, StreamKey, UnknownSession, Writer,
+    encode_ack, encode_retransmit, varint,
 };
 use crate::{Delivery, Identity, Order};
 
@@ -55,6 +55,19 @@ pub(super) fn examples(vectors: &mut Vectors) {
     let flags = CandidatesFrame::ORDER_SENSITIVE;
     let candidates = CandidatesFrame { seq: 3, round: 70, flags, list: &list };
     let limit = 33_554_432;
+    let unsigned = RouteUpdate {
+        destination: &ends[0],
+        epoch: 1_700_000_000,
+        seqno: 3,
+        life: 1050,
+        signature: &[0; 64],
+        serial: 7,
+        remaining: 1000,
+        metric: 36,
+    };
+    let signature = Identity::from_seed(IDENTITY_A).sign(&unsigned.claim());
+    let update = RouteUpdate { signature: &signature, ..unsigned };
+    vectors.hex("route.claim", update.claim());
     let frames = [
         ("padding", Frame::Padding(3)),
         ("ping", Frame::Ping { token: 0x0102_0304_0506_0708 }),
@@ -89,6 +102,13 @@ pub(super) fn examples(vectors: &mut Vectors) {
         ("opened", Frame::Opened { round: 70 }),
         ("observed", Frame::Observed { address: list[0].address }),
         ("probe_me", Frame::ProbeMe { index: 1, token: *b"01234567" }),
+        ("route_update", Frame::RouteUpdate(update)),
+        ("route_retraction", Frame::RouteRetraction { destination: &ends[0], serial: 8 }),
+        (
+            "seqno_request",
+            Frame::SeqnoRequest { destination: &ends[0], epoch: 1_700_000_000, seqno: 4, hops: 16 },
+        ),
+        ("route_request", Frame::RouteRequest { destination: &ends[0], hops: 16 }),
         ("extension", Frame::Extension { kind: 0x40, body: b"later" }),
     ];
     for (name, frame) in frames {

@@ -121,18 +121,27 @@ fn frames(vectors: &mut Vectors) {
         ("channel", &[0x0f, 0x02, 0, 0x04, 0, 0]),
         ("forward_too_short", &[&[0x10, 0x30][..], &[0; 64], &[0xc6; 15]].concat()),
         ("candidates_too_many", &[&[0x12, 0, 0, 0, 17][..], &[0; 17 * 19]].concat()),
-        ("unknown_type", &[0x16]),
+        ("route_life", &route_life()),
+        ("unknown_type", &[0x1a]),
     ] {
         assert!(Frames::new(bytes).any(|frame| frame.is_err()), "{name}");
         vectors.hex(&format!("refused.frame.{name}"), bytes);
     }
 }
 
+/// A claim that lives for longer than an hour.
+fn route_life() -> [u8; 119] {
+    let mut bytes = [0; 119];
+    bytes[0] = 0x16;
+    bytes[45..47].copy_from_slice(&3601_u16.to_le_bytes());
+    bytes
+}
+
 /// The answer to a request of another version, and a request that gets it.
 fn unsupported_version(vectors: &mut Vectors) {
     use zerocopy::IntoBytes;
     let mut request = [0; 240];
-    request[..8].copy_from_slice(&[0xc1, 5, 0, 0, 0x44, 0x33, 0x22, 0x11]);
+    request[..8].copy_from_slice(&[0xc1, 6, 0, 0, 0x44, 0x33, 0x22, 0x11]);
     assert_eq!(Packet::parse(&request).err(), Some(PacketError::UnknownVersion));
     let index = crate::wire::request_of_another_version(&request).expect("a request");
     vectors.hex("unsupported_version.request_head", &request[..8]);

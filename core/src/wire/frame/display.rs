@@ -49,6 +49,12 @@ impl fmt::Display for Frame<'_> {
             Self::ProbeMe { index, token } => {
                 write!(f, "ProbeMe index={index} token={:#x}", u64::from_le_bytes(*token))
             }
+            Self::RouteUpdate(frame) => frame.fmt(f),
+            Self::RouteRetraction { serial, .. } => write!(f, "RouteRetraction serial={serial}"),
+            Self::SeqnoRequest { epoch, seqno, hops, .. } => {
+                write!(f, "SeqnoRequest epoch={epoch} seqno={seqno} hops={hops}")
+            }
+            Self::RouteRequest { hops, .. } => write!(f, "RouteRequest hops={hops}"),
             Self::Data(frame) => frame.fmt(f),
             Self::Extension { kind, body } => {
                 write!(f, "Extension kind={kind:#x} length={}", body.len())

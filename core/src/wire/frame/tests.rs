@@ -5,6 +5,7 @@ use super::super::data::tests::any_data;
 use super::super::retransmit::tests::any_retransmit_bytes;
 use super::super::stream::tests::any_stream;
 use super::super::{EcnCounts, Fragment, encode_ack, encode_retransmit};
+use super::route::MAX_ROUTE_LIFE;
 use super::*;
 use crate::Order;
 use core::net::SocketAddr;
@@ -161,7 +162,7 @@ fn frames_with_ranges_are_laid_out_as_documented() {
 fn illegal_frames_are_refused_with_their_reason() {
     let long_reason = [&[6, 0, 0, 0, 65][..], &[b'a'; 65]].concat();
     let cases: [(&[u8], FrameError); 17] = [
-        (&[0x16], FrameError::UnknownType),
+        (&[0x1a], FrameError::UnknownType),
         (&[0x1f, 0, 0], FrameError::UnknownType),
         (&[0x80, 0, 0], FrameError::UnknownType),
         (&[0xff, 0, 0], FrameError::UnknownType),
@@ -248,9 +249,40 @@ fn any_plain_frame() -> impl Strategy<Value = Frame<'static>> {
                 Frame::Candidates(CandidatesFrame { seq, round, flags, list: &ENTRIES[..len] })
             }
         ),
+        any_route(),
         any_data().prop_map(Frame::Data),
         (0x40..=0x7f_u8, 0..32_usize)
             .prop_map(|(kind, len)| Frame::Extension { kind, body: &KEY[..len] }),
+    ]
+}
+
+/// What neighbours say about routes.
+fn any_route() -> impl Strategy<Value = Frame<'static>> {
+    let numbers = any::<(u64, u32, u32, u16)>();
+    prop_oneof![
+        (numbers, 1..=MAX_ROUTE_LIFE, any::<u16>()).prop_map(
+            |((epoch, seqno, serial, metric), life, left)| {
+                let (destination, signature, remaining) = (&KEY, &[7; 64], left % (life + 1));
+                Frame::RouteUpdate(RouteUpdate {
+                    destination,
+                    epoch,
+                    seqno,
+                    life,
+                    signature,
+                    serial,
+                    remaining,
+                    metric,
+                })
+            }
+        ),
+        any::<u32>().prop_map(|serial| Frame::RouteRetraction { destination: &KEY, serial }),
+        any::<(u64, u32, u8)>().prop_map(|(epoch, seqno, hops)| Frame::SeqnoRequest {
+            destination: &KEY,
+            epoch,
+            seqno,
+            hops
+        }),
+        any::<u8>().prop_map(|hops| Frame::RouteRequest { destination: &KEY, hops }),
     ]
 }
 

@@ -228,6 +228,8 @@ impl Parameters {
     pub const AES_HARDWARE: u32 = 1;
     /// Capability: it forwards packets between its neighbours.
     pub const FORWARDS: u32 = 2;
+    /// Capability: it knows routes, and takes frames about them.
+    pub const ROUTES: u32 = 4;
 
     /// Whether every bit of `capability` is offered.
     #[must_use]

@@ -9,3 +9,4 @@ mod hints;
 mod paths;
 mod rekey;
 mod roam;
+mod routes;

@@ -1,0 +1,68 @@
+//! Routes over several hops: what neighbours are told, and which of them leads where.
+
+use super::Endpoint;
+use crate::info::RouteInfo;
+use crate::peer::Peer;
+use crate::{PeerHandle, PeerId};
+
+impl Endpoint {
+    /// The routes that are used to all peers that tell of themselves, in the order of their identities. None without
+    /// [`Config::routing`](crate::Config::routing).
+    pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
+        let routes = self.shared.router.iter().flat_map(|router| router.routes(self.shared.now));
+        routes.filter_map(|hop| {
+            let next_hop = self.peers.at(hop.neighbour).and_then(Peer::id)?;
+            Some(RouteInfo { destination: hop.destination, next_hop, metric: hop.metric })
+        })
+    }
+
+    /// Neighbours are told what the table has for them, and peers that the neighbour that leads to them changed.
+    pub(super) fn distribute_routes(&mut self) {
+        while let Some((slot, message)) =
+            self.shared.router.as_mut().and_then(|it| it.poll_output())
+        {
+            if let Some(peer) = self.peers.at_mut(slot) {
+                peer.tell_route(message);
+                self.ready.push(slot);
+            }
+        }
+        while let Some(slot) = self.shared.router.as_mut().and_then(|it| it.poll_ping()) {
+            if let Some(peer) = self.peers.at_mut(slot).filter(|peer| peer.is_neighbour()) {
+                peer.ask_for_life();
+                self.ready.push(slot);
+            }
+        }
+        while let Some(destination) = self.shared.router.as_mut().and_then(|it| it.poll_change()) {
+            self.on_route_changed(destination);
+        }
+    }
+
+    fn on_route_changed(&mut self, destination: PeerId) {
+        let next = self.shared.router.as_ref().and_then(|router| router.next_hop_id(&destination));
+        let next_hop = next.map(tracing::field::display);
+        tracing::debug!(target: "handfast::route", %destination, next_hop, "route changed");
+        let Some(slot) = self.peers.by_id(&destination) else { return };
+        if let Some(peer) = self.peers.at_mut(slot) {
+            peer.on_route_changed(&mut self.shared);
+        }
+        self.refresh_indices(slot);
+    }
+
+    /// Whether routes are exchanged with the peer in this slot.
+    pub(super) fn is_transit(&self, slot: u32) -> bool {
+        self.shared.router.as_ref().is_some_and(|router| router.is_transit(slot))
+    }
+
+    /// The neighbour that leads to a destination, if that is not the one in the slot `from`. Without a route others
+    /// are asked for one.
+    pub(super) fn routed_hop(&mut self, from: u32, destination: &PeerId) -> Option<PeerHandle> {
+        let now = self.shared.now;
+        let router = self.shared.router.as_mut()?;
+        let Some(next) = router.next_hop(destination) else {
+            router.want(now, *destination);
+            return None;
+        };
+        let next = self.peers.at(next).filter(|_| next != from)?;
+        next.is_neighbour().then(|| next.handle())
+    }
+}

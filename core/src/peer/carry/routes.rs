@@ -1,0 +1,69 @@
+//! What a peer is to the table of routes, and what it says to it.
+
+use crate::context::Context;
+use crate::net::Arrival;
+use crate::path::Path;
+use crate::peer::Peer;
+use crate::router::{Link, Message};
+use crate::wire::Frame;
+
+impl Peer {
+    /// The table learns that the peer became a neighbour, is none any more, or costs something else.
+    pub(crate) fn review_link(&self, cx: &mut Context) {
+        let link = self.link(cx);
+        let (slot, now) = (self.handle().slot, cx.now);
+        let Some(router) = &mut cx.router else { return };
+        let rtt = self.paths.primary().and_then(|path: &Path<_>| path.stats().rtt);
+        match (router.link(now, slot), link) {
+            (Some((was, is_measured)), Some(link)) if was == link => {
+                if !is_measured {
+                    let lost = self.stats.packets_lost - self.stats.packets_spuriously_lost;
+                    router.on_measured(now, slot, rtt, (self.stats.datagrams_sent, lost));
+                }
+            }
+            (_, Some(link)) => router.on_up(now, slot, link, rtt),
+            (Some(_), None) => router.on_down(now, slot),
+            (None, None) => {}
+        }
+    }
+
+    /// What the peer is as a neighbour: connected directly, and one of us knows routes.
+    fn link(&self, cx: &Context) -> Option<Link> {
+        let (id, routing) = (self.id()?, &cx.config.routing);
+        let listens = self.carrying.routes;
+        let transit = listens && routing.transit.contains(&id);
+        // A peer for which nothing is passed on has no need of being found.
+        let may_tell = !routing.transit.is_empty() && cx.config.forwarding.policy.admits(&id);
+        let concerns = transit || listens || may_tell;
+        let incarnation = self.remote_incarnation()?;
+        let link = Link { id, transit, listens, incarnation };
+        (concerns && self.is_neighbour()).then_some(link)
+    }
+
+    /// A frame about routes. Without a table it says nothing to us, and only a neighbour speaks of routes.
+    pub(in crate::peer) fn on_route_frame(
+        &self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        frame: &Frame<'_>,
+    ) {
+        let Some(router) = &mut cx.router else { return };
+        if let Some(message) = Message::from_frame(frame).filter(|_| arrival.via.route().is_none())
+        {
+            router.on_message(cx.now, self.handle().slot, &message, &cx.identity);
+            let counters = router.counters();
+            cx.stats.route_messages_refused = counters.refused + counters.ignored;
+            cx.stats.route_signatures_checked = counters.checked;
+        }
+    }
+
+    /// The peer is to show that it is there.
+    pub(crate) fn ask_for_life(&mut self) {
+        self.outbound.queue_ping();
+    }
+
+    /// The peer is told about a route, or asked for one.
+    pub(crate) fn tell_route(&mut self, message: Message) {
+        self.outbound.routes.push(message);
+    }
+}

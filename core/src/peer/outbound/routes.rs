@@ -1,0 +1,90 @@
+//! What the peer is told about routes.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::SentFrame;
+use crate::router::Message;
+use crate::wire::Writer;
+
+/// Statements and questions that are due. Updates are told once, lost or not; everything else is repeated
+/// until it is acknowledged, or a newer statement about the same destination makes it void.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    /// Nothing for nearly all peers.
+    queue: Option<Box<Queue>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    due: VecDeque<(u32, Message)>,
+    under_way: Vec<(u32, Message)>,
+    next_key: u32,
+}
+
+impl Routes {
+    /// The peer is to hear this.
+    pub(crate) fn push(&mut self, message: Message) {
+        let queue = self.queue.get_or_insert_default();
+        if is_statement(&message) {
+            let is_void = |(_, other): &(u32, Message)| {
+                is_statement(other) && other.destination() == message.destination()
+            };
+            queue.due.retain(|other| !is_void(other));
+            queue.under_way.retain(|other| !is_void(other));
+        }
+        if queue.due.len() + queue.under_way.len() >= MAX_DUE {
+            // What is lost is asked for again.
+            queue.due.pop_front();
+        }
+        queue.next_key = queue.next_key.wrapping_add(1);
+        queue.due.push_back((queue.next_key, message));
+    }
+
+    /// The peer restarted, and is told everything anew.
+    pub(super) fn clear(&mut self) {
+        self.queue = None;
+    }
+
+    #[inline]
+    pub(super) fn is_due(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| !queue.due.is_empty())
+    }
+
+    pub(super) fn write(&mut self, writer: &mut Writer<'_>, sent: &mut impl FnMut(SentFrame)) {
+        let Some(queue) = &mut self.queue else { return };
+        while let Some((key, message)) = queue.due.front().copied() {
+            if !message.frame().encode(writer) {
+                return;
+            }
+            queue.due.pop_front();
+            if !matches!(message, Message::Update(_)) && queue.under_way.len() < MAX_DUE {
+                queue.under_way.push((key, message));
+                sent(SentFrame::Route { key });
+            }
+        }
+    }
+
+    pub(super) fn on_acked(&mut self, key: u32) {
+        if let Some(queue) = &mut self.queue {
+            queue.under_way.retain(|(other, _)| *other != key);
+        }
+    }
+
+    pub(super) fn on_lost(&mut self, key: u32) {
+        let Some(queue) = &mut self.queue else { return };
+        if let Some(at) = queue.under_way.iter().position(|(other, _)| *other == key) {
+            let again = queue.under_way.swap_remove(at);
+            queue.due.push_back(again);
+        }
+    }
+}
+
+/// Whether it says what the route to its destination is now.
+const fn is_statement(message: &Message) -> bool {
+    matches!(message, Message::Update(_) | Message::Retraction { .. })
+}
+
+/// More than are told at a time; the table paces them.
+const MAX_DUE: usize = 512;

@@ -1,0 +1,101 @@
+//! Neighbours that come, go and change.
+
+use core::time::Duration;
+
+use super::metric::{is_news, link_cost, longest_rtt};
+use super::neighbour::Neighbour;
+use super::{Hop, Link, Router};
+use crate::PeerId;
+use crate::time::Instant;
+
+impl Router {
+    /// A neighbour is there, directly and both ways. It hears what there is to hear.
+    pub(crate) fn on_up(&mut self, now: Instant, slot: u32, link: Link, rtt: Option<Duration>) {
+        self.on_down(now, slot);
+        let cost = link_cost(rtt, 0);
+        let mut neighbour = Neighbour::new(link, cost, now);
+        if link.transit {
+            let used = self.records.iter().filter(|(_, record)| record.selected.is_some());
+            neighbour.due = used.map(|(destination, _)| *destination).collect();
+        }
+        self.neighbours.insert(slot, neighbour);
+        if link.transit && self.hello_at.is_none() {
+            self.hello_at = Some(now + HELLO);
+        }
+        if self.origin.is_some() && (link.transit || link.listens) {
+            self.tell(slot, self.id);
+        }
+        self.flush_soon(now);
+        self.finish(now);
+    }
+
+    /// A neighbour is gone, or others carry its packets: nothing goes by way of it.
+    pub(crate) fn on_down(&mut self, now: Instant, slot: u32) {
+        if self.neighbours.remove(&slot).is_some() {
+            self.askers.retain(|(_, asker), _| *asker != slot);
+            self.reselect_all_by(now, slot, true);
+            self.finish(now);
+        }
+    }
+
+    /// What was measured with a neighbour: the round trip, and how many packets were sent to it and lost so far.
+    pub(crate) fn on_measured(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        rtt: Option<Duration>,
+        packets: (u64, u64),
+    ) {
+        let Some(neighbour) = self.neighbours.get_mut(&slot) else { return };
+        let cost = link_cost(rtt, neighbour.loss(now, packets));
+        if is_news(cost, neighbour.cost) {
+            neighbour.cost = cost;
+            self.reselect_all_by(now, slot, false);
+            self.finish(now);
+        }
+    }
+
+    /// What a neighbour is, and whether it was measured just now; `None` if it is none.
+    pub(crate) fn link(&self, now: Instant, slot: u32) -> Option<(Link, bool)> {
+        let neighbour = self.neighbours.get(&slot)?;
+        Some((neighbour.link, now < neighbour.measured_at + MEASURED))
+    }
+
+    /// The neighbour that leads to a destination.
+    pub(crate) fn next_hop(&self, destination: &PeerId) -> Option<u32> {
+        Some(self.records.get(destination)?.selected?.neighbour)
+    }
+
+    /// Its identity.
+    pub(crate) fn next_hop_id(&self, destination: &PeerId) -> Option<PeerId> {
+        Some(self.neighbours.get(&self.next_hop(destination)?)?.link.id)
+    }
+
+    /// Whether routes are exchanged with this neighbour.
+    pub(crate) fn is_transit(&self, slot: u32) -> bool {
+        self.neighbours.get(&slot).is_some_and(|neighbour| neighbour.link.transit)
+    }
+
+    /// All routes that are used.
+    pub(crate) fn routes(&self, now: Instant) -> impl Iterator<Item = Hop> + '_ {
+        self.records.iter().filter_map(move |(destination, record)| {
+            let entry = record.entry(record.selected?.neighbour)?;
+            let cost = self.neighbours.get(&entry.neighbour)?.cost;
+            let metric = record.total(now, entry, cost, self.is_strict)?;
+            Some(Hop { destination: *destination, neighbour: entry.neighbour, metric })
+        })
+    }
+
+    /// The longest round trip that goes with the metric of the route to a destination; `None` if that does not tell.
+    pub(crate) fn claimed_rtt(&self, now: Instant, destination: &PeerId) -> Option<Duration> {
+        let record = self.records.get(destination)?;
+        let entry = record.entry(record.selected?.neighbour)?;
+        let cost = self.neighbours.get(&entry.neighbour)?.cost;
+        longest_rtt(record.total(now, entry, cost, self.is_strict)?)
+    }
+}
+
+/// How often those that routes are exchanged with are asked for a sign of life, about.
+pub(super) const HELLO: Duration = Duration::from_secs(5);
+/// How often links are measured.
+const MEASURED: Duration = Duration::from_secs(1);

@@ -1,0 +1,111 @@
+//! Tables of routes in graphs of nodes, and against liars.
+
+mod graph;
+mod hostile;
+
+use std::vec::Vec;
+
+use super::*;
+use graph::{Graph, Shape};
+
+/// Signs with a checksum: what is signed is not what is tested here.
+pub(super) struct Checksum;
+
+impl Signer for Checksum {
+    fn sign(&self, claim: &Claim) -> Signature {
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(claim.destination.as_bytes());
+        signature[32..40].copy_from_slice(&claim.pair.epoch.to_le_bytes());
+        signature[40..44].copy_from_slice(&claim.pair.seqno.to_le_bytes());
+        signature[44..46].copy_from_slice(&claim.life.to_le_bytes());
+        signature
+    }
+
+    fn verify(&self, claim: &Claim, signature: &Signature) -> bool {
+        self.sign(claim) == *signature
+    }
+}
+
+pub(super) fn at(ms: u64) -> Instant {
+    Instant::from_micros(1_000_000 + ms * 1000)
+}
+
+pub(super) fn id(n: usize) -> PeerId {
+    let mut bytes = [7; 32];
+    bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
+    PeerId::claimed(bytes)
+}
+
+/// What came of a few topologies, each with failures.
+#[derive(Debug, Default)]
+struct Outcome {
+    circles: usize,
+    events: usize,
+    unreached: usize,
+    /// Milliseconds until every node has a way again, for events that cut one off.
+    repair: Vec<u64>,
+    bytes: u64,
+}
+
+fn play(seeds: core::ops::Range<u64>, most_nodes: usize, strict: bool, loss: u64) -> Outcome {
+    let mut outcome = Outcome::default();
+    for seed in seeds {
+        let mut graph = Graph::random(Shape { seed, most_nodes, strict, loss });
+        graph.run(5_000);
+        for _ in 0..6 {
+            let spent = graph.bytes;
+            let broken = graph.fail_something();
+            let repaired = graph.run_until_whole(20_000);
+            outcome.events += 1;
+            outcome.bytes += graph.bytes - spent;
+            match repaired {
+                None => outcome.unreached += 1,
+                Some(ms) if broken => outcome.repair.push(ms),
+                Some(_) => {}
+            }
+            graph.run(3_000);
+        }
+        outcome.circles += graph.circles;
+    }
+    outcome.repair.sort_unstable();
+    outcome
+}
+
+fn report(outcome: &Outcome) -> u64 {
+    let p50 = outcome.repair.get(outcome.repair.len() / 2).copied().unwrap_or_default();
+    let p95 = outcome.repair.get(outcome.repair.len() * 95 / 100).copied().unwrap_or_default();
+    let each = outcome.bytes / outcome.events.max(1) as u64;
+    std::println!(
+        "{} events, {} circles, {} not repaired, {} cut off: repaired p50 {p50} ms, p95 {p95} ms; {each} bytes an event",
+        outcome.events,
+        outcome.circles,
+        outcome.unreached,
+        outcome.repair.len(),
+    );
+    p50
+}
+
+#[test]
+fn no_circle_closes_and_every_node_is_reached_again_soon() {
+    let outcome = play(1..25, 30, true, 0);
+    let p50 = report(&outcome);
+    assert_eq!((outcome.circles, outcome.unreached), (0, 0), "{outcome:?}");
+    assert!(outcome.repair.len() > 20 && p50 < 1000, "{outcome:?}");
+    let lossy = play(25..37, 20, true, 20);
+    assert_eq!(lossy.circles, 0, "{lossy:?}");
+}
+
+#[test]
+fn circles_are_found_when_infeasible_routes_are_used() {
+    let outcome = play(1..25, 30, false, 0);
+    assert!(outcome.circles > 0, "{outcome:?}");
+}
+
+#[test]
+#[ignore = "minutes: a thousand topologies of 10 to 200 nodes"]
+fn no_circle_closes_in_a_thousand_topologies() {
+    let outcome = play(1000..2000, 200, true, 5);
+    let p50 = report(&outcome);
+    assert_eq!(outcome.circles, 0);
+    assert!(p50 < 1000);
+}

@@ -1,0 +1,251 @@
+//! Peers that reach each other over several hops.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use handfast_core::{Identity, PeerId, audit};
+
+use super::*;
+
+/// The identity of the n-th node that is added, from 0.
+fn id(n: u8) -> PeerId {
+    Identity::from_seed([n + 1; 32]).id()
+}
+
+/// Tells of itself, and exchanges routes with these nodes.
+fn router(transit: impl IntoIterator<Item = u8>) -> Config {
+    let mut config = forwarding();
+    config.routing.announce = true;
+    config.routing.transit = transit.into_iter().map(id).collect();
+    config
+}
+
+/// Nodes with links between some of them, each of which leads both ways.
+struct Mesh {
+    net: Net,
+    nodes: Vec<NodeId>,
+}
+
+impl Mesh {
+    /// All nodes route but those in `leaves`, which only tell of themselves.
+    fn new(seed: u64, links: &[(u8, u8)], leaves: &[u8]) -> Self {
+        let mut net = Net::new(seed);
+        let count = links.iter().map(|(a, b)| a.max(b) + 1).max().expect("links");
+        let is_router = |n: &u8| !leaves.contains(n);
+        let nodes = (0..count).map(|n| {
+            let (to, from) = (
+                links.iter().filter(|link| link.0 == n).map(|link| link.1),
+                links.iter().filter(|link| link.1 == n).map(|link| link.0),
+            );
+            let mut config = router(to.chain(from).filter(is_router));
+            if leaves.contains(&n) {
+                config = Config::default();
+                config.routing.announce = true;
+            }
+            net.add(config)
+        });
+        let nodes: Vec<_> = nodes.collect();
+        let mut mesh = Self { net, nodes };
+        for (a, b) in links {
+            mesh.net.call(mesh.nodes[usize::from(*a)], mesh.nodes[usize::from(*b)]);
+        }
+        mesh.net.run(1500);
+        mesh
+    }
+
+    fn line(seed: u64) -> Self {
+        Self::new(seed, &[(0, 1), (1, 2), (2, 3), (3, 4)], &[])
+    }
+
+    fn ring(seed: u64) -> Self {
+        Self::new(seed, &[(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)], &[])
+    }
+
+    /// `a` dials `b` by its identity; both handles.
+    fn dial(&mut self, a: u8, b: u8) -> Link {
+        let (a, b) = (self.nodes[usize::from(a)], self.nodes[usize::from(b)]);
+        let target = Target::from(self.net.id(b));
+        let ab = self.net.connect(a, target);
+        self.net.run(1000);
+        let ba = self.net.handle(b, a);
+        Link { a, b, ab, ba }
+    }
+
+    /// The neighbour that leads from one node to another, as the table says.
+    fn next_hop(&self, from: u8, to: u8) -> Option<u8> {
+        let endpoint = self.net.endpoint(self.nodes[usize::from(from)]);
+        let route = endpoint.routes().find(|route| route.destination == id(to))?;
+        (0..self.nodes.len() as u8).find(|n| id(*n) == route.next_hop)
+    }
+}
+
+/// No sealed packet came to the same node twice: there is no circle.
+fn assert_no_circles() -> usize {
+    let passed = audit::take_passed();
+    let mut by: BTreeMap<u64, BTreeSet<PeerId>> = BTreeMap::new();
+    for one in &passed {
+        assert!(by.entry(one.packet).or_default().insert(one.by), "a packet came twice: {one:?}");
+    }
+    by.values().map(BTreeSet::len).max().unwrap_or_default()
+}
+
+fn numbers(net: &Net, node: NodeId) -> Vec<u64> {
+    net.payloads(node).iter().map(number_of).collect()
+}
+
+#[test]
+fn the_ends_of_a_line_reach_each_other_and_every_packet_is_passed_on_once_by_each_between() {
+    let mut mesh = Mesh::line(1);
+    for to in 1..5 {
+        assert_eq!(mesh.next_hop(0, to), Some(1));
+    }
+    audit::follow();
+    let link = mesh.dial(0, 4);
+    for n in 0..50 {
+        mesh.net.send(link.a, link.ab, Delivery::ordered(0), payload(n, 3000));
+        mesh.net.send(link.b, link.ba, Delivery::ordered(0), payload(n, 300));
+        mesh.net.run(100);
+    }
+    mesh.net.run(1000);
+    assert_eq!(numbers(&mesh.net, link.b), (0..50).collect::<Vec<_>>());
+    assert_eq!(numbers(&mesh.net, link.a), (0..50).collect::<Vec<_>>());
+    assert_eq!(assert_no_circles(), 3, "three nodes between the ends");
+    let path = mesh.net.endpoint(link.a).peer(link.ab).and_then(|peer| peer.path);
+    assert_eq!(path.and_then(|path| path.route()).map(|route| route.neighbour), Some(id(1)));
+    let quiet: u64 = mesh.nodes.iter().map(|n| mesh.net.endpoint(*n).drops().malformed).sum();
+    assert_eq!(quiet, 0);
+}
+
+#[test]
+fn in_a_ring_one_node_is_killed_and_messages_keep_arriving() {
+    for seed in 1..=6 {
+        let mut mesh = Mesh::ring(seed);
+        audit::follow();
+        let link = mesh.dial(0, 2);
+        let between = mesh.next_hop(0, 2).expect("a route");
+        assert_eq!(between, 1, "the short way");
+        for n in 0..120 {
+            mesh.net.send(link.a, link.ab, Delivery::ordered(0), payload(n, 500));
+            mesh.net.send(link.b, link.ba, Delivery::ordered(0), payload(n, 500));
+            mesh.net.run(100);
+            if n == 30 {
+                mesh.net.world.kill(mesh.nodes[1]);
+            }
+        }
+        mesh.net.run(20_000);
+        assert_eq!(numbers(&mesh.net, link.b), (0..120).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(numbers(&mesh.net, link.a), (0..120).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(mesh.next_hop(0, 2), Some(4), "the long way");
+        for (node, peer) in [(link.a, link.ab), (link.b, link.ba)] {
+            assert!(mesh.net.ends(node).iter().all(|(_, ended, _)| *ended != peer), "seed {seed}");
+        }
+        assert_eq!(assert_no_circles(), 2, "seed {seed}");
+    }
+}
+
+#[test]
+fn leaves_of_different_servers_reach_each_other_by_identity_alone() {
+    // 0 and 4 know one server each: 0-1, 4-3; 1, 2 and 3 route.
+    let mut mesh = Mesh::new(3, &[(0, 1), (1, 2), (2, 3), (4, 3)], &[0, 4]);
+    audit::follow();
+    let link = mesh.dial(0, 4);
+    for n in 0..30 {
+        mesh.net.send(link.a, link.ab, Delivery::ordered(0), payload(n, 1500));
+        mesh.net.send(link.b, link.ba, Delivery::ordered(0), payload(n, 1500));
+        mesh.net.run(50);
+    }
+    mesh.net.run(1000);
+    assert_eq!(numbers(&mesh.net, link.b).len(), 30);
+    assert_eq!(numbers(&mesh.net, link.a).len(), 30);
+    assert_eq!(assert_no_circles(), 3);
+    assert_eq!(mesh.net.endpoint(link.a).routes().count(), 0, "a leaf keeps no table");
+    // One that leaves is forgotten everywhere at once.
+    let server = mesh.net.handle(link.b, mesh.nodes[3]);
+    mesh.net
+        .with(link.b, |leaf, now| leaf.disconnect(now, server, DisconnectOptions::now()))
+        .expect("there");
+    mesh.net.run(500);
+    for node in 1..4 {
+        assert_eq!(mesh.next_hop(node, 4), None);
+    }
+}
+
+#[test]
+fn a_leaf_that_changes_its_server_is_found_there() {
+    let mut mesh = Mesh::new(4, &[(0, 1), (1, 2), (2, 3), (4, 3)], &[0, 4]);
+    let leaf = mesh.nodes[4];
+    let old = mesh.net.handle(leaf, mesh.nodes[3]);
+    mesh.net
+        .with(leaf, |leaf, now| leaf.disconnect(now, old, DisconnectOptions::now()))
+        .expect("there");
+    mesh.net.call(leaf, mesh.nodes[1]);
+    mesh.net.run(2000);
+    assert_eq!(mesh.next_hop(1, 4), Some(4));
+    assert_eq!(mesh.next_hop(3, 4), Some(2), "the other way round");
+}
+
+/// A node passes nothing on any more, and says all it said before.
+fn swallow(mesh: &mut Mesh, node: u8) {
+    mesh.net.filter(mesh.nodes[usize::from(node)], |sent| {
+        sent.kind() != SEALED || sent.bytes.get(15) != Some(&0xfe)
+    });
+}
+
+#[test]
+fn who_says_to_be_near_and_swallows_everything_is_routed_around() {
+    // From 0 to 2 by way of 1, who is a liar, or of 3 and 4.
+    let links = [(0, 1), (1, 2), (0, 3), (3, 4), (4, 2)];
+    let mut mesh = Mesh::new(5, &links, &[]);
+    swallow(&mut mesh, 1);
+    assert_eq!(mesh.next_hop(0, 2), Some(1), "it seems to be the best");
+    let target = Target::from(id(2));
+    let ab = mesh.net.connect(mesh.nodes[0], target);
+    mesh.net.send(mesh.nodes[0], ab, Delivery::ordered(0), "around");
+    mesh.net.run(8000);
+    assert_eq!(mesh.net.payloads(mesh.nodes[2]), ["around"], "a dial finds the other way");
+
+    // One that turns while it carries a session.
+    let mut mesh = Mesh::new(6, &links, &[]);
+    let link = mesh.dial(0, 2);
+    for n in 0..100 {
+        mesh.net.send(link.a, link.ab, Delivery::ordered(0), payload(n, 500));
+        mesh.net.run(100);
+        if n == 20 {
+            swallow(&mut mesh, 1);
+        }
+    }
+    mesh.net.run(20_000);
+    assert_eq!(numbers(&mesh.net, link.b), (0..100).collect::<Vec<_>>());
+    assert_eq!(mesh.next_hop(0, 2), Some(3), "it is not trusted any more");
+}
+
+#[test]
+fn only_those_who_are_named_pass_on_packets_of_others() {
+    // 1 routes with 2, and 2 with nobody but 3: what 1 passes on for 0 goes no further.
+    let mut net = Net::new(7);
+    let configs = [router([1]), router([0, 2]), router([3]), router([2])];
+    let nodes: Vec<_> = configs.into_iter().map(|config| net.add(config)).collect();
+    for (a, b) in [(0, 1), (1, 2), (2, 3)] {
+        net.call(nodes[a], nodes[b]);
+    }
+    net.run(1500);
+    let reaches = |net: &Net, from: usize, to: u8| {
+        net.endpoint(nodes[from]).routes().any(|route| route.destination == id(to))
+    };
+    assert!(reaches(&net, 0, 1) && reaches(&net, 3, 2));
+    assert!(reaches(&net, 2, 1), "who is connected may tell of itself");
+    assert!(!reaches(&net, 2, 0) && !reaches(&net, 3, 0), "and of nobody else");
+    assert!(!reaches(&net, 0, 3), "it hears no more than it is told");
+    assert!(net.endpoint(nodes[2]).stats().route_messages_refused > 0);
+}
+
+#[test]
+fn without_routing_nothing_is_said_about_routes() {
+    let mut net = Net::new(8);
+    let (a, b) = (net.add(router([1])), net.add(forwarding()));
+    net.link(a, b);
+    net.run(60_000);
+    for node in [a, b] {
+        assert_eq!(net.endpoint(node).stats().route_messages_refused, 0);
+        assert_eq!(net.endpoint(node).routes().count(), 0);
+    }
+}
