@@ -7,14 +7,15 @@
 //! ```
 //!
 //! `PEERID` is the server's, as it says when it starts; `OTHER_PEERID` is what the one that waits says. Both
-//! shake hands by way of the server, which passes on what it cannot read.
+//! shake hands by way of the server, which passes on what it cannot read, and look for a direct way meanwhile,
+//! through NATs if there are any. Each line `way` says how packets go from then on, and why.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use handfast_tokio::{
     Config, Connections, Delivery, DisconnectOptions, Endpoint, Identity, Listen, Peer, PeerId,
-    Reconnect, Target, TargetName, Via, entropy, resolve,
+    Reconnect, Target, TargetName, entropy, resolve,
 };
 
 #[tokio::main]
@@ -31,7 +32,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// An endpoint that stays connected to the server for as long as the second value lives.
 async fn join(server: &TargetName) -> Result<(Endpoint, Connections), Box<dyn Error>> {
     let identity = Identity::from_seed(entropy()?);
-    let endpoint = Endpoint::bind(Config::default(), identity, Listen::all(0))?;
+    let mut config = Config::default();
+    config.punching.enabled = true;
+    let endpoint = Endpoint::bind(config, identity, Listen::all(0))?;
     let mut connections = endpoint.keep_connected(resolve(server).await?, Reconnect::default());
     let server = connections.next().await?;
     println!("server     {}", server.id());
@@ -55,7 +58,8 @@ async fn wait(server: &TargetName) -> Result<(), Box<dyn Error>> {
 
 /// Sends back whatever comes.
 async fn answer(peer: Peer) {
-    println!("connected  {} {}", peer.id(), path(&peer));
+    println!("connected  {}", peer.id());
+    tokio::spawn(watch(peer.clone()));
     while let Some(message) = peer.recv().await {
         println!("heard      {}", String::from_utf8_lossy(&message.payload));
         if peer.send(message.delivery, message.payload).await.is_err() {
@@ -69,8 +73,9 @@ async fn talk(server: &TargetName, other: PeerId) -> Result<(), Box<dyn Error>> 
     let (endpoint, _connections) = join(server).await?;
     let start = Instant::now();
     let peer = endpoint.connect(Target::from(other)).await?;
-    println!("connected  {} {} in {:.1?}", peer.id(), path(&peer), start.elapsed());
-    for word in ["hello", "are you there?", "good bye"] {
+    println!("connected  {} in {:.1?}", peer.id(), start.elapsed());
+    tokio::spawn(watch(peer.clone()));
+    for word in ["hello", "are you there?", "still there?", "good bye"] {
         let sent = Instant::now();
         peer.send(Delivery::ordered(0), word).await?;
         let Some(echo) = peer.recv().await else { break };
@@ -79,17 +84,21 @@ async fn talk(server: &TargetName, other: PeerId) -> Result<(), Box<dyn Error>> 
             String::from_utf8_lossy(&echo.payload),
             sent.elapsed()
         );
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
     println!("parted     {}", peer.disconnect(DisconnectOptions::default()).await);
     Ok(())
 }
 
-/// How packets go to the peer.
-fn path(peer: &Peer) -> String {
-    match peer.path() {
-        Some(path @ Via::Direct(_)) => format!("directly at {path}"),
-        Some(path) => path.to_string(),
-        None => "not any more".to_owned(),
+/// Says how packets go to the peer, and why, whenever that changes.
+async fn watch(peer: Peer) {
+    let mut said = String::new();
+    while let Some(info) = peer.info() {
+        let way = info.verdict.to_string();
+        if way != said {
+            println!("way        {way}");
+            said = way;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -100,6 +101,9 @@ pub(crate) struct Common {
     /// A file with the secret of a private network, on one line of base32
     #[arg(long, value_name = "FILE")]
     pub(crate) network_secret_file: Option<PathBuf>,
+    /// An address at which peers reach this machine, IP:PORT, say of a port that a router forwards; may be repeated
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) advertise: Vec<SocketAddr>,
     /// Where to listen: IP:PORT, HOST:PORT, or :PORT for every address; may be repeated [default: any
     /// port that is free, on every address]
     #[arg(long, value_name = "ADDR")]

@@ -26,9 +26,12 @@ impl Node {
     /// `patience`. All of them are dialled again whenever they are lost.
     pub(crate) async fn open(
         common: &Common,
-        config: Config,
+        mut config: Config,
         patience: Duration,
     ) -> Result<Self, Error> {
+        // Peers that servers lead to are looked for directly.
+        config.punching.enabled = true;
+        config.punching.advertise.clone_from(&common.advertise);
         let listen =
             if common.listen.is_empty() { Listen::all(0) } else { ListenOn::merge(&common.listen) };
         let endpoint = bind(config, identity(&common.identity)?, listen)?;

@@ -79,6 +79,10 @@ async fn pings(choices: &Ping, node: &Node, tally: &mut Tally) -> Result<Outcome
             return Ok(Outcome::Direct(start.elapsed()));
         }
         if choices.until_direct && start.elapsed() >= choices.timeout {
+            // Here the reason is of interest, too.
+            if let Some(info) = peer.info().filter(|info| info.path.is_some()) {
+                tally.path = info.verdict.to_string();
+            }
             return Ok(Outcome::TooLate);
         }
     }

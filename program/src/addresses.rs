@@ -1,8 +1,8 @@
 //! The addresses of this machine.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use handfast_udp::explain;
+use handfast_udp::interface_addresses;
 
 /// The addresses by which a peer reaches one of these sockets: this machine's own name for itself first.
 #[must_use]
@@ -24,18 +24,7 @@ fn reachable_at(bound: SocketAddr, machine: &[IpAddr]) -> Vec<SocketAddr> {
 /// something on one link only.
 #[must_use]
 pub fn machine() -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
-        tracing::debug!(error = %explain(&error), "the system does not tell its addresses");
-        Vec::new()
-    });
-    let is_useful = |ip: &IpAddr| match ip {
-        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
-        IpAddr::V6(ip) => *ip != Ipv6Addr::LOCALHOST && !ip.is_unicast_link_local(),
-    };
-    let mut ips: Vec<_> =
-        interfaces.iter().map(if_addrs::Interface::ip).filter(is_useful).collect();
-    ips.sort_unstable();
-    ips.dedup();
+    let mut ips = interface_addresses();
     ips.insert(0, Ipv4Addr::LOCALHOST.into());
     ips
 }

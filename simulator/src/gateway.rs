@@ -54,6 +54,18 @@ impl<M: Machine> World<M> {
         self.trace.line(self.time, || format!("NAT {} reboots", nat.0));
     }
 
+    /// A NAT gets another public address, and loses all its mappings. The nodes behind it do not know.
+    ///
+    /// # Panics
+    /// When a NAT or a node has the address.
+    pub fn move_nat(&mut self, nat: NatId, public: IpAddr) {
+        let public = canonical(SocketAddr::new(public, 0)).ip();
+        let taken = self.owners.keys().any(|address| address.ip() == public);
+        assert!(!taken && self.gateways.move_to(nat, public), "the address {public} is taken");
+        self.network.faults_mut().nat_reboots += 1;
+        self.trace.line(self.time, || format!("NAT {} is {public} now", nat.0));
+    }
+
     /// The NAT forgets the mappings of one node.
     ///
     /// # Panics

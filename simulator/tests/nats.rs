@@ -2,6 +2,8 @@
 
 #[path = "nats/punching.rs"]
 mod punching;
+#[path = "nats/recovery.rs"]
+mod recovery;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

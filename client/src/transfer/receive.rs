@@ -35,6 +35,9 @@ pub(crate) async fn run(choices: Receive, stop: Stop) -> Result<(), Error> {
         // Those who are not meant learn it as early as can be.
         let servers = choices.common.server.iter().filter_map(handfast_tokio::TargetName::id);
         config.admission = Admission::Only(peers.iter().copied().chain(servers).collect());
+    } else {
+        // We let in whoever comes. So a direct way is looked for to those as well that only ping.
+        config.admission = Admission::Ask(Arc::new(|_, _| true));
     }
     let opening = Node::open(&choices.common, config, SERVER_PATIENCE);
     let node = tokio::select! {

@@ -34,6 +34,27 @@ fn a_peer_is_pinged_by_its_id_alone_and_what_stays_routed_is_no_success_of_until
     assert!(text.contains(&named), "{text}");
 }
 
+/// The two know each other's key and a relay. Addresses of loopback are told to nobody: the interfaces of the
+/// machine are, if it has one.
+#[test]
+fn a_peer_that_the_relay_leads_to_is_soon_reached_directly_and_said_to_be() {
+    // The first is loopback.
+    if handfast_program::addresses::machine().len() < 2 {
+        return;
+    }
+    let (scratch, relay) = (Scratch::new("ping-punched"), Node::relay(FAST));
+    let server = relay.name("127.0.0.1");
+    let directory = scratch.0.join("in");
+    let directory = directory.to_str().expect("text");
+    let mut receiver = scratch.start(&["receive", directory, "--yes", "--server", &server]);
+    let said = receiver.line(" send FILE ");
+    let id = said.split_whitespace().skip_while(|word| *word != "FILE").nth(1).expect("an id");
+    let ping = ["ping", id, "--server", &server, "--interval", "20ms", "--until-direct"];
+    let (code, text) = scratch.start(&ping).end();
+    assert!(code == Some(0) && text.contains("direct after "), "{text}");
+    assert!(text.contains(&format!("1 routed via {} ", relay.id())), "{text}");
+}
+
 #[test]
 fn whom_nobody_reaches_is_named_with_what_to_do() {
     let (scratch, relay) = (Scratch::new("ping-nobody"), Node::relay(FAST));

@@ -9,9 +9,11 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use super::Endpoint;
+use crate::PeerId;
 use crate::error::CommandError;
 use crate::event::Event;
 use crate::net::{FourTuple, SocketId, Transmit, canonical};
+use crate::peer::Peer;
 use crate::time::Instant;
 
 impl Endpoint {
@@ -65,7 +67,7 @@ impl Endpoint {
 
     /// The addresses of the host's interfaces, each with the port of the socket there. Peers to which a direct way is
     /// looked for are told of them ([`Punching`](crate::Punching)): of four, those first that others can reach from
-    /// elsewhere. Call it again when they change: then a direct way is looked for anew.
+    /// elsewhere. Call it again when they change: then a direct way is looked for anew. The runtimes do both.
     pub fn set_host_addresses(
         &mut self,
         now: Instant,
@@ -86,6 +88,21 @@ impl Endpoint {
         self.touch(now);
         self.shared.local.set_mapped(addresses.into_iter().map(canonical));
         self.punch_anew();
+    }
+
+    /// Neighbours are to be asked where they see us, or one of them sees us elsewhere than before.
+    pub(super) fn on_local_news(&mut self) {
+        let (asks, moved) = self.shared.local.take_news();
+        let relays: Vec<PeerId> =
+            if asks { self.shared.relays.all().collect() } else { Vec::new() };
+        for id in relays {
+            let Some(slot) = self.peers.by_id(&id) else { continue };
+            self.peers.at_mut(slot).into_iter().for_each(Peer::ask_where_we_are);
+            self.refresh_indices(slot);
+        }
+        if moved {
+            self.punch_anew();
+        }
     }
 
     fn punch_anew(&mut self) {

@@ -424,6 +424,15 @@ impl SendQueue {
         useful
     }
 
+    /// A part is under way where nothing is answered: it is sent again, and the copy that goes there counts no more.
+    /// It may still arrive; if the new one is lost, that is no reason to wait for it.
+    pub(crate) fn doubt(&mut self, part: Part) {
+        let Some(message) = self.find(part) else { return };
+        if message.delivery.reliable && !message.is_acknowledged(part) {
+            self.repair.push(part);
+        }
+    }
+
     /// The next stream whose receiver must learn of a gap, with the number below which nothing
     /// more will come.
     pub(crate) fn take_skip(&mut self) -> Option<(u16, StreamKey, u64)> {

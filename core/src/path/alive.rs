@@ -139,7 +139,8 @@ impl<F: Copy> Path<F> {
     /// When the challenges of the path are to be looked at.
     pub(super) fn schedule_challenge(&mut self) {
         let check = self.check.as_ref().and_then(|check| check.deadline());
-        let first = self.candidates.deadline().into_iter().chain(check).min();
+        let lull = self.check.as_ref().and_then(|check| check.lull.deadline());
+        let first = self.candidates.deadline().into_iter().chain(check).chain(lull).min();
         self.timers.set(PathTimer::Challenge, first);
     }
 

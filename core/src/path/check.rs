@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::lull::Lull;
 use crate::crypto::rng::Rng;
 use crate::time::Instant;
 
@@ -19,12 +20,22 @@ pub(super) struct Check {
     asked_at: Option<Instant>,
     /// When to look at it again; `None`: not by itself.
     at: Option<Instant>,
+    /// Whether what came by it has stopped.
+    pub(super) lull: Lull,
 }
 
 impl Check {
     /// To be looked at first at `at`.
     pub(super) const fn new(at: Instant) -> Self {
-        Self { token: [0; 8], tries: 0, rounds: 0, is_due: false, asked_at: None, at: Some(at) }
+        Self {
+            token: [0; 8],
+            tries: 0,
+            rounds: 0,
+            is_due: false,
+            asked_at: None,
+            at: Some(at),
+            lull: Lull::new(),
+        }
     }
 
     pub(super) const fn is_due(&self) -> bool {

@@ -59,6 +59,7 @@ impl<F: Copy> Paths<F> {
             self.suspect(at, now);
             return;
         }
+        self.look_for_lull(at, now);
         let has_other =
             (0..self.list.len()).any(|other| other != at && self.list[other].is_usable());
         let path = &mut self.list[at];
@@ -85,6 +86,20 @@ impl<F: Copy> Paths<F> {
         path.schedule_challenge();
         if has_failed {
             self.give_up(at, now, stats);
+        }
+    }
+
+    /// What came by the path may have stopped. Then the peer is asked on each path: what leaves shows where we are,
+    /// to it and to the neighbour that carries it.
+    fn look_for_lull(&mut self, at: usize, now: Instant) {
+        let path = &mut self.list[at];
+        let heard_at = path.heard_at;
+        let stopped = path.check.as_mut().is_some_and(|check| check.lull.on_look(heard_at, now));
+        // What awaits an acknowledgement asks already.
+        if stopped && self.list.iter().all(|path| path.waits_since == Instant::MAX) {
+            for path in self.list.iter_mut().filter(|path| path.is_usable()) {
+                path.probes = path.probes.max(1);
+            }
         }
     }
 

@@ -104,33 +104,23 @@ impl<F: Copy> Paths<F> {
         let Some(path) = self.get_mut(number.path()) else { return Seen::Nothing };
         let newest = path.space.on_received(number.counter(), path.rtt.smoothed(), now);
         path.home = id_toward(&arrival.via);
+        let follow = (newest, follow);
         let Some(path) = self.of_kind_mut(&arrival.via) else { return Seen::Nothing };
-        let is_there = path.via.is_same_remote(&arrival.via);
-        if is_there {
-            path.heard_at = now;
-        }
-        if !newest {
-            return Seen::Nothing;
-        }
-        let is_news = path.is_news(&arrival.via);
-        if is_there {
-            // Where it reached us is where our answers leave from.
-            path.via = arrival.via;
-        }
-        if !is_news {
-            return Seen::Nothing;
-        }
-        let previous = path.previous.filter(|left| left.via.is_same_remote(&arrival.via));
-        if !follow || previous.is_some_and(|left| left.is_just_left(now)) {
-            return Seen::Nothing;
-        }
-        if previous.is_some_and(|left| left.is_still_good(now)) {
-            return Seen::Back(arrival.via);
-        }
-        if path.candidates.note(arrival.via, number, len as u64, now, rng) {
-            return Seen::Candidate(arrival.via);
-        }
-        Seen::Nothing
+        path.on_arrival(number, arrival, len, follow, now, rng)
+    }
+
+    /// Notes an authenticated packet that is counted elsewhere, the same way. `newest`: no later one arrived.
+    pub(crate) fn on_uncounted(
+        &mut self,
+        number: PacketNumber,
+        arrival: &Arrival,
+        len: usize,
+        newest: bool,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Seen {
+        let Some(path) = self.of_kind_mut(&arrival.via) else { return Seen::Nothing };
+        path.on_arrival(number, arrival, len, (newest, true), now, rng)
     }
 
     /// The peer challenges us by a packet that arrived by `via`.
@@ -208,6 +198,48 @@ impl<F: Copy> Paths<F> {
             self.list.iter_mut().filter(|path| path.is_proved).for_each(|path| path.watch(now));
         }
         self.choose(now);
+    }
+}
+
+impl<F: Copy> Path<F> {
+    /// An authenticated packet of `len` bytes came by a way of this kind. It shows something new about where
+    /// the peer is if it is the newest and the peer may be followed.
+    fn on_arrival(
+        &mut self,
+        number: PacketNumber,
+        arrival: &Arrival,
+        len: usize,
+        (newest, follow): (bool, bool),
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Seen {
+        let is_there = self.via.is_same_remote(&arrival.via);
+        if is_there {
+            self.heard_at = now;
+            self.check.iter_mut().for_each(|check| check.lull.on_heard(now));
+        }
+        if !newest {
+            return Seen::Nothing;
+        }
+        let is_news = self.is_news(&arrival.via);
+        if is_there {
+            // Where it reached us is where our answers leave from.
+            self.via = arrival.via;
+        }
+        if !is_news {
+            return Seen::Nothing;
+        }
+        let previous = self.previous.filter(|left| left.via.is_same_remote(&arrival.via));
+        if !follow || previous.is_some_and(|left| left.is_just_left(now)) {
+            return Seen::Nothing;
+        }
+        if previous.is_some_and(|left| left.is_still_good(now)) {
+            return Seen::Back(arrival.via);
+        }
+        if self.candidates.note(arrival.via, number, len as u64, now, rng) {
+            return Seen::Candidate(arrival.via);
+        }
+        Seen::Nothing
     }
 }
 

@@ -9,6 +9,7 @@ mod alive;
 mod check;
 mod choice;
 mod follow;
+mod lull;
 mod manager;
 mod result;
 mod validation;

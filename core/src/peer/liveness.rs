@@ -53,6 +53,7 @@ impl Peer {
         }
         self.paths.on_idle();
         self.keep_route(cx);
+        self.ask_where_we_are();
         self.distrust_route(cx, false);
         if self.state.is_up() {
             self.outbound.pings.heartbeat();

@@ -44,7 +44,7 @@ use handshake::Dialing;
 use liveness::Liveness;
 use memory::Share;
 use outbound::Outbound;
-use probing::{Answers, NatTesting};
+use probing::{Answers, NatTesting, Observing};
 use state::State;
 use timers::Timer;
 use usage::Usage;
@@ -84,6 +84,7 @@ pub(crate) struct Peer {
     carrying: Carrying,
     answers: Answers,
     nat_testing: NatTesting,
+    observing: Observing,
     search: RouteSearch,
     /// The search for a direct way, once it began.
     puncher: Option<Box<Puncher>>,
@@ -131,6 +132,7 @@ impl Peer {
             carrying: Carrying::default(),
             answers: Answers::default(),
             nat_testing: NatTesting::default(),
+            observing: Observing::default(),
             search: RouteSearch::default(),
             puncher: None,
             timers: Timers::new(),

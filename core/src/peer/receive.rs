@@ -107,7 +107,7 @@ impl Peer {
         self.review(cx);
     }
 
-    fn on_seen_elsewhere(&self, via: &Via) {
+    pub(super) fn on_seen_elsewhere(&self, via: &Via) {
         let (peer, remote) = (self.acquaintance.id.map(tracing::field::debug), via.remote());
         tracing::debug!(target: "handfast::path", peer, ?remote, "seen elsewhere");
     }
@@ -194,6 +194,8 @@ impl Peer {
             }
             Frame::PathChallenge { token } => {
                 self.paths.on_challenge(arrival.via, token);
+                // It may see us elsewhere.
+                self.ask_where_we_are();
             }
             Frame::PathResponse { token } => summary.answer = Some(token),
             Frame::Forward(_) => return Err(Violation::MisplacedForward),

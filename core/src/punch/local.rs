@@ -7,6 +7,7 @@ use super::filter::{is_local, is_near, is_nowhere};
 use super::verdict::Nat;
 use crate::PeerId;
 use crate::config::Punching;
+use crate::nat::{NatEvidence, NatMapping};
 use crate::net::{FourTuple, SocketId};
 use crate::wire::{CandidateEntry, CandidatesFrame};
 
@@ -29,6 +30,12 @@ pub(crate) struct LocalAddresses {
     hosts: Vec<SocketAddr>,
     mapped: Vec<SocketAddr>,
     observed: Vec<Observation>,
+    /// What a test found out about our NAT, while we are seen at the same address.
+    tested: Option<NatEvidence>,
+    /// Neighbours are to be asked where they see us now.
+    asks: bool,
+    /// A neighbour sees us elsewhere than before, and the peers were not told.
+    moved: bool,
 }
 
 impl LocalAddresses {
@@ -36,6 +43,7 @@ impl LocalAddresses {
         self.hosts = addresses.filter(|address| !is_nowhere(*address)).collect();
         // Those that others can reach without being near come first: a host may have a dozen for containers.
         self.hosts.sort_by_key(|address| is_local(address.ip()));
+        self.tested = None;
     }
 
     pub(crate) fn set_mapped(&mut self, addresses: impl Iterator<Item = SocketAddr>) {
@@ -47,11 +55,48 @@ impl LocalAddresses {
         if is_nowhere(address) {
             return;
         }
+        let same = |one: &&Observation| one.by == by && one.address.is_ipv4() == address.is_ipv4();
+        let before = self.observed.iter().find(same).copied();
+        if before.is_some_and(|before| before.socket == socket && before.address != address) {
+            self.moved = true;
+            self.tested = None;
+        }
         self.observed.retain(|one| one.by != by || one.address.is_ipv4() != address.is_ipv4());
         if self.observed.len() >= MAX_OBSERVERS {
             self.observed.remove(0);
         }
         self.observed.push(Observation { by, socket, address });
+    }
+
+    /// The neighbour is none any more: where it saw us may be true no longer.
+    pub(crate) fn forget_observer(&mut self, by: &PeerId) {
+        self.observed.retain(|one| one.by != *by);
+    }
+
+    /// What a test found out about our NAT.
+    pub(crate) fn note_tested(&mut self, evidence: &NatEvidence) {
+        self.tested = Some(evidence.clone());
+    }
+
+    /// Neighbours are to be asked where they see us now.
+    pub(crate) const fn ask(&mut self) {
+        self.asks = true;
+    }
+
+    /// Whether something is to be done: neighbours asked, or peers told of another address. Asked after each input.
+    #[inline]
+    pub(crate) const fn has_news(&self) -> bool {
+        self.asks || self.moved
+    }
+
+    /// The same, once: whether to ask, and whether to tell.
+    pub(crate) const fn take_news(&mut self) -> (bool, bool) {
+        (core::mem::replace(&mut self.asks, false), core::mem::replace(&mut self.moved, false))
+    }
+
+    /// Whether others see us at this address of a host, whatever the port.
+    pub(super) fn is_seen_at(&self, ip: IpAddr) -> bool {
+        self.observed.iter().any(|one| one.address.ip() == ip)
     }
 
     /// Whether it is one of ours.
@@ -60,15 +105,9 @@ impl LocalAddresses {
     }
 
     /// Whether a host with such an address, which means another one in every network, may be meant: an interface of
-    /// ours is near, or neighbours see us and the peer, which names `theirs`, at one address.
-    pub(super) fn is_near(&self, ip: IpAddr, theirs: &[CandidateEntry]) -> bool {
-        let shared = || {
-            theirs.iter().filter(|entry| entry.kind == CandidateEntry::OBSERVED).any(|entry| {
-                let ip = SocketAddr::from(entry.address).ip();
-                self.observed.iter().any(|one| one.address.ip() == ip)
-            })
-        };
-        self.hosts.iter().any(|host| is_near(host.ip(), ip)) || shared()
+    /// ours is near.
+    pub(super) fn is_near(&self, ip: IpAddr) -> bool {
+        self.hosts.iter().any(|host| is_near(host.ip(), ip))
     }
 
     /// From where to send to `remote`.
@@ -83,13 +122,24 @@ impl LocalAddresses {
         let v4: Vec<_> = self.observed.iter().filter(|one| one.address.is_ipv4()).collect();
         let seen: Vec<SocketAddr> = v4.iter().map(|one| one.address).collect();
         match seen.first() {
+            _ if self.mapping() == Some(NatMapping::Differs) => Nat::Symmetric,
             None => Nat::Unknown,
             Some(first) if seen.iter().any(|one| one != first) => Nat::Symmetric,
             Some(first) if self.hosts.contains(first) => Nat::None,
-            // One neighbour alone cannot tell.
-            Some(_) if seen.len() < 2 => Nat::Unknown,
+            // One neighbour alone cannot tell, unless a test asked two of its ports.
+            Some(_) if seen.len() < 2 && self.mapping().is_none() => Nat::Unknown,
             Some(_) => Nat::Cone,
         }
+    }
+
+    fn mapping(&self) -> Option<NatMapping> {
+        self.tested.as_ref()?.mapping
+    }
+
+    /// Whether a packet that comes in before one of ours left may spoil the way for ours. It may until a test shows
+    /// that it does not.
+    fn is_order_sensitive(&self) -> bool {
+        self.tested.as_ref().is_none_or(|evidence| evidence.order_sensitive != Some(false))
     }
 
     /// What a peer is told.
@@ -115,8 +165,10 @@ impl LocalAddresses {
             tell(CandidateEntry::HOST, &mut self.hosts.iter().copied());
         }
         let symmetric = self.nat() == Nat::Symmetric && choices.tell_observed;
-        let flags = if symmetric { CandidatesFrame::SYMMETRIC } else { 0 };
-        (flags | CandidatesFrame::ORDER_SENSITIVE, list)
+        let symmetric = if symmetric { CandidatesFrame::SYMMETRIC } else { 0 };
+        let sensitive =
+            if self.is_order_sensitive() { CandidatesFrame::ORDER_SENSITIVE } else { 0 };
+        (symmetric | sensitive, list)
     }
 }
 
@@ -162,5 +214,32 @@ mod tests {
         assert_eq!(local.nat(), Nat::Symmetric);
         local.note_observed(one, SocketId(0), address("0.0.0.0:0"));
         assert_eq!(local.nat(), Nat::Symmetric);
+    }
+
+    #[test]
+    fn what_a_test_found_is_told_until_we_are_seen_elsewhere() {
+        let mut local = LocalAddresses::default();
+        let by = Identity::from_seed([1; 32]).id();
+        let flags = |local: &LocalAddresses| local.told(&Punching::default()).0;
+        local.note_observed(by, SocketId(0), address("198.51.100.2:5"));
+        assert_eq!(flags(&local), CandidatesFrame::ORDER_SENSITIVE, "nobody knows");
+        let mut evidence = NatEvidence {
+            observed: Some(address("198.51.100.2:5")),
+            mapping: Some(NatMapping::Same),
+            filtering: None,
+            order_sensitive: Some(false),
+            silent_ports: smallvec::SmallVec::new(),
+        };
+        local.note_tested(&evidence);
+        assert_eq!((flags(&local), local.nat()), (0, Nat::Cone), "one server is enough");
+        local.note_observed(by, SocketId(0), address("198.51.100.2:5"));
+        assert_eq!((flags(&local), local.has_news()), (0, false));
+        local.note_observed(by, SocketId(0), address("198.51.100.9:5"));
+        assert_eq!(flags(&local), CandidatesFrame::ORDER_SENSITIVE, "another NAT, perhaps");
+        assert_eq!((local.take_news(), local.take_news()), ((false, true), (false, false)));
+        (evidence.mapping, evidence.order_sensitive) = (Some(NatMapping::Differs), None);
+        local.note_tested(&evidence);
+        let both = CandidatesFrame::ORDER_SENSITIVE | CandidatesFrame::SYMMETRIC;
+        assert_eq!((flags(&local), local.nat()), (both, Nat::Symmetric));
     }
 }

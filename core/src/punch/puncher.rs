@@ -32,6 +32,25 @@ enum Phase {
     Round { since: Instant },
 }
 
+/// A direct way that was found.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    tier: Tier,
+    round_trip: Duration,
+    /// When, and how long after the round began.
+    at: Instant,
+    after: Duration,
+}
+
+impl Found {
+    /// Whether it is so much better that it is worth another change: of a better tier, or much faster.
+    fn is_better_than(&self, other: &Self) -> bool {
+        let faster = self.round_trip + GAIN <= other.round_trip
+            && self.round_trip * 5 <= other.round_trip * 4;
+        self.tier < other.tier || (self.tier == other.tier && faster)
+    }
+}
+
 /// The search for a direct way to one peer.
 #[derive(Debug)]
 pub(crate) struct Puncher {
@@ -47,12 +66,16 @@ pub(crate) struct Puncher {
     /// The number of the peer's newest list, and the list.
     heard: Option<(u64, Vec<CandidateEntry>)>,
     symmetric: bool,
+    /// A probe of ours may spoil its NAT if it comes before the NAT is open, or nobody knows.
+    sensitive: bool,
+    /// A probe of the peer came from an address of a host at which others see us: both are behind one NAT.
+    is_beside: bool,
     /// The newest round for which the peer said that its NAT is open.
     peer_opened: Option<u64>,
     /// Whether the frame with our addresses, and the one that says that our NAT is open, are to be sent.
     tells: bool,
     opened: bool,
-    found: Option<(Tier, Duration)>,
+    found: Option<Found>,
     /// Rounds are few, whoever asks for them.
     starts: TokenBucket,
 }
@@ -69,6 +92,8 @@ impl Puncher {
             targets: Vec::new(),
             heard: None,
             symmetric: false,
+            sensitive: true,
+            is_beside: false,
             peer_opened: None,
             tells: false,
             opened: false,
@@ -84,6 +109,7 @@ impl Puncher {
         if newer {
             self.heard = Some((frame.seq, frame.list.to_vec()));
             self.symmetric = frame.flags & CandidatesFrame::SYMMETRIC != 0;
+            self.sensitive = frame.flags & CandidatesFrame::ORDER_SENSITIVE != 0;
         }
         let is_next = frame.round > self.round && frame.round < MAX_ROUND;
         let may = join && (newer || self.rounds < MAX_ROUNDS);
@@ -104,12 +130,14 @@ impl Puncher {
     }
 
     /// A challenge of the peer came by `way`: it is there, or something that carries its packets is.
-    pub(crate) fn on_challenge(&mut self, way: FourTuple, now: Instant) {
+    pub(crate) fn on_challenge(&mut self, way: FourTuple, local: &LocalAddresses, now: Instant) {
+        self.is_beside |= local.is_seen_at(way.remote.ip());
+        let refused = self.is_refused(way.remote, local);
         let has_room = self.is_trying() && self.targets.len() < MAX_TARGETS;
         let known = self.targets.iter_mut().find(|one| one.way.remote == way.remote);
         if let Some(known) = known {
             known.start(now);
-        } else if has_room && self.found.is_none() && !is_nowhere(way.remote) {
+        } else if has_room && self.found.is_none() && !refused {
             let mut target = Target::new(way);
             target.is_opened = true;
             target.start(now);
@@ -121,13 +149,26 @@ impl Puncher {
     pub(crate) fn on_response(&mut self, way: FourTuple, token: [u8; 8], now: Instant) -> bool {
         let Phase::Round { since } = self.phase else { return false };
         let asked = |one: &&Target| one.way.remote == way.remote && one.is_answered_by(token);
-        let Some(tier) = self.targets.iter().find(asked).map(Target::tier) else { return false };
-        let better = self.found.is_none_or(|(found, _)| tier < found);
+        let Some(target) = self.targets.iter().find(asked) else { return false };
+        let (tier, round_trip) = (target.tier(), target.round_trip(now));
+        let found = Found { tier, round_trip, at: now, after: now.saturating_since(since) };
+        let better = self.found.is_none_or(|before| found.is_better_than(&before));
+        self.targets.retain(|one| one.way.remote != way.remote);
         if better {
-            self.found = Some((tier, now.saturating_since(since)));
-            self.targets.retain(|one| one.tier() < tier);
+            self.found = Some(found);
+            // Others as good were asked perhaps, and may turn out to be faster.
+            self.targets.retain(|one| one.tier() < tier || (one.tier() == tier && one.is_asked()));
+            self.targets.iter_mut().filter(|one| one.tier() == tier).for_each(Target::stop);
         }
         better
+    }
+
+    /// Whether a way was found, and no better one is looked for any more.
+    fn is_settled(&self, now: Instant) -> bool {
+        self.found.is_some_and(|found| {
+            let better = self.targets.iter().any(|one| one.tier() < found.tier);
+            !better && (self.targets.is_empty() || now >= found.at + SETTLING)
+        })
     }
 
     /// Whether there is something to do: the peer is not reached directly, and we want that.
@@ -142,9 +183,8 @@ impl Puncher {
             }
             Phase::Round { since } => {
                 let over = now >= since + ROUND;
-                let done = self.found.is_some() && self.targets.is_empty();
                 // The peer may need it still if a direct path shows itself here meanwhile: an answer ends it.
-                if over || done {
+                if over || self.is_settled(now) {
                     self.finish();
                 }
             }
@@ -195,7 +235,8 @@ impl Puncher {
         match self.phase {
             Phase::Quiet { until } => until,
             Phase::Round { since } => {
-                let end = since + ROUND;
+                let settled = self.found.map(|found| found.at + SETTLING).filter(|at| *at > now);
+                let end = settled.map_or(since + ROUND, |at| at.min(since + ROUND));
                 if self.sent.0 >= self.most() {
                     return Some(end);
                 }
@@ -244,7 +285,7 @@ impl Puncher {
 
     /// How long it took to find the direct way, if one was found.
     pub(crate) fn found(&self) -> Option<Duration> {
-        self.found.map(|(_, after)| after)
+        self.found.map(|found| found.after)
     }
 
     /// Why there is no direct way. `ours` is what our NAT is.
@@ -261,6 +302,8 @@ impl Puncher {
 
     /// The direct way was lost, or our addresses changed: what was tried before says nothing any more.
     pub(crate) fn restart(&mut self, now: Instant) {
+        // In a round the peer is told of the new ones.
+        self.tells |= self.is_trying();
         if !self.is_trying() {
             self.phase = Phase::Quiet { until: Some(now) };
             (self.rounds, self.sent.1, self.found) = (0, 0, None);
@@ -300,19 +343,28 @@ impl Puncher {
             let remote: SocketAddr = entry.address.into();
             let known = self.targets.iter().any(|one| one.way.remote == remote);
             let kind = (CandidateEntry::HOST..=CandidateEntry::ADVERTISED).contains(&entry.kind);
-            if known || !kind || self.found.is_some() || self.targets.len() >= MAX_NAMED {
+            if known || !kind || self.targets.len() >= MAX_NAMED || self.is_refused(remote, local) {
                 continue;
             }
-            let far = is_local(remote.ip()) && !local.is_near(remote.ip(), list);
-            if !is_nowhere(remote) && !local.is_ours(remote) && !far {
-                self.targets.push(Target::new(local.way_to(remote)));
+            let target = Target::new(local.way_to(remote));
+            if self.found.is_none_or(|found| target.tier() < found.tier) {
+                self.targets.push(target);
             }
         }
     }
 
+    /// Whether nothing goes there, whoever names it or seems to send from it. An address that means another host in
+    /// every network is meant only if an interface of ours is near, or the peer showed that it is behind our NAT.
+    fn is_refused(&self, remote: SocketAddr, local: &LocalAddresses) -> bool {
+        let far = is_local(remote.ip()) && !local.is_near(remote.ip()) && !self.is_beside;
+        is_nowhere(remote) || local.is_ours(remote) || far
+    }
+
     /// Probes go where nothing in the way can be spoiled by them, elsewhere once the peer's NAT is open.
     fn open_gates(&mut self, now: Instant) {
-        let open = self.peer_opened.is_some_and(|round| round >= self.round);
+        let heard = self.peer_opened.is_some_and(|round| round >= self.round);
+        // What was not sensitive when it was tested need not be waited for.
+        let open = heard || (self.heard.is_some() && !self.sensitive);
         for target in self.targets.iter_mut().filter(|one| open || !one.is_gated()) {
             target.start(now);
         }
@@ -325,6 +377,9 @@ const MAX_ROUNDS: u32 = 1 + PAUSES.len() as u32;
 const MAX_ROUND: u64 = 1 << 60;
 /// A round takes so long at most.
 const ROUND: Duration = Duration::from_secs(9);
+/// So long ways that are as good as the one that was found may show that they are faster: by at least this, and a fifth.
+const SETTLING: Duration = Duration::from_millis(300);
+const GAIN: Duration = Duration::from_millis(10);
 /// At least so long between two packets.
 const PACE: Duration = Duration::from_millis(5);
 /// How many rounds may take 100 packets.
@@ -443,10 +498,32 @@ mod tests {
     }
 
     #[test]
-    fn who_is_seen_at_our_address_may_be_in_our_network() {
-        let ours = SocketAddr::from(([198, 51, 100, 1], 77));
-        let theirs = SocketAddr::from(([10, 9, 8, 7], 4263));
-        assert!(sent(1, 5, |_| [ours, theirs].into()).contains_key(&theirs));
+    fn who_says_to_be_behind_our_nat_is_believed_once_a_probe_comes_from_there() {
+        let now = Instant::from_micros(1_000_000);
+        let (local, mut budgets) = (local(), ProbeBudgets::default());
+        let (mut rng, mut puncher) = (Rng::from_seed([3; 32]), Puncher::new(now));
+        let at = |octets: [u8; 4], port: u16| SocketAddr::from((octets, port));
+        let (ours, theirs) = (at([198, 51, 100, 1], 77), at([10, 9, 8, 7], 4263));
+        let list = [entry(ours), entry(theirs)];
+        let frame = CandidatesFrame { seq: 1, round: 5, flags: 0, list: &list };
+        puncher.on_candidates(&frame, true, now);
+        let mut goes_there = |puncher: &mut Puncher, now| {
+            puncher.review(now, &local, true);
+            let sent = (0..20).filter_map(|n| {
+                puncher.poll(now + Duration::from_millis(6 * n), &mut budgets, &mut rng)
+            });
+            let to = |action| match action {
+                Action::Open { way, .. } | Action::Probe { way, .. } => way.remote,
+            };
+            sent.map(to).any(|to| to == theirs)
+        };
+        assert!(!goes_there(&mut puncher, now), "it only says so");
+        // Nor does a probe that seems to come from a network that we do not share make that a target.
+        let local = self::local();
+        puncher.on_challenge(FourTuple::to(at([10, 9, 8, 7], 1)), &local, now);
+        assert!(puncher.targets.iter().all(|one| !is_local(one.way.remote.ip())));
+        puncher.on_challenge(FourTuple::to(ours), &local, now);
+        assert!(goes_there(&mut puncher, now + Duration::from_secs(1)));
         let itself = SocketAddr::from(([198, 51, 100, 1], 9));
         assert!(!sent(1, 5, |_| [itself].into()).contains_key(&itself));
     }
@@ -475,5 +552,56 @@ mod tests {
         assert!(!puncher.on_response(elsewhere, token, later), "from elsewhere");
         assert!(!puncher.on_response(way, [9; 8], later), "to another question");
         assert!(puncher.on_response(way, token, later));
+    }
+
+    #[test]
+    fn a_peer_whose_nat_nothing_spoils_is_not_waited_for() {
+        let now = Instant::from_micros(1_000_000);
+        let (local, mut budgets) = (local(), ProbeBudgets::default());
+        let list = [entry(SocketAddr::from(([203, 0, 113, 7], 4263)))];
+        for (flags, waits) in [(CandidatesFrame::ORDER_SENSITIVE, true), (0, false)] {
+            let (mut rng, mut puncher) = (Rng::from_seed([3; 32]), Puncher::new(now));
+            let frame = CandidatesFrame { seq: 1, round: 5, flags, list: &list };
+            puncher.on_candidates(&frame, true, now);
+            puncher.review(now, &local, true);
+            let opener = puncher.poll(now, &mut budgets, &mut rng);
+            assert!(matches!(opener, Some(Action::Open { .. })), "our own NAT is opened first");
+            let later = now + Duration::from_millis(10);
+            puncher.review(later, &local, true);
+            let probe = puncher.poll(later, &mut budgets, &mut rng);
+            assert_eq!(probe.is_none(), waits, "{probe:?}");
+        }
+    }
+
+    #[test]
+    fn a_nearer_kind_of_address_is_taken_and_one_as_near_only_if_it_is_much_faster() {
+        let start = Instant::from_micros(1_000_000);
+        let (local, mut budgets) = (local(), ProbeBudgets::default());
+        let (mut rng, mut puncher) = (Rng::from_seed([3; 32]), Puncher::new(start));
+        let far = [7, 8, 9].map(|host| SocketAddr::from(([203, 0, 113, host], 4263)));
+        let lan = SocketAddr::from(([192, 168, 7, 9], 4263));
+        let list: Vec<_> = far.into_iter().chain([lan]).map(entry).collect();
+        let frame = CandidatesFrame { seq: 1, round: 5, flags: 0, list: &list };
+        puncher.on_candidates(&frame, true, start);
+        let mut asked = BTreeMap::new();
+        for ms in 0..40 {
+            let now = start + Duration::from_millis(ms);
+            puncher.review(now, &local, true);
+            if let Some(Action::Probe { way, token }) = puncher.poll(now, &mut budgets, &mut rng) {
+                asked.entry(way.remote).or_insert((way, token, now));
+            }
+        }
+        assert_eq!(asked.len(), 4);
+        let mut answer = |remote: SocketAddr, round_trip: u64| {
+            let (way, token, at) = asked[&remote];
+            let now = at + Duration::from_millis(round_trip);
+            let better = puncher.on_response(way, token, now);
+            puncher.review(now, &local, true);
+            (better, puncher.is_trying())
+        };
+        assert_eq!(answer(far[0], 100), (true, true), "the first");
+        assert_eq!(answer(far[1], 95), (false, true), "hardly faster");
+        assert_eq!(answer(far[2], 60), (true, true), "much faster");
+        assert_eq!(answer(lan, 200), (true, false), "whatever it takes");
     }
 }

@@ -29,13 +29,15 @@ pub(super) struct Target {
     /// Names our probes.
     token: Option<[u8; 8]>,
     sent: u8,
+    /// When the first probe of the round left.
+    asked_at: Option<Instant>,
     next: Option<Instant>,
 }
 
 impl Target {
     pub(super) fn new(way: FourTuple) -> Self {
         let gated = way.remote.is_ipv4() && !is_local(way.remote.ip());
-        Self { way, is_opened: !gated, token: None, sent: 0, next: None }
+        Self { way, is_opened: !gated, token: None, sent: 0, asked_at: None, next: None }
     }
 
     pub(super) fn tier(&self) -> Tier {
@@ -64,6 +66,7 @@ impl Target {
     /// A probe leaves now. Returns its token, which `fresh` is if there was none.
     pub(super) fn on_probe(&mut self, now: Instant, fresh: [u8; 8]) -> [u8; 8] {
         self.sent += 1;
+        self.asked_at.get_or_insert(now);
         let pause = PAUSES.get(usize::from(self.sent)).or(PAUSES.last()).copied().unwrap_or(1000);
         self.next = Some(now + Duration::from_millis(pause));
         *self.token.get_or_insert(fresh)
@@ -72,6 +75,21 @@ impl Target {
     /// The budget does not allow for a probe now.
     pub(super) fn put_off(&mut self, now: Instant) {
         self.next = Some(now + Duration::from_millis(200));
+    }
+
+    /// No more probes go there; those that did may be answered.
+    pub(super) const fn stop(&mut self) {
+        (self.sent, self.is_opened) = (MAX_PROBES, true);
+    }
+
+    /// Whether a probe went there.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.asked_at.is_some()
+    }
+
+    /// How long a round trip takes at most, if a probe is answered now: which one is not known.
+    pub(super) fn round_trip(&self, now: Instant) -> Duration {
+        self.asked_at.map_or(Duration::MAX, |at| now.saturating_since(at))
     }
 
     pub(super) fn is_answered_by(&self, token: [u8; 8]) -> bool {

@@ -9,13 +9,15 @@ use crate::wire::PacketNumber;
 pub(crate) struct UntrackedNumbers {
     id: u8,
     next: u64,
+    /// The counter after the highest one that was received.
+    received_up_to: u64,
     replay: ReplayWindow,
 }
 
 impl UntrackedNumbers {
     /// Nothing was sent or received under this path id.
     pub(crate) const fn new(id: u8) -> Self {
-        Self { id, next: 0, replay: ReplayWindow::above(0) }
+        Self { id, next: 0, received_up_to: 0, replay: ReplayWindow::above(0) }
     }
 
     /// The number of the next packet, which is used up by that; `None` once all are.
@@ -30,8 +32,14 @@ impl UntrackedNumbers {
         self.replay.is_new(counter)
     }
 
+    /// Whether no packet that arrived was sent after the one with this counter.
+    pub(crate) const fn is_newest(&self, counter: u64) -> bool {
+        counter + 1 >= self.received_up_to
+    }
+
     /// An authenticated packet arrived.
     pub(crate) fn on_received(&mut self, counter: u64) {
+        self.received_up_to = self.received_up_to.max(counter + 1);
         if counter >= IN_USE {
             self.replay.grow(WINDOW);
         }

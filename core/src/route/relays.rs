@@ -30,6 +30,11 @@ impl Relays {
         self.0.iter().copied().filter(move |relay| *relay != remote)
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.0.iter().copied()
+    }
+
     /// Whether this neighbour does so.
     pub(crate) fn contains(&self, id: &PeerId) -> bool {
         self.0.contains(id)

@@ -47,6 +47,9 @@ fn all_keys_are_read() {
         relay-total = "2Gbit"
         transit = "t"
         probe-ports = [7, 9]
+        stun = true
+        discover = true
+        disclose = true
     "#;
     let mut layer = parse(text).expect("understood");
     assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
@@ -92,6 +95,20 @@ fn all_keys_are_read() {
 }
 
 #[test]
+fn stun_is_answered_unless_the_network_is_private_or_the_operator_says_otherwise() {
+    for (text, answers) in [
+        ("", true),
+        ("stun = false", false),
+        ("allow = \"a\"", true),
+        ("network-secret-file = \"s\"", false),
+        ("network-secret-file = \"s\"\nstun = true", true),
+    ] {
+        let layer = parse(&format!("identity = \"k\"\n{text}")).expect("understood");
+        assert_eq!(Settings::resolve(layer).expect("resolved").stun, answers, "{text}");
+    }
+}
+
+#[test]
 fn whoever_may_come_in_is_passed_on_unless_that_is_everybody() {
     let policy = |text: &str| {
         let layer = parse(&format!("identity = \"k\"\n{text}")).expect("understood");
@@ -126,6 +143,7 @@ fn a_size_that_the_protocol_cannot_express_is_refused_and_never_cut_off() {
         ("max-message = \"100MiB\"", ["--send-buffer", "--max-message"]),
         ("send-buffer = \"2048GiB\"", ["--send-buffer", "1 TiB"]),
         ("max-peers = 0", ["--max-peers", "at least 1"]),
+        ("discover = true", ["--discover shows", "or --disclose"]),
         ("max-memory = 1000", ["--max-memory", "at least 1 MiB"]),
         ("budget-retries = \"0/1\"", ["--budget-retries", "per second"]),
         ("budget-unknown-session = 0", ["--budget-unknown-session", "per second"]),

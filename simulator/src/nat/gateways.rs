@@ -25,6 +25,17 @@ impl Gateways {
         is_free.then_some(id)
     }
 
+    /// The NAT has another address from now on; false if one has it already.
+    pub(crate) fn move_to(&mut self, id: NatId, public: IpAddr) -> bool {
+        if self.by_public.contains_key(&public) {
+            return false;
+        }
+        self.by_public.remove(&self.get(id).public());
+        self.by_public.insert(public, id);
+        self.get_mut(id).move_to(public);
+        true
+    }
+
     pub(crate) fn get(&self, id: NatId) -> &Nat {
         &self.nats[id.0 as usize]
     }

@@ -250,6 +250,12 @@ impl Nat {
         self.strangers.clear();
     }
 
+    /// Has another public address, and no mappings.
+    pub fn move_to(&mut self, public: IpAddr) {
+        self.public = public;
+        self.reboot();
+    }
+
     /// Forgets the mappings of one node.
     pub fn forget(&mut self, internal: SocketAddr) {
         self.mappings.retain(|_, mapping| mapping.internal != internal);

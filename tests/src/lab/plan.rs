@@ -11,8 +11,11 @@ use clap::Args;
 
 use super::Kind;
 use super::case::Case;
+use super::link::Link;
+use super::mapping::Mapping;
 use super::netcheck::Netcheck;
 use super::network::{Network, feed};
+use super::program;
 use super::relay::{self, Servers};
 use super::table::Findings;
 use super::trouble::Trouble;
@@ -27,6 +30,12 @@ pub struct LabOptions {
     /// Only what `handfast netcheck` says behind each kind
     #[arg(long)]
     pub(super) netcheck: bool,
+    /// Only neighbours that find each other by beacons, and ports of routers: seconds
+    #[arg(long)]
+    pub(super) beacons: bool,
+    /// Only what befalls pairs that talk, and the program handfast
+    #[arg(long)]
+    pub(super) troubles: bool,
     /// How many cases are played at the same time
     #[arg(long, default_value_t = 8)]
     pub(super) jobs: usize,
@@ -42,6 +51,9 @@ pub struct LabOptions {
     /// The program p2p_server [default: the one beside this program]
     #[arg(long)]
     pub(super) server: Option<PathBuf>,
+    /// The program handfast [default: the one beside this program]
+    #[arg(long)]
+    pub(super) client: Option<PathBuf>,
     /// Decides what is random
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
@@ -51,8 +63,11 @@ pub struct LabOptions {
 #[derive(Clone, Copy, Debug)]
 enum Play {
     Case(Case),
+    Link(Link),
+    Mapping(Mapping),
     Trouble(Trouble, u64),
     Netcheck(Netcheck),
+    Program([Kind; 2], u64),
 }
 
 /// Plays everything that was asked for and says what came of it. Whether all was as it must be.
@@ -66,10 +81,11 @@ pub fn run(options: &LabOptions) -> io::Result<bool> {
         println!("0 ran, {} skipped: {refusal}", plays.len());
         return Ok(true);
     }
-    let program = relay::find(options.server.as_deref())?;
+    let program = relay::find(options.server.as_deref(), "p2p_server", "handfast-server")?;
+    let client = relay::find(options.client.as_deref(), "handfast", "handfast-client")?;
     let home = env::temp_dir().join(format!("handfast-nat-lab-{}", process::id()));
     fs::create_dir(&home)?;
-    let servers = Servers { program, home: home.clone() };
+    let servers = Servers { program, client, home: home.clone() };
     // The keys are there before several servers want them.
     let made = ["server.key", "second.key"].iter().try_for_each(|name| servers.make_key(name));
     let start = Instant::now();
@@ -110,6 +126,9 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     let (callers, called) = (chosen(&options.caller), chosen(&options.called));
     let mut seed = options.seed;
     let mut plays = Vec::new();
+    if options.beacons {
+        return local_plays().collect();
+    }
     if options.caller.is_empty() && options.called.is_empty() {
         let checks = Kind::ALL.into_iter().zip(seed..);
         plays.extend(checks.map(|(kind, seed)| Play::Netcheck(Netcheck { kind, seed })));
@@ -118,6 +137,12 @@ fn plays(options: &LabOptions) -> Vec<Play> {
         }
         let troubles = Trouble::ALL.iter().zip(seed..);
         plays.extend(troubles.map(|(trouble, seed)| Play::Trouble(*trouble, seed)));
+        plays.extend(local_plays());
+        let programs = program::PAIRS.into_iter().zip(seed..);
+        plays.extend(programs.map(|(kinds, seed)| Play::Program(kinds, seed)));
+    }
+    if options.troubles {
+        return plays;
     }
     let weathers = [(0, 0), (400, 50), (400, 0), (0, 50)];
     for (row, one) in callers.iter().enumerate() {
@@ -138,6 +163,15 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     plays
 }
 
+/// What needs no world.
+fn local_plays() -> impl Iterator<Item = Play> {
+    let mapping = Some(Play::Mapping(Mapping)).filter(|_| Mapping::is_possible());
+    if mapping.is_none() {
+        println!("NO miniupnpd: PORTS OF ROUTERS ARE NOT TRIED");
+    }
+    Link::all().map(Play::Link).chain(mapping)
+}
+
 /// Plays them, several at a time.
 fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
     let next = AtomicUsize::new(0);
@@ -151,6 +185,15 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                             let found = case.play(servers).map_err(|error| error.to_string());
                             lock(&findings).cases.push((case, found));
                         }
+                        Play::Link(link) => {
+                            let met = link.play().map_err(|error| error.to_string());
+                            lock(&findings).local.push((link.to_string(), met));
+                        }
+                        Play::Mapping(mapping) => {
+                            let mapped = mapping.play(&servers.home);
+                            let mapped = mapped.map_err(|error| error.to_string());
+                            lock(&findings).local.push((mapping.to_string(), mapped));
+                        }
                         Play::Trouble(trouble, seed) => {
                             let survived =
                                 trouble.play(servers, seed).map_err(|error| error.to_string());
@@ -159,6 +202,11 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                         Play::Netcheck(check) => {
                             let said = check.play(servers).map_err(|error| error.to_string());
                             lock(&findings).checks.push((check, said));
+                        }
+                        Play::Program(kinds, seed) => {
+                            let said = program::ping_until_direct(kinds, servers, seed)
+                                .map_err(|error| error.to_string());
+                            lock(&findings).programs.push((kinds, said));
                         }
                     }
                 }

@@ -17,6 +17,8 @@ use super::network::Network;
 pub(super) struct Servers {
     /// The program.
     pub(super) program: PathBuf,
+    /// The program `handfast`.
+    pub(super) client: PathBuf,
     /// Where their keys are, and nothing else.
     pub(super) home: PathBuf,
 }
@@ -84,19 +86,6 @@ impl Servers {
         self.run(&["genkey", &self.home.join(name).to_string_lossy()]).map(drop)
     }
 
-    /// The program `handfast`, beside the server's.
-    ///
-    /// # Errors
-    /// When it is not there.
-    pub(super) fn client(&self) -> io::Result<PathBuf> {
-        let program = self.program.with_file_name("handfast");
-        if program.is_file() {
-            return Ok(program);
-        }
-        let say = "cargo build -p handfast-client makes it";
-        Err(io::Error::other(format!("{} is not there: {say}", program.display())))
-    }
-
     fn run(&self, arguments: &[&str]) -> io::Result<String> {
         super::network::feed(&self.program.to_string_lossy(), arguments, "")
     }
@@ -109,7 +98,7 @@ impl Relay {
         Target::new(self.id, [self.address])
     }
 
-    /// How it is named on a command line.
+    /// The same for a command line.
     #[must_use]
     pub(super) fn name(&self) -> String {
         format!("{}@{}", self.id, self.address)
@@ -158,17 +147,17 @@ impl Latest {
     }
 }
 
-/// Where `p2p_server` is: beside this program, unless something else was said.
+/// Where a program of this name is: beside this one, unless something else was said. `package` makes it.
 ///
 /// # Errors
 /// When it is not there.
-pub(super) fn find(program: Option<&Path>) -> io::Result<PathBuf> {
-    let beside = || std::env::current_exe().map(|here| here.with_file_name("p2p_server"));
+pub(super) fn find(program: Option<&Path>, name: &str, package: &str) -> io::Result<PathBuf> {
+    let beside = || std::env::current_exe().map(|here| here.with_file_name(name));
     let program = program.map_or_else(beside, |program| Ok(program.to_owned()))?;
     if program.is_file() {
         return Ok(program);
     }
-    let say = "cargo build -p handfast-server makes it";
+    let say = format!("cargo build -p {package} makes it");
     Err(io::Error::other(format!("{} is not there: {say}", program.display())))
 }
 

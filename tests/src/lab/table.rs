@@ -14,10 +14,14 @@ use super::{Kind, PUNCHES};
 pub(super) struct Findings {
     /// Of pairs.
     pub(super) cases: Vec<(Case, Result<Found, String>)>,
+    /// Of neighbours, and of ports of routers.
+    pub(super) local: Vec<(String, Result<(), String>)>,
     /// Of troubles.
     pub(super) troubles: Vec<(Trouble, Result<Survived, String>)>,
     /// Of self-tests: what the program said.
     pub(super) checks: Vec<(Netcheck, Result<String, String>)>,
+    /// Of what `handfast ping --until-direct` said.
+    pub(super) programs: Vec<([Kind; 2], Result<String, String>)>,
 }
 
 impl Findings {
@@ -33,13 +37,20 @@ impl Findings {
         let checks = self.checks.iter();
         let checks =
             checks.filter_map(|(check, said)| Some((check.to_string(), said.as_ref().err()?)));
-        cases.chain(troubles).chain(checks).map(|(name, why)| format!("{name}: {why}"))
+        let local = self.local.iter();
+        let local = local.filter_map(|(name, done)| Some((name.clone(), done.as_ref().err()?)));
+        let programs = self.programs.iter();
+        let programs =
+            programs.filter_map(|(kinds, said)| Some((program(*kinds), said.as_ref().err()?)));
+        let all = cases.chain(troubles).chain(local).chain(programs).chain(checks);
+        all.map(|(name, why)| format!("{name}: {why}"))
     }
 
     /// How many were played.
     #[must_use]
     pub(super) fn count(&self) -> usize {
-        self.cases.len() + self.troubles.len() + self.checks.len()
+        let pairs = self.cases.len() + self.troubles.len();
+        pairs + self.local.len() + self.programs.len() + self.checks.len()
     }
 
     /// The whole as Markdown.
@@ -55,6 +66,7 @@ impl Findings {
         }
         self.summary(&mut text);
         self.list_of_troubles(&mut text);
+        self.list_of_programs(&mut text);
         self.list_of_checks(&mut text);
         text
     }
@@ -162,6 +174,22 @@ impl Findings {
             }
         }
     }
+
+    fn list_of_programs(&self, text: &mut String) {
+        if self.programs.is_empty() {
+            return;
+        }
+        line(text, format_args!("\n## What its user sees of the program\n"));
+        line(text, format_args!("| what | it said |\n|---|---|"));
+        for (kinds, said) in &self.programs {
+            let said = said.as_deref().unwrap_or("**FAILED**");
+            line(text, format_args!("| {} | {said} |", program(*kinds)));
+        }
+    }
+}
+
+fn program([one, other]: [Kind; 2]) -> String {
+    format!("`handfast ping --until-direct` from {} to {}", one.name(), other.name())
 }
 
 fn weather(case: &Case) -> (Duration, u32) {

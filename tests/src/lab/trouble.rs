@@ -42,10 +42,20 @@ impl Trouble {
         Self::OneWay,
     ];
 
+    /// How long one of them may hear nothing. Both say something each 20 ms, and have a way by a server beside the
+    /// direct one.
+    pub(super) const fn longest_silence(self) -> Duration {
+        match self {
+            // Nothing is to be found anew.
+            Self::ServerKilled => Duration::from_millis(500),
+            Self::Forgets(_) | Self::Moves | Self::OneWay => Duration::from_secs(1),
+        }
+    }
+
     /// Plays it.
     ///
     /// # Errors
-    /// When the lab is not what it says, or something that was said is lost.
+    /// When the lab is not what it says, something that was said is lost, or one of them hears nothing for too long.
     pub(super) fn play(self, servers: &Servers, seed: u64) -> io::Result<Survived> {
         let kinds = match self {
             Self::Forgets(kind) => [Kind::PortDrop, kind],
@@ -81,6 +91,11 @@ impl Trouble {
             }
         }
         let silence = stage.outlast()?;
+        let most = self.longest_silence();
+        if silence > most {
+            let state = stage.describe();
+            return Err(io::Error::other(format!("silent for {silence:?} of {most:?}: {state}")));
+        }
         let after = stage.settle(before == Outcome::Direct && self != Self::OneWay);
         stage.finish()?;
         Ok(Survived { ways: [before, after], silence })

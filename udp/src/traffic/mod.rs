@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use handfast_core::{Endpoint, Instant, SocketId};
 
+use crate::interfaces::Interfaces;
 use crate::{Clock, Inbox, Outbox, Port, SocketStats};
 
 mod sockets;
@@ -38,6 +39,8 @@ pub struct Traffic<P> {
     retired: SocketStats,
     /// When what waits is given up: known once the end has come.
     give_up: Option<Instant>,
+    /// What the core is told of this machine; nothing unless it tells its peers.
+    interfaces: Option<Interfaces>,
 }
 
 /// A socket, and what it had no room for.
@@ -68,6 +71,7 @@ impl<P: Port> Traffic<P> {
             lanes: BTreeMap::new(),
             retired: SocketStats::default(),
             give_up: None,
+            interfaces: None,
         }
     }
 
@@ -78,6 +82,9 @@ impl<P: Port> Traffic<P> {
     /// When a socket failed for good.
     pub fn receive(&mut self, core: &mut Endpoint, clock: &Clock) -> io::Result<()> {
         self.turn = self.turn.next();
+        if self.interfaces.is_some() {
+            self.tell_interfaces(core, clock.now());
+        }
         self.hand_over(core, clock);
         for _ in 0..self.lanes.len() {
             if self.turn.is_over() {

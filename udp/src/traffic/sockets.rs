@@ -7,6 +7,7 @@ use std::time::Duration;
 use handfast_core::{Endpoint, Event, Instant, SocketId};
 
 use super::{Lane, Traffic};
+use crate::interfaces::Interfaces;
 use crate::{Clock, Listen, Port, SocketError, bind, explain};
 
 /// Each takes a way to make a port of a socket that was opened.
@@ -27,7 +28,19 @@ impl<P: Port> Traffic<P> {
         for (socket, io) in (0..).map(SocketId).zip(listen.bind()?) {
             traffic.attach(core, now, socket, make(socket, io)?);
         }
+        traffic.interfaces = Interfaces::of(core);
+        traffic.tell_interfaces(core, now);
         Ok(traffic)
+    }
+
+    /// Tells the core by which addresses of this machine the sockets are reached, if that changed.
+    pub(super) fn tell_interfaces(&mut self, core: &mut Endpoint, now: Instant) {
+        let Some(interfaces) = &mut self.interfaces else { return };
+        let bound = self.lanes.values().map(|lane| lane.port.address());
+        if let Some(addresses) = interfaces.news(std::time::Instant::now(), bound) {
+            tracing::debug!(target: "handfast::driver", ?addresses, "addresses of this machine");
+            core.set_host_addresses(now, addresses);
+        }
     }
 
     /// Opens a socket on `address` and announces it to the core. Port zero lets the system choose one.

@@ -50,7 +50,7 @@ const MAX_REFUSED: usize = 16;
 
 impl Peer {
     /// Whether it passes packets of ours on: a neighbour, directly connected and answering.
-    fn is_relay(&self) -> bool {
+    pub(super) fn is_relay(&self) -> bool {
         self.carrying.forwards && self.is_neighbour()
     }
 

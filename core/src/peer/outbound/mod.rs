@@ -273,6 +273,16 @@ impl Outbound {
         }
     }
 
+    /// The frame went where nothing is answered any more: it is sent again elsewhere.
+    pub(crate) fn doubt(&mut self, frame: SentFrame, inbox: &mut ReceiveQueue) {
+        match frame {
+            SentFrame::Part(part) => self.queue.doubt(part),
+            // It asked whether the peer is there.
+            SentFrame::Ping { token: 0 } => {}
+            frame => self.on_lost(frame, inbox),
+        }
+    }
+
     /// The peer restarted with this much credit for us.
     pub(crate) fn restart(&mut self, granted: u64, now: Instant) {
         self.queue.restart(granted, now);

@@ -49,6 +49,9 @@ impl Peer {
             }
         }
         self.note_for_nat_test(cx, arrival, challenge, response.zip(observed));
+        if let Some((token, observed)) = response.zip(observed) {
+            self.on_where(cx, arrival.via, token, observed);
+        }
         // One answer at most, and never a longer one than what it answers.
         if let Some(token) = challenge {
             let observed = plaintext.len() >= PROBE_FRAMES_LEN;

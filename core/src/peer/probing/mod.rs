@@ -3,6 +3,7 @@
 mod answers;
 mod inward;
 mod nat_test;
+mod observing;
 mod punching;
 
 use core::net::SocketAddr;
@@ -19,6 +20,7 @@ use crate::wire::{Frame, PROBE_FRAMES_LEN};
 use answers::Answer;
 pub(super) use answers::Answers;
 use nat_test::{NatTest, Question};
+pub(super) use observing::Observing;
 
 /// The test of the NAT before us, while one goes on.
 #[derive(Debug, Default)]
@@ -55,7 +57,8 @@ impl Peer {
             if question.is_some() || !cx.config.punching.enabled {
                 return question;
             }
-            return self.punch(cx, buf);
+            let asks = self.transmit_where(cx, buf);
+            return asks.or_else(|| self.punch(cx, buf));
         };
         match answer {
             Answer::Challenge { via, token } => {
@@ -97,14 +100,14 @@ impl Peer {
         let patience = path.pto(cx.config.timers.max_ack_delay);
         let test = NatTest::new(cx.now, ports, tokens, patience);
         self.nat_testing.0 = Some((tuple, test));
-        self.review_nat_test();
+        self.review_nat_test(cx);
         Ok(())
     }
 
     /// What a probe says that the test may have waited for.
     fn note_for_nat_test(
         &mut self,
-        cx: &Context,
+        cx: &mut Context,
         arrival: &Arrival,
         challenge: Option<[u8; 8]>,
         response: Option<([u8; 8], SocketAddr)>,
@@ -116,7 +119,7 @@ impl Peer {
         if let (Some(token), Some(remote)) = (challenge, arrival.via.remote()) {
             test.on_challenge(cx.now, token, remote.port());
         }
-        self.review_nat_test();
+        self.review_nat_test(cx);
     }
 
     /// Writes a question of the test.
@@ -137,17 +140,20 @@ impl Peer {
         }
     }
 
-    pub(super) fn on_nat_test_timer(&mut self, cx: &Context) {
+    pub(super) fn on_nat_test_timer(&mut self, cx: &mut Context) {
         if let Some((_, test)) = &mut self.nat_testing.0 {
             test.on_timeout(cx.now);
         }
-        self.review_nat_test();
+        self.review_nat_test(cx);
     }
 
     /// Tells what was found out, or sets the next deadline.
-    fn review_nat_test(&mut self) {
+    fn review_nat_test(&mut self, cx: &mut Context) {
         let test = self.nat_testing.0.as_ref().map(|(_, test)| test);
         let evidence: Option<NatEvidence> = test.and_then(NatTest::evidence);
+        if let Some(evidence) = &evidence {
+            cx.local.note_tested(evidence);
+        }
         if evidence.is_some() {
             self.events.nat_tested = evidence;
             self.nat_testing.0 = None;

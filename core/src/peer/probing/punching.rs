@@ -35,6 +35,10 @@ impl Peer {
         }
         puncher.review(cx.now, &cx.local, wanted);
         if let Some(round) = puncher.take_tells() {
+            if before != Some(true) {
+                // A NAT may have given us another address since we were last told.
+                cx.local.ask();
+            }
             self.outbound.addresses.tell(round, cx.local.told(&cx.config.punching));
         }
         if let Some(round) = puncher.take_opened() {
@@ -86,7 +90,7 @@ impl Peer {
     /// A probe of the peer came by `via`.
     pub(super) fn on_probed(&mut self, cx: &Context, via: Via) {
         if let (Some(puncher), Via::Direct(way)) = (&mut self.puncher, via) {
-            puncher.on_challenge(way, cx.now);
+            puncher.on_challenge(way, &cx.local, cx.now);
         }
     }
 
