@@ -27,15 +27,15 @@ pub struct LabOptions {
     /// Each pair of kinds once, in turn with and without a later start and loss: minutes
     #[arg(long)]
     pub(super) quick: bool,
-    /// Only what `handfast netcheck` says behind each kind
-    #[arg(long)]
-    pub(super) netcheck: bool,
     /// Only neighbours that find each other by beacons, and ports of routers: seconds
     #[arg(long)]
     pub(super) beacons: bool,
     /// Only what befalls pairs that talk, and the program handfast
     #[arg(long)]
     pub(super) troubles: bool,
+    /// Only what `handfast netcheck` says behind each kind
+    #[arg(long)]
+    pub(super) netcheck: bool,
     /// How many cases are played at the same time
     #[arg(long, default_value_t = 8)]
     pub(super) jobs: usize,
@@ -66,8 +66,8 @@ enum Play {
     Link(Link),
     Mapping(Mapping),
     Trouble(Trouble, u64),
-    Netcheck(Netcheck),
     Program([Kind; 2], u64),
+    Netcheck(Netcheck),
 }
 
 /// Plays everything that was asked for and says what came of it. Whether all was as it must be.
@@ -126,22 +126,22 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     let (callers, called) = (chosen(&options.caller), chosen(&options.called));
     let mut seed = options.seed;
     let mut plays = Vec::new();
-    if options.beacons {
-        return local_plays().collect();
-    }
-    if options.caller.is_empty() && options.called.is_empty() {
+    let all_kinds = options.caller.is_empty() && options.called.is_empty();
+    let some = options.beacons || options.netcheck || options.troubles;
+    if options.netcheck || (all_kinds && !some) {
         let checks = Kind::ALL.into_iter().zip(seed..);
         plays.extend(checks.map(|(kind, seed)| Play::Netcheck(Netcheck { kind, seed })));
-        if options.netcheck {
-            return plays;
-        }
+    }
+    if options.troubles || (all_kinds && !some) {
         let troubles = Trouble::ALL.iter().zip(seed..);
         plays.extend(troubles.map(|(trouble, seed)| Play::Trouble(*trouble, seed)));
-        plays.extend(local_plays());
         let programs = program::PAIRS.into_iter().zip(seed..);
         plays.extend(programs.map(|(kinds, seed)| Play::Program(kinds, seed)));
     }
-    if options.troubles {
+    if options.beacons || (all_kinds && !some) {
+        plays.extend(local_plays());
+    }
+    if some {
         return plays;
     }
     let weathers = [(0, 0), (400, 50), (400, 0), (0, 50)];
@@ -199,14 +199,14 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                                 trouble.play(servers, seed).map_err(|error| error.to_string());
                             lock(&findings).troubles.push((trouble, survived));
                         }
-                        Play::Netcheck(check) => {
-                            let said = check.play(servers).map_err(|error| error.to_string());
-                            lock(&findings).checks.push((check, said));
-                        }
                         Play::Program(kinds, seed) => {
                             let said = program::ping_until_direct(kinds, servers, seed)
                                 .map_err(|error| error.to_string());
                             lock(&findings).programs.push((kinds, said));
+                        }
+                        Play::Netcheck(check) => {
+                            let said = check.play(servers).map_err(|error| error.to_string());
+                            lock(&findings).checks.push((check, said));
                         }
                     }
                 }

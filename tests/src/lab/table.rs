@@ -18,10 +18,10 @@ pub(super) struct Findings {
     pub(super) local: Vec<(String, Result<(), String>)>,
     /// Of troubles.
     pub(super) troubles: Vec<(Trouble, Result<Survived, String>)>,
-    /// Of self-tests: what the program said.
-    pub(super) checks: Vec<(Netcheck, Result<String, String>)>,
     /// Of what `handfast ping --until-direct` said.
     pub(super) programs: Vec<([Kind; 2], Result<String, String>)>,
+    /// Of self-tests: what the program said.
+    pub(super) checks: Vec<(Netcheck, Result<String, String>)>,
 }
 
 impl Findings {
@@ -34,14 +34,14 @@ impl Findings {
         let troubles = self.troubles.iter();
         let troubles = troubles
             .filter_map(|(trouble, found)| Some((trouble.to_string(), found.as_ref().err()?)));
-        let checks = self.checks.iter();
-        let checks =
-            checks.filter_map(|(check, said)| Some((check.to_string(), said.as_ref().err()?)));
         let local = self.local.iter();
         let local = local.filter_map(|(name, done)| Some((name.clone(), done.as_ref().err()?)));
         let programs = self.programs.iter();
         let programs =
             programs.filter_map(|(kinds, said)| Some((program(*kinds), said.as_ref().err()?)));
+        let checks = self.checks.iter();
+        let checks =
+            checks.filter_map(|(check, said)| Some((check.to_string(), said.as_ref().err()?)));
         let all = cases.chain(troubles).chain(local).chain(programs).chain(checks);
         all.map(|(name, why)| format!("{name}: {why}"))
     }
@@ -161,6 +161,18 @@ impl Findings {
 }
 
 impl Findings {
+    fn list_of_programs(&self, text: &mut String) {
+        if self.programs.is_empty() {
+            return;
+        }
+        line(text, format_args!("\n## What its user sees of the program\n"));
+        line(text, format_args!("| what | it said |\n|---|---|"));
+        for (kinds, said) in &self.programs {
+            let said = said.as_deref().unwrap_or("**FAILED**");
+            line(text, format_args!("| {} | {said} |", program(*kinds)));
+        }
+    }
+
     fn list_of_checks(&self, text: &mut String) {
         if self.checks.is_empty() {
             return;
@@ -172,18 +184,6 @@ impl Findings {
                 let said = said.as_deref().unwrap_or("**FAILED**");
                 line(text, format_args!("| **{}** | {said} |", kind.name()));
             }
-        }
-    }
-
-    fn list_of_programs(&self, text: &mut String) {
-        if self.programs.is_empty() {
-            return;
-        }
-        line(text, format_args!("\n## What its user sees of the program\n"));
-        line(text, format_args!("| what | it said |\n|---|---|"));
-        for (kinds, said) in &self.programs {
-            let said = said.as_deref().unwrap_or("**FAILED**");
-            line(text, format_args!("| {} | {said} |", program(*kinds)));
         }
     }
 }
