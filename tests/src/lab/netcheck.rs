@@ -30,7 +30,7 @@ impl Netcheck {
         let world =
             prepare(&Case { kinds, skew: Duration::ZERO, lost_per_mille: 0, seed: self.seed })?;
         let relay = servers.start(&world.server, SERVER, "server.key")?;
-        let mut command = Command::new(servers.client()?);
+        let mut command = Command::new(&servers.client);
         command.arg("netcheck").arg(relay.name()).args(["--timeout", PATIENCE]);
         command.env("XDG_CONFIG_HOME", &servers.home).env_remove("RUST_LOG");
         let output = world.sites[0].host.run(|| command.output())?;
