@@ -12,6 +12,7 @@ use crate::crypto::keycache::KeyCache;
 use crate::crypto::mac::MacKey;
 use crate::crypto::network::Network;
 use crate::crypto::rng::Rng;
+use crate::discovery::Beacons;
 use crate::memory::Memory;
 use crate::message::FIRST_WINDOW;
 use crate::net::{SocketId, Via};
@@ -46,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) local: LocalAddresses,
     /// What went to addresses that peers named.
     pub(crate) probe_budgets: ProbeBudgets,
+    /// What is said in the local network.
+    pub(crate) beacons: Beacons,
     /// The sockets from which peers may ask to be challenged.
     pub(crate) probe_sockets: Vec<SocketId>,
     /// What the messages of all peers take.
@@ -70,6 +73,7 @@ impl Context {
             router: None,
             local: LocalAddresses::default(),
             probe_budgets: ProbeBudgets::default(),
+            beacons: Beacons::default(),
             probe_sockets: Vec::new(),
             config,
             identity,

@@ -43,6 +43,20 @@ pub enum Event {
         /// How many of its messages wait to be received.
         unread: usize,
     },
+    /// A beacon in the local network says that somebody is there ([`Config::discovery`](crate::Config)): nobody that
+    /// was heard of in the last minute. Of 64 at most.
+    ///
+    /// It is a hint, no more: who shares the network secret, or anybody there if there is none, can say this of
+    /// everyone. Nobody is dialled by itself; a [`Target`](crate::Target) of both shakes hands with that very peer or nobody.
+    #[non_exhaustive]
+    Discovered {
+        /// The identity.
+        id: PeerId,
+        /// Where it takes handshakes.
+        address: SocketAddr,
+        /// Whether it passes packets on between its peers.
+        forwards: bool,
+    },
     /// Two endpoints use one identity (a copied disk, a program started twice) and take each other's place.
     /// Told once for each peer. Messages that are under way when one takes the other's place end as
     /// [`Fate::Unknown`]; the one that lost its place takes it again about a heartbeat later.
@@ -158,7 +172,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The peer the event is about; `None` for `OpenSocket` and `Refused`.
+    /// The peer the event is about; `None` for `Discovered`, `OpenSocket` and `Refused`.
     #[must_use]
     pub const fn peer(&self) -> Option<PeerHandle> {
         match self {
@@ -174,7 +188,7 @@ impl Event {
             | Self::StateChanged { peer, .. }
             | Self::VerdictChanged { peer }
             | Self::Writable { peer, .. } => Some(*peer),
-            Self::OpenSocket { .. } | Self::Refused { .. } => None,
+            Self::Discovered { .. } | Self::OpenSocket { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -427,7 +441,7 @@ impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DialTimeout => f.write_str(
-                "the dial timed out: nobody is there, a firewall or NAT drops packets on the way, the \
+                "the dial timed out: nobody is there, UDP is blocked on the way (by a firewall or NAT), the \
                  network secret or application differs, the other end's id is not the expected one, or \
                  it is closing or overloaded",
             ),

@@ -81,7 +81,8 @@
 //!    place until its fate was polled.
 //! 7. An address that is not validated gets no more bytes than came from there, or three times
 //!    that if a known peer seems to have moved there (RFC 9000 section 8.1). Addresses named by `connect`
-//!    get at most 8 packets each (less than 2 KB) from each dial in any 10 s, until they answer.
+//!    get at most 8 packets each (less than 2 KB) from each dial in any 10 s, until they answer. Answers to STUN
+//!    requests, if [`Config::answer_stun`] is on, have a budget of their own.
 //! 8. A live peer ends only by silence for the idle timeout, a command, an authenticated `Disconnect`, or
 //!    a breach of the protocol inside a sealed packet. A dial ends at its own deadline.
 //! 9. A peer whose messages are not taken holds back that peer alone.
@@ -119,6 +120,7 @@ mod config;
 mod context;
 mod crypto;
 mod delivery;
+mod discovery;
 mod endpoint;
 mod error;
 mod event;
@@ -139,6 +141,7 @@ mod router;
 mod session;
 
 mod stats;
+mod stun;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -160,11 +163,12 @@ mod wire;
 pub use bytes::Bytes;
 pub use config::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Config, CongestionControl,
-    CookieSecret, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits, MAX_DATAGRAM,
+    CookieSecret, Discovery, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits, MAX_DATAGRAM,
     NetworkSecret, Punching, Retry, Routing, Timing, ValidConfig,
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};
+pub use discovery::Discovered;
 pub use endpoint::{Endpoint, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
 pub use event::{

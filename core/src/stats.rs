@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::wire::PacketError;
+
 /// Declares a struct of `u64` counters that can be walked by name and added up. For the crates of
 /// this project alone.
 #[doc(hidden)]
@@ -62,9 +64,9 @@ drops! {
     Admission => admission,
     /// The MAC was wrong: the initiator lacks our key, the network secret or the application id.
     BadMac => bad_mac,
-    /// A response, Retry or `UnknownSession` that answers nothing of ours.
+    /// A response, Retry or `UnknownSession` that answers nothing of ours, an answer of STUN, a beacon where none belongs.
     Unsolicited => unsolicited,
-    /// A packet number that was seen before or is below the replay window, or a repeated request.
+    /// A packet number that was seen before or is below the replay window, a repeated request, or a beacon of our own.
     Duplicate => duplicate,
     /// Half-open handshakes, peers, replies or the credit of a response were at their limit, or the
     /// endpoint closes.
@@ -77,7 +79,7 @@ drops! {
     Malformed => malformed,
     /// Requests of peers that we parted from.
     Parted => parted,
-    /// Requests beyond their budget, which would have been answered otherwise, and responses that came
+    /// Requests beyond their budget, which would have been answered otherwise, and responses and beacons that came
     /// too fast to be opened.
     RateLimited => rate_limited,
     /// A receiver index that names no session.
@@ -86,6 +88,16 @@ drops! {
     UnknownType => unknown_type,
     /// A version of the protocol that is unknown.
     UnknownVersion => unknown_version,
+}
+
+impl From<PacketError> for DropReason {
+    fn from(error: PacketError) -> Self {
+        match error {
+            PacketError::Malformed => Self::Malformed,
+            PacketError::UnknownType => Self::UnknownType,
+            PacketError::UnknownVersion => Self::UnknownVersion,
+        }
+    }
 }
 
 counters! {
@@ -99,9 +111,9 @@ counters! {
         datagrams_sent,
         /// Bytes of UDP payload written by `poll_transmit`.
         bytes_sent,
-        /// Bytes received from addresses that are not validated.
+        /// Bytes received from addresses that are not validated, without those of STUN.
         unverified_bytes_received,
-        /// Bytes sent to addresses that are not validated, other than those that `connect` named.
+        /// Bytes sent to addresses that are not validated, other than those that `connect` named, without those of STUN.
         unverified_bytes_sent,
         /// Packets that were passed on from one peer to another.
         forwards_passed,
@@ -126,8 +138,10 @@ counters! {
         retries_sent,
         /// `UnknownSession` packets sent.
         unknown_session_sent,
-        /// Retries, repeated responses, refusals and `UnknownSession` packets that were not sent, because
-        /// their budget was used up.
+        /// Answers to STUN requests sent.
+        stun_answers_sent,
+        /// Retries, repeated responses, refusals, `UnknownSession` packets and answers to STUN requests that were not
+        /// sent, because their budget was used up.
         answers_withheld,
         /// Key changes completed.
         rekeys,
@@ -185,6 +199,8 @@ counters! {
         handshakes,
         /// Changes of the peer's address, each after the new one was validated.
         roams,
+        /// Bytes of its packets for others that were passed on, and of others' for it, without what is around them.
+        relayed_bytes,
     }
 }
 

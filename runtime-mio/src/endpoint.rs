@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use handfast_core::{
     Admission, Bytes, CommandError, Config, ConfigError, ConnectError, Delivery, DisconnectOptions,
-    Drops, Event, Identity, Instant, Message, MessageId, NetworkSecret, PeerHandle, PeerId,
-    PeerInfo, PingId, RouteInfo, SendError, SocketId, Stats, Target,
+    Discovered, Drops, Event, Identity, Instant, Message, MessageId, NetworkSecret, PeerHandle,
+    PeerId, PeerInfo, PingId, RouteInfo, SendError, SocketId, Stats, Target,
 };
 use handfast_udp::{
-    Clock, Listen, Reconnect, SocketError, SocketStats, Traffic, entropy, host_config,
+    Beacons, Clock, Listen, PortMapping, Reconnect, SocketError, SocketStats, Traffic, entropy,
+    host_config,
 };
 use mio::{Events, Poll, Token, Waker};
 
 use crate::Remote;
+use crate::beacons::BeaconSocket;
 use crate::kept::Kept;
 use crate::port::Port;
 use crate::remote::Jobs;
@@ -29,6 +31,8 @@ pub struct Endpoint {
     pub(crate) core: handfast_core::Endpoint,
     pub(crate) clock: Clock,
     pub(crate) traffic: Traffic<Port>,
+    /// Beacons of the local network, if they are wanted.
+    pub(crate) discovery: Option<Beacons<BeaconSocket>>,
     pub(crate) jobs: Jobs,
     pub(crate) kept: Kept,
     /// An event that was polled from the core to know whether there is one, not yet by the application.
@@ -52,10 +56,12 @@ impl Endpoint {
         let poll = Poll::new()?;
         let clock = Clock::start();
         let (seed, now) = (entropy()?, clock.now());
+        let discovery = Beacons::new(config.discovery, now);
         let mut core = handfast_core::Endpoint::new(config, identity, seed, now);
         let make = |socket, io| Port::new(io, socket, poll.registry());
         let endpoint = Self {
             traffic: Traffic::bind(&mut core, now, &listen.into(), LONGEST_TURN, make)?,
+            discovery,
             core,
             clock,
             jobs: Jobs::new(Waker::new(poll.registry(), WAKER)?),
@@ -222,6 +228,25 @@ impl Endpoint {
         traffic.add(core, clock.now(), address, |socket, io| Port::new(io, socket, poll.registry()))
     }
 
+    /// Has a router forward a port to the first socket, and tells peers to which a direct way is looked for of it: see
+    /// [`PortMapping::start`], also about `gateway`. It lasts until what is returned is released or dropped.
+    ///
+    /// # Errors
+    /// Those of [`PortMapping::start`].
+    pub fn map_port(&self, gateway: Option<SocketAddr>) -> io::Result<PortMapping> {
+        let first = self.local_addresses().first().copied().ok_or(io::ErrorKind::NotConnected)?;
+        let remote = self.remote();
+        PortMapping::start(first.port(), gateway, move |address| {
+            let tell = move |endpoint: &mut Self| {
+                endpoint.core.set_mapped_addresses(endpoint.clock.now(), address);
+            };
+            // An endpoint that is gone needs no addresses.
+            if let Err(error) = remote.run(tell) {
+                tracing::debug!(target: "handfast::driver", %error, ?address, "not told of a port");
+            }
+        })
+    }
+
     /// Closes a socket at once. Its peers go on by another socket that reaches them, and learn our new
     /// address with the next [`Self::turn`]. Reliable messages are not lost; datagrams under way to the socket are,
     /// and those that waited for room in it ([`SocketStats::datagrams_overflowed`]). A peer that no
@@ -313,6 +338,12 @@ impl Endpoint {
     /// The routes over several hops that are used; none without [`Config::routing`](crate::Config::routing).
     pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
         self.core.routes()
+    }
+
+    /// Who was heard of by beacons in the last minute: see
+    /// [`discovered`](handfast_core::Endpoint::discovered) of the core.
+    pub fn discovered(&self) -> impl Iterator<Item = Discovered> + '_ {
+        self.core.discovered()
     }
 
     /// Counters of what the endpoint did.

@@ -37,6 +37,7 @@
 // What may grow is non_exhaustive: see "What may grow" in docs/ARCHITECTURE.md.
 #![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
+mod beacons;
 mod endpoint;
 mod kept;
 mod port;
@@ -50,17 +51,17 @@ pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
     ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
-    DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, ForwardRefusal, Forwarding,
-    ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
-    MessageId, Nat, NatEvidence, NatFiltering, NatMapping, NetworkSecret, Order, Origin,
-    PathReason, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
-    Punching, Refusal, Retry, Route, RouteInfo, Routing, SocketId, StandbyPath, Stats, Target,
-    Timing, ValidConfig, Verdict, Via, Violation,
+    DisconnectReason, Discovered, Discovery, Drops, Ecn, EndReason, Event, Fate, Flow,
+    ForwardRefusal, Forwarding, ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits,
+    MAX_DATAGRAM, Message, MessageId, Nat, NatEvidence, NatFiltering, NatMapping, NetworkSecret,
+    Order, Origin, PathReason, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState,
+    PeerStats, PingId, Punching, Refusal, Retry, Route, RouteInfo, Routing, SocketId, StandbyPath,
+    Stats, Target, Timing, ValidConfig, Verdict, Via, Violation,
 };
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};
 pub use handfast_udp::{
-    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,
-    TargetName, TargetNameError, entropy, explain, generate_identity,
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, Reconnect, SocketError,
+    SocketStats, TargetName, TargetNameError, entropy, explain, generate_identity,
 };
 pub use remote::{Remote, RemoteError};

@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use handfast_core::Event;
-use handfast_udp::fire_timers;
+use handfast_udp::{Beacons, fire_timers};
 
 use crate::Endpoint;
+use crate::beacons::{BEACONS, BeaconSocket};
 use crate::endpoint::WAKER;
 use crate::port::{Port, socket_of};
 
@@ -27,6 +28,7 @@ impl Endpoint {
         let wait = self.prepare(max_wait)?;
         self.poll(wait)?;
         self.traffic.receive(&mut self.core, &self.clock)?;
+        self.exchange_beacons();
         self.run_jobs();
         fire_timers(&mut self.core, &self.clock);
         self.dial_again();
@@ -114,6 +116,15 @@ impl Endpoint {
         }
     }
 
+    /// Beacons, out and in. What is left of them makes the next turn come at once.
+    fn exchange_beacons(&mut self) {
+        let Self { core, clock, traffic, discovery: Some(discovery), poll, .. } = self else {
+            return;
+        };
+        let bound = || traffic.addresses().map(|(_, address)| address);
+        discovery.turn(core, clock.now(), bound, |io| BeaconSocket::new(io, poll.registry()));
+    }
+
     fn dial_again(&mut self) {
         let Self { core, clock, kept, .. } = self;
         let now = clock.now();
@@ -129,12 +140,14 @@ impl Endpoint {
             || self.more_jobs
             || self.more_to_send
             || self.traffic.is_behind()
-            || self.traffic.ports().any(|(_, port)| port.is_readable());
+            || self.traffic.ports().any(|(_, port)| port.is_readable())
+            || self.discovery.iter().flat_map(Beacons::ports).any(BeaconSocket::is_readable);
         if busy {
             return Some(Duration::ZERO);
         }
         let traffic = self.traffic.deadline(&self.clock);
-        let due = self.core.poll_timeout().into_iter().chain(traffic);
+        let beacons = self.discovery.as_ref().map(Beacons::deadline);
+        let due = self.core.poll_timeout().into_iter().chain(traffic).chain(beacons);
         let deadline = due.chain(self.kept.deadline()).min();
         let deadline = deadline.map(|deadline| self.clock.until(deadline));
         match (deadline, max_wait) {
@@ -152,6 +165,11 @@ impl Endpoint {
         for event in &self.readiness {
             if event.token() == WAKER {
                 self.more_jobs = true;
+                continue;
+            }
+            if event.token() == BEACONS {
+                let beacons = self.discovery.iter_mut().flat_map(Beacons::ports_mut);
+                beacons.for_each(BeaconSocket::on_readable);
                 continue;
             }
             let port = socket_of(event.token()).and_then(|id| self.traffic.port_mut(id));

@@ -273,3 +273,54 @@ fn a_peer_that_is_kept_connected_is_found_again_after_silence() {
     alice.close(DisconnectOptions::default());
     alice.run(|_, _| ControlFlow::Continue(())).expect("no fatal error");
 }
+
+/// One says that it is there, the other listens, and nobody tells it an address.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_endpoint_is_found_by_its_beacon_and_called_at_its_port() {
+    let secret = entropy().expect("entropy");
+    let bind = |announce| {
+        let mut config = Config::default();
+        config.network_secret = Some(NetworkSecret::new(secret));
+        (config.discovery.listen, config.discovery.announce) = (true, announce);
+        let identity = Identity::from_seed(entropy().expect("entropy"));
+        let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        Endpoint::bind(config, identity, Listen::from(address)).expect("bound")
+    };
+    let (mut caller, mut called) = (bind(false), bind(true));
+    let (mut found, mut connected) = (None, None);
+    let start = Instant::now();
+    while connected.is_none() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{found:?}");
+        called.turn(Some(Duration::from_millis(10))).expect("no fatal error");
+        assert!(!matches!(called.poll_event(), Some(Event::Discovered { .. })), "nobody said so");
+        caller.turn(Some(Duration::from_millis(10))).expect("no fatal error");
+        match caller.poll_event() {
+            Some(Event::Discovered { id, address, .. }) => {
+                found = Some((id, address));
+                caller.connect(Target::new(id, [address])).expect("a dial");
+            }
+            Some(Event::Connected { id, .. }) => connected = Some(id),
+            _ => {}
+        }
+    }
+    assert_eq!(found, Some((called.id(), called.local_addresses()[0])));
+    assert_eq!(connected, Some(called.id()));
+    assert_eq!(caller.discovered().count(), 1);
+}
+
+/// The router is asked for the port of the first socket.
+#[test]
+fn a_port_of_the_router_is_asked_for_the_first_socket() {
+    let router = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    router.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+    let endpoint = endpoint();
+    let gateway = router.local_addr().expect("an address");
+    let mapping = endpoint.map_port(Some(gateway)).expect("started");
+    let mut request = [0; 100];
+    let (len, _) = router.recv_from(&mut request).expect("a request");
+    // PCP's MAP: our port stands at 40 (RFC 6887 section 11.1).
+    assert_eq!((len, &request[..2]), (60, &[2, 1][..]));
+    assert_eq!(request[40..42], endpoint.local_addresses()[0].port().to_be_bytes());
+    drop((mapping, endpoint));
+}

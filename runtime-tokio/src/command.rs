@@ -45,6 +45,7 @@ pub(crate) enum Command {
         whom: PeerSelector,
         reply: oneshot::Sender<Option<PendingHandle>>,
     },
+    MappedAddresses(Vec<SocketAddr>),
     NatTest {
         server: PeerHandle,
         ports: [u16; 2],

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use handfast_core::{
-    Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Drops, Identity,
-    NetworkSecret, PeerHandle, PeerId, PeerInfo, RouteInfo, SocketId, Stats, Target,
+    Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Discovered, Drops,
+    Identity, NetworkSecret, PeerHandle, PeerId, PeerInfo, RouteInfo, SocketId, Stats, Target,
 };
-use handfast_udp::{Backoff, Listen, Reconnect, SocketError, SocketStats, host_config};
+use handfast_udp::{
+    Backoff, Listen, PortMapping, Reconnect, SocketError, SocketStats, host_config,
+};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -181,6 +183,15 @@ impl Endpoint {
         self.link.query(|core, _| core.routes().collect()).await
     }
 
+    /// Who was heard of by beacons in the last minute: see
+    /// [`discovered`](handfast_core::Endpoint::discovered) of the core.
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn discovered(&self) -> Result<Vec<Discovered>, Stopped> {
+        self.link.query(|core, _| core.discovered().collect()).await
+    }
+
     /// Statistics as of now, or as of the end if the endpoint has stopped.
     ///
     /// # Errors
@@ -250,6 +261,23 @@ impl Endpoint {
             Ok(())
         };
         self.change(Box::new(set)).await.map(drop)
+    }
+
+    /// Has a router forward a port to the first socket, and tells peers to which a direct way is looked for of it: see
+    /// [`PortMapping::start`], also about `gateway`. It lasts until what is returned is released or dropped.
+    ///
+    /// # Errors
+    /// Those of [`PortMapping::start`]; `NotConnected` when the endpoint has stopped.
+    pub fn map_port(&self, gateway: Option<SocketAddr>) -> io::Result<PortMapping> {
+        let first = self.local_addresses().first().copied().ok_or(io::ErrorKind::NotConnected)?;
+        // A mapping keeps no endpoint alive.
+        let link = Arc::downgrade(&self.link);
+        PortMapping::start(first.port(), gateway, move |address| {
+            let Some(link) = link.upgrade() else { return };
+            let told = Command::MappedAddresses(address.into_iter().collect());
+            // Its thread may wait; an endpoint that has stopped needs no addresses.
+            link.commands.blocking_send(told).ok();
+        })
     }
 
     /// Closes a socket, and completes when it is closed. Its peers go on by another socket that

@@ -59,6 +59,7 @@
 
 mod answer;
 mod backlog;
+mod beacons;
 mod command;
 mod connections;
 mod driver;
@@ -83,16 +84,16 @@ pub use handfast_core;
 pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
     ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
-    DisconnectReason, Drops, Ecn, EndReason, Event, Fate, Flow, ForwardRefusal, Forwarding,
-    ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits, MAX_DATAGRAM, Message,
-    MessageId, Nat, NatEvidence, NatFiltering, NatMapping, NetworkSecret, Order, Origin,
-    PathReason, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState, PeerStats, PingId,
-    Punching, Refusal, Retry, Route, RouteInfo, Routing, SocketId, StandbyPath, Stats, Target,
-    Timing, ValidConfig, Verdict, Via, Violation,
+    DisconnectReason, Discovered, Discovery, Drops, Ecn, EndReason, Event, Fate, Flow,
+    ForwardRefusal, Forwarding, ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits,
+    MAX_DATAGRAM, Message, MessageId, Nat, NatEvidence, NatFiltering, NatMapping, NetworkSecret,
+    Order, Origin, PathReason, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState,
+    PeerStats, PingId, Punching, Refusal, Retry, Route, RouteInfo, Routing, SocketId, StandbyPath,
+    Stats, Target, Timing, ValidConfig, Verdict, Via, Violation,
 };
 pub use handfast_udp::{
-    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, Reconnect, SocketError, SocketStats,
-    TargetName, TargetNameError, entropy, explain, generate_identity,
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, Reconnect, SocketError,
+    SocketStats, TargetName, TargetNameError, entropy, explain, generate_identity,
 };
 pub use peer::Peer;
 pub use receipt::Receipt;

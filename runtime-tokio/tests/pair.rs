@@ -348,3 +348,47 @@ async fn a_peer_that_is_kept_connected_is_found_again_after_silence_and_not_afte
     let end = kept.next().await.expect_err("a no");
     assert!(matches!(end, ConnectError::Ended(EndReason::PeerDisconnected { .. })), "{end}");
 }
+
+/// One says that it is there, the other listens, and nobody tells it an address.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_endpoint_is_found_by_its_beacon_and_called_at_its_port() {
+    let secret = entropy().expect("entropy");
+    let bind = |announce| {
+        let mut config = Config::default();
+        config.network_secret = Some(NetworkSecret::new(secret));
+        (config.discovery.listen, config.discovery.announce) = (true, announce);
+        let identity = Identity::from_seed(entropy().expect("entropy"));
+        let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        Endpoint::bind(config, identity, Listen::from(address)).expect("bound")
+    };
+    let caller = bind(false);
+    let mut events = caller.events().await.expect("it lives");
+    let called = bind(true);
+    let found = tokio::time::timeout(Duration::from_secs(60), events.recv()).await;
+    let Ok(Some(Event::Discovered { id, address, forwards: false, .. })) = found else {
+        panic!("{found:?}")
+    };
+    assert_eq!((id, address), (called.id(), called.local_addresses()[0]));
+    let known = caller.discovered().await.expect("it lives");
+    assert_eq!(known.iter().map(|one| (one.id, one.address)).collect::<Vec<_>>(), [(id, address)]);
+    let peer = caller.connect(handfast_tokio::Target::new(id, [address])).await.expect("connected");
+    assert_eq!(peer.id(), called.id());
+    assert!(called.discovered().await.expect("it lives").is_empty(), "the caller says nothing");
+}
+
+/// The router is asked for the port of the first socket.
+#[tokio::test]
+async fn a_port_of_the_router_is_asked_for_the_first_socket() {
+    let router = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    router.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+    let endpoint = endpoint();
+    let gateway = router.local_addr().expect("an address");
+    let mapping = endpoint.map_port(Some(gateway)).expect("started");
+    let mut request = [0; 100];
+    let (len, _) = router.recv_from(&mut request).expect("a request");
+    // PCP's MAP: our port stands at 40 (RFC 6887 section 11.1).
+    assert_eq!((len, &request[..2]), (60, &[2, 1][..]));
+    assert_eq!(request[40..42], endpoint.local_addresses()[0].port().to_be_bytes());
+    drop((mapping, endpoint));
+}

@@ -77,6 +77,9 @@ impl App {
                 let whose = if *ours { Twins::Ours } else { Twins::Theirs };
                 self.twins.note(id, places.join(","), whose);
             }
+            Event::Discovered { id, address, forwards, .. } => {
+                debug!(peer = %id, at = %address, forwards, "heard of in the local network");
+            }
             Event::PathChanged { peer, path } if self.peers.contains_key(peer) => {
                 self.peers.entry(*peer).and_modify(|record| record.place = path.to_string());
                 self.id(*peer).into_iter().for_each(|id| log(event, &id));

@@ -4,8 +4,9 @@ use handfast_core::ConfigError;
 
 /// What of the core's configuration the operator can choose: the core's name of the field, and that
 /// of the flag, which is also the key of the file.
-const FLAGS: [(&str, &str); 31] = [
+const FLAGS: [(&str, &str); 35] = [
     ("admission", "allow"),
+    ("answer_stun", "stun"),
     ("budgets.at_peers", "budget-at-peers"),
     ("budgets.retries", "budget-retries"),
     ("budgets.retries_per_share", "budget-retries-per-share"),
@@ -15,6 +16,9 @@ const FLAGS: [(&str, &str); 31] = [
     ("budgets.unvalidated_per_source", "budget-unvalidated-per-source"),
     ("budgets.validated", "budget-validated"),
     ("budgets.validated_per_source", "budget-validated-per-source"),
+    ("discovery.announce", "discover"),
+    ("discovery.disclose", "disclose"),
+    ("discovery.listen", "discover"),
     ("flow.max_message", "max-message"),
     ("flow.max_streams", "max-streams"),
     ("flow.receive_window", "receive-window"),
@@ -74,6 +78,8 @@ mod tests {
                 Some("limits" | "keys") => "7",
                 Some("flow") => "10MiB",
                 Some("forwarding") if flag == "relay" => "true",
+                // One flag for two fields.
+                Some("discovery") if field != "discovery.listen" => "true",
                 Some("forwarding") => "7Mbit",
                 _ => continue,
             };

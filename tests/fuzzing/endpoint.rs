@@ -4,7 +4,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use handfast_core::wire::{Frame, Frames};
+use handfast_core::wire::{Frame, Frames, kind};
 use handfast_core::{
     Config, ConnectError, DisconnectOptions, DisconnectReason, Event, PeerHandle, Target,
 };
@@ -112,6 +112,12 @@ impl World {
         let (from, to) = (self.address(input), self.pair.addresses[side(input)]);
         let len = usize::from(input.u16()) % 2048;
         let bytes = input.bytes(len).to_vec();
+        if bytes.first() == Some(&kind::BEACON) {
+            // Those come to a socket of their own.
+            let at = usize::from(to == self.pair.addresses[1]);
+            self.pair.with(at, |end, now| end.handle_beacon(now, from, &bytes));
+            return;
+        }
         self.pair.deliver(Datagram { from, to, bytes });
     }
 
@@ -255,6 +261,9 @@ impl World {
     fn note_events(&mut self) {
         for side in 0..2 {
             for event in core::mem::take(&mut self.pair.events[side]) {
+                if matches!(event, Event::Discovered { .. }) {
+                    continue;
+                }
                 let peer = event.peer().expect("nobody asked for a socket");
                 assert!(!self.ended[side].contains(&peer), "{event:?} after the end");
                 self.learn(side, peer);
@@ -316,6 +325,8 @@ fn config(input: &mut Input<'_>) -> Config {
     config.keys.rekey_after_packets = if bits & 2 == 0 { 16 } else { 1 << 20 };
     config.keys.rekey_after = Duration::from_secs(2);
     config.keys.rekey_after_idle = Duration::from_secs(30);
+    config.answer_stun = true;
+    config.discovery.listen = true;
     if bits & 4 != 0 {
         config.retry = handfast_core::Retry::Always;
     }

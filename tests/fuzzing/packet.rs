@@ -4,8 +4,8 @@ use core::net::SocketAddr;
 
 use handfast_core::PeerId;
 use handfast_core::wire::{
-    HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, Packet, Parameters,
-    RequestPayload, ResponsePayload, SEALED_HEADER_LEN, SealedHeader, UnknownSession,
+    Beacon, BeaconContent, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, Packet,
+    Parameters, RequestPayload, ResponsePayload, SEALED_HEADER_LEN, SealedHeader, UnknownSession,
     UnsupportedVersion, varint,
 };
 use zerocopy::{FromBytes, IntoBytes};
@@ -56,6 +56,14 @@ fn check_packet(packet: &Packet<'_>, data: &[u8]) {
             let again = SealedHeader::new(header.receiver_index.get(), header.packet_number());
             assert_eq!(again.as_bytes(), &data[..SEALED_HEADER_LEN]);
             assert_eq!(UnknownSession::new(header).packet_number(), header.packet_number());
+        }
+        Packet::Beacon(view) => {
+            let mut again = Beacon::new(
+                view.salt,
+                &BeaconContent::read_from_bytes(&view.ciphertext).expect("long enough"),
+            );
+            again.tag = view.tag;
+            assert_eq!(again.as_bytes(), data);
         }
         Packet::UnknownSession(hint) => {
             let header = SealedHeader::new(hint.receiver_index.get(), hint.packet_number());

@@ -7,7 +7,7 @@ use handfast_core::wire::{
     CandidateEntry, CandidatesFrame, DataFrame, EcnCounts, ForwardFrame, Fragment, Frame,
     RouteUpdate, StreamKey, Writer, encode_ack, encode_retransmit, kind, varint,
 };
-use handfast_core::{Delivery, Order, Target};
+use handfast_core::{Delivery, Endpoint, Identity, Instant, Order, Target};
 
 use super::pair::Pair;
 
@@ -52,7 +52,7 @@ fn packets() -> Vec<(String, Vec<u8>)> {
     let mut hint = vec![0; 16];
     hint[..2].copy_from_slice(&[kind::UNKNOWN_SESSION, 1]);
     all.push(("hint".into(), hint));
-    all.push(("beacon".into(), vec![kind::BEACON, 1]));
+    all.push(("beacon".into(), beacon(1)));
     all.push(("wrong-version".into(), vec![kind::SEALED, 2]));
     all.push(("peer-id".into(), pair.id(0).to_string().into_bytes()));
     all.push(("peer-id-bytes".into(), pair.id(1).as_bytes().to_vec()));
@@ -191,8 +191,38 @@ fn endpoint(frames: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
     let begin: &[u8] = &[3, 13, 0, 3, 0, 13, 0, 0, 0];
     let late = [begin, &[7], &pong, &[7], &pong, &[7], &pong, &[7], &pong, &[7], &pong].concat();
     all.push(("bug-pong-after-the-end".into(), late));
+    all.push(("stun".into(), stun()));
+    all.push(("beacons".into(), beacons()));
     all.extend(lives.iter().map(|(name, bytes)| ((*name).into(), bytes.to_vec())));
     all
+}
+
+/// A beacon of somebody in a network without a secret.
+fn beacon(seed: u8) -> Vec<u8> {
+    let mut config = handfast_core::Config::default();
+    (config.discovery.announce, config.discovery.disclose) = (true, true);
+    let (config, now) = (config.validate().expect("valid"), Instant::from_micros(1));
+    let identity = Identity::from_seed([seed; 32]);
+    let mut sender = Endpoint::new(config, identity, [seed; 32], now);
+    sender.make_beacon(now, 1, 4263).map(Vec::from).unwrap_or_default()
+}
+
+/// Beacons of two strangers and of an end itself, one of them again, one garbled.
+fn beacons() -> Vec<u8> {
+    let mut garbled = beacon(7);
+    garbled[30] ^= 1;
+    let all = [beacon(7), beacon(8), beacon(7), beacon(1), garbled];
+    let inject = |bytes: &Vec<u8>| [&[6, 2, 0, bytes.len() as u8, 0][..], bytes].concat();
+    [vec![3], all.iter().flat_map(inject).collect()].concat()
+}
+
+/// STUN requests from an address of nobody to each end, without attributes, and one that is not understood.
+fn stun() -> Vec<u8> {
+    let head = |length| [&[0, 1, 0, length, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    let plain = head(0);
+    let change = [&head(8)[..], &[0, 3, 0, 4, 0, 0, 0, 6]].concat();
+    let inject = |to, bytes: &[u8]| [&[6, 2, to, bytes.len() as u8, 0][..], bytes].concat();
+    [&[3][..], &inject(0, &plain), &inject(1, &change), &inject(1, &plain)].concat()
 }
 
 /// Its name, the choices of the ends, the operations.

@@ -37,6 +37,7 @@
 #![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 mod clock;
+mod discovery;
 mod error;
 mod explain;
 mod failure;
@@ -53,6 +54,7 @@ mod inbox;
 mod interfaces;
 mod keystore;
 mod listen;
+mod mapping;
 mod outbox;
 mod port;
 mod reconnect;
@@ -62,6 +64,7 @@ mod target_name;
 mod traffic;
 
 pub use clock::Clock;
+pub use discovery::{BeaconPort, Beacons};
 pub use error::SocketError;
 pub use explain::explain;
 pub use handfast_core;
@@ -70,6 +73,7 @@ pub use inbox::Inbox;
 pub use interfaces::interface_addresses;
 pub use keystore::{KeyFile, KeyFileError, generate_identity};
 pub use listen::{DEFAULT_PORT, Listen, bind};
+pub use mapping::PortMapping;
 pub use outbox::Outbox;
 pub use port::Port;
 pub use reconnect::{Backoff, Reconnect};

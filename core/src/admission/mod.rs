@@ -5,6 +5,7 @@
 //! Diffie-Hellman, the identity and the application's say (`authenticate`). What follows depends on
 //! what the endpoint knows about the initiator, whether we parted from it (`parted`), and how full the
 //! endpoint is: `decide` says so on plain data. `answer` and `refuse` carry it out. Until the initiator uses the keys it is no peer.
+//! `stun` answers those who only ask where they are.
 
 mod answer;
 mod authenticate;
@@ -17,6 +18,7 @@ mod refuse;
 mod reply;
 mod screen;
 mod seal;
+mod stun;
 
 pub(crate) use authenticate::Initiator;
 pub(crate) use decide::{KnownPeer, Load, has_place};

@@ -2,6 +2,7 @@
 
 mod admission;
 mod budgets;
+mod discovery;
 mod flow;
 mod forwarding;
 mod keys;
@@ -21,6 +22,7 @@ use core::time::Duration;
 
 pub use admission::{Admission, AdmissionHook};
 pub use budgets::{Budget, Budgets};
+pub use discovery::Discovery;
 pub use flow::Flow;
 pub use forwarding::{Forwarding, ForwardingPolicy};
 pub use keys::KeyUpdates;
@@ -81,6 +83,10 @@ pub struct Config {
     /// Whether initiators that know only our address (and the network secret, if there is one) get our
     /// `PeerId`. Default: true.
     pub disclose_identity: bool,
+    /// Whether STUN Binding requests (RFC 8489) are answered: whoever asks is told the address that it was seen at,
+    /// 5 times a second at most. An answer is up to 2.2 times as long as the request, 52 bytes at most, and shows
+    /// that somebody is here. Default: false.
+    pub answer_stun: bool,
 
     /// When things happen.
     pub timers: Timing,
@@ -98,6 +104,8 @@ pub struct Config {
     pub routing: Routing,
     /// Whether direct ways are looked for to peers that a neighbour's packets reach.
     pub punching: Punching,
+    /// Whether endpoints in the local network are found and told of us, by beacons.
+    pub discovery: Discovery,
 
     /// Bytes of UDP payload per datagram, 1,200 to 2,048. Default 1,200, which every path carries.
     pub max_datagram: u16,
@@ -129,6 +137,7 @@ impl Default for Config {
             admission: Admission::Anyone,
             retry: Retry::WhenNeeded,
             disclose_identity: true,
+            answer_stun: false,
             timers: Timing::default(),
             limits: Limits::default(),
             budgets: Budgets::default(),
@@ -137,6 +146,7 @@ impl Default for Config {
             forwarding: Forwarding::default(),
             routing: Routing::default(),
             punching: Punching::default(),
+            discovery: Discovery::default(),
             max_datagram: BASE_DATAGRAM,
             congestion: CongestionControl::Cubic,
             aes_hardware: false,
@@ -163,6 +173,7 @@ impl Config {
         let groups = groups.chain(self.keys.rules()).chain(self.forwarding.rules());
         let forwards = self.forwarding.policy != ForwardingPolicy::Nobody;
         let groups = groups.chain(self.routing.rules(forwards));
+        let groups = groups.chain(self.discovery.rules(self.network_secret.as_ref()));
         self.rules_of_no_group().into_iter().chain(groups)
     }
 

@@ -265,6 +265,21 @@ fn transit(config: &mut Config, count: u8) {
     config.routing.transit = (0..count).map(|n| crate::PeerId::claimed([n; 32])).collect();
 }
 
+const DISCOVERY: &[Case] = &[
+    (
+        "discovery.announce",
+        "shows our identity to everyone in the local network: it needs a network secret, or discovery.disclose",
+        |c| (c.discovery.announce, c.network_secret) = (true, secret()),
+        |c| c.discovery.announce = true,
+    ),
+    (
+        "discovery.announce",
+        "shows our identity to everyone in the local network: it needs a network secret, or discovery.disclose",
+        |c| (c.discovery.announce, c.discovery.disclose) = (true, true),
+        |c| (c.discovery.announce, c.discovery.listen) = (true, true),
+    ),
+];
+
 const KEYS: &[Case] = &[
     (
         "keys.rekey_after_packets",
@@ -328,7 +343,9 @@ const BUDGETS: [(&str, Place); 8] = [
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    [OF_NO_GROUP, TIMERS, LIMITS, FLOW, FORWARDING, ROUTING, KEYS, SOURCES].into_iter().flatten()
+    [OF_NO_GROUP, TIMERS, LIMITS, FLOW, FORWARDING, ROUTING, DISCOVERY, KEYS, SOURCES]
+        .into_iter()
+        .flatten()
 }
 
 fn secret() -> Option<NetworkSecret> {

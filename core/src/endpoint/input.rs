@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::net::{Arrival, Origin};
 use crate::session::Owner;
 use crate::stats::DropReason;
+use crate::stun::is_stun;
 use crate::time::Instant;
 use crate::trace;
 use crate::wire::{
@@ -41,17 +42,28 @@ impl Endpoint {
             Ok(Packet::HandshakeRequest(request)) => self.handle_request(arrival, request),
             Ok(Packet::HandshakeResponse(response)) => self.handle_response(arrival, response),
             Ok(Packet::HandshakeRetry(retry)) => self.handle_retry(arrival, retry),
+            // Beacons come to sockets of their own.
+            Ok(Packet::Beacon(_)) => {
+                self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+            }
             Ok(Packet::UnknownSession(hint)) => self.handle_unknown_session(arrival, hint),
             Ok(Packet::UnsupportedVersion(answer)) => {
                 self.handle_unsupported_version(arrival, *answer);
             }
-            Err(error) => {
-                self.shared.drop_packet(unreadable(error), &arrival.via);
-                if let Some(index) = request_of_another_version(datagram) {
-                    let (cx, len) = (&mut self.shared, datagram.len());
-                    self.admission.send_unsupported_version(cx, arrival, index, len);
-                }
-            }
+            Err(error) => self.handle_unreadable(arrival, error, datagram),
+        }
+    }
+
+    /// It is no packet of ours. Another protocol, or another version, may get an answer.
+    fn handle_unreadable(&mut self, arrival: &Arrival, error: PacketError, datagram: &[u8]) {
+        if self.shared.config.answer_stun && is_stun(datagram) {
+            self.admission.on_stun(&mut self.shared, arrival, datagram);
+            return;
+        }
+        self.shared.drop_packet(error.into(), &arrival.via);
+        if let Some(index) = request_of_another_version(datagram) {
+            let (cx, len) = (&mut self.shared, datagram.len());
+            self.admission.send_unsupported_version(cx, arrival, index, len);
         }
     }
 
@@ -159,13 +171,5 @@ impl Endpoint {
             self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
         }
         dialling
-    }
-}
-
-const fn unreadable(error: PacketError) -> DropReason {
-    match error {
-        PacketError::Malformed => DropReason::Malformed,
-        PacketError::UnknownType => DropReason::UnknownType,
-        PacketError::UnknownVersion => DropReason::UnknownVersion,
     }
 }

@@ -4,7 +4,7 @@
 //! The way in is `handle_datagram` (module `input`, requests in `admit`), the way out is
 //! `poll_transmit` and `poll_event` (module `output`). Who gives way to a newcomer when all places are taken
 //! is decided in `evict`, by what `census` counts. Commands are in `commands`, what can
-//! be chosen anew in `choices`, deadlines in `clock`, the driver's sockets in `sockets`. After every input
+//! be chosen anew in `choices`, deadlines in `clock`, beacons of the local network in `discovery`, the driver's sockets in `sockets`. After every input
 //! that touched a peer, `refresh_indices` brings the lists and indices up to date.
 
 mod admit;
@@ -12,6 +12,7 @@ mod census;
 mod choices;
 mod clock;
 mod commands;
+mod discovery;
 mod evict;
 mod forward;
 mod input;

@@ -4,6 +4,7 @@ use super::Endpoint;
 use crate::event::Event;
 use crate::net::{Departure, FourTuple, Transmit, Via};
 use crate::peer::Peer;
+use crate::stun::is_stun;
 use crate::time::Instant;
 use crate::trace;
 
@@ -32,8 +33,11 @@ impl Endpoint {
     fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(reply) = self.admission.poll_reply(buf) {
             self.answered = true;
-            let packet = reply.len - reply.via.headroom() - reply.via.tailroom();
-            self.shared.stats.unverified_bytes_sent += packet as u64;
+            let packet = reply.via.headroom()..reply.len - reply.via.tailroom();
+            // What STUN may cost is reckoned apart.
+            if !is_stun(&buf[packet.clone()]) {
+                self.shared.stats.unverified_bytes_sent += packet.len() as u64;
+            }
             let transmit = self.dispatch(reply, buf);
             if transmit.is_some() {
                 return transmit;
@@ -85,10 +89,11 @@ impl Endpoint {
     }
 
     /// The next event; `None` when there are no more. Requests for sockets come first, those who were
-    /// refused last.
+    /// found and those who were refused last.
     pub fn poll_event(&mut self) -> Option<Event> {
         let request = self.sockets.poll_event();
         let event = request.or_else(|| self.poll_peer_event());
+        let event = event.or_else(|| self.shared.beacons.poll_event());
         event.or_else(|| self.admission.poll_refusal())
     }
 

@@ -34,7 +34,13 @@ impl Peer {
     fn transmit(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let usable = self.has_usable_keys(cx);
         if let Some(dial) = self.dialing.dial.as_mut().filter(|dial| dial.has_work()) {
-            let departure = dial.transmit(cx.now, buf);
+            let Context { now, beacons, probe_budgets, .. } = cx;
+            // Where a beacon led, no more goes than where a peer would have led us.
+            let may_go = |via: &Via| match via.remote() {
+                Some(to) if beacons.names(to.ip()) => probe_budgets.take(to, *now),
+                _ => true,
+            };
+            let departure = dial.transmit(*now, may_go, buf);
             if departure.is_some() {
                 return departure;
             }

@@ -81,18 +81,6 @@ impl Peer {
         }
     }
 
-    /// The neighbour that leads to the peer is another one than before.
-    pub(crate) fn on_route_changed(&mut self, cx: &mut Context) {
-        let (Some(remote), Some(router)) = (self.acquaintance.id, &cx.router) else { return };
-        let present = self.paths.route().and_then(|via| via.route());
-        let next = router.next_hop_id(&remote).filter(|next| *next != remote);
-        let (Some(present), Some(next)) = (present, next) else { return };
-        if self.state.is_up() && present.neighbour != next && cx.relays.contains(&next) {
-            self.try_route(cx, Route::new(next, remote));
-            self.review(cx);
-        }
-    }
-
     /// A peer that a neighbour's packets reach does not answer, or far later than the neighbour's metric allows:
     /// another route is preferred for a while.
     pub(super) fn distrust_route(&self, cx: &mut Context, is_silent: bool) {
@@ -106,7 +94,7 @@ impl Peer {
         }
     }
 
-    fn try_route(&mut self, cx: &mut Context, route: Route) {
+    pub(super) fn try_route(&mut self, cx: &mut Context, route: Route) {
         let spaces = &mut self.acquaintance.spaces;
         self.paths.try_route(spaces, Via::Routed(route), &cx.config, cx.now, &mut cx.rng);
     }

@@ -306,15 +306,20 @@ impl Dial {
         self.round < self.targets.len()
     }
 
-    /// Copies the packet for the next address of the round that may be sent one. A request with a cookie goes
-    /// only to where the cookie is from.
-    pub(crate) fn transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Departure> {
+    /// Copies the packet for the next address of the round that may be sent one: `may_go` says so where nobody
+    /// answered yet. A request with a cookie goes only to where the cookie is from.
+    pub(crate) fn transmit(
+        &mut self,
+        now: Instant,
+        mut may_go: impl FnMut(&Via) -> bool,
+        buf: &mut [u8],
+    ) -> Option<Departure> {
         while let Some(target) = self.targets.get_mut(self.round) {
             self.round += 1;
             let is_bare = self.cookie_from.is_some_and(|from| !target.is_at(&from));
             let bare = self.bare.as_ref().map(|bare| &bare.packet);
             let Some(packet) = (if is_bare { bare } else { Some(&self.packet) }) else { continue };
-            if target.spend(now) {
+            if target.spend(now, &mut may_go) {
                 let departure = Departure::single(target.via, REQUEST_LEN);
                 let room = buf.get_mut(..departure.len)?;
                 room[target.via.headroom()..][..REQUEST_LEN].copy_from_slice(packet);

@@ -35,10 +35,11 @@ impl HandshakeTarget {
         self.answered = true;
     }
 
-    /// Takes a packet out of the budget; false if none is left.
-    pub(crate) fn spend(&mut self, now: Instant) -> bool {
+    /// Takes a packet out of the budget; false if none is left, or `may_go` says so of an address that did not answer.
+    pub(crate) fn spend(&mut self, now: Instant, may_go: &mut impl FnMut(&Via) -> bool) -> bool {
         let oldest = self.sent[self.next];
-        let allowed = self.answered || oldest.is_none_or(|oldest| now >= oldest + WINDOW);
+        let is_within = oldest.is_none_or(|oldest| now >= oldest + WINDOW);
+        let allowed = self.answered || (is_within && may_go(&self.via));
         if allowed {
             self.sent[self.next] = Some(now);
             self.next = (self.next + 1) % BUDGET;

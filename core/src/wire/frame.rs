@@ -1,5 +1,6 @@
 //! Frames: what a sealed packet says once it is opened. The packet is simply one after another.
 
+mod disconnect;
 mod display;
 mod forward;
 mod probe;
@@ -19,17 +20,14 @@ use super::stream::StreamKey;
 use super::varint;
 use super::writer::Writer;
 
+pub use disconnect::MAX_REASON_LEN;
 pub use forward::{FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, HOP_LIMIT};
 pub use probe::{CandidateEntry, CandidatesFrame, MAX_CANDIDATES, PROBE_FRAMES_LEN, PROBE_PATH};
 pub use route::{CLAIM_LEN, MAX_ROUTE_LIFE, NO_ROUTE, RouteUpdate};
 
-/// The longest reason of a [`Frame::Disconnect`], in bytes.
-pub const MAX_REASON_LEN: usize = 64;
-
 const PADDING: u8 = 0x00;
 const PING: u8 = 0x01;
 const PONG: u8 = 0x02;
-const DISCONNECT: u8 = 0x06;
 const CREDIT: u8 = 0x07;
 const BLOCKED: u8 = 0x08;
 const SKIP: u8 = 0x09;
@@ -301,7 +299,7 @@ impl<'a> Frame<'a> {
             PING => Self::Ping { token: reader.u64()? },
             PONG => Self::Pong { token: reader.u64()? },
             retransmit::RETRANSMIT => Self::Retransmit(RetransmitFrame::parse(reader)?),
-            DISCONNECT => Self::parse_disconnect(reader)?,
+            disconnect::DISCONNECT => disconnect::parse(reader)?,
             CREDIT => Self::Credit { limit: reader.varint()? },
             BLOCKED => Self::Blocked { limit: reader.varint()?, cost: reader.varint()? },
             ACK_NOW => Self::AckNow,
@@ -329,45 +327,13 @@ impl<'a> Frame<'a> {
             probe::OPENED => Self::Opened { round: reader.varint()? },
             probe::OBSERVED => Self::Observed { address: probe::parse_address(reader)? },
             probe::PROBE_ME => Self::ProbeMe { index: reader.u8()?, token: *reader.array()? },
-            route::ROUTE_UPDATE..=route::ROUTE_REQUEST => Self::parse_route(kind, reader)?,
+            route::ROUTE_UPDATE..=route::ROUTE_REQUEST => route::parse(kind, reader)?,
             FIRST_EXTENSION..=LAST_EXTENSION => {
                 let len = reader.varint()?;
                 Self::Extension { kind, body: reader.bytes(len)? }
             }
             _ => return Err(FrameError::UnknownType),
         })
-    }
-
-    fn parse_route(kind: u8, reader: &mut Reader<'a>) -> Result<Self, FrameError> {
-        if kind == route::ROUTE_UPDATE {
-            return RouteUpdate::parse(reader).map(Self::RouteUpdate);
-        }
-        let destination = reader.array()?;
-        Ok(match kind {
-            route::ROUTE_RETRACTION => Self::RouteRetraction { destination, serial: reader.u32()? },
-            route::SEQNO_REQUEST => Self::SeqnoRequest {
-                destination,
-                epoch: reader.u64()?,
-                seqno: reader.u32()?,
-                hops: reader.u8()?,
-            },
-            _ => Self::RouteRequest { destination, hops: reader.u8()? },
-        })
-    }
-
-    fn parse_disconnect(reader: &mut Reader<'a>) -> Result<Self, FrameError> {
-        let flags = reader.u8()?;
-        if flags & !COMPLETE != 0 {
-            return Err(FrameError::Flags);
-        }
-        let code = reader.u16()?;
-        let len = reader.u8()?;
-        if usize::from(len) > MAX_REASON_LEN {
-            return Err(FrameError::Reason);
-        }
-        let reason = reader.bytes(len.into())?;
-        let reason = core::str::from_utf8(reason).map_err(|_| FrameError::Reason)?;
-        Ok(Self::Disconnect { complete: flags & COMPLETE != 0, code, reason })
     }
 
     fn write(&self, w: &mut Writer<'_>) -> bool {
@@ -379,7 +345,7 @@ impl<'a> Frame<'a> {
             Self::Retransmit(frame) => frame.write(w),
             Self::AckNow => w.u8(ACK_NOW),
             Self::Disconnect { complete, code, reason } => {
-                write_disconnect(w, *complete, *code, reason)
+                disconnect::write(w, *complete, *code, reason)
             }
             Self::Credit { limit } => w.u8(CREDIT) && w.varint(*limit),
             Self::ChannelCredit { channel, returned } => {
@@ -436,23 +402,6 @@ impl<'a> Frame<'a> {
 }
 
 const _: () = assert!(data::KIND == 0x20, "parse tells data frames by their range");
-
-/// The flag of a `Disconnect` that says that nothing was cut off.
-const COMPLETE: u8 = 1;
-
-fn write_disconnect(w: &mut Writer<'_>, complete: bool, code: u16, reason: &str) -> bool {
-    let flags = if complete { COMPLETE } else { 0 };
-    match u8::try_from(reason.len()) {
-        Ok(len) if reason.len() <= MAX_REASON_LEN => {
-            w.u8(DISCONNECT)
-                && w.u8(flags)
-                && w.u16(code)
-                && w.u8(len)
-                && w.bytes(reason.as_bytes())
-        }
-        _ => false,
-    }
-}
 
 fn read_channel(reader: &mut Reader<'_>) -> Result<u16, FrameError> {
     u16::try_from(reader.varint()?).map_err(|_| FrameError::Channel)

@@ -11,7 +11,7 @@
 //! | `0xC2` | [`HandshakeResponse`] | 140 | the responder's half of the handshake |
 //! | `0xC3` | [`HandshakeRetry`] | 80 | send a request with this cookie; this is my key |
 //! | `0xC4` | [`SealedHeader`] | 33 or more | frames, encrypted |
-//! | `0xC5` | beacon | | reserved for local discovery, unknown in this version |
+//! | `0xC5` | [`Beacon`] | 72 | to the local network: I am here |
 //! | `0xC6` | [`UnknownSession`] | 16 | I do not know the session of that packet |
 //! | `0xC7` | [`UnsupportedVersion`] | 8 | I speak another version than that request |
 //!
@@ -29,6 +29,7 @@
 //! lie; frames borrow from the packet. What a field *means* is decided above.
 
 mod ack;
+mod beacon;
 mod data;
 mod error;
 mod frame;
@@ -42,6 +43,7 @@ pub mod varint;
 mod writer;
 
 pub use ack::{AckFrame, AckRanges, EcnCounts, MAX_ACK_RANGES, encode_ack};
+pub use beacon::{BEACON_CONTENT_LEN, Beacon, BeaconContent};
 pub use data::{DataFrame, Fragment, MIN_FRAGMENT};
 pub use error::{FrameError, ReadError};
 pub use frame::{
@@ -78,7 +80,7 @@ pub mod kind {
     pub const HANDSHAKE_RETRY: u8 = 0xc3;
     /// A [`super::SealedHeader`] and ciphertext.
     pub const SEALED: u8 = 0xc4;
-    /// Reserved.
+    /// A [`super::Beacon`].
     pub const BEACON: u8 = 0xc5;
     /// A [`super::UnknownSession`].
     pub const UNKNOWN_SESSION: u8 = 0xc6;
@@ -107,5 +109,6 @@ const _: () = assert!(size_of::<HandshakeRequest>() == 240);
 const _: () = assert!(size_of::<HandshakeResponse>() == 140);
 const _: () = assert!(size_of::<HandshakeRetry>() == 80);
 const _: () = assert!(SEALED_HEADER_LEN == 16);
+const _: () = assert!(size_of::<Beacon>() == 72);
 const _: () = assert!(size_of::<UnknownSession>() == 16);
 const _: () = assert!(size_of::<UnsupportedVersion>() == 8);

@@ -5,6 +5,7 @@ use core::fmt;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::beacon::Beacon;
 use super::handshake::{HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest};
 use super::preamble::{Layout, Preamble};
 use super::{VERSION, kind};
@@ -29,6 +30,8 @@ pub enum Packet<'a> {
     HandshakeRetry(&'a HandshakeRetry),
     /// Frames under a session's key: the datagram has at least [`MIN_SEALED_LEN`] bytes.
     Sealed(&'a SealedHeader),
+    /// Says who is in the local network.
+    Beacon(&'a Beacon),
     /// A sealed packet reached an endpoint that does not know its session.
     UnknownSession(&'a UnknownSession),
     /// A request reached an endpoint that speaks another version.
@@ -55,7 +58,7 @@ impl<'a> Packet<'a> {
         let &kind = datagram.first().ok_or(PacketError::Malformed)?;
         match kind {
             kind::UNSUPPORTED_VERSION => return exact(datagram).map(Self::UnsupportedVersion),
-            kind::KEY_REQUEST..=kind::SEALED | kind::UNKNOWN_SESSION => {}
+            kind::KEY_REQUEST..=kind::UNKNOWN_SESSION => {}
             _ => return Err(PacketError::UnknownType),
         }
         match datagram.get(1) {
@@ -69,6 +72,7 @@ impl<'a> Packet<'a> {
             kind::HANDSHAKE_REQUEST => exact(datagram).map(Self::HandshakeRequest),
             kind::HANDSHAKE_RESPONSE => exact(datagram).map(Self::HandshakeResponse),
             kind::HANDSHAKE_RETRY => exact(datagram).map(Self::HandshakeRetry),
+            kind::BEACON => exact(datagram).map(Self::Beacon),
             kind::UNKNOWN_SESSION => exact(datagram).map(Self::UnknownSession),
             _ => Err(PacketError::UnknownType),
         }
@@ -273,11 +277,12 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    const FIXED: [(u8, usize); 6] = [
+    const FIXED: [(u8, usize); 7] = [
         (kind::KEY_REQUEST, 240),
         (kind::HANDSHAKE_REQUEST, 240),
         (kind::HANDSHAKE_RESPONSE, 140),
         (kind::HANDSHAKE_RETRY, 80),
+        (kind::BEACON, 72),
         (kind::UNKNOWN_SESSION, 16),
         (kind::UNSUPPORTED_VERSION, 8),
     ];
@@ -308,7 +313,7 @@ mod tests {
 
     #[test]
     fn type_is_checked_before_version_and_version_before_length() {
-        assert_eq!(Packet::parse(&[0xc5, 1]).err(), Some(PacketError::UnknownType));
+        assert_eq!(Packet::parse(&[0xc8, 1]).err(), Some(PacketError::UnknownType));
         assert_eq!(Packet::parse(&[0xc4, 1]).err(), Some(PacketError::UnknownVersion));
         assert_eq!(Packet::parse(&[0xc4, 5]).err(), Some(PacketError::Malformed));
         assert_eq!(Packet::parse(&[0xc4]).err(), Some(PacketError::Malformed));
@@ -316,12 +321,13 @@ mod tests {
 
     #[test]
     fn exactly_the_reserved_bytes_must_be_zero() {
-        let reserved: [(u8, usize, &[core::ops::Range<usize>]); 7] = [
+        let reserved: [(u8, usize, &[core::ops::Range<usize>]); 8] = [
             (kind::KEY_REQUEST, 240, &[2..4, 40..240]),
             (kind::HANDSHAKE_REQUEST, 240, &[2..4, 28..32]),
             (kind::HANDSHAKE_RESPONSE, 140, &[2..4, 12..16]),
             (kind::HANDSHAKE_RETRY, 80, &[2..4, 60..64]),
             (kind::SEALED, 33, &[2..4, 0..0]),
+            (kind::BEACON, 72, &[2..4, 0..0]),
             (kind::UNKNOWN_SESSION, 16, &[2..4, 0..0]),
             (kind::UNSUPPORTED_VERSION, 8, &[2..4, 0..0]),
         ];

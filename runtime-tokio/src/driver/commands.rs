@@ -67,6 +67,9 @@ impl Driver {
             Command::Connect { target, reply } => self.connect(target, reply),
             Command::Disconnect { peer, options } => self.disconnect(peer, options),
             Command::Find { whom, reply } => answer(reply, self.find(&whom)),
+            Command::MappedAddresses(addresses) => {
+                self.core.set_mapped_addresses(self.clock.now(), addresses);
+            }
             Command::NatTest { server, ports, reply } => {
                 match self.core.test_nat(self.clock.now(), server, ports) {
                     Err(error) => answer(reply, Err(PeerError::Refused(error))),

@@ -15,10 +15,11 @@ use std::time::Duration;
 use handfast_core::{
     DisconnectOptions, EndReason, Identity, Instant, Message, PeerHandle, SocketId, ValidConfig,
 };
-use handfast_udp::{Clock, Listen, Traffic, entropy, fire_timers};
+use handfast_udp::{Beacons, Clock, Listen, Traffic, entropy, fire_timers};
 use tokio::sync::{mpsc, watch};
 
 use crate::backlog::Backlog;
+use crate::beacons::BeaconSocket;
 use crate::command::Command;
 use crate::endpoint::EndpointStats;
 use crate::port::Port;
@@ -54,6 +55,8 @@ pub(crate) struct Driver {
     core: handfast_core::Endpoint,
     clock: Clock,
     traffic: Traffic<Port>,
+    /// Beacons of the local network, if they are wanted.
+    discovery: Option<Beacons<BeaconSocket>>,
     /// What the sockets are bound to, for the handles.
     addresses: watch::Sender<Vec<(SocketId, SocketAddr)>>,
     inputs: Inputs,
@@ -92,6 +95,7 @@ impl Driver {
         // Tests of applications hold tokio's time, and ours with it.
         let clock = Clock::following(|| tokio::time::Instant::now().into_std());
         let (seed, now) = (entropy()?, clock.now());
+        let discovery = Beacons::new(config.discovery, now);
         let mut core = handfast_core::Endpoint::new(config, identity, seed, now);
         let traffic = Traffic::bind(&mut core, now, listen, LONGEST_TURN, |_, io| Port::new(io))?;
         Ok(Self {
@@ -99,6 +103,7 @@ impl Driver {
             core,
             clock,
             traffic,
+            discovery,
             inputs,
             backlog,
             peers: HashMap::new(),
@@ -148,16 +153,26 @@ impl Driver {
         self.run_commands();
         self.answer_rings();
         self.traffic.receive(&mut self.core, &self.clock)?;
+        let mut more = self.exchange_beacons();
         fire_timers(&mut self.core, &self.clock);
         self.drain_events();
         self.move_messages();
         self.drain();
-        let mut more = self.traffic.transmit(&mut self.core, &self.clock)?;
+        more |= self.traffic.transmit(&mut self.core, &self.clock)?;
         more |= self.traffic.is_behind();
         // Sending may have told us more, and what follows from that may be to send again.
         more |= self.drain_events() > 0;
         more |= !self.ready.is_empty();
         Ok(more)
+    }
+
+    /// Beacons, out and in. Returns whether there may be more of them.
+    fn exchange_beacons(&mut self) -> bool {
+        let Self { core, clock, traffic, discovery: Some(discovery), .. } = self else {
+            return false;
+        };
+        let bound = || traffic.addresses().map(|(_, address)| address);
+        discovery.turn(core, clock.now(), bound, BeaconSocket::new)
     }
 
     /// Waits for a reason to take another turn. Whether other tasks had their turn meanwhile.
@@ -170,7 +185,7 @@ impl Driver {
             suspended = true;
         }
         alarm.set(self.deadline(), &self.clock);
-        let Self { inputs, traffic, subscriber, stalled, closing, .. } = self;
+        let Self { inputs, traffic, discovery, subscriber, stalled, closing, .. } = self;
         // That the last handle is gone is told once, and then again and again.
         let listening = matches!(closing, Closing::No) || !inputs.commands.is_closed();
         let sockets = poll_fn(|cx| {
@@ -178,6 +193,8 @@ impl Driver {
             let ready = traffic.ports().fold(false, |ready, (socket, port)| {
                 port.poll_ready(cx, traffic.is_waiting(socket)).is_ready() || ready
             });
+            let beacons = discovery.iter().flat_map(Beacons::ports);
+            let ready = beacons.fold(ready, |ready, port| port.poll_ready(cx).is_ready() || ready);
             if ready { Poll::Ready(()) } else { Poll::Pending }
         });
         let room = async {
@@ -216,7 +233,8 @@ impl Driver {
     fn deadline(&self) -> Option<Instant> {
         let leaving = self.leaving.iter().filter_map(|peer| self.peers.get(peer)?.leave_by());
         let traffic = self.traffic.deadline(&self.clock);
-        leaving.chain(self.core.poll_timeout()).chain(traffic).min()
+        let beacons = self.discovery.as_ref().map(Beacons::deadline);
+        leaving.chain(self.core.poll_timeout()).chain(traffic).chain(beacons).min()
     }
 
     fn is_done(&mut self, more: bool) -> bool {

@@ -75,9 +75,20 @@ pub struct Layer {
     #[serde(deserialize_with = "path")]
     pub transit: Option<PathBuf>,
     /// The two further ports by which peers can test their NAT, as 4264,4265 [default: the two after the first of
-    /// --listen; if one is in use it is left out, and the peers' tools say so]
+    /// --listen, none if that is :0; if one is in use it is left out, and the peers' tools say so]
     #[arg(long, value_name = "PORTS", num_args = 1, value_delimiter = ',')]
     pub probe_ports: Option<Vec<u16>>,
+    /// Answer STUN Binding requests: tell whoever asks at which address it is seen [default: unless there is a
+    /// --network-secret-file: strangers to a private network are answered nothing]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub stun: Option<bool>,
+    /// Say in the local network every 5 s that this server is there, and hear who else says so. What is said is
+    /// sealed with the network secret: without one, add --disclose
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub discover: Option<bool>,
+    /// With --discover and without a network secret: let everyone in the local network read the PeerId
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub disclose: Option<bool>,
     /// A peer that was silent for this long is given up; the smaller of both ends' holds
     /// [default: 60s]
     #[arg(long, value_name = "TIME")]
@@ -170,7 +181,7 @@ impl Layer {
     pub fn or(self, below: Self) -> Self {
         or!(self, below:
             runtime listen server identity network_secret_file allow status_socket echo relay relay_rate relay_peer_rate
-            relay_total transit probe_ports idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
+            relay_total transit probe_ports stun discover disclose idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated
             budget_validated_per_source budget_at_peers budget_retries budget_retries_per_share

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use handfast_core::{
-    Budget, Budgets, Config, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits,
+    Budget, Budgets, Config, Discovery, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits,
 };
 use handfast_program::values::ListenOn;
 use handfast_program::{Error, places};
@@ -69,8 +69,13 @@ pub struct Settings {
     pub forwarding: Forwarding,
     /// The file with the servers that routes are exchanged with.
     pub transit: Option<PathBuf>,
-    /// The ports that peers test their NAT with; `None`: the two after the first that is listened on.
+    /// The ports that peers test their NAT with; `None`: the two after the first that is listened on, if that was
+    /// chosen.
     pub probe_ports: Option<Vec<u16>>,
+    /// Answer STUN requests.
+    pub stun: bool,
+    /// Whether to be found in the local network.
+    pub discovery: Discovery,
 }
 
 impl Settings {
@@ -98,8 +103,10 @@ impl Settings {
             budgets: budgets(&layer),
             keys: key_updates(&layer),
             forwarding: forwarding(&layer),
+            discovery: discovery(&layer),
             identity: layer.identity.map_or_else(|| places::key(KEY), Ok)?,
             probe_ports: layer.probe_ports.clone(),
+            stun: layer.stun.unwrap_or_else(|| layer.network_secret_file.is_none()),
             network_secret_file: layer.network_secret_file,
             allow: layer.allow,
             transit: layer.transit,
@@ -133,6 +140,8 @@ impl Settings {
         config.budgets = self.budgets.clone();
         config.keys = self.keys;
         config.forwarding = self.forwarding.clone();
+        config.answer_stun = self.stun;
+        config.discovery = self.discovery;
         (config.network_secret, config.previous_network_secret) = access.secrets();
         config.admission = access.admission();
         config.routing.transit = access.transit().clone();
@@ -140,10 +149,13 @@ impl Settings {
         config
     }
 
-    /// Where peers can test their NAT, of a server that listens at `addresses`.
+    /// Where peers can test their NAT, of a server that listens at `addresses`. Nowhere, unless ports were chosen, if
+    /// the system chose the server's own: nobody could know them, and its neighbours belong to others.
     pub(crate) fn probe_addresses(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         let Some(first) = addresses.first() else { return Vec::new() };
-        let next = || (1..=2).filter_map(|n| first.port().checked_add(n)).collect();
+        let chosen = self.listen.addresses().first().is_some_and(|listen| listen.port() != 0);
+        let further = if chosen { 2 } else { 0 };
+        let next = || (1..=further).filter_map(|n| first.port().checked_add(n)).collect();
         let ports = self.probe_ports.clone().unwrap_or_else(next);
         ports.into_iter().map(|port| SocketAddr::new(first.ip(), port)).collect()
     }
@@ -226,6 +238,14 @@ fn forwarding(layer: &Layer) -> Forwarding {
         least = *field;
     }
     forwarding
+}
+
+fn discovery(layer: &Layer) -> Discovery {
+    let mut discovery = Discovery::default();
+    discovery.announce = layer.discover.unwrap_or_default();
+    discovery.listen = discovery.announce;
+    discovery.disclose = layer.disclose.unwrap_or_default();
+    discovery
 }
 
 const STATS_INTERVAL: Duration = Duration::from_secs(60);

@@ -47,6 +47,9 @@ fn all_keys_are_read() {
         relay-total = "2Gbit"
         transit = "t"
         probe-ports = [7, 9]
+        stun = true
+        discover = true
+        disclose = true
     "#;
     let mut layer = parse(text).expect("understood");
     assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
@@ -65,7 +68,13 @@ fn all_keys_are_read() {
         settings.probe_addresses(&[listen]).iter().map(SocketAddr::port).collect::<Vec<_>>()
     };
     assert_eq!(ports(&settings), [7, 9]);
-    assert_eq!(ports(&Settings { probe_ports: None, ..settings.clone() }), [6, 7]);
+    let usual = Settings { probe_ports: None, ..settings.clone() };
+    assert_eq!(ports(&usual), [6, 7]);
+    // What the system chose has neighbours that belong to others.
+    let anywhere = Settings { listen: Listen::all(0), ..usual };
+    assert_eq!(ports(&anywhere), [0_u16; 0]);
+    let asked = Settings { probe_ports: Some(vec![7, 9]), ..anywhere };
+    assert_eq!(ports(&asked), [7, 9]);
     assert_eq!(settings.log_format, LogFormat::Json);
     assert!(settings.echo);
     assert_eq!(settings.status_socket, Some("none".into()));
@@ -83,6 +92,20 @@ fn all_keys_are_read() {
     assert_eq!(policy, ForwardingPolicy::Anyone);
     assert_eq!((pair_rate, peer_rate, total_rate), (10_000, 125_000, 250_000_000));
     settings.endpoint_config(&Access::default()).expect("they fit together");
+}
+
+#[test]
+fn stun_is_answered_unless_the_network_is_private_or_the_operator_says_otherwise() {
+    for (text, answers) in [
+        ("", true),
+        ("stun = false", false),
+        ("allow = \"a\"", true),
+        ("network-secret-file = \"s\"", false),
+        ("network-secret-file = \"s\"\nstun = true", true),
+    ] {
+        let layer = parse(&format!("identity = \"k\"\n{text}")).expect("understood");
+        assert_eq!(Settings::resolve(layer).expect("resolved").stun, answers, "{text}");
+    }
 }
 
 #[test]
@@ -120,6 +143,7 @@ fn a_size_that_the_protocol_cannot_express_is_refused_and_never_cut_off() {
         ("max-message = \"100MiB\"", ["--send-buffer", "--max-message"]),
         ("send-buffer = \"2048GiB\"", ["--send-buffer", "1 TiB"]),
         ("max-peers = 0", ["--max-peers", "at least 1"]),
+        ("discover = true", ["--discover shows", "or --disclose"]),
         ("max-memory = 1000", ["--max-memory", "at least 1 MiB"]),
         ("budget-retries = \"0/1\"", ["--budget-retries", "per second"]),
         ("budget-unknown-session = 0", ["--budget-unknown-session", "per second"]),

@@ -5,13 +5,19 @@
 //!   trusted. It needs the rights of an administrator, and Linux.
 //! - The `oracle` says what two NATs allow. It knows nothing about the protocol.
 //! - A `Case` is a pair that tries to meet; which way its data takes, the server's counters say.
+//! - A `Link` connects two neighbours that find each other by beacons, with no server.
+//! - A `Mapping` asks a router for a port, where there is a program for such a router (`miniupnpd`).
 //! - A `Trouble` befalls a pair that talks.
 //! - The `program` handfast does what its user asks, in the same worlds.
+//! - A `Netcheck` is the self-test of a host behind one of them.
 //! - [`run`] plays many of them and makes the table.
 
 mod agent;
 mod case;
 mod kind;
+mod link;
+mod mapping;
+mod netcheck;
 mod network;
 mod oracle;
 mod plan;

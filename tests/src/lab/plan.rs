@@ -11,6 +11,9 @@ use clap::Args;
 
 use super::Kind;
 use super::case::Case;
+use super::link::Link;
+use super::mapping::Mapping;
+use super::netcheck::Netcheck;
 use super::network::{Network, feed};
 use super::program;
 use super::relay::{self, Servers};
@@ -24,9 +27,15 @@ pub struct LabOptions {
     /// Each pair of kinds once, in turn with and without a later start and loss: minutes
     #[arg(long)]
     pub(super) quick: bool,
+    /// Only neighbours that find each other by beacons, and ports of routers: seconds
+    #[arg(long)]
+    pub(super) beacons: bool,
     /// Only what befalls pairs that talk, and the program handfast
     #[arg(long)]
     pub(super) troubles: bool,
+    /// Only what `handfast netcheck` says behind each kind
+    #[arg(long)]
+    pub(super) netcheck: bool,
     /// How many cases are played at the same time
     #[arg(long, default_value_t = 8)]
     pub(super) jobs: usize,
@@ -54,8 +63,11 @@ pub struct LabOptions {
 #[derive(Clone, Copy, Debug)]
 enum Play {
     Case(Case),
+    Link(Link),
+    Mapping(Mapping),
     Trouble(Trouble, u64),
     Program([Kind; 2], u64),
+    Netcheck(Netcheck),
 }
 
 /// Plays everything that was asked for and says what came of it. Whether all was as it must be.
@@ -114,13 +126,22 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     let (callers, called) = (chosen(&options.caller), chosen(&options.called));
     let mut seed = options.seed;
     let mut plays = Vec::new();
-    if options.caller.is_empty() && options.called.is_empty() {
+    let all_kinds = options.caller.is_empty() && options.called.is_empty();
+    let some = options.beacons || options.netcheck || options.troubles;
+    if options.netcheck || (all_kinds && !some) {
+        let checks = Kind::ALL.into_iter().zip(seed..);
+        plays.extend(checks.map(|(kind, seed)| Play::Netcheck(Netcheck { kind, seed })));
+    }
+    if options.troubles || (all_kinds && !some) {
         let troubles = Trouble::ALL.iter().zip(seed..);
         plays.extend(troubles.map(|(trouble, seed)| Play::Trouble(*trouble, seed)));
         let programs = program::PAIRS.into_iter().zip(seed..);
         plays.extend(programs.map(|(kinds, seed)| Play::Program(kinds, seed)));
     }
-    if options.troubles {
+    if options.beacons || (all_kinds && !some) {
+        plays.extend(local_plays());
+    }
+    if some {
         return plays;
     }
     let weathers = [(0, 0), (400, 50), (400, 0), (0, 50)];
@@ -142,6 +163,15 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     plays
 }
 
+/// What needs no world.
+fn local_plays() -> impl Iterator<Item = Play> {
+    let mapping = Some(Play::Mapping(Mapping)).filter(|_| Mapping::is_possible());
+    if mapping.is_none() {
+        println!("NO miniupnpd: PORTS OF ROUTERS ARE NOT TRIED");
+    }
+    Link::all().map(Play::Link).chain(mapping)
+}
+
 /// Plays them, several at a time.
 fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
     let next = AtomicUsize::new(0);
@@ -155,6 +185,15 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                             let found = case.play(servers).map_err(|error| error.to_string());
                             lock(&findings).cases.push((case, found));
                         }
+                        Play::Link(link) => {
+                            let met = link.play().map_err(|error| error.to_string());
+                            lock(&findings).local.push((link.to_string(), met));
+                        }
+                        Play::Mapping(mapping) => {
+                            let mapped = mapping.play(&servers.home);
+                            let mapped = mapped.map_err(|error| error.to_string());
+                            lock(&findings).local.push((mapping.to_string(), mapped));
+                        }
                         Play::Trouble(trouble, seed) => {
                             let survived =
                                 trouble.play(servers, seed).map_err(|error| error.to_string());
@@ -164,6 +203,10 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                             let said = program::ping_until_direct(kinds, servers, seed)
                                 .map_err(|error| error.to_string());
                             lock(&findings).programs.push((kinds, said));
+                        }
+                        Play::Netcheck(check) => {
+                            let said = check.play(servers).map_err(|error| error.to_string());
+                            lock(&findings).checks.push((check, said));
                         }
                     }
                 }

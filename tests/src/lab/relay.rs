@@ -86,6 +86,19 @@ impl Servers {
         self.run(&["genkey", &self.home.join(name).to_string_lossy()]).map(drop)
     }
 
+    /// The program `handfast`, beside the server's.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(super) fn client(&self) -> io::Result<PathBuf> {
+        let program = self.program.with_file_name("handfast");
+        if program.is_file() {
+            return Ok(program);
+        }
+        let say = "cargo build -p handfast-client makes it";
+        Err(io::Error::other(format!("{} is not there: {say}", program.display())))
+    }
+
     fn run(&self, arguments: &[&str]) -> io::Result<String> {
         super::network::feed(&self.program.to_string_lossy(), arguments, "")
     }

@@ -140,7 +140,7 @@ fn router(rules: &str) -> io::Result<Network> {
 }
 
 /// A cable: `upper` gets the first address, and is the way of `lower` to everywhere.
-fn plug(
+pub(super) fn plug(
     upper: &Network,
     upper_name: &str,
     lower: &Network,

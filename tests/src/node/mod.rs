@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use handfast_core::{
-    Bytes, Config, Delivery, DisconnectOptions, Drops, EndReason, Fate, Message, PeerHandle,
-    PeerId, PeerInfo, Stats, Target,
+    Bytes, Config, Delivery, DisconnectOptions, Discovered, Drops, EndReason, Fate, Message,
+    PeerHandle, PeerId, PeerInfo, Stats, Target,
 };
 use handfast_udp::SocketStats;
 
@@ -233,6 +233,12 @@ impl Node {
         self.driver.peers().into_iter().find(|info| info.handle == peer)
     }
 
+    /// Who was heard of by beacons.
+    #[must_use]
+    pub fn discovered(&self) -> Vec<Discovered> {
+        self.driver.discovered()
+    }
+
     /// A way for another thread to send.
     #[must_use]
     pub fn commander(&self) -> Commander {
@@ -287,6 +293,7 @@ trait Drive: Send + Sync {
     fn disconnect(&self, peer: PeerHandle, farewell: DisconnectOptions);
     fn report(&self) -> Report;
     fn peers(&self) -> Vec<PeerInfo>;
+    fn discovered(&self) -> Vec<Discovered>;
     fn close(&self, farewell: DisconnectOptions);
     fn kill(&self);
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use handfast_core::{
-    Bytes, CommandError, Delivery, DisconnectOptions, EndReason, Event, Identity, Message,
-    MessageId, PeerHandle, PeerInfo, PingId, SendError, Target,
+    Bytes, CommandError, Delivery, DisconnectOptions, Discovered, EndReason, Event, Identity,
+    Message, MessageId, PeerHandle, PeerInfo, PingId, SendError, Target,
 };
 use handfast_mio::{Endpoint, Remote, RemoteError};
 
@@ -42,6 +42,7 @@ enum Order {
     Disconnect(PeerHandle, DisconnectOptions),
     Report(Answer<Report>),
     Peers(Answer<Vec<PeerInfo>>),
+    Discovered(Answer<Vec<Discovered>>),
     Close(DisconnectOptions),
     Kill,
 }
@@ -97,6 +98,10 @@ impl Drive for MioDriver {
 
     fn peers(&self) -> Vec<PeerInfo> {
         self.ask(Order::Peers)
+    }
+
+    fn discovered(&self) -> Vec<Discovered> {
+        self.ask(Order::Discovered)
     }
 
     fn close(&self, farewell: DisconnectOptions) {
@@ -157,6 +162,7 @@ impl Loop {
                 let (stats, drops) = (*endpoint.stats(), *endpoint.drops());
                 tell(&answer, Report { stats, drops, sockets: endpoint.socket_stats() });
             }
+            Order::Discovered(answer) => tell(&answer, endpoint.discovered().collect()),
             Order::Peers(answer) => tell(&answer, endpoint.peers().collect()),
             Order::Close(farewell) => endpoint.close(farewell),
             Order::Kill => return None,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use handfast_core::SendError::NoRoom;
 use handfast_core::{
-    DisconnectOptions, EndReason, Event, Fate, Identity, PeerHandle, PeerInfo, Target,
+    DisconnectOptions, Discovered, EndReason, Event, Fate, Identity, PeerHandle, PeerInfo, Target,
 };
 use handfast_tokio::{ConnectError, Endpoint, Peer, SendError};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -105,6 +105,10 @@ impl Drive for TokioDriver {
 
     fn peers(&self) -> Vec<PeerInfo> {
         self.tokio.block_on(self.inner.endpoint.peers()).expect("it lives")
+    }
+
+    fn discovered(&self) -> Vec<Discovered> {
+        self.tokio.block_on(self.inner.endpoint.discovered()).expect("it lives")
     }
 
     fn close(&self, farewell: DisconnectOptions) {

@@ -49,11 +49,14 @@ fn each_kind_of_bad_datagram_is_counted_under_its_own_name() {
     retry[..2].copy_from_slice(&[RETRY, VERSION]);
     let mut hint = sealed[..16].to_vec();
     hint[0] = UNKNOWN_SESSION;
+    let mut beacon = vec![7; 72];
+    beacon[..4].copy_from_slice(&[0xc5, VERSION, 0, 0]);
     for (bytes, name, expected) in [
         (vec![], "empty", "malformed"),
         (vec![SEALED], "cut before its version", "malformed"),
         (vec![0], "type 0", "unknown_type"),
-        (vec![0xc5; 100], "a beacon", "unknown_type"),
+        (beacon, "a beacon where none belongs", "unsolicited"),
+        (vec![0xc8; 100], "type 200", "unknown_type"),
         (vec![0xff; 1200], "type 255", "unknown_type"),
         (changed(&request, 1, VERSION + 1), "a request of a later version", "unknown_version"),
         (changed(&sealed, 1, 0), "a sealed packet of version 0", "unknown_version"),

@@ -19,6 +19,8 @@
 //!   50,000 a second, 4 MB/s, always less than what asks for them;
 //! - *refusals* cost what a response costs, for initiators that nothing comes of: 100 a second, 5 of
 //!   them for one source, then silence;
+//! - *answers to STUN requests* may be longer than the request, 52 bytes at most: 1,000 a second, 5 of them for one
+//!   source;
 //! - *`UnknownSession` packets* cost nothing but sending them.
 //!
 //! At worst this makes 3,200 handshakes a second with initiators, of four Diffie-Hellman computations and
@@ -53,6 +55,8 @@ pub(crate) struct RateLimiter {
     unknown_session: SharedBucket,
     refusals: TokenBucket,
     refused_sources: SourceTable,
+    stun: TokenBucket,
+    stun_sources: SourceTable,
 }
 
 /// Who is charged, and where it stands in the tables.
@@ -117,6 +121,8 @@ impl RateLimiter {
             unknown_session: SharedBucket::new(budgets.unknown_session),
             refusals: TokenBucket::FULL,
             refused_sources: SourceTable::new(budgets.sources),
+            stun: TokenBucket::FULL,
+            stun_sources: SourceTable::new(budgets.sources),
         }
     }
 
@@ -178,6 +184,16 @@ impl RateLimiter {
         paid
     }
 
+    /// Pays for an answer to a STUN request.
+    pub(crate) fn try_acquire_stun(&mut self, now: Instant, key: &SourceKey) -> bool {
+        let mut found = self.stun_sources.find(key.mark);
+        let paid = found.bucket.take(now, &STUN_PER_SOURCE, 0) && self.stun.take(now, &STUN, 0);
+        if paid {
+            self.stun_sources.put(found);
+        }
+        paid
+    }
+
     /// Pays for a UnknownSession.
     pub(crate) fn try_acquire_unknown_session(&mut self, now: Instant) -> bool {
         self.unknown_session.take(now, 0)
@@ -189,6 +205,9 @@ const REST: Duration = Duration::from_secs(5);
 /// Refusals in all, 100 a second, and to one source, 5 a second.
 const REFUSALS: Limit = Limit::every(10_000, 100);
 const REFUSALS_PER_SOURCE: Limit = Limit::every(200_000, 5);
+/// Answers to STUN requests in all, 1,000 a second, and to one source, 5 a second.
+const STUN: Limit = Limit::every(1_000, 1_000);
+const STUN_PER_SOURCE: Limit = Limit::every(200_000, 5);
 
 #[cfg(test)]
 mod tests {

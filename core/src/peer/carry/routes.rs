@@ -1,7 +1,7 @@
 //! What a peer is to the table of routes, and what it says to it.
 
 use crate::context::Context;
-use crate::net::Arrival;
+use crate::net::{Arrival, Route};
 use crate::path::Path;
 use crate::peer::Peer;
 use crate::router::{Link, Message};
@@ -11,13 +11,14 @@ impl Peer {
     /// The table learns that the peer became a neighbour, is none any more, or costs something else.
     pub(crate) fn review_link(&self, cx: &mut Context) {
         let link = self.link(cx);
-        let (slot, now) = (self.handle().slot, cx.now);
+        let (slot, now) = (self.acquaintance.handle.slot, cx.now);
         let Some(router) = &mut cx.router else { return };
         let rtt = self.paths.primary().and_then(|path: &Path<_>| path.stats().rtt);
         match (router.link(now, slot), link) {
             (Some((was, is_measured)), Some(link)) if was == link => {
                 if !is_measured {
-                    let lost = self.stats.packets_lost - self.stats.packets_spuriously_lost;
+                    let lost =
+                        self.stats.packets_lost.saturating_sub(self.stats.packets_spuriously_lost);
                     router.on_measured(now, slot, rtt, (self.stats.datagrams_sent, lost));
                 }
             }
@@ -29,13 +30,13 @@ impl Peer {
 
     /// What the peer is as a neighbour: connected directly, and one of us knows routes.
     fn link(&self, cx: &Context) -> Option<Link> {
-        let (id, routing) = (self.id()?, &cx.config.routing);
+        let (id, routing) = (self.acquaintance.id?, &cx.config.routing);
         let listens = self.carrying.routes;
         let transit = listens && routing.transit.contains(&id);
         // A peer for which nothing is passed on has no need of being found.
         let may_tell = !routing.transit.is_empty() && cx.config.forwarding.policy.admits(&id);
         let concerns = transit || listens || may_tell;
-        let incarnation = self.remote_incarnation()?;
+        let incarnation = self.acquaintance.remote_incarnation()?;
         let link = Link { id, transit, listens, incarnation };
         (concerns && self.is_neighbour()).then_some(link)
     }
@@ -50,10 +51,22 @@ impl Peer {
         let Some(router) = &mut cx.router else { return };
         if let Some(message) = Message::from_frame(frame).filter(|_| arrival.via.route().is_none())
         {
-            router.on_message(cx.now, self.handle().slot, &message, &cx.identity);
+            router.on_message(cx.now, self.acquaintance.handle.slot, &message, &cx.identity);
             let counters = router.counters();
             cx.stats.route_messages_refused = counters.refused + counters.ignored;
             cx.stats.route_signatures_checked = counters.checked;
+        }
+    }
+
+    /// The neighbour that leads to the peer is another one than before.
+    pub(crate) fn on_route_changed(&mut self, cx: &mut Context) {
+        let (Some(remote), Some(router)) = (self.acquaintance.id, &cx.router) else { return };
+        let present = self.paths.route().and_then(|via| via.route());
+        let next = router.next_hop_id(&remote).filter(|next| *next != remote);
+        let (Some(present), Some(next)) = (present, next) else { return };
+        if self.state.is_up() && present.neighbour != next && cx.relays.contains(&next) {
+            self.try_route(cx, Route::new(next, remote));
+            self.review(cx);
         }
     }
 

@@ -87,25 +87,32 @@ fn report(outcome: &Outcome) -> u64 {
 
 #[test]
 fn no_circle_closes_and_every_node_is_reached_again_soon() {
-    let outcome = play(1..25, 30, true, 0);
+    let outcome = play(1..13, 30, true, 0);
     let p50 = report(&outcome);
     assert_eq!((outcome.circles, outcome.unreached), (0, 0), "{outcome:?}");
     assert!(outcome.repair.len() > 20 && p50 < 1000, "{outcome:?}");
-    let lossy = play(25..37, 20, true, 20);
+    let lossy = play(25..31, 20, true, 20);
     assert_eq!(lossy.circles, 0, "{lossy:?}");
 }
 
 #[test]
 fn circles_are_found_when_infeasible_routes_are_used() {
-    let outcome = play(1..25, 30, false, 0);
-    assert!(outcome.circles > 0, "{outcome:?}");
+    let found = (1..25).find(|seed| play(*seed..seed + 1, 30, false, 0).circles > 0);
+    assert!(found.is_some(), "a circle closes somewhere");
 }
 
+/// `HANDFAST_SEEDS=N` plays the first N of them.
 #[test]
 #[ignore = "minutes: a thousand topologies of 10 to 200 nodes"]
 fn no_circle_closes_in_a_thousand_topologies() {
-    let outcome = play(1000..2000, 200, true, 5);
-    let p50 = report(&outcome);
-    assert_eq!(outcome.circles, 0);
-    assert!(p50 < 1000);
+    let count = std::env::var("HANDFAST_SEEDS").ok().and_then(|count| count.parse().ok());
+    let (first, end) = (1000_u64, 1000 + count.unwrap_or(1000_u64));
+    let halves = [(first, first.midpoint(end)), (first.midpoint(end), end)];
+    let halves = halves.map(|(from, to)| std::thread::spawn(move || play(from..to, 200, true, 5)));
+    for half in halves {
+        let outcome = half.join().expect("played");
+        let p50 = report(&outcome);
+        assert_eq!(outcome.circles, 0);
+        assert!(p50 < 1000);
+    }
 }

@@ -15,6 +15,7 @@
 
 mod frames;
 mod handshake;
+mod local;
 mod refused;
 mod script;
 
@@ -60,6 +61,8 @@ fn produce() -> Vectors {
     frames::examples(&mut vectors);
     refused::examples(&mut vectors);
     handshake::parted(&mut vectors);
+    local::beacon(&mut vectors);
+    local::stun(&mut vectors);
     vectors
 }
 

@@ -9,6 +9,7 @@
 
 use core::fmt;
 
+use super::Frame;
 use crate::wire::error::FrameError;
 use crate::wire::reader::Reader;
 use crate::wire::writer::Writer;
@@ -23,7 +24,7 @@ pub const MAX_ROUTE_LIFE: u16 = 3600;
 /// The metric of a claim that the sender has no route for.
 pub const NO_ROUTE: u16 = u16::MAX;
 /// What the signature of a claim begins with, so that it is none of anything else.
-pub const CLAIM_LABEL: &[u8; 17] = b"handfast/1 origin";
+const CLAIM_LABEL: &[u8; 17] = b"handfast/1 origin";
 /// The bytes that are signed: the label, and everything before the signature.
 pub const CLAIM_LEN: usize = 63;
 
@@ -94,6 +95,24 @@ impl<'a> RouteUpdate<'a> {
     }
 }
 
+/// A frame of one of the four kinds.
+pub(super) fn parse<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Frame<'a>, FrameError> {
+    if kind == ROUTE_UPDATE {
+        return RouteUpdate::parse(reader).map(Frame::RouteUpdate);
+    }
+    let destination = reader.array()?;
+    Ok(match kind {
+        ROUTE_RETRACTION => Frame::RouteRetraction { destination, serial: reader.u32()? },
+        SEQNO_REQUEST => Frame::SeqnoRequest {
+            destination,
+            epoch: reader.u64()?,
+            seqno: reader.u32()?,
+            hops: reader.u8()?,
+        },
+        _ => Frame::RouteRequest { destination, hops: reader.u8()? },
+    })
+}
+
 impl fmt::Display for RouteUpdate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RouteUpdate epoch={} seqno={} life={}", self.epoch, self.seqno, self.life)?;
@@ -109,7 +128,7 @@ impl fmt::Debug for RouteUpdate<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Frame, Frames};
+    use super::super::Frames;
     use super::*;
     use std::vec::Vec;
 

@@ -72,7 +72,7 @@ fn ours_who_keeps_no_routes_is_told_of_them_in_vain() {
 #[test]
 fn ours_a_flood_of_routes_is_held_off_by_budgets_and_goes_no_further() {
     for is_transit in [false, true] {
-        let liar = Stage::connected(Config::default()).id(LIAR);
+        let liar = Stage::with_honest(Config::default(), Config::default()).id(LIAR);
         let mut stage = Stage::with_honest(
             routing(is_transit.then_some(liar)),
             routing([Identity::from_seed([99; 32]).id()]),
