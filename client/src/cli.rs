@@ -170,9 +170,21 @@ pub(crate) struct Netcheck {
     /// A file with the secret of a private network, on one line of base32
     #[arg(long, value_name = "FILE")]
     pub(crate) network_secret_file: Option<PathBuf>,
+    /// The two further ports of the server that test the NAT before us, as 4264,4265 [default: the two after
+    /// its own, as at the server]
+    #[arg(long, value_name = "PORTS", value_parser = two_ports)]
+    pub(crate) probe_ports: Option<[u16; 2]>,
     /// How long to wait for an answer over IPv4, and as long over IPv6
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "5s")]
     pub(crate) timeout: Duration,
+}
+
+fn two_ports(text: &str) -> Result<[u16; 2], String> {
+    let ports = text.split_once(',').and_then(|(one, other)| {
+        let ports = [one.trim().parse().ok()?, other.trim().parse().ok()?];
+        (ports[0] != ports[1] && !ports.contains(&0)).then_some(ports)
+    });
+    ports.ok_or_else(|| "write two different ports, such as 4264,4265".to_owned())
 }
 
 /// The name of the file with the key where its place is not chosen.
@@ -203,6 +215,8 @@ mod tests {
             ("handfast ping localhost:1 --interval soon", ["--interval", "60s"]),
             ("handfast ping localhost:1 --servre x", ["--servre", "'--server'"]),
             ("handfast netcheck ::1:80", ["SERVER", "IPv6 in brackets"]),
+            ("handfast netcheck localhost:1 --probe-ports 7", ["--probe-ports", "4264,4265"]),
+            ("handfast netcheck localhost:1 --probe-ports 7,7", ["--probe-ports", "4264,4265"]),
             ("handfast receive --listen 4263", ["--listen", "0.0.0.0:4263"]),
         ] {
             let text = refusal(line);

@@ -441,7 +441,7 @@ impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DialTimeout => f.write_str(
-                "the dial timed out: nobody is there, a firewall or NAT drops packets on the way, the \
+                "the dial timed out: nobody is there, UDP is blocked on the way (by a firewall or NAT), the \
                  network secret or application differs, the other end's id is not the expected one, or \
                  it is closing or overloaded",
             ),

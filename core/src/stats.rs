@@ -199,6 +199,8 @@ counters! {
         handshakes,
         /// Changes of the peer's address, each after the new one was validated.
         roams,
+        /// Bytes of its packets for others that were passed on, and of others' for it, without what is around them.
+        relayed_bytes,
     }
 }
 

@@ -3,10 +3,14 @@
 //! ```text
 //! cargo run -p handfast-sim --example offline_demo               # another run each time
 //! cargo run -p handfast-sim --example offline_demo -- --seed 7   # the same run each time, byte for byte
+//! cargo run -p handfast-sim --example offline_demo -- --nat      # both behind NATs; with --seed as well
 //! ```
 //!
 //! Alice sends Bob ten messages over a link that loses a fifth of all datagrams, each way. These
 //! are the real protocol machines: only the clock, the randomness and the wire are simulated.
+
+#[path = "offline_demo/nat.rs"]
+mod nat;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -84,17 +88,33 @@ fn tell(seed: u64) -> bool {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<_> = std::env::args().skip(1).collect();
+    let behind_nats = arguments.first().is_some_and(|first| first == "--nat");
+    arguments.drain(..usize::from(behind_nats));
     let seed = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => getrandom::u32().map(u64::from).ok(),
         ["--seed", seed] => seed.parse().ok(),
         _ => None,
     };
     let Some(seed) = seed else {
-        eprintln!("offline_demo: write nothing, or --seed and a number");
+        eprintln!(
+            "offline_demo: write nothing, or --nat, and then nothing, or --seed and a number"
+        );
         return ExitCode::from(2);
     };
-    if tell(seed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let told = if behind_nats { nat::tell(seed) } else { tell(seed) };
+    if told { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 const MESSAGES: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn both_stories_end_well() {
+        assert!(super::tell(7));
+        for seed in 1..=5 {
+            assert!(super::nat::tell(seed), "seed {seed}, behind NATs");
+        }
+    }
+}

@@ -29,6 +29,12 @@ impl Listen {
         Self { addresses: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))], fall_back: true }
     }
 
+    /// The addresses as they were chosen: a port of zero is not yet one of the system's choice.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
     /// Opens the sockets, in order.
     ///
     /// # Errors

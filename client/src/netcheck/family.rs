@@ -9,6 +9,8 @@ use handfast_tokio::{
 };
 use tokio::time::timeout;
 
+use super::nat::NatFound;
+use super::silence::Silence;
 use crate::path::canonical;
 
 /// A version of the internet protocol.
@@ -25,8 +27,8 @@ pub(super) enum Found {
     NoAddress,
     /// This machine cannot send: why.
     Unable(String),
-    /// Nobody answered.
-    Silent,
+    /// Nobody answered: what else is known of it.
+    Silent(Silence),
     /// Somebody answered, and does not talk to us: why.
     Answered(String),
     /// The server talked to us.
@@ -37,6 +39,8 @@ pub(super) enum Found {
         own: Option<IpAddr>,
         /// The shortest round trip of a few.
         round_trip: Option<Duration>,
+        /// What the NAT test found out, or why there was none.
+        nat: Result<NatFound, String>,
     },
 }
 
@@ -56,13 +60,14 @@ impl Family {
         }
     }
 
-    /// Asks the server at its addresses of this family.
+    /// Asks the server at its addresses of this family. `ports` are its further ones; `None`: the two after its own.
     pub(super) async fn check(
         self,
         config: Config,
         identity: Identity,
         target: &Target,
         patience: Duration,
+        ports: Option<[u16; 2]>,
     ) -> Found {
         let is_ours = |address: &SocketAddr| address.is_ipv4() == (self == Self::V4);
         let mut target = target.clone();
@@ -79,17 +84,21 @@ impl Family {
             Ok(endpoint) => endpoint,
             Err(error) => return Found::Unable(explain(&error).to_string()),
         };
-        let found = match timeout(patience, endpoint.connect(target)).await {
-            Ok(Ok(peer)) => self.measure(&peer, patience).await,
+        let first = target.addresses.first().copied();
+        let answer = timeout(patience, endpoint.connect(target)).await;
+        let found = match answer {
+            Ok(Ok(peer)) => self.measure(&peer, patience, ports).await,
+            Ok(Err(ConnectError::Ended(EndReason::DialTimeout))) | Err(_) => {
+                Found::Silent(Silence::of(self.any(), first).await)
+            }
             Ok(Err(error)) => failure(&error),
-            Err(_) => Found::Silent,
         };
         // The socket goes in any case.
         timeout(GOODBYE, endpoint.close(DisconnectOptions::default())).await.ok();
         found
     }
 
-    async fn measure(self, peer: &Peer, patience: Duration) -> Found {
+    async fn measure(self, peer: &Peer, patience: Duration, ports: Option<[u16; 2]>) -> Found {
         let mut round_trip = None;
         for _ in 0..PINGS {
             let Ok(Ok(time)) = timeout(patience, peer.ping()).await else { break };
@@ -99,7 +108,8 @@ impl Family {
             Some(Via::Direct(tuple)) => {
                 let server = canonical(tuple.remote);
                 let own = self.source(server).ok();
-                Found::Reached { server, own, round_trip }
+                let nat = test_nat(peer, ports.unwrap_or_else(|| next_ports(server))).await;
+                Found::Reached { server, own, round_trip, nat }
             }
             _ => Found::Answered("it parted at once".to_owned()),
         }
@@ -115,12 +125,28 @@ impl Family {
 
 fn failure(error: &ConnectError) -> Found {
     match error {
-        ConnectError::Ended(EndReason::DialTimeout) => Found::Silent,
         ConnectError::Ended(reason) => Found::Answered(reason.to_string()),
         error => Found::Unable(error.to_string()),
     }
 }
 
+async fn test_nat(peer: &Peer, ports: [u16; 2]) -> Result<NatFound, String> {
+    match timeout(NAT_TEST, peer.test_nat(ports)).await {
+        Ok(Ok(evidence)) => Ok(evidence.into()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("it did not end within {NAT_TEST:?}")),
+    }
+}
+
+/// The further ports of a server where nobody chose others.
+const fn next_ports(server: SocketAddr) -> [u16; 2] {
+    let port = server.port();
+    // Beyond the last there are none, as at the server: nobody answers at port 0.
+    [port.saturating_add(1), port.saturating_add(2)]
+}
+
+/// The test takes 3 seconds and a few round trips at most.
+const NAT_TEST: Duration = Duration::from_secs(15);
 /// How often the round trip is measured.
 const PINGS: usize = 5;
 /// How long the last words may take.

@@ -1,7 +1,9 @@
 //! `handfast netcheck`: what the network lets through, as far as one server can tell.
 
 mod family;
+mod nat;
 mod report;
+mod silence;
 
 use handfast_program::Error;
 use handfast_program::output::print;
@@ -34,7 +36,8 @@ async fn check(choices: &Netcheck) -> Result<Report, Error> {
     // One after the other: two endpoints with one key would take each other's place.
     for family in [Family::V4, Family::V6] {
         let identity = node::identity(&choices.identity)?;
-        let found = family.check(config.clone(), identity, &target, choices.timeout).await;
+        let (patience, ports) = (choices.timeout, choices.probe_ports);
+        let found = family.check(config.clone(), identity, &target, patience, ports).await;
         report.families.push((family, found));
     }
     Ok(report)

@@ -1,11 +1,12 @@
 //! What was found, on one screen.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 
 use handfast_tokio::TargetName;
 
 use super::family::{Family, Found};
+use super::nat::NatLines;
+use super::silence::Silence;
 
 /// All that was found.
 #[derive(Debug)]
@@ -25,13 +26,22 @@ impl Report {
     }
 
     fn udp(&self) -> &'static str {
-        let heard = |(_, found): &(Family, Found)| {
-            matches!(found, Found::Reached { .. } | Found::Answered(_))
-        };
-        if self.families.iter().any(heard) {
-            "gets through"
+        let mut silences = Vec::new();
+        for (_, found) in &self.families {
+            match found {
+                Found::Reached { .. } | Found::Answered(_) => return "gets through",
+                Found::Silent(silence) => silences.push(*silence),
+                Found::NoAddress | Found::Unable(_) => {}
+            }
+        }
+        if silences.contains(&Silence::Refused) {
+            "refused: no server runs at that port, or a firewall on the way rejects UDP"
+        } else if silences.contains(&Silence::AnswersTcp) {
+            "blocked, unless the PeerId or the network secret is wrong: the host answers TCP, and not UDP"
+        } else if silences.is_empty() {
+            "not sent: nothing leads there from here"
         } else {
-            "no answer: it is blocked, or the server does not run or does not know us"
+            "no answer, nor to TCP: the host is not there, or all packets are blocked"
         }
     }
 }
@@ -42,10 +52,10 @@ impl fmt::Display for Report {
         writeln!(f, "UDP          {}", self.udp())?;
         for (family, found) in &self.families {
             writeln!(f, "{}         {found}", family.name())?;
-        }
-        for (family, found) in &self.families {
-            if let Some(nat) = nat(found) {
-                writeln!(f, "NAT ({})   {nat}", family.name())?;
+            let Found::Reached { own, nat, .. } = found else { continue };
+            match nat {
+                Ok(nat) => write!(f, "{}", NatLines { own: *own, found: nat })?,
+                Err(why) => writeln!(f, "  NAT        not tested: {why}")?,
             }
         }
         writeln!(f, "port mapping not tried")
@@ -57,12 +67,13 @@ impl fmt::Display for Found {
         match self {
             Self::NoAddress => f.write_str("not tried: the server has no such address"),
             Self::Unable(why) => write!(f, "not from here: {why}"),
-            Self::Silent => f.write_str(
-                "no answer: nobody is there, a firewall drops packets, or the PeerId or the network secret \
-                 differs",
-            ),
+            Self::Silent(Silence::Refused) => f.write_str("refused: nobody listens there"),
+            Self::Silent(Silence::AnswersTcp) => {
+                f.write_str("no answer over UDP, though the host is there")
+            }
+            Self::Silent(Silence::Total) => f.write_str("no answer"),
             Self::Answered(why) => write!(f, "answered, and no more: {why}"),
-            Self::Reached { server, own, round_trip } => {
+            Self::Reached { server, own, round_trip, .. } => {
                 write!(f, "reached {server}")?;
                 if let Some(own) = own {
                     write!(f, " from {own}")?;
@@ -76,82 +87,67 @@ impl fmt::Display for Found {
     }
 }
 
-/// What is known about a NAT between: all that addresses tell. `None` where nothing was reached.
-fn nat(found: &Found) -> Option<&'static str> {
-    let Found::Reached { server, own: Some(own), .. } = found else { return None };
-    Some(match (is_private(*own), is_private(server.ip())) {
-        (true, false) => "yes: the server is on the internet, and our address is private",
-        (true, true) => {
-            "not between us and the server, or not to be seen: both addresses are private"
-        }
-        (false, _) => "not to be seen: our own address is no private one",
-    })
-}
-
-/// Whether an address means something inside of one network alone.
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let is_shared = u32::from(ip) & SHARED_MASK == u32::from(SHARED);
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || is_shared
-        }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
-}
-
-/// What providers use towards their customers (RFC 6598): the first ten bits.
-const SHARED: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 0);
-const SHARED_MASK: u32 = 0xffc0_0000;
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
 
-    fn reached(own: &str, server: &str) -> Found {
+    use handfast_tokio::{NatFiltering, NatMapping};
+
+    use super::super::nat::NatFound;
+    use super::*;
+
+    fn reached() -> Found {
         Found::Reached {
-            server: server.parse().expect("an address"),
-            own: Some(own.parse().expect("an address")),
+            server: "203.0.113.9:4263".parse().expect("an address"),
+            own: Some([192, 168, 1, 5].into()),
             round_trip: Some(Duration::from_millis(12)),
+            nat: Ok(NatFound {
+                observed: Some("198.51.100.7:40000".parse().expect("an address")),
+                mapping: Some(NatMapping::Same),
+                filtering: Some(NatFiltering::SamePort),
+                order_sensitive: Some(true),
+                silent_ports: Vec::new(),
+            }),
         }
     }
 
-    #[test]
-    fn a_private_address_of_ours_at_a_public_server_is_a_nat_and_nothing_else_is_claimed() {
-        for (own, server, expected) in [
-            ("192.168.1.5", "203.0.113.9:4263", "yes"),
-            ("100.64.0.1", "203.0.113.9:4263", "yes"),
-            ("fd00::1", "[2001:db8::1]:4263", "yes"),
-            ("10.0.0.1", "10.0.0.2:4263", "not between"),
-            ("127.0.0.1", "127.0.0.1:4263", "not between"),
-            ("198.51.100.7", "203.0.113.9:4263", "not to be seen"),
-            ("100.128.0.1", "203.0.113.9:4263", "not to be seen"),
-        ] {
-            let nat = nat(&reached(own, server)).expect("a word");
-            assert!(nat.starts_with(expected), "{own}: {nat}");
-        }
-        assert_eq!(nat(&Found::Silent), None);
+    fn report(v4: Found, v6: Found) -> Report {
+        let families = vec![(Family::V4, v4), (Family::V6, v6)];
+        let server = "example.org:4263".parse().expect("a name");
+        Report { families, ..Report::new(server) }
     }
 
     #[test]
-    fn each_finding_is_a_line_and_silence_never_says_that_udp_gets_through() {
-        let server: TargetName = "example.org:4263".parse().expect("a name");
-        let report = |v4, v6| {
-            let families = vec![(Family::V4, v4), (Family::V6, v6)];
-            Report { families, ..Report::new(server.clone()) }
-        };
-        let good = report(reached("192.168.1.5", "203.0.113.9:4263"), Found::NoAddress);
-        let text = good.to_string();
+    fn one_screen_tells_all_of_it() {
+        let good = report(reached(), Found::NoAddress);
         let expected = "server       example.org:4263\n\
                         UDP          gets through\n\
-                        IPv4         reached 203.0.113.9:4263 from 192.168.1.5, round trip 12.0ms\n\
+                        IPv4         reached 203.0.113.9:4263 from 192.168.1.5, round trip 12.0ms\n  \
+                          NAT        yes: seen at 198.51.100.7:40000\n  \
+                          mapping    all ports of the server see the same one\n  \
+                          filtering  lets in only the ports that we sent to\n  \
+                          order      matters: a packet that comes too early spoils the way to its sender\n  \
+                          direct     open peers: yes; behind a cone: yes; behind a symmetric NAT: no, by way of a server\n\
                         IPv6         not tried: the server has no such address\n\
-                        NAT (IPv4)   yes: the server is on the internet, and our address is private\n\
                         port mapping not tried\n";
-        assert_eq!(text, expected);
+        assert_eq!(good.to_string(), expected);
         assert!(good.is_reached());
-        let silent = report(Found::Silent, Found::Unable("no route".to_owned()));
-        assert!(!silent.is_reached() && !silent.to_string().contains("gets through"));
+    }
+
+    #[test]
+    fn silence_never_says_that_udp_gets_through_and_names_what_is_known() {
+        for (silence, words) in [
+            (Silence::Refused, "UDP          refused"),
+            (Silence::AnswersTcp, "UDP          blocked, unless"),
+            (Silence::Total, "UDP          no answer, nor to TCP"),
+        ] {
+            let silent = report(Found::Silent(silence), Found::Unable("no route".to_owned()));
+            let text = silent.to_string();
+            assert!(!silent.is_reached() && text.contains(words), "{text}");
+            assert!(!text.contains("gets through") && !text.contains("mapping  "), "{text}");
+        }
+        let nowhere = report(Found::Unable("no route".to_owned()), Found::NoAddress).to_string();
+        assert!(nowhere.contains("UDP          not sent"), "{nowhere}");
         let refused = report(Found::Answered("full".to_owned()), Found::NoAddress);
         assert!(!refused.is_reached() && refused.to_string().contains("gets through"));
     }

@@ -179,6 +179,22 @@ impl Node {
         format!("{}@{host}:{}", self.id(), self.port())
     }
 
+    /// Opens two further ports that test NATs.
+    pub(crate) fn open_probe_ports(&self) -> [u16; 2] {
+        self.runtime.block_on(async {
+            let (mut sockets, mut ports) = (Vec::new(), Vec::new());
+            for _ in 0..2 {
+                let free = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound");
+                let address = free.local_addr().expect("an address");
+                drop(free);
+                sockets.push(self.endpoint.add_socket(address).await.expect("opened"));
+                ports.push(address.port());
+            }
+            self.endpoint.set_probe_sockets(sockets).await.expect("it runs");
+            [ports[0], ports[1]]
+        })
+    }
+
     /// Stays connected to a relay.
     pub(crate) fn join(&mut self, relay: &Self) {
         let address = SocketAddr::from(([127, 0, 0, 1], relay.port()));

@@ -3,13 +3,20 @@ use crate::common::{FAST, Node, Scratch};
 #[test]
 fn a_server_that_answers_is_reached_and_silence_is_not_success() {
     let (scratch, server) = (Scratch::new("netcheck"), Node::relay(FAST));
-    let (code, text) = scratch.start(&["netcheck", &server.name("127.0.0.1")]).end();
+    let name = server.name("127.0.0.1");
+    // Nobody answers at these: bound, and never read.
+    let closed = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").expect("bound"));
+    let [one, other] = closed.each_ref().map(|s| s.local_addr().expect("an address").port());
+    let (code, text) =
+        scratch.start(&["netcheck", &name, "--probe-ports", &format!("{one},{other}")]).end();
     assert_eq!(code, Some(0), "{text}");
     for words in [
         "UDP          gets through",
         &format!("IPv4         reached 127.0.0.1:{} from 127.0.0.1, round trip ", server.port()),
+        "  NAT        none: seen at our own address, 127.0.0.1:",
+        &format!("  silent     ports {one} and {other} of the server: closed there"),
+        "  mapping    unknown",
         "IPv6         not tried: the server has no such address",
-        "NAT (IPv4)   not between us and the server",
         "port mapping not tried",
     ] {
         assert!(text.contains(words), "no {words:?} in {text}");
@@ -18,8 +25,35 @@ fn a_server_that_answers_is_reached_and_silence_is_not_success() {
     let silent = format!("{wrong}@127.0.0.1:{}", server.port());
     let (code, text) = scratch.start(&["netcheck", &silent, "--timeout", "300ms"]).end();
     assert_eq!(code, Some(1), "{text}");
-    assert!(
-        text.contains("UDP          no answer") && text.contains("handfast: UDP does not"),
-        "{text}"
-    );
+    let named =
+        if cfg!(unix) { "UDP          blocked, unless the PeerId" } else { "UDP          " };
+    assert!(text.contains(named) && text.contains("handfast: UDP does not"), "{text}");
+    #[cfg(unix)]
+    {
+        drop(server);
+        let (code, text) = scratch.start(&["netcheck", &name, "--timeout", "300ms"]).end();
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("UDP          refused: no server runs"), "{text}");
+    }
+}
+
+#[test]
+fn the_further_ports_of_a_server_tell_the_nat() {
+    let scratch = Scratch::new("netcheck-nat");
+    let server = Node::at("127.0.0.1:0");
+    let ports = server.open_probe_ports();
+    let list = format!("{},{}", ports[0], ports[1]);
+    let name = server.name("127.0.0.1");
+    let (code, text) = scratch.start(&["netcheck", &name, "--probe-ports", &list]).end();
+    assert_eq!(code, Some(0), "{text}");
+    for words in [
+        "  NAT        none: seen at our own address, 127.0.0.1:",
+        "  mapping    all ports of the server see the same one",
+        "  filtering  lets in other ports",
+        "  order      does not matter",
+        "  direct     open peers: yes; behind a cone: yes; behind a symmetric NAT: yes",
+    ] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    assert!(!text.contains("silent"), "{text}");
 }

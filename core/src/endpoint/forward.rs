@@ -57,7 +57,8 @@ impl Endpoint {
         packet: &[u8],
     ) {
         let destination = PeerId::claimed(carried.destination);
-        let passed = match self.next_hop(slot, &neighbour, &destination) {
+        let next = self.next_hop(slot, &neighbour, &destination);
+        let passed = match next {
             Err(refusal) => Err(refusal),
             // Nobody is told: an honest path is not so long, and tries its size.
             Ok(next) if carried.hop_limit == 0 || !self.can_carry(next, packet.len()) => Ok(None),
@@ -79,6 +80,10 @@ impl Endpoint {
                 self.shared.stats.forwards_passed += 1;
                 self.shared.stats.forward_bytes_passed += packet.len() as u64;
                 self.shared.stats.forwards_dropped += dropped;
+                for slot in next.map(|next| next.slot).into_iter().chain([slot]) {
+                    let peer = self.peers.at_mut(slot);
+                    peer.into_iter().for_each(|peer| peer.note_relayed(packet.len()));
+                }
             }
             Ok(None) => self.shared.stats.forwards_dropped += 1,
             Err(refusal) => self.refuse_forward(slot, &carried.destination, refusal),

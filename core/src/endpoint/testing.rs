@@ -33,7 +33,24 @@ impl Endpoint {
         Some((directly(via?, packet.len())?, packet))
     }
 
-    /// The same under a number of the caller's choice: the session takes no note of it, so that the
+    /// The same for a peer that a neighbour's packets reach: the packet alone, for the caller to have carried.
+    #[doc(hidden)]
+    pub fn seal_carried_for_test(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        path: u8,
+        plaintext: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.touch(now);
+        let mut packet = unsealed(plaintext);
+        let found = self.peers.get_mut(peer)?;
+        let sealed = found.seal_for_test(&mut self.shared, path, &mut packet).map(|_| packet);
+        self.refresh_indices(peer.slot);
+        sealed
+    }
+
+    /// As [`Self::seal_for_test`], under a number of the caller's choice: the session takes no note of it, so that the
     /// peer's acknowledgement of it will be taken for a lie.
     #[doc(hidden)]
     pub fn seal_numbered_for_test(

@@ -15,14 +15,14 @@ pub(super) struct Lull {
     look_at: Option<Instant>,
     /// Packets since the last look, and between it and the one before.
     heard: [u16; 2],
-    /// Not asked again before then.
-    rests_until: Option<Instant>,
+    /// When it was last asked, and how often within a minute of the time before.
+    asked: Option<(Instant, u8)>,
 }
 
 impl Lull {
     /// Nothing came so far.
     pub(super) const fn new() -> Self {
-        Self { look_at: None, heard: [0; 2], rests_until: None }
+        Self { look_at: None, heard: [0; 2], asked: None }
     }
 
     /// A packet arrived.
@@ -47,10 +47,12 @@ impl Lull {
             (self.look_at, self.heard) = (Some(heard_at + SPAN), [0, new]);
             return false;
         }
-        let rests = self.rests_until.is_some_and(|until| now < until);
-        let stopped = new + old >= REGULAR && !rests;
+        let rests = self.asked.is_some_and(|(at, times)| now < at + PAUSE * (1 << times));
+        let stopped = new.saturating_add(old) >= REGULAR && !rests;
         if stopped {
-            self.rests_until = Some(now + PAUSE);
+            let recent = self.asked.filter(|(at, _)| now < *at + CALM);
+            let times = recent.map_or(0, |(_, times)| (times + 1).min(MOST_PAUSES));
+            self.asked = Some((now, times));
         }
         (self.look_at, self.heard) = (None, [0; 2]);
         stopped
@@ -60,8 +62,10 @@ impl Lull {
 /// So many packets in the one or two spans before are regular ones; none for one span is a stop.
 const REGULAR: u16 = 3;
 const SPAN: Duration = Duration::from_millis(400);
-/// Between two questions: a peer may speak in bursts.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Between two questions, doubled up to 16 s while there is one each minute: a peer may speak in bursts.
+const PAUSE: Duration = Duration::from_secs(1);
+const MOST_PAUSES: u8 = 4;
+const CALM: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -97,6 +101,6 @@ mod tests {
         assert!(asked((0..60).map(|n| n * 1000), 60_000).is_empty());
         let bursts = (0..60).flat_map(|second| (0..10).map(move |n| second * 1000 + n * 10));
         let asked = asked(bursts, 60_000);
-        assert!((1..=12).contains(&asked.len()), "{asked:?}");
+        assert!((1..=8).contains(&asked.len()), "{asked:?}");
     }
 }

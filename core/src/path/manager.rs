@@ -428,6 +428,8 @@ const MAX_PATHS: usize = 4;
 
 #[cfg(test)]
 mod tests {
+    use core::ops::RangeInclusive;
+
     use super::*;
     use crate::net::{Arrival, Route};
     use crate::path::{PathTimeout, Seen};
@@ -482,6 +484,27 @@ mod tests {
         assert!(matches!(fired, Some(PathTimeout::Ready)), "{fired:?}");
     }
 
+    /// The peer acknowledges packets of our path 0.
+    fn acknowledge(paths: &mut Paths<u32>, counters: RangeInclusive<u64>, ms: u64) -> PeerStats {
+        let mut buffer = [0; 64];
+        let mut writer = Writer::new(&mut buffer);
+        assert_eq!(crate::wire::encode_ack(&mut writer, 0, 0, None, core::iter::once(counters)), 1);
+        let written = writer.position();
+        let crate::wire::Frame::Ack(ack) =
+            crate::wire::Frames::new(&buffer[..written]).next().expect("one").expect("legal")
+        else {
+            panic!("an acknowledgement")
+        };
+        let mut stats = PeerStats::default();
+        paths.on_ack(&PacketSpaces::default(), at(ms), &ack, &mut stats).expect("was sent");
+        stats
+    }
+
+    fn fire_loss(paths: &mut Paths<u32>, ms: u64) {
+        let fired = paths.handle_timeout(at(ms), &mut PeerStats::default());
+        assert!(matches!(fired, Some(PathTimeout::Loss(_))), "{fired:?}");
+    }
+
     #[test]
     fn each_path_waits_for_the_answer_to_its_own_challenge() {
         let (mut paths, mut rng) = two();
@@ -497,6 +520,21 @@ mod tests {
         fire(&mut paths, 100 + PATIENCE);
         assert_eq!(challenge(&mut paths, 100 + PATIENCE), Some(1));
         assert_eq!(paths.deadline(), Some(at(2 * PATIENCE)));
+    }
+
+    #[test]
+    fn a_path_on_which_all_is_settled_waits_for_nothing_though_a_packet_was_lost() {
+        let (mut paths, _) = two();
+        let sent = Sent { size: 100, ack_eliciting: true, ..Sent::default() };
+        let path = paths.primary_mut().expect("a path");
+        (0..2).for_each(|n| path.on_sent(at(n), sent));
+        acknowledge(&mut paths, 1..=1, 60);
+        let patience = |paths: &Paths<u32>| paths.list[0].distress_at(ACK_DELAY);
+        assert!(patience(&paths).is_some(), "the first is still missed");
+        paths.review(at(60), true);
+        fire_loss(&mut paths, 90);
+        assert_eq!(paths.list[0].stats().bytes_in_flight, 0, "it is lost");
+        assert_eq!(patience(&paths), None);
     }
 
     #[test]
@@ -518,17 +556,7 @@ mod tests {
         assert_eq!(fresh.bytes_in_flight, 0);
         (0..4).for_each(|_| path.on_sent(at(110), sent));
         // All that was sent to the old place is lost; what was sent to the new one arrives.
-        let mut buffer = [0; 64];
-        let mut writer = Writer::new(&mut buffer);
-        assert_eq!(crate::wire::encode_ack(&mut writer, 0, 0, None, core::iter::once(20..=23)), 1);
-        let written = writer.position();
-        let crate::wire::Frame::Ack(ack) =
-            crate::wire::Frames::new(&buffer[..written]).next().expect("one").expect("legal")
-        else {
-            panic!("an acknowledgement")
-        };
-        let mut stats = PeerStats::default();
-        paths.on_ack(&PacketSpaces::default(), at(160), &ack, &mut stats).expect("was sent");
+        let stats = acknowledge(&mut paths, 20..=23, 160);
         assert_eq!((stats.packets_lost, stats.congestion_events), (20, 0));
         let now = paths.primary().expect("a path").stats();
         assert_eq!(now.bytes_in_flight, 0);

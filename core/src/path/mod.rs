@@ -458,6 +458,10 @@ impl<F: Copy> Path<F> {
 
     fn on_losses(&mut self, now: Instant, losses: LossOutcome, stats: &mut PeerStats) {
         stats.packets_lost += u64::from(losses.packets);
+        if losses.packets > 0 && self.space.sent().packets_in_flight() == 0 {
+            // Nothing is waited for any more, or the path would be in distress for what is lost already.
+            self.waits_since = Instant::MAX;
+        }
         if let Some(sent_at) = losses.congestion {
             let slowed = self.congestion.on_congestion(now, sent_at, losses.persistent, false);
             stats.congestion_events += u64::from(slowed);

@@ -264,7 +264,9 @@ impl Puncher {
 
     /// The round for which our NAT is open, if that is to be said.
     pub(crate) fn take_opened(&mut self) -> Option<u64> {
-        let ready = self.opened && self.targets.iter().all(|one| one.is_opened);
+        // Before the peer named an address nothing was opened: its probes would come too early.
+        let known = self.heard.is_some();
+        let ready = self.opened && known && self.targets.iter().all(|one| one.is_opened);
         self.opened &= !ready;
         ready.then_some(self.round)
     }
@@ -571,6 +573,24 @@ mod tests {
             let probe = puncher.poll(later, &mut budgets, &mut rng);
             assert_eq!(probe.is_none(), waits, "{probe:?}");
         }
+    }
+
+    #[test]
+    fn a_nat_is_said_to_be_open_only_once_the_peer_named_its_addresses() {
+        let now = Instant::from_micros(1_000_000);
+        let (local, mut budgets) = (local(), ProbeBudgets::default());
+        let (mut rng, mut puncher) = (Rng::from_seed([3; 32]), Puncher::new(now));
+        puncher.review(now, &local, true);
+        assert_eq!((puncher.take_tells(), puncher.take_opened()), (Some(1), None));
+        // The peer began a round of its own at the same time.
+        let list = [entry(SocketAddr::from(([203, 0, 113, 7], 4263)))];
+        let frame = CandidatesFrame { seq: 1, round: 1, flags: 1, list: &list };
+        puncher.on_candidates(&frame, true, now);
+        puncher.review(now, &local, true);
+        assert_eq!(puncher.take_opened(), None, "the opener has not left");
+        let opener = puncher.poll(now, &mut budgets, &mut rng);
+        assert!(matches!(opener, Some(Action::Open { .. })), "{opener:?}");
+        assert_eq!((puncher.take_opened(), puncher.take_opened()), (Some(1), None));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub struct Layer {
     #[serde(deserialize_with = "path")]
     pub transit: Option<PathBuf>,
     /// The two further ports by which peers can test their NAT, as 4264,4265 [default: the two after the first of
-    /// --listen; if one is in use it is left out, and the peers' tools say so]
+    /// --listen, none if that is :0; if one is in use it is left out, and the peers' tools say so]
     #[arg(long, value_name = "PORTS", num_args = 1, value_delimiter = ',')]
     pub probe_ports: Option<Vec<u16>>,
     /// Answer STUN Binding requests: tell whoever asks at which address it is seen [default: unless there is a

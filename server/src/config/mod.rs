@@ -69,7 +69,8 @@ pub struct Settings {
     pub forwarding: Forwarding,
     /// The file with the servers that routes are exchanged with.
     pub transit: Option<PathBuf>,
-    /// The ports that peers test their NAT with; `None`: the two after the first that is listened on.
+    /// The ports that peers test their NAT with; `None`: the two after the first that is listened on, if that was
+    /// chosen.
     pub probe_ports: Option<Vec<u16>>,
     /// Answer STUN requests.
     pub stun: bool,
@@ -148,10 +149,13 @@ impl Settings {
         config
     }
 
-    /// Where peers can test their NAT, of a server that listens at `addresses`.
+    /// Where peers can test their NAT, of a server that listens at `addresses`. Nowhere, unless ports were chosen, if
+    /// the system chose the server's own: nobody could know them, and its neighbours belong to others.
     pub(crate) fn probe_addresses(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         let Some(first) = addresses.first() else { return Vec::new() };
-        let next = || (1..=2).filter_map(|n| first.port().checked_add(n)).collect();
+        let chosen = self.listen.addresses().first().is_some_and(|listen| listen.port() != 0);
+        let further = if chosen { 2 } else { 0 };
+        let next = || (1..=further).filter_map(|n| first.port().checked_add(n)).collect();
         let ports = self.probe_ports.clone().unwrap_or_else(next);
         ports.into_iter().map(|port| SocketAddr::new(first.ip(), port)).collect()
     }

@@ -68,7 +68,13 @@ fn all_keys_are_read() {
         settings.probe_addresses(&[listen]).iter().map(SocketAddr::port).collect::<Vec<_>>()
     };
     assert_eq!(ports(&settings), [7, 9]);
-    assert_eq!(ports(&Settings { probe_ports: None, ..settings.clone() }), [6, 7]);
+    let usual = Settings { probe_ports: None, ..settings.clone() };
+    assert_eq!(ports(&usual), [6, 7]);
+    // What the system chose has neighbours that belong to others.
+    let anywhere = Settings { listen: Listen::all(0), ..usual };
+    assert_eq!(ports(&anywhere), [0_u16; 0]);
+    let asked = Settings { probe_ports: Some(vec![7, 9]), ..anywhere };
+    assert_eq!(ports(&asked), [7, 9]);
     assert_eq!(settings.log_format, LogFormat::Json);
     assert!(settings.echo);
     assert_eq!(settings.status_socket, Some("none".into()));

@@ -67,6 +67,7 @@ fn route_value(route: &RouteInfo) -> Value {
 fn peer_value(peer: &PeerInfo, now: handfast_core::Instant) -> Value {
     let route = peer.path.as_ref().and_then(Via::route);
     let since = peer.connected_since.map(|since| now.saturating_since(since));
+    let retry = peer.verdict.next_retry.map(|at| at.saturating_since(now));
     json!({
         "id": peer.id.map(|id| id.to_string()),
         "state": format!("{:?}", peer.state).to_lowercase(),
@@ -77,6 +78,10 @@ fn peer_value(peer: &PeerInfo, now: handfast_core::Instant) -> Value {
         "loss": peer.stats.loss(),
         "connected_s": since.map(|since| since.as_secs()),
         "queued_bytes": peer.queued,
+        "relayed_bytes": peer.stats.relayed_bytes,
+        "verdict": peer.verdict.to_string(),
+        "search_rounds": peer.verdict.rounds,
+        "next_search_s": retry.map(|retry| retry.as_secs()),
     })
 }
 
@@ -89,7 +94,7 @@ pub(super) fn text(answer: &Value) -> String {
     let mut text = String::new();
     let mut line =
         |line: String| writeln!(text, "{}", line.trim_end()).expect("a string takes any text");
-    let header = ["PEER", "PATH", "RTT", "LOSS", "SINCE", "QUEUED"];
+    let header = ["PEER", "PATH", "RTT", "LOSS", "SINCE", "QUEUED", "RELAYED", "WHY"];
     line(columns(header.map(str::to_owned)));
     let peers = answer["peers"].as_array();
     peers.into_iter().flatten().for_each(|peer| line(columns(words(peer))));
@@ -123,11 +128,21 @@ fn short(id: &str) -> String {
     format!("via {}...", id.chars().take(16).collect::<String>())
 }
 
-fn columns([peer, path, rtt, loss, since, queued]: [String; 6]) -> String {
-    format!("{peer:<52}  {path:<28}  {rtt:>9}  {loss:>6}  {since:>9}  {queued:>9}")
+fn columns([peer, path, rtt, loss, since, queued, relayed, why]: [String; 8]) -> String {
+    format!(
+        "{peer:<52}  {path:<28}  {rtt:>9}  {loss:>6}  {since:>9}  {queued:>9}  {relayed:>9}  {why}"
+    )
 }
 
-fn words(peer: &Value) -> [String; 6] {
+/// Why the peer is reached as it is: what the verdict says beside the path.
+fn why(peer: &Value) -> Option<String> {
+    let verdict = peer["verdict"].as_str()?;
+    let (_, why) = verdict.split_once(", ").or_else(|| verdict.split_once(": "))?;
+    let again = peer["next_search_s"].as_u64().map(|s| format!(", again in {s} s"));
+    Some(format!("{why}{}", again.unwrap_or_default()))
+}
+
+fn words(peer: &Value) -> [String; 8] {
     let text = |name: &str| peer[name].as_str().map(str::to_owned);
     let unknown = || "-".to_owned();
     let path = text("address").or_else(|| text("via").map(|id| short(&id)));
@@ -136,10 +151,10 @@ fn words(peer: &Value) -> [String; 6] {
     let since =
         peer["connected_s"].as_u64().map(Duration::from_secs).map(|span| format!("{span:?}"));
     let loss = peer["loss"].as_f64().map(|loss| format!("{:.1} %", loss * 100.0));
-    let queued = peer["queued_bytes"].as_u64().map(size);
-    let [rtt, loss, since, queued] =
-        [rtt, loss, since, queued].map(|text| text.unwrap_or_else(unknown));
-    [text("id").unwrap_or_else(unknown), path, rtt, loss, since, queued]
+    let [queued, relayed] = ["queued_bytes", "relayed_bytes"].map(|of| peer[of].as_u64().map(size));
+    let [rtt, loss, since, queued, relayed, why] =
+        [rtt, loss, since, queued, relayed, why(peer)].map(|text| text.unwrap_or_else(unknown));
+    [text("id").unwrap_or_else(unknown), path, rtt, loss, since, queued, relayed, why]
 }
 
 fn size(bytes: u64) -> String {
@@ -182,6 +197,23 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_has_its_relayed_bytes_and_why_it_is_reached_so_and_when_a_way_is_looked_for_again() {
+        let peer = |verdict: &str, again: Option<u64>| json!({ "relayed_bytes": 3072, "verdict": verdict, "next_search_s": again });
+        for (verdict, again, expected) in [
+            ("direct 203.0.113.9:40112, punched in 118 ms", None, "punched in 118 ms"),
+            (
+                "routed via nlu3: no probe was answered",
+                Some(45),
+                "no probe was answered, again in 45 s",
+            ),
+            ("direct [2001:db8::1]:5", None, "-"),
+        ] {
+            let [.., relayed, why] = words(&peer(verdict, again));
+            assert_eq!((&*relayed, &*why), ("3.0 KiB", expected));
+        }
+    }
+
+    #[test]
     fn what_is_not_known_of_a_peer_is_a_dash() {
         let value = json!({
             "peers": [{ "id": null, "state": "connecting", "queued_bytes": 2048 }],
@@ -193,7 +225,7 @@ mod tests {
         });
         let text = text(&value);
         let words: Vec<_> = text.lines().nth(1).expect("a peer").split_whitespace().collect();
-        assert_eq!(words, ["-", "connecting", "-", "-", "-", "2.0", "KiB"]);
+        assert_eq!(words, ["-", "connecting", "-", "-", "-", "2.0", "KiB", "-", "-"]);
         let routes = text.lines().skip(3).map(|line| line.split_whitespace().collect::<Vec<_>>());
         let expected =
             [vec!["far", "via", "a-neighbour-of-t...", "72"], vec!["near", "neighbour", "16"]];

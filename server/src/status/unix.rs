@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,11 @@ pub(super) fn open(path: &Path, handler: Handler) -> Result<Guard, Error> {
     let failed = |error: io::Error| Error::Run(format!("{shown}: {}", explain(&error)));
     private_directory(path)?;
     make_way(path)?;
-    let listener = UnixListener::bind(path).map_err(failed)?;
+    let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
+        // One that started in the same instant was faster.
+        io::ErrorKind::AddrInUse => in_use(path),
+        _ => failed(error),
+    })?;
     fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
     let file = fs::symlink_metadata(path).map_err(failed)?;
     let guard = Guard { path: path.to_owned(), file: identity(&file) };
@@ -72,22 +77,57 @@ fn private_directory(path: &Path) -> Result<(), Error> {
 /// Removes the socket of a server that is gone. Anything else stays.
 fn make_way(path: &Path) -> Result<(), Error> {
     let shown = path.display();
-    match fs::symlink_metadata(path) {
+    let found = match fs::symlink_metadata(path) {
         Err(_) => return Ok(()),
         Ok(found) if !found.file_type().is_socket() => {
             return Err(Error::Usage(format!("{shown} is there and no socket: name another")));
         }
-        Ok(_) => {}
-    }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            let removed = fs::remove_file(path);
-            removed.map_err(|error| Error::Run(format!("{shown}: {}", explain(&error))))
+        Ok(found) => found,
+    };
+    // One that is just being opened is there before it listens.
+    for wait in [OPENING, Duration::ZERO] {
+        if !is_deaf(path) {
+            return Err(in_use(path));
         }
-        _ => Err(Error::Run(format!(
-            "another server that runs answers at {shown}: give this one a --status-socket of its own"
-        ))),
+        thread::sleep(wait);
     }
+    take_away(path, identity(&found))
+}
+
+fn is_deaf(path: &Path) -> bool {
+    UnixStream::connect(path).is_err_and(|error| {
+        [io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound].contains(&error.kind())
+    })
+}
+
+/// Removes the file `stale`. Another server may do the same meanwhile, and have put its own there: that stays. So
+/// the file is moved first, which one alone can do, and looked at then.
+fn take_away(path: &Path, stale: (u64, u64)) -> Result<(), Error> {
+    static MOVED: AtomicU32 = AtomicU32::new(0);
+    let failed = |error: io::Error| Error::Run(format!("{}: {}", path.display(), explain(&error)));
+    let number = MOVED.fetch_add(1, Ordering::Relaxed);
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}.{number}", std::process::id()));
+    let aside = PathBuf::from(aside);
+    match fs::rename(path, &aside) {
+        Ok(()) => {}
+        // Somebody was faster: whose socket it will be is decided when it is opened.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    }
+    let moved = fs::symlink_metadata(&aside).map_err(failed)?;
+    if identity(&moved) == stale {
+        return fs::remove_file(&aside).map_err(failed);
+    }
+    fs::rename(&aside, path).map_err(failed)?;
+    Err(in_use(path))
+}
+
+fn in_use(path: &Path) -> Error {
+    Error::Run(format!(
+        "another server that runs answers at {}: give this one a --status-socket of its own",
+        path.display()
+    ))
 }
 
 fn serve(listener: &UnixListener, handler: &Handler) {
@@ -177,3 +217,41 @@ const MAX_ANSWER: usize = 1 << 30;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// When the system has no descriptor to give.
 const PAUSE: Duration = Duration::from_millis(100);
+/// A socket that is there listens after so long.
+const OPENING: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    /// Each time, the socket of a server that is gone is in the way of two at once.
+    #[test]
+    fn of_two_servers_that_find_one_stale_socket_one_has_it_and_the_other_knows() {
+        let home = std::env::temp_dir().join(format!("handfast-stale-{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&home).expect("made");
+        let path = home.join("s");
+        for round in 0..50 {
+            drop(UnixListener::bind(&path).expect("bound"));
+            let start = Barrier::new(2);
+            let contend = || {
+                start.wait();
+                open(&path, Arc::new(|_| None))
+            };
+            let opened = thread::scope(|scope| {
+                let both = [scope.spawn(contend), scope.spawn(contend)];
+                both.map(|one| one.join().expect("no panic"))
+            });
+            let refused: Vec<_> = opened.iter().filter_map(|one| one.as_ref().err()).collect();
+            assert_eq!(refused.len(), 1, "round {round}: {refused:?}");
+            assert!(refused[0].to_string().contains("another server"), "{refused:?}");
+            let answer = exchange(&path, "peers", PATIENCE).expect("the one that has it answers");
+            assert!(answer.contains("stopping"), "{answer}");
+            drop(opened);
+            assert!(!path.exists(), "it goes with its server");
+        }
+        assert_eq!(fs::read_dir(&home).expect("there").count(), 0, "nothing is left");
+        fs::remove_dir(&home).expect("empty");
+    }
+}

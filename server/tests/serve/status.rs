@@ -51,7 +51,11 @@ fn the_status_names_every_peer_and_a_kick_ends_one_with_its_reason() {
         for (peer, client) in peers.iter().zip(&clients) {
             let address = client.endpoint.local_addresses()[0].to_string();
             let id = client.endpoint.id().to_string();
-            assert_eq!((&peer["id"], &peer["address"]), (&id.into(), &address.into()), "{json}");
+            let shown: Value = address.clone().into();
+            assert_eq!((&peer["id"], &peer["address"]), (&id.into(), &shown), "{json}");
+            assert_eq!(peer["verdict"], format!("direct {address}"), "{json}");
+            assert_eq!((&peer["relayed_bytes"], &peer["search_rounds"]), (&0.into(), &0.into()));
+            assert_eq!(peer.get("next_search_s"), Some(&Value::Null), "{json}");
             assert!(peer.get("rtt_us").is_some() && peer["loss"].is_number(), "{json}");
             assert_eq!((&peer["state"], &peer["inbound"]), (&"connected".into(), &true.into()));
             assert!(peer["connected_s"].as_u64().is_some_and(|s| s < PATIENCE.as_secs()), "{json}");

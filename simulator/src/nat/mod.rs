@@ -99,8 +99,8 @@ pub struct Nat {
     mappings: BTreeMap<u16, Mapping>,
     /// The public port of each internal address and the part of the remote that counts.
     ports: BTreeMap<(SocketAddr, Scope), u16>,
-    /// Public ports, and who sent to them and was not let in.
-    strangers: BTreeSet<(u16, SocketAddr)>,
+    /// Public ports, and who sent to them and was not let in: when last.
+    strangers: BTreeMap<(u16, SocketAddr), Duration>,
     rng: Rng,
     last_port: u16,
     counts: NatCounts,
@@ -154,7 +154,7 @@ impl Nat {
             public,
             mappings: BTreeMap::new(),
             ports: BTreeMap::new(),
-            strangers: BTreeSet::new(),
+            strangers: BTreeMap::new(),
             rng: Rng::from_seed(seed),
             last_port: ports::FIRST - 1,
             counts: NatCounts::default(),
@@ -191,7 +191,7 @@ impl Nat {
         internal: SocketAddr,
         remote: SocketAddr,
     ) -> Option<SocketAddr> {
-        let scope = self.scope(internal, remote);
+        let scope = self.scope(now, internal, remote);
         let live = self.live_port(now, internal, scope);
         let Some(port) = live.or_else(|| self.map(now, internal, scope)) else {
             self.counts.filtered += 1;
@@ -213,7 +213,7 @@ impl Nat {
         let Some(mapping) = mapping else {
             self.counts.filtered += 1;
             if self.kind.remembers_strangers {
-                self.strangers.insert((port, remote));
+                self.strangers.insert((port, remote), now);
             }
             return None;
         };
@@ -237,7 +237,7 @@ impl Nat {
         internal: SocketAddr,
         remote: SocketAddr,
     ) -> Option<SocketAddr> {
-        let port = *self.ports.get(&(internal, self.scope(internal, remote)))?;
+        let port = *self.ports.get(&(internal, self.scope(now, internal, remote)))?;
         let mapping = self.mappings.get(&port).filter(|mapping| self.is_live(now, mapping))?;
         let contact = Scope::of(self.kind.filtering, remote);
         mapping.contacts.contains(&contact).then(|| SocketAddr::new(self.public, port))
@@ -262,11 +262,19 @@ impl Nat {
         self.ports.retain(|(owner, _), _| *owner != internal);
     }
 
-    /// Which mapping of a node `remote` sees: one of its own if it sent too early.
-    fn scope(&self, internal: SocketAddr, remote: SocketAddr) -> Scope {
+    /// Which mapping of a node `remote` sees: one of its own if it sent too early, for as long as that is used.
+    fn scope(&self, now: Duration, internal: SocketAddr, remote: SocketAddr) -> Scope {
         let usual = Scope::of(self.kind.mapping, remote);
-        let port = self.ports.get(&(internal, usual)).copied().unwrap_or_else(|| internal.port());
-        if self.strangers.contains(&(port, remote)) { Scope::Endpoint(remote) } else { usual }
+        if !self.kind.remembers_strangers {
+            return usual;
+        }
+        let own = Scope::Endpoint(remote);
+        let port_of = |scope| self.ports.get(&(internal, scope)).copied();
+        let spoilt = port_of(own).and_then(|port| self.owner(now, port)).is_some();
+        let port = port_of(usual).unwrap_or_else(|| internal.port());
+        let sent_at = self.strangers.get(&(port, remote));
+        let remembered = sent_at.is_some_and(|at| now.saturating_sub(*at) <= STRANGER);
+        if spoilt || remembered { own } else { usual }
     }
 
     fn is_live(&self, now: Duration, mapping: &Mapping) -> bool {
@@ -298,3 +306,6 @@ impl Nat {
         Some(port)
     }
 }
+
+/// For so long a stranger is remembered after its last datagram, as by Linux.
+const STRANGER: Duration = Duration::from_secs(30);

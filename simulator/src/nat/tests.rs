@@ -224,3 +224,61 @@ impl Model {
         }
     }
 }
+
+/// Two NATs that let in only who was sent to, and take what strangers send for their own.
+struct TwoPoisoned {
+    nats: [Nat; 2],
+    /// Where each is seen by everybody.
+    seen: [SocketAddr; 2],
+}
+
+impl TwoPoisoned {
+    fn new() -> Self {
+        let kind = NatKind {
+            filtering: Dependence::AddressAndPortDependent,
+            remembers_strangers: true,
+            ..NatKind::friendly()
+        };
+        let mut nats = [7, 8].map(|n| Nat::new(kind, [198, 51, 100, n].into(), 1));
+        let seen = [0, 1]
+            .map(|at: usize| nats[at].outbound(SECOND, node(1), remote(9, 9)).expect("a port"));
+        Self { nats, seen }
+    }
+
+    /// One sends to where the other is seen. With `few_hops` it gets no further than the own NAT; otherwise, whether
+    /// it comes in.
+    fn send(&mut self, now: Duration, from: usize, few_hops: bool) -> bool {
+        let to = self.seen[1 - from];
+        let source = self.nats[from].outbound(now, node(1), to).expect("a port");
+        !few_hops && self.nats[1 - from].inbound(now, to.port(), source).is_some()
+    }
+}
+
+#[test]
+fn two_nats_that_remember_strangers_open_only_if_nothing_arrives_before_both_have_sent() {
+    // Whoever comes first is a stranger at the other, and the answer leaves from another port.
+    let mut naive = TwoPoisoned::new();
+    for n in 0..60 {
+        let now = SECOND * (2 + n);
+        assert!(!naive.send(now, 0, false) && !naive.send(now, 1, false), "{now:?}");
+    }
+    // What both have sent with few hops has opened both, and arrived nowhere.
+    let mut gated = TwoPoisoned::new();
+    gated.send(SECOND * 2, 0, true);
+    gated.send(SECOND * 3, 1, true);
+    assert!(gated.send(SECOND * 4, 0, false) && gated.send(SECOND * 4, 1, false));
+}
+
+#[test]
+fn a_stranger_is_forgotten_after_its_silence_and_a_spoilt_mapping_after_its_own() {
+    let mut pair = TwoPoisoned::new();
+    assert!(!pair.send(SECOND * 2, 0, false));
+    assert!(!pair.send(SECOND * 3, 1, false), "from another port");
+    // Half a minute later both are strangers to nobody, but the second still uses the other port.
+    let mut later = SECOND * 3 + STRANGER + MICRO;
+    pair.send(later, 0, true);
+    assert!(!pair.send(later, 1, false));
+    later += pair.nats[1].kind().timeout + STRANGER + SECOND;
+    pair.send(later, 0, true);
+    assert!(pair.send(later, 1, false));
+}

@@ -1,7 +1,7 @@
 //! Has real endpoints meet through real NATs, and makes the table of who becomes direct.
 //!
 //! As root on Linux, with nftables, iproute2 and conntrack:
-//! `cargo build -p handfast-server && cargo run -p handfast-tests --bin nat-lab`, with `-- --help` for
+//! `cargo build -p handfast-server -p handfast-client && cargo run -p handfast-tests --bin nat-lab`, with `-- --help` for
 //! choices. It fails when something becomes of a pair that must not; where networks of its own are refused, it
 //! says so and does not fail.
 

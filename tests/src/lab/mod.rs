@@ -9,6 +9,7 @@
 //! - A `Mapping` asks a router for a port, where there is a program for such a router (`miniupnpd`).
 //! - A `Trouble` befalls a pair that talks.
 //! - The `program` handfast does what its user asks, in the same worlds.
+//! - A `Netcheck` is the self-test of a host behind one of them.
 //! - [`run`] plays many of them and makes the table.
 
 mod agent;
@@ -16,6 +17,7 @@ mod case;
 mod kind;
 mod link;
 mod mapping;
+mod netcheck;
 mod network;
 mod oracle;
 mod plan;

@@ -13,6 +13,7 @@ use super::Kind;
 use super::case::Case;
 use super::link::Link;
 use super::mapping::Mapping;
+use super::netcheck::Netcheck;
 use super::network::{Network, feed};
 use super::program;
 use super::relay::{self, Servers};
@@ -32,6 +33,9 @@ pub struct LabOptions {
     /// Only what befalls pairs that talk, and the program handfast
     #[arg(long)]
     pub(super) troubles: bool,
+    /// Only what `handfast netcheck` says behind each kind
+    #[arg(long)]
+    pub(super) netcheck: bool,
     /// How many cases are played at the same time
     #[arg(long, default_value_t = 8)]
     pub(super) jobs: usize,
@@ -63,6 +67,7 @@ enum Play {
     Mapping(Mapping),
     Trouble(Trouble, u64),
     Program([Kind; 2], u64),
+    Netcheck(Netcheck),
 }
 
 /// Plays everything that was asked for and says what came of it. Whether all was as it must be.
@@ -121,17 +126,22 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     let (callers, called) = (chosen(&options.caller), chosen(&options.called));
     let mut seed = options.seed;
     let mut plays = Vec::new();
-    if options.beacons {
-        return local_plays().collect();
+    let all_kinds = options.caller.is_empty() && options.called.is_empty();
+    let some = options.beacons || options.netcheck || options.troubles;
+    if options.netcheck || (all_kinds && !some) {
+        let checks = Kind::ALL.into_iter().zip(seed..);
+        plays.extend(checks.map(|(kind, seed)| Play::Netcheck(Netcheck { kind, seed })));
     }
-    if options.caller.is_empty() && options.called.is_empty() {
+    if options.troubles || (all_kinds && !some) {
         let troubles = Trouble::ALL.iter().zip(seed..);
         plays.extend(troubles.map(|(trouble, seed)| Play::Trouble(*trouble, seed)));
-        plays.extend(local_plays());
         let programs = program::PAIRS.into_iter().zip(seed..);
         plays.extend(programs.map(|(kinds, seed)| Play::Program(kinds, seed)));
     }
-    if options.troubles {
+    if options.beacons || (all_kinds && !some) {
+        plays.extend(local_plays());
+    }
+    if some {
         return plays;
     }
     let weathers = [(0, 0), (400, 50), (400, 0), (0, 50)];
@@ -193,6 +203,10 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                             let said = program::ping_until_direct(kinds, servers, seed)
                                 .map_err(|error| error.to_string());
                             lock(&findings).programs.push((kinds, said));
+                        }
+                        Play::Netcheck(check) => {
+                            let said = check.play(servers).map_err(|error| error.to_string());
+                            lock(&findings).checks.push((check, said));
                         }
                     }
                 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::case::{Case, Found};
+use super::netcheck::Netcheck;
 use super::oracle::Outcome;
 use super::trouble::{Survived, Trouble};
 use super::{Kind, PUNCHES};
@@ -19,6 +20,8 @@ pub(super) struct Findings {
     pub(super) troubles: Vec<(Trouble, Result<Survived, String>)>,
     /// Of what `handfast ping --until-direct` said.
     pub(super) programs: Vec<([Kind; 2], Result<String, String>)>,
+    /// Of self-tests: what the program said.
+    pub(super) checks: Vec<(Netcheck, Result<String, String>)>,
 }
 
 impl Findings {
@@ -36,14 +39,18 @@ impl Findings {
         let programs = self.programs.iter();
         let programs =
             programs.filter_map(|(kinds, said)| Some((program(*kinds), said.as_ref().err()?)));
-        let all = cases.chain(troubles).chain(local).chain(programs);
+        let checks = self.checks.iter();
+        let checks =
+            checks.filter_map(|(check, said)| Some((check.to_string(), said.as_ref().err()?)));
+        let all = cases.chain(troubles).chain(local).chain(programs).chain(checks);
         all.map(|(name, why)| format!("{name}: {why}"))
     }
 
     /// How many were played.
     #[must_use]
     pub(super) fn count(&self) -> usize {
-        self.cases.len() + self.troubles.len() + self.local.len() + self.programs.len()
+        let pairs = self.cases.len() + self.troubles.len();
+        pairs + self.local.len() + self.programs.len() + self.checks.len()
     }
 
     /// The whole as Markdown.
@@ -60,6 +67,7 @@ impl Findings {
         self.summary(&mut text);
         self.list_of_troubles(&mut text);
         self.list_of_programs(&mut text);
+        self.list_of_checks(&mut text);
         text
     }
 
@@ -162,6 +170,20 @@ impl Findings {
         for (kinds, said) in &self.programs {
             let said = said.as_deref().unwrap_or("**FAILED**");
             line(text, format_args!("| {} | {said} |", program(*kinds)));
+        }
+    }
+
+    fn list_of_checks(&self, text: &mut String) {
+        if self.checks.is_empty() {
+            return;
+        }
+        line(text, format_args!("\n## What `handfast netcheck` says\n"));
+        line(text, format_args!("| behind | says |\n|---|---|"));
+        for kind in Kind::ALL {
+            for (_, said) in self.checks.iter().filter(|(check, _)| check.kind == kind) {
+                let said = said.as_deref().unwrap_or("**FAILED**");
+                line(text, format_args!("| **{}** | {said} |", kind.name()));
+            }
         }
     }
 }

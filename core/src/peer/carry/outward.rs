@@ -66,6 +66,11 @@ impl Peer {
         Some(())
     }
 
+    /// A packet of the peer, or for it, was passed on.
+    pub(crate) const fn note_relayed(&mut self, bytes: usize) {
+        self.stats.relayed_bytes += bytes as u64;
+    }
+
     /// Tells the peer that its packet for `destination` did not pass.
     pub(crate) fn refuse_forward(&mut self, destination: [u8; 32], reason: ForwardRefusal) {
         self.outbound.refuse_forward(destination, reason.to_u8());

@@ -1,4 +1,5 @@
-//! Runs the scenarios of many seeds, and several instances of one identity for each, on all cores and prints what they came to.
+//! Runs the scenarios of many seeds, and for each several instances of one identity and two peers behind NATs, on all
+//! cores, and prints what they came to.
 //!
 //! `sweep --seeds N [--start S] [--jobs J]` runs N seeds from S on; `sweep --seed X` runs one,
 //! recorded.
@@ -7,13 +8,14 @@
 
 mod arguments;
 mod jobs;
+mod meetings;
 mod totals;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use handfast_sim::{Instances, Scenario};
+use handfast_sim::{Instances, Meeting, Scenario};
 
 use arguments::{Arguments, USAGE};
 
@@ -44,6 +46,11 @@ fn replay(seed: u64) -> ExitCode {
         return ExitCode::FAILURE;
     };
     println!("{instances:#?}");
+    let Ok(meeting) = catch_unwind(|| Meeting::from_seed(seed).run_recorded()) else {
+        eprintln!("the meeting of seed {seed} failed");
+        return ExitCode::FAILURE;
+    };
+    println!("{meeting:#?}");
     ExitCode::SUCCESS
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use handfast_sim::{Fault, Faults, InstancesReport, Report};
+use handfast_sim::{Fault, Faults, InstancesReport, MeetingReport, Report};
+
+use crate::meetings::Meetings;
 
 /// Sums over reports, the same in whatever order they come.
 #[derive(Default)]
@@ -24,6 +26,7 @@ pub(crate) struct Totals {
     kinds: BTreeMap<Fault, Kind>,
     seen: BTreeMap<&'static str, u64>,
     instances: Instances,
+    meetings: Meetings,
     /// By seed.
     pub(crate) failures: BTreeMap<u64, String>,
 }
@@ -73,7 +76,13 @@ impl Instances {
 }
 
 impl Totals {
-    pub(crate) fn add(&mut self, report: &Report, instances: &InstancesReport) {
+    pub(crate) fn add(
+        &mut self,
+        report: &Report,
+        instances: &InstancesReport,
+        meeting: &MeetingReport,
+    ) {
+        self.meetings.add(meeting);
         let InstancesReport { acked, arrived, undeliverable, restarts, .. } = *instances;
         let InstancesReport { told_server, told_instances, recovered: slowest, .. } = *instances;
         self.instances.add(&Instances {
@@ -127,6 +136,7 @@ impl Totals {
             *self.seen.entry(name).or_default() += seeds;
         }
         self.instances.add(&other.instances);
+        self.meetings.merge(other.meetings);
         self.failures.extend(other.failures);
     }
 
@@ -153,6 +163,7 @@ impl Totals {
             "all pairs connected for good {slowest:?} after the last fault or sooner (seed {seed})"
         );
         self.instances.print();
+        self.meetings.print();
         println!("\nkind of fault: seeds about it, seeds that really met it");
         for (kind, Kind { about, hit }) in &self.kinds {
             println!("{:<16} {about:>8} {hit:>8}", format!("{kind:?}"));

@@ -2,6 +2,7 @@
 //! session, hints, grants of credit, moving addresses.
 
 mod beacons;
+mod candidates;
 mod dials;
 mod forwards;
 mod grants;

@@ -1,0 +1,52 @@
+//! What becomes of parts that are under way.
+
+use super::SendQueue;
+use crate::delivery::Fate;
+use crate::message::outgoing::Part;
+
+impl SendQueue {
+    /// The part arrived.
+    pub(crate) fn on_acked(&mut self, part: Part) {
+        let slot = part.slot as usize;
+        if self.find(part).is_some_and(|message| message.acknowledge(part)) {
+            self.finish(slot, Fate::Acked);
+        }
+    }
+
+    /// A copy of the part was lost, as far as we can tell.
+    pub(crate) fn on_lost(&mut self, part: Part) {
+        let Some(message) = self.find(part) else { return };
+        if !message.lose(part) {
+            return;
+        }
+        if message.delivery.reliable {
+            self.repair.push(part);
+        } else {
+            let (stream, whole) = (usize::from(message.stream), message.is_fully_sent());
+            if !whole {
+                self.streams[stream].queue.retain(|queued| *queued != part.slot);
+            }
+            self.finish(part.slot as usize, Fate::Lost);
+        }
+    }
+
+    /// Sends a part that is still under way once more, ahead of everything else. False if there is
+    /// no need.
+    pub(crate) fn probe(&mut self, part: Part) -> bool {
+        let Some(message) = self.find(part) else { return false };
+        let useful = message.delivery.reliable && !message.is_acknowledged(part);
+        if useful {
+            self.repair.probe(part);
+        }
+        useful
+    }
+
+    /// A part is under way where nothing is answered: it is sent again, and the copy that goes there counts no more.
+    /// It may still arrive; if the new one is lost, that is no reason to wait for it.
+    pub(crate) fn doubt(&mut self, part: Part) {
+        let Some(message) = self.find(part) else { return };
+        if message.delivery.reliable && !message.is_acknowledged(part) {
+            self.repair.push(part);
+        }
+    }
+}
