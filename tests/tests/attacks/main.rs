@@ -16,7 +16,7 @@ mod handshakes;
 mod hoards;
 mod interaction;
 mod kit;
-#[path = "../../../simulator/tests/common/mod.rs"]
+#[path = "../../../simulator/tests/protocol/common/mod.rs"]
 mod net;
 mod on_path;
 mod ours;

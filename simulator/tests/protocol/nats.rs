@@ -1,8 +1,6 @@
 //! Endpoints behind NATs of every kind.
 
-#[path = "nats/punching.rs"]
 mod punching;
-#[path = "nats/recovery.rs"]
 mod recovery;
 
 use std::net::{IpAddr, SocketAddr};

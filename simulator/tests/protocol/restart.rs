@@ -2,12 +2,11 @@
 //! are back by themselves within a second of their first packet, and a reliable message arrives if
 //! nothing of it was sent, and is `Unknown` otherwise.
 
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use handfast_core::{Config, Delivery, Event, Fate, MessageId, PeerHandle};
 use handfast_sim::{Conditions, Instances, InstancesReport, NodeId};
 

@@ -1,10 +1,9 @@
 //! Sessions: changing keys, surviving restarts, and not being ended by anyone who lacks the keys.
 
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::*;
+use crate::common::*;
 use handfast_core::{
     Config, Delivery, Direction, DisconnectOptions, EndReason, Event, Fate, Instant, PeerState,
     SendError,

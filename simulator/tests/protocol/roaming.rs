@@ -1,10 +1,9 @@
 //! Following a peer to another address, and nobody else.
 
-mod common;
 
 use std::net::SocketAddr;
 
-use common::*;
+use crate::common::*;
 use handfast_core::{Config, Delivery, Event, PeerState, Via};
 
 fn at(last: u8) -> SocketAddr {

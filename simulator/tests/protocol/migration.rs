@@ -1,11 +1,10 @@
 //! What a path taught does not bind the next one, and a clock that jumps is not a loss.
 
-mod common;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use handfast_core::{Config, Delivery, PeerStats};
 use handfast_sim::Conditions;
 

@@ -1,12 +1,10 @@
 //! Signs of life: heartbeats, silence, expiry, pings, goodbyes, and clocks that jump.
 
-mod common;
-#[path = "liveness/parting.rs"]
 mod parting;
 
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use handfast_core::{
     CommandError, Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Event, Fate,
     PeerState, SendError,

@@ -1,10 +1,9 @@
 //! Messages: whole, once, in the order that was asked for, and each with its fate.
 
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::*;
+use crate::common::*;
 use handfast_core::{
     CommandError, Config, Delivery, DisconnectOptions, Event, Fate, Message, Order, PeerHandle,
     SendError,

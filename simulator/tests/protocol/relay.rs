@@ -1,14 +1,11 @@
 //! Peers that reach each other by way of a neighbour of both.
 
-mod common;
-#[path = "relay/paths.rs"]
 mod paths;
-#[path = "relay/routes.rs"]
 mod routes;
 
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use handfast_core::{
     Config, ConnectError, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Fate,
     ForwardRefusal, ForwardingPolicy, PeerState, Target, Via,

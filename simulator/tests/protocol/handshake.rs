@@ -1,7 +1,5 @@
 //! Shaking hands: how long it takes, who may, and that nothing on the way can prevent it.
 
-mod common;
-#[path = "handshake/places.rs"]
 mod places;
 
 use std::collections::BTreeSet;
@@ -10,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use handfast_core::{
     Admission, Config, ConnectError, Delivery, EndReason, Endpoint, Event, Fate, Identity, Instant,
     NetworkSecret, Origin, PeerState, Refusal, Retry, Target,

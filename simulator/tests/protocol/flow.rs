@@ -1,10 +1,9 @@
 //! Backpressure: full buffers, slow readers, credit, and that neither stalls nor grows without end; and
 //! what a sender learns from acknowledgements (`recovery`).
 
-mod common;
 mod recovery;
 
-use common::*;
+use crate::common::*;
 use std::time::Duration;
 
 use handfast_core::{Config, Delivery, Event, Fate, Order, SendError};
