@@ -29,7 +29,6 @@
 //! lie; frames borrow from the packet. What a field *means* is decided above.
 
 mod ack;
-mod beacon;
 mod data;
 mod error;
 mod frame;
@@ -43,7 +42,6 @@ pub mod varint;
 mod writer;
 
 pub use ack::{AckFrame, AckRanges, EcnCounts, MAX_ACK_RANGES, encode_ack};
-pub use beacon::{BEACON_CONTENT_LEN, Beacon, BeaconContent};
 pub use data::{DataFrame, Fragment, MIN_FRAGMENT};
 pub use error::{FrameError, ReadError};
 pub use frame::{
@@ -57,8 +55,9 @@ pub use handshake::{
     RequestPayload, ResponsePayload, ResponseStatus,
 };
 pub use packet::{
-    MIN_SEALED_LEN, Packet, PacketError, PacketNumber, SEALED_HEADER_LEN, SealedHeader, TAG_LEN,
-    UnknownSession, UnsupportedVersion, request_of_another_version,
+    BEACON_CONTENT_LEN, Beacon, BeaconContent, MIN_SEALED_LEN, Packet, PacketError, PacketNumber,
+    SEALED_HEADER_LEN, SealedHeader, TAG_LEN, UnknownSession, UnsupportedVersion,
+    request_of_another_version,
 };
 pub use reader::Reader;
 pub use retransmit::{MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit};

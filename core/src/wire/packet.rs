@@ -1,11 +1,14 @@
 //! Telling packets apart, and the header of sealed ones.
 
+mod beacon;
+
+pub use beacon::{BEACON_CONTENT_LEN, Beacon, BeaconContent};
+
 use core::fmt;
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::beacon::Beacon;
 use super::handshake::{HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest};
 use super::preamble::{Layout, Preamble};
 use super::{VERSION, kind};

@@ -224,7 +224,8 @@ fn key_updates(layer: &Layer) -> KeyUpdates {
 fn forwarding(layer: &Layer) -> Forwarding {
     let mut forwarding = Forwarding::default();
     let is_private = layer.allow.is_some() || layer.network_secret_file.is_some();
-    if layer.relay.unwrap_or(is_private || layer.transit.is_some()) {
+    let is_asked_for = is_private || layer.transit.is_some();
+    if layer.relay.unwrap_or(is_asked_for) {
         forwarding.policy = ForwardingPolicy::Anyone;
     }
     // What is not chosen does not hold back what is.

@@ -5,8 +5,8 @@ use core::net::SocketAddr;
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::preamble::{Layout, Preamble};
-use super::{TAG_LEN, kind};
+use crate::wire::preamble::{Layout, Preamble};
+use crate::wire::{TAG_LEN, kind};
 
 /// The length of a sealed [`BeaconContent`], without its tag.
 pub const BEACON_CONTENT_LEN: usize = size_of::<BeaconContent>();
