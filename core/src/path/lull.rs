@@ -13,8 +13,8 @@ use crate::time::Instant;
 pub(super) struct Lull {
     /// When to look next; `None` until a packet comes.
     look_at: Option<Instant>,
-    /// Packets since the last look, and between it and the one before.
-    heard: [u16; 2],
+    /// Packets since the last look, and between the looks before.
+    heard: [u16; 3],
     /// When it was last asked, and how often within a minute of the time before.
     asked: Option<(Instant, u8)>,
 }
@@ -22,7 +22,7 @@ pub(super) struct Lull {
 impl Lull {
     /// Nothing came so far.
     pub(super) const fn new() -> Self {
-        Self { look_at: None, heard: [0; 2], asked: None }
+        Self { look_at: None, heard: [0; 3], asked: None }
     }
 
     /// A packet arrived.
@@ -41,26 +41,27 @@ impl Lull {
         if self.look_at.is_none_or(|at| now < at) {
             return false;
         }
-        let [new, old] = self.heard;
+        let [new, old, oldest] = self.heard;
         if heard_at + SPAN > now {
             // Deadlines are not moved by every packet: they look back when they fire.
-            (self.look_at, self.heard) = (Some(heard_at + SPAN), [0, new]);
+            (self.look_at, self.heard) = (Some(heard_at + SPAN), [0, new, old]);
             return false;
         }
         let rests = self.asked.is_some_and(|(at, times)| now < at + PAUSE * (1 << times));
-        let stopped = new.saturating_add(old) >= REGULAR && !rests;
+        let stopped = new.saturating_add(old).saturating_add(oldest) >= REGULAR && !rests;
         if stopped {
             let recent = self.asked.filter(|(at, _)| now < *at + CALM);
             let times = recent.map_or(0, |(_, times)| (times + 1).min(MOST_PAUSES));
             self.asked = Some((now, times));
         }
-        (self.look_at, self.heard) = (None, [0; 2]);
+        (self.look_at, self.heard) = (None, [0; 3]);
         stopped
     }
 }
 
-/// So many packets in the one or two spans before are regular ones; none for one span is a stop.
-const REGULAR: u16 = 3;
+/// So many packets in the two or three spans before are regular ones, more than a challenge brings with all that
+/// answers it; none for one span is a stop.
+const REGULAR: u16 = 6;
 const SPAN: Duration = Duration::from_millis(400);
 /// Between two questions, doubled up to 16 s while there is one each minute: a peer may speak in bursts.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::net::Via;
 use crate::peer::Peer;
-use crate::wire::PacketNumber;
+use crate::wire::{FORWARD_PATH, PROBE_PATH, PacketNumber};
 
 impl Peer {
     /// Seals `packet` (room for the header, frames, room for the tag) on the path with this id,
@@ -15,6 +15,12 @@ impl Peer {
         packet: &mut [u8],
     ) -> Option<Via> {
         let via = self.paths.via()?;
+        if matches!(id, FORWARD_PATH | PROBE_PATH) {
+            // They have their own numbers, of which the peer has used some itself.
+            let number = self.acquaintance.untracked(id).take_next()?;
+            self.sessions.current_mut()?.seal(&mut cx.keys, number, packet);
+            return Some(via);
+        }
         self.paths.ensure_for_test(&mut self.acquaintance.spaces, id, via, &cx.config);
         self.seal(cx, id, packet, None)?;
         Some(via)

@@ -55,7 +55,7 @@ fn is_known(target: &str) -> bool {
 }
 
 /// Where our lines come from.
-const TARGETS: [&str; 8] = [
+const TARGETS: [&str; 9] = [
     "handfast_server",
     "handfast_udp",
     "handfast::driver",
@@ -64,6 +64,7 @@ const TARGETS: [&str; 8] = [
     "handfast::keys",
     "handfast::packet",
     "handfast::path",
+    "handfast::route",
 ];
 /// Where the core tells of what the server sums up.
 const SUMMED_UP: &str = "handfast::identity";

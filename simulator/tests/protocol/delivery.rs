@@ -1,6 +1,5 @@
 //! Messages: whole, once, in the order that was asked for, and each with its fate.
 
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::*;

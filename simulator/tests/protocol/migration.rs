@@ -1,6 +1,5 @@
 //! What a path taught does not bind the next one, and a clock that jumps is not a loss.
 
-
 use std::net::SocketAddr;
 use std::time::Duration;
 

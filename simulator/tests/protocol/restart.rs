@@ -2,7 +2,6 @@
 //! are back by themselves within a second of their first packet, and a reliable message arrives if
 //! nothing of it was sent, and is `Unknown` otherwise.
 
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

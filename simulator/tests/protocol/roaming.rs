@@ -1,6 +1,5 @@
 //! Following a peer to another address, and nobody else.
 
-
 use std::net::SocketAddr;
 
 use crate::common::*;

@@ -1,6 +1,5 @@
 //! Sessions: changing keys, surviving restarts, and not being ended by anyone who lacks the keys.
 
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::*;

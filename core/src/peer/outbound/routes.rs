@@ -66,15 +66,15 @@ impl Routes {
         }
     }
 
-    pub(super) fn on_acked(&mut self, key: u32) {
+    pub(super) fn on_acked(&mut self, number: u32) {
         if let Some(queue) = &mut self.queue {
-            queue.under_way.retain(|(other, _)| *other != key);
+            queue.under_way.retain(|(other, _)| *other != number);
         }
     }
 
-    pub(super) fn on_lost(&mut self, key: u32) {
+    pub(super) fn on_lost(&mut self, number: u32) {
         let Some(queue) = &mut self.queue else { return };
-        if let Some(at) = queue.under_way.iter().position(|(other, _)| *other == key) {
+        if let Some(at) = queue.under_way.iter().position(|(other, _)| *other == number) {
             let again = queue.under_way.swap_remove(at);
             queue.due.push_back(again);
         }
