@@ -9,11 +9,20 @@ use crate::time::Instant;
 impl Endpoint {
     /// When to call [`handle_timeout`](Self::handle_timeout); `None`: not before another call changes
     /// that. Ask again after every input and every drained output.
+    #[inline]
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let peers = self.deadlines.peek().map(|(at, _)| at);
+        let first = peers.into_iter().chain(self.admission.deadline()).min();
+        if self.shared.router.is_some() { self.or_routes(first) } else { first }
+    }
+
+    /// The earlier of `first` and what the table of routes waits for. Apart: deadlines are asked for with every
+    /// packet, and few endpoints know routes.
+    #[cold]
+    fn or_routes(&self, first: Option<Instant>) -> Option<Instant> {
         let routes = self.shared.router.as_ref().and_then(|router| router.deadline());
-        peers.into_iter().chain(self.admission.deadline()).chain(routes).min()
+        first.into_iter().chain(routes).min()
     }
 
     /// Acts on every deadline that `now` has reached. A call that comes too early does nothing; one that

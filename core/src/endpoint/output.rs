@@ -93,8 +93,11 @@ impl Endpoint {
     pub fn poll_event(&mut self) -> Option<Event> {
         let request = self.sockets.poll_event();
         let event = request.or_else(|| self.poll_peer_event());
-        let event = event.or_else(|| self.shared.beacons.poll_event());
-        event.or_else(|| self.admission.poll_refusal())
+        event.or_else(|| self.poll_event_of_strangers())
+    }
+
+    fn poll_event_of_strangers(&mut self) -> Option<Event> {
+        self.shared.beacons.poll_event().or_else(|| self.admission.poll_refusal())
     }
 
     fn poll_peer_event(&mut self) -> Option<Event> {

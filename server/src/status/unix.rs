@@ -21,7 +21,7 @@ use super::report::answer;
 pub(crate) struct Guard {
     path: PathBuf,
     /// Device and number of the file: another server may have put its own there.
-    file: (u64, u64),
+    file: Identity,
 }
 
 impl Drop for Guard {
@@ -34,8 +34,11 @@ impl Drop for Guard {
     }
 }
 
-fn identity(file: &Metadata) -> (u64, u64) {
-    (file.dev(), file.ino())
+type Identity = (u64, u64, i64, i64);
+
+/// Which file it is: systems give the number of a removed file to the next one, so its time belongs to it.
+fn identity(file: &Metadata) -> Identity {
+    (file.dev(), file.ino(), file.mtime(), file.mtime_nsec())
 }
 
 /// Opens the socket, and answers who asks on threads of its own.
@@ -102,7 +105,7 @@ fn is_deaf(path: &Path) -> bool {
 
 /// Removes the file `stale`. Another server may do the same meanwhile, and have put its own there: that stays. So
 /// the file is moved first, which one alone can do, and looked at then.
-fn take_away(path: &Path, stale: (u64, u64)) -> Result<(), Error> {
+fn take_away(path: &Path, stale: Identity) -> Result<(), Error> {
     static MOVED: AtomicU32 = AtomicU32::new(0);
     let failed = |error: io::Error| Error::Run(format!("{}: {}", path.display(), explain(&error)));
     let number = MOVED.fetch_add(1, Ordering::Relaxed);
