@@ -267,16 +267,26 @@ impl Endpoint {
     /// [`PortMapping::start`], also about `gateway`. It lasts until what is returned is released or dropped.
     ///
     /// # Errors
-    /// Those of [`PortMapping::start`]; `NotConnected` when the endpoint has stopped.
+    /// Those of [`PortMapping::start`]; `NotConnected` when the endpoint has stopped; others outside of a runtime.
     pub fn map_port(&self, gateway: Option<SocketAddr>) -> io::Result<PortMapping> {
         let first = self.local_addresses().first().copied().ok_or(io::ErrorKind::NotConnected)?;
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        // The mapping's thread must never wait for the driver: who releases it waits for the thread.
+        let (tell, mut told) = watch::channel(None);
         // A mapping keeps no endpoint alive.
         let link = Arc::downgrade(&self.link);
+        runtime.spawn(async move {
+            while told.changed().await.is_ok() {
+                let address: Option<SocketAddr> = *told.borrow_and_update();
+                let Some(link) = link.upgrade() else { return };
+                let addresses = address.into_iter().collect();
+                if link.commands.send(Command::MappedAddresses(addresses)).await.is_err() {
+                    return;
+                }
+            }
+        });
         PortMapping::start(first.port(), gateway, move |address| {
-            let Some(link) = link.upgrade() else { return };
-            let told = Command::MappedAddresses(address.into_iter().collect());
-            // Its thread may wait; an endpoint that has stopped needs no addresses.
-            link.commands.blocking_send(told).ok();
+            tell.send_replace(address);
         })
     }
 

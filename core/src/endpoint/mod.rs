@@ -4,8 +4,9 @@
 //! The way in is `handle_datagram` (module `input`, requests in `admit`), the way out is
 //! `poll_transmit` and `poll_event` (module `output`). Who gives way to a newcomer when all places are taken
 //! is decided in `evict`, by what `census` counts. Commands are in `commands`, what can
-//! be chosen anew in `choices`, deadlines in `clock`, beacons of the local network in `discovery`, the driver's sockets in `sockets`. After every input
-//! that touched a peer, `refresh_indices` brings the lists and indices up to date.
+//! be chosen anew in `choices`, deadlines in `clock`, packets that are passed on in `forward`, routes over several
+//! hops in `routing`, beacons of the local network in `discovery`, the driver's sockets in `sockets`. After every
+//! input that touched a peer, `refresh_indices` brings the lists and indices up to date.
 
 mod admit;
 mod census;
