@@ -59,7 +59,7 @@ impl Interface {
     pub(super) fn contains(&self, source: SocketAddr) -> bool {
         match source {
             SocketAddr::V4(source) => self.v4.iter().any(|addr| {
-                let mask = addr.netmask.to_bits();
+                let mask = mask(addr.prefixlen);
                 // A mask of nothing is one that the system did not tell.
                 mask != 0 && addr.ip.to_bits() & mask == source.ip().to_bits() & mask
             }),
@@ -68,7 +68,7 @@ impl Interface {
                     source.ip().is_unicast_link_local() && source.scope_id() != self.index;
                 !is_elsewhere
                     && self.v6.iter().any(|addr| {
-                        let mask = addr.netmask.to_bits();
+                        let mask = mask6(addr.prefixlen);
                         mask != 0 && addr.ip.to_bits() & mask == source.ip().to_bits() & mask
                     })
             }
@@ -78,7 +78,7 @@ impl Interface {
     /// The address by which everyone in the network of `own` is reached; `None` if it has none.
     pub(super) fn broadcast(&self, own: Ipv4Addr) -> Option<Ipv4Addr> {
         let addr = self.v4.iter().find(|addr| addr.ip == own)?;
-        let hosts = !addr.netmask.to_bits();
+        let hosts = !mask(addr.prefixlen);
         // Two hosts have no such address (RFC 3021), and a mask of nothing was not told.
         let computed = (3..u32::MAX).contains(&hosts).then(|| (own.to_bits() | hosts).into());
         addr.broadcast.or(computed).filter(|all| *all != own)
@@ -96,12 +96,19 @@ impl Interface {
     }
 }
 
+/// The mask of a network by the length of its prefix, which is right also where the mask itself is not told.
+fn mask(bits: u8) -> u32 {
+    u32::MAX.checked_shl(u32::BITS.saturating_sub(bits.into())).unwrap_or(0)
+}
+
+fn mask6(bits: u8) -> u128 {
+    u128::MAX.checked_shl(u128::BITS.saturating_sub(bits.into())).unwrap_or(0)
+}
+
 #[cfg(test)]
 impl Interface {
     /// One with an address in each family.
     pub(super) fn of(v4: (Ipv4Addr, u8), v6: (Ipv6Addr, u8)) -> Self {
-        let mask = |bits: u8| u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
-        let mask6 = |bits: u8| u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
         let v4 =
             Ifv4Addr { ip: v4.0, netmask: mask(v4.1).into(), prefixlen: v4.1, broadcast: None };
         let v6 =
