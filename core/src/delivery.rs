@@ -83,13 +83,17 @@ impl Delivery {
 
 /// Names a message that was accepted by `send`, unique among the messages sent to one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(pub(crate) u64);
+pub struct MessageId {
+    pub(crate) number: u64,
+    /// Where the message is kept.
+    pub(crate) slot: u32,
+}
 
 impl MessageId {
     /// The id as a number, for logs.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
-        self.0
+        self.number
     }
 }
 

@@ -6,6 +6,7 @@ mod assembly;
 mod copies;
 mod credit;
 mod fragment;
+mod line;
 mod outgoing;
 mod receive;
 mod receive_stream;

@@ -33,6 +33,9 @@ impl Part {
     }
 }
 
+/// Messages of at most so many bytes fit any packet.
+const SHORT: usize = 1024;
+
 /// A message from `send` until its fate is known and reported.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -79,6 +82,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether it may need more than one packet.
+    pub(super) fn is_long(&self) -> bool {
+        self.payload.len() > SHORT
+    }
+
     /// Bytes of payload; `send` checked that they fit.
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.payload.len()).unwrap_or(u32::MAX)
@@ -91,11 +99,21 @@ impl Outgoing {
 
     /// What credit has to know of it.
     pub(super) fn candidate(&self) -> Candidate {
-        Candidate { stream: self.stream, channel: self.delivery.channel, cost: self.cost() }
+        Candidate {
+            stream: self.stream,
+            channel: self.delivery.channel,
+            cost: self.cost(),
+            is_passed: self.is_long() && self.delivery.order == Order::Unordered,
+        }
     }
 
     pub(crate) fn generation(&self) -> u32 {
-        (self.id.0 & u64::from(u32::MAX)) as u32
+        (self.id.number & u64::from(u32::MAX)) as u32
+    }
+
+    /// Whether nothing of it was sent, and something is to be.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.sequence_number.is_none() && self.fate.is_none()
     }
 
     pub(crate) fn is_started(&self) -> bool {

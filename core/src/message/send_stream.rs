@@ -1,7 +1,6 @@
 //! The numbering of one outgoing stream.
 
-use alloc::collections::VecDeque;
-
+use super::line::Line;
 use super::window::{ReceivedWindow, STREAM_WINDOW};
 use crate::delivery::{Fate, Order};
 use crate::wire::StreamKey;
@@ -12,8 +11,8 @@ pub(crate) struct SendStream {
     pub(super) key: StreamKey,
     /// Where the send buffer notes what its channel holds.
     pub(super) place: u16,
-    /// Slots of messages with unsent bytes, in order.
-    pub(super) queue: VecDeque<u32>,
+    /// The messages with unsent bytes.
+    pub(super) line: Line,
     /// It stands in line to be written from.
     pub(super) has_turn: bool,
     next: u64,
@@ -29,7 +28,7 @@ impl SendStream {
         Self {
             key,
             place,
-            queue: VecDeque::new(),
+            line: Line::new(key.order()),
             has_turn: false,
             next: 0,
             resolved: ReceivedWindow::default(),

@@ -1,6 +1,7 @@
 //! Messages: whole, once, in the order that was asked for, and each with its fate.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::common::*;
 use handfast_core::{
@@ -115,6 +116,8 @@ fn under_loss_and_reordering_every_delivery_keeps_its_own_promise() {
             // What gave way before it was begun has no number in its stream.
             let gives_way = !delivery.reliable || delivery.order == Order::Sequenced;
             let is_numbered = |m: &Message| match number_of(&m.payload) {
+                // Short ones pass long ones, and are numbered as they leave.
+                _ if delivery.order == Order::Unordered => m.sequence_number < COUNT,
                 number if gives_way => m.sequence_number <= number,
                 number => m.sequence_number == number,
             };
@@ -371,4 +374,43 @@ fn handles_of_one_life_mean_nothing_in_the_next() {
     assert_eq!(refused, Err(CommandError::UnknownPeer));
     assert!(net.endpoint(a).peer(ab).is_none() && net.endpoint(b).peer(ba).is_none());
     assert_eq!(net.count(a, |event| matches!(event, Event::Ended { .. })), 1);
+}
+
+/// How long 100-byte messages travel that are sent every 20 ms behind one of 2 MiB, and when that arrives; over
+/// 50 Mbit/s and 50 ms.
+fn ages_beside_a_large_one(large: Delivery, small: Delivery) -> (Vec<Duration>, Duration) {
+    let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
+    net.conditions(Conditions {
+        latency: Duration::from_millis(50),
+        rate: Some(50_000_000 / 8),
+        queue: 625_000,
+        ..Conditions::default()
+    });
+    let begin = net.world.now();
+    net.send(a, ab, large, payload(1 << 32, 2 << 20));
+    let mut sent = Vec::new();
+    for n in 0..40 {
+        net.run(20);
+        sent.push(net.world.now());
+        net.send(a, ab, small, payload(n, 100));
+    }
+    net.run(3000);
+    let arrivals: BTreeMap<_, _> =
+        net.got(b).iter().map(|got| (number_of(&got.message.payload), got.at)).collect();
+    let mut ages: Vec<_> = (0..).zip(sent).map(|(n, at)| arrivals[&n] - at).collect();
+    ages.sort_unstable();
+    (ages, arrivals[&(1 << 32)] - begin)
+}
+
+#[test]
+fn small_messages_pass_a_large_one_on_their_own_unordered_channel() {
+    let reliable = |channel| Delivery::reliable(channel).with_receipt();
+    let (apart, large_apart) = ages_beside_a_large_one(reliable(1), reliable(2));
+    for delivery in [reliable(1), Delivery::unreliable(1)] {
+        let (ages, large) = ages_beside_a_large_one(delivery, delivery);
+        let (p50, p99) = (ages[20], ages[38]);
+        assert!(p50 <= apart[20] * 3 / 2, "{p50:?}, apart {:?}", apart[20]);
+        assert!(p99 <= apart[38] * 3 / 2, "{p99:?}, apart {:?}", apart[38]);
+        assert!(large <= large_apart + Duration::from_millis(200), "{large:?}, {large_apart:?}");
+    }
 }

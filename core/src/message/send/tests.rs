@@ -36,7 +36,7 @@ fn messages_beyond_limits_that_were_not_known_are_refused_and_the_others_stay() 
     assert_eq!(fates, [(large, Fate::Refused), (far, Fate::Refused)]);
     assert_eq!(queue.messages.len(), 2);
     assert_eq!(queue.buffer.bytes(), 2 * cost(100));
-    let queued: Vec<_> = queue.streams.iter().map(|stream| stream.queue.len()).collect();
+    let queued: Vec<_> = queue.streams.iter().map(|stream| stream.line.waiting()).collect();
     assert_eq!(queued, [1, 1, 0]);
 }
 

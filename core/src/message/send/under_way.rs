@@ -24,7 +24,7 @@ impl SendQueue {
         } else {
             let (stream, whole) = (usize::from(message.stream), message.is_fully_sent());
             if !whole {
-                self.streams[stream].queue.retain(|queued| *queued != part.slot);
+                self.streams[stream].line.abandon(part.slot);
             }
             self.finish(part.slot as usize, Fate::Lost);
         }
