@@ -5,7 +5,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::delivery::{Fate, MessageId};
+use crate::delivery::{Delivery, Fate, MessageId};
 use crate::nat::NatEvidence;
 use crate::net::{SocketId, Via};
 use crate::wire::VERSION;
@@ -79,6 +79,17 @@ pub enum Event {
         message: MessageId,
         /// What became of it.
         fate: Fate,
+    },
+    /// The peer gave up reliable messages that had not arrived whole: they do not come. In an ordered stream those behind
+    /// them go on; their `sequence_number`s leave out those that are missing.
+    #[non_exhaustive]
+    Missing {
+        /// The peer.
+        peer: PeerHandle,
+        /// The stream of the messages.
+        delivery: Delivery,
+        /// How many since this was reported last for the stream.
+        count: u64,
     },
     /// The endpoint needs another socket. This is for the driver: it answers with
     /// [`socket_opened`](crate::Endpoint::socket_opened), or with
@@ -180,6 +191,7 @@ impl Event {
             | Self::DuplicateIdentity { peer, .. }
             | Self::Ended { peer, .. }
             | Self::Fate { peer, .. }
+            | Self::Missing { peer, .. }
             | Self::NatTested { peer, .. }
             | Self::PathChanged { peer, .. }
             | Self::Pong { peer, .. }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use handfast_core::wire::{
     CandidateEntry, CandidatesFrame, DataFrame, EcnCounts, ForwardFrame, Fragment, Frame,
-    RouteUpdate, StreamKey, Writer, encode_ack, encode_retransmit, kind, varint,
+    GivenUpRange, RouteUpdate, StreamKey, Writer, encode_ack, encode_given_up, encode_retransmit,
+    kind, varint,
 };
 use handfast_core::{Delivery, Endpoint, Identity, Instant, Order, Target};
 
@@ -140,6 +141,14 @@ fn frames() -> Vec<(String, Vec<u8>)> {
     all.push((
         "retransmit".into(),
         encoded(&|writer| encode_retransmit(writer, stream, 5, 100, [0..300, 600..900])),
+    ));
+    let range = |first, further, cost| GivenUpRange { first, further, cost };
+    let reliable = StreamKey::new(1, true, Order::Ordered);
+    all.push((
+        "given-up".into(),
+        encoded(&|writer| {
+            encode_given_up(writer, reliable, [range(0, 0, 64), range(2, 3, 1064)]) == 2
+        }),
     ));
     for (name, order, reliable) in [
         ("unreliable", Order::Unordered, false),

@@ -22,5 +22,5 @@ mod window;
 pub(crate) use credit::{FIRST_WINDOW, MESSAGE_CHARGE, Review};
 pub(crate) use outgoing::Part;
 pub(crate) use receive::{ReceiveLimits, ReceiveQueue};
-pub(crate) use send::SendQueue;
+pub(crate) use send::{SendQueue, Told};
 pub(crate) use send_buffer::SendLimits;

@@ -55,8 +55,23 @@ pub(crate) struct Outgoing {
     acked_bytes: u32,
     /// Parts that are under way more than once.
     copies: Copies,
+    /// When it is of no use any more.
+    pub(super) expires_at: Option<Instant>,
+    /// Set once the peer is to be told that it will not come.
+    pub(super) given_up: Option<GivenUp>,
     /// Set when the fate is known and waits to be reported.
     pub(super) fate: Option<Fate>,
+}
+
+/// A message that was given up after some of it was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GivenUp {
+    /// Its fate, unless it arrived before the peer heard of it.
+    pub(super) fate: Fate,
+    /// The packet that told the peer first: its path and its counter.
+    pub(super) told: Option<(u8, u64)>,
+    /// A part of it may have arrived after that: it counts for nothing there.
+    pub(super) is_doubtful: bool,
 }
 
 impl Outgoing {
@@ -78,6 +93,8 @@ impl Outgoing {
             acked: Spans::default(),
             acked_bytes: 0,
             copies: Copies::default(),
+            expires_at: delivery.deadline.map(|deadline| queued_at + deadline),
+            given_up: None,
             fate: None,
         }
     }
@@ -137,7 +154,8 @@ impl Outgoing {
 
     /// Whether the fate must be reported to the application.
     pub(crate) fn reports(&self, fate: Fate) -> bool {
-        self.delivery.requires_ack || (self.delivery.reliable && fate != Fate::Acked)
+        let is_news = fate != Fate::Acked || self.given_up.is_some();
+        self.delivery.requires_ack || (self.delivery.reliable && is_news)
     }
 
     /// Whether anything depends on what becomes of its packets.

@@ -1,9 +1,10 @@
 //! The messages a peer is owed: queued, under way, waiting for their fate.
 
 mod ending;
+mod given_up;
 mod under_way;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -18,9 +19,11 @@ use super::schedule::Schedule;
 use super::send_buffer::{SendBuffer, SendLimits};
 use super::send_stream::SendStream;
 use crate::delivery::{Delivery, Fate, MessageId, Order};
-use crate::error::{CommandError, SendError};
+use crate::error::SendError;
 use crate::time::Instant;
 use crate::wire::{StreamKey, Writer};
+
+pub(crate) use given_up::Told;
 
 /// What a packet came to hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +49,15 @@ pub(crate) struct SendQueue {
     /// Messages whose fate waits to be reported.
     fates: VecDeque<u32>,
     next_id: u64,
+    /// When messages are of no use any more, with their slots.
+    deadlines: BTreeSet<(Instant, u32)>,
+    /// Messages that were given up and of which the peer is to be told: stream, number, slot.
+    untold: BTreeSet<(u16, u64, u32)>,
+    /// The highest packet that the last acknowledgement named: its path and its counter.
+    highest_acked: (u8, u64),
+    /// How many numbers of a stream the peer takes from the lowest on that is not resolved. None before a
+    /// handshake.
+    stream_window: u64,
     buffer: SendBuffer,
     /// Unreliable messages that gave way before they were begun.
     dropped: u64,
@@ -90,6 +102,7 @@ impl SendQueue {
         let message = Outgoing::new(id, delivery, now, stream as u16, payload);
         self.buffer.add(&message, place);
         self.streams[stream].line.push(slot, &message);
+        self.deadlines.extend(message.expires_at.map(|at| (at, slot)));
         self.messages.insert(message);
         self.expire(stream, now, limits.age);
         self.wake(stream as u16);
@@ -178,17 +191,6 @@ impl SendQueue {
         self.buffer.room(limits)
     }
 
-    /// Withdraws a message none of which was sent.
-    pub(crate) fn cancel(&mut self, id: MessageId) -> Result<(), CommandError> {
-        let slot = id.slot as usize;
-        let message = self.messages.get(slot).filter(|message| message.id == id);
-        if !message.is_some_and(Outgoing::is_waiting) {
-            return Err(CommandError::TooLate);
-        }
-        self.give_up(slot, Fate::Cancelled);
-        Ok(())
-    }
-
     /// A channel on which a message found no room, and would find some now. Once per refusal.
     #[inline]
     pub(crate) fn take_writable(&mut self, limits: &SendLimits) -> Option<u16> {
@@ -259,6 +261,11 @@ impl SendQueue {
         !self.repair.is_empty() || !self.schedule.is_empty()
     }
 
+    /// The peer said how many numbers of a stream it takes.
+    pub(crate) const fn set_stream_window(&mut self, window: u64) {
+        self.stream_window = window;
+    }
+
     /// Raises the credit the receiver granted in all.
     pub(crate) fn grant(&mut self, limit: u64) {
         if self.credit.grant(limit) {
@@ -293,7 +300,7 @@ impl SendQueue {
         while let Some(repeat) = self.repair.pop() {
             let Repeat { part, is_copy } = repeat;
             let Some(message) = self.find(part) else { continue };
-            if message.is_acknowledged(part) {
+            if message.is_acknowledged(part) || message.given_up.is_some() {
                 continue;
             }
             let Some(len) = encode(message, part, room, writer) else {
@@ -386,7 +393,7 @@ impl SendQueue {
     /// The message of a stream that is begun next, if it may be now.
     fn next_fresh(&mut self, index: usize) -> Option<u32> {
         let stream = &mut self.streams[index];
-        if stream.is_full() {
+        if stream.is_full(self.stream_window) {
             return None;
         }
         let slot = stream.line.fresh(&self.messages)?;
@@ -424,10 +431,19 @@ impl SendQueue {
     fn finish(&mut self, slot: usize, fate: Fate) {
         let message = &mut self.messages[slot];
         let index = message.stream;
-        let settled = matches!(fate, Fate::Acked | Fate::Cancelled | Fate::Superseded);
+        let settled = matches!(
+            fate,
+            Fate::Acked | Fate::Cancelled { .. } | Fate::Expired { .. } | Fate::Superseded
+        );
         self.is_cut |= message.delivery.reliable && !settled;
+        if let Some(at) = message.expires_at {
+            self.deadlines.remove(&(at, slot_number(slot)));
+        }
         if let Some(number) = message.sequence_number {
-            self.has_lost_ordered |= fate == Fate::Lost;
+            if message.given_up.is_some() {
+                self.untold.remove(&(index, number, slot_number(slot)));
+            }
+            self.has_lost_ordered |= !message.delivery.reliable && fate != Fate::Acked;
             self.streams[usize::from(index)].resolve(number, fate);
         }
         let place = self.streams[usize::from(index)].place;

@@ -1,7 +1,7 @@
 //! The numbering of one outgoing stream.
 
 use super::line::Line;
-use super::window::{ReceivedWindow, STREAM_WINDOW};
+use super::window::ReceivedWindow;
 use crate::delivery::{Fate, Order};
 use crate::wire::StreamKey;
 
@@ -46,9 +46,10 @@ impl SendStream {
         self.next += 1;
     }
 
-    /// Whether the receiver could not take another message before older ones are resolved.
-    pub(crate) fn is_full(&self) -> bool {
-        self.is_resolving() && self.next - self.resolved.floor() >= STREAM_WINDOW
+    /// Whether the receiver, which takes so many numbers, could not take another message before older ones are
+    /// resolved.
+    pub(crate) fn is_full(&self, window: u64) -> bool {
+        self.is_resolving() && self.next - self.resolved.floor() >= window
     }
 
     /// The message with this number met its fate.
@@ -57,7 +58,7 @@ impl SendStream {
             return;
         }
         self.resolved.insert(number);
-        if fate == Fate::Lost {
+        if fate != Fate::Acked && !self.key.is_reliable() {
             let (low, high) = self.gap.unwrap_or((number, number));
             self.gap = Some((low.min(number), high.max(number)));
         }

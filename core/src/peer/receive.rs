@@ -175,6 +175,13 @@ impl Peer {
                 self.inbox.on_skip(stream, sequence_number)?;
                 self.note_data_received(cx, local_index);
             }
+            Frame::GivenUp(frame) => {
+                summary.refused |= !self.accepts_messages();
+                if self.accepts_messages() {
+                    self.inbox.on_given_up(&frame)?;
+                    self.note_data_received(cx, local_index);
+                }
+            }
             Frame::Ping { token } => self.outbound.on_ping(token),
             Frame::Pong { token } => {
                 let pong = self.outbound.pings.on_pong(token, cx.now);
@@ -219,6 +226,7 @@ impl Peer {
     }
 
     fn on_ack(&mut self, cx: &Context, ack: &AckFrame<'_>) -> Result<(), Violation> {
+        self.outbound.queue.note_ack((ack.path, ack.largest));
         let taken = self.paths.on_ack(&self.acquaintance.spaces, cx.now, ack, &mut self.stats);
         self.on_packets_resolved();
         taken

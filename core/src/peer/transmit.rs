@@ -180,8 +180,13 @@ impl Peer {
         let (unheard, owes_probe) = (path.is_unheard(), path.owes_probe());
         let may_ask = !unheard && !self.state.is_over();
         let wants_answer = content.acks_up_to.is_some() && may_ask && path.wants_ack_of_ack(cx.now);
+        let next = path.space().next_number();
         let mut push = |frame| path.space_mut().push_frame(frame);
         if !unheard {
+            if let Some(next) = next.filter(|_| self.outbound.queue.has_given_up()) {
+                let packet = (next.path(), next.counter());
+                self.outbound.write_given_up(packet, writer, &mut push);
+            }
             self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
         }
         if may_send_data {

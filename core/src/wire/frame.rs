@@ -3,6 +3,7 @@
 mod disconnect;
 mod display;
 mod forward;
+mod given_up;
 mod probe;
 mod route;
 
@@ -22,6 +23,10 @@ use super::writer::Writer;
 
 pub use disconnect::MAX_REASON_LEN;
 pub use forward::{FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, HOP_LIMIT};
+pub use given_up::{
+    GivenUpFrame, GivenUpRange, GivenUpRanges, MAX_GIVEN_UP_FURTHER, MAX_GIVEN_UP_RANGES,
+    encode_given_up,
+};
 pub use probe::{CandidateEntry, CandidatesFrame, MAX_CANDIDATES, PROBE_FRAMES_LEN, PROBE_PATH};
 pub use route::{CLAIM_LEN, MAX_ROUTE_LIFE, NO_ROUTE, RouteUpdate};
 
@@ -96,6 +101,8 @@ pub enum Frame<'a> {
         /// Every message below this one is delivered or gone.
         sequence_number: u64,
     },
+    /// Messages of a reliable stream that will not come any more.
+    GivenUp(GivenUpFrame<'a>),
     /// Opens a change of keys.
     RekeyRequest {
         /// The sender's index of the keys to be.
@@ -266,6 +273,7 @@ impl<'a> Frame<'a> {
             Self::Skip { stream, sequence_number } => {
                 2 + stream.channel_size() + varint::size(*sequence_number)
             }
+            Self::GivenUp(frame) => frame.encoded_len(),
             Self::RekeyRequest { .. } => 37,
             Self::RekeyResponse { .. } => 41,
             Self::Forward(frame) => frame.encoded_len(),
@@ -309,6 +317,7 @@ impl<'a> Frame<'a> {
             SKIP => {
                 Self::Skip { stream: StreamKey::read(reader)?, sequence_number: reader.varint()? }
             }
+            given_up::GIVEN_UP => Self::GivenUp(GivenUpFrame::parse(reader)?),
             REKEY_REQUEST => {
                 Self::RekeyRequest { sender_index: reader.u32()?, ephemeral: reader.array()? }
             }
@@ -355,6 +364,7 @@ impl<'a> Frame<'a> {
             Self::Skip { stream, sequence_number } => {
                 w.u8(SKIP) && stream.write(w) && w.varint(*sequence_number)
             }
+            Self::GivenUp(frame) => frame.write(w),
             Self::RekeyRequest { sender_index, ephemeral } => {
                 w.u8(REKEY_REQUEST) && w.u32(*sender_index) && w.bytes(*ephemeral)
             }

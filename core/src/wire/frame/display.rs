@@ -26,6 +26,7 @@ impl fmt::Display for Frame<'_> {
             Self::Skip { stream, sequence_number } => {
                 write!(f, "Skip stream={stream} sequence_number={sequence_number}")
             }
+            Self::GivenUp(frame) => frame.fmt(f),
             Self::RekeyRequest { sender_index, .. } => {
                 write!(f, "RekeyRequest sender_index={sender_index:#x}")
             }
