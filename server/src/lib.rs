@@ -17,6 +17,7 @@ pub mod banner;
 pub mod cli;
 pub mod config;
 pub mod logging;
+mod mapped_port;
 #[cfg(feature = "mio")]
 pub mod mio_server;
 mod record;

@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use handfast_core::{Event, PeerHandle, SendError};
-use handfast_mio::{Endpoint, Reconnect};
+use handfast_mio::{Endpoint, PortMapping, Reconnect};
 
 use crate::access::Access;
 use crate::app::{App, Reply};
@@ -16,7 +16,8 @@ use crate::logging::Writer;
 use crate::stats::{Statistics, Totals};
 use crate::status::{self, Answer, Ask, Handler, Snapshot, farewell_to_the_kicked};
 use crate::{
-    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
+    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, mapped_port, options,
+    signals,
 };
 use handfast_program::Error;
 
@@ -33,6 +34,8 @@ pub fn serve(start: Start) -> Result<(), Error> {
     let addresses = endpoint.local_addresses();
     open_probe_ports(&mut endpoint, settings.probe_addresses(&addresses));
     banner::announce(banner::text("mio", &endpoint.id(), &addresses))?;
+    let map = |router| mapped_port::started(endpoint.map_port(router, mapped_port::log));
+    let mapping = settings.map_port.router().and_then(map);
 
     for server in servers {
         if let Err(error) = endpoint.keep_connected(server.clone(), Reconnect::default()) {
@@ -48,7 +51,10 @@ pub fn serve(start: Start) -> Result<(), Error> {
     ];
     let timers = Timers::new(jobs, now);
     let (app, statistics) = (App::new(settings.echo), Statistics::new(now));
-    Server { endpoint, app, timers, statistics, log, unsent: BTreeMap::new() }.run()
+    let server = Server { endpoint, app, timers, statistics, log, unsent: BTreeMap::new() };
+    let end = server.run();
+    mapping.into_iter().for_each(PortMapping::release);
+    end
 }
 
 /// Opens what peers test their NAT with. The server serves without as well.

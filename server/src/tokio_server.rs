@@ -22,7 +22,8 @@ use crate::logging::Writer;
 use crate::stats::{Statistics, Totals};
 use crate::status::{self, Answer, Ask, Handler, Snapshot, farewell_to_the_kicked};
 use crate::{
-    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
+    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, mapped_port, options,
+    signals,
 };
 use handfast_program::Error;
 
@@ -74,6 +75,9 @@ impl Server {
         let (id, addresses) = (self.endpoint.id(), self.endpoint.local_addresses());
         self.open_probe_ports(&addresses).await;
         banner::announce(banner::text("tokio", &id, &addresses))?;
+        let router = self.settings.map_port.router();
+        let map = |router| mapped_port::started(self.endpoint.map_port(router, mapped_port::log));
+        let mapping = router.and_then(map);
 
         let statistics = RefCell::new(Statistics::new(std::time::Instant::now()));
         let (end, (), (), (), (), (), (), ()) = tokio::join!(
@@ -86,6 +90,10 @@ impl Server {
             self.summarise(stopping.clone()),
             self.report(&statistics, stopping),
         );
+        if let Some(mapping) = mapping {
+            // It waits for the router, for a few seconds at most.
+            report_panic(tokio::task::spawn_blocking(|| mapping.release()).await);
+        }
         lock(&self.app).finish();
         if let Some(totals) = self.totals().await {
             statistics.borrow().finish(std::time::Instant::now(), &totals);
