@@ -16,8 +16,7 @@ use crate::logging::Writer;
 use crate::stats::{Statistics, Totals};
 use crate::status::{self, Answer, Ask, Handler, Snapshot, farewell_to_the_kicked};
 use crate::{
-    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, mapped_port, options,
-    signals,
+    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
 };
 use handfast_program::Error;
 
@@ -34,7 +33,7 @@ pub fn serve(start: Start) -> Result<(), Error> {
     let addresses = endpoint.local_addresses();
     open_probe_ports(&mut endpoint, settings.probe_addresses(&addresses));
     banner::announce(banner::text("mio", &endpoint.id(), &addresses))?;
-    let map = |router| mapped_port::started(endpoint.map_port(router, mapped_port::log));
+    let map = |router| crate::mapping(endpoint.map_port(router, |_| ()));
     let mapping = settings.map_port.router().and_then(map);
 
     for server in servers {

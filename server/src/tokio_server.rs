@@ -22,8 +22,7 @@ use crate::logging::Writer;
 use crate::stats::{Statistics, Totals};
 use crate::status::{self, Answer, Ask, Handler, Snapshot, farewell_to_the_kicked};
 use crate::{
-    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, mapped_port, options,
-    signals,
+    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
 };
 use handfast_program::Error;
 
@@ -76,7 +75,7 @@ impl Server {
         self.open_probe_ports(&addresses).await;
         banner::announce(banner::text("tokio", &id, &addresses))?;
         let router = self.settings.map_port.router();
-        let map = |router| mapped_port::started(self.endpoint.map_port(router, mapped_port::log));
+        let map = |router| crate::mapping(self.endpoint.map_port(router, |_| ()));
         let mapping = router.and_then(map);
 
         let statistics = RefCell::new(Statistics::new(std::time::Instant::now()));

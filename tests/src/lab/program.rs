@@ -34,9 +34,9 @@ impl Pair {
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [one, other] = self.kinds.map(Kind::name);
-        write!(f, "{one} x {other}")?;
+        write!(f, "from {one} to {other}")?;
         match self.mapped {
-            Some(asked) => write!(f, " that forwards a port ({})", asked.name()),
+            Some(asked) => write!(f, ", which forwards a port ({})", asked.name()),
             None => Ok(()),
         }
     }

@@ -190,7 +190,7 @@ impl Findings {
 }
 
 fn program(pair: Pair) -> String {
-    format!("`handfast ping --until-direct`, {pair}")
+    format!("`handfast ping --until-direct` {pair}")
 }
 
 fn weather(case: &Case) -> (Duration, u32) {

@@ -76,9 +76,15 @@ fn only_from(socket: &Socket, interface: &Interface, is_v4: bool) {
     }
 }
 
+/// Joins by the number of the interface, or by its address where the system knows no numbers (Wine: `InvalidInput`).
 fn join_v4(socket: &Socket, interface: &Interface) -> io::Result<()> {
     let by_index = InterfaceIndexOrAddress::Index(interface.index);
-    socket.join_multicast_v4_n(&GROUP_V4, &by_index)
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let joined = socket.join_multicast_v4_n(&GROUP_V4, &by_index);
+    joined.or_else(|error| match interface.reached(any) {
+        [Some(IpAddr::V4(own)), _] => socket.join_multicast_v4(&GROUP_V4, &own),
+        _ => Err(error),
+    })
 }
 
 /// Sends a beacon from this address of an interface to everyone there. Returns how many ways it went.

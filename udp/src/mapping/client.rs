@@ -77,33 +77,8 @@ impl Client {
         let mut is_first = true;
         loop {
             let wait = match self.renew() {
-                Ok((router, grant)) => {
-                    let Grant { external, life, protocol } = grant;
-                    if self.held.as_ref().is_none_or(|held| held.external != external) {
-                        report(&PortNews::Open { external, protocol });
-                    }
-                    self.held = Some(Held { router, external, until: Instant::now() + life });
-                    self.request.external = external.port();
-                    life / 2
-                }
-                Err(reason) => {
-                    let now = Instant::now();
-                    let left =
-                        self.held.as_ref().map(|held| held.until.saturating_duration_since(now));
-                    match left.filter(|left| *left > SOON) {
-                        // It is ours for a while yet.
-                        Some(left) => {
-                            tracing::debug!(target: "handfast::driver", %reason, "the router's port is not renewed");
-                            left / 2
-                        }
-                        None => {
-                            if self.held.take().is_some() || is_first {
-                                report(&PortNews::Closed { reason });
-                            }
-                            RETRY
-                        }
-                    }
-                }
+                Ok((router, grant)) => self.on_grant(router, &grant, &mut report),
+                Err(reason) => self.on_failure(reason, is_first, &mut report),
             };
             is_first = false;
             match self.stopping.recv_timeout(wait.clamp(SOON, LONGEST_WAIT)) {
@@ -119,6 +94,50 @@ impl Client {
         }
     }
 
+    /// The port is ours. Returns when it is to be asked for again.
+    fn on_grant(
+        &mut self,
+        router: Router,
+        grant: &Grant,
+        report: &mut impl FnMut(&PortNews),
+    ) -> Duration {
+        let Grant { external, life, protocol } = *grant;
+        if self.held.as_ref().is_none_or(|held| held.external != external) {
+            tracing::info!(
+                target: "handfast::driver",
+                address = %external, by = %protocol, "the router forwards a port to us",
+            );
+            report(&PortNews::Open { external, protocol });
+        }
+        self.held = Some(Held { router, external, until: Instant::now() + life });
+        self.request.external = external.port();
+        life / 2
+    }
+
+    /// There is none, or no answer. Returns when it is to be asked for again.
+    fn on_failure(
+        &mut self,
+        reason: String,
+        is_first: bool,
+        report: &mut impl FnMut(&PortNews),
+    ) -> Duration {
+        let now = Instant::now();
+        let left = self.held.as_ref().map(|held| held.until.saturating_duration_since(now));
+        if let Some(left) = left.filter(|left| *left > SOON) {
+            // It is ours for a while yet.
+            tracing::debug!(target: "handfast::driver", %reason, "the router's port is not renewed");
+            return left / 2;
+        }
+        if self.held.take().is_some() || is_first {
+            tracing::warn!(
+                target: "handfast::driver",
+                %reason, "no router forwards a port to us; it is tried again every five minutes",
+            );
+            report(&PortNews::Closed { reason });
+        }
+        RETRY
+    }
+
     /// Asks whoever gave the port, or looks for somebody who does. Says why there is nobody.
     fn renew(&self) -> Result<(Router, Grant), String> {
         if let Some(Held { router, .. }) = &self.held
@@ -126,7 +145,10 @@ impl Client {
         {
             return Ok((router.clone(), grant));
         }
-        let by_pcp = self.named.map_or_else(gateway::default, Ok).and_then(|router| {
+        let router = self.named.map_or_else(gateway::default, Ok);
+        // Where it is known, nobody else in the network is taken for it.
+        let ip = router.as_ref().ok().map(SocketAddr::ip);
+        let by_pcp = router.and_then(|router| {
             let router = Router::Pcp(router);
             router.ask(&self.request, LIFE).map(|grant| (router, grant))
         });
@@ -138,7 +160,7 @@ impl Client {
         if matches!(self.stopping.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected)) {
             return Err(no_pcp);
         }
-        let by_upnp = upnp::find(self.named.map(|router| router.ip())).and_then(|router| {
+        let by_upnp = upnp::find(ip).and_then(|router| {
             let router = Router::Upnp(router);
             router.ask(&self.request, LIFE).map(|grant| (router, grant))
         });
