@@ -31,8 +31,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["wait", server] => wait(&server.parse()?, map_port).await,
         ["talk", server, other] => talk(&server.parse()?, other.parse()?, map_port).await,
         _ => Err(
-            "say `wait SERVER` or `talk SERVER PEERID`, SERVER as PEERID@HOST:PORT, and perhaps \
-                  `--map-port`"
+            "say `wait SERVER` or `talk SERVER PEERID`, SERVER as PEERID@HOST:PORT; --map-port \
+                  may follow"
                 .into(),
         ),
     }
@@ -66,8 +66,14 @@ async fn wait(server: &TargetName, map_port: bool) -> Result<(), Box<dyn Error>>
                 None => break,
             },
             _ = tokio::signal::ctrl_c() => break,
-            // The server was lost, and is found again.
-            again = connections.next() => println!("server     {}", again?.id()),
+            // The server was lost, and is found again, or does not want us.
+            again = connections.next() => match again {
+                Ok(server) => println!("server     {}", server.id()),
+                Err(error) => {
+                    println!("server     {error}");
+                    break;
+                }
+            },
         }
     }
     mapping.into_iter().for_each(PortMapping::release);

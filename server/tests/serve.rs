@@ -100,7 +100,7 @@ fn a_second_signal_ends_the_server_at_once() {
             let begin = Instant::now();
             server.signal("TERM");
             server.log("stopping");
-            std::thread::sleep(Duration::from_millis(600));
+            thread::sleep(Duration::from_millis(600));
             server.signal("TERM");
             let is_in_time = begin.elapsed() < Duration::from_millis(1500);
             let code = server.end();
@@ -228,7 +228,7 @@ fn silent_peers_are_pinged_and_statistics_are_logged() {
         let often = ["--heartbeat", "100ms", "--stats-interval", "100ms"];
         let server = Server::start(&scratch.0, &[&on(runtime)[..], &often].concat());
         let mut client = Client::connect(server.id, server.address);
-        let turning = std::thread::spawn(move || end_reason(&mut client));
+        let turning = thread::spawn(move || end_reason(&mut client));
         let pong = server.log(" pong ");
         assert!(pong.contains("rtt_us="), "{pong}");
         let statistics = server.log("statistics peers=1");
