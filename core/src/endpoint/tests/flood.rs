@@ -5,8 +5,7 @@ use super::*;
 use crate::wire::{Cookie, VERSION};
 
 /// Rates per second, below, at and above what is answered at once, with a cookie, and at all.
-const RATES: [u64; 11] =
-    [100, 190, 200, 210, 1000, 1900, 2000, 2100, 20_000, 50_000, 100_000];
+const RATES: [u64; 11] = [100, 190, 200, 210, 1000, 1900, 2000, 2100, 20_000, 50_000, 100_000];
 
 /// A round trip of the siege's network.
 const ROUND_TRIP: u64 = 2 * LATENCY;
