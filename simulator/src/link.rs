@@ -90,11 +90,12 @@ impl Link {
                 return Err("lost in a burst");
             }
         }
-        if let Some(bursts) = conditions.bursts_in_time {
-            if self.is_in_burst(now, bursts) && rng.chance(bursts.loss) {
-                faults.lost_in_bursts += 1;
-                return Err("lost in a burst");
-            }
+        if let Some(bursts) = conditions.bursts_in_time
+            && self.is_in_burst(now, bursts)
+            && rng.chance(bursts.loss)
+        {
+            faults.lost_in_bursts += 1;
+            return Err("lost in a burst");
         }
         if rng.chance(conditions.loss) {
             faults.lost += 1;

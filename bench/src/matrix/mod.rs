@@ -68,6 +68,11 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
     measure(&mut cells, options);
     print!("{}\n{}", table::head(options), table::table(&cells));
     print!("\n{}", targets::report(&cells));
+    if options.quick {
+        println!(
+            "The targets are meant for the whole matrix: much of a short run is its beginning."
+        );
+    }
     println!("\n{} cells in {} s", cells.len(), began.elapsed().as_secs());
     let json = cells.iter().map(table::json).collect();
     if options.commit {

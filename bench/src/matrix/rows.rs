@@ -47,11 +47,6 @@ impl Row {
         self
     }
 
-    fn there(mut self, change: impl Fn(&mut Conditions)) -> Self {
-        change(&mut self.there);
-        self
-    }
-
     fn back(mut self, change: impl Fn(&mut Conditions)) -> Self {
         change(&mut self.back);
         self
