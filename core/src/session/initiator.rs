@@ -135,8 +135,11 @@ impl Dial {
     }
 
     /// Sends the handshake by way of neighbours that forward, too, once it is time.
-    fn add_routes(&mut self, cx: &Context) {
+    fn add_routes(&mut self, cx: &mut Context) {
         let Some(remote) = self.remote.filter(|_| cx.now >= self.routes_from) else { return };
+        if let Some(router) = &mut cx.router {
+            router.seek(cx.now, remote);
+        }
         // One of them may say that it has a route, and have none.
         let all = cx.now >= self.routes_from + OTHERS_AFTER;
         let neighbours =
@@ -147,6 +150,13 @@ impl Dial {
                 self.targets.push(HandshakeTarget::new(via, false));
             }
         }
+    }
+
+    /// A way to the peer was found: the handshake goes there at once.
+    pub(crate) fn on_route(&mut self, cx: &mut Context) -> Instant {
+        self.add_routes(cx);
+        self.expedite();
+        self.schedule(cx)
     }
 
     /// The neighbour did not pass our handshake on.
