@@ -152,11 +152,16 @@ impl Dial {
         }
     }
 
-    /// A way to the peer was found: the handshake goes there at once.
-    pub(crate) fn on_route(&mut self, cx: &mut Context) -> Instant {
+    /// A way to the peer was found: the handshake goes there at once, unless it is under way there and nobody refused
+    /// it. Returns when the next round is due if that is sooner now.
+    pub(crate) fn on_route(&mut self, cx: &mut Context) -> Option<Instant> {
+        let asked = self.targets.len();
         self.add_routes(cx);
+        if self.targets.len() == asked && self.not_forwarded.is_none() {
+            return None;
+        }
         self.expedite();
-        self.schedule(cx)
+        Some(self.schedule(cx))
     }
 
     /// The neighbour did not pass our handshake on.

@@ -178,9 +178,9 @@ impl Peer {
 
     /// A way to the peer was found.
     pub(in crate::peer) fn on_route_for_dial(&mut self, cx: &mut Context) {
-        if let Some(dial) = &mut self.dialing.dial {
-            let next = dial.on_route(cx);
-            self.timers.set(Timer::Dial, Some(next));
+        let next = self.dialing.dial.as_mut().and_then(|dial| dial.on_route(cx));
+        if next.is_some() {
+            self.timers.set(Timer::Dial, next);
         }
     }
 
