@@ -7,12 +7,12 @@ use std::thread;
 
 use handfast_sim::{Fault, Meeting, Mesh, Report, Scenario};
 
-/// `HANDFAST_SEED=X` runs that seed alone, `HANDFAST_SEEDS=N` the first N instead of 1,000.
+/// `HANDFAST_SEED=X` runs that seed alone, `HANDFAST_SEEDS=N` the first N instead of 600.
 fn seeds() -> Range<u64> {
     let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
     match number("HANDFAST_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("HANDFAST_SEEDS").unwrap_or(1_000),
+        None => 0..number("HANDFAST_SEEDS").unwrap_or(600),
     }
 }
 
@@ -33,7 +33,7 @@ fn run_each<R: Send>(seeds: &Range<u64>, run: impl Fn(u64) -> R + Sync) -> Vec<R
 }
 
 #[test]
-fn a_thousand_seeds_keep_every_promise_and_see_every_kind_of_trouble() {
+fn hundreds_of_seeds_keep_every_promise_and_see_every_kind_of_trouble() {
     let seeds = seeds();
     let reports = run_each(&seeds, |seed| Scenario::from_seed(seed).run());
     let (mut seen, mut met) = (BTreeMap::new(), BTreeMap::new());
@@ -47,16 +47,16 @@ fn a_thousand_seeds_keep_every_promise_and_see_every_kind_of_trouble() {
         assert!(report.seals > report.datagrams / 2, "seed {}: who sealed?", report.seed);
     }
     println!("seeds that saw each: {seen:?}\nseeds that met what they are about: {met:?}");
-    if seeds.end - seeds.start < 1_000 {
+    if seeds.end - seeds.start < 600 {
         return; // Too few to ask for every kind of trouble.
     }
-    assert!(seen.len() >= 7 && seen.values().all(|&seeds| seeds > 50), "{seen:?}");
+    assert!(seen.len() >= 7 && seen.values().all(|&seeds| seeds > 30), "{seen:?}");
     for kind in Fault::ALL {
-        // Of about 67 seeds that are about each.
-        assert!(met.get(&kind).is_some_and(|&seeds| seeds > 40), "{kind:?}: {met:?}");
+        // Of about 40 seeds that are about each.
+        assert!(met.get(&kind).is_some_and(|&seeds| seeds > 22), "{kind:?}: {met:?}");
     }
     let dull: Vec<_> = reports.iter().filter_map(Report::shortfall).collect();
-    assert!(dull.len() < 100, "too many prove little: {dull:?}");
+    assert!(dull.len() < 60, "too many prove little: {dull:?}");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn peers_behind_nats_of_all_pairs_of_kinds_meet_as_their_nats_allow() {
 /// As above, but 12 seeds.
 #[test]
 fn leaves_of_a_mesh_talk_over_several_hops_whatever_befalls_it() {
-    let seeds = if seeds() == (0..1_000) { 0..12 } else { seeds() };
+    let seeds = if seeds() == (0..600) { 0..12 } else { seeds() };
     let reports = run_each(&seeds, |seed| Mesh::from_seed(seed).run());
     let hops = reports.iter().map(|report| report.hops).max();
     let slowest = reports.iter().map(|report| report.recovered).max();
