@@ -5,7 +5,7 @@ use std::panic::{catch_unwind, resume_unwind, set_hook, take_hook};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use handfast_sim::{Instances, Meeting, Mesh, Scenario};
+use handfast_sim::{Instances, Meeting, Scenario};
 
 use crate::totals::Totals;
 
@@ -41,14 +41,10 @@ pub(crate) fn run(seeds: Range<u64>, jobs: usize, failed: impl Fn(u64, &str) + S
 fn run_one(seed: u64, totals: &mut Totals, failed: &impl Fn(u64, &str)) {
     let all = || {
         let scenario = Scenario::from_seed(seed).run();
-        let instances = Instances::from_seed(seed).run();
-        (scenario, instances, Meeting::from_seed(seed).run(), Mesh::from_seed(seed).run())
+        (scenario, Instances::from_seed(seed).run(), Meeting::from_seed(seed).run())
     };
     match catch_unwind(all) {
-        Ok((report, instances, meeting, mesh)) => {
-            totals.add(&report, &instances, &meeting);
-            totals.add_mesh(&mesh);
-        }
+        Ok((report, instances, meeting)) => totals.add(&report, &instances, &meeting),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

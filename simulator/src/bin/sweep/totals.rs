@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use handfast_sim::{Fault, Faults, InstancesReport, MeetingReport, MeshReport, Report};
+use handfast_sim::{Fault, Faults, InstancesReport, MeetingReport, Report};
 
 use crate::meetings::Meetings;
 
@@ -27,7 +27,6 @@ pub(crate) struct Totals {
     seen: BTreeMap<&'static str, u64>,
     instances: Instances,
     meetings: Meetings,
-    meshes: Meshes,
     /// By seed.
     pub(crate) failures: BTreeMap<u64, String>,
 }
@@ -42,34 +41,6 @@ struct Instances {
     told_server: u64,
     told_instances: u64,
     slowest: Duration,
-}
-
-/// Leaves that talk over several hops.
-#[derive(Default)]
-struct Meshes {
-    troubled: u64,
-    delivered: u64,
-    datagrams: u64,
-    hops: usize,
-    slowest: Duration,
-}
-
-impl Meshes {
-    fn add(&mut self, other: &Self) {
-        self.troubled += other.troubled;
-        self.delivered += other.delivered;
-        self.datagrams += other.datagrams;
-        self.hops = self.hops.max(other.hops);
-        self.slowest = self.slowest.max(other.slowest);
-    }
-
-    fn print(&self) {
-        let Self { troubled, delivered, datagrams, hops, slowest } = self;
-        println!("\nleaves that talk over several hops, in meshes:");
-        println!("{troubled} with troubles; {delivered} messages delivered, {datagrams} datagrams");
-        println!("{hops} nodes passed a packet on at most, and none did twice");
-        println!("all connected {slowest:?} after the last trouble or sooner");
-    }
 }
 
 /// Seeds about a kind of fault.
@@ -144,12 +115,6 @@ impl Totals {
         }
     }
 
-    pub(crate) fn add_mesh(&mut self, mesh: &MeshReport) {
-        let MeshReport { troubled, delivered, datagrams, hops, recovered: slowest, .. } = *mesh;
-        let troubled = u64::from(troubled);
-        self.meshes.add(&Meshes { troubled, delivered, datagrams, hops, slowest });
-    }
-
     pub(crate) fn merge(&mut self, other: Self) {
         self.seeds += other.seeds;
         self.simulated += other.simulated;
@@ -172,7 +137,6 @@ impl Totals {
         }
         self.instances.add(&other.instances);
         self.meetings.merge(other.meetings);
-        self.meshes.add(&other.meshes);
         self.failures.extend(other.failures);
     }
 
@@ -200,7 +164,6 @@ impl Totals {
         );
         self.instances.print();
         self.meetings.print();
-        self.meshes.print();
         println!("\nkind of fault: seeds about it, seeds that really met it");
         for (kind, Kind { about, hit }) in &self.kinds {
             println!("{:<16} {about:>8} {hit:>8}", format!("{kind:?}"));
