@@ -102,7 +102,9 @@ impl SendQueue {
         let message = Outgoing::new(id, delivery, now, stream as u16, payload);
         self.buffer.add(&message, place);
         self.streams[stream].line.push(slot, &message);
-        self.deadlines.extend(message.expires_at.map(|at| (at, slot)));
+        if let Some(at) = message.expires_at {
+            self.deadlines.insert((at, slot));
+        }
         self.messages.insert(message);
         self.expire(stream, now, limits.age);
         self.wake(stream as u16);
