@@ -220,7 +220,7 @@ pub(crate) const HEADER: usize = 28;
 
 /// Tolerances in percent.
 const STEADY: u32 = 5;
-const BY_CHANCE: u32 = 25;
+pub(crate) const BY_CHANCE: u32 = 25;
 
 #[cfg(test)]
 mod tests {
