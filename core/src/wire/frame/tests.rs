@@ -162,7 +162,7 @@ fn frames_with_ranges_are_laid_out_as_documented() {
 fn illegal_frames_are_refused_with_their_reason() {
     let long_reason = [&[6, 0, 0, 0, 65][..], &[b'a'; 65]].concat();
     let cases: [(&[u8], FrameError); 17] = [
-        (&[0x1a], FrameError::UnknownType),
+        (&[0x1f], FrameError::UnknownType),
         (&[0x1f, 0, 0], FrameError::UnknownType),
         (&[0x80, 0, 0], FrameError::UnknownType),
         (&[0xff, 0, 0], FrameError::UnknownType),
