@@ -8,9 +8,11 @@
 //!
 //! `PEERID` is the server's, as it says when it starts; `OTHER_PEERID` is what the one that waits says. Both
 //! shake hands by way of the server, which passes on what it cannot read, and look for a direct way meanwhile,
-//! through NATs if there are any. Each line `way` says how packets go from then on, and why.
+//! through NATs if there are any. Each line `way` says how packets go from then on, and why. Whose router forwards a port to it
+//! says so with `--advertise IP:PORT` before the other words: it listens at that port, and the other one is told.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use handfast_tokio::{
@@ -22,19 +24,28 @@ use handfast_tokio::{
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
-    match words[..] {
-        ["wait", server] => wait(&server.parse()?).await,
-        ["talk", server, other] => talk(&server.parse()?, other.parse()?).await,
+    let (advertised, words) = match &words[..] {
+        ["--advertise", address, rest @ ..] => (Some(address.parse()?), rest),
+        words => (None, words),
+    };
+    match *words {
+        ["wait", server] => wait(&server.parse()?, advertised).await,
+        ["talk", server, other] => talk(&server.parse()?, other.parse()?, advertised).await,
         _ => Err("say `wait SERVER` or `talk SERVER PEERID`, SERVER as PEERID@HOST:PORT".into()),
     }
 }
 
 /// An endpoint that stays connected to the server for as long as the second value lives.
-async fn join(server: &TargetName) -> Result<(Endpoint, Connections), Box<dyn Error>> {
+async fn join(
+    server: &TargetName,
+    advertised: Option<SocketAddr>,
+) -> Result<(Endpoint, Connections), Box<dyn Error>> {
     let identity = Identity::from_seed(entropy()?);
     let mut config = Config::default();
     config.punching.enabled = true;
-    let endpoint = Endpoint::bind(config, identity, Listen::all(0))?;
+    config.punching.advertise.extend(advertised);
+    let port = advertised.map_or(0, |address| address.port());
+    let endpoint = Endpoint::bind(config, identity, Listen::all(port))?;
     let mut connections = endpoint.keep_connected(resolve(server).await?, Reconnect::default());
     let server = connections.next().await?;
     println!("server     {}", server.id());
@@ -42,8 +53,8 @@ async fn join(server: &TargetName) -> Result<(Endpoint, Connections), Box<dyn Er
     Ok((endpoint, connections))
 }
 
-async fn wait(server: &TargetName) -> Result<(), Box<dyn Error>> {
-    let (endpoint, mut connections) = join(server).await?;
+async fn wait(server: &TargetName, advertised: Option<SocketAddr>) -> Result<(), Box<dyn Error>> {
+    let (endpoint, mut connections) = join(server, advertised).await?;
     loop {
         tokio::select! {
             peer = endpoint.accept() => match peer {
@@ -69,8 +80,12 @@ async fn answer(peer: Peer) {
     println!("parted     {}", peer.closed().await);
 }
 
-async fn talk(server: &TargetName, other: PeerId) -> Result<(), Box<dyn Error>> {
-    let (endpoint, _connections) = join(server).await?;
+async fn talk(
+    server: &TargetName,
+    other: PeerId,
+    advertised: Option<SocketAddr>,
+) -> Result<(), Box<dyn Error>> {
+    let (endpoint, _connections) = join(server, advertised).await?;
     let start = Instant::now();
     let peer = endpoint.connect(Target::from(other)).await?;
     println!("connected  {} in {:.1?}", peer.id(), start.elapsed());

@@ -179,7 +179,7 @@ pub use handle::PeerHandle;
 pub use info::{Direction, PeerInfo, RouteInfo, StandbyPath};
 pub use nat::{NatEvidence, NatFiltering, NatMapping};
 pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
-pub use punch::{Nat, PathReason, Verdict};
+pub use punch::{FreshPort, Nat, PathReason, Verdict};
 pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;

@@ -142,6 +142,7 @@ mod tests {
             "keys.rekey_after_packets",
             "punching.advertise",
             "punching.enabled",
+            "punching.fresh_ports",
             "punching.tell_host",
             "punching.tell_observed",
             "timers.connect_timeout",

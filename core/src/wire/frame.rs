@@ -137,6 +137,8 @@ pub enum Frame<'a> {
     Opened {
         /// The round.
         round: u64,
+        /// The newest list of the receiver that was taken into account, by its number.
+        list: u64,
     },
     /// Where a [`Frame::PathChallenge`] came from.
     Observed {
@@ -271,7 +273,7 @@ impl<'a> Frame<'a> {
             Self::Forward(frame) => frame.encoded_len(),
             Self::ForwardRefused { .. } => 34,
             Self::Candidates(frame) => frame.encoded_len(),
-            Self::Opened { round } => 1 + varint::size(*round),
+            Self::Opened { round, list } => 1 + varint::size(*round) + varint::size(*list),
             Self::Observed { .. } => 19,
             Self::ProbeMe { .. } => 10,
             Self::RouteUpdate(_) => 119,
@@ -324,7 +326,7 @@ impl<'a> Frame<'a> {
                 Self::ForwardRefused { destination: reader.array()?, reason: reader.u8()? }
             }
             probe::CANDIDATES => Self::Candidates(CandidatesFrame::parse(reader)?),
-            probe::OPENED => Self::Opened { round: reader.varint()? },
+            probe::OPENED => Self::Opened { round: reader.varint()?, list: reader.varint()? },
             probe::OBSERVED => Self::Observed { address: probe::parse_address(reader)? },
             probe::PROBE_ME => Self::ProbeMe { index: reader.u8()?, token: *reader.array()? },
             route::ROUTE_UPDATE..=route::ROUTE_REQUEST => route::parse(kind, reader)?,
@@ -371,7 +373,9 @@ impl<'a> Frame<'a> {
                 w.u8(forward::FORWARD_REFUSED) && w.bytes(*destination) && w.u8(*reason)
             }
             Self::Candidates(frame) => frame.write(w),
-            Self::Opened { round } => w.u8(probe::OPENED) && w.varint(*round),
+            Self::Opened { round, list } => {
+                w.u8(probe::OPENED) && w.varint(*round) && w.varint(*list)
+            }
             Self::Observed { address } => w.u8(probe::OBSERVED) && w.bytes(address.as_bytes()),
             Self::ProbeMe { index, token } => {
                 w.u8(probe::PROBE_ME) && w.u8(*index) && w.bytes(token)

@@ -107,15 +107,6 @@ impl Plan {
         self.troubles.extend(over.map(|over| (end, over)));
     }
 
-    /// Whether a NAT forgets a mapping that is in use. Its other mappings have other ports then, as neighbours will see only
-    /// with the next handshake, or are spoilt by what the peer goes on to send: such a pair may find no way before the
-    /// NAT has forgotten that as well.
-    pub(super) fn is_forgotten(&self) -> bool {
-        let forgets =
-            |trouble: &Trouble| matches!(trouble, Trouble::Reboot(_) | Trouble::Forgetful(..));
-        self.troubles.iter().any(|(_, trouble)| forgets(trouble))
-    }
-
     /// Whether the two must become direct.
     pub(super) fn is_punchable(&self) -> bool {
         self.looks == [true; 2] && Site::lets_meet(self.sites[0], self.sites[1])

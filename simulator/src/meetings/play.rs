@@ -213,7 +213,6 @@ impl Play {
         });
         match since {
             Some(since) => Some(since.saturating_sub(calm)),
-            None if self.plan.is_forgotten() => None,
             None => self.fail("they are not direct"),
         }
     }

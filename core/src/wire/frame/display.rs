@@ -42,7 +42,7 @@ impl fmt::Display for Frame<'_> {
             Self::Forward(frame) => frame.fmt(f),
             Self::ForwardRefused { reason, .. } => write!(f, "ForwardRefused reason={reason}"),
             Self::Candidates(frame) => frame.fmt(f),
-            Self::Opened { round } => write!(f, "Opened round={round}"),
+            Self::Opened { round, list } => write!(f, "Opened round={round} list={list}"),
             Self::Observed { address } => {
                 write!(f, "Observed address={}", SocketAddr::from(*address))
             }

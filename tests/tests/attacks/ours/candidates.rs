@@ -7,12 +7,13 @@ use handfast_core::wire::{
     CandidateEntry, CandidatesFrame, FORWARD_PATH, ForwardFrame, Frame, PROBE_PATH,
 };
 use handfast_core::{
-    Config, Delivery, Endpoint, ForwardingPolicy, Instant, PeerHandle, PeerState, SocketId, Target,
+    Config, Delivery, Endpoint, Event, ForwardingPolicy, Instant, PeerHandle, PeerState, SocketId,
+    Target, Via,
 };
 use handfast_sim::{Datagram, NodeId, World};
 
 use crate::kit::frame;
-use crate::net::Net;
+use crate::net::{Net, Sent, number_of, payload};
 
 /// A victim that looks for direct ways, and a liar that it talks to by way of a relay.
 struct Scene {
@@ -72,7 +73,7 @@ impl Scene {
             .map(|(n, address)| CandidateEntry { kind: 1 + n % 4, address: (*address).into() })
             .collect();
         let candidates = CandidatesFrame { seq: number, round: number, flags: 0, list: &list };
-        let opened = frame(Frame::Opened { round: number });
+        let opened = frame(Frame::Opened { round: number, list: u64::MAX >> 2 });
         self.lie(1, &[frame(Frame::Candidates(candidates)), opened].concat());
     }
 
@@ -163,7 +164,7 @@ fn ours_floods_of_openings_and_of_what_others_are_said_to_see_are_ignored() {
     let (before, told) = (scene.targets().len(), scene.net.sent(scene.victim).len());
     for n in 0..2_000 {
         // Of rounds that were, are, and never will be.
-        scene.lie(1, &frame(Frame::Opened { round: n % 7 }));
+        scene.lie(1, &frame(Frame::Opened { round: n % 7, list: n }));
         let address = SocketAddr::from(([203, 0, 113, (n % 250) as u8], 9)).into();
         scene.lie(PROBE_PATH, &frame(Frame::Observed { address }));
         scene.net.run(5);
@@ -221,4 +222,93 @@ fn ours_a_flood_of_requests_for_probes_is_answered_with_less_than_it_is_and_by_k
     assert!(after.3 - before.3 <= after.2 - before.2, "{after:?} after {before:?}");
     let state = world.endpoint(server).and_then(|it| it.peers().next()).map(|peer| peer.state);
     assert_eq!(state, Some(PeerState::Connected));
+}
+
+/// Who stands between two ends lets through what looks for a direct way, and nothing that then takes it: each round finds
+/// the way again, and each time it swallows what goes there.
+#[test]
+fn ours_a_path_that_was_promoted_and_swallows_everything_costs_no_message_and_ever_fewer_changes() {
+    for both in [true, false] {
+        let mut net = Net::new(6);
+        let (mut forwarding, mut punching) = (Config::default(), Config::default());
+        forwarding.forwarding.policy = ForwardingPolicy::Anyone;
+        punching.punching.enabled = true;
+        let relay = net.add(forwarding);
+        let ends = [(); 2].map(|()| net.add(punching.clone()));
+        for end in ends {
+            net.link(end, relay);
+        }
+        net.latency(20);
+        // From the beginning: the probes find a way, and nothing but probes ever takes it.
+        for (from, to) in [(ends[0], ends[1]), (ends[1], ends[0])] {
+            let to = net.address(to);
+            let is_probe = |sent: &Sent| sent.bytes.get(15) == Some(&PROBE_PATH);
+            if both || from == ends[0] {
+                net.filter(from, move |sent| sent.to != to || is_probe(sent));
+            }
+        }
+        let there = net.connect(ends[0], Target::from(net.id(ends[1])));
+        net.run(500);
+        let back = net.handle(ends[1], ends[0]);
+        let mut sent_at = Vec::new();
+        for n in 0..6_000 {
+            sent_at.push(net.world.now());
+            net.send(ends[0], there, Delivery::ordered(0), payload(n, 200));
+            net.send(ends[1], back, Delivery::ordered(0), payload(n, 200));
+            net.run(100);
+        }
+        net.run(3_000);
+        for end in ends {
+            let got = net.got(end);
+            let numbers: Vec<_> = got.iter().map(|got| number_of(&got.message.payload)).collect();
+            assert_eq!(numbers, (0..6_000).collect::<Vec<_>>(), "all, once, in order");
+            let late = got.iter().zip(&sent_at).map(|(got, at)| got.at - *at).max();
+            assert!(late <= Some(SECOND * 3 / 2), "{late:?}");
+            let promoted = net.count(end, |event| {
+                matches!(event, Event::PathChanged { path: Via::Direct(_), .. })
+            });
+            // Ten rounds at once, and one in five minutes.
+            assert!((1..=12).contains(&promoted), "promoted {promoted} times");
+            assert!(net.ends(end).is_empty() && !net.states(end).contains(&PeerState::Silent));
+        }
+    }
+}
+
+#[test]
+fn diagnose_liar() {
+    let mut scene = Scene::new(1);
+    for n in 0..1_200u64 {
+        let list: Vec<SocketAddr> =
+            (0..16).map(|k| ([198, 51, 100, 9], 1000 + ((n * 7 + k) % 64) as u16).into()).collect();
+        scene.name(n + 1, &list);
+        scene.net.run(500);
+        if n % 20 == 0 {
+            let (victim, liar) = (scene.victim, scene.liar);
+            let its = scene.net.endpoint(liar).peers().find(|p| p.id == Some(scene.net.id(victim)));
+            println!(
+                "{n} {:?} victim {:?}",
+                its.map(|p| (p.state, p.path, p.last_received, p.stats)),
+                scene.state()
+            );
+            println!(
+                "   liar sent {} victim sent {} relay sent {}",
+                scene.net.sent(liar).len(),
+                scene.net.sent(victim).len(),
+                scene.net.sent(scene.relay).len()
+            );
+            println!(
+                "   drops liar {:?} victim {:?}",
+                scene.net.endpoint(liar).drops(),
+                scene.net.endpoint(victim).drops()
+            );
+        }
+        let ends = scene.net.ends(scene.liar);
+        if !ends.is_empty() {
+            println!("{n}: {ends:?} at {:?}", scene.net.world.now());
+            break;
+        }
+    }
+    let (victim, liar) = (scene.victim, scene.liar);
+    println!("{:?}\n{:?}", scene.net.events(liar), scene.net.events(victim));
+    panic!();
 }
