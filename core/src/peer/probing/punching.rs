@@ -121,7 +121,7 @@ impl Peer {
             FreshNews::Seen(socket, address) => puncher.on_fresh_seen(socket, address),
         }
         self.events.verdict = !self.state.is_over();
-        self.review(cx);
+        self.review_punching(cx);
     }
 
     /// A probe of the peer came by `via`.

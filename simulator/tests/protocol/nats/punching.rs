@@ -271,7 +271,7 @@ fn spoilt(configs: [Config; 2], refuses: bool) -> Meeting {
 #[test]
 fn a_pair_whose_nats_are_spoilt_meets_from_fresh_ports_or_says_that_these_were_left_out() {
     let mut meeting = spoilt([punching(), punching()], false);
-    assert!(meeting.becomes_direct(30), "{:?}", [meeting.verdict(0), meeting.verdict(1)]);
+    assert!(meeting.becomes_direct(15), "{:?}", [meeting.verdict(0), meeting.verdict(1)]);
     // It stays there, and what led to nothing is closed.
     meeting.world.run_for(Duration::from_secs(300));
     assert!(meeting.is_direct(), "{:?}", [meeting.verdict(0), meeting.verdict(1)]);
@@ -292,7 +292,8 @@ fn a_pair_whose_nats_are_spoilt_meets_from_fresh_ports_or_says_that_these_were_l
     for (configs, refuses) in [([single.clone(), single], false), ([punching(), punching()], true)]
     {
         let mut meeting = spoilt(configs, refuses);
-        assert!(!meeting.becomes_direct(30), "without a further port the NATs stay spoilt");
+        // A NAT forgets after 30 s that a port is spoilt.
+        assert!(!meeting.becomes_direct(15), "without a further port the NATs stay spoilt");
         for end in 0..2 {
             assert_eq!(
                 meeting.verdict(end).fresh_port,
