@@ -39,7 +39,7 @@ impl Peer {
             return;
         }
         let before = self.puncher.as_ref().map(|puncher| puncher.is_trying());
-        let slot = self.handle().slot;
+        let slot = self.acquaintance.handle.slot;
         let puncher = self.puncher.get_or_insert_with(|| Box::new(Puncher::new(cx.now)));
         if wanted && puncher.found().is_some() && !puncher.is_trying() {
             // The direct way was lost.
