@@ -8,8 +8,9 @@
 //!
 //! `PEERID` is the server's, as it says when it starts; `OTHER_PEERID` is what the one that waits says. Both
 //! shake hands by way of the server, which passes on what it cannot read, and look for a direct way meanwhile,
-//! through NATs if there are any. Each line `way` says how packets go from then on, and why. Whose router forwards a port to it
-//! says so with `--advertise IP:PORT` before the other words: it listens at that port, and the other one is told.
+//! through NATs if there are any. Each line `way` says how packets go from then on, and why. With `--map-port` behind
+//! the other words the router is asked to forward a port, which helps where NATs are in the way. Whose router forwards one
+//! already says so with `--advertise IP:PORT` before the other words: it listens at that port, and the other one is told.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use handfast_tokio::{
     Config, Connections, Delivery, DisconnectOptions, Endpoint, Identity, Listen, Peer, PeerId,
-    Reconnect, Target, TargetName, entropy, resolve,
+    PortMapping, Reconnect, Target, TargetName, entropy, resolve,
 };
 
 #[tokio::main]
@@ -28,11 +29,35 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["--advertise", address, rest @ ..] => (Some(address.parse()?), rest),
         words => (None, words),
     };
+    let (words, map_port) = match words {
+        [words @ .., "--map-port"] => (words, true),
+        words => (words, false),
+    };
     match *words {
-        ["wait", server] => wait(&server.parse()?, advertised).await,
-        ["talk", server, other] => talk(&server.parse()?, other.parse()?, advertised).await,
-        _ => Err("say `wait SERVER` or `talk SERVER PEERID`, SERVER as PEERID@HOST:PORT".into()),
+        ["wait", server] => wait(&server.parse()?, Ports { map_port, advertised }).await,
+        ["talk", server, other] => {
+            talk(&server.parse()?, other.parse()?, Ports { map_port, advertised }).await
+        }
+        _ => Err(
+            "say `wait SERVER` or `talk SERVER PEERID`, SERVER as PEERID@HOST:PORT; --map-port \
+                  may follow"
+                .into(),
+        ),
     }
+}
+
+/// Ports of the router that lead to us.
+#[derive(Clone, Copy)]
+struct Ports {
+    /// It is to be asked for one.
+    map_port: bool,
+    /// One leads to us already.
+    advertised: Option<SocketAddr>,
+}
+
+/// Has the router forward a port to us; peers are told of it. It is given back in the end.
+fn ask_router(endpoint: &Endpoint) -> std::io::Result<PortMapping> {
+    endpoint.map_port(None, |news| println!("port       {news}"))
 }
 
 /// An endpoint that stays connected to the server for as long as the second value lives.
@@ -53,18 +78,28 @@ async fn join(
     Ok((endpoint, connections))
 }
 
-async fn wait(server: &TargetName, advertised: Option<SocketAddr>) -> Result<(), Box<dyn Error>> {
-    let (endpoint, mut connections) = join(server, advertised).await?;
+async fn wait(server: &TargetName, ports: Ports) -> Result<(), Box<dyn Error>> {
+    let (endpoint, mut connections) = join(server, ports.advertised).await?;
+    let mapping = ports.map_port.then(|| ask_router(&endpoint)).transpose()?;
     loop {
         tokio::select! {
             peer = endpoint.accept() => match peer {
                 Some(peer) => _ = tokio::spawn(answer(peer)),
-                None => return Ok(()),
+                None => break,
             },
-            // The server was lost, and is found again.
-            again = connections.next() => println!("server     {}", again?.id()),
+            _ = tokio::signal::ctrl_c() => break,
+            // The server was lost, and is found again, or does not want us.
+            again = connections.next() => match again {
+                Ok(server) => println!("server     {}", server.id()),
+                Err(error) => {
+                    println!("server     {error}");
+                    break;
+                }
+            },
         }
     }
+    mapping.into_iter().for_each(PortMapping::release);
+    Ok(endpoint.close(DisconnectOptions::default()).await?)
 }
 
 /// Sends back whatever comes.
@@ -80,12 +115,9 @@ async fn answer(peer: Peer) {
     println!("parted     {}", peer.closed().await);
 }
 
-async fn talk(
-    server: &TargetName,
-    other: PeerId,
-    advertised: Option<SocketAddr>,
-) -> Result<(), Box<dyn Error>> {
-    let (endpoint, _connections) = join(server, advertised).await?;
+async fn talk(server: &TargetName, other: PeerId, ports: Ports) -> Result<(), Box<dyn Error>> {
+    let (endpoint, _connections) = join(server, ports.advertised).await?;
+    let mapping = ports.map_port.then(|| ask_router(&endpoint)).transpose()?;
     let start = Instant::now();
     let peer = endpoint.connect(Target::from(other)).await?;
     println!("connected  {} in {:.1?}", peer.id(), start.elapsed());
@@ -102,6 +134,7 @@ async fn talk(
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     println!("parted     {}", peer.disconnect(DisconnectOptions::default()).await);
+    mapping.into_iter().for_each(PortMapping::release);
     Ok(())
 }
 

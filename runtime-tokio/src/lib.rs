@@ -93,8 +93,9 @@ pub use handfast_core::{
     Violation,
 };
 pub use handfast_udp::{
-    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, Reconnect, SocketError,
-    SocketStats, TargetName, TargetNameError, entropy, explain, generate_identity,
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, PortNews, PortProtocol,
+    Reconnect, SocketError, SocketStats, TargetName, TargetNameError, entropy, explain,
+    generate_identity,
 };
 pub use peer::Peer;
 pub use receipt::Receipt;
