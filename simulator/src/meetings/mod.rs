@@ -19,7 +19,7 @@ use plan::Plan;
 /// - every message arrives exactly once and in its order, in spite of all that, and is acknowledged;
 /// - the peers never end for each other;
 /// - a pair that its NATs let become direct ([`Site::lets_meet`]) is so within [`Self::recovery`] after the last trouble,
-///   and then the relays pass no message on; another pair stays routed and says why;
+///   if no NAT forgot a mapping in use, and then the relays pass no message on; another pair stays routed and says why;
 /// - who is direct stays so, and next to nothing is said by way of relays;
 /// - packets that look for a way, and the mappings that they make in NATs, are few.
 ///

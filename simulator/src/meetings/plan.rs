@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Site;
-use crate::link::Conditions;
+use crate::conditions::Conditions;
 use crate::nat::Ports;
 use crate::rng::{Probability, Rng};
 
@@ -105,6 +105,15 @@ impl Plan {
         };
         self.troubles.push((at, trouble));
         self.troubles.extend(over.map(|over| (end, over)));
+    }
+
+    /// Whether a NAT forgets a mapping that is in use. A fresh port helps most such pairs, not all. Its other mappings have other ports then, as neighbours will see only
+    /// with the next handshake, or are spoilt by what the peer goes on to send: such a pair may find no way before the
+    /// NAT has forgotten that as well.
+    pub(super) fn is_forgotten(&self) -> bool {
+        let forgets =
+            |trouble: &Trouble| matches!(trouble, Trouble::Reboot(_) | Trouble::Forgetful(..));
+        self.troubles.iter().any(|(_, trouble)| forgets(trouble))
     }
 
     /// Whether the two must become direct.

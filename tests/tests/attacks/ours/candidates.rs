@@ -7,13 +7,12 @@ use handfast_core::wire::{
     CandidateEntry, CandidatesFrame, FORWARD_PATH, ForwardFrame, Frame, PROBE_PATH,
 };
 use handfast_core::{
-    Config, Delivery, Endpoint, Event, ForwardingPolicy, Instant, PeerHandle, PeerState, SocketId,
-    Target, Via,
+    Config, Delivery, Endpoint, ForwardingPolicy, Instant, PeerHandle, PeerState, SocketId, Target,
 };
 use handfast_sim::{Datagram, NodeId, World};
 
 use crate::kit::frame;
-use crate::net::{Net, Sent, number_of, payload};
+use crate::net::Net;
 
 /// A victim that looks for direct ways, and a liar that it talks to by way of a relay.
 struct Scene {
@@ -223,58 +222,6 @@ fn ours_a_flood_of_requests_for_probes_is_answered_with_less_than_it_is_and_by_k
     assert!(after.3 - before.3 <= after.2 - before.2, "{after:?} after {before:?}");
     let state = world.endpoint(server).and_then(|it| it.peers().next()).map(|peer| peer.state);
     assert_eq!(state, Some(PeerState::Connected));
-}
-
-/// Who stands between two ends lets through what looks for a direct way, and nothing that then takes it: each round finds
-/// the way again, and each time it swallows what goes there.
-#[test]
-fn ours_a_path_that_was_promoted_and_swallows_everything_costs_no_message_and_ever_fewer_changes() {
-    for both in [true, false] {
-        let mut net = Net::new(6);
-        let (mut forwarding, mut punching) = (Config::default(), Config::default());
-        forwarding.forwarding.policy = ForwardingPolicy::Anyone;
-        punching.punching.enabled = true;
-        let relay = net.add(forwarding);
-        let ends = [(); 2].map(|()| net.add(punching.clone()));
-        for end in ends {
-            net.link(end, relay);
-            let host = net.address(end);
-            net.with(end, |endpoint, now| endpoint.set_host_addresses(now, [host]));
-        }
-        net.latency(20);
-        // From the beginning: the probes find a way, and nothing but probes ever takes it.
-        for (from, to) in [(ends[0], ends[1]), (ends[1], ends[0])] {
-            let to = net.address(to);
-            let is_probe = |sent: &Sent| sent.bytes.get(15) == Some(&PROBE_PATH);
-            if both || from == ends[0] {
-                net.filter(from, move |sent| sent.to != to || is_probe(sent));
-            }
-        }
-        let there = net.connect(ends[0], Target::from(net.id(ends[1])));
-        net.run(500);
-        let back = net.handle(ends[1], ends[0]);
-        let mut sent_at = Vec::new();
-        for n in 0..6_000 {
-            sent_at.push(net.world.now());
-            net.send(ends[0], there, Delivery::ordered(0), payload(n, 200));
-            net.send(ends[1], back, Delivery::ordered(0), payload(n, 200));
-            net.run(100);
-        }
-        net.run(3_000);
-        for end in ends {
-            let got = net.got(end);
-            let numbers: Vec<_> = got.iter().map(|got| number_of(&got.message.payload)).collect();
-            assert_eq!(numbers, (0..6_000).collect::<Vec<_>>(), "all, once, in order");
-            let late = got.iter().zip(&sent_at).map(|(got, at)| got.at - *at).max();
-            assert!(late <= Some(SECOND * 3 / 2), "{late:?}");
-            let promoted = net.count(end, |event| {
-                matches!(event, Event::PathChanged { path: Via::Direct(_), .. })
-            });
-            // Ten rounds at once, and one in five minutes.
-            assert!((1..=12).contains(&promoted), "promoted {promoted} times");
-            assert!(net.ends(end).is_empty() && !net.states(end).contains(&PeerState::Silent));
-        }
-    }
 }
 
 /// Lists come for ten minutes, two a second, and each is acknowledged: neither end is silent for the other.
