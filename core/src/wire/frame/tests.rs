@@ -240,7 +240,7 @@ fn any_plain_frame() -> impl Strategy<Value = Frame<'static>> {
         }),
         any::<[u8; 8]>().prop_map(|token| Frame::PathChallenge { token }),
         any::<[u8; 8]>().prop_map(|token| Frame::PathResponse { token }),
-        number().prop_map(|round| Frame::Opened { round }),
+        (number(), number()).prop_map(|(round, list)| Frame::Opened { round, list }),
         (any::<u8>(), any::<[u8; 8]>()).prop_map(|(index, token)| Frame::ProbeMe { index, token }),
         any::<([u8; 16], u16)>()
             .prop_map(|at| Frame::Observed { address: SocketAddr::from(at).into() }),
