@@ -101,6 +101,16 @@ pub enum Event {
         socket: SocketId,
         /// The address to bind it to. With port zero the system chooses the port.
         address: SocketAddr,
+        /// It is for the search for a direct way to a single peer, which is not to be told to others:
+        /// [`CloseSocket`](Self::CloseSocket) follows when nothing needs it any more.
+        temporary: bool,
+    },
+    /// The endpoint does not need a socket any more that it asked for. This is for the driver: it closes it, and answers with
+    /// [`socket_closed`](crate::Endpoint::socket_closed).
+    #[non_exhaustive]
+    CloseSocket {
+        /// The id of the socket.
+        socket: SocketId,
     },
     /// The test of the NAT before us is over.
     #[non_exhaustive]
@@ -195,7 +205,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The peer the event is about; `None` for `Discovered`, `OpenSocket`, `Refused` and `RouteChanged`.
+    /// The peer the event is about; `None` for `CloseSocket`, `Discovered`, `OpenSocket`, `Refused` and `RouteChanged`.
     #[must_use]
     pub const fn peer(&self) -> Option<PeerHandle> {
         match self {
@@ -212,7 +222,8 @@ impl Event {
             | Self::StateChanged { peer, .. }
             | Self::VerdictChanged { peer }
             | Self::Writable { peer, .. } => Some(*peer),
-            Self::Discovered { .. }
+            Self::CloseSocket { .. }
+            | Self::Discovered { .. }
             | Self::OpenSocket { .. }
             | Self::Refused { .. }
             | Self::RouteChanged { .. } => None,

@@ -116,7 +116,7 @@ fn frames() -> Vec<(String, Vec<u8>)> {
             Frame::ForwardFailed { source: &key, destination: &key, reason: 2, hops: 16 },
         ),
         ("candidates", Frame::Candidates(candidates)),
-        ("opened", Frame::Opened { round: 3 }),
+        ("opened", Frame::Opened { round: 3, list: 5 }),
         ("observed", Frame::Observed { address: entry.address }),
         ("probe-me", Frame::ProbeMe { index: 1, token: [3; 8] }),
         ("route-update", Frame::RouteUpdate(update)),

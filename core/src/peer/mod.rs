@@ -44,6 +44,7 @@ use handshake::Dialing;
 use liveness::Liveness;
 use memory::Share;
 use outbound::Outbound;
+pub(crate) use probing::FreshNews;
 use probing::{Answers, NatTesting, Observing};
 use state::State;
 use timers::Timer;

@@ -222,7 +222,7 @@ impl Peer {
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}
             Frame::Candidates(candidates) => self.on_candidates(cx, &candidates),
-            Frame::Opened { round } => self.on_opened(round),
+            Frame::Opened { round, list } => self.on_opened(round, list),
             Frame::Padding(_) | Frame::Extension { .. } | Frame::Skip { .. } => {}
         }
         Ok(())

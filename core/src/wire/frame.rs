@@ -155,6 +155,8 @@ pub enum Frame<'a> {
     Opened {
         /// The round.
         round: u64,
+        /// The newest list of the receiver that was taken into account, by its number.
+        list: u64,
     },
     /// Where a [`Frame::PathChallenge`] came from.
     Observed {
@@ -291,7 +293,7 @@ impl<'a> Frame<'a> {
             Self::ForwardRefused { .. } => 34,
             Self::ForwardFailed { .. } => 67,
             Self::Candidates(frame) => frame.encoded_len(),
-            Self::Opened { round } => 1 + varint::size(*round),
+            Self::Opened { round, list } => 1 + varint::size(*round) + varint::size(*list),
             Self::Observed { .. } => 19,
             Self::ProbeMe { .. } => 10,
             Self::RouteUpdate(_) => 119,
@@ -351,7 +353,7 @@ impl<'a> Frame<'a> {
                 hops: reader.u8()?,
             },
             probe::CANDIDATES => Self::Candidates(CandidatesFrame::parse(reader)?),
-            probe::OPENED => Self::Opened { round: reader.varint()? },
+            probe::OPENED => Self::Opened { round: reader.varint()?, list: reader.varint()? },
             probe::OBSERVED => Self::Observed { address: probe::parse_address(reader)? },
             probe::PROBE_ME => Self::ProbeMe { index: reader.u8()?, token: *reader.array()? },
             route::ROUTE_UPDATE..=route::ROUTE_REQUEST => route::parse(kind, reader)?,
@@ -406,7 +408,9 @@ impl<'a> Frame<'a> {
                     && w.u8(*hops)
             }
             Self::Candidates(frame) => frame.write(w),
-            Self::Opened { round } => w.u8(probe::OPENED) && w.varint(*round),
+            Self::Opened { round, list } => {
+                w.u8(probe::OPENED) && w.varint(*round) && w.varint(*list)
+            }
             Self::Observed { address } => w.u8(probe::OBSERVED) && w.bytes(address.as_bytes()),
             Self::ProbeMe { index, token } => {
                 w.u8(probe::PROBE_ME) && w.u8(*index) && w.bytes(token)

@@ -108,7 +108,7 @@ pub(super) fn examples(vectors: &mut Vectors) {
             },
         ),
         ("candidates", Frame::Candidates(candidates)),
-        ("opened", Frame::Opened { round: 70 }),
+        ("opened", Frame::Opened { round: 70, list: 3 }),
         ("observed", Frame::Observed { address: list[0].address }),
         ("probe_me", Frame::ProbeMe { index: 1, token: *b"01234567" }),
         ("route_update", Frame::RouteUpdate(update)),

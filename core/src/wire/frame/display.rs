@@ -46,7 +46,7 @@ impl fmt::Display for Frame<'_> {
                 write!(f, "ForwardFailed reason={reason} hops={hops}")
             }
             Self::Candidates(frame) => frame.fmt(f),
-            Self::Opened { round } => write!(f, "Opened round={round}"),
+            Self::Opened { round, list } => write!(f, "Opened round={round} list={list}"),
             Self::Observed { address } => {
                 write!(f, "Observed address={}", SocketAddr::from(*address))
             }
