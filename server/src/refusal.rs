@@ -129,7 +129,7 @@ mod tests {
     }
 
     /// Whatever a peer or a stranger can make the server spend has a flag. Those of the groups that have none
-    /// say when and how, or are about dials, of which the server makes none, or about what is told to those to which it looks for
+    /// say when and how, or how far a stream runs ahead (the memory has its bounds anyway), or are about dials, of which the server makes none, or about what is told to those to which it looks for
     /// direct ways.
     #[test]
     fn each_bound_has_its_flag() {
@@ -138,6 +138,7 @@ mod tests {
         let without: Vec<_> =
             grouped.filter(|field| FLAGS.iter().all(|(of_core, _)| of_core != field)).collect();
         let expected = [
+            "flow.stream_window",
             "flow.unreliable_age",
             "keys.rekey_after",
             "keys.rekey_after_idle",

@@ -253,14 +253,18 @@ impl Speaker {
         let stream = stream(message.delivery);
         let place = usize::try_from(message.sequence_number).expect("a small number");
         let numbers = self.expected.get(&stream).map_or(&[][..], Vec::as_slice);
-        let number = if stream.1 && stream.2 != Order::Sequenced {
-            numbers.get(place)
-        } else {
-            let lines = &self.their_lines;
-            numbers.iter().skip(place).find(|number| {
-                let Line { delivery, payload } = &lines[**number];
-                (delivery, payload) == (&message.delivery, &message.payload)
-            })
+        let is_it = |number: &&usize| {
+            let Line { delivery, payload } = &self.their_lines[**number];
+            (delivery, payload) == (&message.delivery, &message.payload)
+        };
+        let number = match stream.2 {
+            Order::Ordered if stream.1 => numbers.get(place),
+            // Short ones pass long ones.
+            Order::Unordered => {
+                let heard = self.heard.get(&stream).map_or(&[][..], Vec::as_slice);
+                numbers.iter().filter(|number| !heard.contains(number)).find(is_it)
+            }
+            _ => numbers.iter().skip(place).find(is_it),
         };
         let number = *number.unwrap_or_else(|| panic!("{stream:?} {place} was never said"));
         let line = &self.their_lines[number];

@@ -15,7 +15,7 @@ use super::waiting::{Taken, Waiting};
 use crate::Violation;
 use crate::delivery::{Message, Order};
 use crate::memory::Room;
-use crate::wire::{DataFrame, StreamKey};
+use crate::wire::{DataFrame, GivenUpFrame, StreamKey};
 
 /// What we allow the peer.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +97,21 @@ impl ReceiveQueue {
         }
         self.open_stream(key)?;
         self.skip_to(key, end);
+        Ok(())
+    }
+
+    /// These messages will not come. What is whole stays; of the others nothing does, and their credit goes back.
+    pub(crate) fn on_given_up(&mut self, frame: &GivenUpFrame<'_>) -> Result<(), Violation> {
+        let key = frame.stream;
+        self.open_stream(key)?;
+        for range in frame.ranges() {
+            self.give_up_range(key, range)?;
+        }
+        self.has_given_up = true;
+        self.is_unreviewed = true;
+        if key.order() == Order::Ordered {
+            self.hand_over_in_order(key);
+        }
         Ok(())
     }
 

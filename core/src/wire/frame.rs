@@ -5,6 +5,7 @@ mod display;
 mod forward;
 mod given_up;
 mod probe;
+mod retransmit;
 mod route;
 
 use core::iter::FusedIterator;
@@ -16,7 +17,6 @@ use super::data::{self, DataFrame};
 use super::error::FrameError;
 use super::handshake::Address;
 use super::reader::Reader;
-use super::retransmit::{self, RetransmitFrame};
 use super::stream::StreamKey;
 use super::varint;
 use super::writer::Writer;
@@ -28,6 +28,7 @@ pub use given_up::{
     encode_given_up,
 };
 pub use probe::{CandidateEntry, CandidatesFrame, MAX_CANDIDATES, PROBE_FRAMES_LEN, PROBE_PATH};
+pub use retransmit::{MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit};
 pub use route::{CLAIM_LEN, MAX_ROUTE_LIFE, NO_ROUTE, RouteUpdate};
 
 const PADDING: u8 = 0x00;

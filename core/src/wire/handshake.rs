@@ -263,7 +263,7 @@ mod tests {
     fn a_key_request_is_laid_out_as_documented() {
         let mut request = KeyRequest::new(0xd4c3_b2a1, [0x11; 16]);
         request.network_mac = [0x22; 16];
-        let covered = [&[0xc0, 5, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4][..], &field(0x11, 16)].concat();
+        let covered = [&[0xc0, 6, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4][..], &field(0x11, 16)].concat();
         let bytes = [covered.clone(), field(0x22, 16), field(0, 200)].concat();
         assert_eq!(request.as_bytes(), bytes);
         let Ok(Packet::KeyRequest(parsed)) = Packet::parse(&bytes) else { panic!("{bytes:?}") };
@@ -277,7 +277,7 @@ mod tests {
         request.static_ciphertext = [0x55; 48];
         request.payload_ciphertext = [0x66; 112];
         request.mac = [0x77; 16];
-        let start = [0xc1, 5, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 1, 2, 3, 4];
+        let start = [0xc1, 6, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 1, 2, 3, 4];
         let prologue = [&start[..], &field(0xcc, 16), &[0; 4]].concat();
         let noise = [field(0xee, 32), field(0x55, 48), field(0x66, 112)].concat();
         let bytes = [prologue.clone(), noise, field(0x77, 16)].concat();
@@ -295,7 +295,7 @@ mod tests {
         response.ephemeral = [0xee; 32];
         response.payload_ciphertext = [0x66; 76];
         response.mac = [0x77; 16];
-        let header = [0xc2, 5, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 0x11, 0x12, 0x13, 0x14, 0, 0, 0, 0];
+        let header = [0xc2, 6, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 0x11, 0x12, 0x13, 0x14, 0, 0, 0, 0];
         let bytes = [&header[..], &field(0xee, 32), &field(0x66, 76), &field(0x77, 16)].concat();
         assert_eq!(response.as_bytes(), bytes);
         let Ok(Packet::HandshakeResponse(parsed)) = Packet::parse(&bytes) else {
@@ -308,7 +308,7 @@ mod tests {
     fn a_handshake_retry_is_laid_out_as_documented() {
         let mut retry = HandshakeRetry::new(0xd4c3_b2a1, COOKIE, Some([0x99; 32]));
         retry.mac = [0x77; 16];
-        let start = [0xc3, 5, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 1, 2, 3, 4];
+        let start = [0xc3, 6, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 1, 2, 3, 4];
         let covered = [&start[..], &field(0xcc, 16), &field(0x99, 32), &[0; 4]].concat();
         let bytes = [covered.clone(), field(0x77, 16)].concat();
         assert_eq!(retry.as_bytes(), bytes);

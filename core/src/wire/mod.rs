@@ -36,7 +36,6 @@ mod handshake;
 mod packet;
 mod preamble;
 mod reader;
-mod retransmit;
 mod stream;
 pub mod varint;
 mod writer;
@@ -50,6 +49,7 @@ pub use frame::{
     MAX_GIVEN_UP_FURTHER, MAX_GIVEN_UP_RANGES, MAX_REASON_LEN, MAX_ROUTE_LIFE, NO_ROUTE,
     PROBE_FRAMES_LEN, PROBE_PATH, RouteUpdate, encode_given_up,
 };
+pub use frame::{MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit};
 pub use handshake::{
     Address, Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, MAC_LEN,
     MAX_REFUSAL_REASON, Parameters, REQUEST_CIPHERTEXT_LEN, RESPONSE_CIPHERTEXT_LEN, Refusal,
@@ -61,7 +61,6 @@ pub use packet::{
     request_of_another_version,
 };
 pub use reader::Reader;
-pub use retransmit::{MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit};
 pub use stream::StreamKey;
 pub use writer::Writer;
 

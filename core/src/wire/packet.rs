@@ -318,7 +318,7 @@ mod tests {
     fn type_is_checked_before_version_and_version_before_length() {
         assert_eq!(Packet::parse(&[0xc8, 1]).err(), Some(PacketError::UnknownType));
         assert_eq!(Packet::parse(&[0xc4, 1]).err(), Some(PacketError::UnknownVersion));
-        assert_eq!(Packet::parse(&[0xc4, 5]).err(), Some(PacketError::Malformed));
+        assert_eq!(Packet::parse(&[0xc4, VERSION]).err(), Some(PacketError::Malformed));
         assert_eq!(Packet::parse(&[0xc4]).err(), Some(PacketError::Malformed));
     }
 
@@ -349,7 +349,7 @@ mod tests {
         let number = PacketNumber::new(0x21, 0x0807_0605_0403).expect("in range");
         let header = SealedHeader::new(0xd4c3_b2a1, number);
         let bytes = [
-            0xc4, 5, 0, 0, // type, version, reserved
+            0xc4, 6, 0, 0, // type, version, reserved
             0xa1, 0xb2, 0xc3, 0xd4, // receiver_index
             3, 4, 5, 6, 7, 8, 0, 0x21, // packet_number: counter, path
         ];
@@ -364,7 +364,7 @@ mod tests {
     fn a_hint_echoes_the_header_it_answers() {
         let number = PacketNumber::new(1, 2).expect("in range");
         let hint = UnknownSession::new(&SealedHeader::new(0xd4c3_b2a1, number));
-        let bytes = [0xc6, 5, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 2, 0, 0, 0, 0, 0, 0, 1];
+        let bytes = [0xc6, 6, 0, 0, 0xa1, 0xb2, 0xc3, 0xd4, 2, 0, 0, 0, 0, 0, 0, 1];
         assert_eq!(hint.as_bytes(), bytes);
         let Ok(Packet::UnknownSession(parsed)) = Packet::parse(&bytes) else { panic!("hint") };
         assert_eq!(parsed.packet_number(), number);

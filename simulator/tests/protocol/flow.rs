@@ -308,7 +308,9 @@ fn unreliable_messages_that_cannot_leave_in_time_give_way_oldest_first() {
         let delivery = Delivery::unreliable(0).with_order(order);
         let (mut net, link, ages) = send_too_much(delivery);
         let oldest = ages.iter().max().expect("some arrive");
-        assert!(oldest.0 < MS * 1500, "{order:?}: number {} after {:?}", oldest.1, oldest.0);
+        // Where order does not matter, up to eight that were begun in time go on side by side.
+        let most = if order == Order::Unordered { MS * 2000 } else { MS * 1500 };
+        assert!(oldest.0 < most, "{order:?}: number {} after {:?}", oldest.1, oldest.0);
         assert!(ages.len() > 300, "{order:?}: {} arrived", ages.len());
         let fates = net.fates(link.a);
         let lost = fates.iter().filter(|(_, fate)| *fate == Fate::Lost).count() as u64;
@@ -356,7 +358,8 @@ fn unreliable_messages_never_wait_for_room() {
         assert_eq!(net.fates(a).len(), 2000, "{order:?}");
         let kept = if order == Order::Sequenced { 1 } else { 100_064 / 5064 };
         assert!(numbers.len() <= kept + 12, "{order:?}: {numbers:?}");
-        assert!(numbers.ends_with(&[1999]), "{order:?}: {numbers:?}");
+        let newest = numbers.iter().max();
+        assert_eq!(newest, Some(&1999), "{order:?}: {numbers:?}");
     }
 }
 

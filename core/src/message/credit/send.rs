@@ -66,9 +66,11 @@ impl SendCredit {
         let free = self.limit.saturating_sub(self.begun);
         let left = free - claimed.map_or(0, |claim| claim.cost);
         let channel = self.channels.entry(channel).or_default();
-        let held = (channel.begun - channel.returned).saturating_sub(channel.passed);
-        // A channel holds no more than it leaves to the others, or a single message.
-        let shares = held == 0 || held + cost <= left.saturating_sub(cost);
+        let all = channel.begun - channel.returned;
+        let held = all.saturating_sub(channel.passed);
+        // A channel holds no more than it leaves to the others, or a single message. Beside a long one on its
+        // way there is no other for which the limit would have to rise.
+        let shares = all == 0 || held + cost <= left.saturating_sub(cost);
         let is_next = channel.first.is_none_or(|first| first == stream);
         if is_next && shares && cost <= left {
             return true;

@@ -4,25 +4,14 @@ use super::ReceiveQueue;
 use crate::Violation;
 use crate::delivery::{Delivery, Order};
 use crate::message::MESSAGE_CHARGE;
-use crate::wire::{GivenUpFrame, GivenUpRange, StreamKey};
+use crate::wire::{GivenUpRange, StreamKey};
 
 impl ReceiveQueue {
-    /// These messages will not come. What is whole stays; of the others nothing does, and their credit goes back.
-    pub(crate) fn on_given_up(&mut self, frame: &GivenUpFrame<'_>) -> Result<(), Violation> {
-        let key = frame.stream;
-        self.open_stream(key)?;
-        for range in frame.ranges() {
-            self.give_up_range(key, range)?;
-        }
-        self.has_given_up = true;
-        self.is_unreviewed = true;
-        if key.order() == Order::Ordered {
-            self.hand_over_in_order(key);
-        }
-        Ok(())
-    }
-
-    fn give_up_range(&mut self, key: StreamKey, range: GivenUpRange) -> Result<(), Violation> {
+    pub(super) fn give_up_range(
+        &mut self,
+        key: StreamKey,
+        range: GivenUpRange,
+    ) -> Result<(), Violation> {
         let GivenUpRange { first, further, cost } = range;
         let most = u64::from(self.limits.max_message) + MESSAGE_CHARGE;
         if !(MESSAGE_CHARGE..=most).contains(&cost) {

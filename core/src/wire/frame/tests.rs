@@ -2,9 +2,9 @@
 
 use super::super::ack::tests::any_ack_bytes;
 use super::super::data::tests::any_data;
-use super::super::retransmit::tests::any_retransmit_bytes;
 use super::super::stream::tests::any_stream;
 use super::super::{EcnCounts, Fragment, encode_ack, encode_retransmit};
+use super::retransmit::tests::any_retransmit_bytes;
 use super::route::MAX_ROUTE_LIFE;
 use super::*;
 use crate::Order;

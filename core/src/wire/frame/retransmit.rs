@@ -11,11 +11,11 @@ use core::fmt;
 use core::iter::FusedIterator;
 use core::ops::Range;
 
-use super::error::FrameError;
-use super::reader::Reader;
-use super::stream::StreamKey;
-use super::varint;
-use super::writer::Writer;
+use crate::wire::error::FrameError;
+use crate::wire::reader::Reader;
+use crate::wire::stream::StreamKey;
+use crate::wire::varint;
+use crate::wire::writer::Writer;
 
 /// The most ranges that one frame holds.
 pub const MAX_RETRANSMIT_RANGES: usize = 32;
@@ -174,8 +174,8 @@ fn next_range(reader: &mut Reader<'_>, end: u32) -> Result<Range<u32>, FrameErro
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::stream::tests::any_stream;
     use super::*;
+    use crate::wire::stream::tests::any_stream;
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;
@@ -198,7 +198,7 @@ pub(super) mod tests {
         })
     }
 
-    pub(in super::super) fn any_retransmit_bytes() -> impl Strategy<Value = Vec<u8>> {
+    pub(in crate::wire) fn any_retransmit_bytes() -> impl Strategy<Value = Vec<u8>> {
         (any_stream(), 0..=varint::MAX, 0..=varint::MAX, any_ranges()).prop_map(
             |(stream, sequence_number, until_ms, ranges)| {
                 let mut buffer = vec![0; 1200];
