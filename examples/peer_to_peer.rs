@@ -8,25 +8,39 @@
 //!
 //! `PEERID` is the server's, as it says when it starts; `OTHER_PEERID` is what the one that waits says. Both
 //! shake hands by way of the server, which passes on what it cannot read, and look for a direct way meanwhile,
-//! through NATs if there are any. Each line `way` says how packets go from then on, and why.
+//! through NATs if there are any. Each line `way` says how packets go from then on, and why. With `--map-port` behind
+//! the other words the router is asked to forward a port, which helps where NATs are in the way.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use handfast_tokio::{
     Config, Connections, Delivery, DisconnectOptions, Endpoint, Identity, Listen, Peer, PeerId,
-    Reconnect, Target, TargetName, entropy, resolve,
+    PortMapping, Reconnect, Target, TargetName, entropy, resolve,
 };
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
-    match words[..] {
-        ["wait", server] => wait(&server.parse()?).await,
-        ["talk", server, other] => talk(&server.parse()?, other.parse()?).await,
-        _ => Err("say `wait SERVER` or `talk SERVER PEERID`, SERVER as PEERID@HOST:PORT".into()),
+    let (words, map_port) = match &words[..] {
+        [words @ .., "--map-port"] => (words, true),
+        words => (words, false),
+    };
+    match *words {
+        ["wait", server] => wait(&server.parse()?, map_port).await,
+        ["talk", server, other] => talk(&server.parse()?, other.parse()?, map_port).await,
+        _ => Err(
+            "say `wait SERVER` or `talk SERVER PEERID`, SERVER as PEERID@HOST:PORT; --map-port \
+                  may follow"
+                .into(),
+        ),
     }
+}
+
+/// Has the router forward a port to us; peers are told of it. It is given back in the end.
+fn ask_router(endpoint: &Endpoint) -> std::io::Result<PortMapping> {
+    endpoint.map_port(None, |news| println!("port       {news}"))
 }
 
 /// An endpoint that stays connected to the server for as long as the second value lives.
@@ -42,18 +56,28 @@ async fn join(server: &TargetName) -> Result<(Endpoint, Connections), Box<dyn Er
     Ok((endpoint, connections))
 }
 
-async fn wait(server: &TargetName) -> Result<(), Box<dyn Error>> {
+async fn wait(server: &TargetName, map_port: bool) -> Result<(), Box<dyn Error>> {
     let (endpoint, mut connections) = join(server).await?;
+    let mapping = map_port.then(|| ask_router(&endpoint)).transpose()?;
     loop {
         tokio::select! {
             peer = endpoint.accept() => match peer {
                 Some(peer) => _ = tokio::spawn(answer(peer)),
-                None => return Ok(()),
+                None => break,
             },
-            // The server was lost, and is found again.
-            again = connections.next() => println!("server     {}", again?.id()),
+            _ = tokio::signal::ctrl_c() => break,
+            // The server was lost, and is found again, or does not want us.
+            again = connections.next() => match again {
+                Ok(server) => println!("server     {}", server.id()),
+                Err(error) => {
+                    println!("server     {error}");
+                    break;
+                }
+            },
         }
     }
+    mapping.into_iter().for_each(PortMapping::release);
+    Ok(endpoint.close(DisconnectOptions::default()).await?)
 }
 
 /// Sends back whatever comes.
@@ -69,8 +93,9 @@ async fn answer(peer: Peer) {
     println!("parted     {}", peer.closed().await);
 }
 
-async fn talk(server: &TargetName, other: PeerId) -> Result<(), Box<dyn Error>> {
+async fn talk(server: &TargetName, other: PeerId, map_port: bool) -> Result<(), Box<dyn Error>> {
     let (endpoint, _connections) = join(server).await?;
+    let mapping = map_port.then(|| ask_router(&endpoint)).transpose()?;
     let start = Instant::now();
     let peer = endpoint.connect(Target::from(other)).await?;
     println!("connected  {} in {:.1?}", peer.id(), start.elapsed());
@@ -87,6 +112,7 @@ async fn talk(server: &TargetName, other: PeerId) -> Result<(), Box<dyn Error>> 
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     println!("parted     {}", peer.disconnect(DisconnectOptions::default()).await);
+    mapping.into_iter().for_each(PortMapping::release);
     Ok(())
 }
 

@@ -23,14 +23,22 @@ use std::{env, fs};
 use arguments::{Arguments, Bench};
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse(env::args().skip(1)) {
+    let words: Vec<_> = env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == relay::WORD) {
+        return finish(relay::serve(&words[1..]));
+    }
+    let arguments = match Arguments::parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(error) => {
             eprintln!("error: {error}; say `core|fairness|relay [--quick] [--json FILE]`");
             return ExitCode::from(2);
         }
     };
-    match run(&arguments) {
+    finish(run(&arguments))
+}
+
+fn finish(result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use handfast_program::values::{ListenOn, time};
+use handfast_program::values::{ListenOn, MapPort, time};
 use handfast_program::{Error, in_one_line, places};
 use handfast_tokio::{PeerId, TargetName};
 
@@ -104,6 +104,11 @@ pub(crate) struct Common {
     /// An address at which peers reach this machine, IP:PORT, say of a port that a router forwards; may be repeated
     #[arg(long, value_name = "ADDR")]
     pub(crate) advertise: Vec<SocketAddr>,
+    /// Have the router forward a port to this program (PCP, NAT-PMP or UPnP), and tell peers of it. Write --map-port=IP
+    /// where the system does not tell which router it uses
+    #[arg(long, value_name = "ROUTER", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        default_value = "false", hide_default_value = true)]
+    pub(crate) map_port: MapPort,
     /// Where to listen: IP:PORT, HOST:PORT, or :PORT for every address; may be repeated [default: any
     /// port that is free, on every address]
     #[arg(long, value_name = "ADDR")]
@@ -174,6 +179,15 @@ pub(crate) struct Netcheck {
     /// its own, as at the server]
     #[arg(long, value_name = "PORTS", value_parser = two_ports)]
     pub(crate) probe_ports: Option<[u16; 2]>,
+    /// The router that is asked for a port for a moment; false for none [default: that of this machine]
+    #[arg(
+        long,
+        value_name = "ROUTER",
+        require_equals = true,
+        default_value = "true",
+        hide_default_value = true
+    )]
+    pub(crate) map_port: MapPort,
     /// How long to wait for an answer over IPv4, and as long over IPv6
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "5s")]
     pub(crate) timeout: Duration,
@@ -218,6 +232,7 @@ mod tests {
             ("handfast netcheck localhost:1 --probe-ports 7", ["--probe-ports", "4264,4265"]),
             ("handfast netcheck localhost:1 --probe-ports 7,7", ["--probe-ports", "4264,4265"]),
             ("handfast receive --listen 4263", ["--listen", "0.0.0.0:4263"]),
+            ("handfast receive --map-port=router", ["--map-port", "192.168.1.1"]),
         ] {
             let text = refusal(line);
             assert!(words.iter().all(|word| text.contains(word)), "{line}: {text}");

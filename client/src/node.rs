@@ -1,13 +1,14 @@
 //! An endpoint that stays connected to servers.
 
 use std::io::Error as IoError;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use handfast_program::values::ListenOn;
 use handfast_program::{Error, keys};
 use handfast_tokio::{
-    Config, ConnectError, DisconnectOptions, Endpoint, Identity, KeyFile, Listen, Reconnect,
-    Target, TargetName, explain, generate_identity, resolve,
+    Config, ConnectError, DisconnectOptions, Endpoint, Identity, KeyFile, Listen, PortMapping,
+    Reconnect, Target, TargetName, explain, generate_identity, resolve,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -19,6 +20,8 @@ use crate::say;
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) endpoint: Endpoint,
+    /// A port of the router, if one was asked for.
+    mapping: Option<PortMapping>,
 }
 
 impl Node {
@@ -35,7 +38,9 @@ impl Node {
         let listen =
             if common.listen.is_empty() { Listen::all(0) } else { ListenOn::merge(&common.listen) };
         let endpoint = bind(config, identity(&common.identity)?, listen)?;
-        let node = Self { endpoint };
+        let map = |router| map_port(&endpoint, router);
+        let mapping = common.map_port.router().and_then(map);
+        let node = Self { endpoint, mapping };
         node.join(&common.server, patience).await?;
         Ok(node)
     }
@@ -77,7 +82,19 @@ impl Node {
     pub(crate) async fn close(self) {
         // It ends in any case; what was to be said is said.
         timeout(GOODBYE, self.endpoint.close(DisconnectOptions::default())).await.ok();
+        if let Some(mapping) = self.mapping {
+            // It ends within a few seconds, whatever the router does; a panic has said so.
+            tokio::task::spawn_blocking(|| mapping.release()).await.ok();
+        }
     }
+}
+
+/// Asks the router for a port, and says what becomes of it. Without one all else goes on.
+fn map_port(endpoint: &Endpoint, router: Option<SocketAddr>) -> Option<PortMapping> {
+    let mapping = endpoint.map_port(router, |news| say(format_args!("port       {news}")));
+    let failed =
+        |error: &IoError| say(format_args!("port       no router is asked: {}", explain(error)));
+    mapping.inspect_err(failed).ok()
 }
 
 /// Stays connected to a server, and tells what came of it first.

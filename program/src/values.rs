@@ -1,6 +1,6 @@
 //! Values as they are written on a command line.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -73,9 +73,71 @@ impl FromStr for ListenOn {
 const ADDRESSES: &str =
     "write IP:PORT, such as 0.0.0.0:4263 or [::]:4263, HOST:PORT, or :PORT for every address";
 
+/// Whether a router is asked for a port, and which: written as `true`, `false`, or the router's `IP` or `IP:PORT`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MapPort {
+    /// None is.
+    #[default]
+    No,
+    /// The one by which this machine reaches the internet.
+    Yes,
+    /// This one.
+    Of(SocketAddr),
+}
+
+impl MapPort {
+    /// The router to ask, if any: `Some(None)` for the one by which this machine reaches the internet.
+    #[must_use]
+    pub const fn router(self) -> Option<Option<SocketAddr>> {
+        match self {
+            Self::No => None,
+            Self::Yes => Some(None),
+            Self::Of(router) => Some(Some(router)),
+        }
+    }
+}
+
+impl FromStr for MapPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let router = || {
+            let at_usual_port = |ip: IpAddr| SocketAddr::new(ip, PORT_OF_PCP);
+            text.parse().or_else(|_| text.parse().map(at_usual_port)).ok()
+        };
+        match text {
+            "true" => Ok(Self::Yes),
+            "false" => Ok(Self::No),
+            _ => router().map(Self::Of).ok_or_else(|| ROUTERS.to_owned()),
+        }
+    }
+}
+
+/// Where routers listen for PCP and NAT-PMP.
+const PORT_OF_PCP: u16 = 5351;
+
+const ROUTERS: &str = "not a router: write true, false, or its address, such as 192.168.1.1";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_router_is_chosen_by_its_address_or_not_at_all() {
+        let of = |text: &str| Some(MapPort::Of(text.parse().expect("an address")));
+        for (text, choice) in [
+            ("true", Some(MapPort::Yes)),
+            ("false", Some(MapPort::No)),
+            ("192.168.1.1", of("192.168.1.1:5351")),
+            ("127.0.0.1:7", of("127.0.0.1:7")),
+            ("router", None),
+            ("", None),
+        ] {
+            assert_eq!(text.parse::<MapPort>().ok(), choice, "{text}");
+        }
+        assert_eq!(MapPort::Yes.router(), Some(None));
+        assert_eq!(MapPort::No.router(), None);
+    }
 
     #[test]
     fn a_place_to_listen_is_an_address_a_host_or_a_port() {

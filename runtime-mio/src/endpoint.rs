@@ -12,8 +12,8 @@ use handfast_core::{
     PeerId, PeerInfo, PingId, RouteInfo, SendError, SocketId, Stats, Target,
 };
 use handfast_udp::{
-    Beacons, Clock, Listen, PortMapping, Reconnect, SocketError, SocketStats, Traffic, entropy,
-    host_config,
+    Beacons, Clock, Listen, PortMapping, PortNews, Reconnect, SocketError, SocketStats, Traffic,
+    entropy, host_config,
 };
 use mio::{Events, Poll, Token, Waker};
 
@@ -228,22 +228,22 @@ impl Endpoint {
         traffic.add(core, clock.now(), address, |socket, io| Port::new(io, socket, poll.registry()))
     }
 
-    /// Has a router forward a port to the first socket, and tells peers to which a direct way is looked for of it: see
-    /// [`PortMapping::start`], also about `gateway`. It lasts until what is returned is released or dropped.
+    /// Has a router forward a port to the first socket, and tells peers to which a direct way is looked for of it. `report`
+    /// is called, by a thread of its own, with what becomes of it: see [`PortMapping::start`], also about `gateway`. It
+    /// lasts until what is returned is released or dropped.
     ///
     /// # Errors
     /// Those of [`PortMapping::start`].
-    pub fn map_port(&self, gateway: Option<SocketAddr>) -> io::Result<PortMapping> {
+    pub fn map_port(
+        &self,
+        gateway: Option<SocketAddr>,
+        mut report: impl FnMut(&PortNews) + Send + 'static,
+    ) -> io::Result<PortMapping> {
         let first = self.local_addresses().first().copied().ok_or(io::ErrorKind::NotConnected)?;
-        let remote = self.remote();
-        PortMapping::start(first.port(), gateway, move |address| {
-            let tell = move |endpoint: &mut Self| {
-                endpoint.core.set_mapped_addresses(endpoint.clock.now(), address);
-            };
-            // An endpoint that is gone needs no addresses.
-            if let Err(error) = remote.run(tell) {
-                tracing::debug!(target: "handfast::driver", %error, ?address, "not told of a port");
-            }
+        let jobs = self.jobs.mapped();
+        PortMapping::start(first.port(), gateway, move |news| {
+            jobs.put(news.external());
+            report(news);
         })
     }
 

@@ -40,6 +40,7 @@
 mod beacons;
 mod endpoint;
 mod kept;
+mod mapped;
 mod port;
 mod remote;
 #[cfg(unix)]
@@ -61,7 +62,8 @@ pub use handfast_core::{
 // Commands act at once here, so they fail as they do in the core.
 pub use handfast_core::{ConnectError, SendError};
 pub use handfast_udp::{
-    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, Reconnect, SocketError,
-    SocketStats, TargetName, TargetNameError, entropy, explain, generate_identity,
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, PortNews, PortProtocol,
+    Reconnect, SocketError, SocketStats, TargetName, TargetNameError, entropy, explain,
+    generate_identity,
 };
 pub use remote::{Remote, RemoteError};

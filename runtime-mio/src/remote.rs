@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use mio::Waker;
 
 use crate::Endpoint;
+use crate::mapped::Mapped;
 
 /// Commands an endpoint from another thread, which it wakes for it.
 #[derive(Clone)]
@@ -70,12 +72,14 @@ pub(crate) type Job = Box<dyn FnOnce(&mut Endpoint) + Send>;
 pub(crate) struct Jobs {
     queue: Receiver<Job>,
     remote: Remote,
+    mapped: Arc<Mapped>,
 }
 
 impl Jobs {
     pub(crate) fn new(waker: Waker) -> Self {
         let (jobs, queue) = sync_channel(MAX_WAITING);
-        Self { queue, remote: Remote { jobs, waker: Arc::new(waker) } }
+        let remote = Remote { jobs, waker: Arc::new(waker) };
+        Self { queue, remote, mapped: Arc::default() }
     }
 
     pub(crate) fn remote(&self) -> Remote {
@@ -84,6 +88,33 @@ impl Jobs {
 
     pub(crate) fn next(&self) -> Option<Job> {
         self.queue.try_recv().ok()
+    }
+
+    /// Tells the endpoint of a mapped port, from another thread.
+    pub(crate) fn mapped(&self) -> MappedSender {
+        MappedSender { mapped: Arc::clone(&self.mapped), waker: Arc::clone(&self.remote.waker) }
+    }
+
+    /// The newest mapped port, unless it was taken already.
+    pub(crate) fn take_mapped(&self) -> Option<Option<SocketAddr>> {
+        self.mapped.take()
+    }
+}
+
+/// Tells an endpoint of a mapped port.
+pub(crate) struct MappedSender {
+    mapped: Arc<Mapped>,
+    waker: Arc<Waker>,
+}
+
+impl MappedSender {
+    /// However busy the endpoint is: the newest counts.
+    pub(crate) fn put(&self, address: Option<SocketAddr>) {
+        self.mapped.put(address);
+        if let Err(error) = self.waker.wake() {
+            // It takes it when something else wakes it.
+            tracing::debug!(target: "handfast::driver", %error, "not woken for a mapped port");
+        }
     }
 }
 
@@ -124,5 +155,23 @@ mod tests {
         assert_eq!(remote.run(|_| ()), Err(RemoteError::Full));
         drop(jobs);
         assert_eq!(remote.run(|_| ()), Err(RemoteError::Stopped));
+    }
+
+    #[test]
+    fn a_mapped_port_is_told_of_however_many_jobs_wait() {
+        let (mut poll, jobs) = jobs();
+        let (remote, mapped) = (jobs.remote(), jobs.mapped());
+        while remote.run(|_| ()) == Ok(()) {}
+        let mut events = Events::with_capacity(1);
+        poll.poll(&mut events, Some(Duration::from_secs(60))).expect("polled");
+        let address = |port: u16| Some(SocketAddr::from(([203, 0, 113, 7], port)));
+        assert_eq!(jobs.take_mapped(), None);
+        mapped.put(address(1));
+        mapped.put(address(2));
+        poll.poll(&mut events, Some(Duration::from_secs(60))).expect("polled");
+        assert!(events.iter().any(|event| event.token() == Token(7)), "it wakes the endpoint");
+        assert_eq!([jobs.take_mapped(), jobs.take_mapped()], [Some(address(2)), None]);
+        mapped.put(None);
+        assert_eq!(jobs.take_mapped(), Some(None));
     }
 }

@@ -186,6 +186,9 @@ impl Endpoint {
     }
 
     fn run_jobs(&mut self) {
+        if let Some(address) = self.jobs.take_mapped() {
+            self.core.set_mapped_addresses(self.clock.now(), address);
+        }
         if !self.more_jobs {
             return;
         }

@@ -10,7 +10,7 @@ use handfast_core::{
     Identity, NetworkSecret, PeerHandle, PeerId, PeerInfo, RouteInfo, SocketId, Stats, Target,
 };
 use handfast_udp::{
-    Backoff, Listen, PortMapping, Reconnect, SocketError, SocketStats, host_config,
+    Backoff, Listen, PortMapping, PortNews, Reconnect, SocketError, SocketStats, host_config,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -263,12 +263,17 @@ impl Endpoint {
         self.change(Box::new(set)).await.map(drop)
     }
 
-    /// Has a router forward a port to the first socket, and tells peers to which a direct way is looked for of it: see
-    /// [`PortMapping::start`], also about `gateway`. It lasts until what is returned is released or dropped.
+    /// Has a router forward a port to the first socket, and tells peers to which a direct way is looked for of it. `report`
+    /// is called, by a thread of its own, with what becomes of it: see [`PortMapping::start`], also about `gateway`. It
+    /// lasts until what is returned is released or dropped.
     ///
     /// # Errors
     /// Those of [`PortMapping::start`]; `NotConnected` when the endpoint has stopped; others outside of a runtime.
-    pub fn map_port(&self, gateway: Option<SocketAddr>) -> io::Result<PortMapping> {
+    pub fn map_port(
+        &self,
+        gateway: Option<SocketAddr>,
+        mut report: impl FnMut(&PortNews) + Send + 'static,
+    ) -> io::Result<PortMapping> {
         let first = self.local_addresses().first().copied().ok_or(io::ErrorKind::NotConnected)?;
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         // The mapping's thread must never wait for the driver: who releases it waits for the thread.
@@ -285,8 +290,9 @@ impl Endpoint {
                 }
             }
         });
-        PortMapping::start(first.port(), gateway, move |address| {
-            tell.send_replace(address);
+        PortMapping::start(first.port(), gateway, move |news| {
+            tell.send_replace(news.external());
+            report(news);
         })
     }
 

@@ -92,8 +92,9 @@ pub use handfast_core::{
     Stats, Target, Timing, ValidConfig, Verdict, Via, Violation,
 };
 pub use handfast_udp::{
-    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, Reconnect, SocketError,
-    SocketStats, TargetName, TargetNameError, entropy, explain, generate_identity,
+    Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, PortNews, PortProtocol,
+    Reconnect, SocketError, SocketStats, TargetName, TargetNameError, entropy, explain,
+    generate_identity,
 };
 pub use peer::Peer;
 pub use receipt::Receipt;

@@ -384,7 +384,7 @@ async fn a_port_of_the_router_is_asked_for_the_first_socket() {
     router.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
     let endpoint = endpoint();
     let gateway = router.local_addr().expect("an address");
-    let mapping = endpoint.map_port(Some(gateway)).expect("started");
+    let mapping = endpoint.map_port(Some(gateway), |_| ()).expect("started");
     let mut request = [0; 100];
     let (len, _) = router.recv_from(&mut request).expect("a request");
     // PCP's MAP: our port stands at 40 (RFC 6887 section 11.1).

@@ -40,7 +40,7 @@ use handfast_core::{
 };
 use handfast_program::output::print;
 use handfast_program::{Error, keys, places};
-use handfast_udp::{KeyFile, TargetName, explain};
+use handfast_udp::{KeyFile, PortMapping, TargetName, explain};
 
 use access::Access;
 use cli::Invocation;
@@ -109,6 +109,15 @@ fn serve(settings: Settings, file: Option<PathBuf>, log: &Log) -> Result<(), Err
 fn resolve(server: &TargetName) -> Result<Target, Error> {
     let found = server.resolve();
     found.map_err(|error| Error::Usage(format!("--server {server}: {}", explain(&error))))
+}
+
+/// What keeps a port of the router, if that could be started; it logs what becomes of it. The server serves without as
+/// well.
+fn mapping(started: io::Result<PortMapping>) -> Option<PortMapping> {
+    let failed = |error: &io::Error| {
+        tracing::warn!(error = %explain(error), "no router is asked for a port");
+    };
+    started.inspect_err(failed).ok()
 }
 
 /// What a server starts with, on either runtime.

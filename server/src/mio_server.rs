@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use handfast_core::{Event, PeerHandle, SendError};
-use handfast_mio::{Endpoint, Reconnect};
+use handfast_mio::{Endpoint, PortMapping, Reconnect};
 
 use crate::access::Access;
 use crate::app::{App, Reply};
@@ -33,6 +33,8 @@ pub fn serve(start: Start) -> Result<(), Error> {
     let addresses = endpoint.local_addresses();
     open_probe_ports(&mut endpoint, settings.probe_addresses(&addresses));
     banner::announce(banner::text("mio", &endpoint.id(), &addresses))?;
+    let map = |router| crate::mapping(endpoint.map_port(router, |_| ()));
+    let mapping = settings.map_port.router().and_then(map);
 
     for server in servers {
         if let Err(error) = endpoint.keep_connected(server.clone(), Reconnect::default()) {
@@ -48,7 +50,10 @@ pub fn serve(start: Start) -> Result<(), Error> {
     ];
     let timers = Timers::new(jobs, now);
     let (app, statistics) = (App::new(settings.echo), Statistics::new(now));
-    Server { endpoint, app, timers, statistics, log, unsent: BTreeMap::new() }.run()
+    let server = Server { endpoint, app, timers, statistics, log, unsent: BTreeMap::new() };
+    let end = server.run();
+    mapping.into_iter().for_each(PortMapping::release);
+    end
 }
 
 /// Opens what peers test their NAT with. The server serves without as well.

@@ -4,7 +4,7 @@ use handfast_core::ConfigError;
 
 /// What of the core's configuration the operator can choose: the core's name of the field, and that
 /// of the flag, which is also the key of the file.
-const FLAGS: [(&str, &str); 35] = [
+const FLAGS: [(&str, &str); 36] = [
     ("admission", "allow"),
     ("answer_stun", "stun"),
     ("budgets.at_peers", "budget-at-peers"),
@@ -36,6 +36,7 @@ const FLAGS: [(&str, &str); 35] = [
     ("limits.max_peers_per_source", "max-peers-per-source"),
     ("network_secret", "network-secret-file"),
     ("previous_network_secret", "network-secret-file"),
+    ("punching.enabled", "map-port"),
     ("routing.announce", "transit"),
     ("routing.transit", "transit"),
     ("timers.heartbeat", "heartbeat"),
@@ -78,6 +79,7 @@ mod tests {
                 Some("limits" | "keys") => "7",
                 Some("flow") => "10MiB",
                 Some("forwarding") if flag == "relay" => "true",
+                Some("punching") => "true",
                 // One flag for two fields.
                 Some("discovery") if field != "discovery.listen" => "true",
                 Some("forwarding") => "7Mbit",
@@ -127,8 +129,8 @@ mod tests {
     }
 
     /// Whatever a peer or a stranger can make the server spend has a flag. Those of the groups that have none
-    /// say when and how, or are about dials, of which the server makes none, or about direct ways, which the server does not
-    /// look for.
+    /// say when and how, or are about dials, of which the server makes none, or about what is told to those to which it looks for
+    /// direct ways.
     #[test]
     fn each_bound_has_its_flag() {
         let fields = fields(&Config::default());
@@ -141,7 +143,6 @@ mod tests {
             "keys.rekey_after_idle",
             "keys.rekey_after_packets",
             "punching.advertise",
-            "punching.enabled",
             "punching.tell_host",
             "punching.tell_observed",
             "timers.connect_timeout",

@@ -74,6 +74,9 @@ impl Server {
         let (id, addresses) = (self.endpoint.id(), self.endpoint.local_addresses());
         self.open_probe_ports(&addresses).await;
         banner::announce(banner::text("tokio", &id, &addresses))?;
+        let router = self.settings.map_port.router();
+        let map = |router| crate::mapping(self.endpoint.map_port(router, |_| ()));
+        let mapping = router.and_then(map);
 
         let statistics = RefCell::new(Statistics::new(std::time::Instant::now()));
         let (end, (), (), (), (), (), (), ()) = tokio::join!(
@@ -86,6 +89,10 @@ impl Server {
             self.summarise(stopping.clone()),
             self.report(&statistics, stopping),
         );
+        if let Some(mapping) = mapping {
+            // It waits for the router, for a few seconds at most.
+            report_panic(tokio::task::spawn_blocking(|| mapping.release()).await);
+        }
         lock(&self.app).finish();
         if let Some(totals) = self.totals().await {
             statistics.borrow().finish(std::time::Instant::now(), &totals);

@@ -10,9 +10,11 @@ mod reload;
 mod status;
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Client, PATIENCE, Scratch, Server, pairs, runtimes};
@@ -98,7 +100,7 @@ fn a_second_signal_ends_the_server_at_once() {
             let begin = Instant::now();
             server.signal("TERM");
             server.log("stopping");
-            std::thread::sleep(Duration::from_millis(600));
+            thread::sleep(Duration::from_millis(600));
             server.signal("TERM");
             let is_in_time = begin.elapsed() < Duration::from_millis(1500);
             let code = server.end();
@@ -226,7 +228,7 @@ fn silent_peers_are_pinged_and_statistics_are_logged() {
         let often = ["--heartbeat", "100ms", "--stats-interval", "100ms"];
         let server = Server::start(&scratch.0, &[&on(runtime)[..], &often].concat());
         let mut client = Client::connect(server.id, server.address);
-        let turning = std::thread::spawn(move || end_reason(&mut client));
+        let turning = thread::spawn(move || end_reason(&mut client));
         let pong = server.log(" pong ");
         assert!(pong.contains("rtt_us="), "{pong}");
         let statistics = server.log("statistics peers=1");
@@ -299,5 +301,53 @@ fn a_client_tests_its_nat_with_the_further_ports_of_the_server() {
         let found = test(closed);
         assert_eq!(found.silent_ports[..], closed, "{runtime}: {found}");
         assert_eq!((found.mapping, found.filtering), (None, None), "{runtime}: {found}");
+    }
+}
+
+/// A router that speaks NAT-PMP and refuses, or not.
+fn router(refuses: bool) -> (SocketAddr, Receiver<u32>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    let address = socket.local_addr().expect("an address");
+    let (tell, seconds) = channel();
+    thread::spawn(move || {
+        let mut request = [0; 100];
+        while let Ok((len, from)) = socket.recv_from(&mut request) {
+            let answer = match &request[..len] {
+                [2, ..] => vec![0, 0x80, 0, 1, 0, 0, 0, 1],
+                [0, 0] => vec![0, 0x80, 0, u8::from(refuses) * 2, 0, 0, 0, 1, 203, 0, 113, 7],
+                asked => {
+                    let wanted = asked[8..12].try_into().expect("four");
+                    tell.send(u32::from_be_bytes(wanted)).expect("the test listens");
+                    [&[0, 0x81, 0, 0, 0, 0, 0, 1], &asked[4..6], &[0x9c, 0x40], &asked[8..12]]
+                        .concat()
+                }
+            };
+            socket.send_to(&answer, from).expect("sent");
+        }
+    });
+    (address, seconds)
+}
+
+#[test]
+fn a_port_of_the_router_is_logged_in_a_line_and_given_back() {
+    for runtime in runtimes() {
+        let scratch = Scratch::new(&format!("port-{runtime}"));
+        let (address, asked) = router(false);
+        let map_port = format!("--map-port={address}");
+        let server = Server::start(&scratch.0, &[&on(runtime)[..], &[&map_port]].concat());
+        let line = server.log("the router forwards a port to us");
+        assert!(line.contains("address=203.0.113.7:40000") && line.contains("NAT-PMP"), "{line}");
+        server.signal("TERM");
+        assert_eq!(server.end(), Some(0));
+        assert_eq!(asked.try_iter().collect::<Vec<_>>(), [3600, 0], "{runtime}");
+        // One that refuses is a line, and no more.
+        let (address, _asked) = router(true);
+        let map_port = format!("--map-port={address}");
+        let server = Server::start(&scratch.0, &[&on(runtime)[..], &[&map_port]].concat());
+        let line = server.log("no router forwards a port to us");
+        assert!(line.contains("the router refused (code 2)"), "{line}");
+        say(&mut Client::connect(server.id, server.address), b"hello");
+        server.signal("TERM");
+        assert_eq!(server.end(), Some(0));
     }
 }

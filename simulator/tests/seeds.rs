@@ -7,12 +7,12 @@ use std::thread;
 
 use handfast_sim::{Fault, Meeting, Report, Scenario};
 
-/// `HANDFAST_SEED=X` runs that seed alone, `HANDFAST_SEEDS=N` the first N instead of 1,000.
+/// `HANDFAST_SEED=X` runs that seed alone, `HANDFAST_SEEDS=N` the first N instead of 600.
 fn seeds() -> Range<u64> {
     let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
     match number("HANDFAST_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("HANDFAST_SEEDS").unwrap_or(1_000),
+        None => 0..number("HANDFAST_SEEDS").unwrap_or(600),
     }
 }
 
@@ -33,7 +33,7 @@ fn run_each<R: Send>(seeds: &Range<u64>, run: impl Fn(u64) -> R + Sync) -> Vec<R
 }
 
 #[test]
-fn a_thousand_seeds_keep_every_promise_and_see_every_kind_of_trouble() {
+fn hundreds_of_seeds_keep_every_promise_and_see_every_kind_of_trouble() {
     let seeds = seeds();
     let reports = run_each(&seeds, |seed| Scenario::from_seed(seed).run());
     let (mut seen, mut met) = (BTreeMap::new(), BTreeMap::new());
@@ -47,16 +47,16 @@ fn a_thousand_seeds_keep_every_promise_and_see_every_kind_of_trouble() {
         assert!(report.seals > report.datagrams / 2, "seed {}: who sealed?", report.seed);
     }
     println!("seeds that saw each: {seen:?}\nseeds that met what they are about: {met:?}");
-    if seeds.end - seeds.start < 1_000 {
+    if seeds.end - seeds.start < 600 {
         return; // Too few to ask for every kind of trouble.
     }
-    assert!(seen.len() >= 7 && seen.values().all(|&seeds| seeds > 50), "{seen:?}");
+    assert!(seen.len() >= 7 && seen.values().all(|&seeds| seeds > 30), "{seen:?}");
     for kind in Fault::ALL {
-        // Of about 67 seeds that are about each.
-        assert!(met.get(&kind).is_some_and(|&seeds| seeds > 40), "{kind:?}: {met:?}");
+        // Of about 40 seeds that are about each.
+        assert!(met.get(&kind).is_some_and(|&seeds| seeds > 22), "{kind:?}: {met:?}");
     }
     let dull: Vec<_> = reports.iter().filter_map(Report::shortfall).collect();
-    assert!(dull.len() < 100, "too many prove little: {dull:?}");
+    assert!(dull.len() < 60, "too many prove little: {dull:?}");
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub use inbox::Inbox;
 pub use interfaces::interface_addresses;
 pub use keystore::{KeyFile, KeyFileError, generate_identity};
 pub use listen::{DEFAULT_PORT, Listen, bind};
-pub use mapping::PortMapping;
+pub use mapping::{PortMapping, PortNews, PortProtocol};
 pub use outbox::Outbox;
 pub use port::Port;
 pub use reconnect::{Backoff, Reconnect};

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{iter, thread};
 
-use super::{ROUND_TRIPS, median};
+use super::ROUND_TRIPS;
+use super::figures::Trips;
 
 /// How packets go out, and come in: with a header before them, perhaps.
 pub(super) struct Way<'s> {
@@ -63,8 +64,8 @@ pub(super) fn flood(from: &Way<'_>, to: &UdpSocket, time: Duration) -> io::Resul
     .map(|()| arrived.load(Ordering::Relaxed))
 }
 
-/// The median round trip of small packets: the far end sends back what comes, to where it came from.
-pub(super) fn round_trip(from: &Way<'_>, to: &UdpSocket) -> io::Result<Duration> {
+/// Round trips of small packets: the far end sends back what comes, to where it came from.
+pub(super) fn round_trips(from: &Way<'_>, to: &UdpSocket) -> io::Result<Trips> {
     let over = AtomicBool::new(false);
     // What is left of a flood is no answer.
     for socket in [to, from.socket] {
@@ -90,7 +91,7 @@ pub(super) fn round_trip(from: &Way<'_>, to: &UdpSocket) -> io::Result<Duration>
         over.store(true, Ordering::Relaxed);
         all
     });
-    all.map(|list| median(list).unwrap_or_default())
+    Trips::of(all?).ok_or_else(|| io::ErrorKind::TimedOut.into())
 }
 
 /// Bytes of payload in a packet of a flood.

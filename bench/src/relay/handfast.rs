@@ -1,44 +1,76 @@
-//! handfast on tokio: two ends and a relay, each on a thread of its own.
+//! handfast: two ends on tokio, each on a thread of its own, and a relay on either runtime.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use handfast_tokio::{
-    Bytes, Config, Delivery, Endpoint, ForwardingPolicy, Identity, Peer, PeerId, Target, entropy,
-};
+use handfast_tokio::{Bytes, Config, Delivery, Endpoint, Identity, Peer, PeerId, Target, entropy};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use super::{ROUND_TRIPS, Row, median};
-use crate::clock::cpu_time;
+use super::figures::Trips;
+use super::process::Process;
+use super::{PAIRS, ROUND_TRIPS, Round};
 
-pub(super) fn measure(time: Duration) -> Result<Row, String> {
-    let relay = Relay::start();
+pub(super) fn measure(runtime: &str, time: Duration) -> Result<Round, String> {
+    let (relay, place) = Process::serve(runtime, &[]).map_err(|error| error.to_string())?;
     let (tell, far) = mpsc::channel();
-    let place = relay.place;
     let (end, ended) = oneshot::channel();
-    let receiver = thread::spawn(move || runtime().block_on(receive(place, &tell, ended)));
-    let (id, address): (PeerId, SocketAddr) = far.recv().map_err(|_| "handfast: no far end")?;
-    let result = runtime().block_on(async {
-        let endpoint = endpoint(Config::default());
-        let direct = endpoint.connect(Target::new(id, [address])).await;
-        let direct = round_trip(&direct.map_err(|error| error.to_string())?).await?;
+    let receiver = thread::spawn(move || self::runtime().block_on(receive(place, &tell, ended)));
+    let (id, address): (PeerId, SocketAddr) = far.recv().map_err(|_| "no far end")?;
+    let result = self::runtime().block_on(async {
+        let endpoint = endpoint();
+        let direct = connect(&endpoint, Target::new(id, [address])).await?;
+        let direct = round_trips(&direct).await?;
         drop(endpoint);
-        let endpoint = self::endpoint(Config::default());
-        endpoint.connect(place).await.map_err(|error| error.to_string())?;
-        let peer = endpoint.connect(Target::from(id)).await.map_err(|error| error.to_string())?;
-        let relayed = round_trip(&peer).await?;
+        let endpoint = self::endpoint();
+        connect(&endpoint, place.into()).await?;
+        let peer = connect(&endpoint, Target::from(id)).await?;
+        let relayed = round_trips(&peer).await?;
+        let before = relay.cpu().map_err(|error| error.to_string())?;
         let bytes = flood(&peer, time).await?;
-        Ok::<_, String>((bytes, [direct, relayed]))
+        let cpu = relay.cpu().map_err(|error| error.to_string())?.saturating_sub(before);
+        Ok::<_, String>((bytes, cpu, [direct, relayed]))
     });
     end.send(()).ok();
-    receiver.join().map_err(|_| "handfast: the far end failed")?;
-    let (cpu, packets) = relay.stop();
-    let (bytes, round_trips) = result.map_err(|error| format!("handfast: {error}"))?;
-    let cpu = cpu / u32::try_from(packets.max(1)).unwrap_or(u32::MAX);
-    Ok(Row { system: "handfast", rate: bytes as f64 / time.as_secs_f64(), cpu, round_trips })
+    receiver.join().map_err(|_| "the far end failed")?;
+    let (bytes, cpu, round_trips) = result?;
+    Ok(Round {
+        rate: bytes as f64 / time.as_secs_f64(),
+        cpu: cpu.as_nanos() as f64 / bytes.max(1) as f64,
+        round_trips,
+    })
+}
+
+/// Bytes that a relay needs for two more peers that talk by way of it.
+pub(super) fn memory(runtime: &str) -> Result<f64, String> {
+    let (relay, place) = Process::serve(runtime, &[]).map_err(|error| error.to_string())?;
+    self::runtime().block_on(async {
+        // What it makes once is there.
+        let _first = pair(place).await?;
+        let before = relay.memory().map_err(|error| error.to_string())?;
+        let mut pairs = Vec::new();
+        for _ in 0..PAIRS {
+            pairs.push(pair(place).await?);
+        }
+        let grown = relay.memory().map_err(|error| error.to_string())? - before;
+        Ok(grown / pairs.len() as f64)
+    })
+}
+
+/// Two endpoints that know the relay alone, and have heard each other by way of it.
+async fn pair(relay: SocketAddr) -> Result<[Endpoint; 2], String> {
+    let (near, far) = (endpoint(), endpoint());
+    connect(&near, relay.into()).await?;
+    connect(&far, relay.into()).await?;
+    let peer = connect(&near, Target::from(far.id())).await?;
+    peer.ping().await.map_err(|error| error.to_string())?;
+    Ok([near, far])
+}
+
+async fn connect(endpoint: &Endpoint, target: Target) -> Result<Peer, String> {
+    endpoint.connect(target).await.map_err(|error| error.to_string())
 }
 
 /// Sends bulk for so long. Returns how much of it was acknowledged.
@@ -55,8 +87,8 @@ async fn flood(peer: &Peer, time: Duration) -> Result<u64, String> {
     Ok(sent.saturating_sub(waiting))
 }
 
-/// The median round trip of small messages.
-async fn round_trip(peer: &Peer) -> Result<Duration, String> {
+/// Round trips of small messages.
+async fn round_trips(peer: &Peer) -> Result<Trips, String> {
     let mut list = Vec::new();
     for _ in 0..ROUND_TRIPS {
         let began = Instant::now();
@@ -66,7 +98,7 @@ async fn round_trip(peer: &Peer) -> Result<Duration, String> {
             list.push(began.elapsed());
         }
     }
-    median(list).ok_or_else(|| "nothing came back".into())
+    Trips::of(list).ok_or_else(|| "nothing came back".into())
 }
 
 /// Sends small messages back until it is told to end, and takes the bulk.
@@ -75,7 +107,7 @@ async fn receive(
     tell: &mpsc::Sender<(PeerId, SocketAddr)>,
     end: oneshot::Receiver<()>,
 ) {
-    let endpoint = endpoint(Config::default());
+    let endpoint = endpoint();
     endpoint.connect(relay).await.expect("the relay");
     tell.send((endpoint.id(), endpoint.local_addresses()[0])).expect("the near end waits");
     let answering = async {
@@ -95,45 +127,10 @@ async fn receive(
     }
 }
 
-struct Relay {
-    place: SocketAddr,
-    end: oneshot::Sender<()>,
-    thread: thread::JoinHandle<(Duration, u64)>,
-}
-
-impl Relay {
-    fn start() -> Self {
-        let (tell, place) = mpsc::channel();
-        let (end, ended) = oneshot::channel();
-        let thread = thread::spawn(move || {
-            runtime().block_on(async {
-                let mut config = Config::default();
-                config.forwarding.policy = ForwardingPolicy::Anyone;
-                config.forwarding.pair_rate = FAST;
-                config.forwarding.peer_rate = FAST;
-                config.forwarding.total_rate = FAST;
-                let endpoint = endpoint(config);
-                tell.send(endpoint.local_addresses()[0]).expect("the ends wait");
-                let began = cpu_time();
-                ended.await.ok();
-                let stats = endpoint.stats().await.map(|stats| stats.stats);
-                (cpu_time() - began, stats.map_or(0, |stats| stats.forwards_passed))
-            })
-        });
-        Self { place: place.recv().expect("a relay"), end, thread }
-    }
-
-    /// What it has computed, and how many packets it passed on.
-    fn stop(self) -> (Duration, u64) {
-        self.end.send(()).ok();
-        self.thread.join().unwrap_or_default()
-    }
-}
-
-fn endpoint(config: Config) -> Endpoint {
+fn endpoint() -> Endpoint {
     let identity = Identity::from_seed(entropy().expect("entropy"));
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Endpoint::bind(config, identity, loopback).expect("bound")
+    Endpoint::bind(Config::default(), identity, loopback).expect("bound")
 }
 
 fn runtime() -> Runtime {
@@ -142,5 +139,3 @@ fn runtime() -> Runtime {
 
 /// Bytes of a message of bulk.
 const LARGE: usize = 16 << 10;
-/// In bytes per second: no limit on this machine.
-const FAST: u64 = 10_000_000_000;

@@ -1,97 +1,112 @@
 //! What lies between two ends that reach each other by way of a third: how fast it passes packets on, what that
-//! costs it, and how much later they come.
+//! costs it, how much later they come, and what it remembers of the two.
 //!
-//! Beside handfast, which seals each packet twice and controls congestion from end to end, stand a thread
+//! Beside handfast, which seals each packet twice and controls congestion from end to end, stand a loop
 //! that copies datagrams from one socket to another, and coturn (`turnserver`), if it is installed, which puts
-//! a header before them. The ends of those two only count.
+//! a header before them. The ends of those two only count. Each relay is a process of its own (`serve`,
+//! `process`), so that its processor time and its memory are told apart from those of the ends.
 
 mod counting;
+mod figures;
 mod handfast;
+mod process;
 mod raw;
+mod serve;
 mod turn;
 
-use std::fmt;
 use std::time::Duration;
 
-/// Measures each relay, and prints a line for each.
+use figures::{HEAD, Round, Summary};
+pub(crate) use serve::{WORD, serve};
+
+/// Measures the relays in turn, round after round, and prints a line for each.
 ///
 /// # Errors
 /// If nothing arrives.
 pub(crate) fn run(quick: bool) -> Result<String, String> {
-    let time = Duration::from_secs(if quick { 1 } else { 5 });
-    println!("{HEAD}");
-    let mut json = String::new();
-    let mut note = |row: Row| {
-        println!("{row}");
-        json.push_str(&row.json());
-    };
-    note(raw::measure(time)?);
-    match turn::measure(time) {
-        Ok(row) => note(row),
-        Err(reason) => println!("coturn         NOT MEASURED: {reason}"),
+    let (rounds, time) = if quick { QUICK } else { FULL };
+    let mut taken: Vec<(System, Vec<Round>)> = Vec::new();
+    let mut missing = None;
+    for system in System::ALL {
+        match system.is_there() {
+            Ok(()) => taken.push((system, Vec::new())),
+            Err(reason) => missing = Some(format!("{:17}{reason}", system.name())),
+        }
     }
-    note(handfast::measure(time)?);
+    for _ in 0..rounds {
+        for (system, taken) in &mut taken {
+            taken.push(system.measure(time)?);
+        }
+    }
+    println!("{HEAD}");
+    let raw = taken[0].1.clone();
+    let mut json = String::new();
+    for (system, rounds) in &taken {
+        let summary = Summary::of(system.name(), &raw, rounds, system.memory()?);
+        println!("{summary}");
+        json.push_str(&summary.json());
+    }
+    missing.into_iter().for_each(|line| println!("{line}"));
     Ok(json)
 }
 
-/// What a relay did.
-pub(super) struct Row {
-    system: &'static str,
-    /// Bytes of payload that arrived, per second.
-    rate: f64,
-    /// What the relay computed for each packet.
-    cpu: Duration,
-    /// Round trips of small messages, directly and by way of the relay: medians.
-    round_trips: [Duration; 2],
+/// What passes packets on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum System {
+    Raw,
+    Coturn,
+    Tokio,
+    Mio,
 }
 
-impl Row {
-    fn added(&self) -> Duration {
-        let [direct, relayed] = self.round_trips;
-        relayed.saturating_sub(direct)
+impl System {
+    /// The first is what the others are compared with.
+    const ALL: [Self; 4] = [Self::Raw, Self::Coturn, Self::Tokio, Self::Mio];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw UDP",
+            Self::Coturn => "coturn",
+            Self::Tokio => "handfast, tokio",
+            Self::Mio => "handfast, mio",
+        }
     }
 
-    fn json(&self) -> String {
-        let metrics = [
-            ("throughput", self.rate / MEBIBYTE, "MiB/s"),
-            ("cpu_per_packet", micros(self.cpu), "us"),
-            ("added_round_trip", micros(self.added()), "us"),
-        ];
-        let row = |(metric, value, unit): (&str, f64, &str)| {
-            let system = self.system;
-            format!(
-                r#"{{"bench":"relay","system":"{system}","metric":"{metric}","value":{value:.3},"unit":"{unit}"}}"#
-            ) + "\n"
+    /// Whether it can be measured on this machine, or why not.
+    fn is_there(self) -> Result<(), &'static str> {
+        match self {
+            Self::Coturn if !turn::is_installed() => Err("not installed (no `turnserver`)"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything but the memory, once.
+    fn measure(self, time: Duration) -> Result<Round, String> {
+        let round = match self {
+            Self::Raw => raw::measure(time).map_err(|error| error.to_string()),
+            Self::Coturn => turn::measure(time).map_err(|error| error.to_string()),
+            Self::Tokio => handfast::measure("tokio", time),
+            Self::Mio => handfast::measure("mio", time),
         };
-        metrics.map(row).concat()
+        round.map_err(|error| format!("{}: {error}", self.name()))
+    }
+
+    /// Bytes that the relay's memory grows by for two more ends that talk by way of it; `None` if it remembers nothing.
+    fn memory(self) -> Result<Option<f64>, String> {
+        let grown = match self {
+            Self::Raw => return Ok(None),
+            Self::Coturn => turn::memory().map_err(|error| error.to_string()),
+            Self::Tokio => handfast::memory("tokio"),
+            Self::Mio => handfast::memory("mio"),
+        };
+        grown.map(Some).map_err(|error| format!("{}: {error}", self.name()))
     }
 }
 
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (system, rate, cpu) = (self.system, self.rate / MEBIBYTE, micros(self.cpu));
-        let [direct, relayed] = self.round_trips.map(micros);
-        let added = micros(self.added());
-        write!(
-            f,
-            "{system:14} {rate:>10.0} {cpu:>14.2} {direct:>10.1} {relayed:>10.1} {added:>10.1}"
-        )
-    }
-}
-
-fn micros(span: Duration) -> f64 {
-    span.as_secs_f64() * 1e6
-}
-
-/// The middle one.
-fn median(mut list: Vec<Duration>) -> Option<Duration> {
-    list.sort();
-    list.get(list.len() / 2).copied()
-}
-
-const MEBIBYTE: f64 = 1_048_576.0;
-/// How many round trips are measured.
-const ROUND_TRIPS: usize = 2_000;
-const HEAD: &str = "\
-One way over loopback by way of a relay, about 1,000 bytes a packet; the ends and the relay share the processor.
-                    MiB/s  CPU us/packet  direct us relayed us   added us";
+/// How many rounds, and for how long data flows in each.
+const FULL: (usize, Duration) = (9, Duration::from_millis(1500));
+const QUICK: (usize, Duration) = (3, Duration::from_millis(500));
+/// How many round trips are measured in a round.
+const ROUND_TRIPS: usize = 1_000;
+/// How many pairs the memory is measured with.
+const PAIRS: u16 = 100;

@@ -2,42 +2,67 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
-use super::Row;
-use super::counting::{LEN, Way, flood, round_trip};
-use super::raw::bound;
+use super::counting::{LEN, Way, flood, round_trips};
+use super::process::Process;
+use super::raw::{bound, direct};
+use super::{PAIRS, Round};
 
-pub(super) fn measure(time: Duration) -> Result<Row, String> {
-    let port = bound().and_then(|socket| socket.local_addr()).map_err(|error| error.to_string())?;
-    let server = Server::start(port).map_err(|error| format!("turnserver: {error}"))?;
-    relayed(&server, port, time).map_err(|error| format!("turnserver: {error}"))
+/// Whether there is such a program.
+pub(super) fn is_installed() -> bool {
+    let mut command = Command::new(PROGRAM);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok()
 }
 
-fn relayed(server: &Server, at: SocketAddr, time: Duration) -> io::Result<Row> {
-    let direct = {
-        let (near, far) = (bound()?, bound()?);
-        near.connect(far.local_addr()?)?;
-        round_trip(&Way { socket: &near, header: &[] }, &far)?
-    };
+pub(super) fn measure(time: Duration) -> io::Result<Round> {
+    let (server, at) = start()?;
+    let (near, far) = pair(at)?;
+    let header = |len: usize| [CHANNEL.to_be_bytes(), (len as u16).to_be_bytes()].concat();
+    let before = server.cpu()?;
+    let bytes = flood(&Way { socket: &near, header: &header(LEN) }, &far, time)? * LEN as u64;
+    let cpu = server.cpu()?.saturating_sub(before);
+    let relayed = round_trips(&Way { socket: &near, header: &header(64) }, &far)?;
+    Ok(Round {
+        rate: bytes as f64 / time.as_secs_f64(),
+        cpu: cpu.as_nanos() as f64 / bytes.max(1) as f64,
+        round_trips: [direct()?, relayed],
+    })
+}
+
+/// Bytes that it needs for one more allocation and its channel.
+pub(super) fn memory() -> io::Result<f64> {
+    let (server, at) = start()?;
+    // What it makes once is there.
+    let _first = pair(at)?;
+    let before = server.memory()?;
+    let pairs: io::Result<Vec<_>> = (0..PAIRS).map(|_| pair(at)).collect();
+    let grown = server.memory()? - before;
+    pairs.map(|pairs| grown / pairs.len() as f64)
+}
+
+/// Somebody with an allocation, and whom its channel leads to.
+fn pair(at: SocketAddr) -> io::Result<(UdpSocket, UdpSocket)> {
     let (near, far) = (bound()?, bound()?);
     near.connect(at)?;
     near.set_read_timeout(Some(Duration::from_millis(100)))?;
     ask(&near, ALLOCATE, &[0, 0x19, 0, 4, 17, 0, 0, 0])?;
     ask(&near, CHANNEL_BIND, &channel_to(far.local_addr()?))?;
-    let header = |len: usize| [CHANNEL.to_be_bytes(), (len as u16).to_be_bytes()].concat();
-    let before = server.cpu()?;
-    let arrived = flood(&Way { socket: &near, header: &header(LEN) }, &far, time)?;
-    let cpu = server.cpu()?.saturating_sub(before);
-    let relayed = round_trip(&Way { socket: &near, header: &header(64) }, &far)?;
-    Ok(Row {
-        system: "coturn",
-        rate: (arrived * LEN as u64) as f64 / time.as_secs_f64(),
-        cpu: cpu / u32::try_from(arrived.max(1)).unwrap_or(u32::MAX),
-        round_trips: [direct, relayed],
-    })
+    Ok((near, far))
+}
+
+fn start() -> io::Result<(Process, SocketAddr)> {
+    let at = bound()?.local_addr()?;
+    let port = at.port().to_string();
+    let arguments = ["-n", "--no-auth", "--no-tls", "--no-dtls", "--no-cli", "--no-tcp"];
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).args(["--allow-loopback-peers", "--log-file", "/dev/null"]);
+    command.args(["--listening-ip", "127.0.0.1", "--relay-ip", "127.0.0.1"]);
+    command.args(["--listening-port", &port, "--pidfile", "/dev/null"]);
+    Process::start(command.stdout(Stdio::null())).map(|server| (server, at))
 }
 
 /// Sends a request until it is answered with success.
@@ -69,40 +94,7 @@ fn channel_to(far: SocketAddr) -> Vec<u8> {
     [&[0, 0x0c, 0, 4][..], &number, &[0, 0], &[0, 0x12, 0, 8], &[0, 1], &port, &ip].concat()
 }
 
-/// A running turnserver.
-struct Server(Child);
-
-impl Server {
-    fn start(at: SocketAddr) -> io::Result<Self> {
-        let port = at.port().to_string();
-        let arguments = ["-n", "--no-auth", "--no-tls", "--no-dtls", "--no-cli", "--no-tcp"];
-        let mut command = Command::new("turnserver");
-        command.args(arguments).args(["--allow-loopback-peers", "--log-file", "/dev/null"]);
-        command.args(["--listening-ip", "127.0.0.1", "--relay-ip", "127.0.0.1"]);
-        command.args(["--listening-port", &port, "--pidfile", "/dev/null"]);
-        let child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        child.map(Self)
-    }
-
-    /// What all its threads have computed so far.
-    fn cpu(&self) -> io::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        // User and system time are the 14th and 15th field, in ticks of 10 ms.
-        let ticks = after_name.split_whitespace().skip(11).take(2);
-        let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
-        Ok(Duration::from_millis(ticks * 10))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
+const PROGRAM: &str = "turnserver";
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const ALLOCATE: u16 = 0x0003;
 const CHANNEL_BIND: u16 = 0x0009;

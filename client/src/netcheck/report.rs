@@ -1,28 +1,35 @@
 //! What was found, on one screen.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use handfast_tokio::TargetName;
 
 use super::family::{Family, Found};
 use super::nat::NatLines;
+use super::port::PortFound;
 use super::silence::Silence;
 
 /// All that was found.
 #[derive(Debug)]
 pub(super) struct Report {
-    server: TargetName,
+    pub(super) server: TargetName,
     pub(super) families: Vec<(Family, Found)>,
+    pub(super) port: PortFound,
 }
 
 impl Report {
-    pub(super) const fn new(server: TargetName) -> Self {
-        Self { server, families: Vec::new() }
-    }
-
     /// Whether the server talked to us over any of them.
     pub(super) fn is_reached(&self) -> bool {
         self.families.iter().any(|(_, found)| matches!(found, Found::Reached { .. }))
+    }
+
+    /// Where the server sees us over IPv4.
+    fn observed(&self) -> Option<SocketAddr> {
+        self.families.iter().find_map(|(family, found)| match found {
+            Found::Reached { nat: Ok(nat), .. } if *family == Family::V4 => nat.observed,
+            _ => None,
+        })
     }
 
     fn udp(&self) -> &'static str {
@@ -58,7 +65,7 @@ impl fmt::Display for Report {
                 Err(why) => writeln!(f, "  NAT        not tested: {why}")?,
             }
         }
-        writeln!(f, "port mapping not tried")
+        writeln!(f, "port mapping {}", self.port.words(self.observed()))
     }
 }
 
@@ -91,7 +98,7 @@ impl fmt::Display for Found {
 mod tests {
     use std::time::Duration;
 
-    use handfast_tokio::{NatFiltering, NatMapping};
+    use handfast_tokio::{NatFiltering, NatMapping, PortProtocol};
 
     use super::super::nat::NatFound;
     use super::*;
@@ -114,12 +121,14 @@ mod tests {
     fn report(v4: Found, v6: Found) -> Report {
         let families = vec![(Family::V4, v4), (Family::V6, v6)];
         let server = "example.org:4263".parse().expect("a name");
-        Report { families, ..Report::new(server) }
+        Report { server, families, port: PortFound::NotTried }
     }
 
     #[test]
     fn one_screen_tells_all_of_it() {
-        let good = report(reached(), Found::NoAddress);
+        let external = "198.51.100.7:40001".parse().expect("an address");
+        let port = PortFound::Works(external, PortProtocol::Pcp);
+        let mut good = Report { port, ..report(reached(), Found::NoAddress) };
         let expected = "server       example.org:4263\n\
                         UDP          gets through\n\
                         IPv4         reached 203.0.113.9:4263 from 192.168.1.5, round trip 12.0ms\n  \
@@ -129,9 +138,22 @@ mod tests {
                           order      matters: a packet that comes too early spoils the way to its sender\n  \
                           direct     open peers: yes; behind a cone: yes; behind a symmetric NAT: no, by way of a server\n\
                         IPv6         not tried: the server has no such address\n\
-                        port mapping not tried\n";
+                        port mapping works: the router forwards 198.51.100.7:40001 to us (PCP)\n";
         assert_eq!(good.to_string(), expected);
         assert!(good.is_reached());
+        for (port, words) in [
+            (PortFound::NotTried, "not tried\n"),
+            (PortFound::None("nobody".to_owned()), "none: nobody\n"),
+            (
+                PortFound::Works("10.0.0.2:7".parse().expect("an address"), PortProtocol::Upnp),
+                "works: the router forwards 10.0.0.2:7 to us (UPnP), but the server sees us at 198.51.100.7: \
+                 another NAT is before the router\n",
+            ),
+        ] {
+            good.port = port;
+            let text = good.to_string();
+            assert!(text.ends_with(&format!("port mapping {words}")), "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::{Arg, Args, Command};
 use serde::{Deserialize, Deserializer};
 
-use handfast_program::values::ListenOn;
+use handfast_program::values::{ListenOn, MapPort};
 use handfast_udp::TargetName;
 
 use super::values::{BitRate, Rate, Size, Span};
@@ -89,6 +89,12 @@ pub struct Layer {
     /// With --discover and without a network secret: let everyone in the local network read the PeerId
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub disclose: Option<bool>,
+    /// Have the router forward the first port of --listen to this server (PCP, NAT-PMP or UPnP), log the address at which
+    /// it is reached then, and look for direct ways with peers that other servers lead here. Write --map-port=IP
+    /// where the system does not tell which router it uses
+    #[arg(long, value_name = "ROUTER", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(deserialize_with = "flag_or_text")]
+    pub map_port: Option<MapPort>,
     /// A peer that was silent for this long is given up; the smaller of both ends' holds
     /// [default: 60s]
     #[arg(long, value_name = "TIME")]
@@ -181,7 +187,7 @@ impl Layer {
     pub fn or(self, below: Self) -> Self {
         or!(self, below:
             runtime listen server identity network_secret_file allow status_socket echo relay relay_rate relay_peer_rate
-            relay_total transit probe_ports stun discover disclose idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
+            relay_total transit probe_ports stun discover disclose map_port idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated
             budget_validated_per_source budget_at_peers budget_retries budget_retries_per_share
@@ -196,6 +202,23 @@ fn listed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
     let listed = Vec::<String>::deserialize(deserializer)?;
     let values: Result<_, _> = listed.iter().map(|value| value.parse()).collect();
     values.map(Some).map_err(serde::de::Error::custom)
+}
+
+/// A value that is written without quotes where it is `true` or `false`.
+fn flag_or_text<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Flag(bool),
+        Text(String),
+    }
+    let text = match Written::deserialize(deserializer)? {
+        Written::Flag(flag) => flag.to_string(),
+        Written::Text(text) => text,
+    };
+    text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 /// In double quotes TOML takes `\\` for an escape: a path of Windows is then another, or none.

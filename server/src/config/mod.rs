@@ -14,7 +14,7 @@ use std::time::Duration;
 use handfast_core::{
     Budget, Budgets, Config, Discovery, Flow, Forwarding, ForwardingPolicy, KeyUpdates, Limits,
 };
-use handfast_program::values::ListenOn;
+use handfast_program::values::{ListenOn, MapPort};
 use handfast_program::{Error, places};
 use handfast_udp::{Listen, TargetName};
 
@@ -76,6 +76,8 @@ pub struct Settings {
     pub stun: bool,
     /// Whether to be found in the local network.
     pub discovery: Discovery,
+    /// Whether the router is asked for a port.
+    pub map_port: MapPort,
 }
 
 impl Settings {
@@ -104,6 +106,7 @@ impl Settings {
             keys: key_updates(&layer),
             forwarding: forwarding(&layer),
             discovery: discovery(&layer),
+            map_port: layer.map_port.unwrap_or_default(),
             identity: layer.identity.map_or_else(|| places::key(KEY), Ok)?,
             probe_ports: layer.probe_ports.clone(),
             stun: layer.stun.unwrap_or_else(|| layer.network_secret_file.is_none()),
@@ -142,6 +145,8 @@ impl Settings {
         config.forwarding = self.forwarding.clone();
         config.answer_stun = self.stun;
         config.discovery = self.discovery;
+        // Only a peer that looks for direct ways is told of the port.
+        config.punching.enabled = self.map_port != MapPort::No;
         (config.network_secret, config.previous_network_secret) = access.secrets();
         config.admission = access.admission();
         config.routing.transit = access.transit().clone();

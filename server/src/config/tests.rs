@@ -50,6 +50,7 @@ fn all_keys_are_read() {
         stun = true
         discover = true
         disclose = true
+        map-port = "192.168.1.1"
     "#;
     let mut layer = parse(text).expect("understood");
     assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
@@ -75,6 +76,9 @@ fn all_keys_are_read() {
     assert_eq!(ports(&anywhere), [0_u16; 0]);
     let asked = Settings { probe_ports: Some(vec![7, 9]), ..anywhere };
     assert_eq!(ports(&asked), [7, 9]);
+    assert_eq!(settings.map_port, MapPort::Of("192.168.1.1:5351".parse().expect("an address")));
+    let unquoted = Settings::resolve(parse("map-port = true").expect("understood"));
+    assert_eq!(unquoted.expect("resolved").map_port, MapPort::Yes);
     assert_eq!(settings.log_format, LogFormat::Json);
     assert!(settings.echo);
     assert_eq!(settings.status_socket, Some("none".into()));

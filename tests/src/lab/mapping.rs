@@ -1,4 +1,4 @@
-//! A port of a router, by a real server of PCP.
+//! A port of a router, by a real server of PCP and UPnP.
 
 use std::fmt;
 use std::fs;
@@ -7,16 +7,37 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
-use handfast_udp::PortMapping;
+use handfast_udp::{PortMapping, PortNews};
 
 use super::network::Network;
 use super::world::plug;
 
+/// How a router can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Pcp,
+    Upnp,
+}
+
+impl Asked {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::Pcp, Self::Upnp];
+
+    /// As the programs call it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Pcp => "PCP",
+            Self::Upnp => "UPnP",
+        }
+    }
+}
+
 /// A host behind a router that forwards nothing but what it is asked to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mapping;
+pub(super) struct Mapping(pub(super) Asked);
 
 impl Mapping {
     /// Whether there is a server to ask.
@@ -33,30 +54,20 @@ impl Mapping {
         plug(&world, "isp", &router, "wan", [44, 128, 0])?;
         plug(&router, "lan", &host, "eth0", [192, 168, 1])?;
         router.set("ipv4/ip_forward", "1")?;
-        router.nft(RULES)?;
-        let configuration = home.join("miniupnpd.conf");
-        fs::write(&configuration, CONFIGURATION)?;
-        let server = router.run(|| {
-            let mut command = Command::new(SERVER);
-            command
-                .arg("-d")
-                .arg("-f")
-                .arg(&configuration)
-                .arg("-P")
-                .arg(home.join("miniupnpd.pid"));
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
-        })?;
-        let _server = Running(server);
+        let _server = serve(&router, self.0, home)?;
 
         let socket = host.socket(([0; 4], 0), PATIENCE)?;
         let (port, gateway) =
             (socket.local_addr()?.port(), SocketAddr::from(([192, 168, 1, 1], 5351)));
         let (reported, reports) = channel();
         // Nobody listens any more once this has failed.
-        let report = move |address| _ = reported.send(address);
+        let report = move |news: &PortNews| _ = reported.send(news.clone());
         let mapping = host.run(|| PortMapping::start(port, Some(gateway), report))?;
-        let external = reports.recv_timeout(PATIENCE).map_err(io::Error::other)?;
-        let external = external.ok_or_else(|| io::Error::other("the router gives no port"))?;
+        let news = reports.recv_timeout(PATIENCE).map_err(io::Error::other)?;
+        let external = news.external().ok_or_else(|| io::Error::other(news.to_string()))?;
+        if !news.to_string().ends_with(&format!("({})", self.0.name())) {
+            return Err(io::Error::other(format!("asked otherwise: {news}")));
+        }
         if external.ip() != EDGE {
             return Err(io::Error::other(format!("{external} is not the router's")));
         }
@@ -75,6 +86,34 @@ impl Mapping {
     }
 }
 
+/// Has a router forward what it is asked to, on top of the rules that it has. `home` is for files of its own.
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn serve(router: &Network, asked: Asked, home: &Path) -> io::Result<Running> {
+    router.nft(RULES)?;
+    fs::create_dir_all(home)?;
+    let configuration = home.join("miniupnpd.conf");
+    let [pcp, upnp] = [Asked::Pcp, Asked::Upnp].map(|one| if one == asked { "yes" } else { "no" });
+    fs::write(&configuration, format!("{CONFIGURATION}enable_natpmp={pcp}\nenable_upnp={upnp}\n"))?;
+    let server = router.run(|| {
+        let mut command = Command::new(SERVER);
+        command.arg("-d").arg("-f").arg(&configuration).arg("-P").arg(home.join("miniupnpd.pid"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    })?;
+    let running = Running(server);
+    let port = if asked == Asked::Pcp { 5351 } else { 1900 };
+    for _ in 0..500 {
+        // Whoever listens there has it.
+        let free = router.run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).map(drop));
+        if free.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+            return Ok(running);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Err(io::Error::other(format!("{SERVER} does not listen at port {port}")))
+}
+
 /// Somebody in the world says a word there, and is at the address that is returned.
 fn call(world: &Network, there: SocketAddr) -> io::Result<SocketAddr> {
     world.run(|| {
@@ -86,12 +125,13 @@ fn call(world: &Network, there: SocketAddr) -> io::Result<SocketAddr> {
 
 impl fmt::Display for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a router forwards a port and gives it up")
+        write!(f, "a router forwards a port and gives it up ({})", self.0.name())
     }
 }
 
 /// A program that ends with this.
-struct Running(Child);
+#[derive(Debug)]
+pub(super) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -108,8 +148,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CONFIGURATION: &str = "\
 ext_ifname=wan
 listening_ip=lan
-enable_natpmp=yes
-enable_upnp=no
 secure_mode=yes
 uuid=fc4ec57e-b051-11db-88f8-0060085db3f6
 allow 1024-65535 0.0.0.0/0 1024-65535
@@ -117,7 +155,7 @@ allow 1024-65535 0.0.0.0/0 1024-65535
 /// What the server fills in.
 const RULES: &str = "\
 table inet filter {
-  chain forward { type filter hook forward priority 0; policy drop; iifname \"lan\" accept; jump miniupnpd; }
+  chain forward { type filter hook forward priority 0; policy accept; iifname \"lan\" accept; jump miniupnpd; }
   chain miniupnpd { }
   chain prerouting { type nat hook prerouting priority -100; policy accept; jump prerouting_miniupnpd; }
   chain postrouting { type nat hook postrouting priority 100; policy accept; jump postrouting_miniupnpd; }

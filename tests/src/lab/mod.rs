@@ -8,7 +8,7 @@
 //! - A `Link` connects two neighbours that find each other by beacons, with no server.
 //! - A `Mapping` asks a router for a port, where there is a program for such a router (`miniupnpd`).
 //! - A `Trouble` befalls a pair that talks.
-//! - The `program` handfast does what its user asks, in the same worlds.
+//! - The `program` handfast does what its user asks, in the same worlds, also by way of a port that a router forwards.
 //! - A `Netcheck` is the self-test of a host behind one of them.
 //! - [`run`] plays many of them and makes the table.
 

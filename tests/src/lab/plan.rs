@@ -12,10 +12,10 @@ use clap::Args;
 use super::Kind;
 use super::case::Case;
 use super::link::Link;
-use super::mapping::Mapping;
+use super::mapping::{Asked, Mapping};
 use super::netcheck::Netcheck;
 use super::network::{Network, feed};
-use super::program;
+use super::program::{self, Pair};
 use super::relay::{self, Servers};
 use super::table::Findings;
 use super::trouble::Trouble;
@@ -66,7 +66,7 @@ enum Play {
     Link(Link),
     Mapping(Mapping),
     Trouble(Trouble, u64),
-    Program([Kind; 2], u64),
+    Program(Pair, u64),
     Netcheck(Netcheck),
 }
 
@@ -135,8 +135,8 @@ fn plays(options: &LabOptions) -> Vec<Play> {
     if options.troubles || (all_kinds && !some) {
         let troubles = Trouble::ALL.iter().zip(seed..);
         plays.extend(troubles.map(|(trouble, seed)| Play::Trouble(*trouble, seed)));
-        let programs = program::PAIRS.into_iter().zip(seed..);
-        plays.extend(programs.map(|(kinds, seed)| Play::Program(kinds, seed)));
+        let programs = Pair::all().zip(seed..);
+        plays.extend(programs.map(|(pair, seed)| Play::Program(pair, seed)));
     }
     if options.beacons || (all_kinds && !some) {
         plays.extend(local_plays());
@@ -165,11 +165,11 @@ fn plays(options: &LabOptions) -> Vec<Play> {
 
 /// What needs no world.
 fn local_plays() -> impl Iterator<Item = Play> {
-    let mapping = Some(Play::Mapping(Mapping)).filter(|_| Mapping::is_possible());
-    if mapping.is_none() {
+    if !Mapping::is_possible() {
         println!("NO miniupnpd: PORTS OF ROUTERS ARE NOT TRIED");
     }
-    Link::all().map(Play::Link).chain(mapping)
+    let asked = Asked::ALL.into_iter().filter(|_| Mapping::is_possible());
+    Link::all().map(Play::Link).chain(asked.map(|asked| Play::Mapping(Mapping(asked))))
 }
 
 /// Plays them, several at a time.
@@ -190,7 +190,7 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                             lock(&findings).local.push((link.to_string(), met));
                         }
                         Play::Mapping(mapping) => {
-                            let mapped = mapping.play(&servers.home);
+                            let mapped = mapping.play(&servers.home.join(mapping.to_string()));
                             let mapped = mapped.map_err(|error| error.to_string());
                             lock(&findings).local.push((mapping.to_string(), mapped));
                         }
@@ -199,10 +199,10 @@ fn play_all(plays: &[Play], jobs: usize, servers: &Servers) -> Findings {
                                 trouble.play(servers, seed).map_err(|error| error.to_string());
                             lock(&findings).troubles.push((trouble, survived));
                         }
-                        Play::Program(kinds, seed) => {
-                            let said = program::ping_until_direct(kinds, servers, seed)
+                        Play::Program(pair, seed) => {
+                            let said = program::ping_until_direct(pair, servers, seed)
                                 .map_err(|error| error.to_string());
-                            lock(&findings).programs.push((kinds, said));
+                            lock(&findings).programs.push((pair, said));
                         }
                         Play::Netcheck(check) => {
                             let said = check.play(servers).map_err(|error| error.to_string());

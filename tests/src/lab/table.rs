@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::case::{Case, Found};
 use super::netcheck::Netcheck;
 use super::oracle::Outcome;
+use super::program::Pair;
 use super::trouble::{Survived, Trouble};
 use super::{Kind, PUNCHES};
 
@@ -19,7 +20,7 @@ pub(super) struct Findings {
     /// Of troubles.
     pub(super) troubles: Vec<(Trouble, Result<Survived, String>)>,
     /// Of what `handfast ping --until-direct` said.
-    pub(super) programs: Vec<([Kind; 2], Result<String, String>)>,
+    pub(super) programs: Vec<(Pair, Result<String, String>)>,
     /// Of self-tests: what the program said.
     pub(super) checks: Vec<(Netcheck, Result<String, String>)>,
 }
@@ -38,7 +39,7 @@ impl Findings {
         let local = local.filter_map(|(name, done)| Some((name.clone(), done.as_ref().err()?)));
         let programs = self.programs.iter();
         let programs =
-            programs.filter_map(|(kinds, said)| Some((program(*kinds), said.as_ref().err()?)));
+            programs.filter_map(|(pair, said)| Some((program(*pair), said.as_ref().err()?)));
         let checks = self.checks.iter();
         let checks =
             checks.filter_map(|(check, said)| Some((check.to_string(), said.as_ref().err()?)));
@@ -167,9 +168,9 @@ impl Findings {
         }
         line(text, format_args!("\n## What its user sees of the program\n"));
         line(text, format_args!("| what | it said |\n|---|---|"));
-        for (kinds, said) in &self.programs {
+        for (pair, said) in &self.programs {
             let said = said.as_deref().unwrap_or("**FAILED**");
-            line(text, format_args!("| {} | {said} |", program(*kinds)));
+            line(text, format_args!("| {} | {said} |", program(*pair)));
         }
     }
 
@@ -188,8 +189,8 @@ impl Findings {
     }
 }
 
-fn program([one, other]: [Kind; 2]) -> String {
-    format!("`handfast ping --until-direct` from {} to {}", one.name(), other.name())
+fn program(pair: Pair) -> String {
+    format!("`handfast ping --until-direct` {pair}")
 }
 
 fn weather(case: &Case) -> (Duration, u32) {

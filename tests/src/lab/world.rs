@@ -78,7 +78,8 @@ impl Site {
     /// A site whose edge has no `wan` yet.
     fn new(number: u8, kind: Kind) -> io::Result<Self> {
         let host = Network::new()?;
-        let net = if number == 0 { [198, 51, 100] } else { [192, 0, 2] };
+        // Servers that give ports take none of the networks that are for examples for the internet.
+        let net = if number == 0 { [198, 51, 100] } else { [44, 128, 0] };
         let address = Ipv4Addr::new(net[0], net[1], net[2], 11 + number);
         let Some(rules) = kind.rules(SERVER) else {
             return Ok(Self { kind, edge: host.clone(), host, address, _home: None });

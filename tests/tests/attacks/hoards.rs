@@ -82,7 +82,7 @@ fn an_application_that_never_reads_is_not_buried() {
     for (reliable, order, len) in [false, true]
         .into_iter()
         .flat_map(|reliable| order.map(|order| (reliable, order)))
-        .flat_map(|(reliable, order)| [0, 1, 20, 1000].map(|len| (reliable, order, len)))
+        .flat_map(|(reliable, order)| [0, 20, 1000].map(|len| (reliable, order, len)))
     {
         let mut stage = stage();
         let mut number = 0;

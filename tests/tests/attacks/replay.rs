@@ -41,7 +41,7 @@ fn frames_of_the_corpus_and_at_random_hold_the_properties() {
 
 #[test]
 fn operations_of_the_corpus_and_at_random_hold_the_properties() {
-    assert!(replay("endpoint", fuzzing::endpoint, 1_500) >= 30);
+    assert!(replay("endpoint", fuzzing::endpoint, 1_000) >= 30);
 }
 
 #[test]

@@ -76,9 +76,15 @@ fn only_from(socket: &Socket, interface: &Interface, is_v4: bool) {
     }
 }
 
+/// Joins by the number of the interface, or by its address where the system knows no numbers (Wine: `InvalidInput`).
 fn join_v4(socket: &Socket, interface: &Interface) -> io::Result<()> {
     let by_index = InterfaceIndexOrAddress::Index(interface.index);
-    socket.join_multicast_v4_n(&GROUP_V4, &by_index)
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let joined = socket.join_multicast_v4_n(&GROUP_V4, &by_index);
+    joined.or_else(|error| match interface.reached(any) {
+        [Some(IpAddr::V4(own)), _] => socket.join_multicast_v4(&GROUP_V4, &own),
+        _ => Err(error),
+    })
 }
 
 /// Sends a beacon from this address of an interface to everyone there. Returns how many ways it went.
@@ -123,5 +129,36 @@ pub(super) fn send(interface: &Interface, own: IpAddr, beacon: &[u8]) -> io::Res
     match refused {
         Some(error) if sent == 0 => Err(error),
         _ => Ok(sent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    /// On the loopback, the one interface that every machine has.
+    #[test]
+    fn a_beacon_that_is_sent_is_heard_on_its_interface_with_its_own_address() {
+        let interfaces = Interface::list().expect("interfaces");
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let loopback =
+            interfaces.into_iter().find(|one| one.reached((here, 0).into()) != [None, None]);
+        let loopback = loopback.expect("the loopback");
+        let heard = [(); 2].map(|()| listen(&loopback, true).expect("a socket of two that listen"));
+        let sent: [u8; 16] = crate::entropy().expect("entropy")[..16].try_into().expect("16");
+        assert!(send(&loopback, here, &sent).expect("it went") > 0);
+        for socket in heard {
+            let (mut buffer, until) = ([0; 64], Instant::now() + Duration::from_secs(60));
+            // Others on this machine may say something, too.
+            let from = loop {
+                match socket.recv_from(&mut buffer) {
+                    Ok((len, from)) if buffer[..len] == sent => break from,
+                    _ if Instant::now() > until => panic!("nothing was heard"),
+                    _ => std::thread::yield_now(),
+                }
+            };
+            assert_eq!(from.ip(), here);
+        }
     }
 }

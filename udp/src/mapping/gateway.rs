@@ -14,7 +14,9 @@ const PORT: u16 = 5351;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn default() -> io::Result<SocketAddr> {
     let routes = std::fs::read_to_string("/proc/net/route")?;
-    let router = of_routes(&routes).ok_or(io::ErrorKind::Unsupported)?;
+    let none =
+        || io::Error::new(io::ErrorKind::NotFound, "there is no way to the internet over IPv4");
+    let router = of_routes(&routes).ok_or_else(none)?;
     Ok((router, PORT).into())
 }
 
@@ -24,7 +26,8 @@ pub(super) fn default() -> io::Result<SocketAddr> {
 /// This system does not tell.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn default() -> io::Result<SocketAddr> {
-    Err(io::ErrorKind::Unsupported.into())
+    let unknown = "this system does not tell which router it uses: name it";
+    Err(io::Error::new(io::ErrorKind::Unsupported, unknown))
 }
 
 /// The gateway of the default route with the least metric, in the kernel's table.

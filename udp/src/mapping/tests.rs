@@ -1,7 +1,8 @@
 //! Against a router made of a socket on the loopback.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::*;
 
@@ -73,13 +74,15 @@ fn a_port_is_asked_for_renewed_and_given_back_by_either_protocol() {
     for speaks in [Speaks::Pcp, Speaks::Pmp] {
         let (gateway, requests) = router(speaks, 2);
         let (reported, reports) = channel();
-        let report = move |address| reported.send(address).expect("the test listens");
+        let report = move |news: &PortNews| reported.send(news.clone()).expect("the test listens");
         let mapping = PortMapping::start(4263, Some(gateway), report).expect("started");
-        let external = "203.0.113.7:40000".parse().expect("an address");
-        assert_eq!(next(&reports), Some(external), "{speaks:?}");
+        let protocol = if speaks == Speaks::Pcp { "PCP" } else { "NAT-PMP" };
+        let expected = format!("the router forwards 203.0.113.7:40000 to us ({protocol})");
+        assert_eq!(next(&reports).to_string(), expected);
         assert_eq!([next(&requests), next(&requests)], [3600, 3600], "again at half its time");
         mapping.release();
-        let last = requests.try_iter().last();
+        // It may have been asked for once more.
+        let last = std::iter::repeat_with(|| next(&requests)).find(|seconds| *seconds != 3600);
         assert_eq!(last, Some(0), "{speaks:?}: it is given back");
         assert_eq!(reports.try_iter().count(), 0, "nothing changed meanwhile");
     }
@@ -89,10 +92,13 @@ fn a_port_is_asked_for_renewed_and_given_back_by_either_protocol() {
 fn a_router_that_refuses_is_told_of_once_and_nothing_is_given_back() {
     let (gateway, requests) = router(Speaks::Nothing, 2);
     let (reported, reports) = channel();
-    let report = move |address| reported.send(address).expect("the test listens");
+    let report = move |news: &PortNews| reported.send(news.to_string()).expect("the test listens");
     let mapping = PortMapping::start(4263, Some(gateway), report).expect("started");
-    assert_eq!(next(&reports), None);
+    let expected = "no router forwards a port to us: PCP and NAT-PMP: the router refused (code 2); \
+                    UPnP: no router answers";
+    assert_eq!(next(&reports), expected);
+    assert_eq!(next(&requests), 3600);
     mapping.release();
-    assert_eq!(requests.try_iter().collect::<Vec<_>>(), [3600]);
+    assert_eq!(requests.try_iter().count(), 0);
     assert_eq!(reports.try_iter().count(), 0);
 }

@@ -5,8 +5,7 @@ use super::*;
 use crate::wire::{Cookie, VERSION};
 
 /// Rates per second, below, at and above what is answered at once, with a cookie, and at all.
-const RATES: [u64; 13] =
-    [100, 190, 200, 210, 1000, 1900, 2000, 2100, 5000, 20_000, 30_000, 50_000, 100_000];
+const RATES: [u64; 11] = [100, 190, 200, 210, 1000, 1900, 2000, 2100, 20_000, 50_000, 100_000];
 
 /// A round trip of the siege's network.
 const ROUND_TRIP: u64 = 2 * LATENCY;
@@ -60,7 +59,7 @@ fn a_spoofed_flood_of_any_rate_costs_an_honest_caller_one_round_trip() {
 
 #[test]
 fn a_flood_with_cookies_from_a_thousand_addresses_costs_an_honest_caller_nothing() {
-    for (sources, rates) in [(1, &RATES[5..10]), (100, &RATES[5..10]), (1000, &RATES[5..11])] {
+    for (sources, rates) in [(1, &RATES[5..9]), (100, &RATES[5..9]), (1000, &RATES[5..10])] {
         for rate in rates {
             let mut count = 0;
             let (siege, took) = call_under(|siege| with_cookies(siege, *rate, sources, &mut count));
