@@ -478,7 +478,7 @@ mod tests {
 
     #[test]
     fn an_idle_peer_carries_little() {
-        assert!(size_of::<Cubic>() <= 352);
+        assert!(size_of::<Cubic>() <= 280);
     }
 
     proptest! {

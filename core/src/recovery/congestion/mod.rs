@@ -63,6 +63,7 @@ pub(crate) struct Signs {
 
 /// The configured controller: an enum, so that a peer needs no allocation and no indirection.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Congestion {
     Cubic(Cubic),
     Fixed(Fixed),
