@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
+use crate::matrix::Options;
+
 /// What to measure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Bench {
     /// Protocols alone, in memory.
     #[default]
     Core,
+    /// Messages in bad networks, in virtual time.
+    Matrix,
     /// What waits beside a busy endpoint.
     Fairness,
     /// What passes packets on between two ends.
@@ -18,8 +22,8 @@ pub(crate) enum Bench {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arguments {
     pub(crate) bench: Bench,
-    /// Fewer and shorter rounds.
-    pub(crate) quick: bool,
+    /// Fewer and shorter rounds, and what only the matrix knows.
+    pub(crate) options: Options,
     /// Where to write the figures, a JSON object a line.
     pub(crate) json: Option<PathBuf>,
 }
@@ -32,6 +36,7 @@ impl Arguments {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let bench = match words.next().as_deref() {
             Some("core") => Bench::Core,
+            Some("matrix") => Bench::Matrix,
             Some("fairness") => Bench::Fairness,
             Some("relay") => Bench::Relay,
             Some(other) => return Err(format!("there is no bench `{other}`")),
@@ -40,7 +45,12 @@ impl Arguments {
         let mut arguments = Self { bench, ..Self::default() };
         while let Some(word) = words.next() {
             match word.as_str() {
-                "--quick" => arguments.quick = true,
+                "--quick" => arguments.options.quick = true,
+                "--more-seeds" if bench == Bench::Matrix => arguments.options.more_seeds = true,
+                "--commit" if bench == Bench::Matrix => arguments.options.commit = true,
+                "--only" if bench == Bench::Matrix => {
+                    arguments.options.only = Some(words.next().ok_or("--only needs a text")?);
+                }
                 "--json" => {
                     let file = words.next().ok_or("--json needs the name of a file")?;
                     arguments.json = Some(file.into());
@@ -63,12 +73,15 @@ mod tests {
     #[test]
     fn choices_come_in_any_order() {
         let json = Some("rows.json".into());
-        let expected = Ok(Arguments { bench: Bench::Core, quick: true, json });
+        let options = Options { quick: true, ..Options::default() };
+        let expected = Ok(Arguments { bench: Bench::Core, options, json });
         assert_eq!(parse("core --quick --json rows.json"), expected);
         assert_eq!(parse("core --json rows.json --quick"), expected);
         assert_eq!(parse("core"), Ok(Arguments::default()));
         assert_eq!(parse("fairness").map(|it| it.bench), Ok(Bench::Fairness));
         assert_eq!(parse("relay").map(|it| it.bench), Ok(Bench::Relay));
+        let options = parse("matrix --only bulk --commit").expect("right").options;
+        assert!(options.commit && options.only.as_deref() == Some("bulk"));
     }
 
     #[test]
@@ -76,6 +89,7 @@ mod tests {
         assert!(parse("").is_err_and(|error| error.contains("no bench")));
         assert!(parse("cor").is_err_and(|error| error.contains("`cor`")));
         assert!(parse("core --fast").is_err_and(|error| error.contains("`--fast`")));
+        assert!(parse("core --commit").is_err_and(|error| error.contains("`--commit`")));
         assert!(parse("core --json").is_err_and(|error| error.contains("needs the name")));
     }
 }

@@ -1,17 +1,23 @@
 //! handfast beside its peers, in one run on one machine.
 //!
 //! ```text
-//! cargo run --release --manifest-path bench/Cargo.toml -- core|fairness|relay [--quick] [--json FILE]
+//! cargo run --release --manifest-path bench/Cargo.toml -- core|matrix [--quick] [--json FILE]
+//! cargo run --release --manifest-path bench/Cargo.toml --features sockets -- fairness|relay [--quick]
 //! ```
+//!
+//! `matrix` also knows `--only TEXT`, `--more-seeds` and `--commit`.
 
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod case;
 mod clock;
+#[cfg(feature = "sockets")]
 mod fairness;
 mod load;
+mod matrix;
 mod payload;
+#[cfg(feature = "sockets")]
 mod relay;
 mod report;
 mod rounds;
@@ -24,13 +30,14 @@ use arguments::{Arguments, Bench};
 
 fn main() -> ExitCode {
     let words: Vec<_> = env::args().skip(1).collect();
+    #[cfg(feature = "sockets")]
     if words.first().is_some_and(|word| word == relay::WORD) {
         return finish(relay::serve(&words[1..]));
     }
     let arguments = match Arguments::parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(error) => {
-            eprintln!("error: {error}; say `core|fairness|relay [--quick] [--json FILE]`");
+            eprintln!("error: {error}; say `core|matrix|fairness|relay [--quick] [--json FILE]`");
             return ExitCode::from(2);
         }
     };
@@ -54,14 +61,27 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         fs::write(file, "").map_err(|error| format!("{}: {error}", file.display()))?;
     }
     let json = match arguments.bench {
-        Bench::Core => core(arguments.quick)?,
-        Bench::Fairness => fairness::run(arguments.quick)?,
-        Bench::Relay => relay::run(arguments.quick)?,
+        Bench::Core => core(arguments.options.quick)?,
+        Bench::Matrix => matrix::run(&arguments.options)?,
+        Bench::Fairness | Bench::Relay => on_sockets(arguments)?,
     };
     match &arguments.json {
         Some(file) => fs::write(file, json).map_err(|error| format!("{}: {error}", file.display())),
         None => Ok(()),
     }
+}
+
+#[cfg(feature = "sockets")]
+fn on_sockets(arguments: &Arguments) -> Result<String, String> {
+    match arguments.bench {
+        Bench::Relay => relay::run(arguments.options.quick),
+        _ => fairness::run(arguments.options.quick),
+    }
+}
+
+#[cfg(not(feature = "sockets"))]
+fn on_sockets(_arguments: &Arguments) -> Result<String, String> {
+    Err("this needs `--features sockets`".into())
 }
 
 fn core(quick: bool) -> Result<String, String> {

@@ -102,7 +102,7 @@ impl Context {
 
     /// Neighbours by way of which a peer may be reached: the one that a route leads to, or else all that forward.
     pub(crate) fn relays_toward(&self, remote: PeerId) -> SmallVec<[PeerId; 8]> {
-        let known = self.router.as_ref().and_then(|router| router.next_hop_id(&remote));
+        let known = self.router.as_ref().and_then(|router| router.way(self.now, &remote));
         let known = known.filter(|known| *known != remote && self.relays.contains(known));
         known.map_or_else(
             || self.relays.toward(remote).collect(),

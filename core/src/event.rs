@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::delivery::{Fate, MessageId};
+use crate::info::RouteInfo;
 use crate::nat::NatEvidence;
 use crate::net::{SocketId, Via};
 use crate::wire::VERSION;
@@ -145,6 +146,17 @@ pub enum Event {
         /// stream, which did not come. They may have been acknowledged to the peer.
         undeliverable: u64,
     },
+    /// Another neighbour than before leads to an endpoint that is several hops away, or none does any more. It is
+    /// told whether or not that endpoint is a peer of ours, and only with [`Routing::transit`](crate::Routing). If it
+    /// changed several times between two polls, the newest route is reported. That a neighbour itself came or went is
+    /// not told here, and neither is what carries packets to a connected peer: that is [`Event::PathChanged`].
+    #[non_exhaustive]
+    RouteChanged {
+        /// The endpoint at the end of the route.
+        destination: PeerId,
+        /// The route that is used now; `None` if none is known.
+        route: Option<RouteInfo>,
+    },
     /// The peer's state changed. If it changed several times between two polls, only the newest state is
     /// reported.
     StateChanged {
@@ -172,7 +184,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The peer the event is about; `None` for `Discovered`, `OpenSocket` and `Refused`.
+    /// The peer the event is about; `None` for `Discovered`, `OpenSocket`, `Refused` and `RouteChanged`.
     #[must_use]
     pub const fn peer(&self) -> Option<PeerHandle> {
         match self {
@@ -188,7 +200,10 @@ impl Event {
             | Self::StateChanged { peer, .. }
             | Self::VerdictChanged { peer }
             | Self::Writable { peer, .. } => Some(*peer),
-            Self::Discovered { .. } | Self::OpenSocket { .. } | Self::Refused { .. } => None,
+            Self::Discovered { .. }
+            | Self::OpenSocket { .. }
+            | Self::Refused { .. }
+            | Self::RouteChanged { .. } => None,
         }
     }
 }
@@ -296,10 +311,13 @@ pub enum Refusal {
 pub enum ForwardRefusal {
     /// It forwards for nobody, or not for us.
     NotForwarding,
-    /// The peer that the packet was for is not connected to it, or not one that it forwards to.
+    /// The peer that the packet was for is not connected to it, or not one that it forwards to, and no route to it is
+    /// known there. Over several hops it is the last endpoint that the packet reached that says so.
     NotConnected,
     /// We sent more than it lets through.
     RateLimited,
+    /// The packet was passed on as often as it may be: the way to the peer is too long, or a circle.
+    TooFar,
 }
 
 impl ForwardRefusal {
@@ -309,6 +327,7 @@ impl ForwardRefusal {
             Self::NotForwarding => 1,
             Self::NotConnected => 2,
             Self::RateLimited => 3,
+            Self::TooFar => 4,
         }
     }
 
@@ -318,6 +337,7 @@ impl ForwardRefusal {
             1 => Self::NotForwarding,
             2 => Self::NotConnected,
             3 => Self::RateLimited,
+            4 => Self::TooFar,
             _ => return None,
         })
     }
@@ -327,8 +347,11 @@ impl fmt::Display for ForwardRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotForwarding => "the neighbour does not forward for us",
-            Self::NotConnected => "the peer is not connected to the neighbour",
+            Self::NotConnected => {
+                "the peer is not connected to the neighbour, and no route to it is known there"
+            }
             Self::RateLimited => "the neighbour lets no more through",
+            Self::TooFar => "the peer is too many hops away",
         })
     }
 }

@@ -80,6 +80,15 @@ impl App {
             Event::Discovered { id, address, forwards, .. } => {
                 debug!(peer = %id, at = %address, forwards, "heard of in the local network");
             }
+            Event::RouteChanged { destination, route, .. } => match route {
+                Some(route) => info!(
+                    peer = %destination,
+                    by = %route.next_hop,
+                    metric = route.metric,
+                    "route changed"
+                ),
+                None => info!(peer = %destination, "no route any more"),
+            },
             Event::PathChanged { peer, path } if self.peers.contains_key(peer) => {
                 self.peers.entry(*peer).and_modify(|record| record.place = path.to_string());
                 self.id(*peer).into_iter().for_each(|id| log(event, &id));

@@ -31,6 +31,10 @@ faults! {
     lost_in_bursts,
     /// Datagrams dropped because the queue of the link was full.
     queue_drops,
+    /// Datagrams dropped because they had waited too long in a queue with CoDel.
+    codel_drops,
+    /// Datagrams dropped by a policer.
+    policed,
     /// Datagrams larger than the link carries.
     mtu_drops,
     /// Datagrams dropped by a partition.
@@ -103,12 +107,20 @@ impl Faults {
             + self.attack_relays
     }
 
+    /// Datagrams lost by chance, alone or in bursts.
+    #[must_use]
+    pub const fn lost_all(&self) -> u64 {
+        self.lost + self.lost_in_bursts
+    }
+
     /// Datagrams that never arrived, for whatever reason.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
         self.lost
             + self.lost_in_bursts
             + self.queue_drops
+            + self.codel_drops
+            + self.policed
             + self.mtu_drops
             + self.partition_drops
             + self.unroutable

@@ -6,7 +6,8 @@
 //!
 //! - [`Conditions`] are what a link does: latency, jitter that keeps the order of datagrams and free
 //!   jitter that does not, loss, bursts, reordering, duplication, corruption, size limit, rate with a
-//!   queue, ECN marks. They can change any time.
+//!   queue, ECN marks by its length or by CoDel, a policer. They can change any time. Several links can
+//!   share a queue ([`Network::share`]); what each carried is counted ([`Network::traffic`]).
 //! - Nodes can be rebound, moved, killed, restarted (as themselves or as someone else) and
 //!   suspended, links cut one way or both, clocks can jump. [`Faults`] counts what really happened.
 //! - Nodes can be behind a [NAT](nat) of any kind that RFC 4787 knows, alone or several together
@@ -49,6 +50,7 @@ mod app;
 mod attacker;
 mod audit;
 mod by_hand;
+mod conditions;
 mod contract;
 mod faults;
 mod gateway;
@@ -61,6 +63,7 @@ mod meetings;
 pub mod nat;
 mod network;
 mod node;
+mod queue;
 mod rng;
 mod scenario;
 mod step;
@@ -70,13 +73,14 @@ mod world;
 
 pub use app::{App, Cx};
 pub use attacker::{Acts, Attacker};
+pub use conditions::{Bursts, CoDel, Conditions, Policer};
 pub use faults::Faults;
 pub use instances::{Instances, InstancesReport};
-pub use link::{Bursts, Conditions, Outcome};
+pub use link::Outcome;
 pub use machine::{Machine, NodeSetup, Unverified};
 pub use meetings::{Meeting, MeetingReport, Site};
 pub use nat::NatId;
-pub use network::{Datagram, Network, NodeId};
+pub use network::{Datagram, Network, NodeId, Traffic};
 pub use rng::{Probability, Rng};
 pub use scenario::{Fault, Report, Scenario, Seen};
 pub use world::World;

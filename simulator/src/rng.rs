@@ -107,6 +107,10 @@ impl Probability {
     pub const fn per_million(parts: u32) -> Self {
         Self(parts)
     }
+
+    pub(crate) const fn parts(self) -> u32 {
+        self.0
+    }
 }
 
 /// The finalizer of splitmix64: every input bit reaches every output bit.

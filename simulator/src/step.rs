@@ -51,8 +51,10 @@ impl<M: Machine> World<M> {
         self.time = time;
         if let Some(datagram) = self.waiting.pop_front() {
             self.arrive(datagram, app);
-        } else if let Some(datagram) = self.network.receive(time) {
-            self.arrive(datagram, app);
+        } else if self.network.next_arrival().is_some_and(|at| at <= time) {
+            if let Some(datagram) = self.network.receive(time) {
+                self.arrive(datagram, app);
+            }
         } else if self.timers.first().is_some_and(|timer| timer.0 <= time) {
             self.fire_timer(app);
         } else if let Some(&(_, node)) = self.due.first() {
@@ -68,7 +70,8 @@ impl<M: Machine> World<M> {
             self.due.remove(&(old, id));
         }
         let awake = deadline.filter(|_| node.suspended.is_none());
-        node.due = awake.map(|deadline| node.world_micros(deadline).max(micros(self.time)));
+        let due = awake.map(|deadline| node.world_micros(deadline).max(micros(self.time)));
+        node.due = due.map(|due| due.next_multiple_of(self.timer_grain));
         self.due.extend(node.due.map(|due| (due, id)));
     }
 

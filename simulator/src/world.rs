@@ -33,6 +33,8 @@ pub struct World<M: Machine = Endpoint> {
     /// Timers of applications: time, order of asking, node, token.
     pub(crate) timers: BTreeSet<(Duration, u64, NodeId, u64)>,
     pub(crate) timers_set: u64,
+    /// Deadlines are met at multiples of so many microseconds.
+    pub(crate) timer_grain: u64,
     pub(crate) network: Network,
     pub(crate) gateways: Gateways,
     /// Datagrams that waited for a suspended node and arrive now.
@@ -87,6 +89,7 @@ impl<M: Machine> World<M> {
             due: BTreeSet::new(),
             timers: BTreeSet::new(),
             timers_set: 0,
+            timer_grain: 1,
             network: Network::new(rng.next_u64()),
             gateways: Gateways::default(),
             waiting: VecDeque::new(),
@@ -144,7 +147,18 @@ impl<M: Machine> World<M> {
         name.clone_into(&mut self.node_mut(node).name);
     }
 
-    /// Bytes that one transmit may fill: at least one datagram; more lets endpoints batch.
+    /// Deadlines are met only at whole multiples of `grain`, as by a driver whose system has coarse
+    /// timers. Datagrams that arrive are handed over at once all the same. A microsecond by default.
+    ///
+    /// # Panics
+    /// When it is less than a microsecond.
+    pub fn set_timer_grain(&mut self, grain: Duration) {
+        self.timer_grain = micros(grain);
+        assert!(self.timer_grain > 0, "time passes");
+    }
+
+    /// Bytes that one transmit may fill: at least one datagram; more lets endpoints batch. All of a
+    /// batch is sent at one instant.
     pub fn set_batch(&mut self, bytes: usize) {
         self.buffer.resize(bytes, 0);
     }

@@ -110,6 +110,10 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         ("path-response", Frame::PathResponse { token: [3; 8] }),
         ("forward", Frame::Forward(forward)),
         ("forward-refused", Frame::ForwardRefused { destination: &key, reason: 2 }),
+        (
+            "forward-failed",
+            Frame::ForwardFailed { source: &key, destination: &key, reason: 2, hops: 16 },
+        ),
         ("candidates", Frame::Candidates(candidates)),
         ("opened", Frame::Opened { round: 3 }),
         ("observed", Frame::Observed { address: entry.address }),

@@ -3,7 +3,7 @@
 use super::Endpoint;
 use crate::event::ForwardRefusal;
 use crate::net::{Arrival, Departure, Ecn, Route};
-use crate::peer::{Carried, Peer};
+use crate::peer::{Carried, ForwardRefused, Peer};
 use crate::stats::DropReason;
 use crate::wire::{FORWARD_HEADER_LEN, ForwardFrame, HOP_LIMIT, SEALED_HEADER_LEN, TAG_LEN, kind};
 use crate::{PeerHandle, PeerId};
@@ -60,8 +60,9 @@ impl Endpoint {
         let next = self.next_hop(slot, &neighbour, &destination);
         let passed = match next {
             Err(refusal) => Err(refusal),
-            // Nobody is told: an honest path is not so long, and tries its size.
-            Ok(next) if carried.hop_limit == 0 || !self.can_carry(next, packet.len()) => Ok(None),
+            Ok(_) if carried.hop_limit == 0 => Err(ForwardRefusal::TooFar),
+            // Nobody is told: an honest path tries its size.
+            Ok(next) if !self.can_carry(next, packet.len()) => Ok(None),
             Ok(next) => {
                 let header = ForwardFrame {
                     hop_limit: carried.hop_limit - 1,
@@ -86,7 +87,12 @@ impl Endpoint {
                 }
             }
             Ok(None) => self.shared.stats.forwards_dropped += 1,
-            Err(refusal) => self.refuse_forward(slot, &carried.destination, refusal),
+            Err(reason) => {
+                self.shared.stats.forwards_refused += 1;
+                let source = PeerId::claimed(carried.source);
+                let source = (source != neighbour).then_some((source, MOST_HOPS_BACK));
+                self.tell_refused(slot, &ForwardRefused { source, destination, reason });
+            }
         }
     }
 
@@ -126,27 +132,56 @@ impl Endpoint {
         passed.map(Some).ok_or(ForwardRefusal::RateLimited)
     }
 
-    fn refuse_forward(&mut self, slot: u32, destination: &[u8; 32], refusal: ForwardRefusal) {
-        self.shared.stats.forwards_refused += 1;
+    /// The peer in `slot` hears of a packet that did not pass, not too often.
+    fn tell_refused(&mut self, slot: u32, refused: &ForwardRefused) {
         let Some(peer) = self.peers.at_mut(slot) else { return };
-        if self.forwarder.may_refuse(self.shared.now, peer.handle(), destination) {
-            peer.refuse_forward(*destination, refusal);
+        let mut pair = *refused.destination.as_bytes();
+        if let Some((source, _)) = &refused.source {
+            pair.iter_mut().zip(source.as_bytes()).for_each(|(byte, other)| *byte ^= other);
+        }
+        if self.forwarder.may_refuse(self.shared.now, peer.handle(), &pair) {
+            peer.refuse_forward(refused);
             self.refresh_indices(slot);
         }
     }
 
-    /// The peer in `slot` said that packets of ours did not pass.
+    /// The peer in `slot` said that packets did not pass: of ours, or of others that are to hear of it.
     pub(super) fn handle_refused_forwards(&mut self, slot: u32) {
         let Some(neighbour) = self.peers.at_mut(slot) else { return };
         let (Some(id), refused) = (neighbour.id(), neighbour.take_refused()) else { return };
         for refused in refused {
+            if refused.source.is_some_and(|(source, _)| source != self.id()) {
+                self.pass_back(slot, refused);
+                continue;
+            }
             self.shared.stats.packets_not_forwarded += 1;
             let Some(slot) = self.peers.by_id(&refused.destination) else { continue };
             if let Some(peer) = self.peers.at_mut(slot) {
-                peer.on_forward_refused(&mut self.shared, id, refused.reason);
+                let is_far = refused.source.is_some();
+                peer.on_forward_refused(&mut self.shared, id, refused.reason, is_far);
             }
             self.refresh_indices(slot);
         }
+    }
+
+    /// A packet that we passed on came to an end behind the neighbour in `slot`: its source, or the next hop to
+    /// there, hears of it.
+    fn pass_back(&mut self, slot: u32, refused: ForwardRefused) {
+        let Some((source, hops)) = refused.source else { return };
+        if hops == 0 || !self.is_transit(slot) {
+            return;
+        }
+        let router = self.shared.router.as_ref();
+        let known = self.peers.by_id(&source).filter(|known| self.is_neighbour(*known));
+        let next = known.or_else(|| router?.next_hop(&source)).filter(|next| *next != slot);
+        if let Some(next) = next.filter(|next| self.is_neighbour(*next)) {
+            let source = Some((source, hops - 1));
+            self.tell_refused(next, &ForwardRefused { source, ..refused });
+        }
+    }
+
+    fn is_neighbour(&self, slot: u32) -> bool {
+        self.peers.at(slot).is_some_and(Peer::is_neighbour)
     }
 
     /// Writes packets that go on into `buf`: as many for one peer as are of one size.
@@ -237,5 +272,7 @@ const TRAVELS: [u8; 5] = [
     kind::SEALED,
     kind::UNKNOWN_SESSION,
 ];
+/// How far back is told that a packet did not pass.
+const MOST_HOPS_BACK: u8 = 16;
 /// What the kernel takes in one call (UDP_MAX_SEGMENTS of Linux).
 const MAX_SEGMENTS: usize = 64;

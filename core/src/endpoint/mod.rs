@@ -28,6 +28,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+use alloc::collections::BTreeSet;
 use core::fmt;
 use core::net::SocketAddr;
 
@@ -62,6 +63,8 @@ pub struct Endpoint {
     admission: Admission,
     /// Packets of peers for others.
     forwarder: Forwarder,
+    /// Destinations whose routes changed, not reported yet.
+    changed_routes: BTreeSet<PeerId>,
     evictions: Evictions,
     sockets: Sockets,
     /// The next deadline of each peer.
@@ -137,6 +140,7 @@ impl Endpoint {
             shared,
             peers: PeerTable::default(),
             forwarder: Forwarder::default(),
+            changed_routes: BTreeSet::new(),
             evictions: Evictions::new(),
             sockets: Sockets::default(),
             deadlines: Deadlines::new(),
@@ -237,6 +241,7 @@ impl Endpoint {
         }
         if self.shared.router.is_some() {
             peer.review_link(&mut self.shared);
+            peer.judge_route(&mut self.shared);
         }
         self.ready.push(slot);
         if peer.has_events() {

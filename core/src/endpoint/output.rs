@@ -88,8 +88,8 @@ impl Endpoint {
         None
     }
 
-    /// The next event; `None` when there are no more. Requests for sockets come first, those who were
-    /// found and those who were refused last.
+    /// The next event; `None` when there are no more. Requests for sockets come first; routes that changed, those
+    /// who were found and those who were refused last.
     pub fn poll_event(&mut self) -> Option<Event> {
         let request = self.sockets.poll_event();
         let event = request.or_else(|| self.poll_peer_event());
@@ -97,7 +97,8 @@ impl Endpoint {
     }
 
     fn poll_event_of_strangers(&mut self) -> Option<Event> {
-        self.shared.beacons.poll_event().or_else(|| self.admission.poll_refusal())
+        let found = self.poll_route_event().or_else(|| self.shared.beacons.poll_event());
+        found.or_else(|| self.admission.poll_refusal())
     }
 
     fn poll_peer_event(&mut self) -> Option<Event> {

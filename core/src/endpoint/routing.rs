@@ -1,8 +1,10 @@
 //! Routes over several hops: what neighbours are told, and which of them leads where.
 
 use super::Endpoint;
+use crate::event::Event;
 use crate::info::RouteInfo;
 use crate::peer::Peer;
+use crate::router::Hop;
 use crate::{PeerHandle, PeerId};
 
 impl Endpoint {
@@ -10,10 +12,7 @@ impl Endpoint {
     /// [`Config::routing`](crate::Config::routing).
     pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
         let routes = self.shared.router.iter().flat_map(|router| router.routes(self.shared.now));
-        routes.filter_map(|hop| {
-            let next_hop = self.peers.at(hop.neighbour).and_then(Peer::id)?;
-            Some(RouteInfo { destination: hop.destination, next_hop, metric: hop.metric })
-        })
+        routes.filter_map(|hop| self.route_info(hop))
     }
 
     /// Neighbours are told what the table has for them, and peers that the neighbour that leads to them changed.
@@ -41,11 +40,31 @@ impl Endpoint {
         let next = self.shared.router.as_ref().and_then(|router| router.next_hop_id(&destination));
         let next_hop = next.map(tracing::field::display);
         tracing::debug!(target: "handfast::route", %destination, next_hop, "route changed");
+        // What a leaf asked for is a hint for its dials, and no table.
+        if !self.shared.config.routing.transit.is_empty() {
+            self.changed_routes.insert(destination);
+        }
         let Some(slot) = self.peers.by_id(&destination) else { return };
         if let Some(peer) = self.peers.at_mut(slot) {
             peer.on_route_changed(&mut self.shared);
         }
         self.refresh_indices(slot);
+    }
+
+    /// The next route that changed.
+    pub(super) fn poll_route_event(&mut self) -> Option<Event> {
+        loop {
+            let destination = self.changed_routes.pop_first()?;
+            let router = self.shared.router.as_mut()?;
+            let Some(hop) = router.report(self.shared.now, &destination) else { continue };
+            let route = hop.and_then(|hop| self.route_info(hop));
+            return Some(Event::RouteChanged { destination, route });
+        }
+    }
+
+    fn route_info(&self, hop: Hop) -> Option<RouteInfo> {
+        let next_hop = self.peers.at(hop.neighbour).and_then(Peer::id)?;
+        Some(RouteInfo { destination: hop.destination, next_hop, metric: hop.metric })
     }
 
     /// Whether routes are exchanged with the peer in this slot.
@@ -59,7 +78,7 @@ impl Endpoint {
         let now = self.shared.now;
         let router = self.shared.router.as_mut()?;
         let Some(next) = router.next_hop(destination) else {
-            router.want(now, *destination);
+            router.want(now, from, *destination);
             return None;
         };
         let next = self.peers.at(next).filter(|_| next != from)?;

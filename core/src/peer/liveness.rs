@@ -54,7 +54,6 @@ impl Peer {
         self.paths.on_idle();
         self.keep_route(cx);
         self.ask_where_we_are();
-        self.distrust_route(cx, false);
         if self.state.is_up() {
             self.outbound.pings.heartbeat();
             self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.timers.heartbeat));
@@ -95,7 +94,7 @@ impl Peer {
     pub(super) fn on_unresponsive(&mut self, cx: &mut Context) {
         if !self.state.is_unresponsive() {
             self.state.move_to_unresponsive();
-            self.distrust_route(cx, true);
+            self.distrust_route(cx);
         }
         if self.dialing.dial.is_none() {
             self.redial(cx);

@@ -37,8 +37,8 @@ pub(crate) use outbound::SentFrame;
 
 use acquaintance::Acquaintance;
 pub(crate) use acquaintance::FormerIncarnations;
-pub(crate) use carry::Carried;
 use carry::Carrying;
+pub(crate) use carry::{Carried, ForwardRefused};
 use events::PendingEvents;
 use handshake::Dialing;
 use liveness::Liveness;

@@ -200,7 +200,10 @@ impl Peer {
             Frame::PathResponse { token } => summary.answer = Some(token),
             Frame::Forward(_) => return Err(Violation::MisplacedForward),
             Frame::ForwardRefused { destination, reason } => {
-                self.note_forward_refused(*destination, reason);
+                self.note_forward_refused(None, *destination, reason);
+            }
+            Frame::ForwardFailed { source, destination, reason, hops } => {
+                self.note_forward_refused(Some((source, hops)), *destination, reason);
             }
             Frame::ProbeMe { index, token } => self.on_probe_me(cx, index, token),
             Frame::Observed { .. } => return Err(Violation::MisplacedProbe),

@@ -16,18 +16,23 @@ impl Peer {
         self.paths.adopt_direct(spaces, (via, rtt), &cx.config, cx.now, &mut cx.rng);
     }
 
-    /// A neighbour says that it does not pass on what we send to the peer.
+    /// A neighbour says that what we send to the peer is not passed on: by itself, or farther away. What goes wrong
+    /// there may pass, as when routes change, so that alone is no reason to leave the way.
     pub(crate) fn on_forward_refused(
         &mut self,
         cx: &mut Context,
         neighbour: PeerId,
         refusal: ForwardRefusal,
+        is_far: bool,
     ) {
         if let Some(dial) = &mut self.dialing.dial {
             dial.on_forward_refused(neighbour, refusal);
         }
-        if refusal == ForwardRefusal::RateLimited {
+        if refusal == ForwardRefusal::RateLimited || is_far {
             return;
+        }
+        if let (Some(router), Some(remote)) = (&mut cx.router, &self.acquaintance.id) {
+            router.on_refused(&neighbour, remote);
         }
         let is_cut_off = self.paths.on_refused(neighbour, cx.now, &mut self.stats);
         self.on_packets_resolved();

@@ -14,6 +14,9 @@ pub(super) struct RouteSearch {
     after: Option<Instant>,
     /// Neighbours tried in vain, one after the other.
     tries: u8,
+    /// When the route is judged again, and how often in a row it was late.
+    judged_after: Option<Instant>,
+    late: u8,
 }
 
 impl Peer {
@@ -81,15 +84,33 @@ impl Peer {
         }
     }
 
-    /// A peer that a neighbour's packets reach does not answer, or far later than the neighbour's metric allows:
-    /// another route is preferred for a while.
-    pub(super) fn distrust_route(&self, cx: &mut Context, is_silent: bool) {
+    /// Whether answers of a peer that a neighbour's packets reach come far later than the neighbour's metric allows,
+    /// for some seconds: then another route is preferred for a while.
+    pub(crate) fn judge_route(&mut self, cx: &mut Context) {
+        if self.search.judged_after.is_some_and(|after| cx.now < after) {
+            return;
+        }
+        self.search.judged_after = Some(cx.now + JUDGED);
+        let late = if self.is_late(cx) { self.search.late + 1 } else { 0 };
+        self.search.late = late % LATE_IN_A_ROW;
+        if late == LATE_IN_A_ROW {
+            self.distrust_route(cx);
+        }
+    }
+
+    fn is_late(&self, cx: &Context) -> bool {
+        let Some(route) = self.paths.via().and_then(|via| via.route()) else { return false };
+        let router = cx.router.as_ref();
+        let router = router.filter(|it| it.next_hop_id(&route.remote) == Some(route.neighbour));
+        let claimed = router.and_then(|router| router.claimed_rtt(cx.now, &route.remote));
+        let measured = self.paths.primary().and_then(|path| path.stats().rtt);
+        claimed.zip(measured).is_some_and(|(claimed, rtt)| rtt > claimed * 2 + LATE)
+    }
+
+    /// A route does not do what the neighbour said: another is preferred for a while.
+    pub(super) fn distrust_route(&self, cx: &mut Context) {
         let Some(route) = self.paths.via().and_then(|via| via.route()) else { return };
-        let Some(router) = &mut cx.router else { return };
-        let claimed = router.claimed_rtt(cx.now, &route.remote);
-        let measured = self.paths.primary().and_then(|path| path.stats().latest_rtt);
-        let is_late = claimed.zip(measured).is_some_and(|(claimed, rtt)| rtt > claimed * 2 + LATE);
-        if is_silent || is_late {
+        if let Some(router) = &mut cx.router {
             router.distrust_neighbour(cx.now, &route.neighbour, &route.remote);
         }
     }
@@ -105,3 +126,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: u8 = 6;
 /// What queues and processors may add to a round trip.
 const LATE: Duration = Duration::from_millis(100);
+/// How often a route is judged, and how often in a row answers must come late: a queue may pass.
+const JUDGED: Duration = Duration::from_secs(1);
+const LATE_IN_A_ROW: u8 = 3;

@@ -105,11 +105,21 @@ impl Router {
         self.output.extend(asked.into_iter().map(|slot| (slot, message)));
     }
 
-    /// A packet is for a destination that no route leads to.
-    pub(crate) fn want(&mut self, now: Instant, destination: PeerId) {
-        if destination != self.id {
+    /// A packet of the neighbour in the slot `from` is for a destination that no route leads to. It counts as a
+    /// question of that neighbour: packets for ids that nobody has must not fill the network with questions.
+    pub(crate) fn want(&mut self, now: Instant, from: u32, destination: PeerId) {
+        let is_new = destination != self.id && !self.route_requests.was_asked(now, &destination);
+        if is_new && self.may_ask(now, from) {
             self.ask_for_route(now, None, destination, MOST_HOPS);
         }
+    }
+
+    /// Whether a neighbour may ask us for something now.
+    pub(super) fn may_ask(&mut self, now: Instant, slot: u32) -> bool {
+        let neighbour = self.neighbours.get_mut(&slot);
+        let may = neighbour.is_some_and(|neighbour| neighbour.may_ask(now));
+        self.counters.ignored += u64::from(!may);
+        may
     }
 
     fn transit_but(&self, from: Option<u32>) -> SmallVec<[u32; 8]> {

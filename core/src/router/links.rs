@@ -33,6 +33,7 @@ impl Router {
     pub(crate) fn on_down(&mut self, now: Instant, slot: u32) {
         if self.neighbours.remove(&slot).is_some() {
             self.askers.retain(|(_, asker), _| *asker != slot);
+            self.wanted.forget_neighbour(slot);
             self.reselect_all_by(now, slot, true);
             self.finish(now);
         }
@@ -78,20 +79,21 @@ impl Router {
 
     /// All routes that are used.
     pub(crate) fn routes(&self, now: Instant) -> impl Iterator<Item = Hop> + '_ {
-        self.records.iter().filter_map(move |(destination, record)| {
-            let entry = record.entry(record.selected?.neighbour)?;
-            let cost = self.neighbours.get(&entry.neighbour)?.cost;
-            let metric = record.total(now, entry, cost, self.is_strict)?;
-            Some(Hop { destination: *destination, neighbour: entry.neighbour, metric })
-        })
+        self.records.keys().filter_map(move |destination| self.route_to(now, destination))
+    }
+
+    /// The route to one destination.
+    pub(super) fn route_to(&self, now: Instant, destination: &PeerId) -> Option<Hop> {
+        let record = self.records.get(destination)?;
+        let entry = record.entry(record.selected?.neighbour)?;
+        let cost = self.neighbours.get(&entry.neighbour)?.cost;
+        let metric = record.total(now, entry, cost, self.is_strict)?;
+        Some(Hop { destination: *destination, neighbour: entry.neighbour, metric })
     }
 
     /// The longest round trip that goes with the metric of the route to a destination; `None` if that does not tell.
     pub(crate) fn claimed_rtt(&self, now: Instant, destination: &PeerId) -> Option<Duration> {
-        let record = self.records.get(destination)?;
-        let entry = record.entry(record.selected?.neighbour)?;
-        let cost = self.neighbours.get(&entry.neighbour)?.cost;
-        longest_rtt(record.total(now, entry, cost, self.is_strict)?)
+        longest_rtt(self.route_to(now, destination)?.metric)
     }
 }
 

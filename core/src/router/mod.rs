@@ -21,9 +21,11 @@ mod origin;
 mod receive;
 mod recent;
 mod record;
+mod report;
 mod select;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::time::Duration;
@@ -37,6 +39,7 @@ use neighbour::Neighbour;
 use origin::Origin;
 use recent::Recent;
 use record::Record;
+use wanted::Wanted;
 
 use crate::PeerId;
 use crate::time::Instant;
@@ -116,6 +119,7 @@ pub(crate) struct Router {
     claims: Recent<(PeerId, u32)>,
     /// Who asked for a route that is not known, until when.
     askers: BTreeMap<(PeerId, u32), Instant>,
+    wanted: Wanted,
     output: VecDeque<(u32, Message)>,
     /// Destinations whose next hop changed.
     changes: BTreeSet<PeerId>,
@@ -152,6 +156,7 @@ impl Router {
             route_requests: Recent::new(SAME_ROUTE),
             claims: Recent::new(SAME_SEQNO),
             askers: BTreeMap::new(),
+            wanted: Wanted::new(),
             output: VecDeque::new(),
             changes: BTreeSet::new(),
             hello_at: None,

@@ -71,6 +71,10 @@ impl Router {
             self.on_own_claim(now, slot, update, signer);
             return;
         }
+        if self.is_answer(now, slot, update) {
+            self.on_answer(now, slot, update, signer);
+            return;
+        }
         if !self.accepts(now, slot, update, signer) {
             self.counters.refused += 1;
             return;
@@ -172,6 +176,7 @@ impl Router {
     }
 
     fn on_retraction(&mut self, now: Instant, slot: u32, destination: PeerId, serial: u32) {
+        self.wanted.forget(&destination, slot);
         let record = self.records.get_mut(&destination);
         let entry = record.and_then(|record| record.entry_mut(slot));
         if let Some(entry) = entry.filter(|entry| entry.serial < serial) {
@@ -222,13 +227,6 @@ impl Router {
         } else if hops > 1 {
             self.ask_for_route(now, Some(slot), destination, hops.min(MOST_HOPS) - 1);
         }
-    }
-
-    fn may_ask(&mut self, now: Instant, slot: u32) -> bool {
-        let neighbour = self.neighbours.get_mut(&slot);
-        let may = neighbour.is_some_and(|neighbour| neighbour.may_ask(now));
-        self.counters.ignored += u64::from(!may);
-        may
     }
 }
 

@@ -72,6 +72,8 @@ pub(super) struct Record {
     pub(super) starving: Option<Starving>,
     /// The neighbour that told of it first.
     pub(super) introducer: PeerId,
+    /// The next hop that was reported last.
+    pub(super) reported: Option<PeerId>,
     /// When it is looked at again.
     pub(super) wake: Instant,
 }
@@ -86,6 +88,7 @@ impl Record {
             told: None,
             starving: None,
             introducer,
+            reported: None,
             wake: Instant::MAX,
         }
     }

@@ -135,8 +135,11 @@ impl Dial {
     }
 
     /// Sends the handshake by way of neighbours that forward, too, once it is time.
-    fn add_routes(&mut self, cx: &Context) {
+    fn add_routes(&mut self, cx: &mut Context) {
         let Some(remote) = self.remote.filter(|_| cx.now >= self.routes_from) else { return };
+        if let Some(router) = &mut cx.router {
+            router.seek(cx.now, remote);
+        }
         // One of them may say that it has a route, and have none.
         let all = cx.now >= self.routes_from + OTHERS_AFTER;
         let neighbours =
@@ -147,6 +150,18 @@ impl Dial {
                 self.targets.push(HandshakeTarget::new(via, false));
             }
         }
+    }
+
+    /// A way to the peer was found: the handshake goes there at once, unless it is under way there and nobody refused
+    /// it. Returns when the next round is due if that is sooner now.
+    pub(crate) fn on_route(&mut self, cx: &mut Context) -> Option<Instant> {
+        let asked = self.targets.len();
+        self.add_routes(cx);
+        if self.targets.len() == asked && self.not_forwarded.is_none() {
+            return None;
+        }
+        self.expedite();
+        Some(self.schedule(cx))
     }
 
     /// The neighbour did not pass our handshake on.

@@ -131,6 +131,17 @@ pub enum Frame<'a> {
         /// Why.
         reason: u8,
     },
+    /// A packet between two others did not go on, several hops away from its source.
+    ForwardFailed {
+        /// The identity of the end that made it, which is to hear of this.
+        source: &'a [u8; 32],
+        /// The identity of the end that it was for.
+        destination: &'a [u8; 32],
+        /// As in [`Frame::ForwardRefused`].
+        reason: u8,
+        /// How often this may still be passed on.
+        hops: u8,
+    },
     /// Where the sender may be reached.
     Candidates(CandidatesFrame<'a>),
     /// The sender opened its NAT for a round of probes.
@@ -270,6 +281,7 @@ impl<'a> Frame<'a> {
             Self::RekeyResponse { .. } => 41,
             Self::Forward(frame) => frame.encoded_len(),
             Self::ForwardRefused { .. } => 34,
+            Self::ForwardFailed { .. } => 67,
             Self::Candidates(frame) => frame.encoded_len(),
             Self::Opened { round } => 1 + varint::size(*round),
             Self::Observed { .. } => 19,
@@ -323,6 +335,12 @@ impl<'a> Frame<'a> {
             forward::FORWARD_REFUSED => {
                 Self::ForwardRefused { destination: reader.array()?, reason: reader.u8()? }
             }
+            forward::FORWARD_FAILED => Self::ForwardFailed {
+                source: reader.array()?,
+                destination: reader.array()?,
+                reason: reader.u8()?,
+                hops: reader.u8()?,
+            },
             probe::CANDIDATES => Self::Candidates(CandidatesFrame::parse(reader)?),
             probe::OPENED => Self::Opened { round: reader.varint()? },
             probe::OBSERVED => Self::Observed { address: probe::parse_address(reader)? },
@@ -369,6 +387,13 @@ impl<'a> Frame<'a> {
             Self::Forward(frame) => frame.write(w),
             Self::ForwardRefused { destination, reason } => {
                 w.u8(forward::FORWARD_REFUSED) && w.bytes(*destination) && w.u8(*reason)
+            }
+            Self::ForwardFailed { source, destination, reason, hops } => {
+                w.u8(forward::FORWARD_FAILED)
+                    && w.bytes(*source)
+                    && w.bytes(*destination)
+                    && w.u8(*reason)
+                    && w.u8(*hops)
             }
             Self::Candidates(frame) => frame.write(w),
             Self::Opened { round } => w.u8(probe::OPENED) && w.varint(*round),

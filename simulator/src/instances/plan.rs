@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use handfast_core::Config;
 
-use crate::link::Conditions;
+use crate::conditions::Conditions;
 use crate::rng::{Probability, Rng};
 
 /// What happens to an instance, named by its number from 1 on.

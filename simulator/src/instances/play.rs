@@ -8,7 +8,7 @@ use handfast_core::{EndReason, Event, Identity, Target};
 use super::model::{Model, SERVER};
 use super::plan::{Act, Plan};
 use crate::app::{App, Cx};
-use crate::link::Conditions;
+use crate::conditions::Conditions;
 use crate::network::NodeId;
 use crate::world::World;
 

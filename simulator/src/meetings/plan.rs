@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Site;
-use crate::link::Conditions;
+use crate::conditions::Conditions;
 use crate::nat::Ports;
 use crate::rng::{Probability, Rng};
 

@@ -10,7 +10,7 @@ use handfast_core::{
 use super::Site;
 use super::model::Model;
 use super::plan::{LAST, Plan, RECOVERY, Trouble};
-use crate::link::Conditions;
+use crate::conditions::Conditions;
 use crate::nat::NatId;
 use crate::network::NodeId;
 use crate::world::World;

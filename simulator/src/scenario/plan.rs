@@ -7,7 +7,7 @@ use handfast_core::Config;
 use super::Fault;
 use super::configs::{Dial, configs, dials, nat};
 use crate::attacker::Acts;
-use crate::link::{Bursts, Conditions};
+use crate::conditions::{Bursts, Conditions};
 use crate::nat::NatKind;
 use crate::rng::{Probability, Rng};
 

@@ -12,7 +12,7 @@ use super::plan::{FAULTS, Plan, Step};
 use super::report::{DATAGRAMS, Report, Seen};
 use super::setting::Setting;
 use super::traffic::Traffic;
-use crate::link::Conditions;
+use crate::conditions::Conditions;
 use crate::network::NodeId;
 use crate::world::World;
 

@@ -9,6 +9,7 @@ mod handshake;
 mod liveness;
 mod migration;
 mod nats;
+mod network;
 mod relay;
 mod restart;
 mod roaming;

@@ -154,6 +154,23 @@ fn nodes_wake_exactly_at_their_deadlines_and_batches_are_split() {
 }
 
 #[test]
+fn coarse_timers_meet_deadlines_at_their_grain_and_a_batch_leaves_at_one_instant() {
+    let grain = Duration::from_millis(7);
+    let (mut world, a, b) = pair(1, Sin::None);
+    world.set_timer_grain(grain);
+    world.run_until(SECOND * 5);
+    let ticks = world.take_events(a);
+    let ticks = ticks.iter().filter(|(_, event)| matches!(event, Heard::Tick(_)));
+    // Each asks for a second after the last; what is set already was set before the grain.
+    let times: Vec<_> = ticks.skip(1).map(|(time, _)| time.as_micros()).collect();
+    assert!(times.len() >= 3 && times.iter().all(|time| time % 7_000 == 0), "{times:?}");
+    let heard = world.take_events(b);
+    let arrived = heard.iter().filter(|(_, event)| matches!(event, Heard::Datagram { .. }));
+    let arrived: Vec<_> = arrived.map(|(time, _)| *time).collect();
+    assert!(arrived.chunks(2).all(|pair| pair[0] == pair[1]), "{arrived:?}");
+}
+
+#[test]
 fn a_rebound_node_is_seen_elsewhere_and_does_not_know() {
     let (mut world, a, b) = pair(1, Sin::None);
     world.rebind(a, address(9));

@@ -37,9 +37,11 @@ pub(crate) struct Carried {
     pub(crate) packet: Range<usize>,
 }
 
-/// A neighbour did not pass a packet on.
+/// A packet was not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ForwardRefused {
+    /// Who made the packet, and how often that may still be passed on to there; `None` if it is who is told.
+    pub(crate) source: Option<(PeerId, u8)>,
     /// Whom the packet was for.
     pub(crate) destination: PeerId,
     pub(crate) reason: ForwardRefusal,
@@ -67,12 +69,18 @@ impl Peer {
         (was != is_relay).then_some(is_relay)
     }
 
-    /// The neighbour said that a packet of ours did not pass.
-    pub(super) fn note_forward_refused(&mut self, destination: [u8; 32], reason: u8) {
+    /// The neighbour said that a packet did not pass: one of ours, or of the source that it names.
+    pub(super) fn note_forward_refused(
+        &mut self,
+        source: Option<(&[u8; 32], u8)>,
+        destination: [u8; 32],
+        reason: u8,
+    ) {
         let reason = ForwardRefusal::from_u8(reason);
         if let Some(reason) = reason.filter(|_| self.carrying.refused.len() < MAX_REFUSED) {
             let destination = PeerId::claimed(destination);
-            self.carrying.refused.push(ForwardRefused { destination, reason });
+            let source = source.map(|(source, hops)| (PeerId::claimed(*source), hops));
+            self.carrying.refused.push(ForwardRefused { source, destination, reason });
         }
     }
 

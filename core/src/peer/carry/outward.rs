@@ -3,9 +3,10 @@
 use core::num::NonZeroU16;
 
 use crate::context::Context;
-use crate::event::ForwardRefusal;
 use crate::net::{Departure, Ecn};
 use crate::peer::Peer;
+use crate::peer::carry::ForwardRefused;
+use crate::peer::outbound::RefusedForward;
 use crate::session::{OVERHEAD, PacketBuffer};
 use crate::trace;
 use crate::wire::{FORWARD_HEADER_LEN, FORWARD_PATH, SEALED_HEADER_LEN, TAG_LEN};
@@ -71,8 +72,12 @@ impl Peer {
         self.stats.relayed_bytes += bytes as u64;
     }
 
-    /// Tells the peer that its packet for `destination` did not pass.
-    pub(crate) fn refuse_forward(&mut self, destination: [u8; 32], reason: ForwardRefusal) {
-        self.outbound.refuse_forward(destination, reason.to_u8());
+    /// Tells the peer that a packet did not pass, which it made or passed on.
+    pub(crate) fn refuse_forward(&mut self, refused: &ForwardRefused) {
+        self.outbound.refuse_forward(RefusedForward {
+            source: refused.source.map(|(source, hops)| (*source.as_bytes(), hops)),
+            destination: *refused.destination.as_bytes(),
+            reason: refused.reason.to_u8(),
+        });
     }
 }

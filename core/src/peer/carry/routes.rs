@@ -62,7 +62,11 @@ impl Peer {
     pub(crate) fn on_route_changed(&mut self, cx: &mut Context) {
         let (Some(remote), Some(router)) = (self.acquaintance.id, &cx.router) else { return };
         let present = self.paths.route().and_then(|via| via.route());
-        let next = router.next_hop_id(&remote).filter(|next| *next != remote);
+        let next = router.way(cx.now, &remote).filter(|next| *next != remote);
+        if next.is_some() && self.state.is_connecting() {
+            self.on_route_for_dial(cx);
+            return;
+        }
         let (Some(present), Some(next)) = (present, next) else { return };
         if self.state.is_up() && present.neighbour != next && cx.relays.contains(&next) {
             self.try_route(cx, Route::new(next, remote));

@@ -176,6 +176,14 @@ impl Peer {
         }
     }
 
+    /// A way to the peer was found.
+    pub(in crate::peer) fn on_route_for_dial(&mut self, cx: &mut Context) {
+        let next = self.dialing.dial.as_mut().and_then(|dial| dial.on_route(cx));
+        if next.is_some() {
+            self.timers.set(Timer::Dial, next);
+        }
+    }
+
     /// Gives up our own handshake.
     pub(in crate::peer) fn drop_dial(&mut self, cx: &mut Context) {
         if let Some(dial) = self.dialing.dial.take() {

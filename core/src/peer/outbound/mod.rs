@@ -47,6 +47,28 @@ const MAX_PONGS: usize = 8;
 /// The most refusals that wait; one that is not told is told of the next packet.
 const MAX_REFUSED_FORWARDS: usize = 8;
 
+/// A packet that did not pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefusedForward {
+    /// Who made it, and how often this may still be passed on to there; `None` if the peer itself did.
+    pub(crate) source: Option<([u8; 32], u8)>,
+    /// Whom it was for.
+    pub(crate) destination: [u8; 32],
+    pub(crate) reason: u8,
+}
+
+impl RefusedForward {
+    fn frame(&self) -> Frame<'_> {
+        let (destination, reason) = (&self.destination, self.reason);
+        match &self.source {
+            None => Frame::ForwardRefused { destination, reason },
+            Some((source, hops)) => {
+                Frame::ForwardFailed { source, destination, reason, hops: *hops }
+            }
+        }
+    }
+}
+
 /// What is due to the peer.
 #[derive(Debug)]
 pub(crate) struct Outbound {
@@ -70,8 +92,8 @@ pub(crate) struct Outbound {
     ends_with_disconnect: bool,
     /// Every reliable message was acknowledged before it.
     is_complete: bool,
-    /// Whom packets of the peer were for that did not pass, and why: told once, lost or not.
-    refused_forwards: Vec<([u8; 32], u8)>,
+    /// Packets that did not pass: told once, lost or not.
+    refused_forwards: Vec<RefusedForward>,
     /// A probe that the peer is asked for: which socket sends it, and its token. Asked once, lost or not.
     wanted_probe: Option<(u8, [u8; 8])>,
     /// The peer acknowledged our `Disconnect`.
@@ -128,10 +150,10 @@ impl Outbound {
         self.pongs.push(token);
     }
 
-    /// A packet of the peer for `destination` did not pass.
-    pub(crate) fn refuse_forward(&mut self, destination: [u8; 32], reason: u8) {
+    /// A packet that the peer made or passed on did not pass.
+    pub(crate) fn refuse_forward(&mut self, refused: RefusedForward) {
         if self.refused_forwards.len() < MAX_REFUSED_FORWARDS {
-            self.refused_forwards.push((destination, reason));
+            self.refused_forwards.push(refused);
         }
     }
 
@@ -205,8 +227,8 @@ impl Outbound {
         }
         self.addresses.write(writer, sent);
         self.routes.write(writer, sent);
-        while let Some((destination, reason)) = self.refused_forwards.last() {
-            if !(Frame::ForwardRefused { destination, reason: *reason }).encode(writer) {
+        while let Some(refused) = self.refused_forwards.last() {
+            if !refused.frame().encode(writer) {
                 return;
             }
             self.refused_forwards.pop();

@@ -5,11 +5,11 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::SentFrame;
-use crate::router::Message;
+use crate::router::{Message, Update};
 use crate::wire::Writer;
 
-/// Statements and questions that are due. Updates are told once, lost or not; everything else is repeated
-/// until it is acknowledged, or a newer statement about the same destination makes it void.
+/// Statements and questions that are due. Each is repeated until it is acknowledged, or a newer statement about the
+/// same destination makes it void: nobody says again for minutes what an update said that was lost.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     /// Nothing for nearly all peers.
@@ -59,7 +59,7 @@ impl Routes {
                 return;
             }
             queue.due.pop_front();
-            if !matches!(message, Message::Update(_)) && queue.under_way.len() < MAX_DUE {
+            if queue.under_way.len() < MAX_DUE {
                 queue.under_way.push((key, message));
                 sent(SentFrame::Route { key });
             }
@@ -76,9 +76,16 @@ impl Routes {
         let Some(queue) = &mut self.queue else { return };
         if let Some(at) = queue.under_way.iter().position(|(other, _)| *other == number) {
             let again = queue.under_way.swap_remove(at);
-            queue.due.push_back(again);
+            queue.due.extend(aged(again.1).map(|message| (again.0, message)));
         }
     }
+}
+
+/// What was lost, as it is repeated: an update is older by then. `None` if its claim may be over.
+fn aged(message: Message) -> Option<Message> {
+    let Message::Update(update) = message else { return Some(message) };
+    let remaining = update.remaining.saturating_sub(REPEATED);
+    (remaining > 0).then_some(Message::Update(Update { remaining, ..update }))
 }
 
 /// Whether it says what the route to its destination is now.
@@ -86,5 +93,7 @@ const fn is_statement(message: &Message) -> bool {
     matches!(message, Message::Update(_) | Message::Retraction { .. })
 }
 
+/// About how many seconds later a lost update is repeated, at most.
+const REPEATED: u16 = 2;
 /// More than are told at a time; the table paces them.
 const MAX_DUE: usize = 512;

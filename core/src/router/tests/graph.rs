@@ -10,8 +10,10 @@ pub(super) struct Shape {
     pub(super) seed: u64,
     pub(super) most_nodes: usize,
     pub(super) strict: bool,
-    /// Of updates, in percent. Everything else is repeated by sessions.
+    /// What is lost and repeated by sessions, in percent.
     pub(super) loss: u64,
+    /// Of updates, in percent: they never arrive. Sessions do better, and circles must not close even so.
+    pub(super) gone: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,10 @@ pub(super) struct Graph {
     shape: Shape,
     now: u64,
     pub(super) nodes: Vec<Router>,
+    /// The next hop of each node to each: what the tables said last. They are asked a million times.
+    hops: Vec<Vec<Option<u32>>>,
+    /// The least number of a node that each is connected to, so long as no link changes.
+    component: Option<Vec<usize>>,
     dead: Vec<bool>,
     edges: BTreeMap<(usize, usize), Edge>,
     queue: BinaryHeap<Reverse<(u64, u64, What)>>,
@@ -57,6 +63,8 @@ impl Graph {
         let mut graph = Self {
             now: 1_000_000,
             nodes: Vec::new(),
+            hops: Vec::new(),
+            component: None,
             dead: Vec::new(),
             edges: BTreeMap::new(),
             queue: BinaryHeap::new(),
@@ -71,6 +79,7 @@ impl Graph {
         let nodes = 10.min(graph.shape.most_nodes) + graph.below(graph.shape.most_nodes - 9);
         for n in 0..nodes {
             graph.nodes.push(graph.node(n, 1));
+            graph.hops.push(std::vec![None; nodes]);
             graph.dead.push(false);
             graph.alarms.push(u64::MAX);
         }
@@ -115,6 +124,7 @@ impl Graph {
         let Some(edge) = self.edges.get_mut(&(a, b)) else { return };
         edge.life += edge.life % 2;
         let edge = *edge;
+        self.component = None;
         let rtt = Some(Duration::from_micros(2 * edge.delay));
         for (node, other) in [(a, b), (b, a)] {
             let link = Link { id: id(other), transit: true, listens: true, incarnation: edge.life };
@@ -130,6 +140,7 @@ impl Graph {
             return;
         }
         edge.life += 1;
+        self.component = None;
         for (node, other) in [(a, b), (b, a)] {
             self.nodes[node].on_down(Instant::from_micros(self.now), other as u32);
             self.after(node);
@@ -156,6 +167,7 @@ impl Graph {
                     if core::mem::take(&mut self.dead[node]) {
                         let epoch = if self.below(2) == 0 { 1 } else { self.now };
                         self.nodes[node] = self.node(node, epoch);
+                        self.hops[node].fill(None);
                     }
                 }
                 edges.into_iter().for_each(|edge| {
@@ -224,9 +236,11 @@ impl Graph {
     /// Sends what a node says, looks for circles, and sets its alarm.
     fn after(&mut self, node: usize) {
         while let Some(destination) = self.nodes[node].poll_change() {
+            let to = number(&destination);
+            self.hops[node][to] = self.nodes[node].next_hop(&destination);
             let mut at = node;
             for _ in 0..self.nodes.len() {
-                let Some(next) = self.nodes[at].next_hop(&destination) else { break };
+                let Some(next) = self.hops[at][to] else { break };
                 at = next as usize;
                 if at == node {
                     self.circles += 1;
@@ -237,9 +251,10 @@ impl Graph {
         while let Some((to, message)) = self.nodes[node].poll_output() {
             let to = to as usize;
             let edge = self.edges[&(node.min(to), node.max(to))];
+            let gone = (self.below(100) as u64) < self.shape.gone;
             let lost = (self.below(100) as u64) < self.shape.loss;
             self.bytes += len(&message);
-            if lost && matches!(message, Message::Update(_)) {
+            if gone && matches!(message, Message::Update(_)) {
                 continue;
             }
             let again = if lost { 3 * edge.delay } else { 0 };
@@ -259,8 +274,14 @@ impl Graph {
     }
 
     /// Whether every node has a way to each of some destinations that it is connected to.
-    fn is_whole(&self) -> bool {
-        let component = self.components();
+    fn is_whole(&mut self) -> bool {
+        let component = self.component.take().unwrap_or_else(|| self.components());
+        let is_whole = self.reaches_all(&component);
+        self.component = Some(component);
+        is_whole
+    }
+
+    fn reaches_all(&self, component: &[usize]) -> bool {
         let step = self.nodes.len().div_ceil(24);
         (0..self.nodes.len()).step_by(step).filter(|to| !self.dead[*to]).all(|to| {
             let mut good = std::vec![false; self.nodes.len()];
@@ -273,7 +294,7 @@ impl Graph {
                 let mut at = from;
                 while !good[at] && way.len() < self.nodes.len() {
                     way.push(at);
-                    let Some(next) = self.nodes[at].next_hop(&id(to)) else { return false };
+                    let Some(next) = self.hops[at][to] else { return false };
                     at = next as usize;
                 }
                 let arrives = good[at];
@@ -298,6 +319,12 @@ impl Graph {
             }
         }
     }
+}
+
+/// Which node has this identity.
+fn number(id: &PeerId) -> usize {
+    let first = id.as_bytes().first_chunk().copied().unwrap_or_default();
+    u64::from_be_bytes(first) as usize
 }
 
 /// The bytes of a frame.

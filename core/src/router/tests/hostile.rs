@@ -276,3 +276,79 @@ fn a_question_of_a_leaf_is_answered_when_the_answer_is_known() {
     router.on_message(at(300), 3, &request, &Checksum);
     assert_eq!(drain(&mut router).len(), 1);
 }
+
+#[test]
+fn packets_for_nobody_ask_no_more_questions_than_their_neighbour_may() {
+    let mut router = node(2, 1);
+    for n in 0..20_000 {
+        router.want(at(n / 20), 3, id(1000 + n as usize));
+    }
+    let asked = drain(&mut router).len();
+    assert!((1000..1200).contains(&asked), "500 at once and 50 a second, to each of two: {asked}");
+    router.want(at(1000), 1, id(77));
+    assert_eq!(drain(&mut router).len(), 2, "others may still ask");
+    // What is lost and asked for again and again costs its neighbour nothing.
+    for n in 0..10_000 {
+        router.want(at(1000 + n / 10), 1, id(77));
+    }
+    assert_eq!(drain(&mut router).len(), 0);
+    router.want(at(2000), 1, id(78));
+    assert_eq!(drain(&mut router).len(), 2);
+}
+
+/// Neighbours that know routes, of which none is exchanged with any, and one that does not.
+fn leaf() -> Router {
+    let mut router = Router::new(at(0), id(0), Some(5), 1, &Checksum);
+    for n in 1..=3 {
+        let link = Link { id: id(n), transit: false, listens: n < 3, incarnation: 1 };
+        router.on_up(at(0), n as u32, link, Some(Duration::ZERO));
+    }
+    drain(&mut router);
+    router
+}
+
+#[test]
+fn a_dial_asks_ever_more_rarely_and_not_for_too_many() {
+    let mut router = leaf();
+    let mut asked = Vec::new();
+    for second in 0..60 {
+        router.seek(at(second * 1000), id(9));
+        let to: Vec<_> = drain(&mut router).into_iter().map(|(slot, _)| slot).collect();
+        if !to.is_empty() {
+            assert_eq!(to, [1, 2]);
+            asked.push(second);
+        }
+    }
+    assert_eq!(asked, [0, 2, 6, 14, 30]);
+    let mut router = leaf();
+    for n in 0..100_000 {
+        router.seek(at(n / 10), id(10 + n as usize));
+    }
+    let asked = drain(&mut router).len() / 2;
+    assert!((100..=164).contains(&asked), "64 at once and 10 a second, of 256 at most: {asked}");
+}
+
+#[test]
+fn an_answer_says_whom_to_give_our_own_packets_and_nothing_else() {
+    let mut router = leaf();
+    hear(&mut router, 1, 1, update(9, (1, 1), 50, 1));
+    assert_eq!(router.way(at(1), &id(9)), None, "nobody asked");
+    router.seek(at(2), id(9));
+    hear(&mut router, 3, 1, Update { signature: [3; 64], ..update(9, (1, 1), 1, 2) });
+    assert_eq!(router.way(at(3), &id(9)), None, "it is forged");
+    hear(&mut router, 4, 1, update(9, (1, 1), 50, 3));
+    assert_eq!(router.poll_change(), Some(id(9)));
+    assert_eq!(router.way(at(4), &id(9)), Some(id(1)));
+    hear(&mut router, 5, 2, update(9, (1, 1), 20, 1));
+    assert_eq!(router.way(at(5), &id(9)), Some(id(2)), "the nearer one");
+    hear(&mut router, 5, 3, update(9, (1, 1), 1, 1));
+    assert_eq!(router.way(at(5), &id(9)), Some(id(2)), "this one was not asked");
+    assert_eq!((router.next_hop(&id(9)), router.routes(at(5)).count()), (None, 0));
+    router.on_refused(&id(2), &id(9));
+    assert_eq!(router.way(at(6), &id(9)), Some(id(1)), "what is refused leads nowhere");
+    router.on_message(at(7), 1, &Message::Retraction { destination: id(9), serial: 4 }, &Checksum);
+    assert_eq!(router.way(at(7), &id(9)), None);
+    hear(&mut router, 8, 1, update(9, (1, 1), 50, 5));
+    assert_eq!(router.way(at(60_007), &id(9)), Some(id(1)));
+    assert_eq!(router.way(at(60_009), &id(9)), None, "it is old");
+}

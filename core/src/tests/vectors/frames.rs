@@ -98,6 +98,15 @@ pub(super) fn examples(vectors: &mut Vectors) {
         ("data_fragment", Frame::Data(piece)),
         ("forward", Frame::Forward(forward)),
         ("forward_refused", Frame::ForwardRefused { destination: forward.destination, reason: 2 }),
+        (
+            "forward_failed",
+            Frame::ForwardFailed {
+                source: forward.source,
+                destination: forward.destination,
+                reason: 4,
+                hops: 16,
+            },
+        ),
         ("candidates", Frame::Candidates(candidates)),
         ("opened", Frame::Opened { round: 70 }),
         ("observed", Frame::Observed { address: list[0].address }),

@@ -41,6 +41,9 @@ impl fmt::Display for Frame<'_> {
             }
             Self::Forward(frame) => frame.fmt(f),
             Self::ForwardRefused { reason, .. } => write!(f, "ForwardRefused reason={reason}"),
+            Self::ForwardFailed { reason, hops, .. } => {
+                write!(f, "ForwardFailed reason={reason} hops={hops}")
+            }
             Self::Candidates(frame) => frame.fmt(f),
             Self::Opened { round } => write!(f, "Opened round={round}"),
             Self::Observed { address } => {

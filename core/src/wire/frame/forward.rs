@@ -3,6 +3,7 @@
 //! ```text
 //! 0x10 | hop limit 6 bits, ECN 2 bits | source 32 | destination 32 | packet, to the end of the frames
 //! 0x11 | destination 32 | reason 1
+//! 0x1a | source 32 | destination 32 | reason 1 | hops 1
 //! ```
 
 use core::fmt;
@@ -26,6 +27,7 @@ const SHORTEST_PACKET: usize = 16;
 
 pub(super) const FORWARD: u8 = 0x10;
 pub(super) const FORWARD_REFUSED: u8 = 0x11;
+pub(super) const FORWARD_FAILED: u8 = 0x1a;
 
 /// A packet between two ends, for a neighbour to pass on, or passed on by one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,6 +119,18 @@ mod tests {
         let [Ok(Frame::Forward(read))] = &frames[..] else { panic!("{frames:?}") };
         assert_eq!(read.packet, [&packet[..], &[0; 9]].concat());
         assert_eq!((read.hop_limit, read.ecn), (HOP_LIMIT, 2));
+    }
+
+    #[test]
+    fn what_failed_far_away_is_laid_out_as_documented() {
+        let (source, destination) = (&[1; 32], &[2; 32]);
+        let failed = Frame::ForwardFailed { source, destination, reason: 4, hops: 16 };
+        let mut buffer = [0; 80];
+        let mut writer = Writer::new(&mut buffer);
+        assert!(failed.encode(&mut writer));
+        let layout = [&[0x1a][..], source, destination, &[4, 16]].concat();
+        assert_eq!((writer.written(), failed.encoded_len()), (&layout[..], layout.len()));
+        assert_eq!(Frames::new(&layout).next(), Some(Ok(failed)));
     }
 
     #[test]

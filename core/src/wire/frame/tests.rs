@@ -283,6 +283,12 @@ fn any_route() -> impl Strategy<Value = Frame<'static>> {
             hops
         }),
         any::<u8>().prop_map(|hops| Frame::RouteRequest { destination: &KEY, hops }),
+        any::<(u8, u8)>().prop_map(|(reason, hops)| Frame::ForwardFailed {
+            source: &KEY,
+            destination: &KEY,
+            reason,
+            hops
+        }),
     ]
 }
 

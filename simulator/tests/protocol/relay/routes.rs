@@ -1,8 +1,10 @@
 //! Peers that reach each other over several hops.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use handfast_core::{Identity, PeerId, audit};
+use handfast_core::{Identity, PeerHandle, PeerId, audit};
 
 use super::*;
 
@@ -248,4 +250,201 @@ fn without_routing_nothing_is_said_about_routes() {
         assert_eq!(net.endpoint(node).stats().route_messages_refused, 0);
         assert_eq!(net.endpoint(node).routes().count(), 0);
     }
+}
+
+/// Why this dial ended, if it did.
+fn end_of(net: &mut Net, node: NodeId, peer: PeerHandle) -> Option<(Duration, EndReason)> {
+    let ends = net.ends(node).into_iter();
+    ends.filter(|(_, ended, _)| *ended == peer).map(|(at, _, reason)| (at, reason)).next()
+}
+
+#[test]
+fn what_is_said_of_routes_is_repeated_until_it_arrives() {
+    for seed in 20..24 {
+        let mut mesh = Mesh::line(seed);
+        mesh.net.conditions(Conditions {
+            latency: Duration::from_millis(10),
+            loss: Probability::percent(15),
+            ..Conditions::default()
+        });
+        // It tells of itself anew under losses.
+        mesh.net.world.kill(mesh.nodes[4]);
+        mesh.net.run(60_000);
+        mesh.net.world.restart(mesh.nodes[4]);
+        mesh.net.call(mesh.nodes[4], mesh.nodes[3]);
+        // A neighbour may seem to be silent for a moment.
+        let knows = |mesh: &Mesh| (0..4).all(|from| mesh.next_hop(from, 4) == Some(from + 1));
+        let known = (0..40).any(|_| {
+            mesh.net.run(500);
+            knows(&mesh)
+        });
+        assert!(known, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_leaf_asks_for_the_way_to_whom_it_dials() {
+    // 0 and 4 know one server each, as above; 0 knows 5 as well, which leads nowhere.
+    let links = [(0, 1), (1, 2), (2, 3), (4, 3), (0, 5)];
+    let mut mesh = Mesh::new(9, &links, &[0, 4]);
+    let leaf = mesh.nodes[0];
+    let checked = |mesh: &Mesh| mesh.net.endpoint(leaf).stats().route_signatures_checked;
+    let before = checked(&mesh);
+    let ab = mesh.net.connect(leaf, Target::from(id(4)));
+    mesh.net.run(1000);
+    let path = mesh.net.endpoint(leaf).peer(ab).and_then(|peer| peer.path);
+    assert_eq!(path.and_then(|path| path.route()).map(|route| route.neighbour), Some(id(1)));
+    assert_eq!(checked(&mesh) - before, 1, "an answer of the one that knows");
+    assert_eq!(mesh.net.endpoint(leaf).routes().count(), 0, "and it keeps no table");
+}
+
+#[test]
+fn a_leaf_that_dials_before_the_other_is_there_reaches_it_as_soon_as_it_is() {
+    let mut mesh = Mesh::new(10, &[(0, 1), (1, 2), (2, 3), (4, 3)], &[0, 4]);
+    let late = mesh.nodes[4];
+    mesh.net.world.kill(late);
+    mesh.net.run(60_000);
+    let ab = mesh.net.connect(mesh.nodes[0], Target::from(id(4)));
+    mesh.net.run(3000);
+    mesh.net.world.restart(late);
+    mesh.net.call(late, mesh.nodes[3]);
+    mesh.net.run(6500);
+    let peer = mesh.net.endpoint(mesh.nodes[0]).peer(ab);
+    assert_eq!(peer.map(|peer| peer.state), Some(PeerState::Connected));
+}
+
+#[test]
+fn who_dials_an_id_that_nobody_has_hears_of_it_and_many_such_dials_cost_little() {
+    let mut mesh = Mesh::new(11, &[(0, 1), (1, 2), (2, 3), (4, 3)], &[0, 4]);
+    let nobody =
+        |n: u8| Identity::from_seed([n, 99, 99, 99].repeat(8).try_into().expect("32")).id();
+    let leaf = mesh.nodes[0];
+    let began = mesh.net.world.now();
+    let one = mesh.net.connect(leaf, Target::from(nobody(0)));
+    mesh.net.run(11_000);
+    let (at, reason) = end_of(&mut mesh.net, leaf, one).expect("an end");
+    assert_eq!(reason, EndReason::NotForwarded(ForwardRefusal::NotConnected));
+    assert!(at - began <= Duration::from_secs(11), "{:?}", at - began);
+
+    let sent = |mesh: &Mesh, n: usize| mesh.net.endpoint(mesh.nodes[n]).stats().datagrams_sent;
+    let before = [1, 2, 3].map(|n| sent(&mesh, n));
+    let dials: Vec<_> =
+        (1..=200).map(|n| mesh.net.connect(leaf, Target::from(nobody(n)))).collect();
+    mesh.net.run(12_000);
+    for dial in dials {
+        let (_, reason) = end_of(&mut mesh.net, leaf, dial).expect("an end");
+        assert_eq!(reason, EndReason::NotForwarded(ForwardRefusal::NotConnected));
+    }
+    let spent: Vec<_> =
+        [1, 2, 3].map(|n| sent(&mesh, n)).iter().zip(before).map(|(now, it)| now - it).collect();
+    // 1 refuses each once a second; questions go on to the others once in five seconds.
+    assert!(spent[0] < 4_000 && spent[1] < 1_500 && spent[2] < 1_500, "{spent:?}");
+}
+
+#[test]
+fn a_packet_that_comes_to_an_end_on_its_way_is_told_to_who_made_it() {
+    // 15 in a line: 13 between the ends, and a packet is passed on 12 times.
+    let links: Vec<_> = (0..14).map(|n| (n, n + 1)).collect();
+    let mut mesh = Mesh::new(12, &links, &[]);
+    mesh.net.run(3000);
+    let near = mesh.net.connect(mesh.nodes[0], Target::from(id(13)));
+    let far = mesh.net.connect(mesh.nodes[0], Target::from(id(14)));
+    mesh.net.run(12_000);
+    let peer = mesh.net.endpoint(mesh.nodes[0]).peer(near);
+    assert_eq!(peer.map(|peer| peer.state), Some(PeerState::Connected), "12 between them");
+    let (_, reason) = end_of(&mut mesh.net, mesh.nodes[0], far).expect("an end");
+    assert_eq!(reason, EndReason::NotForwarded(ForwardRefusal::TooFar));
+}
+
+/// A node passes on what others give it, so much later than it says.
+fn delay(mesh: &mut Mesh, node: u8, by: Duration) -> impl FnMut(&mut Mesh) + use<> {
+    let held: Rc<RefCell<Vec<Sent>>> = Rc::default();
+    let keep = Rc::clone(&held);
+    let node = mesh.nodes[usize::from(node)];
+    mesh.net.filter(node, move |sent| {
+        let carries = sent.kind() == SEALED && sent.bytes.get(15) == Some(&0xfe);
+        if carries {
+            keep.borrow_mut().push(sent.clone());
+        }
+        !carries
+    });
+    let from = mesh.net.address(node);
+    move |mesh| {
+        let now = mesh.net.world.clock(node);
+        let is_due = |sent: &Sent| now >= sent.at + by;
+        let due: Vec<_> = held.borrow().iter().filter(|sent| is_due(sent)).cloned().collect();
+        held.borrow_mut().retain(|sent| !is_due(sent));
+        for sent in due {
+            let to = mesh.nodes.iter().find(|it| mesh.net.address(**it) == sent.to).copied();
+            mesh.net.inject(to.expect("a node"), from, &sent.bytes);
+        }
+    }
+}
+
+#[test]
+fn who_says_to_be_near_and_is_slow_is_routed_around() {
+    for seed in 30..33 {
+        // From 0 to 2 by way of 1, who delays what it passes on, or of 3 and 4.
+        let mut mesh = Mesh::new(seed, &[(0, 1), (1, 2), (0, 3), (3, 4), (4, 2)], &[]);
+        let link = mesh.dial(0, 2);
+        assert_eq!(mesh.next_hop(0, 2), Some(1), "it seems to be the best");
+        let mut pass_on = delay(&mut mesh, 1, Duration::from_millis(400));
+        let mut left = None;
+        for n in 0..150 {
+            mesh.net.send(link.a, link.ab, Delivery::ordered(0), payload(n, 500));
+            mesh.net.send(link.b, link.ba, Delivery::ordered(0), payload(n, 500));
+            for _ in 0..10 {
+                mesh.net.run(10);
+                pass_on(&mut mesh);
+            }
+            let path = mesh.net.endpoint(link.a).peer(link.ab).and_then(|peer| peer.path);
+            let by = path.and_then(|path| path.route()).map(|route| route.neighbour);
+            if by == Some(id(3)) {
+                left = left.or(Some(n));
+            }
+        }
+        assert!(
+            left.is_some_and(|n| n < 120),
+            "seed {seed}: left after {left:?} tenths of a second"
+        );
+        for _ in 0..500 {
+            mesh.net.run(10);
+            pass_on(&mut mesh);
+        }
+        assert_eq!(numbers(&mesh.net, link.b), (0..150).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(numbers(&mesh.net, link.a), (0..150).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(mesh.next_hop(0, 2), Some(3), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_route_that_changes_is_told_once_and_a_neighbour_is_none() {
+    let mut mesh = Mesh::ring(14);
+    let node = mesh.nodes[0];
+    let changes = |mesh: &mut Mesh| -> Vec<_> {
+        let is_route = |event| match event {
+            Event::RouteChanged { destination, route, .. } => {
+                Some((destination, route.map(|route| route.next_hop)))
+            }
+            _ => None,
+        };
+        mesh.net.news(node).into_iter().filter_map(is_route).collect()
+    };
+    let told: BTreeMap<_, _> = changes(&mut mesh).into_iter().collect();
+    assert_eq!(told.get(&id(2)), Some(&Some(id(1))));
+    assert_eq!(told.get(&id(3)), Some(&Some(id(4))));
+    assert!(!told.contains_key(&id(9)));
+    // Routes of equal length may change places while round trips are first measured.
+    mesh.net.run(60_000);
+    let settled = changes(&mut mesh);
+    assert!(settled.len() < 10, "{settled:?}");
+    mesh.net.run(60_000);
+    assert_eq!(changes(&mut mesh), [], "nothing changes");
+    mesh.net.world.kill(mesh.nodes[1]);
+    mesh.net.run(60_000);
+    let after = changes(&mut mesh);
+    let last = |of: PeerId| after.iter().rev().find(|(it, _)| *it == of).map(|(_, by)| *by);
+    assert_eq!(last(id(2)), Some(Some(id(4))), "the long way: {after:?}");
+    let repeated = after.windows(2).any(|two| two[0] == two[1]);
+    assert!(!repeated, "{after:?}");
 }
