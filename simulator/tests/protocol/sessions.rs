@@ -327,7 +327,8 @@ fn a_forged_hint_hastens_a_handshake_now_and_then_and_does_nothing_else() {
     net.run(1000);
     assert_all_arrived(&net, b, 300, "messages do not mind");
     let handshakes = net.endpoint(a).stats().handshakes;
-    assert!((2..=8).contains(&handshakes), "{handshakes} handshakes in 31 s, at most one in 5 s");
+    // The acknowledgement of a message that leaves with a handshake mostly comes first, and ends it.
+    assert!((1..=8).contains(&handshakes), "{handshakes} handshakes in 31 s, at most one in 5 s");
     assert_eq!(net.events(a).len(), before, "nothing to tell");
     assert_eq!((net.connections(b), net.ends(b)), (1, vec![]));
     // A hint from elsewhere, or for a packet that was never sent, is nothing at all.
