@@ -9,9 +9,11 @@
 //! `PEERID` is the server's, as it says when it starts; `OTHER_PEERID` is what the one that waits says. Both
 //! shake hands by way of the server, which passes on what it cannot read, and look for a direct way meanwhile,
 //! through NATs if there are any. Each line `way` says how packets go from then on, and why. With `--map-port` behind
-//! the other words the router is asked to forward a port, which helps where NATs are in the way.
+//! the other words the router is asked to forward a port, which helps where NATs are in the way. Whose router forwards one
+//! already says so with `--advertise IP:PORT` before the other words: it listens at that port, and the other one is told.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use handfast_tokio::{
@@ -23,13 +25,19 @@ use handfast_tokio::{
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let (words, map_port) = match &words[..] {
+    let (advertised, words) = match &words[..] {
+        ["--advertise", address, rest @ ..] => (Some(address.parse()?), rest),
+        words => (None, words),
+    };
+    let (words, map_port) = match words {
         [words @ .., "--map-port"] => (words, true),
         words => (words, false),
     };
     match *words {
-        ["wait", server] => wait(&server.parse()?, map_port).await,
-        ["talk", server, other] => talk(&server.parse()?, other.parse()?, map_port).await,
+        ["wait", server] => wait(&server.parse()?, Ports { map_port, advertised }).await,
+        ["talk", server, other] => {
+            talk(&server.parse()?, other.parse()?, Ports { map_port, advertised }).await
+        }
         _ => Err(
             "say `wait SERVER` or `talk SERVER PEERID`, SERVER as PEERID@HOST:PORT; --map-port \
                   may follow"
@@ -38,17 +46,31 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
+/// Ports of the router that lead to us.
+#[derive(Clone, Copy)]
+struct Ports {
+    /// It is to be asked for one.
+    map_port: bool,
+    /// One leads to us already.
+    advertised: Option<SocketAddr>,
+}
+
 /// Has the router forward a port to us; peers are told of it. It is given back in the end.
 fn ask_router(endpoint: &Endpoint) -> std::io::Result<PortMapping> {
     endpoint.map_port(None, |news| println!("port       {news}"))
 }
 
 /// An endpoint that stays connected to the server for as long as the second value lives.
-async fn join(server: &TargetName) -> Result<(Endpoint, Connections), Box<dyn Error>> {
+async fn join(
+    server: &TargetName,
+    advertised: Option<SocketAddr>,
+) -> Result<(Endpoint, Connections), Box<dyn Error>> {
     let identity = Identity::from_seed(entropy()?);
     let mut config = Config::default();
     config.punching.enabled = true;
-    let endpoint = Endpoint::bind(config, identity, Listen::all(0))?;
+    config.punching.advertise.extend(advertised);
+    let port = advertised.map_or(0, |address| address.port());
+    let endpoint = Endpoint::bind(config, identity, Listen::all(port))?;
     let mut connections = endpoint.keep_connected(resolve(server).await?, Reconnect::default());
     let server = connections.next().await?;
     println!("server     {}", server.id());
@@ -56,9 +78,9 @@ async fn join(server: &TargetName) -> Result<(Endpoint, Connections), Box<dyn Er
     Ok((endpoint, connections))
 }
 
-async fn wait(server: &TargetName, map_port: bool) -> Result<(), Box<dyn Error>> {
-    let (endpoint, mut connections) = join(server).await?;
-    let mapping = map_port.then(|| ask_router(&endpoint)).transpose()?;
+async fn wait(server: &TargetName, ports: Ports) -> Result<(), Box<dyn Error>> {
+    let (endpoint, mut connections) = join(server, ports.advertised).await?;
+    let mapping = ports.map_port.then(|| ask_router(&endpoint)).transpose()?;
     loop {
         tokio::select! {
             peer = endpoint.accept() => match peer {
@@ -93,9 +115,9 @@ async fn answer(peer: Peer) {
     println!("parted     {}", peer.closed().await);
 }
 
-async fn talk(server: &TargetName, other: PeerId, map_port: bool) -> Result<(), Box<dyn Error>> {
-    let (endpoint, _connections) = join(server).await?;
-    let mapping = map_port.then(|| ask_router(&endpoint)).transpose()?;
+async fn talk(server: &TargetName, other: PeerId, ports: Ports) -> Result<(), Box<dyn Error>> {
+    let (endpoint, _connections) = join(server, ports.advertised).await?;
+    let mapping = ports.map_port.then(|| ask_router(&endpoint)).transpose()?;
     let start = Instant::now();
     let peer = endpoint.connect(Target::from(other)).await?;
     println!("connected  {} in {:.1?}", peer.id(), start.elapsed());

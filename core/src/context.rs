@@ -149,7 +149,8 @@ impl Context {
             max_streams: config.flow.max_streams.into(),
             idle_timeout_ms: (ms(config.timers.idle_timeout) as u32).into(),
             max_ack_delay_ms: (ms(config.timers.max_ack_delay) as u16).into(),
-            reserved: 0.into(),
+            stream_window_log2: config.flow.stream_window.ilog2() as u8,
+            reserved: 0,
             max_message: config.flow.max_message.into(),
             receive_window: receive_window.into(),
         }

@@ -1,6 +1,7 @@
 //! How a message travels and what became of it.
 
 use core::fmt;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -33,43 +34,72 @@ pub struct Delivery {
     pub order: Order,
     /// Whether the [`Fate`] of the message is always reported, also when it is `Acked`.
     pub requires_ack: bool,
+    /// For how long the message is of use, from `send` on, the time that it waits to be sent included. After that it
+    /// is given up ([`Fate::Expired`]), unless it is unreliable and all of it was sent. `None`: for ever. A received
+    /// message does not tell it.
+    pub deadline: Option<Duration>,
 }
 
 impl Delivery {
     /// On `channel`, without a receipt.
     #[must_use]
     pub const fn new(channel: u16, reliable: bool, order: Order) -> Self {
-        Self { channel, reliable, order, requires_ack: false }
+        Self { channel, reliable, order, requires_ack: false, deadline: None }
     }
 
     /// Reliable and in order, on `channel`.
     #[must_use]
     pub const fn ordered(channel: u16) -> Self {
-        Self { channel, reliable: true, order: Order::Ordered, requires_ack: false }
+        Self { channel, reliable: true, order: Order::Ordered, requires_ack: false, deadline: None }
     }
 
     /// Reliable, in the order of arrival, on `channel`.
     #[must_use]
     pub const fn reliable(channel: u16) -> Self {
-        Self { channel, reliable: true, order: Order::Unordered, requires_ack: false }
+        Self {
+            channel,
+            reliable: true,
+            order: Order::Unordered,
+            requires_ack: false,
+            deadline: None,
+        }
     }
 
     /// Sent once, in the order of arrival, on `channel`.
     #[must_use]
     pub const fn unreliable(channel: u16) -> Self {
-        Self { channel, reliable: false, order: Order::Unordered, requires_ack: false }
+        Self {
+            channel,
+            reliable: false,
+            order: Order::Unordered,
+            requires_ack: false,
+            deadline: None,
+        }
     }
 
     /// Sent once, newest wins, on `channel`.
     #[must_use]
     pub const fn sequenced(channel: u16) -> Self {
-        Self { channel, reliable: false, order: Order::Sequenced, requires_ack: false }
+        Self {
+            channel,
+            reliable: false,
+            order: Order::Sequenced,
+            requires_ack: false,
+            deadline: None,
+        }
     }
 
     /// The same delivery with a receipt: its [`Fate`] is always reported.
     #[must_use]
     pub const fn with_receipt(mut self) -> Self {
         self.requires_ack = true;
+        self
+    }
+
+    /// The same delivery of a message that is of use for so long.
+    #[must_use]
+    pub const fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 
@@ -83,13 +113,17 @@ impl Delivery {
 
 /// Names a message that was accepted by `send`, unique among the messages sent to one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(pub(crate) u64);
+pub struct MessageId {
+    pub(crate) number: u64,
+    /// Where the message is kept.
+    pub(crate) slot: u32,
+}
 
 impl MessageId {
     /// The id as a number, for logs.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
-        self.0
+        self.number
     }
 }
 
@@ -132,8 +166,17 @@ pub enum Fate {
     /// before it: if the peer ends or restarts first, its application never gets it, and the fate of
     /// those before it is `Unknown`.
     Acked,
-    /// The application withdrew it before any of it was sent.
-    Cancelled,
+    /// The application withdrew it. Reliable, and some of it was sent: told once the peer knows, and `Acked` in its
+    /// place if it arrived before.
+    Cancelled {
+        /// All of it was sent, so the peer's application may get it nevertheless. `false`: it does not.
+        may_have_arrived: bool,
+    },
+    /// Its [deadline](Delivery::deadline) passed. Told as `Cancelled` is.
+    Expired {
+        /// As of `Cancelled`.
+        may_have_arrived: bool,
+    },
     /// Unreliable: at least one part was lost, or it waited to be sent for too long, or behind too much.
     /// Reliable: the peer ended before any of it was sent.
     Lost,

@@ -5,7 +5,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::delivery::{Fate, MessageId};
+use crate::delivery::{Delivery, Fate, MessageId};
 use crate::info::RouteInfo;
 use crate::nat::NatEvidence;
 use crate::net::{SocketId, Via};
@@ -81,6 +81,17 @@ pub enum Event {
         /// What became of it.
         fate: Fate,
     },
+    /// The peer gave up reliable messages that had not arrived whole: they do not come. In an ordered stream those behind
+    /// them go on; their `sequence_number`s leave out those that are missing.
+    #[non_exhaustive]
+    Missing {
+        /// The peer.
+        peer: PeerHandle,
+        /// The stream of the messages.
+        delivery: Delivery,
+        /// How many since this was reported last for the stream.
+        count: u64,
+    },
     /// The endpoint needs another socket. This is for the driver: it answers with
     /// [`socket_opened`](crate::Endpoint::socket_opened), or with
     /// [`socket_closed`](crate::Endpoint::socket_closed) if it cannot open one.
@@ -90,6 +101,16 @@ pub enum Event {
         socket: SocketId,
         /// The address to bind it to. With port zero the system chooses the port.
         address: SocketAddr,
+        /// It is for the search for a direct way to a single peer, which is not to be told to others:
+        /// [`CloseSocket`](Self::CloseSocket) follows when nothing needs it any more.
+        temporary: bool,
+    },
+    /// The endpoint does not need a socket any more that it asked for. This is for the driver: it closes it, and answers with
+    /// [`socket_closed`](crate::Endpoint::socket_closed).
+    #[non_exhaustive]
+    CloseSocket {
+        /// The id of the socket.
+        socket: SocketId,
     },
     /// The test of the NAT before us is over.
     #[non_exhaustive]
@@ -184,7 +205,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The peer the event is about; `None` for `Discovered`, `OpenSocket`, `Refused` and `RouteChanged`.
+    /// The peer the event is about; `None` for `CloseSocket`, `Discovered`, `OpenSocket`, `Refused` and `RouteChanged`.
     #[must_use]
     pub const fn peer(&self) -> Option<PeerHandle> {
         match self {
@@ -192,6 +213,7 @@ impl Event {
             | Self::DuplicateIdentity { peer, .. }
             | Self::Ended { peer, .. }
             | Self::Fate { peer, .. }
+            | Self::Missing { peer, .. }
             | Self::NatTested { peer, .. }
             | Self::PathChanged { peer, .. }
             | Self::Pong { peer, .. }
@@ -200,7 +222,8 @@ impl Event {
             | Self::StateChanged { peer, .. }
             | Self::VerdictChanged { peer }
             | Self::Writable { peer, .. } => Some(*peer),
-            Self::Discovered { .. }
+            Self::CloseSocket { .. }
+            | Self::Discovered { .. }
             | Self::OpenSocket { .. }
             | Self::Refused { .. }
             | Self::RouteChanged { .. } => None,

@@ -21,7 +21,7 @@
 //!
 //! One socket is enough. A driver with more than one announces them by
 //! [`socket_opened`](Endpoint::socket_opened) and [`socket_closed`](Endpoint::socket_closed), and opens
-//! another when it gets [`Event::OpenSocket`].
+//! another when it gets [`Event::OpenSocket`]; it closes one when it gets [`Event::CloseSocket`].
 //!
 //! In this example two endpoints do all of that. Their network is a function call:
 //!
@@ -179,7 +179,7 @@ pub use handle::PeerHandle;
 pub use info::{Direction, PeerInfo, RouteInfo, StandbyPath};
 pub use nat::{NatEvidence, NatFiltering, NatMapping};
 pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
-pub use punch::{Nat, PathReason, Verdict};
+pub use punch::{FreshPort, Nat, PathReason, Verdict};
 pub use rand_core;
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;

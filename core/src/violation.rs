@@ -83,6 +83,12 @@ violations! {
     MisplacedProbe = "probe outside of its place",
     /// A claim of a destination lives for no time, for too long, or longer than its owner said.
     RouteLife = FrameError::RouteLife.as_str(),
+    /// A list of messages that were given up is empty or too long.
+    GivenUpCount = FrameError::GivenUpCount.as_str(),
+    /// A range of messages that were given up is too long or beyond all numbers.
+    GivenUpRange = FrameError::GivenUpRange.as_str(),
+    /// The peer gave up a message at another cost than that message has, or than any may have.
+    GivenUpCost = "gave up a message at a wrong cost",
 }
 
 impl Violation {
@@ -118,6 +124,8 @@ impl From<FrameError> for Violation {
             FrameError::Channel => Self::Channel,
             FrameError::Flags => Self::Flags,
             FrameError::Fragment => Self::Fragment,
+            FrameError::GivenUpCount => Self::GivenUpCount,
+            FrameError::GivenUpRange => Self::GivenUpRange,
             FrameError::Mode => Self::Mode,
             FrameError::NotMinimal => Self::NotMinimal,
             FrameError::Order => Self::Order,
@@ -151,7 +159,7 @@ mod tests {
         let code = |violation: &Violation| (violation.code(), violation.as_str());
         let ours: Vec<_> = Violation::ALL.iter().map(code).collect();
         assert_eq!(ours, rows);
-        assert_eq!(ours.len(), 27);
+        assert_eq!(ours.len(), 30);
         for violation in Violation::ALL {
             assert_eq!(Violation::from_code(violation.code()), Some(*violation));
         }

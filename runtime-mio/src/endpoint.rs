@@ -159,10 +159,11 @@ impl Endpoint {
         refused
     }
 
-    /// Withdraws a message of which nothing was sent yet.
+    /// Withdraws a message. Its fate is `Cancelled`, or `Acked` if it arrived before the peer heard of that. If some of a
+    /// reliable message was sent, the fate is told when the peer knows.
     ///
     /// # Errors
-    /// `TooLate` if some of it was sent already or its fate is known; `UnknownPeer`.
+    /// `TooLate` if it is unreliable and all of it was sent, it was given up before, or its fate is known; `UnknownPeer`.
     pub fn cancel(&mut self, peer: PeerHandle, message: MessageId) -> Result<(), CommandError> {
         self.core.cancel(self.clock.now(), peer, message)
     }

@@ -108,8 +108,9 @@ impl Endpoint {
     fn peek_event(&mut self) {
         if self.next_event.is_none() {
             let Self { core, clock, traffic, poll, .. } = self;
-            self.next_event = traffic
-                .poll_event(core, clock, |socket, io| Port::new(io, socket, poll.registry()));
+            let make = |socket, io| Port::new(io, socket, poll.registry());
+            let close = |port: Port| port.close(poll.registry());
+            self.next_event = traffic.poll_event(core, clock, make, close);
             if let Some(event) = &self.next_event {
                 self.kept.on_event(self.clock.now(), event);
             }

@@ -85,11 +85,12 @@ pub use handfast_core::{
     Admission, AdmissionHook, BASE_DATAGRAM, Budget, Budgets, Bytes, CommandError, Config,
     ConfigError, CongestionControl, CookieSecret, Delivery, Direction, DisconnectOptions,
     DisconnectReason, Discovered, Discovery, Drops, Ecn, EndReason, Event, Fate, Flow,
-    ForwardRefusal, Forwarding, ForwardingPolicy, FourTuple, Identity, Instant, KeyUpdates, Limits,
-    MAX_DATAGRAM, Message, MessageId, Nat, NatEvidence, NatFiltering, NatMapping, NetworkSecret,
-    Order, Origin, PathReason, PathStats, PeerHandle, PeerId, PeerIdError, PeerInfo, PeerState,
-    PeerStats, PingId, Punching, Refusal, Retry, Route, RouteInfo, Routing, SocketId, StandbyPath,
-    Stats, Target, Timing, ValidConfig, Verdict, Via, Violation,
+    ForwardRefusal, Forwarding, ForwardingPolicy, FourTuple, FreshPort, Identity, Instant,
+    KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId, Nat, NatEvidence, NatFiltering,
+    NatMapping, NetworkSecret, Order, Origin, PathReason, PathStats, PeerHandle, PeerId,
+    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Punching, Refusal, Retry, Route,
+    RouteInfo, Routing, SocketId, StandbyPath, Stats, Target, Timing, ValidConfig, Verdict, Via,
+    Violation,
 };
 pub use handfast_udp::{
     Clock, DEFAULT_PORT, KeyFile, KeyFileError, Listen, PortMapping, PortNews, PortProtocol,

@@ -85,11 +85,12 @@ impl Peer {
         Ok(receipt)
     }
 
-    /// Withdraws a message to this peer of which nothing was sent. The fate in its receipt is then
-    /// [`Fate::Cancelled`](crate::Fate::Cancelled).
+    /// Withdraws a message to this peer. The fate in its receipt is then [`Fate::Cancelled`](crate::Fate::Cancelled), or
+    /// `Acked` if it arrived before the peer heard of that. If some of a reliable message was sent, the fate is told when
+    /// the peer knows. A future that is dropped may have withdrawn the message or not.
     ///
     /// # Errors
-    /// When some of it was sent already, the receipt is of another peer, or the peer has ended.
+    /// When it is unreliable and all of it was sent, or has a fate already, the receipt is of another peer, or the peer has ended.
     pub async fn cancel(&self, receipt: &Receipt) -> Result<(), PeerError> {
         if !Arc::ptr_eq(&self.mailbox, &receipt.mailbox) {
             return Err(PeerError::Refused(CommandError::UnknownPeer));

@@ -143,6 +143,7 @@ mod tests {
             "keys.rekey_after_idle",
             "keys.rekey_after_packets",
             "punching.advertise",
+            "punching.fresh_ports",
             "punching.tell_host",
             "punching.tell_observed",
             "timers.connect_timeout",

@@ -1,9 +1,12 @@
 //! What the world drives: an endpoint, or anything that keeps the same sans-IO contract.
 
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use handfast_core::{Config, Endpoint, Event, Identity, Instant, Origin, Transmit};
+use handfast_core::{Config, Endpoint, Event, Identity, Instant, Origin, SocketId, Transmit};
+
+use crate::sockets::SocketWish;
 
 /// A sans-IO protocol machine. [`Endpoint`] is one; wrap it to observe or to misbehave, or bring
 /// another protocol to the same network. The methods have the meaning of those of `Endpoint`.
@@ -27,6 +30,14 @@ pub trait Machine: Sized {
     fn poll_timeout(&self) -> Option<Instant>;
     /// The node knows that its addresses are others now.
     fn addresses_changed(&mut self, _now: Instant) {}
+    /// What an event wants of the driver, if it is not for the application.
+    fn socket_wish(_event: &Self::Event) -> Option<SocketWish> {
+        None
+    }
+    /// The driver opened a socket that the machine asked for.
+    fn socket_opened(&mut self, _now: Instant, _socket: SocketId, _address: SocketAddr) {}
+    /// The driver closed a socket, or could not open it.
+    fn socket_closed(&mut self, _now: Instant, _socket: SocketId) {}
     /// Bytes received from and sent to addresses that are not validated.
     fn unverified_bytes(&self) -> Unverified {
         Unverified::default()
@@ -87,6 +98,22 @@ impl Machine for Endpoint {
 
     fn addresses_changed(&mut self, now: Instant) {
         self.addresses_changed(now);
+    }
+
+    fn socket_wish(event: &Event) -> Option<SocketWish> {
+        match *event {
+            Event::OpenSocket { socket, address, .. } => Some(SocketWish::Open(socket, address)),
+            Event::CloseSocket { socket, .. } => Some(SocketWish::Close(socket)),
+            _ => None,
+        }
+    }
+
+    fn socket_opened(&mut self, now: Instant, socket: SocketId, address: SocketAddr) {
+        self.socket_opened(now, socket, address);
+    }
+
+    fn socket_closed(&mut self, now: Instant, socket: SocketId) {
+        self.socket_closed(now, socket);
     }
 
     fn unverified_bytes(&self) -> Unverified {

@@ -23,6 +23,8 @@ pub(crate) struct Node<M: Machine> {
     /// What it is behind: its addresses are then those of the network there.
     pub(crate) nat: Option<NatId>,
     pub(crate) suspended: Option<Suspended>,
+    /// It opens no further sockets.
+    pub(crate) refuses_sockets: bool,
     /// When the world must call `handle_timeout`, in microseconds of world time.
     pub(crate) due: Option<u64>,
     pub(crate) log: Vec<(Duration, M::Event)>,
@@ -69,6 +71,8 @@ pub(crate) struct Address {
     pub(crate) public: SocketAddr,
     /// As the node itself believes; differs behind a NAT.
     pub(crate) local: IpAddr,
+    /// The socket that has it, if the machine asked for that one.
+    pub(crate) further: Option<SocketId>,
 }
 
 impl<M: Machine> Node<M> {
@@ -106,6 +110,9 @@ impl<M: Machine> Node<M> {
 
     /// The socket that an address belongs to.
     pub(crate) fn socket_of(&self, address: &Address) -> SocketId {
+        if let Some(further) = address.further {
+            return further;
+        }
         let same = |other: &&Address| other.public.ip() == address.public.ip();
         let before = self.addresses.iter().filter(same);
         let before = before.take_while(|other| other.public != address.public).count();

@@ -123,6 +123,11 @@ impl<M: Machine> World<M> {
             let mut touched = false;
             while let Some(event) = machine.poll_event() {
                 contract::burn(&mut fuel)?;
+                if let Some(wish) = M::socket_wish(&event) {
+                    self.grant(node, machine, wish);
+                    touched = true;
+                    continue;
+                }
                 touched |= self.report(node, machine, event, app);
             }
             if !touched {

@@ -128,6 +128,7 @@ impl<M: Machine> World<M> {
             clock_offset: self.rng.range(1_000_000..=1_000_000_000) as i64,
             nat,
             suspended: None,
+            refuses_sockets: false,
             due: None,
             log: Vec::new(),
         };
@@ -135,7 +136,7 @@ impl<M: Machine> World<M> {
             let public = canonical(address);
             let taken = self.owners.insert(public, id).is_some();
             assert!(!taken, "the address {public} is taken");
-            node.addresses.push(Address { public, local: public.ip() });
+            node.addresses.push(Address { public, local: public.ip(), further: None });
         }
         self.nodes.push(node);
         self.boot(id);
@@ -275,6 +276,7 @@ impl<M: Machine> World<M> {
         self.timers.retain(|&(_, _, owner, _)| owner != node);
         self.node_mut(node).machine = None;
         self.node_mut(node).suspended = None;
+        self.close_sockets(node, |_| true);
         self.tell(node, || "killed".to_owned());
     }
 

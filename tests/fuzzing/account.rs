@@ -227,10 +227,14 @@ impl Account {
         let number = number.expect("a message that was sent");
         let entry = &mut self.messages[number];
         let Entry { delivery, is_received, is_withdrawn, .. } = *entry;
-        let reported = delivery.requires_ack || (delivery.reliable && fate != Fate::Acked);
+        let is_news = fate != Fate::Acked || is_withdrawn;
+        let reported = delivery.requires_ack || (delivery.reliable && is_news);
         assert!(reported, "nobody asked: {fate:?} of {entry:?}");
         assert_eq!(entry.fate, None, "{fate:?}, too: {entry:?}");
-        assert_eq!(fate == Fate::Cancelled, is_withdrawn, "{fate:?} of {entry:?}");
+        let is_cancelled = matches!(fate, Fate::Cancelled { .. });
+        // Some of it was sent: it arrived before the peer heard of it, or the peer ended.
+        let is_known = is_withdrawn && matches!(fate, Fate::Acked | Fate::Unknown);
+        assert!(is_cancelled == is_withdrawn || is_known, "{fate:?} of {entry:?}");
         let is_sequenced = delivery.order == Order::Sequenced;
         assert!(is_sequenced || fate != Fate::Superseded, "{entry:?}");
         entry.fate = Some(fate);
@@ -310,7 +314,9 @@ impl Entry {
     /// Its fate says that no byte of it was sent.
     fn cannot_arrive(&self) -> bool {
         match self.fate {
-            Some(Fate::Cancelled | Fate::Refused | Fate::Superseded) => true,
+            Some(
+                Fate::Cancelled { may_have_arrived: false } | Fate::Refused | Fate::Superseded,
+            ) => true,
             Some(Fate::Lost) => self.delivery.reliable,
             _ => false,
         }
@@ -324,7 +330,7 @@ const fn stream(delivery: &Delivery) -> Stream {
 const fn fate_name(fate: Fate) -> &'static str {
     match fate {
         Fate::Acked => "acked",
-        Fate::Cancelled => "cancelled",
+        Fate::Cancelled { .. } => "cancelled",
         Fate::Lost => "lost",
         Fate::Refused => "refused",
         Fate::Superseded => "superseded",

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use handfast_core::wire::{
     CandidateEntry, CandidatesFrame, DataFrame, EcnCounts, ForwardFrame, Fragment, Frame,
-    RouteUpdate, StreamKey, Writer, encode_ack, encode_retransmit, kind, varint,
+    GivenUpRange, RouteUpdate, StreamKey, Writer, encode_ack, encode_given_up, encode_retransmit,
+    kind, varint,
 };
 use handfast_core::{Delivery, Endpoint, Identity, Instant, Order, Target};
 
@@ -115,7 +116,7 @@ fn frames() -> Vec<(String, Vec<u8>)> {
             Frame::ForwardFailed { source: &key, destination: &key, reason: 2, hops: 16 },
         ),
         ("candidates", Frame::Candidates(candidates)),
-        ("opened", Frame::Opened { round: 3 }),
+        ("opened", Frame::Opened { round: 3, list: 5 }),
         ("observed", Frame::Observed { address: entry.address }),
         ("probe-me", Frame::ProbeMe { index: 1, token: [3; 8] }),
         ("route-update", Frame::RouteUpdate(update)),
@@ -144,6 +145,14 @@ fn frames() -> Vec<(String, Vec<u8>)> {
     all.push((
         "retransmit".into(),
         encoded(&|writer| encode_retransmit(writer, stream, 5, 100, [0..300, 600..900])),
+    ));
+    let range = |first, further, cost| GivenUpRange { first, further, cost };
+    let reliable = StreamKey::new(1, true, Order::Ordered);
+    all.push((
+        "given-up".into(),
+        encoded(&|writer| {
+            encode_given_up(writer, reliable, [range(0, 0, 64), range(2, 3, 1064)]) == 2
+        }),
     ));
     for (name, order, reliable) in [
         ("unreliable", Order::Unordered, false),

@@ -37,7 +37,7 @@ pub(crate) fn check(cells: &[Cell], options: &Options) -> Result<(), String> {
             println!("new: {}", cell.key());
             continue;
         };
-        let faults = faults(&cell.figures, before, cell.row.tolerance);
+        let faults = faults(&cell.figures, before, cell.tolerance());
         worse.extend(faults.iter().map(|fault| format!("{}: {fault}", cell.key())));
     }
     if worse.is_empty() {

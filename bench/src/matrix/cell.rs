@@ -135,7 +135,7 @@ fn act(
     for (percent, act) in &row.acts {
         world.run_until_with(START + takes * *percent / 100, traffic);
         match act {
-            Act::Change { there, back } => set_links(world, ends, [*there, *back]),
+            Act::Change(links) => set_links(world, ends, **links),
             Act::JumpClocks(by) => ends.iter().for_each(|end| world.jump_clock(*end, *by)),
             Act::Rebind => world.rebind(ends[0], elsewhere),
             Act::Roam => world.roam_with(ends[0], elsewhere, traffic),

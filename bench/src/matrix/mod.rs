@@ -52,6 +52,11 @@ impl Cell {
     fn key(&self) -> String {
         key(&self.row, self.load, self.kind)
     }
+
+    /// By how many percent a figure may be worse. Large messages count whole: one more or less decides much.
+    fn tolerance(&self) -> u32 {
+        if self.load == Load::Mixed { rows::BY_CHANCE } else { self.row.tolerance }
+    }
 }
 
 fn key(row: &Row, load: Load, kind: Kind) -> String {

@@ -20,10 +20,8 @@ pub(crate) struct Row {
 /// Something that happens.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
-    Change {
-        there: Conditions,
-        back: Conditions,
-    },
+    /// The links become these: there, and back.
+    Change(Box<[Conditions; 2]>),
     /// The clocks of both ends jump ahead.
     JumpClocks(Duration),
     /// The sender is seen at another address, and does not know.
@@ -68,7 +66,7 @@ impl Row {
         let (mut there, mut back) = (self.there, self.back);
         change(&mut there);
         change(&mut back);
-        self.at(50, Act::Change { there, back })
+        self.at(50, Act::Change(Box::new([there, back])))
     }
 }
 
@@ -220,7 +218,7 @@ pub(crate) const HEADER: usize = 28;
 
 /// Tolerances in percent.
 const STEADY: u32 = 5;
-const BY_CHANCE: u32 = 25;
+pub(crate) const BY_CHANCE: u32 = 25;
 
 #[cfg(test)]
 mod tests {

@@ -47,7 +47,7 @@ fn line(cell: &Cell) -> String {
         cell.key(),
         maybe(p50),
         maybe(p99),
-        cell.row.tolerance,
+        cell.tolerance(),
     )
 }
 

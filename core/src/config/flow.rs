@@ -32,6 +32,10 @@ pub struct Flow {
     /// The most streams (channel, reliability and order) a peer may use towards us. At least 1.
     /// Default 256.
     pub max_streams: u16,
+    /// How many numbers of a reliable stream a peer may use towards us, from the lowest on whose message has not
+    /// arrived whole: what is lost holds back the stream once so many later messages were sent. Each stream takes an
+    /// eighth as many bytes at most. A power of two, 64 to 1,048,576. Default 65,536.
+    pub stream_window: u32,
 }
 
 impl Default for Flow {
@@ -43,12 +47,13 @@ impl Default for Flow {
             unreliable_buffer: 16 << 20,
             unreliable_age: Duration::from_secs(1),
             max_streams: 256,
+            stream_window: 1 << 16,
         }
     }
 }
 
 impl Flow {
-    pub(super) fn rules(&self) -> [Rule; 9] {
+    pub(super) fn rules(&self) -> [Rule; 12] {
         let message = u64::from(self.max_message);
         let (send, unreliable) = (self.send_buffer as u64, self.unreliable_buffer as u64);
         [
@@ -65,6 +70,13 @@ impl Flow {
                 self.unreliable_age.as_millis() >= 1,
             ),
             rule("flow.max_streams", "must be at least 1", self.max_streams >= 1),
+            rule("flow.stream_window", "must be at least 64", self.stream_window >= 64),
+            rule("flow.stream_window", "must be at most 1,048,576", self.stream_window <= 1 << 20),
+            rule(
+                "flow.stream_window",
+                "must be a power of two",
+                self.stream_window.is_power_of_two(),
+            ),
         ]
     }
 }

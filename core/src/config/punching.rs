@@ -21,10 +21,20 @@ pub struct Punching {
     /// Further addresses that it is told, say those of a port that a router forwards to us. Of more than four, the
     /// first four. Default: none.
     pub advertise: Vec<SocketAddr>,
+    /// Whether a search that found nothing by the usual socket, or whose way was lost, may go on by a further one, which
+    /// the driver opens ([`Event::OpenSocket`](crate::Event)) and closes again: at most 64 at once. Set it to false
+    /// if the driver cannot do that; the [`Verdict`](crate::Verdict) says that the step was left out. Default: true.
+    pub fresh_ports: bool,
 }
 
 impl Default for Punching {
     fn default() -> Self {
-        Self { enabled: false, tell_host: true, tell_observed: true, advertise: Vec::new() }
+        Self {
+            enabled: false,
+            tell_host: true,
+            tell_observed: true,
+            advertise: Vec::new(),
+            fresh_ports: true,
+        }
     }
 }

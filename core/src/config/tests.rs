@@ -205,6 +205,24 @@ const FLOW: &[Case] = &[
         |c| c.flow.max_streams = 1,
         |c| c.flow.max_streams = 0,
     ),
+    (
+        "flow.stream_window",
+        "must be at least 64",
+        |c| c.flow.stream_window = 64,
+        |c| c.flow.stream_window = 32,
+    ),
+    (
+        "flow.stream_window",
+        "must be at most 1,048,576",
+        |c| c.flow.stream_window = 1 << 20,
+        |c| c.flow.stream_window = 1 << 21,
+    ),
+    (
+        "flow.stream_window",
+        "must be a power of two",
+        |c| c.flow.stream_window = 1 << 15,
+        |c| c.flow.stream_window = (1 << 15) + 1,
+    ),
 ];
 
 const FORWARDING: &[Case] = &[

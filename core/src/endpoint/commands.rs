@@ -147,10 +147,11 @@ impl Endpoint {
         message
     }
 
-    /// Withdraws a message of which nothing was sent. Its fate is `Cancelled`.
+    /// Withdraws a message. Its fate is `Cancelled`, or `Acked` if it arrived before the peer heard of that. If some of a
+    /// reliable message was sent, the fate is told when the peer knows.
     ///
     /// # Errors
-    /// `TooLate` if some of it was sent, or its fate is known; `UnknownPeer`.
+    /// `TooLate` if it is unreliable and all of it was sent, it was given up before, or its fate is known; `UnknownPeer`.
     pub fn cancel(
         &mut self,
         now: Instant,

@@ -293,6 +293,7 @@ impl Endpoint {
             self.peers.unplace(&place, slot);
         }
         self.forwarder.forget(slot);
+        self.sockets.give_back_all(slot);
         if let Some(router) = &mut self.shared.router {
             router.on_down(self.shared.now, slot);
         }

@@ -6,14 +6,15 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Endpoint;
 use crate::PeerId;
 use crate::error::CommandError;
 use crate::event::Event;
 use crate::net::{FourTuple, SocketId, Transmit, canonical};
-use crate::peer::Peer;
+use crate::peer::{FreshNews, Peer};
+use crate::punch::Order;
 use crate::time::Instant;
 
 impl Endpoint {
@@ -38,6 +39,7 @@ impl Endpoint {
     pub fn socket_opened(&mut self, now: Instant, socket: SocketId, address: SocketAddr) {
         self.touch(now);
         self.sockets.open(socket, address);
+        self.tell_owner(socket, FreshNews::Opened(socket));
         if self.sockets.has_stranded {
             self.leave_closed_sockets();
         }
@@ -47,13 +49,14 @@ impl Endpoint {
     /// before.
     ///
     /// Datagrams that would leave by this socket leave by another one: of those that reach the
-    /// destination, the one that has been open longest. Each peer that used the closed socket is sent a
+    /// destination, the one that has been open longest, and none that is temporary. Each peer that used the closed socket is sent a
     /// packet by the other one at once, from which it learns our new address. If no other socket reaches
     /// a peer, its datagrams still name the closed socket and are lost; the peer ends by its idle timeout
     /// unless another socket is opened before. The same happens to a peer that leaves its own address
     /// within the same round trip: then neither end learns where the other is.
     pub fn socket_closed(&mut self, now: Instant, socket: SocketId) {
         self.touch(now);
+        self.tell_owner(socket, FreshNews::Closed(socket));
         self.sockets.close(socket);
         self.leave_closed_sockets();
     }
@@ -92,6 +95,7 @@ impl Endpoint {
 
     /// Neighbours are to be asked where they see us, or one of them sees us elsewhere than before.
     pub(super) fn on_local_news(&mut self) {
+        self.follow_orders();
         let (asks, moved) = self.shared.local.take_news();
         let relays: Vec<PeerId> =
             if asks { self.shared.relays.all().collect() } else { Vec::new() };
@@ -103,6 +107,46 @@ impl Endpoint {
         if moved {
             self.punch_anew();
         }
+    }
+
+    /// What searches for direct ways want of sockets of their own.
+    fn follow_orders(&mut self) {
+        for order in self.shared.local.take_orders() {
+            match order {
+                Order::Open(slot) => {
+                    let usual = self.shared.local.spoilable();
+                    let socket = usual.and_then(|usual| self.sockets.request_fresh(slot, usual));
+                    self.tell_peer(slot, FreshNews::Requested(socket));
+                }
+                Order::Ask(socket) => {
+                    let relays: Vec<PeerId> = self.shared.relays.all().take(MAX_ASKED).collect();
+                    for id in relays {
+                        let Some(slot) = self.peers.by_id(&id) else { continue };
+                        let peer = self.peers.at_mut(slot);
+                        peer.into_iter().for_each(|peer| peer.ask_about_socket(socket));
+                        self.refresh_indices(slot);
+                    }
+                }
+                Order::Seen(socket, address) => {
+                    self.tell_owner(socket, FreshNews::Seen(socket, address));
+                }
+                Order::Close(socket) => self.sockets.give_back(socket),
+            }
+        }
+    }
+
+    /// The peer whose search has this socket hears of it.
+    fn tell_owner(&mut self, socket: SocketId, news: FreshNews) {
+        if let Some(slot) = self.sockets.fresh.get(&socket).copied().flatten() {
+            self.tell_peer(slot, news);
+        }
+    }
+
+    fn tell_peer(&mut self, slot: u32, news: FreshNews) {
+        if let Some(peer) = self.peers.at_mut(slot) {
+            peer.on_fresh(&mut self.shared, news);
+        }
+        self.refresh_indices(slot);
     }
 
     fn punch_anew(&mut self) {
@@ -134,6 +178,10 @@ pub(super) struct Sockets {
     open: BTreeMap<SocketId, Option<SocketAddr>>,
     /// Requested, and not yet reported to the driver.
     requests: VecDeque<(SocketId, SocketAddr)>,
+    /// Opened, or to be, for the search for a direct way to the peer in a place; `None`: it is to be closed.
+    fresh: BTreeMap<SocketId, Option<u32>>,
+    /// To be closed, and not yet reported to the driver.
+    closings: VecDeque<SocketId>,
     /// Larger than all ids so far.
     next: u32,
     /// The socket of some peer's path closed, and no other reached the peer.
@@ -145,6 +193,8 @@ impl Default for Sockets {
         Self {
             open: BTreeMap::from([(SocketId::default(), None)]),
             requests: VecDeque::new(),
+            fresh: BTreeMap::new(),
+            closings: VecDeque::new(),
             next: 1,
             has_stranded: false,
         }
@@ -166,24 +216,65 @@ impl Sockets {
     fn open(&mut self, socket: SocketId, address: SocketAddr) {
         self.requests.retain(|(request, _)| *request != socket);
         self.open.insert(socket, Some(canonical(address)));
+        if self.fresh.get(&socket) == Some(&None) {
+            self.closings.push_back(socket);
+        }
         self.next = self.next.max(socket.0.saturating_add(1));
     }
 
     fn close(&mut self, socket: SocketId) {
         self.requests.retain(|(request, _)| *request != socket);
+        self.closings.retain(|closing| *closing != socket);
+        self.fresh.remove(&socket);
         self.open.remove(&socket);
+    }
+
+    /// One for the search for the peer in a place, beside the `usual` one; `None` if there are enough.
+    fn request_fresh(&mut self, slot: u32, usual: SocketId) -> Option<SocketId> {
+        if self.fresh.len() >= MAX_FRESH {
+            return None;
+        }
+        let bound = self.open.get(&usual).copied().flatten();
+        let ip = bound.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |bound| bound.ip());
+        let socket = self.request(SocketAddr::new(ip, 0))?;
+        self.fresh.insert(socket, Some(slot));
+        Some(socket)
+    }
+
+    /// The search does not need it any more.
+    fn give_back(&mut self, socket: SocketId) {
+        let Some(owner) = self.fresh.get_mut(&socket) else { return };
+        *owner = None;
+        if self.requests.iter().any(|(request, _)| *request == socket) {
+            self.close(socket);
+        } else if self.open.contains_key(&socket) && !self.closings.contains(&socket) {
+            self.closings.push_back(socket);
+        }
+    }
+
+    /// The peer in this place is gone.
+    pub(super) fn give_back_all(&mut self, slot: u32) {
+        let its = self.fresh.iter().filter(|(_, owner)| **owner == Some(slot));
+        for socket in its.map(|(socket, _)| *socket).collect::<Vec<_>>() {
+            self.give_back(socket);
+        }
     }
 
     /// The next request that was not yet reported to the driver.
     pub(super) fn poll_event(&mut self) -> Option<Event> {
+        if let Some(socket) = self.closings.pop_front() {
+            return Some(Event::CloseSocket { socket });
+        }
         let (socket, address) = self.requests.pop_front()?;
-        Some(Event::OpenSocket { socket, address })
+        let temporary = self.fresh.contains_key(&socket);
+        Some(Event::OpenSocket { socket, address, temporary })
     }
 
     /// The socket to send by to `remote`: of those that reach it, the one that has been open longest.
     pub(super) fn toward(&self, remote: SocketAddr) -> Option<SocketId> {
+        let lasting = |socket: &SocketId| !self.fresh.contains_key(socket);
         let mut reaching = self.open.iter().filter(|(_, bound)| reaches(**bound, remote));
-        reaching.next().map(|(socket, _)| *socket)
+        reaching.find(|(socket, _)| lasting(socket)).map(|(socket, _)| *socket)
     }
 
     /// A socket that the driver did not announce counts as open.
@@ -223,5 +314,9 @@ fn reaches(bound: Option<SocketAddr>, remote: SocketAddr) -> bool {
 
 /// The most sockets that peers may ask to be challenged from.
 const MAX_PROBE_SOCKETS: usize = 256;
-/// Open or asked for. Punching holes from fresh ports takes some hundreds.
+/// Open or asked for.
 const MAX_SOCKETS: usize = 1024;
+/// Of those, for single peers: while a direct way to them is looked for, and as long as one leads there.
+const MAX_FRESH: usize = 64;
+/// So many neighbours are asked where they see such a socket.
+const MAX_ASKED: usize = 3;

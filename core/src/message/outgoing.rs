@@ -33,6 +33,9 @@ impl Part {
     }
 }
 
+/// Messages of at most so many bytes fit any packet.
+const SHORT: usize = 1024;
+
 /// A message from `send` until its fate is known and reported.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -52,8 +55,23 @@ pub(crate) struct Outgoing {
     acked_bytes: u32,
     /// Parts that are under way more than once.
     copies: Copies,
+    /// When it is of no use any more.
+    pub(super) expires_at: Option<Instant>,
+    /// Set once the peer is to be told that it will not come.
+    pub(super) given_up: Option<GivenUp>,
     /// Set when the fate is known and waits to be reported.
     pub(super) fate: Option<Fate>,
+}
+
+/// A message that was given up after some of it was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GivenUp {
+    /// Its fate, unless it arrived before the peer heard of it.
+    pub(super) fate: Fate,
+    /// The packet that told the peer first: its path and its counter.
+    pub(super) told: Option<(u8, u64)>,
+    /// A part of it may have arrived after that: it counts for nothing there.
+    pub(super) is_doubtful: bool,
 }
 
 impl Outgoing {
@@ -75,8 +93,15 @@ impl Outgoing {
             acked: Spans::default(),
             acked_bytes: 0,
             copies: Copies::default(),
+            expires_at: delivery.deadline.map(|deadline| queued_at + deadline),
+            given_up: None,
             fate: None,
         }
+    }
+
+    /// Whether it may need more than one packet.
+    pub(super) fn is_long(&self) -> bool {
+        self.payload.len() > SHORT
     }
 
     /// Bytes of payload; `send` checked that they fit.
@@ -91,11 +116,21 @@ impl Outgoing {
 
     /// What credit has to know of it.
     pub(super) fn candidate(&self) -> Candidate {
-        Candidate { stream: self.stream, channel: self.delivery.channel, cost: self.cost() }
+        Candidate {
+            stream: self.stream,
+            channel: self.delivery.channel,
+            cost: self.cost(),
+            is_passed: self.is_long() && self.delivery.order == Order::Unordered,
+        }
     }
 
     pub(crate) fn generation(&self) -> u32 {
-        (self.id.0 & u64::from(u32::MAX)) as u32
+        (self.id.number & u64::from(u32::MAX)) as u32
+    }
+
+    /// Whether nothing of it was sent, and something is to be.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.sequence_number.is_none() && self.fate.is_none()
     }
 
     pub(crate) fn is_started(&self) -> bool {
@@ -119,7 +154,8 @@ impl Outgoing {
 
     /// Whether the fate must be reported to the application.
     pub(crate) fn reports(&self, fate: Fate) -> bool {
-        self.delivery.requires_ack || (self.delivery.reliable && fate != Fate::Acked)
+        let is_news = fate != Fate::Acked || self.given_up.is_some();
+        self.delivery.requires_ack || (self.delivery.reliable && is_news)
     }
 
     /// Whether anything depends on what becomes of its packets.

@@ -1,5 +1,7 @@
 //! The messages a peer sent us: put together, put in order, kept until the application takes them.
 
+mod given_up;
+
 use alloc::collections::BTreeSet;
 use alloc::collections::btree_map::{BTreeMap, Entry};
 
@@ -10,7 +12,6 @@ use super::credit::cost;
 use super::credit::{ReceiveCredit, Review};
 use super::receive_stream::{Buffered, ReceiveStream};
 use super::waiting::{Taken, Waiting};
-use super::window::STREAM_WINDOW;
 use crate::Violation;
 use crate::delivery::{Message, Order};
 use crate::memory::Room;
@@ -21,6 +22,8 @@ use crate::wire::{DataFrame, StreamKey};
 pub(crate) struct ReceiveLimits {
     pub(crate) max_message: u32,
     pub(crate) max_streams: u16,
+    /// How far ahead of the lowest unsettled number of a reliable stream others may be.
+    pub(crate) stream_window: u64,
     /// Bytes of reliable messages on the way or waiting, charges included.
     pub(crate) window: u64,
     /// Bytes of unreliable messages in pieces, buffered or waiting.
@@ -46,6 +49,10 @@ pub(crate) struct ReceiveQueue {
     undeliverable: u64,
     /// Unreliable messages that gave way.
     overflowed: u64,
+    /// Some reliable message was given up at some time.
+    has_given_up: bool,
+    /// How many messages were given up of which the application was not told, by stream.
+    missing: BTreeMap<StreamKey, u64>,
 }
 
 impl ReceiveQueue {
@@ -61,6 +68,8 @@ impl ReceiveQueue {
             is_closed: false,
             undeliverable: 0,
             overflowed: 0,
+            has_given_up: false,
+            missing: BTreeMap::new(),
         }
     }
 
@@ -275,7 +284,7 @@ impl ReceiveQueue {
     fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {
         let number = frame.sequence_number;
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
-        if number.saturating_sub(stream.resolved.floor()) >= STREAM_WINDOW {
+        if number.saturating_sub(stream.resolved.floor()) >= self.limits.stream_window {
             return Err(Violation::BeyondStreamWindow);
         }
         if stream.resolved.contains(number) {
@@ -379,9 +388,12 @@ impl ReceiveQueue {
     }
 
     fn hand_over_in_order(&mut self, key: StreamKey) {
-        while let Some((number, buffered)) =
-            self.streams.get_mut(&key).and_then(ReceiveStream::take_next)
-        {
+        loop {
+            if self.has_given_up {
+                self.step_over(key);
+            }
+            let next = self.streams.get_mut(&key).and_then(ReceiveStream::take_next);
+            let Some((number, buffered)) = next else { return };
             self.hand_over(key, number, buffered);
         }
     }

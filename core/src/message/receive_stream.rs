@@ -58,6 +58,15 @@ impl ReceiveStream {
         Some(first.remove_entry())
     }
 
+    /// Of a reliable ordered stream: goes past numbers that are settled though no message came. Returns how many.
+    pub(super) fn step_over(&mut self) -> u64 {
+        let from = self.next;
+        while self.resolved.contains(self.next) && !self.buffered.contains_key(&self.next) {
+            self.next += 1;
+        }
+        self.next - from
+    }
+
     /// The first buffered message below `end`, whatever is missing before it.
     pub(crate) fn take_below(&mut self, end: u64) -> Option<(u64, Buffered)> {
         let first = self.buffered.first_entry()?;

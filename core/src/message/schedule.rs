@@ -13,7 +13,7 @@ pub(super) struct Schedule {
 impl Schedule {
     /// Gives the stream at `index` a turn if it has unsent bytes.
     pub(super) fn wake(&mut self, index: u16, stream: &mut SendStream) {
-        if !stream.queue.is_empty() && !stream.has_turn {
+        if !stream.has_turn && !stream.line.is_empty() {
             stream.has_turn = true;
             self.ready_streams.push_back(index);
         }

@@ -1,9 +1,10 @@
 //! The messages a peer is owed: queued, under way, waiting for their fate.
 
 mod ending;
+mod given_up;
 mod under_way;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -18,9 +19,11 @@ use super::schedule::Schedule;
 use super::send_buffer::{SendBuffer, SendLimits};
 use super::send_stream::SendStream;
 use crate::delivery::{Delivery, Fate, MessageId, Order};
-use crate::error::{CommandError, SendError};
+use crate::error::SendError;
 use crate::time::Instant;
 use crate::wire::{StreamKey, Writer};
+
+pub(crate) use given_up::Told;
 
 /// What a packet came to hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +49,15 @@ pub(crate) struct SendQueue {
     /// Messages whose fate waits to be reported.
     fates: VecDeque<u32>,
     next_id: u64,
+    /// When messages are of no use any more, with their slots.
+    deadlines: BTreeSet<(Instant, u32)>,
+    /// Messages that were given up and of which the peer is to be told: stream, number, slot.
+    untold: BTreeSet<(u16, u64, u32)>,
+    /// The highest packet that the last acknowledgement named: its path and its counter.
+    highest_acked: (u8, u64),
+    /// How many numbers of a stream the peer takes from the lowest on that is not resolved. None before a
+    /// handshake.
+    stream_window: u64,
     buffer: SendBuffer,
     /// Unreliable messages that gave way before they were begun.
     dropped: u64,
@@ -84,12 +96,16 @@ impl SendQueue {
             self.streams.push(SendStream::new(key, place));
             self.streams.len() - 1
         });
-        let id = MessageId(self.next_id);
+        let slot = slot_number(self.messages.vacant_key());
+        let id = MessageId { number: self.next_id, slot };
         self.next_id += 1;
         let message = Outgoing::new(id, delivery, now, stream as u16, payload);
         self.buffer.add(&message, place);
-        let slot = self.messages.insert(message);
-        self.streams[stream].queue.push_back(slot_number(slot));
+        self.streams[stream].line.push(slot, &message);
+        if let Some(at) = message.expires_at {
+            self.deadlines.insert((at, slot));
+        }
+        self.messages.insert(message);
         self.expire(stream, now, limits.age);
         self.wake(stream as u16);
         Ok(id)
@@ -98,9 +114,10 @@ impl SendQueue {
     /// The message that the next one of a stream makes old: the unsent one of a sequenced stream.
     fn superseded_by_next(&self, stream: usize) -> Option<usize> {
         let stream = &self.streams[stream];
-        let last =
-            *stream.queue.back().filter(|_| stream.key.order() == Order::Sequenced)? as usize;
-        (!self.messages[last].is_started()).then_some(last)
+        if stream.key.order() != Order::Sequenced {
+            return None;
+        }
+        stream.line.newest(&self.messages)
     }
 
     /// Sees to room for a message that costs so much and takes the place of `older`: a reliable one
@@ -131,14 +148,8 @@ impl SendQueue {
     /// The oldest unreliable message of which nothing was sent.
     fn oldest_unsent(&self) -> Option<usize> {
         let unreliable = self.streams.iter().filter(|stream| !stream.key.is_reliable());
-        let first = unreliable.filter_map(|stream| self.first_unsent(stream));
-        first.min_by_key(|slot| self.messages[*slot].id)
-    }
-
-    /// The oldest message of a stream of which nothing was sent. Only the first can be begun.
-    fn first_unsent(&self, stream: &SendStream) -> Option<usize> {
-        let mut slots = stream.queue.iter().map(|slot| *slot as usize);
-        slots.find(|slot| !self.messages[*slot].is_started())
+        let oldest = unreliable.flat_map(|stream| stream.line.oldest(&self.messages));
+        oldest.min_by_key(|slot| self.messages[*slot].id)
     }
 
     /// Drops what waited in a stream for too long.
@@ -146,13 +157,17 @@ impl SendQueue {
         if self.streams[stream].key.is_reliable() {
             return;
         }
-        while let Some(slot) = self.first_unsent(&self.streams[stream]) {
-            let message = &self.messages[slot];
-            if !message.expires() || now < message.queued_at + age {
-                return;
-            }
+        while let Some(slot) = self.first_late(stream, now, age) {
             self.drop_unsent(slot);
         }
+    }
+
+    /// A message of a stream that waited for too long.
+    fn first_late(&self, stream: usize, now: Instant, age: Duration) -> Option<usize> {
+        self.streams[stream].line.oldest(&self.messages).find(|slot| {
+            let message = &self.messages[*slot];
+            message.expires() && now >= message.queued_at + age
+        })
     }
 
     /// An unreliable message gives way before it was begun.
@@ -163,13 +178,8 @@ impl SendQueue {
 
     /// A message of which nothing was sent leaves its queue.
     fn give_up(&mut self, slot: usize, fate: Fate) {
-        let queue = &mut self.streams[usize::from(self.messages[slot].stream)].queue;
-        // It is the last of it, or one of the first two.
-        if queue.back() == Some(&slot_number(slot)) {
-            queue.pop_back();
-        } else if let Some(at) = queue.iter().position(|queued| *queued == slot_number(slot)) {
-            queue.remove(at);
-        }
+        let line = &mut self.streams[usize::from(self.messages[slot].stream)].line;
+        line.withdraw(slot_number(slot), &self.messages);
         self.finish(slot, fate);
     }
 
@@ -181,15 +191,6 @@ impl SendQueue {
     /// How long a reliable message is accepted now.
     pub(crate) const fn room(&self, limits: &SendLimits) -> u64 {
         self.buffer.room(limits)
-    }
-
-    /// Withdraws a message none of which was sent.
-    pub(crate) fn cancel(&mut self, id: MessageId) -> Result<(), CommandError> {
-        let unsent = |message: &Outgoing| !message.is_started() && message.fate.is_none();
-        let found = self.messages.iter().find(|(_, message)| message.id == id && unsent(message));
-        let slot = found.map(|(slot, _)| slot).ok_or(CommandError::TooLate)?;
-        self.give_up(slot, Fate::Cancelled);
-        Ok(())
     }
 
     /// A channel on which a message found no room, and would find some now. Once per refusal.
@@ -262,6 +263,11 @@ impl SendQueue {
         !self.repair.is_empty() || !self.schedule.is_empty()
     }
 
+    /// The peer said how many numbers of a stream it takes.
+    pub(crate) const fn set_stream_window(&mut self, window: u64) {
+        self.stream_window = window;
+    }
+
     /// Raises the credit the receiver granted in all.
     pub(crate) fn grant(&mut self, limit: u64) {
         if self.credit.grant(limit) {
@@ -296,7 +302,7 @@ impl SendQueue {
         while let Some(repeat) = self.repair.pop() {
             let Repeat { part, is_copy } = repeat;
             let Some(message) = self.find(part) else { continue };
-            if message.is_acknowledged(part) {
+            if message.is_acknowledged(part) || message.given_up.is_some() {
                 continue;
             }
             let Some(len) = encode(message, part, room, writer) else {
@@ -348,6 +354,7 @@ impl SendQueue {
             if fresh {
                 message.sequence_number = None;
             }
+            stream.line.on_full();
             return false;
         };
         if fresh {
@@ -360,11 +367,14 @@ impl SendQueue {
         if message.is_tracked() {
             sent(Part { len, ..part });
         }
-        if message.is_fully_sent() {
-            stream.queue.pop_front();
-            if !message.is_tracked() {
-                self.finish(slot as usize, Fate::Acked);
-            }
+        let is_fully_sent = message.is_fully_sent();
+        if fresh {
+            stream.line.begin(slot, is_fully_sent);
+        } else {
+            stream.line.go_on(is_fully_sent);
+        }
+        if is_fully_sent && !message.is_tracked() {
+            self.finish(slot as usize, Fate::Acked);
         }
         if spent.is_some_and(|spent| self.credit.spend(spent)) {
             self.wake_all();
@@ -372,18 +382,26 @@ impl SendQueue {
         true
     }
 
-    /// The message at the head of a stream, if it may be sent now.
+    /// The message of a stream that is written from next.
     fn next_slot(&mut self, index: usize) -> Option<u32> {
-        let stream = &self.streams[index];
-        let slot = *stream.queue.front()?;
-        let message = &self.messages[slot as usize];
-        if message.is_started() {
-            return Some(slot);
+        let line = &self.streams[index].line;
+        let begun = line.begun();
+        if begun.is_some() && line.is_begun_next() {
+            return begun;
         }
-        if stream.is_full() {
+        self.next_fresh(index).or(begun)
+    }
+
+    /// The message of a stream that is begun next, if it may be now.
+    fn next_fresh(&mut self, index: usize) -> Option<u32> {
+        let stream = &mut self.streams[index];
+        if stream.is_full(self.stream_window) {
             return None;
         }
+        let slot = stream.line.fresh(&self.messages)?;
+        let message = &self.messages[slot as usize];
         if message.delivery.reliable && !self.credit.admits(message.candidate()) {
+            stream.line.hold(slot);
             return None;
         }
         Some(slot)
@@ -415,14 +433,26 @@ impl SendQueue {
     fn finish(&mut self, slot: usize, fate: Fate) {
         let message = &mut self.messages[slot];
         let index = message.stream;
-        let settled = matches!(fate, Fate::Acked | Fate::Cancelled | Fate::Superseded);
+        let settled = matches!(
+            fate,
+            Fate::Acked | Fate::Cancelled { .. } | Fate::Expired { .. } | Fate::Superseded
+        );
         self.is_cut |= message.delivery.reliable && !settled;
+        if let Some(at) = message.expires_at {
+            self.deadlines.remove(&(at, slot_number(slot)));
+        }
         if let Some(number) = message.sequence_number {
-            self.has_lost_ordered |= fate == Fate::Lost;
+            if message.given_up.is_some() {
+                self.untold.remove(&(index, number, slot_number(slot)));
+            }
+            self.has_lost_ordered |= !message.delivery.reliable && fate != Fate::Acked;
             self.streams[usize::from(index)].resolve(number, fate);
         }
         let place = self.streams[usize::from(index)].place;
         self.buffer.settle(message, place, message.is_started());
+        if message.is_long() && message.is_started() {
+            self.credit.settle(message.candidate());
+        }
         let channel = message.delivery.channel;
         let withdrawn = message.delivery.reliable && !message.is_started();
         if message.reports(fate) {

@@ -1,8 +1,7 @@
 //! The numbering of one outgoing stream.
 
-use alloc::collections::VecDeque;
-
-use super::window::{ReceivedWindow, STREAM_WINDOW};
+use super::line::Line;
+use super::window::ReceivedWindow;
 use crate::delivery::{Fate, Order};
 use crate::wire::StreamKey;
 
@@ -12,8 +11,8 @@ pub(crate) struct SendStream {
     pub(super) key: StreamKey,
     /// Where the send buffer notes what its channel holds.
     pub(super) place: u16,
-    /// Slots of messages with unsent bytes, in order.
-    pub(super) queue: VecDeque<u32>,
+    /// The messages with unsent bytes.
+    pub(super) line: Line,
     /// It stands in line to be written from.
     pub(super) has_turn: bool,
     next: u64,
@@ -29,7 +28,7 @@ impl SendStream {
         Self {
             key,
             place,
-            queue: VecDeque::new(),
+            line: Line::new(key.order()),
             has_turn: false,
             next: 0,
             resolved: ReceivedWindow::default(),
@@ -47,9 +46,10 @@ impl SendStream {
         self.next += 1;
     }
 
-    /// Whether the receiver could not take another message before older ones are resolved.
-    pub(crate) fn is_full(&self) -> bool {
-        self.is_resolving() && self.next - self.resolved.floor() >= STREAM_WINDOW
+    /// Whether the receiver, which takes so many numbers, could not take another message before older ones are
+    /// resolved.
+    pub(crate) fn is_full(&self, window: u64) -> bool {
+        self.is_resolving() && self.next - self.resolved.floor() >= window
     }
 
     /// The message with this number met its fate.
@@ -58,7 +58,7 @@ impl SendStream {
             return;
         }
         self.resolved.insert(number);
-        if fate == Fate::Lost {
+        if fate != Fate::Acked && !self.key.is_reliable() {
             let (low, high) = self.gap.unwrap_or((number, number));
             self.gap = Some((low.min(number), high.max(number)));
         }

@@ -94,6 +94,14 @@ impl Via {
         }
     }
 
+    /// Our socket, if packets go directly.
+    pub(crate) const fn socket(&self) -> Option<SocketId> {
+        match self {
+            Self::Direct(tuple) => Some(tuple.socket),
+            Self::Routed(_) => None,
+        }
+    }
+
     /// The route, if a neighbour passes packets on.
     #[must_use]
     pub const fn route(&self) -> Option<Route> {

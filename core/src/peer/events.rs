@@ -79,6 +79,7 @@ impl Peer {
         !self.events.is_empty()
             || self.state.has_changed()
             || self.inbox.has_news()
+            || self.inbox.has_missing()
             || self.outbound.queue.has_fates()
             || (!self.state.is_over() && self.outbound.queue.is_writable_due(&self.outbound.limits))
     }
@@ -109,6 +110,9 @@ impl Peer {
     /// Events about messages in general.
     fn poll_flow_event(&mut self) -> Option<Event> {
         let peer = self.acquaintance.handle;
+        if let Some((delivery, count)) = self.inbox.take_missing() {
+            return Some(Event::Missing { peer, delivery, count });
+        }
         if self.inbox.take_news() {
             return Some(Event::Readable { peer });
         }

@@ -44,6 +44,7 @@ use handshake::Dialing;
 use liveness::Liveness;
 use memory::Share;
 use outbound::Outbound;
+pub(crate) use probing::FreshNews;
 use probing::{Answers, NatTesting, Observing};
 use state::State;
 use timers::Timer;
@@ -105,6 +106,7 @@ impl Peer {
         let limits = ReceiveLimits {
             max_message: config.flow.max_message,
             max_streams: config.flow.max_streams,
+            stream_window: config.flow.stream_window.into(),
             window: config.flow.receive_window.into(),
             // Room for the largest message and its charge.
             unreliable: config.flow.unreliable_buffer as u64 + MESSAGE_CHARGE,
@@ -154,6 +156,9 @@ impl Peer {
         }
         self.limit_sending(cx);
         let id = self.outbound.push(cx.now, delivery, payload)?;
+        if delivery.deadline.is_some() {
+            self.timers.set(Timer::Deadline, self.outbound.queue.next_deadline());
+        }
         self.stats.messages_sent += 1;
         self.usage.on_sent(cx.now);
         Ok(id)

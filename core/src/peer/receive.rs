@@ -175,6 +175,13 @@ impl Peer {
                 self.inbox.on_skip(stream, sequence_number)?;
                 self.note_data_received(cx, local_index);
             }
+            Frame::GivenUp(frame) => {
+                summary.refused |= !self.accepts_messages();
+                if self.accepts_messages() {
+                    self.inbox.on_given_up(&frame)?;
+                    self.note_data_received(cx, local_index);
+                }
+            }
             Frame::Ping { token } => self.outbound.on_ping(token),
             Frame::Pong { token } => {
                 let pong = self.outbound.pings.on_pong(token, cx.now);
@@ -215,13 +222,14 @@ impl Peer {
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}
             Frame::Candidates(candidates) => self.on_candidates(cx, &candidates),
-            Frame::Opened { round } => self.on_opened(round),
+            Frame::Opened { round, list } => self.on_opened(round, list),
             Frame::Padding(_) | Frame::Extension { .. } | Frame::Skip { .. } => {}
         }
         Ok(())
     }
 
     fn on_ack(&mut self, cx: &Context, ack: &AckFrame<'_>) -> Result<(), Violation> {
+        self.outbound.queue.note_ack((ack.path, ack.largest));
         let taken = self.paths.on_ack(&self.acquaintance.spaces, cx.now, ack, &mut self.stats);
         self.on_packets_resolved();
         taken

@@ -13,6 +13,9 @@ impl Peer {
         self.review_keys(cx);
         self.review_ways();
         if cx.config.punching.enabled {
+            if cx.local.is_untested() {
+                self.test_nat_by_itself(cx);
+            }
             self.review_punching(cx);
         }
         self.paths.review(cx.now, !self.state.is_over());

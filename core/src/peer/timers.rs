@@ -11,6 +11,8 @@ pub(crate) enum Timer {
     Close,
     /// The next round of our handshake.
     Dial,
+    /// A message is of no use any more.
+    Deadline,
     /// Our handshake has taken long enough.
     DialDeadline,
     /// Nothing more of the ended peer is expected.
@@ -28,13 +30,14 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    pub(crate) const COUNT: usize = 9;
+    pub(crate) const COUNT: usize = 10;
 }
 
 impl TimerKind<{ Self::COUNT }> for Timer {
     const ALL: [Self; Self::COUNT] = [
         Self::Close,
         Self::Dial,
+        Self::Deadline,
         Self::DialDeadline,
         Self::Drain,
         Self::Heartbeat,
@@ -70,6 +73,7 @@ impl Peer {
     fn on_timer(&mut self, cx: &mut Context, timer: Timer, slept: bool) {
         match timer {
             Timer::Close => self.on_close_timer(cx),
+            Timer::Deadline => self.on_message_deadline(cx),
             Timer::Dial => self.on_dial_timer(cx),
             Timer::DialDeadline => self.on_dial_deadline(cx),
             Timer::Drain => self.on_drain_timer(cx),
@@ -89,6 +93,11 @@ impl Peer {
         } else {
             self.finish_leaving(cx);
         }
+    }
+
+    fn on_message_deadline(&mut self, cx: &Context) {
+        self.outbound.queue.pass_deadlines(cx.now);
+        self.timers.set(Timer::Deadline, self.outbound.queue.next_deadline());
     }
 
     fn on_drain_timer(&mut self, cx: &mut Context) {

@@ -180,8 +180,14 @@ impl Peer {
         let (unheard, owes_probe) = (path.is_unheard(), path.owes_probe());
         let may_ask = !unheard && !self.state.is_over();
         let wants_answer = content.acks_up_to.is_some() && may_ask && path.wants_ack_of_ack(cx.now);
+        let given_up = self.outbound.queue.has_given_up();
+        let next = if given_up { path.space().next_number() } else { None };
         let mut push = |frame| path.space_mut().push_frame(frame);
         if !unheard {
+            if let Some(next) = next {
+                let packet = (next.path(), next.counter());
+                self.outbound.write_given_up(packet, writer, &mut push);
+            }
             self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
         }
         if may_send_data {

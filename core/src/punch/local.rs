@@ -24,6 +24,19 @@ struct Observation {
     address: SocketAddr,
 }
 
+/// What the endpoint is to do for the fresh socket of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The peer in this place wants one.
+    Open(u32),
+    /// Neighbours are to be asked where they see this one.
+    Ask(SocketId),
+    /// A neighbour sees it there.
+    Seen(SocketId, SocketAddr),
+    /// It is not needed any more.
+    Close(SocketId),
+}
+
 /// Our own addresses.
 #[derive(Debug, Default)]
 pub(crate) struct LocalAddresses {
@@ -32,10 +45,16 @@ pub(crate) struct LocalAddresses {
     observed: Vec<Observation>,
     /// What a test found out about our NAT, while we are seen at the same address.
     tested: Option<NatEvidence>,
+    /// A test is wanted: none was made since our addresses changed, and none goes on.
+    untested: bool,
+    /// Neighbours that helped with one since then, or could not.
+    helped: Vec<PeerId>,
     /// Neighbours are to be asked where they see us now.
     asks: bool,
     /// A neighbour sees us elsewhere than before, and the peers were not told.
     moved: bool,
+    /// What is to be done for sockets of single searches.
+    orders: Vec<Order>,
 }
 
 impl LocalAddresses {
@@ -43,7 +62,7 @@ impl LocalAddresses {
         self.hosts = addresses.filter(|address| !is_nowhere(*address)).collect();
         // Those that others can reach without being near come first: a host may have a dozen for containers.
         self.hosts.sort_by_key(|address| is_local(address.ip()));
-        self.tested = None;
+        self.forget_test();
     }
 
     pub(crate) fn set_mapped(&mut self, addresses: impl Iterator<Item = SocketAddr>) {
@@ -59,8 +78,9 @@ impl LocalAddresses {
         let before = self.observed.iter().find(same).copied();
         if before.is_some_and(|before| before.socket == socket && before.address != address) {
             self.moved = true;
-            self.tested = None;
+            self.forget_test();
         }
+        self.untested |= before.is_none() && self.tested.is_none() && address.is_ipv4();
         self.observed.retain(|one| one.by != by || one.address.is_ipv4() != address.is_ipv4());
         if self.observed.len() >= MAX_OBSERVERS {
             self.observed.remove(0);
@@ -71,11 +91,46 @@ impl LocalAddresses {
     /// The neighbour is none any more: where it saw us may be true no longer.
     pub(crate) fn forget_observer(&mut self, by: &PeerId) {
         self.observed.retain(|one| one.by != *by);
+        // It may have helped with a test that nobody finishes now.
+        self.untested |= self.tested.is_none() && !self.observed.is_empty();
     }
 
     /// What a test found out about our NAT.
     pub(crate) fn note_tested(&mut self, evidence: &NatEvidence) {
-        self.tested = Some(evidence.clone());
+        if evidence.mapping.is_some() || self.tested.is_none() {
+            self.tested = Some(evidence.clone());
+        }
+        // Another neighbour may have the ports that this one has not.
+        self.untested = self.mapping().is_none();
+    }
+
+    /// Our NAT may be another one: what a test found out says nothing any more.
+    fn forget_test(&mut self) {
+        self.tested = None;
+        self.helped.clear();
+        self.untested = !self.observed.is_empty();
+    }
+
+    /// Whether a test of our NAT is wanted. Asked after each input.
+    #[inline]
+    pub(crate) const fn is_untested(&self) -> bool {
+        self.untested
+    }
+
+    /// The same, with the help of this neighbour.
+    pub(crate) fn wants_test_by(&self, neighbour: &PeerId) -> bool {
+        self.untested && self.helped.len() < MAX_OBSERVERS && !self.helped.contains(neighbour)
+    }
+
+    /// A test begins with the help of this neighbour.
+    pub(crate) fn note_test_begun(&mut self, neighbour: PeerId) {
+        self.helped.push(neighbour);
+        self.untested = false;
+    }
+
+    /// Whether a packet that comes in before one of ours spoils the way for ours; `None`: no test told.
+    pub(crate) fn order_sensitive(&self) -> Option<bool> {
+        self.tested.as_ref()?.order_sensitive
     }
 
     /// Neighbours are to be asked where they see us now.
@@ -86,7 +141,24 @@ impl LocalAddresses {
     /// Whether something is to be done: neighbours asked, or peers told of another address. Asked after each input.
     #[inline]
     pub(crate) const fn has_news(&self) -> bool {
-        self.asks || self.moved
+        self.asks || self.moved || !self.orders.is_empty()
+    }
+
+    /// Something is to be done for the fresh socket of a search.
+    pub(crate) fn order(&mut self, order: Order) {
+        self.orders.push(order);
+    }
+
+    /// What is to be done for such sockets, once.
+    pub(crate) fn take_orders(&mut self) -> Vec<Order> {
+        core::mem::take(&mut self.orders)
+    }
+
+    /// The socket by which we are seen at an address of IPv4, if a fresh one beside it may help: there is a NAT
+    /// before it, or nobody knows.
+    pub(crate) fn spoilable(&self) -> Option<SocketId> {
+        let v4 = self.observed.iter().rfind(|one| one.address.is_ipv4());
+        v4.filter(|one| !self.hosts.contains(&one.address)).map(|one| one.socket)
     }
 
     /// The same, once: whether to ask, and whether to tell.
@@ -139,11 +211,16 @@ impl LocalAddresses {
     /// Whether a packet that comes in before one of ours left may spoil the way for ours. It may until a test shows
     /// that it does not.
     fn is_order_sensitive(&self) -> bool {
-        self.tested.as_ref().is_none_or(|evidence| evidence.order_sensitive != Some(false))
+        self.order_sensitive() != Some(false)
     }
 
-    /// What a peer is told.
-    pub(crate) fn told(&self, choices: &Punching) -> (u8, Vec<CandidateEntry>) {
+    /// What a peer is told. A socket that is kept for it takes the place of the others that are seen by IPv4: they see
+    /// it at `fresh`.
+    pub(crate) fn told(
+        &self,
+        choices: &Punching,
+        fresh: Option<SocketAddr>,
+    ) -> (u8, Vec<CandidateEntry>) {
         let mut list: Vec<CandidateEntry> = Vec::new();
         let mut tell = |kind, addresses: &mut dyn Iterator<Item = SocketAddr>| {
             let mut left = OF_ONE_KIND;
@@ -159,7 +236,8 @@ impl LocalAddresses {
         tell(CandidateEntry::MAPPED, &mut self.mapped.iter().copied());
         if choices.tell_observed {
             let newest = self.observed.iter().rev().map(|one| one.address);
-            tell(CandidateEntry::OBSERVED, &mut { newest });
+            let others = newest.filter(|one| fresh.is_none() || one.is_ipv6());
+            tell(CandidateEntry::OBSERVED, &mut fresh.into_iter().chain(others));
         }
         if choices.tell_host {
             tell(CandidateEntry::HOST, &mut self.hosts.iter().copied());
@@ -193,13 +271,18 @@ mod tests {
         );
         let choices =
             Punching { advertise: [address("192.0.2.1:9")].into(), ..Punching::default() };
-        let (_, list) = local.told(&choices);
+        let (_, list) = local.told(&choices, None);
         let told: Vec<SocketAddr> = list.iter().map(|entry| entry.address.into()).collect();
         let first = ["192.0.2.1:9", "198.51.100.2:5", "203.0.113.9:4263"].map(address);
         assert_eq!((told.len(), &told[..3]), (6, &first[..]));
         assert_eq!(local.way_to(address("192.0.2.1:1")).socket, SocketId(3));
+        let fresh = address("198.51.100.2:777");
+        let (_, list) = local.told(&choices, Some(fresh));
+        let told: Vec<SocketAddr> = list.iter().map(|entry| entry.address.into()).collect();
+        let first = [first[0], fresh, first[2]];
+        assert_eq!((told.len(), &told[..3]), (6, &first[..]), "in the place of the usual port");
         let hidden = Punching { tell_host: false, tell_observed: false, ..Punching::default() };
-        assert_eq!(local.told(&hidden).1, []);
+        assert_eq!(local.told(&hidden, None).1, []);
     }
 
     #[test]
@@ -220,7 +303,7 @@ mod tests {
     fn what_a_test_found_is_told_until_we_are_seen_elsewhere() {
         let mut local = LocalAddresses::default();
         let by = Identity::from_seed([1; 32]).id();
-        let flags = |local: &LocalAddresses| local.told(&Punching::default()).0;
+        let flags = |local: &LocalAddresses| local.told(&Punching::default(), None).0;
         local.note_observed(by, SocketId(0), address("198.51.100.2:5"));
         assert_eq!(flags(&local), CandidatesFrame::ORDER_SENSITIVE, "nobody knows");
         let mut evidence = NatEvidence {

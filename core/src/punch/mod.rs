@@ -7,12 +7,15 @@
 
 mod budgets;
 mod filter;
+mod fresh;
 mod local;
 mod puncher;
 mod target;
 mod verdict;
 
 pub(crate) use budgets::ProbeBudgets;
-pub(crate) use local::LocalAddresses;
+pub use fresh::FreshPort;
+pub(crate) use fresh::Step as FreshStep;
+pub(crate) use local::{LocalAddresses, Order};
 pub(crate) use puncher::{Action, Puncher};
 pub use verdict::{Nat, PathReason, Verdict};

@@ -6,12 +6,13 @@ use core::time::Duration;
 
 use super::budgets::ProbeBudgets;
 use super::filter::{is_local, is_nowhere};
+use super::fresh::{Fresh, FreshPort, Step};
 use super::local::LocalAddresses;
 use super::target::{Target, Tier};
 use super::verdict::{Nat, PathReason};
 use crate::bucket::{Limit, TokenBucket};
 use crate::crypto::rng::Rng;
-use crate::net::FourTuple;
+use crate::net::{FourTuple, SocketId};
 use crate::time::Instant;
 use crate::wire::{CandidateEntry, CandidatesFrame};
 
@@ -70,8 +71,16 @@ pub(crate) struct Puncher {
     sensitive: bool,
     /// A probe of the peer came from an address of a host at which others see us: both are behind one NAT.
     is_beside: bool,
-    /// The newest round for which the peer said that its NAT is open.
-    peer_opened: Option<u64>,
+    /// The newest round for which the peer said that its NAT is open, and for which of our lists.
+    peer_opened: Option<(u64, u64)>,
+    /// The number of the newest list that the peer was told.
+    told: u64,
+    /// The socket of this search.
+    fresh: Fresh,
+    /// A round began, and whether it takes a fresh socket is to be decided.
+    chooses: bool,
+    /// A direct way was found once and lost: a NAT may be spoilt for it.
+    lost: bool,
     /// Whether the frame with our addresses, and the one that says that our NAT is open, are to be sent.
     tells: bool,
     opened: bool,
@@ -82,7 +91,7 @@ pub(crate) struct Puncher {
 
 impl Puncher {
     /// Nothing was tried yet: the first round is to begin at once.
-    pub(crate) const fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             phase: Phase::Quiet { until: Some(now) },
             round: 0,
@@ -95,6 +104,10 @@ impl Puncher {
             sensitive: true,
             is_beside: false,
             peer_opened: None,
+            told: 0,
+            fresh: Fresh::default(),
+            chooses: false,
+            lost: false,
             tells: false,
             opened: false,
             found: None,
@@ -124,9 +137,16 @@ impl Puncher {
         }
     }
 
-    /// The peer's NAT is open for our probes.
-    pub(crate) fn on_opened(&mut self, round: u64) {
-        self.peer_opened = self.peer_opened.max(Some(round));
+    /// The peer's NAT is open for our probes in a round, from the addresses of one of our lists.
+    pub(crate) fn on_opened(&mut self, round: u64, list: u64) {
+        self.peer_opened = self.peer_opened.max(Some((round, list)));
+    }
+
+    /// The peer is told a list of our addresses, of this number. It has to open its NAT for those that are new.
+    pub(crate) fn on_told(&mut self, list: u64) {
+        if core::mem::replace(&mut self.told, list) != list {
+            self.targets.iter_mut().for_each(Target::wait);
+        }
     }
 
     /// A challenge of the peer came by `way`: it is there, or something that carries its packets is.
@@ -136,11 +156,10 @@ impl Puncher {
         let has_room = self.is_trying() && self.targets.len() < MAX_TARGETS;
         let known = self.targets.iter_mut().find(|one| one.way.remote == way.remote);
         if let Some(known) = known {
-            known.start(now);
+            known.on_heard(now);
         } else if has_room && self.found.is_none() && !refused {
             let mut target = Target::new(way);
-            target.is_opened = true;
-            target.start(now);
+            target.on_heard(now);
             self.targets.push(target);
         }
     }
@@ -191,9 +210,60 @@ impl Puncher {
             Phase::Quiet { .. } => {}
         }
         if self.is_trying() {
+            if core::mem::take(&mut self.chooses) && self.wants_fresh(local) {
+                self.fresh.begin(now);
+            }
             self.take_targets(local);
         }
         self.open_gates(now);
+    }
+
+    /// Whether this round takes a socket of its own: what was tried before led to nothing, or leads there no more, and
+    /// there are targets for which a NAT can be spoilt.
+    fn wants_fresh(&self, local: &LocalAddresses) -> bool {
+        let again = self.rounds >= 2 || self.lost;
+        let named = self.heard.iter().flat_map(|(_, list)| list);
+        let mut named = named.map(|entry| SocketAddr::from(entry.address));
+        let spoilable = |remote: &SocketAddr| {
+            remote.is_ipv4() && !is_local(remote.ip()) && !self.is_refused(*remote, local)
+        };
+        again && local.spoilable().is_some() && named.any(|remote| spoilable(&remote))
+    }
+
+    /// What is to be done for the socket of this search. `in_use`: that of the direct path.
+    pub(crate) fn fresh_step(&mut self, in_use: Option<SocketId>, now: Instant) -> Option<Step> {
+        let idle = !self.is_trying() && self.fresh.socket().is_some();
+        if idle && self.fresh.socket() != in_use {
+            self.fresh.give_back();
+        }
+        self.fresh.step(now)
+    }
+
+    /// The driver is asked for this socket; `None`: there is to be none.
+    pub(crate) fn on_fresh_requested(&mut self, socket: Option<SocketId>) {
+        self.fresh.on_requested(socket);
+    }
+
+    pub(crate) fn on_fresh_opened(&mut self, socket: SocketId, now: Instant) {
+        self.fresh.on_opened(socket, now);
+    }
+
+    pub(crate) fn on_fresh_closed(&mut self, socket: SocketId) {
+        self.fresh.on_closed(socket);
+    }
+
+    pub(crate) fn on_fresh_seen(&mut self, socket: SocketId, address: SocketAddr) {
+        self.fresh.on_seen(socket, address);
+    }
+
+    /// Where others see the socket of this search.
+    pub(crate) fn fresh_address(&self) -> Option<SocketAddr> {
+        self.fresh.ready().map(|(_, address)| address)
+    }
+
+    /// Whether such a socket was made use of.
+    pub(crate) const fn fresh_port(&self) -> FreshPort {
+        self.fresh.outcome()
     }
 
     /// What to send now, within the budgets.
@@ -244,7 +314,9 @@ impl Puncher {
                 let next = self.targets.iter().filter_map(due).min();
                 let paced = self.last_sent.map_or(now, |last| last + PACE);
                 let soon = now + Duration::from_millis(1);
-                Some(next.map_or(end, |next| next.max(paced).max(soon).min(end)))
+                let next =
+                    next.map(|next| next.max(paced)).into_iter().chain(self.fresh.deadline());
+                Some(next.min().map_or(end, |next| next.max(soon).min(end)))
             }
         }
     }
@@ -258,17 +330,20 @@ impl Puncher {
     }
 
     /// The round of the frame with our addresses, if it is due.
-    pub(crate) const fn take_tells(&mut self) -> Option<u64> {
-        if core::mem::replace(&mut self.tells, false) { Some(self.round) } else { None }
+    pub(crate) fn take_tells(&mut self) -> Option<u64> {
+        let ready = self.tells && !self.fresh.is_pending();
+        self.tells &= !ready;
+        ready.then_some(self.round)
     }
 
-    /// The round for which our NAT is open, if that is to be said.
-    pub(crate) fn take_opened(&mut self) -> Option<u64> {
+    /// The round for which our NAT is open, and for which list of the peer, if that is to be said.
+    pub(crate) fn take_opened(&mut self) -> Option<(u64, u64)> {
         // Before the peer named an address nothing was opened: its probes would come too early.
-        let known = self.heard.is_some();
-        let ready = self.opened && known && self.targets.iter().all(|one| one.is_opened);
+        let list = self.heard.as_ref().map(|(seq, _)| *seq)?;
+        let ready = self.opened && !self.fresh.is_pending();
+        let ready = ready && self.targets.iter().all(|one| one.is_opened);
         self.opened &= !ready;
-        ready.then_some(self.round)
+        ready.then_some((self.round, list))
     }
 
     pub(crate) const fn is_trying(&self) -> bool {
@@ -282,7 +357,17 @@ impl Puncher {
     }
 
     pub(crate) const fn peer_nat(&self) -> Nat {
-        if self.symmetric { Nat::Symmetric } else { Nat::Unknown }
+        match (self.symmetric, self.sensitive) {
+            (true, _) => Nat::Symmetric,
+            // Only who tested it says so, and then all see one address.
+            (false, false) => Nat::Cone,
+            (false, true) => Nat::Unknown,
+        }
+    }
+
+    /// Whether the peer's NAT is spoilt by what comes too early, as far as the peer says.
+    pub(crate) fn is_peer_order_sensitive(&self) -> Option<bool> {
+        (!self.sensitive).then_some(false)
     }
 
     /// How long it took to find the direct way, if one was found.
@@ -308,7 +393,9 @@ impl Puncher {
         self.tells |= self.is_trying();
         if !self.is_trying() {
             self.phase = Phase::Quiet { until: Some(now) };
+            self.lost = self.found.is_some();
             (self.rounds, self.sent.1, self.found) = (0, 0, None);
+            self.fresh.forget_outcome();
         }
     }
 
@@ -324,7 +411,7 @@ impl Puncher {
         self.sent.0 = 0;
         self.targets.clear();
         self.found = None;
-        (self.tells, self.opened) = (true, true);
+        (self.tells, self.opened, self.chooses) = (true, true, true);
     }
 
     fn finish(&mut self) {
@@ -348,7 +435,13 @@ impl Puncher {
             if known || !kind || self.targets.len() >= MAX_NAMED || self.is_refused(remote, local) {
                 continue;
             }
-            let target = Target::new(local.way_to(remote));
+            let mut target = Target::new(local.way_to(remote));
+            if target.is_gated() {
+                if self.fresh.is_pending() {
+                    continue;
+                }
+                target.way.socket = self.fresh.ready().map_or(target.way.socket, |(own, _)| own);
+            }
             if self.found.is_none_or(|found| target.tier() < found.tier) {
                 self.targets.push(target);
             }
@@ -364,7 +457,8 @@ impl Puncher {
 
     /// Probes go where nothing in the way can be spoiled by them, elsewhere once the peer's NAT is open.
     fn open_gates(&mut self, now: Instant) {
-        let heard = self.peer_opened.is_some_and(|round| round >= self.round);
+        let heard =
+            self.peer_opened.is_some_and(|(round, list)| round >= self.round && list >= self.told);
         // What was not sensitive when it was tested need not be waited for.
         let open = heard || (self.heard.is_some() && !self.sensitive);
         for target in self.targets.iter_mut().filter(|one| open || !one.is_gated()) {
@@ -439,7 +533,7 @@ mod tests {
                     let (seq, flags) = (step + 1, CandidatesFrame::ORDER_SENSITIVE);
                     let frame = CandidatesFrame { seq, round: step + 1, flags, list: &list };
                     puncher.on_candidates(&frame, true, now);
-                    puncher.on_opened(step + 1);
+                    puncher.on_opened(step + 1, u64::MAX);
                 }
                 puncher.review(now, &local, true);
                 while let Some(action) = puncher.poll(now, &mut budgets, &mut rng) {
@@ -541,12 +635,20 @@ mod tests {
         puncher.review(now, &local, true);
         let opener = puncher.poll(now, &mut budgets, &mut rng);
         assert!(matches!(opener, Some(Action::Open { hop_limit: 2, .. })), "{opener:?}");
-        assert_eq!((puncher.take_tells(), puncher.take_opened()), (Some(5), Some(5)));
+        assert_eq!((puncher.take_tells(), puncher.take_opened()), (Some(5), Some((5, 1))));
         let later = now + Duration::from_secs(1);
-        puncher.on_opened(4);
+        puncher.on_told(8);
+        puncher.on_opened(4, 8);
         puncher.review(later, &local, true);
         assert_eq!(puncher.poll(later, &mut budgets, &mut rng), None, "of another round");
-        puncher.on_opened(5);
+        puncher.on_opened(5, 7);
+        puncher.review(later, &local, true);
+        assert_eq!(
+            puncher.poll(later, &mut budgets, &mut rng),
+            None,
+            "for other addresses of ours"
+        );
+        puncher.on_opened(5, 8);
         puncher.review(later, &local, true);
         let probe = puncher.poll(later, &mut budgets, &mut rng);
         let Some(Action::Probe { way, token }) = probe else { panic!("{probe:?}") };
@@ -590,7 +692,7 @@ mod tests {
         assert_eq!(puncher.take_opened(), None, "the opener has not left");
         let opener = puncher.poll(now, &mut budgets, &mut rng);
         assert!(matches!(opener, Some(Action::Open { .. })), "{opener:?}");
-        assert_eq!((puncher.take_opened(), puncher.take_opened()), (Some(1), None));
+        assert_eq!((puncher.take_opened(), puncher.take_opened()), (Some((1, 1)), None));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(super) struct Target {
     pub(super) way: FourTuple,
     /// A packet with few hops went there in this round, or need not.
     pub(super) is_opened: bool,
+    /// A probe of the peer came from there: nothing is left to be spoilt.
+    is_heard: bool,
     /// Names our probes.
     token: Option<[u8; 8]>,
     sent: u8,
@@ -37,7 +39,15 @@ pub(super) struct Target {
 impl Target {
     pub(super) fn new(way: FourTuple) -> Self {
         let gated = way.remote.is_ipv4() && !is_local(way.remote.ip());
-        Self { way, is_opened: !gated, token: None, sent: 0, asked_at: None, next: None }
+        Self {
+            way,
+            is_opened: !gated,
+            is_heard: false,
+            token: None,
+            sent: 0,
+            asked_at: None,
+            next: None,
+        }
     }
 
     pub(super) fn tier(&self) -> Tier {
@@ -51,6 +61,19 @@ impl Target {
     /// Whether a probe from the other end before a packet of ours may do harm in a NAT.
     pub(super) fn is_gated(&self) -> bool {
         self.tier() == Tier::Ipv4
+    }
+
+    /// A probe came from there.
+    pub(super) fn on_heard(&mut self, now: Instant) {
+        (self.is_opened, self.is_heard) = (true, true);
+        self.start(now);
+    }
+
+    /// The peer has to open its NAT anew before more probes go there.
+    pub(super) fn wait(&mut self) {
+        if self.is_gated() && !self.is_heard {
+            self.next = None;
+        }
     }
 
     /// Probes go there from now on.

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use super::fresh::FreshPort;
 use crate::net::Via;
 use crate::time::Instant;
 
@@ -20,8 +21,17 @@ pub struct Verdict {
     pub packets: u32,
     /// What is known of our NAT.
     pub our_nat: Nat,
+    /// Whether a test showed that our NAT is spoilt by a packet that comes before one of ours, so that we have to move
+    /// first. `None`: no server could help with a test ([`Endpoint::test_nat`](crate::Endpoint::test_nat), which is
+    /// made by itself while direct ways are looked for).
+    pub order_sensitive: Option<bool>,
     /// What the peer says of its own.
     pub peer_nat: Nat,
+    /// The same of the peer's: false if it says so; `None` if its NAT is spoilt so, or it does not know.
+    pub peer_order_sensitive: Option<bool>,
+    /// Whether it was looked for from a port of ours that was never used before, which helps where a NAT is spoilt for the
+    /// usual one.
+    pub fresh_port: FreshPort,
     /// When a direct way is looked for again; `None`: not before something changes.
     pub next_retry: Option<Instant>,
 }
@@ -89,7 +99,18 @@ impl fmt::Display for Verdict {
             PathReason::Punched { after } if !routed => {
                 write!(f, ", punched in {} ms", after.as_millis())
             }
-            reason if routed => write!(f, ": {}", reason.as_str()),
+            reason if routed => {
+                write!(f, ": {}", reason.as_str())?;
+                match (reason, self.fresh_port) {
+                    (PathReason::NoAnswer, FreshPort::Tried) => {
+                        f.write_str(", not from a fresh port either")
+                    }
+                    (PathReason::NoAnswer, FreshPort::LeftOut) => {
+                        f.write_str(", and there was no fresh port to try")
+                    }
+                    _ => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }

@@ -38,6 +38,10 @@ pub enum FrameError {
     Flags,
     /// A fragment that [`super::Fragment::admits`] refuses, or of a message above 4 GiB.
     Fragment,
+    /// No range, or more than [`super::MAX_GIVEN_UP_RANGES`].
+    GivenUpCount,
+    /// A range of more numbers than [`super::MAX_GIVEN_UP_FURTHER`] and one, or beyond all numbers.
+    GivenUpRange,
     /// A mode byte with bits that a stream does not have.
     Mode,
     /// An integer that is longer than it needs to be.
@@ -69,6 +73,8 @@ impl FrameError {
             Self::Channel => "channel out of bounds",
             Self::Flags => "unknown flags",
             Self::Fragment => "fragment breaks the rules of fragments",
+            Self::GivenUpCount => "given up with no or too many ranges",
+            Self::GivenUpRange => "range given up out of bounds",
             Self::Mode => "unknown mode bits",
             Self::NotMinimal => "integer not in its shortest form",
             Self::Order => "unknown order",

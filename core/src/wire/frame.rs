@@ -3,6 +3,7 @@
 mod disconnect;
 mod display;
 mod forward;
+mod given_up;
 mod probe;
 mod route;
 
@@ -22,6 +23,10 @@ use super::writer::Writer;
 
 pub use disconnect::MAX_REASON_LEN;
 pub use forward::{FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame, HOP_LIMIT};
+pub use given_up::{
+    GivenUpFrame, GivenUpRange, GivenUpRanges, MAX_GIVEN_UP_FURTHER, MAX_GIVEN_UP_RANGES,
+    encode_given_up,
+};
 pub use probe::{CandidateEntry, CandidatesFrame, MAX_CANDIDATES, PROBE_FRAMES_LEN, PROBE_PATH};
 pub use route::{CLAIM_LEN, MAX_ROUTE_LIFE, NO_ROUTE, RouteUpdate};
 
@@ -96,6 +101,8 @@ pub enum Frame<'a> {
         /// Every message below this one is delivered or gone.
         sequence_number: u64,
     },
+    /// Messages of a reliable stream that will not come any more.
+    GivenUp(GivenUpFrame<'a>),
     /// Opens a change of keys.
     RekeyRequest {
         /// The sender's index of the keys to be.
@@ -148,6 +155,8 @@ pub enum Frame<'a> {
     Opened {
         /// The round.
         round: u64,
+        /// The newest list of the receiver that was taken into account, by its number.
+        list: u64,
     },
     /// Where a [`Frame::PathChallenge`] came from.
     Observed {
@@ -277,13 +286,14 @@ impl<'a> Frame<'a> {
             Self::Skip { stream, sequence_number } => {
                 2 + stream.channel_size() + varint::size(*sequence_number)
             }
+            Self::GivenUp(frame) => frame.encoded_len(),
             Self::RekeyRequest { .. } => 37,
             Self::RekeyResponse { .. } => 41,
             Self::Forward(frame) => frame.encoded_len(),
             Self::ForwardRefused { .. } => 34,
             Self::ForwardFailed { .. } => 67,
             Self::Candidates(frame) => frame.encoded_len(),
-            Self::Opened { round } => 1 + varint::size(*round),
+            Self::Opened { round, list } => 1 + varint::size(*round) + varint::size(*list),
             Self::Observed { .. } => 19,
             Self::ProbeMe { .. } => 10,
             Self::RouteUpdate(_) => 119,
@@ -321,6 +331,7 @@ impl<'a> Frame<'a> {
             SKIP => {
                 Self::Skip { stream: StreamKey::read(reader)?, sequence_number: reader.varint()? }
             }
+            given_up::GIVEN_UP => Self::GivenUp(GivenUpFrame::parse(reader)?),
             REKEY_REQUEST => {
                 Self::RekeyRequest { sender_index: reader.u32()?, ephemeral: reader.array()? }
             }
@@ -342,7 +353,7 @@ impl<'a> Frame<'a> {
                 hops: reader.u8()?,
             },
             probe::CANDIDATES => Self::Candidates(CandidatesFrame::parse(reader)?),
-            probe::OPENED => Self::Opened { round: reader.varint()? },
+            probe::OPENED => Self::Opened { round: reader.varint()?, list: reader.varint()? },
             probe::OBSERVED => Self::Observed { address: probe::parse_address(reader)? },
             probe::PROBE_ME => Self::ProbeMe { index: reader.u8()?, token: *reader.array()? },
             route::ROUTE_UPDATE..=route::ROUTE_REQUEST => route::parse(kind, reader)?,
@@ -373,6 +384,7 @@ impl<'a> Frame<'a> {
             Self::Skip { stream, sequence_number } => {
                 w.u8(SKIP) && stream.write(w) && w.varint(*sequence_number)
             }
+            Self::GivenUp(frame) => frame.write(w),
             Self::RekeyRequest { sender_index, ephemeral } => {
                 w.u8(REKEY_REQUEST) && w.u32(*sender_index) && w.bytes(*ephemeral)
             }
@@ -396,7 +408,9 @@ impl<'a> Frame<'a> {
                     && w.u8(*hops)
             }
             Self::Candidates(frame) => frame.write(w),
-            Self::Opened { round } => w.u8(probe::OPENED) && w.varint(*round),
+            Self::Opened { round, list } => {
+                w.u8(probe::OPENED) && w.varint(*round) && w.varint(*list)
+            }
             Self::Observed { address } => w.u8(probe::OBSERVED) && w.bytes(address.as_bytes()),
             Self::ProbeMe { index, token } => {
                 w.u8(probe::PROBE_ME) && w.u8(*index) && w.bytes(token)

@@ -46,8 +46,9 @@ pub use data::{DataFrame, Fragment, MIN_FRAGMENT};
 pub use error::{FrameError, ReadError};
 pub use frame::{
     CLAIM_LEN, CandidateEntry, CandidatesFrame, FORWARD_HEADER_LEN, FORWARD_PATH, ForwardFrame,
-    Frame, Frames, HOP_LIMIT, MAX_CANDIDATES, MAX_REASON_LEN, MAX_ROUTE_LIFE, NO_ROUTE,
-    PROBE_FRAMES_LEN, PROBE_PATH, RouteUpdate,
+    Frame, Frames, GivenUpFrame, GivenUpRange, GivenUpRanges, HOP_LIMIT, MAX_CANDIDATES,
+    MAX_GIVEN_UP_FURTHER, MAX_GIVEN_UP_RANGES, MAX_REASON_LEN, MAX_ROUTE_LIFE, NO_ROUTE,
+    PROBE_FRAMES_LEN, PROBE_PATH, RouteUpdate, encode_given_up,
 };
 pub use handshake::{
     Address, Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, MAC_LEN,

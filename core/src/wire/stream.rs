@@ -66,6 +66,7 @@ impl StreamKey {
             reliable: self.is_reliable(),
             order: self.order(),
             requires_ack,
+            deadline: None,
         }
     }
 

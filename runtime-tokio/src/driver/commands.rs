@@ -129,7 +129,7 @@ impl Driver {
             // The core did not take it: its fate is known.
             return Some(Err(PeerError::Refused(CommandError::TooLate)));
         };
-        message.finish(Fate::Cancelled);
+        message.finish(Fate::Cancelled { may_have_arrived: false });
         Some(Ok(()))
     }
 

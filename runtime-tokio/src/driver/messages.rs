@@ -55,7 +55,7 @@ impl Driver {
                 entry.mailbox.collect(&mut entry.under_way);
             }
             let Some(message) = entry.under_way.front() else { return };
-            let (delivery, payload) = (message.delivery, message.payload.clone());
+            let (delivery, payload) = (message.due_delivery(), message.payload.clone());
             if moved.is_multiple_of(CHECKED_EVERY) && self.is_enough(*moved) {
                 return self.make_ready(peer);
             }

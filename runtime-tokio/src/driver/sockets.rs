@@ -34,15 +34,16 @@ impl Driver {
         Ok(())
     }
 
-    /// The next event, unless it is a request for a socket: that is granted.
+    /// The next event, unless it is about a socket that the core wants opened or closed: that is done.
     pub(super) fn next_event(&mut self) -> Option<Event> {
         let Self { core, clock, traffic, .. } = self;
-        let mut opened = false;
-        let event = traffic.poll_event(core, clock, |_, io| {
+        let (mut opened, mut closed) = (false, false);
+        let make = |_, io| {
             opened = true;
             Port::new(io)
-        });
-        if opened {
+        };
+        let event = traffic.poll_event(core, clock, make, |_| closed = true);
+        if opened || closed {
             self.publish_addresses();
         }
         event

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use handfast_core::{Bytes, Delivery, Fate, Order, SendError};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::receipt_key::{MessageKey, ReceiptSender};
 
@@ -14,11 +16,23 @@ pub(crate) struct Outgoing {
     pub(crate) delivery: Delivery,
     pub(crate) payload: Bytes,
     pub(crate) receipt: Option<ReceiptSender>,
+    /// When it was handed over, if it has a deadline.
+    since: Option<Instant>,
 }
 
 impl Outgoing {
-    pub(crate) const fn new(delivery: Delivery, payload: Bytes) -> Self {
-        Self { delivery, payload, receipt: None }
+    pub(crate) fn new(delivery: Delivery, payload: Bytes) -> Self {
+        let since = delivery.deadline.map(|_| Instant::now());
+        Self { delivery, payload, receipt: None, since }
+    }
+
+    /// Its delivery, with what is left of its deadline by now.
+    pub(crate) fn due_delivery(&self) -> Delivery {
+        let waited = self.since.map(|since| since.elapsed());
+        let left = |deadline: Duration| deadline.saturating_sub(waited.unwrap_or_default());
+        let mut delivery = self.delivery;
+        delivery.deadline = delivery.deadline.map(left);
+        delivery
     }
 
     /// Reports that the peer ended before any of it was sent.

@@ -9,6 +9,7 @@ use super::*;
 use crate::receipt::Receipt;
 
 const CHANNEL: Delivery = Delivery::ordered(3);
+const CANCELLED: Fate = Fate::Cancelled { may_have_arrived: false };
 
 fn message(len: usize) -> Outgoing {
     Outgoing::new(CHANNEL, vec![0; len].into())
@@ -291,7 +292,7 @@ fn a_message_that_is_withdrawn_makes_room_and_the_others_keep_their_order() {
     assert!(matches!(mailbox.push(message(1)), Push::Full(_)));
     let room = mailbox.writable(&CHANNEL);
     let writable = room.notified();
-    mailbox.withdraw(&receipts[1].key).expect("it waits").finish(Fate::Cancelled);
+    mailbox.withdraw(&receipts[1].key).expect("it waits").finish(CANCELLED);
     completes(writable);
     push(&mailbox, message(1));
     assert!(mailbox.withdraw(&receipts[1].key).is_none());
@@ -299,7 +300,7 @@ fn a_message_that_is_withdrawn_makes_room_and_the_others_keep_their_order() {
     let queue = collected(&mailbox);
     let [first, cancelled, last] = receipts;
     assert!(queue[0].is_named(&first.key) && queue[1].is_named(&last.key));
-    assert_eq!((queue.len(), completes(cancelled)), (3, Fate::Cancelled));
+    assert_eq!((queue.len(), completes(cancelled)), (3, CANCELLED));
 }
 
 #[test]

@@ -81,6 +81,7 @@ fn peer_value(peer: &PeerInfo, now: handfast_core::Instant) -> Value {
         "relayed_bytes": peer.stats.relayed_bytes,
         "verdict": peer.verdict.to_string(),
         "search_rounds": peer.verdict.rounds,
+        "search_fresh_port": format!("{:?}", peer.verdict.fresh_port),
         "next_search_s": retry.map(|retry| retry.as_secs()),
     })
 }

@@ -107,7 +107,7 @@ impl Plan {
         self.troubles.extend(over.map(|over| (end, over)));
     }
 
-    /// Whether a NAT forgets a mapping that is in use. Its other mappings have other ports then, as neighbours will see only
+    /// Whether a NAT forgets a mapping that is in use. A fresh port helps most such pairs, not all. Its other mappings have other ports then, as neighbours will see only
     /// with the next handshake, or are spoilt by what the peer goes on to send: such a pair may find no way before the
     /// NAT has forgotten that as well.
     pub(super) fn is_forgotten(&self) -> bool {

@@ -86,7 +86,8 @@ impl Model {
         // A sender that gave the receiver up cannot know what is still on its way.
         let unknown = message.fate == Some(Fate::Unknown) && !sent.sender_forgot;
         let never = message.delivery.reliable && message.fate == Some(Fate::Lost);
-        if unknown || never || message.fate == Some(Fate::Cancelled) {
+        let withdrawn = matches!(message.fate, Some(Fate::Cancelled { may_have_arrived: false }));
+        if unknown || never || withdrawn {
             return breach("was delivered after the sender had given it up");
         }
         message.delivered = true;

@@ -1,6 +1,7 @@
 //! Messages: whole, once, in the order that was asked for, and each with its fate.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::common::*;
 use handfast_core::{
@@ -115,6 +116,8 @@ fn under_loss_and_reordering_every_delivery_keeps_its_own_promise() {
             // What gave way before it was begun has no number in its stream.
             let gives_way = !delivery.reliable || delivery.order == Order::Sequenced;
             let is_numbered = |m: &Message| match number_of(&m.payload) {
+                // Short ones pass long ones, and are numbered as they leave.
+                _ if delivery.order == Order::Unordered => m.sequence_number < COUNT,
                 number if gives_way => m.sequence_number <= number,
                 number => m.sequence_number == number,
             };
@@ -261,11 +264,11 @@ fn a_message_can_be_withdrawn_until_some_of_it_was_sent() {
     let numbers: BTreeSet<_> = net.payloads(b).iter().map(number_of).collect();
     assert_eq!(numbers, BTreeSet::from([0, 2, 4, 5, 6, 7]));
     let cancelled: Vec<_> =
-        net.fates(a).into_iter().filter(|(_, f)| *f == Fate::Cancelled).collect();
+        net.fates(a).into_iter().filter(|(_, f)| matches!(f, Fate::Cancelled { .. })).collect();
     let with_fate: BTreeSet<_> = cancelled.into_iter().map(|(message, _)| message).collect();
     // Reported for every message with a receipt and for every reliable one.
     assert_eq!(with_fate, BTreeSet::from([messages[1], messages[3], messages[9]]));
-    let sent = net.send(a, peer, Delivery::ordered(0), "on its way");
+    let sent = net.send(a, peer, Delivery::unreliable(0), "on its way");
     for late in [sent, messages[0]] {
         let refused = net.with(a, |endpoint, now| endpoint.cancel(now, peer, late));
         assert_eq!(refused, Err(CommandError::TooLate));
@@ -289,9 +292,16 @@ fn a_withdrawn_message_leaves_no_gap_in_its_stream() {
                     .expect("unsent");
             }
             net.run(500);
-            let numbers: Vec<_> = net.payloads(b).iter().map(number_of).collect();
+            let mut numbers: Vec<_> = net.payloads(b).iter().map(number_of).collect();
+            if order == Order::Unordered {
+                numbers.sort_unstable(); // Long ones advance side by side.
+            }
             assert_eq!(numbers, [1, 3, 4]);
-            let places: Vec<_> = net.got(b).iter().map(|got| got.message.sequence_number).collect();
+            let mut places: Vec<_> =
+                net.got(b).iter().map(|got| got.message.sequence_number).collect();
+            if order == Order::Unordered {
+                places.sort_unstable();
+            }
             assert_eq!(places, [0, 1, 2]);
         }
     }
@@ -371,4 +381,138 @@ fn handles_of_one_life_mean_nothing_in_the_next() {
     assert_eq!(refused, Err(CommandError::UnknownPeer));
     assert!(net.endpoint(a).peer(ab).is_none() && net.endpoint(b).peer(ba).is_none());
     assert_eq!(net.count(a, |event| matches!(event, Event::Ended { .. })), 1);
+}
+
+/// How long 100-byte messages travel that are sent every 20 ms behind one of 2 MiB, and when that arrives; over
+/// 50 Mbit/s and 50 ms.
+fn ages_beside_a_large_one(large: Delivery, small: Delivery) -> (Vec<Duration>, Duration) {
+    let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
+    net.conditions(Conditions {
+        latency: Duration::from_millis(50),
+        rate: Some(50_000_000 / 8),
+        queue: 625_000,
+        ..Conditions::default()
+    });
+    let begin = net.world.now();
+    net.send(a, ab, large, payload(1 << 32, 2 << 20));
+    let mut sent = Vec::new();
+    for n in 0..40 {
+        net.run(20);
+        sent.push(net.world.now());
+        net.send(a, ab, small, payload(n, 100));
+    }
+    net.run(3000);
+    let arrivals: BTreeMap<_, _> =
+        net.got(b).iter().map(|got| (number_of(&got.message.payload), got.at)).collect();
+    let mut ages: Vec<_> = (0..).zip(sent).map(|(n, at)| arrivals[&n] - at).collect();
+    ages.sort_unstable();
+    (ages, arrivals[&(1 << 32)] - begin)
+}
+
+#[test]
+fn small_messages_pass_a_large_one_on_their_own_unordered_channel() {
+    let reliable = |channel| Delivery::reliable(channel).with_receipt();
+    let (apart, large_apart) = ages_beside_a_large_one(reliable(1), reliable(2));
+    for delivery in [reliable(1), Delivery::unreliable(1)] {
+        let (ages, large) = ages_beside_a_large_one(delivery, delivery);
+        let (p50, p99) = (ages[20], ages[38]);
+        assert!(p50 <= apart[20] * 3 / 2, "{p50:?}, apart {:?}", apart[20]);
+        assert!(p99 <= MS * 200, "{p99:?}");
+        assert!(large <= large_apart + Duration::from_millis(200), "{large:?}, {large_apart:?}");
+    }
+}
+
+/// Every third message is withdrawn at some time, every other third has a deadline that many miss.
+#[test]
+fn messages_given_up_cost_no_credit_and_every_other_arrives_once() {
+    const COUNT: u64 = 240;
+    let mut gave_up = 0;
+    for seed in 0..4 {
+        let mut config = Config::default();
+        (config.flow.receive_window, config.flow.stream_window) = (40_000, 64);
+        config.flow.max_message = 20_000;
+        let (mut net, Link { a, b, ab, .. }) = Net::pair(seed, config.clone(), config);
+        let lossy = Conditions {
+            loss: Probability::percent(25),
+            free_jitter: MS * 30,
+            rate: Some(60_000),
+            ..Conditions::default()
+        };
+        net.conditions(lossy);
+        let orders = [Order::Unordered, Order::Ordered, Order::Sequenced];
+        let mut sent = BTreeMap::new();
+        let mut ids = Vec::new();
+        for n in 0..COUNT {
+            let mut delivery = Delivery::new((n % 2) as u16, true, orders[(n % 5 % 3) as usize]);
+            if n % 3 == 1 {
+                delivery = delivery.with_deadline(MS * (n as u32 % 7 * 60));
+            }
+            let size = [8, 100, 1200, 4000, 9000][(n % 5) as usize];
+            let id = net.send(a, ab, delivery.with_receipt(), payload(n, size));
+            sent.insert(id, (n, delivery));
+            ids.push(id);
+            net.run(10);
+            let at = ids.len().saturating_sub(1 + (n as usize * 7 % 30));
+            if at % 3 == 2 {
+                let id = ids[at];
+                _ = net.with(a, |endpoint, now| endpoint.cancel(now, ab, id));
+            }
+        }
+        net.conditions(Conditions::default());
+        net.run(20_000);
+        let mut times: BTreeMap<u64, u32> = BTreeMap::new();
+        for got in net.got(b) {
+            *times.entry(number_of(&got.message.payload)).or_default() += 1;
+        }
+        let fates: BTreeMap<_, _> = net.fates(a).into_iter().collect();
+        for (id, (n, delivery)) in &sent {
+            let times = times.get(n).copied().unwrap_or(0);
+            let what = format!("seed {seed}: {n} {delivery:?} came {times} times: {:?}", fates[id]);
+            match fates[id] {
+                Fate::Acked if delivery.order == Order::Sequenced => assert!(times <= 1, "{what}"),
+                Fate::Acked => assert_eq!(times, 1, "{what}"),
+                Fate::Cancelled { may_have_arrived } | Fate::Expired { may_have_arrived } => {
+                    gave_up += 1;
+                    assert!(times <= u32::from(may_have_arrived), "{what}");
+                }
+                Fate::Superseded => assert_eq!(times, 0, "{what}"),
+                _ => panic!("{what}"),
+            }
+        }
+        for (order, channel) in orders.into_iter().flat_map(|o| [(o, 0), (o, 1)]) {
+            let of = |m: &Message| (m.delivery.order, m.delivery.channel) == (order, channel);
+            let numbers = net.got(b).into_iter().filter(|got| of(&got.message));
+            let numbers: Vec<_> = numbers.map(|got| number_of(&got.message.payload)).collect();
+            assert!(order == Order::Unordered || numbers.is_sorted(), "{order:?}: {numbers:?}");
+        }
+        // Nothing of the windows leaked: ten times as much as they hold goes through at once.
+        let more: Vec<_> = (0..40)
+            .map(|n| net.send(a, ab, Delivery::ordered(0), payload(1000 + n, 9000)))
+            .collect();
+        net.run(20_000);
+        let came = net.payloads(b).iter().filter(|payload| number_of(payload) >= 1000).count();
+        assert_eq!(came, more.len(), "seed {seed}");
+    }
+    assert!(gave_up > 50, "{gave_up} given up");
+}
+
+#[test]
+fn a_message_can_be_withdrawn_after_its_first_byte_and_those_behind_it_go_on() {
+    let (mut net, Link { a, b, ab, .. }) = Net::usual_pair(1);
+    net.conditions(Conditions { rate: Some(100_000), ..Conditions::default() });
+    let large = net.send(a, ab, Delivery::ordered(0), payload(0, 200_000));
+    let late = Delivery::ordered(0).with_deadline(MS * 300);
+    let expires = net.send(a, ab, late, payload(1, 200_000));
+    let behind = net.send(a, ab, Delivery::ordered(0).with_receipt(), payload(2, 100));
+    net.run(500);
+    assert_eq!(net.fates(a), [(expires, Fate::Expired { may_have_arrived: false })]);
+    net.with(a, |endpoint, now| endpoint.cancel(now, ab, large)).expect("not all of it was sent");
+    let again = net.with(a, |endpoint, now| endpoint.cancel(now, ab, large));
+    assert_eq!(again, Err(CommandError::TooLate));
+    net.run(1000);
+    let cancelled = (large, Fate::Cancelled { may_have_arrived: false });
+    assert_eq!(net.fates(a)[1..], [cancelled, (behind, Fate::Acked)]);
+    assert_eq!(net.payloads(b).iter().map(number_of).collect::<Vec<_>>(), [2]);
+    let missing = |event: &Event| matches!(event, Event::Missing { count: 1, .. });
+    assert_eq!(net.count(b, missing), 1, "the receiver is told that one is missing");
 }

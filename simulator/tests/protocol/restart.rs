@@ -149,15 +149,17 @@ impl Story {
         }
     }
 
-    /// The messages of which nothing is sent: those that can still be cancelled.
+    /// The messages of which nothing is sent: when they are withdrawn, their fate is known at once.
     fn unsent(mut self, at: Duration) -> BTreeSet<MessageId> {
         self.net.run_until(at);
         let Link { a, ab, .. } = self.link;
-        let mut messages = self.messages;
         self.net.with(a, |endpoint, now| {
-            messages.retain(|message| endpoint.cancel(now, ab, *message).is_ok());
+            for message in &self.messages {
+                _ = endpoint.cancel(now, ab, *message);
+            }
         });
-        messages.into_iter().collect()
+        let fates = self.net.fates(a).into_iter();
+        fates.filter(|(_, fate)| matches!(fate, Fate::Cancelled { .. })).map(|(id, _)| id).collect()
     }
 
     fn heard_by_server(&self) -> Vec<u64> {

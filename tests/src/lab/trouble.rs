@@ -96,7 +96,11 @@ impl Trouble {
             let state = stage.describe();
             return Err(io::Error::other(format!("silent for {silence:?} of {most:?}: {state}")));
         }
-        let after = stage.settle(before == Outcome::Direct && self != Self::OneWay);
+        let returns = before == Outcome::Direct && self != Self::OneWay;
+        let after = stage.settle(returns);
+        if returns && after != Outcome::Direct {
+            return Err(io::Error::other(format!("not direct again: {}", stage.describe())));
+        }
         stage.finish()?;
         Ok(Survived { ways: [before, after], silence })
     }

@@ -262,7 +262,7 @@ fn config() -> Config {
     config.flow.receive_window = (1 << 20) + 64;
     config.flow.unreliable_buffer = 1 << 20;
     config.flow.send_buffer = 1 << 20;
-    config.flow.max_streams = 8;
+    (config.flow.max_streams, config.flow.stream_window) = (8, 1 << 14);
     config
 }
 

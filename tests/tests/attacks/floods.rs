@@ -1,7 +1,7 @@
 //! What is legal and a nuisance: repeated without end, it costs the victim little and is forgotten.
 
 use handfast_core::Order;
-use handfast_core::wire::{Fragment, Frame, StreamKey};
+use handfast_core::wire::{Fragment, Frame, GivenUpRange, StreamKey, encode_given_up};
 
 use crate::duel::pair;
 use crate::kit::*;
@@ -28,6 +28,14 @@ fn nuisances() -> Vec<(&'static str, Nuisance)> {
         ("skips", {
             let stream = stream(0, false, Order::Ordered);
             Box::new(move |n| frame(Frame::Skip { stream, sequence_number: n << 20 }))
+        }),
+        ("messages given up", {
+            let stream = stream(0, true, Order::Ordered);
+            // The first never comes, so nothing is ever handed over.
+            let range = |at: u64| GivenUpRange { first: 1 + 256 * at, further: 255, cost: 64 };
+            Box::new(move |_| {
+                packet(|writer| encode_given_up(writer, stream, (0..10).map(range)) == 10)
+            })
         }),
         ("one acknowledgement", Box::new(|_| ack(0, 0, 0..=0))),
         ("190 acknowledgements", Box::new(|_| ack(0, 0, 0..=0).repeat(190))),

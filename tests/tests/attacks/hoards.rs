@@ -17,7 +17,7 @@ fn config() -> Config {
     config.flow.receive_window = 2 * LIMIT;
     config.flow.unreliable_buffer = 2 * LIMIT as usize;
     config.flow.send_buffer = 2 * LIMIT as usize;
-    config.flow.max_streams = 16;
+    (config.flow.max_streams, config.flow.stream_window) = (16, 1 << 14);
     config
 }
 

@@ -1,7 +1,9 @@
 //! What is illegal ends the session, with a reason that the liar is told.
 
 use handfast_core::Order;
-use handfast_core::wire::{Fragment, Frame, PacketNumber, StreamKey, varint};
+use handfast_core::wire::{
+    Fragment, Frame, GivenUpRange, PacketNumber, StreamKey, encode_given_up, varint,
+};
 
 use crate::duel::{MAX_MESSAGE, end_after, end_of, pair};
 use crate::kit::*;
@@ -58,7 +60,7 @@ fn a_superseded_message_gives_back_no_more_credit_than_it_took() {
 fn sending_beyond_the_window_of_a_stream_ends_the_session() {
     let expected = Some("sent beyond the window of a stream");
     assert_eq!(end_after(&[data(ordered(0), 16_383, b"")]), None);
-    assert_eq!(end_after(&[data(ordered(0), 16_384, b"")]), expected);
+    assert_eq!(end_after(&[data(ordered(0), 1 << 16, b"")]), expected);
     assert_eq!(end_after(&[data(ordered(0), varint::MAX, b"")]), expected);
 }
 
@@ -100,6 +102,53 @@ fn skipping_on_a_stream_without_gaps_ends_the_session() {
     assert_eq!(end_after(&[skip(true, Order::Ordered)]), expected);
     assert_eq!(end_after(&[skip(false, Order::Sequenced)]), expected);
     assert_eq!(end_after(&[skip(false, Order::Ordered)]), None);
+}
+
+/// Says that messages were given up.
+fn given_up(key: StreamKey, first: u64, further: u64, cost: u64) -> Vec<u8> {
+    let range = GivenUpRange { first, further, cost };
+    packet(|writer| encode_given_up(writer, key, [range]) == 1)
+}
+
+#[test]
+fn giving_up_messages_at_a_wrong_cost_ends_the_session() {
+    let expected = Some("gave up a message at a wrong cost");
+    let key = ordered(0);
+    assert_eq!(end_after(&[given_up(key, 0, 9, 64)]), None);
+    assert_eq!(end_after(&[given_up(key, 0, 0, 63)]), expected);
+    assert_eq!(end_after(&[given_up(key, 0, 0, u64::from(MAX_MESSAGE) + 65)]), expected);
+    let begun = piece(key, 0, 2000);
+    assert_eq!(end_after(&[begun.clone(), given_up(key, 0, 0, 2064)]), None);
+    assert_eq!(end_after(&[begun, given_up(key, 0, 0, 2065)]), expected);
+    // What is whole has no cost any more, and stays.
+    assert_eq!(end_after(&[data(key, 0, b"whole"), given_up(key, 0, 0, 64)]), None);
+}
+
+#[test]
+fn giving_up_more_than_the_window_or_the_credit_ends_the_session() {
+    let key = StreamKey::new(0, true, Order::Unordered);
+    let expected = Some("sent beyond the window of a stream");
+    assert_eq!(end_after(&[given_up(key, (1 << 16) - 1, 0, 64)]), None);
+    assert_eq!(end_after(&[given_up(key, (1 << 16) - 1, 1, 64)]), expected);
+    assert_eq!(end_after(&[given_up(key, varint::MAX, 0, 64)]), expected);
+    let cost = u64::from(MAX_MESSAGE) + 64;
+    assert_eq!(end_after(&[given_up(key, 1, 3, cost)]), Some("sent beyond its credit"));
+    // The same messages again cost nothing.
+    let again = vec![given_up(key, 1, 0, cost); 20];
+    assert_eq!(end_after(&again), None);
+    let late: Vec<_> = (0..20).map(|_| piece(key, 1, MAX_MESSAGE)).collect();
+    assert_eq!(end_after(&[again, late].concat()), None, "what comes late is ignored");
+}
+
+#[test]
+fn lists_of_messages_given_up_that_are_too_long_end_the_session() {
+    let bytes = |count: u8, further: &[u8]| [&[0x1c, 0b110, 0, count << 2], further].concat();
+    let count = Some("given up with no or too many ranges");
+    assert_eq!(end_after(&[bytes(0, &[])]), count);
+    assert_eq!(end_after(&[bytes(33, &[0; 99])]), count);
+    let range = Some("range given up out of bounds");
+    assert_eq!(end_after(&[bytes(1, &[0, 0x01, 0x04, 0x01, 0x01])]), range, "256 further");
+    assert_eq!(end_after(&[vec![0x1c, 0b010, 0, 4, 0, 0, 1, 1]]), Some("unknown mode bits"));
 }
 
 #[test]

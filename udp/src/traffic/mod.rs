@@ -47,11 +47,13 @@ pub struct Traffic<P> {
 struct Lane<P> {
     port: P,
     waiting: VecDeque<Outbox>,
+    /// The core closes it again when it has no use for it: nobody is told of it.
+    is_temporary: bool,
 }
 
 impl<P> Lane<P> {
-    const fn new(port: P) -> Self {
-        Self { port, waiting: VecDeque::new() }
+    const fn new(port: P, is_temporary: bool) -> Self {
+        Self { port, waiting: VecDeque::new(), is_temporary }
     }
 
     /// Forgets what waits. Returns how many datagrams that were.
@@ -133,7 +135,7 @@ impl<P: Port> Traffic<P> {
     /// # Errors
     /// When a runtime failed.
     pub fn transmit(&mut self, core: &mut Endpoint, clock: &Clock) -> io::Result<bool> {
-        for Lane { port, waiting } in self.lanes.values_mut() {
+        for Lane { port, waiting, .. } in self.lanes.values_mut() {
             while let Some(batch) = waiting.front_mut()
                 && port.flush(batch)?
             {
@@ -157,7 +159,7 @@ impl<P: Port> Traffic<P> {
     /// Sends the batch that was filled, or has it wait.
     fn dispatch(&mut self) -> io::Result<()> {
         let socket = self.filling.pending().unwrap_or_default();
-        let Some(Lane { port, waiting }) = self.lanes.get_mut(&socket) else {
+        let Some(Lane { port, waiting, .. }) = self.lanes.get_mut(&socket) else {
             // No other reaches the destination, or the core would have named that one.
             tracing::debug!(target: "handfast::driver", ?socket, "a batch for a closed socket");
             self.retired.datagrams_overflowed += self.filling.discard();

@@ -26,7 +26,7 @@ impl<P: Port> Traffic<P> {
     ) -> io::Result<Self> {
         let mut traffic = Self::new(longest_turn);
         for (socket, io) in (0..).map(SocketId).zip(listen.bind()?) {
-            traffic.attach(core, now, socket, make(socket, io)?);
+            traffic.attach(core, now, socket, Lane::new(make(socket, io)?, false));
         }
         traffic.interfaces = Interfaces::of(core);
         traffic.tell_interfaces(core, now);
@@ -36,7 +36,8 @@ impl<P: Port> Traffic<P> {
     /// Tells the core by which addresses of this machine the sockets are reached, if that changed.
     pub(super) fn tell_interfaces(&mut self, core: &mut Endpoint, now: Instant) {
         let Some(interfaces) = &mut self.interfaces else { return };
-        let bound = self.lanes.values().map(|lane| lane.port.address());
+        let lasting = self.lanes.values().filter(|lane| !lane.is_temporary);
+        let bound = lasting.map(|lane| lane.port.address());
         if let Some(addresses) = interfaces.news(std::time::Instant::now(), bound) {
             tracing::debug!(target: "handfast::driver", ?addresses, "addresses of this machine");
             core.set_host_addresses(now, addresses);
@@ -55,7 +56,7 @@ impl<P: Port> Traffic<P> {
         make: impl FnOnce(SocketId, UdpSocket) -> io::Result<P>,
     ) -> Result<SocketId, SocketError> {
         let socket = core.request_socket(now, address).map_err(|_| SocketError::TooMany)?;
-        self.open(core, now, socket, address, make).map_err(SocketError::Open)?;
+        self.open(core, now, (socket, address, false), make).map_err(SocketError::Open)?;
         Ok(socket)
     }
 
@@ -83,31 +84,49 @@ impl<P: Port> Traffic<P> {
         self.retired.datagrams_overflowed += lane.discard();
         core.socket_closed(now, socket);
         let address = lane.port.address();
-        tracing::info!(target: "handfast::driver", ?socket, %address, "socket removed");
+        if lane.is_temporary {
+            tracing::debug!(target: "handfast::driver", ?socket, %address, "the search is over");
+        } else {
+            tracing::info!(target: "handfast::driver", ?socket, %address, "socket removed");
+        }
         Ok(lane.port)
     }
 
     /// The core's next event that is for the application. Sockets that the core asks for are opened on
-    /// the way; what cannot be opened is logged, and the core told.
+    /// the way, and those that it does not need any more handed to `close`; what cannot be opened is logged, and the core
+    /// told.
     pub fn poll_event(
         &mut self,
         core: &mut Endpoint,
         clock: &Clock,
         mut make: impl FnMut(SocketId, UdpSocket) -> io::Result<P>,
+        mut close: impl FnMut(P),
     ) -> Option<Event> {
         loop {
-            let event = core.poll_event()?;
-            let Event::OpenSocket { socket, address, .. } = event else { return Some(event) };
-            if let Err(error) = self.open(core, clock.now(), socket, address, &mut make) {
-                let error = explain(&error);
-                tracing::warn!(target: "handfast::driver", ?socket, %error, "no further socket");
+            match core.poll_event()? {
+                Event::OpenSocket { socket, address, temporary, .. } => {
+                    let wanted = (socket, address, temporary);
+                    if let Err(error) = self.open(core, clock.now(), wanted, &mut make) {
+                        let error = explain(&error);
+                        tracing::warn!(target: "handfast::driver", ?socket, %error, "no further socket");
+                    }
+                }
+                Event::CloseSocket { socket, .. } => match self.remove(core, clock.now(), socket) {
+                    Ok(port) => close(port),
+                    Err(error) => {
+                        tracing::debug!(target: "handfast::driver", ?socket, %error, "not closed");
+                    }
+                },
+                event => return Some(event),
             }
         }
     }
 
-    /// The sockets and the addresses they are bound to, those first that were opened first.
+    /// The sockets and the addresses they are bound to, those first that were opened first. Without those that the core
+    /// has for a search, and closes again.
     pub fn addresses(&self) -> impl Iterator<Item = (SocketId, SocketAddr)> {
-        self.ports().map(|(socket, port)| (socket, port.address()))
+        let lasting = self.lanes.iter().filter(|(_, lane)| !lane.is_temporary);
+        lasting.map(|(socket, lane)| (*socket, lane.port.address()))
     }
 
     /// Opens what the core asked for, or tells it that there will be no such socket.
@@ -115,15 +134,18 @@ impl<P: Port> Traffic<P> {
         &mut self,
         core: &mut Endpoint,
         now: Instant,
-        socket: SocketId,
-        address: SocketAddr,
+        (socket, address, temporary): (SocketId, SocketAddr, bool),
         make: impl FnOnce(SocketId, UdpSocket) -> io::Result<P>,
     ) -> io::Result<()> {
         match bind(address).and_then(|io| make(socket, io)) {
             Ok(port) => {
                 let address = port.address();
-                tracing::info!(target: "handfast::driver", ?socket, %address, "socket added");
-                self.attach(core, now, socket, port);
+                if temporary {
+                    tracing::debug!(target: "handfast::driver", ?socket, %address, "socket for a search");
+                } else {
+                    tracing::info!(target: "handfast::driver", ?socket, %address, "socket added");
+                }
+                self.attach(core, now, socket, Lane::new(port, temporary));
                 Ok(())
             }
             Err(error) => {
@@ -133,8 +155,8 @@ impl<P: Port> Traffic<P> {
         }
     }
 
-    fn attach(&mut self, core: &mut Endpoint, now: Instant, socket: SocketId, port: P) {
-        core.socket_opened(now, socket, port.address());
-        self.lanes.insert(socket, Lane::new(port));
+    fn attach(&mut self, core: &mut Endpoint, now: Instant, socket: SocketId, lane: Lane<P>) {
+        core.socket_opened(now, socket, lane.port.address());
+        self.lanes.insert(socket, lane);
     }
 }

@@ -98,7 +98,7 @@ impl Node {
         let Self { core, clock, traffic, .. } = self;
         traffic.receive(core, clock).expect("no fatal error");
         fire_timers(core, clock);
-        while let Some(event) = traffic.poll_event(core, clock, port) {
+        while let Some(event) = traffic.poll_event(core, clock, port, drop) {
             match event {
                 Event::Connected { peer, .. } => self.connected.push(peer),
                 Event::Readable { peer } => {

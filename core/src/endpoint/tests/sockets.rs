@@ -188,7 +188,10 @@ fn a_request_is_told_once_before_all_else_and_not_once_it_is_answered() {
     node.endpoint.socket_opened(at(0), opened, bound);
     node.endpoint.socket_closed(at(0), refused);
     node.listen();
-    assert_eq!(node.events[0], Event::OpenSocket { socket: told, address: bound });
+    assert_eq!(
+        node.events[0],
+        Event::OpenSocket { socket: told, address: bound, temporary: false }
+    );
     assert_eq!((node.events[0].peer(), node.events[1].peer()), (None, Some(handle)));
     assert_eq!(node.count(|event| matches!(event, Event::OpenSocket { .. })), 1);
 }

@@ -19,6 +19,8 @@ pub(crate) struct SendCredit {
 struct Channel {
     begun: u64,
     returned: u64,
+    /// The cost of a long message on its way that others may pass: it does not count as held until it arrived.
+    passed: u64,
     /// The stream whose message found too little. The channel's other streams wait for it.
     first: Option<u16>,
 }
@@ -36,6 +38,8 @@ pub(crate) struct Candidate {
     pub(crate) stream: u16,
     pub(crate) channel: u16,
     pub(crate) cost: u64,
+    /// Others of its stream may pass it while it is on its way.
+    pub(crate) is_passed: bool,
 }
 
 impl SendCredit {
@@ -57,12 +61,12 @@ impl SendCredit {
 
     /// Whether a message may be begun. If not, it is remembered that it waits.
     pub(crate) fn admits(&mut self, candidate: Candidate) -> bool {
-        let Candidate { stream, channel, cost } = candidate;
+        let Candidate { stream, channel, cost, .. } = candidate;
         let claimed = self.claim.filter(|claim| claim.stream != stream && self.fits(claim.cost));
         let free = self.limit.saturating_sub(self.begun);
         let left = free - claimed.map_or(0, |claim| claim.cost);
         let channel = self.channels.entry(channel).or_default();
-        let held = channel.begun - channel.returned;
+        let held = (channel.begun - channel.returned).saturating_sub(channel.passed);
         // A channel holds no more than it leaves to the others, or a single message.
         let shares = held == 0 || held + cost <= left.saturating_sub(cost);
         let is_next = channel.first.is_none_or(|first| first == stream);
@@ -83,10 +87,22 @@ impl SendCredit {
         self.begun += candidate.cost;
         let channel = self.channels.entry(candidate.channel).or_default();
         channel.begun += candidate.cost;
+        if candidate.is_passed && channel.passed == 0 {
+            channel.passed = candidate.cost;
+        }
         let waited = channel.first.take().is_some();
         self.claim = self.claim.filter(|claim| claim.stream != candidate.stream);
         self.waits_for_share &= !waited;
         waited
+    }
+
+    /// A message that others may pass is on its way no more.
+    pub(crate) fn settle(&mut self, candidate: Candidate) {
+        if let Some(channel) = self.channels.get_mut(&candidate.channel)
+            && channel.passed == candidate.cost
+        {
+            channel.passed = 0;
+        }
     }
 
     /// The first message of a stream will not be begun. True if others waited for it to be.
@@ -131,7 +147,7 @@ mod tests {
     use super::*;
 
     const fn message(stream: u16, channel: u16, cost: u64) -> Candidate {
-        Candidate { stream, channel, cost }
+        Candidate { stream, channel, cost, is_passed: false }
     }
 
     fn begin(credit: &mut SendCredit, candidate: Candidate) {
@@ -175,6 +191,20 @@ mod tests {
         assert!(credit.spend(message(0, 0, 500)), "the other is to try again");
         assert!(!credit.admits(message(2, 2, 64)));
         assert_eq!(credit.blocked_at(), Some((600, 64)));
+    }
+
+    #[test]
+    fn a_long_message_on_its_way_is_not_held_against_those_that_may_pass_it() {
+        let mut credit = SendCredit::default();
+        credit.restart(1000);
+        let long = Candidate { is_passed: true, ..message(0, 0, 600) };
+        begin(&mut credit, long);
+        begin(&mut credit, message(0, 0, 100));
+        assert!(!credit.admits(message(0, 0, 150)), "it leaves as much to the others");
+        credit.settle(long);
+        assert!(!credit.admits(message(0, 0, 64)), "now it waits to be read");
+        assert!(credit.give_back(0, 600));
+        begin(&mut credit, message(0, 0, 64));
     }
 
     #[test]

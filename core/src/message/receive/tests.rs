@@ -7,8 +7,13 @@ use crate::wire::Fragment;
 const NOW: Instant = Instant::from_micros(0);
 const ROOM: Room = Room { free: 1 << 40, floor: 1000 };
 const REVIEW: Review = Review { now: NOW, round_trip: core::time::Duration::ZERO, room: ROOM };
-const LIMITS: ReceiveLimits =
-    ReceiveLimits { max_message: 1000, max_streams: 4, window: 10_000, unreliable: 100_000 };
+const LIMITS: ReceiveLimits = ReceiveLimits {
+    max_message: 1000,
+    max_streams: 4,
+    stream_window: 64,
+    window: 10_000,
+    unreliable: 100_000,
+};
 
 /// The first or second half of a message of 600 bytes.
 fn half(stream: StreamKey, sequence_number: u64, second: bool) -> DataFrame<'static> {

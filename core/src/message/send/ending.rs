@@ -38,8 +38,7 @@ impl SendQueue {
         self.repair.clear();
         let messages = &self.messages;
         for stream in &mut self.streams {
-            let stays = |slot: &u32| fate(&messages[*slot as usize]).is_none();
-            stream.queue.retain(stays);
+            stream.line.retain(messages, |slot| fate(&messages[slot as usize]).is_none());
         }
         let open = |(slot, message): (usize, &Outgoing)| match message.fate {
             Some(_) => None,

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::CommandError;
 
 const LIMITS: SendLimits = SendLimits {
     max_message: 1000,
@@ -19,7 +20,7 @@ fn a_message_is_cancelled_once_though_its_fate_was_not_told_yet() {
     assert_eq!(queue.cancel(id), Ok(()));
     assert_eq!(queue.cancel(id), Err(CommandError::TooLate));
     let fates: Vec<_> = core::iter::from_fn(|| queue.poll_fate()).collect();
-    assert_eq!(fates, [(id, Fate::Cancelled)]);
+    assert_eq!(fates, [(id, Fate::Cancelled { may_have_arrived: false })]);
     assert_eq!((queue.messages.len(), queue.buffer.bytes()), (0, 0));
 }
 
@@ -36,8 +37,27 @@ fn messages_beyond_limits_that_were_not_known_are_refused_and_the_others_stay() 
     assert_eq!(fates, [(large, Fate::Refused), (far, Fate::Refused)]);
     assert_eq!(queue.messages.len(), 2);
     assert_eq!(queue.buffer.bytes(), 2 * cost(100));
-    let queued: Vec<_> = queue.streams.iter().map(|stream| stream.queue.len()).collect();
+    let queued: Vec<_> = queue.streams.iter().map(|stream| stream.line.waiting()).collect();
     assert_eq!(queued, [1, 1, 0]);
+}
+
+#[test]
+fn a_reliable_stream_sends_as_far_ahead_of_what_is_lost_as_the_peer_takes() {
+    for window in [64, 1 << 16] {
+        let mut queue = SendQueue::default();
+        queue.restart(1 << 30, NOW);
+        queue.set_stream_window(window);
+        let limits = SendLimits { buffer: 1 << 30, ..LIMITS };
+        for _ in 0..window + 10 {
+            queue.push(&limits, NOW, Delivery::reliable(0), Bytes::new()).expect("room");
+        }
+        let parts = write_all(&mut queue, 1200);
+        assert_eq!(parts.len() as u64, window);
+        parts[1..].iter().for_each(|part| queue.on_acked(*part));
+        assert!(write_all(&mut queue, 1200).is_empty(), "the first is still missing");
+        queue.on_acked(parts[0]);
+        assert_eq!(write_all(&mut queue, 1200).len(), 10);
+    }
 }
 
 /// What became of the copies of one message's bytes, byte by byte.
@@ -115,6 +135,7 @@ proptest! {
     ) {
         let mut queue = SendQueue::default();
         queue.restart(1 << 20, NOW);
+        queue.set_stream_window(64);
         let delivery = if reliable { Delivery::ordered(0) } else { Delivery::unreliable(0) };
         let delivery = Delivery { requires_ack: true, ..delivery };
         let limits = SendLimits { max_message: 4000, ..LIMITS };

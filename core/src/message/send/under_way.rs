@@ -8,7 +8,9 @@ impl SendQueue {
     /// The part arrived.
     pub(crate) fn on_acked(&mut self, part: Part) {
         let slot = part.slot as usize;
-        if self.find(part).is_some_and(|message| message.acknowledge(part)) {
+        let Some(message) = self.find(part) else { return };
+        let is_given_up = message.given_up.is_some();
+        if if is_given_up { self.arrives_given_up(part) } else { message.acknowledge(part) } {
             self.finish(slot, Fate::Acked);
         }
     }
@@ -20,11 +22,13 @@ impl SendQueue {
             return;
         }
         if message.delivery.reliable {
-            self.repair.push(part);
+            if message.given_up.is_none() {
+                self.repair.push(part);
+            }
         } else {
             let (stream, whole) = (usize::from(message.stream), message.is_fully_sent());
             if !whole {
-                self.streams[stream].queue.retain(|queued| *queued != part.slot);
+                self.streams[stream].line.abandon(part.slot);
             }
             self.finish(part.slot as usize, Fate::Lost);
         }
@@ -34,7 +38,8 @@ impl SendQueue {
     /// no need.
     pub(crate) fn probe(&mut self, part: Part) -> bool {
         let Some(message) = self.find(part) else { return false };
-        let useful = message.delivery.reliable && !message.is_acknowledged(part);
+        let is_wanted = message.delivery.reliable && message.given_up.is_none();
+        let useful = is_wanted && !message.is_acknowledged(part);
         if useful {
             self.repair.probe(part);
         }
@@ -45,7 +50,8 @@ impl SendQueue {
     /// It may still arrive; if the new one is lost, that is no reason to wait for it.
     pub(crate) fn doubt(&mut self, part: Part) {
         let Some(message) = self.find(part) else { return };
-        if message.delivery.reliable && !message.is_acknowledged(part) {
+        let is_wanted = message.delivery.reliable && message.given_up.is_none();
+        if is_wanted && !message.is_acknowledged(part) {
             self.repair.push(part);
         }
     }

@@ -173,6 +173,7 @@ impl Peer {
         self.outbound.limits.max_message =
             cx.config.flow.max_message.min(parameters.max_message.get());
         self.outbound.limits.max_streams = parameters.max_streams.get();
+        self.outbound.queue.set_stream_window(parameters.stream_window());
         self.carrying.forwards = parameters.offers(Parameters::FORWARDS);
         self.carrying.routes = parameters.offers(Parameters::ROUTES);
         let datagram = parameters.max_datagram.get().min(cx.config.max_datagram).max(BASE_DATAGRAM);

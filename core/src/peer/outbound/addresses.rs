@@ -20,24 +20,26 @@ struct Told {
     flags: u8,
     list: Vec<CandidateEntry>,
     is_due: bool,
-    opened: u64,
+    /// The round, and the list of the peer.
+    opened: (u64, u64),
     is_opened_due: bool,
 }
 
 impl Addresses {
-    /// Tells the peer of a round, and of these addresses.
-    pub(crate) fn tell(&mut self, round: u64, (flags, list): (u8, Vec<CandidateEntry>)) {
+    /// Tells the peer of a round, and of these addresses. Returns the number of the list.
+    pub(crate) fn tell(&mut self, round: u64, (flags, list): (u8, Vec<CandidateEntry>)) -> u64 {
         let told = self.told.get_or_insert_default();
         let changed = told.list != list || told.flags != flags || told.seq == 0;
         told.seq += u64::from(changed);
         (told.round, told.flags, told.list) = (round, flags, list);
         told.is_due = true;
+        told.seq
     }
 
-    /// Tells the peer that our NAT is open.
-    pub(crate) fn tell_opened(&mut self, round: u64) {
+    /// Tells the peer that our NAT is open in a round, for the addresses of one of its lists.
+    pub(crate) fn tell_opened(&mut self, (round, list): (u64, u64)) {
         let told = self.told.get_or_insert_default();
-        (told.opened, told.is_opened_due) = (round, true);
+        (told.opened, told.is_opened_due) = ((round, list), true);
     }
 
     pub(super) fn repeat(&mut self) {
@@ -45,7 +47,7 @@ impl Addresses {
     }
 
     pub(super) fn repeat_opened(&mut self, round: u64) {
-        let present = self.told.iter_mut().filter(|told| told.opened == round);
+        let present = self.told.iter_mut().filter(|told| told.opened.0 == round);
         present.for_each(|told| told.is_opened_due = true);
     }
 
@@ -62,8 +64,8 @@ impl Addresses {
             told.is_due = false;
             sent(SentFrame::Addresses);
         }
-        let round = told.opened;
-        if told.is_opened_due && (Frame::Opened { round }).encode(writer) {
+        let (round, list) = told.opened;
+        if told.is_opened_due && (Frame::Opened { round, list }).encode(writer) {
             told.is_opened_due = false;
             sent(SentFrame::Opened { round });
         }

@@ -17,8 +17,8 @@ use crate::delivery::{Delivery, MessageId};
 use crate::error::SendError;
 use crate::event::DisconnectReason;
 use crate::message::SendLimits;
-use crate::message::SendQueue;
 use crate::message::{Part, ReceiveQueue};
+use crate::message::{SendQueue, Told};
 use crate::session::{Rekey, RekeyFrame};
 use crate::time::Instant;
 use crate::wire::{Frame, Writer};
@@ -32,6 +32,7 @@ pub(crate) enum SentFrame {
     ChannelCredit { channel: u16 },
     Credit,
     Disconnect,
+    GivenUp(Told),
     Opened { round: u64 },
     Part(Part),
     Ping { token: u64 },
@@ -194,11 +195,23 @@ impl Outbound {
             || self.rekey.is_due()
             || inbox.is_credit_due()
             || self.queue.has_skips()
+            || self.queue.has_given_up()
             || self.is_blocked_due()
             || self.addresses.is_due()
             || self.routes.is_due()
             || !self.refused_forwards.is_empty()
             || self.wanted_probe.is_some()
+    }
+
+    /// Writes which messages will not come, while it fits, into the packet with this path and counter.
+    pub(crate) fn write_given_up(
+        &mut self,
+        packet: (u8, u64),
+        writer: &mut Writer<'_>,
+        sent: &mut impl FnMut(SentFrame),
+    ) {
+        let mut tell = |told| sent(SentFrame::GivenUp(told));
+        while self.queue.write_given_up(packet, writer, &mut tell) {}
     }
 
     /// Writes control frames while they fit.
@@ -240,6 +253,7 @@ impl Outbound {
         match frame {
             SentFrame::Part(part) => self.queue.on_acked(part),
             SentFrame::Disconnect => self.disconnect_acked = true,
+            SentFrame::GivenUp(told) => self.queue.on_told(told),
             SentFrame::Route { key } => self.routes.on_acked(key),
             SentFrame::Addresses
             | SentFrame::Opened { .. }
@@ -263,6 +277,7 @@ impl Outbound {
             SentFrame::ChannelCredit { channel } => inbox.repeat_channel_credit(channel),
             SentFrame::Credit => inbox.repeat_credit(),
             SentFrame::Disconnect => self.disconnect_due = self.disconnect.is_some(),
+            SentFrame::GivenUp(told) => self.queue.repeat_told(told),
             SentFrame::Ping { token: 0 } => self.ping_due = true,
             SentFrame::Ping { token } => self.pings.on_lost(token),
             SentFrame::Pong { token } => self.on_ping(token),
@@ -284,6 +299,7 @@ impl Outbound {
             | SentFrame::ChannelCredit { .. }
             | SentFrame::Credit
             | SentFrame::Disconnect
+            | SentFrame::GivenUp(_)
             | SentFrame::Ping { .. }
             | SentFrame::Pong { .. }
             | SentFrame::Rekey(_)

@@ -21,15 +21,20 @@ use answers::Answer;
 pub(super) use answers::Answers;
 use nat_test::{NatTest, Question};
 pub(super) use observing::Observing;
+pub(crate) use punching::FreshNews;
 
 /// The test of the NAT before us, while one goes on.
 #[derive(Debug, Default)]
-pub(super) struct NatTesting(Option<(FourTuple, NatTest)>);
+pub(super) struct NatTesting {
+    test: Option<(FourTuple, NatTest)>,
+    /// Nobody asked for it: it is for the search for direct ways.
+    by_itself: bool,
+}
 
 impl NatTesting {
     /// When the test goes on; `None` if none is under way.
     fn deadline(&self) -> Option<Instant> {
-        let (_, test) = self.0.as_ref()?;
+        let (_, test) = self.test.as_ref()?;
         test.deadline()
     }
 }
@@ -47,7 +52,7 @@ impl Peer {
 
     /// Whether [`Self::transmit_probe`] may have something to write. Asked before each packet.
     pub(super) fn may_probe(&self, cx: &Context) -> bool {
-        !self.answers.is_empty() || self.nat_testing.0.is_some() || cx.config.punching.enabled
+        !self.answers.is_empty() || self.nat_testing.test.is_some() || cx.config.punching.enabled
     }
 
     /// Writes what answers a packet that looked for a way, or looks for one.
@@ -87,7 +92,8 @@ impl Peer {
         if self.state.is_closing() {
             return Err(CommandError::Closing);
         }
-        if self.nat_testing.0.is_some() {
+        // One that began by itself gives way.
+        if self.nat_testing.test.is_some() && !self.nat_testing.by_itself {
             return Err(CommandError::TooMany);
         }
         let path = self.paths.primary().filter(|path| path.is_proved());
@@ -99,9 +105,25 @@ impl Peer {
         // More than a round trip.
         let patience = path.pto(cx.config.timers.max_ack_delay);
         let test = NatTest::new(cx.now, ports, tokens, patience);
-        self.nat_testing.0 = Some((tuple, test));
+        self.nat_testing = NatTesting { test: Some((tuple, test)), by_itself: false };
         self.review_nat_test(cx);
         Ok(())
+    }
+
+    /// Begins such a test by itself, for the search for direct ways, if none was made since our addresses changed: with
+    /// a neighbour that passes packets on, which usually answers at the two ports after its own.
+    pub(super) fn test_nat_by_itself(&mut self, cx: &mut Context) {
+        let via = self.paths.via().and_then(|via| via.remote());
+        let (Some(id), Some(SocketAddr::V4(remote))) = (self.acquaintance.id, via) else { return };
+        let Some(last) = remote.port().checked_add(2) else { return };
+        if self.is_relay()
+            && self.nat_testing.test.is_none()
+            && cx.local.wants_test_by(&id)
+            && self.test_nat(cx, [last - 1, last]).is_ok()
+        {
+            self.nat_testing.by_itself = true;
+            cx.local.note_test_begun(id);
+        }
     }
 
     /// What a probe says that the test may have waited for.
@@ -112,7 +134,7 @@ impl Peer {
         challenge: Option<[u8; 8]>,
         response: Option<([u8; 8], SocketAddr)>,
     ) {
-        let Some((_, test)) = &mut self.nat_testing.0 else { return };
+        let Some((_, test)) = &mut self.nat_testing.test else { return };
         if let Some((token, observed)) = response {
             test.on_seen(cx.now, token, observed);
         }
@@ -124,7 +146,8 @@ impl Peer {
 
     /// Writes a question of the test.
     fn transmit_question(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
-        let (tuple, test) = self.nat_testing.0.as_mut()?;
+        let NatTesting { test, by_itself } = &mut self.nat_testing;
+        let (tuple, test) = test.as_mut()?;
         match test.ask()? {
             Question::Send { index, token } => {
                 // It is no probe: it goes with what else is due.
@@ -133,6 +156,9 @@ impl Peer {
             }
             Question::Seen { port, token } => {
                 let remote = SocketAddr::new(tuple.remote.ip(), port);
+                if *by_itself && !cx.probe_budgets.take(remote, cx.now) {
+                    return None;
+                }
                 let via = Via::Direct(FourTuple { remote, ..*tuple });
                 let frames = [Frame::PathChallenge { token }, Frame::Padding(PROBE_FRAMES_LEN - 9)];
                 self.seal_probe(cx, &frames, via, buf)
@@ -141,7 +167,7 @@ impl Peer {
     }
 
     pub(super) fn on_nat_test_timer(&mut self, cx: &mut Context) {
-        if let Some((_, test)) = &mut self.nat_testing.0 {
+        if let Some((_, test)) = &mut self.nat_testing.test {
             test.on_timeout(cx.now);
         }
         self.review_nat_test(cx);
@@ -149,14 +175,14 @@ impl Peer {
 
     /// Tells what was found out, or sets the next deadline.
     fn review_nat_test(&mut self, cx: &mut Context) {
-        let test = self.nat_testing.0.as_ref().map(|(_, test)| test);
+        let test = self.nat_testing.test.as_ref().map(|(_, test)| test);
         let evidence: Option<NatEvidence> = test.and_then(NatTest::evidence);
         if let Some(evidence) = &evidence {
             cx.local.note_tested(evidence);
         }
         if evidence.is_some() {
-            self.events.nat_tested = evidence;
-            self.nat_testing.0 = None;
+            let NatTesting { by_itself, .. } = core::mem::take(&mut self.nat_testing);
+            self.events.nat_tested = evidence.filter(|_| !by_itself);
         }
         // The search for a direct way has the same timer, and sets it again when it is looked at next.
         self.timers.set(Timer::Probing, self.nat_testing.deadline());

@@ -1,10 +1,12 @@
 //! Where a neighbour sees us now: asked when it matters, for a NAT may give us another address at any time.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::context::Context;
-use crate::net::{Departure, Via};
+use crate::net::{Departure, FourTuple, SocketId, Via};
 use crate::peer::Peer;
+use crate::punch::Order;
 use crate::wire::{Frame, PROBE_FRAMES_LEN};
 
 /// What a neighbour is asked.
@@ -13,6 +15,8 @@ pub(in crate::peer) struct Observing {
     is_due: bool,
     /// What names the answer.
     asked: Option<[u8; 8]>,
+    /// Further sockets of ours that the neighbour is to say something about, and what names the answer once it is asked.
+    sockets: Vec<(SocketId, Option<[u8; 8]>)>,
 }
 
 impl Peer {
@@ -21,14 +25,52 @@ impl Peer {
         self.observing.is_due = true;
     }
 
+    /// The neighbour is to say where it sees a further socket of ours.
+    pub(crate) fn ask_about_socket(&mut self, socket: SocketId) {
+        let sockets = &mut self.observing.sockets;
+        sockets.retain(|(other, _)| *other != socket);
+        if sockets.len() >= MAX_SOCKETS {
+            sockets.remove(0);
+        }
+        sockets.push((socket, None));
+    }
+
     /// Writes the question, if it is due and the peer is a neighbour that passes packets on.
     pub(super) fn transmit_where(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
+        if let Some(question) = self.transmit_where_socket(cx, buf) {
+            return Some(question);
+        }
         if !core::mem::take(&mut self.observing.is_due) || !self.is_relay() {
             return None;
         }
         let via = self.paths.primary().filter(|path| path.is_proved())?.via();
         let token = cx.rng.bytes();
         self.observing.asked = Some(token);
+        self.ask_where(cx, token, via, buf)
+    }
+
+    /// The same, from a further socket.
+    fn transmit_where_socket(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
+        let due = self.observing.sockets.iter().position(|(_, asked)| asked.is_none())?;
+        let path = self.paths.primary().filter(|path| path.is_proved());
+        let Some(remote) = path.and_then(|path| path.via().remote()) else {
+            self.observing.sockets.remove(due);
+            return None;
+        };
+        let token = cx.rng.bytes();
+        let (socket, asked) = &mut self.observing.sockets[due];
+        *asked = Some(token);
+        let via = Via::Direct(FourTuple { socket: *socket, local: None, remote });
+        self.ask_where(cx, token, via, buf)
+    }
+
+    fn ask_where(
+        &mut self,
+        cx: &mut Context,
+        token: [u8; 8],
+        via: Via,
+        buf: &mut [u8],
+    ) -> Option<Departure> {
         let challenge = Frame::PathChallenge { token };
         let padding = Frame::Padding(PROBE_FRAMES_LEN - challenge.encoded_len());
         self.seal_probe(cx, &[challenge, padding], via, buf)
@@ -46,5 +88,13 @@ impl Peer {
         if self.observing.asked.take_if(|asked| *asked == token).is_some() {
             cx.local.note_observed(id, way.socket, observed);
         }
+        let about = |(_, asked): &(SocketId, Option<[u8; 8]>)| *asked == Some(token);
+        if let Some(at) = self.observing.sockets.iter().position(about) {
+            let (socket, _) = self.observing.sockets.remove(at);
+            cx.local.order(Order::Seen(socket, observed));
+        }
     }
 }
+
+/// How many further sockets of ours a neighbour is asked about at a time.
+const MAX_SOCKETS: usize = 8;

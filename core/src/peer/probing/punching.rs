@@ -4,14 +4,25 @@ use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use crate::context::Context;
-use crate::net::{Arrival, Departure, Via};
+use crate::net::{Arrival, Departure, SocketId, Via};
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
-use crate::punch::{Action, Nat, PathReason, Puncher, Verdict};
+use crate::punch::{Action, FreshPort, FreshStep, Nat, Order, PathReason, Puncher, Verdict};
 use crate::wire::{CandidatesFrame, Frame, PROBE_FRAMES_LEN};
 
 /// What opens a NAT: no packet of this protocol.
 const OPENER: u8 = 0xff;
+
+/// What became of the fresh socket of a search.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FreshNews {
+    /// The driver is asked for this one; `None`: there are too many.
+    Requested(Option<SocketId>),
+    Opened(SocketId),
+    Closed(SocketId),
+    /// A neighbour sees it there.
+    Seen(SocketId, SocketAddr),
+}
 
 impl Peer {
     /// Whether packets to it go by way of a neighbour.
@@ -28,21 +39,34 @@ impl Peer {
             return;
         }
         let before = self.puncher.as_ref().map(|puncher| puncher.is_trying());
+        let slot = self.acquaintance.handle.slot;
         let puncher = self.puncher.get_or_insert_with(|| Box::new(Puncher::new(cx.now)));
         if wanted && puncher.found().is_some() && !puncher.is_trying() {
             // The direct way was lost.
             puncher.restart(cx.now);
         }
         puncher.review(cx.now, &cx.local, wanted);
+        let in_use = self.paths.direct().and_then(|path| path.via().socket());
+        while let Some(step) = puncher.fresh_step(in_use, cx.now) {
+            match step {
+                FreshStep::Open if cx.config.punching.fresh_ports => {
+                    cx.local.order(Order::Open(slot));
+                }
+                FreshStep::Open => puncher.on_fresh_requested(None),
+                FreshStep::Ask(socket) => cx.local.order(Order::Ask(socket)),
+                FreshStep::Close(socket) => cx.local.order(Order::Close(socket)),
+            }
+        }
         if let Some(round) = puncher.take_tells() {
             if before != Some(true) {
                 // A NAT may have given us another address since we were last told.
                 cx.local.ask();
             }
-            self.outbound.addresses.tell(round, cx.local.told(&cx.config.punching));
+            let told = cx.local.told(&cx.config.punching, puncher.fresh_address());
+            puncher.on_told(self.outbound.addresses.tell(round, told));
         }
-        if let Some(round) = puncher.take_opened() {
-            self.outbound.addresses.tell_opened(round);
+        if let Some(opened) = puncher.take_opened() {
+            self.outbound.addresses.tell_opened(opened);
         }
         if before == Some(true) && !puncher.is_trying() {
             puncher.jitter(&mut cx.rng, cx.now);
@@ -83,8 +107,21 @@ impl Peer {
         puncher.on_candidates(frame, join, cx.now);
     }
 
-    pub(in crate::peer) fn on_opened(&mut self, round: u64) {
-        self.puncher.iter_mut().for_each(|puncher| puncher.on_opened(round));
+    pub(in crate::peer) fn on_opened(&mut self, round: u64, list: u64) {
+        self.puncher.iter_mut().for_each(|puncher| puncher.on_opened(round, list));
+    }
+
+    /// Something became of the socket that the search asked for.
+    pub(crate) fn on_fresh(&mut self, cx: &mut Context, news: FreshNews) {
+        let Some(puncher) = &mut self.puncher else { return };
+        match news {
+            FreshNews::Requested(socket) => puncher.on_fresh_requested(socket),
+            FreshNews::Opened(socket) => puncher.on_fresh_opened(socket, cx.now),
+            FreshNews::Closed(socket) => puncher.on_fresh_closed(socket),
+            FreshNews::Seen(socket, address) => puncher.on_fresh_seen(socket, address),
+        }
+        self.events.verdict = !self.state.is_over();
+        self.review_punching(cx);
     }
 
     /// A probe of the peer came by `via`.
@@ -129,7 +166,21 @@ impl Peer {
             (Some(Via::Routed(_)), Some(puncher)) => puncher.reason(ours),
         };
         let peer_nat = puncher.map_or(Nat::Unknown, |puncher| puncher.peer_nat());
+        let order_sensitive = cx.local.order_sensitive();
+        let peer_order_sensitive = puncher.and_then(|puncher| puncher.is_peer_order_sensitive());
         let path = self.paths.via();
-        Verdict { path, reason, rounds, packets, our_nat: ours, peer_nat, next_retry }
+        let fresh_port = puncher.map_or(FreshPort::NotTried, |puncher| puncher.fresh_port());
+        Verdict {
+            path,
+            reason,
+            rounds,
+            packets,
+            our_nat: ours,
+            order_sensitive,
+            peer_nat,
+            peer_order_sensitive,
+            fresh_port,
+            next_retry,
+        }
     }
 }

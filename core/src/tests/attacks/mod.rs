@@ -192,6 +192,7 @@ fn usual_parameters() -> Parameters {
         max_streams: 256.into(),
         idle_timeout_ms: 60_000.into(),
         max_ack_delay_ms: 25.into(),
+        stream_window_log2: 16,
         max_message: (16 << 20).into(),
         receive_window: (32 << 20).into(),
         ..Parameters::default()

@@ -9,8 +9,8 @@ use super::Vectors;
 use super::script::{IDENTITY_A, IDENTITY_B};
 use crate::wire::{
     CandidateEntry, CandidatesFrame, DataFrame, EcnCounts, ForwardFrame, Fragment, Frame, Frames,
-    HOP_LIMIT, PacketNumber, RouteUpdate, SealedHeader, StreamKey, UnknownSession, Writer,
-    encode_ack, encode_retransmit, varint,
+    GivenUpRange, HOP_LIMIT, PacketNumber, RouteUpdate, SealedHeader, StreamKey, UnknownSession,
+    Writer, encode_ack, encode_given_up, encode_retransmit, varint,
 };
 use crate::{Delivery, Identity, Order};
 
@@ -108,7 +108,7 @@ pub(super) fn examples(vectors: &mut Vectors) {
             },
         ),
         ("candidates", Frame::Candidates(candidates)),
-        ("opened", Frame::Opened { round: 70 }),
+        ("opened", Frame::Opened { round: 70, list: 3 }),
         ("observed", Frame::Observed { address: list[0].address }),
         ("probe_me", Frame::ProbeMe { index: 1, token: *b"01234567" }),
         ("route_update", Frame::RouteUpdate(update)),
@@ -129,6 +129,10 @@ pub(super) fn examples(vectors: &mut Vectors) {
     note(vectors, "ack_ecn", |writer| encode_ack(writer, 0, 1500, ecn, ranges.clone()) == 3);
     note(vectors, "retransmit", |writer| {
         encode_retransmit(writer, ordered, 9, 250, [0..1200, 2400..3600])
+    });
+    note(vectors, "given_up", |writer| {
+        let range = |first, further, cost| GivenUpRange { first, further, cost };
+        encode_given_up(writer, ordered, [range(9, 0, 64), range(70, 2, 164)]) == 2
     });
 }
 

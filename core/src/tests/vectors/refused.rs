@@ -122,7 +122,7 @@ fn frames(vectors: &mut Vectors) {
         ("forward_too_short", &[&[0x10, 0x30][..], &[0; 64], &[0xc6; 15]].concat()),
         ("candidates_too_many", &[&[0x12, 0, 0, 0, 17][..], &[0; 17 * 19]].concat()),
         ("route_life", &route_life()),
-        ("unknown_type", &[0x1a]),
+        ("unknown_type", &[0x1f]),
     ] {
         assert!(Frames::new(bytes).any(|frame| frame.is_err()), "{name}");
         vectors.hex(&format!("refused.frame.{name}"), bytes);

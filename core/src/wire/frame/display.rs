@@ -26,6 +26,7 @@ impl fmt::Display for Frame<'_> {
             Self::Skip { stream, sequence_number } => {
                 write!(f, "Skip stream={stream} sequence_number={sequence_number}")
             }
+            Self::GivenUp(frame) => frame.fmt(f),
             Self::RekeyRequest { sender_index, .. } => {
                 write!(f, "RekeyRequest sender_index={sender_index:#x}")
             }
@@ -45,7 +46,7 @@ impl fmt::Display for Frame<'_> {
                 write!(f, "ForwardFailed reason={reason} hops={hops}")
             }
             Self::Candidates(frame) => frame.fmt(f),
-            Self::Opened { round } => write!(f, "Opened round={round}"),
+            Self::Opened { round, list } => write!(f, "Opened round={round} list={list}"),
             Self::Observed { address } => {
                 write!(f, "Observed address={}", SocketAddr::from(*address))
             }

@@ -165,10 +165,13 @@ mod tests {
 
         let observed = Frame::Observed { address: list[0].address };
         assert_eq!(encoded(&observed), Some([&[0x14], &first[1..]].concat()));
-        assert_eq!(encoded(&Frame::Opened { round: 70 }), Some(vec![0x13, 0x19, 0x01]));
+        assert_eq!(
+            encoded(&Frame::Opened { round: 70, list: 3 }),
+            Some(vec![0x13, 0x19, 0x01, 0x0c])
+        );
         let probe = Frame::ProbeMe { index: 2, token: [7; 8] };
         assert_eq!(encoded(&probe), Some([&[0x15, 2][..], &[7; 8]].concat()));
-        for frame in [observed, Frame::Opened { round: 70 }, probe] {
+        for frame in [observed, Frame::Opened { round: 70, list: 3 }, probe] {
             let bytes = encoded(&frame).expect("fits");
             assert_eq!(frame.encoded_len(), bytes.len());
             assert_eq!(Frames::new(&bytes).next(), Some(Ok(frame)));

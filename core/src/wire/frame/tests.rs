@@ -162,7 +162,7 @@ fn frames_with_ranges_are_laid_out_as_documented() {
 fn illegal_frames_are_refused_with_their_reason() {
     let long_reason = [&[6, 0, 0, 0, 65][..], &[b'a'; 65]].concat();
     let cases: [(&[u8], FrameError); 17] = [
-        (&[0x1a], FrameError::UnknownType),
+        (&[0x1f], FrameError::UnknownType),
         (&[0x1f, 0, 0], FrameError::UnknownType),
         (&[0x80, 0, 0], FrameError::UnknownType),
         (&[0xff, 0, 0], FrameError::UnknownType),
@@ -240,7 +240,7 @@ fn any_plain_frame() -> impl Strategy<Value = Frame<'static>> {
         }),
         any::<[u8; 8]>().prop_map(|token| Frame::PathChallenge { token }),
         any::<[u8; 8]>().prop_map(|token| Frame::PathResponse { token }),
-        number().prop_map(|round| Frame::Opened { round }),
+        (number(), number()).prop_map(|(round, list)| Frame::Opened { round, list }),
         (any::<u8>(), any::<[u8; 8]>()).prop_map(|(index, token)| Frame::ProbeMe { index, token }),
         any::<([u8; 16], u16)>()
             .prop_map(|at| Frame::Observed { address: SocketAddr::from(at).into() }),

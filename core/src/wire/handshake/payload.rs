@@ -215,8 +215,11 @@ pub struct Parameters {
     pub idle_timeout_ms: U32,
     /// How long it may hold back an acknowledgement, in milliseconds.
     pub max_ack_delay_ms: U16,
+    /// How far ahead of the lowest message that a reliable stream lacks its numbers may be: two to the power of
+    /// this, see [`Parameters::stream_window`].
+    pub stream_window_log2: u8,
     /// Written as zero, ignored.
-    pub reserved: U16,
+    pub reserved: u8,
     /// The largest message it takes, in bytes.
     pub max_message: U32,
     /// How many bytes of reliable messages the other side may send before it is given credit.
@@ -231,12 +234,25 @@ impl Parameters {
     /// Capability: it knows routes, and takes frames about them.
     pub const ROUTES: u32 = 4;
 
+    /// How many numbers of a reliable stream the other side may use from the lowest on that is not settled.
+    #[must_use]
+    pub const fn stream_window(&self) -> u64 {
+        let log2 = self.stream_window_log2;
+        let least = if log2 < LEAST_WINDOW_LOG2 { LEAST_WINDOW_LOG2 } else { log2 };
+        1 << if least > LARGEST_WINDOW_LOG2 { LARGEST_WINDOW_LOG2 } else { least }
+    }
+
     /// Whether every bit of `capability` is offered.
     #[must_use]
     pub const fn offers(&self, capability: u32) -> bool {
         self.capabilities.get() & capability == capability
     }
 }
+
+/// Stream windows are this power of two at least,
+const LEAST_WINDOW_LOG2: u8 = 6;
+/// and this one at most, whatever is announced.
+const LARGEST_WINDOW_LOG2: u8 = 30;
 
 /// An IP address and a UDP port, 18 bytes. IPv4 addresses travel IPv4-mapped (RFC 4291, 2.5.5.2).
 #[derive(
@@ -288,7 +304,8 @@ mod tests {
         max_streams: U16::from_bytes([0, 1]),
         idle_timeout_ms: U32::from_bytes([0x60, 0xea, 0, 0]),
         max_ack_delay_ms: U16::from_bytes([25, 0]),
-        reserved: U16::ZERO,
+        stream_window_log2: 16,
+        reserved: 0,
         max_message: U32::from_bytes([0, 0, 0, 1]),
         receive_window: U64::from_bytes([0, 0, 0, 2, 0, 0, 0, 0]),
     };
@@ -298,10 +315,20 @@ mod tests {
         0, 1, // max_streams 256
         0x60, 0xea, 0, 0, // idle_timeout_ms 60,000
         25, 0, // max_ack_delay_ms
-        0, 0, // reserved
+        16, 0, // stream_window 65,536, reserved
         0, 0, 0, 1, // max_message 16 MiB
         0, 0, 0, 2, 0, 0, 0, 0, // receive_window 32 MiB
     ];
+
+    #[test]
+    fn any_stream_window_is_taken_for_one_that_is_possible() {
+        let window =
+            |stream_window_log2| Parameters { stream_window_log2, ..PARAMETERS }.stream_window();
+        assert_eq!(
+            [0, 6, 7, 16, 30, 31, 255].map(window),
+            [64, 64, 128, 65_536, 1 << 30, 1 << 30, 1 << 30]
+        );
+    }
 
     #[test]
     fn payloads_are_laid_out_as_documented() {

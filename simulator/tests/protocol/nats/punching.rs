@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use handfast_core::{
-    Config, Delivery, Event, ForwardingPolicy, Identity, Nat, PathReason, PeerHandle, Target,
-    Verdict,
+    Config, Delivery, DisconnectOptions, Event, ForwardingPolicy, FreshPort, Identity, Nat,
+    PathReason, PeerHandle, SocketId, Target, Verdict,
 };
 use handfast_sim::nat::{Dependence, NatKind};
 use handfast_sim::{Conditions, NatId, NodeId, NodeSetup, Probability, World};
@@ -88,7 +88,18 @@ impl Meeting {
         let mut nodes = Vec::new();
         for (n, address) in relays.iter().enumerate() {
             let setup = NodeSetup { config: relay.clone(), identity: [100 + n as u8; 32] };
-            nodes.push(world.add(setup, &[*address]));
+            // The first helps with tests of NATs at the two ports after its own.
+            let ports: &[u16] = if n == 0 { &[4263, 4264, 4265] } else { &[4263] };
+            let sockets: Vec<_> =
+                ports.iter().map(|port| SocketAddr::new(address.ip(), *port)).collect();
+            let node = world.add(setup, &sockets);
+            world.with(node, |relay, now| {
+                for (socket, address) in (0..).map(SocketId).zip(&sockets).skip(1) {
+                    relay.socket_opened(now, socket, *address);
+                }
+                relay.set_probe_sockets((1..3).map(SocketId).take(sockets.len() - 1));
+            });
+            nodes.push(node);
         }
         let (mut ends, mut nats) = (Vec::new(), [None; 2]);
         for (n, (kind, config)) in kinds.into_iter().zip(configs).enumerate() {
@@ -239,4 +250,86 @@ fn a_pair_that_cannot_be_punched_is_tried_seven_times_and_then_left_alone() {
     let host = SocketAddr::from(([192, 168, 1, 2], 4263));
     meeting.world.with(node, |endpoint, now| endpoint.set_host_addresses(now, [host]));
     assert_eq!(meeting.verdict(0).reason, PathReason::Trying);
+}
+
+/// Two behind NATs that remember strangers are direct; then the NAT of the second forgets its mappings, and what the first
+/// goes on to send spoils the port that they had.
+fn spoilt(configs: [Config; 2], refuses: bool) -> Meeting {
+    let mut meeting = Meeting::new(3, [Kind::PortAccepting; 2], configs, 0, Duration::ZERO);
+    if refuses {
+        meeting.ends.into_iter().for_each(|end| meeting.world.refuse_sockets(end));
+    }
+    assert!(meeting.becomes_direct(10));
+    meeting.world.reboot_nat(meeting.nats[1].expect("it has one"));
+    for _ in 0..40 {
+        (0..2).for_each(|end| meeting.say(end));
+        meeting.world.run_for(50 * MS);
+    }
+    meeting
+}
+
+#[test]
+fn a_pair_whose_nats_are_spoilt_meets_from_fresh_ports_or_says_that_these_were_left_out() {
+    let mut meeting = spoilt([punching(), punching()], false);
+    assert!(meeting.becomes_direct(15), "{:?}", [meeting.verdict(0), meeting.verdict(1)]);
+    // It stays there, and what led to nothing is closed.
+    meeting.world.run_for(Duration::from_secs(300));
+    assert!(meeting.is_direct(), "{:?}", [meeting.verdict(0), meeting.verdict(1)]);
+    let sockets = meeting.ends.map(|end| meeting.world.further_sockets(end));
+    assert!(sockets.iter().all(|open| *open <= 1) && sockets != [0, 0], "{sockets:?}");
+    assert!((0..2).any(|end| meeting.verdict(end).fresh_port == FreshPort::Tried));
+    // Who parts with the peer needs none.
+    let (node, peer) = (meeting.ends[0], meeting.peers[0]);
+    meeting
+        .world
+        .with(node, |it, now| it.disconnect(now, peer, DisconnectOptions::default()))
+        .expect("a peer");
+    meeting.world.run_for(Duration::from_secs(120));
+    assert_eq!(meeting.ends.map(|end| meeting.world.further_sockets(end)), [0, 0]);
+
+    let mut single = punching();
+    single.punching.fresh_ports = false;
+    for (configs, refuses) in [([single.clone(), single], false), ([punching(), punching()], true)]
+    {
+        let mut meeting = spoilt(configs, refuses);
+        meeting.world.run_for(Duration::from_secs(15));
+        let verdicts = [0, 1].map(|end| meeting.verdict(end));
+        let left_out = |verdict: &Verdict| verdict.fresh_port == FreshPort::LeftOut;
+        assert!(verdicts.iter().any(left_out), "{verdicts:?}");
+        assert!(verdicts.iter().all(|verdict| verdict.fresh_port != FreshPort::Tried));
+        assert_eq!(meeting.ends.map(|end| meeting.world.further_sockets(end)), [0, 0]);
+    }
+}
+
+#[test]
+fn a_pair_whose_nat_forgot_a_mapping_and_was_spoilt_is_direct_again() {
+    let report = handfast_sim::Meeting::from_seed(28).run();
+    assert!(report.punchable && report.direct, "{report:?}");
+}
+
+#[test]
+fn a_nat_is_tested_by_itself_and_both_ends_say_what_was_found() {
+    let pair = [Kind::PortAccepting, Kind::PortRestricted];
+    let mut meeting = Meeting::new(4, pair, [punching(), punching()], 0, Duration::ZERO);
+    assert!(meeting.becomes_direct(10));
+    let check = |meeting: &Meeting| {
+        let [one, other] = [meeting.verdict(0), meeting.verdict(1)];
+        assert_eq!((one.our_nat, one.order_sensitive), (Nat::Cone, Some(true)), "{one:?}");
+        assert_eq!((other.our_nat, other.order_sensitive), (Nat::Cone, Some(false)), "{other:?}");
+        assert_eq!((one.peer_nat, one.peer_order_sensitive), (Nat::Cone, Some(false)), "{one:?}");
+        assert_eq!((other.peer_nat, other.peer_order_sensitive), (Nat::Unknown, None), "{other:?}");
+    };
+    check(&meeting);
+    // Again once others see it elsewhere.
+    meeting.world.move_nat(meeting.nats[0].expect("it has one"), [198, 51, 100, 77].into());
+    meeting.world.run_for(Duration::from_secs(60));
+    check(&meeting);
+    for node in meeting.ends {
+        let told = meeting.world.take_events(node);
+        let asked = told.iter().any(|(_, event)| matches!(event, Event::NatTested { .. }));
+        assert!(!asked, "nobody asked for it");
+    }
+    let one = Kind::Symmetric;
+    let meeting = Meeting::new(4, [one, one], [punching(), punching()], 0, Duration::ZERO);
+    assert_eq!([0, 1].map(|end| meeting.verdict(end).our_nat), [Nat::Symmetric; 2]);
 }

@@ -423,7 +423,8 @@ fn parameters(config: &Config) -> Parameters {
         max_streams: config.flow.max_streams.into(),
         idle_timeout_ms: (config.timers.idle_timeout.as_millis() as u32).into(),
         max_ack_delay_ms: (config.timers.max_ack_delay.as_millis() as u16).into(),
-        reserved: 0.into(),
+        stream_window_log2: config.flow.stream_window.ilog2() as u8,
+        reserved: 0,
         max_message: config.flow.max_message.into(),
         receive_window: u64::from(config.flow.receive_window).into(),
     }

@@ -53,7 +53,7 @@ fn ours_a_probe_outside_of_its_place_ends_the_session() {
         (PROBE_PATH, frame(Frame::Ping { token: 1 })),
         (PROBE_PATH, [challenge(), frame(Frame::AckNow)].concat()),
         (PROBE_PATH, frame(Frame::ProbeMe { index: 0, token: [7; 8] })),
-        (PROBE_PATH, frame(Frame::Opened { round: 1 })),
+        (PROBE_PATH, frame(Frame::Opened { round: 1, list: 1 })),
     ];
     for (path, content) in cases {
         let mut pair = Stage::connected(Config::default());
