@@ -186,7 +186,11 @@ impl Cubic {
         match tolerance.on_loss(signs, rtt, growth, self.mtu) {
             Verdict::Excused if !signs.persistent => None,
             Verdict::Excused | Verdict::Queue => Some(window),
-            Verdict::Overrun => Some(tolerance.borne(window)),
+            // Half of a window that doubled was borne a round trip ago.
+            Verdict::Overrun if growth == tolerance::Growth::Fast => {
+                Some(tolerance.borne(window).max(window / 2))
+            }
+            Verdict::Overrun => Some(window),
         }
     }
 
