@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 

@@ -45,7 +45,7 @@ static ALLOCATOR: Counting = Counting;
 const KEY_REQUEST: u8 = 0xc0;
 const REQUEST: u8 = 0xc1;
 const RETRY: u8 = 0xc3;
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 /// Bytes of a request.
 const LEN: usize = 240;
 

@@ -66,7 +66,7 @@ pub use stream::StreamKey;
 pub use writer::Writer;
 
 /// The version of the protocol, the second byte of every packet.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 
 /// The types of packets, their first byte.
 pub mod kind {

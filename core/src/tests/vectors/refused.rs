@@ -8,7 +8,7 @@ use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use super::Vectors;
 use super::script::{IDENTITY_A, NETWORK_SECRET};
 use crate::crypto::backend::active::SecretKey;
-use crate::wire::{Frames, Packet, PacketError, UnsupportedVersion, varint};
+use crate::wire::{Frames, Packet, PacketError, UnsupportedVersion, VERSION, varint};
 use crate::{Identity, PeerId};
 
 /// The prime 2^255 - 19, little endian.
@@ -141,7 +141,7 @@ fn route_life() -> [u8; 119] {
 fn unsupported_version(vectors: &mut Vectors) {
     use zerocopy::IntoBytes;
     let mut request = [0; 240];
-    request[..8].copy_from_slice(&[0xc1, 6, 0, 0, 0x44, 0x33, 0x22, 0x11]);
+    request[..8].copy_from_slice(&[0xc1, VERSION + 1, 0, 0, 0x44, 0x33, 0x22, 0x11]);
     assert_eq!(Packet::parse(&request).err(), Some(PacketError::UnknownVersion));
     let index = crate::wire::request_of_another_version(&request).expect("a request");
     vectors.hex("unsupported_version.request_head", &request[..8]);

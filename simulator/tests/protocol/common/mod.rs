@@ -21,7 +21,7 @@ pub(crate) const RETRY: u8 = 0xc3;
 pub(crate) const SEALED: u8 = 0xc4;
 pub(crate) const UNKNOWN_SESSION: u8 = 0xc6;
 pub(crate) const UNSUPPORTED_VERSION: u8 = 0xc7;
-pub(crate) const VERSION: u8 = 5;
+pub(crate) const VERSION: u8 = 6;
 
 /// A datagram that a node sent, by the node's own clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
