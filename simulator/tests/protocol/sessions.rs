@@ -321,14 +321,16 @@ fn a_forged_hint_hastens_a_handshake_now_and_then_and_does_nothing_else() {
         for _ in 0..10 {
             net.inject(a, from, &hint);
         }
+        // The acknowledgement of a message that leaves with a handshake comes first, and ends it.
+        let pause = if round % 2 == 0 { 60 } else { 0 };
+        net.run(pause);
         net.send(a, ab, Delivery::ordered(0), payload(round, 100));
-        net.run(100);
+        net.run(100 - pause);
     }
     net.run(1000);
     assert_all_arrived(&net, b, 300, "messages do not mind");
     let handshakes = net.endpoint(a).stats().handshakes;
-    // The acknowledgement of a message that leaves with a handshake mostly comes first, and ends it.
-    assert!((1..=8).contains(&handshakes), "{handshakes} handshakes in 31 s, at most one in 5 s");
+    assert!((2..=8).contains(&handshakes), "{handshakes} handshakes in 31 s, at most one in 5 s");
     assert_eq!(net.events(a).len(), before, "nothing to tell");
     assert_eq!((net.connections(b), net.ends(b)), (1, vec![]));
     // A hint from elsewhere, or for a packet that was never sent, is nothing at all.
