@@ -205,8 +205,8 @@ const ZEROS: &str = "must not be all zeros: that is the same as none";
 pub enum CongestionControl {
     /// CUBIC (RFC 9438) that does not slow down for lost packets while the round-trip time shows that no
     /// queue stands on the path and less than a tenth is lost: radio links lose packets at any rate. A queue
-    /// too short to be seen, or a policer, loses up to three times as many packets as with `Cubic`, and carries
-    /// no less.
+    /// too short to be seen, or a policer, loses about five times as many packets as with `Cubic`, and carries
+    /// a tenth more.
     #[default]
     Tolerant,
     /// CUBIC as RFC 9438 has it: every loss is answered.
