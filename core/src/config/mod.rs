@@ -148,7 +148,7 @@ impl Default for Config {
             punching: Punching::default(),
             discovery: Discovery::default(),
             max_datagram: BASE_DATAGRAM,
-            congestion: CongestionControl::Cubic,
+            congestion: CongestionControl::Tolerant,
             aes_hardware: false,
             wall_clock: None,
             shard: 0,
@@ -203,8 +203,13 @@ const ZEROS: &str = "must not be all zeros: that is the same as none";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CongestionControl {
-    /// CUBIC (RFC 9438).
+    /// CUBIC (RFC 9438) that does not slow down for lost packets while the round-trip time shows that no
+    /// queue stands on the path and less than a tenth is lost: radio links lose packets at any rate. A queue
+    /// too short to be seen, or a policer, loses about five times as many packets as with `Cubic`, and carries
+    /// a tenth more.
     #[default]
+    Tolerant,
+    /// CUBIC as RFC 9438 has it: every loss is answered.
     Cubic,
     /// A fixed rate in bytes per second, at least 1, for tests and dedicated links: it does not slow down
     /// for other traffic.

@@ -62,6 +62,13 @@ impl<F: Copy> Path<F> {
         self.schedule_challenge();
     }
 
+    /// The handshake by it took `rtt`.
+    pub(super) fn on_handshake(&mut self, rtt: Duration) {
+        if !self.rtt.is_sampled() {
+            self.rtt.update(rtt, Duration::ZERO, Duration::ZERO);
+        }
+    }
+
     /// It leads where `via` does from here on; so far only the peer used its id.
     pub(super) fn lead(&mut self, via: Via, config: &Config) {
         self.via = via;

@@ -289,6 +289,23 @@ impl<F: Copy> Paths<F> {
         self.list.iter_mut().for_each(|path| path.on_absence(absence));
     }
 
+    /// Whether a packet on the path of data may ask for an acknowledgement at once: it costs none more
+    /// than without if none was asked for as long as one may wait.
+    pub(crate) fn may_ask_ack_now(&self, now: Instant) -> bool {
+        let asked_at = self.primary().and_then(|path| path.asked_at);
+        asked_at.is_none_or(|at| at + self.max_ack_delay < now)
+    }
+
+    /// The handshake with whoever is at the far end of `via` took `rtt`: so long a packet and its answer
+    /// take.
+    pub(crate) fn on_handshake(&mut self, via: &Via, rtt: Duration) {
+        if let Some(path) = self.primary_mut()
+            && path.via.is_same_remote(via)
+        {
+            path.on_handshake(rtt);
+        }
+    }
+
     /// The peer delays acknowledgements for so long at most.
     pub(crate) const fn set_max_ack_delay(&mut self, max_ack_delay: Duration) {
         self.max_ack_delay = max_ack_delay;

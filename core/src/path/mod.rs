@@ -26,7 +26,7 @@ use crate::crypto::rng::Rng;
 use crate::net::{FourTuple, Via};
 use crate::recovery::{
     Congestion, Controller, Loss, LossOutcome, Pace, Pacer, PacketSpace, ResolvedPacket, Rtt, Sent,
-    Timeout,
+    Signs, Timeout,
 };
 use crate::stats::{PathStats, PeerStats};
 use crate::time::{Absence, Instant};
@@ -73,6 +73,8 @@ pub(crate) struct Path<F> {
     probes: u32,
     /// When an acknowledgement last left in a packet that is acknowledged itself.
     answered_ack_at: Option<Instant>,
+    /// When a packet last left that is to be acknowledged at once.
+    asked_at: Option<Instant>,
     /// The absences of the driver that this path made up for.
     absence: Absence,
     /// The largest datagram that both ends agreed on.
@@ -139,6 +141,7 @@ impl<F: Copy> Path<F> {
             pacer: Pacer::new(),
             probes: 0,
             answered_ack_at: None,
+            asked_at: None,
             absence: Absence::default(),
             agreed_datagram: BASE_DATAGRAM,
             max_datagram: via.largest_packet(BASE_DATAGRAM),
@@ -216,7 +219,9 @@ impl<F: Copy> Path<F> {
         let marked = frame.ecn.filter(|_| outcome.largest.is_some());
         let marked = marked.is_some_and(|counts| self.space.on_marks(counts));
         if let Some((_, sent_at)) = outcome.largest.filter(|_| marked && outcome.largest_on_path) {
-            let slowed = self.congestion.on_congestion(now, sent_at, false, true);
+            let (persistent, is_continued) = (false, false);
+            let signs = Signs { sent_at, bytes: 0, persistent, ecn: true, is_continued };
+            let slowed = self.congestion.on_congestion(now, &signs, &self.rtt);
             stats.congestion_events += u64::from(slowed);
         }
         if outcome.ack_eliciting {
@@ -314,6 +319,9 @@ impl<F: Copy> Path<F> {
         }
         if sent.acks_up_to.is_some() {
             self.answered_ack_at = Some(now);
+        }
+        if sent.asks_ack_now {
+            self.asked_at = Some(now);
         }
         self.probes = self.probes.saturating_sub(1);
         self.waits_since = self.waits_since.min(now);
@@ -463,7 +471,9 @@ impl<F: Copy> Path<F> {
             self.waits_since = Instant::MAX;
         }
         if let Some(sent_at) = losses.congestion {
-            let slowed = self.congestion.on_congestion(now, sent_at, losses.persistent, false);
+            let LossOutcome { bytes, persistent, is_continued, .. } = losses;
+            let signs = Signs { sent_at, bytes, persistent, ecn: false, is_continued };
+            let slowed = self.congestion.on_congestion(now, &signs, &self.rtt);
             stats.congestion_events += u64::from(slowed);
         }
     }

@@ -212,7 +212,15 @@ impl Peer {
             _ = (Frame::Ping { token: 0 }).encode(writer);
         }
         content.ack_eliciting = writer.position() > acks;
+        if content.data && !content.asks_ack_now && self.ends_burst(cx) {
+            content.asks_ack_now = (Frame::AckNow).encode(writer);
+        }
         Some(content)
+    }
+
+    /// Whether nothing comes after a packet that would show its loss, and its acknowledgement may be asked for.
+    fn ends_burst(&self, cx: &Context) -> bool {
+        !self.outbound.queue.has_work() && self.paths.may_ask_ack_now(cx.now)
     }
 
     /// Seals a packet of one frame that is not worth repeating.

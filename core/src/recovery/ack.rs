@@ -23,6 +23,8 @@ pub(crate) struct AckTracker {
     asked_at: Option<Instant>,
     /// Ack-eliciting packets since the last acknowledgement.
     owed: u8,
+    /// So many of them are acknowledged at once.
+    per_ack: u8,
     /// One of them asked for it at once.
     is_asked: bool,
 }
@@ -38,6 +40,7 @@ impl AckTracker {
             max_ack_delay: u32::try_from(micros(max_ack_delay)).unwrap_or(u32::MAX),
             asked_at: None,
             owed: 0,
+            per_ack: PACKETS_PER_ACK,
             is_asked: false,
         }
     }
@@ -45,7 +48,8 @@ impl AckTracker {
     /// Notes an authenticated packet that is no duplicate.
     ///
     /// Ack-eliciting packets are acknowledged at once when they are the first, come out of order,
-    /// leave or fill a gap, or carry a congestion mark; else every second one at once and the rest
+    /// leave or fill a gap, or carry a congestion mark; else every second one (or as
+    /// [`Self::adapt`] says) at once and the rest
     /// after the delay. Others never cause an acknowledgement: two idle ends would not fall silent.
     pub(crate) fn on_packet(
         &mut self,
@@ -67,10 +71,17 @@ impl AckTracker {
         }
         self.owed = self.owed.saturating_add(1);
         let in_order = highest.is_some_and(|highest| counter == highest + 1);
-        let at_once = !in_order || ecn == Some(Ecn::Ce) || self.owed >= PACKETS_PER_ACK;
+        let at_once = !in_order || ecn == Some(Ecn::Ce) || self.owed >= self.per_ack;
         let delay = if at_once { 0 } else { self.max_ack_delay };
         let due = now + Duration::from_micros(delay.into());
         self.deadline = Some(self.deadline.map_or(due, |deadline| deadline.min(due)));
+    }
+
+    /// So many packets arrived in a round trip: where there are many, an acknowledgement is for more of
+    /// them. They are still 32 in a round trip at least, so that the sender learns as much.
+    pub(crate) fn adapt(&mut self, arrived: u64) {
+        let share = (arrived / ACKS_PER_ROUND).min(MOST_PER_ACK.into());
+        self.per_ack = (share as u8).max(PACKETS_PER_ACK);
     }
 
     /// An acknowledgement that is owed must leave now.
@@ -165,8 +176,12 @@ const SHORT: usize = 4;
 /// The least time between two acknowledgements that were asked for, unless an eighth of the round-trip time
 /// is less.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
-/// RFC 9000 section 13.2.2.
+/// RFC 9000 section 13.2.2, of packets that come slowly.
 const PACKETS_PER_ACK: u8 = 2;
+/// The same of packets that come fast: an acknowledgement for each eight, but no fewer than so many in a round
+/// trip.
+const MOST_PER_ACK: u8 = 8;
+const ACKS_PER_ROUND: u64 = 32;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,11 @@
 //! Loss detection on one path: RFC 9002 section 6, by time first.
 //!
 //! Counting packets finds losses sooner but calls every reordered packet lost, so the count is
-//! only trusted until the path is seen to reorder, and the time allowed grows with each mistake.
+//! only trusted until the path is seen to reorder, and the time allowed is learned from late packets.
 
 use core::time::Duration;
 
+use super::lateness::Lateness;
 use super::rtt::{GRANULARITY, Rtt};
 use super::sent::{AckOutcome, Packet, ResolvedPacket, SentPackets};
 use crate::time::Instant;
@@ -14,17 +15,15 @@ use crate::time::Instant;
 pub(crate) struct Loss {
     /// When the oldest packet in flight is lost, if something sent after it has arrived.
     deadline: Option<Instant>,
-    /// When the path was last seen to reorder.
-    reordered_at: Option<Instant>,
-    /// When the time allowed for reordering last grew.
-    widened_at: Option<Instant>,
-    /// When the losses began that make up the current loss epoch.
+    lateness: Lateness,
+    /// When the losses began that were answered last.
     epoch_start: Option<Instant>,
+    /// When the losses began that are taken back together.
+    episode_start: Option<Instant>,
     /// When the last probe was asked for.
     probed_at: Option<Instant>,
     /// The end of the driver's last absence. What was sent before is missed from then on.
     present_since: Option<Instant>,
-    widenings: u8,
     pto_count: u8,
 }
 
@@ -36,9 +35,13 @@ pub(crate) struct LossOutcome {
     /// When the newest of them was sent that tells of congestion on the present path: probes of the
     /// MTU do not, nor what was sent before the peer moved.
     pub(crate) congestion: Option<Instant>,
+    /// The bytes of those.
+    pub(crate) bytes: u64,
     /// Nothing got through for so long that the path must be taken for changed
     /// (RFC 9002 section 7.6).
     pub(crate) persistent: bool,
+    /// It is not known yet whether the losses before these were ones: both turn out spurious together.
+    pub(crate) is_continued: bool,
 }
 
 /// What a timer that fired means.
@@ -69,16 +72,14 @@ impl Loss {
         if outcome.ack_eliciting {
             self.pto_count = 0;
         }
-        if outcome.reordered || outcome.spurious > 0 {
-            self.reordered_at = Some(now);
-        }
-        let may_widen = self.widened_at.is_none_or(|at| at + rtt.smoothed() <= now);
-        if outcome.spurious > 0 && may_widen {
-            self.widened_at = Some(now);
-            self.widenings = (self.widenings + 1).min(MAX_WIDENINGS);
+        if let Some(sent_at) = outcome.late_sent_at
+            && self.present_since <= Some(sent_at)
+        {
+            self.lateness.note(sent_at, rtt, now);
         }
         if outcome.epoch_spurious {
             self.epoch_start = None;
+            self.episode_start = None;
         }
     }
 
@@ -94,8 +95,8 @@ impl Loss {
         now: Instant,
         mut visit: impl FnMut(ResolvedPacket<'_, F>),
     ) -> LossOutcome {
-        self.forget_reordering(now);
-        let patience = self.patience(rtt);
+        self.lateness.review(now);
+        let patience = self.lateness.patience(rtt).max(GRANULARITY);
         let mut outcome = LossOutcome::default();
         let mut run = PersistentCongestion::new(rtt, max_ack_delay, self.present_since);
         self.deadline = None;
@@ -104,15 +105,17 @@ impl Loss {
                 break;
             }
             let late_at = self.missed_from(packet.sent_at) + patience;
-            let overtaken = ledger.acked_end() > counter + PACKET_THRESHOLD;
-            if now < late_at && !(overtaken && self.reordered_at.is_none()) {
+            let is_overtaken =
+                !self.lateness.is_known() && ledger.is_overtaken(counter, PACKET_THRESHOLD);
+            if now < late_at && !is_overtaken {
                 self.deadline = Some(late_at);
                 break;
             }
             outcome.packets += 1;
             if ledger.tells_of_congestion(&packet) {
-                self.note_epoch(ledger, &packet, now);
+                outcome.is_continued |= self.note_epoch(ledger, &packet, rtt, now);
                 outcome.congestion = Some(packet.sent_at);
+                outcome.bytes += u64::from(packet.size);
                 outcome.persistent |= run.covers(counter, &packet, ledger);
             }
             ledger.lose(counter, &mut visit);
@@ -175,36 +178,34 @@ impl Loss {
         pto.saturating_mul(1 << self.pto_count.min(MAX_BACKOFF)).min(pto.max(LONGEST_BACKOFF))
     }
 
-    /// How long after it was sent a packet is lost, once a later one has arrived: 9/8 of the
-    /// round-trip time, growing to 3/2 by doubling what is beyond 1.
-    fn patience(&self, rtt: &Rtt) -> Duration {
-        let round_trip = rtt.smoothed().max(rtt.latest());
-        let least = round_trip / 8;
-        let most = least.max(rtt.smoothed() / 2);
-        let window = least.saturating_mul(1 << self.widenings).min(most);
-        round_trip.saturating_add(window).max(GRANULARITY)
-    }
-
     /// From when on an acknowledgement of what was sent at `sent_at` is missed.
     fn missed_from(&self, sent_at: Instant) -> Instant {
         self.present_since.map_or(sent_at, |since| since.max(sent_at))
     }
 
-    fn forget_reordering(&mut self, now: Instant) {
-        if self.reordered_at.is_some_and(|at| at + REORDER_MEMORY <= now) {
-            self.reordered_at = None;
-            self.widened_at = None;
-            self.widenings = 0;
-        }
-    }
-
     /// A loss of a packet sent after the current epoch began starts the next one, as it does in
-    /// the congestion controller.
-    fn note_epoch<F: Copy>(&mut self, ledger: &mut SentPackets<F>, packet: &Packet, now: Instant) {
-        if self.epoch_start.is_none_or(|start| packet.sent_at > start) {
-            self.epoch_start = Some(now);
+    /// the congestion controller. True if it goes on with what the one before is about: on a path that
+    /// reorders, packets of several epochs may still come late.
+    fn note_epoch<F: Copy>(
+        &mut self,
+        ledger: &mut SentPackets<F>,
+        packet: &Packet,
+        rtt: &Rtt,
+        now: Instant,
+    ) -> bool {
+        if self.epoch_start.is_some_and(|start| packet.sent_at <= start) {
+            return false;
+        }
+        self.epoch_start = Some(now);
+        let span = rtt.smoothed().saturating_mul(EPISODE);
+        let is_continued = self.lateness.is_known()
+            && ledger.misses_any()
+            && self.episode_start.is_some_and(|start| now < start + span);
+        if !is_continued {
+            self.episode_start = Some(now);
             ledger.begin_loss_epoch();
         }
+        is_continued
     }
 }
 
@@ -237,11 +238,8 @@ impl PersistentCongestion {
 
 /// `kPacketThreshold` of RFC 9002 section 6.1.1.
 const PACKET_THRESHOLD: u64 = 3;
-/// How long a path counts as one that reorders after it was seen to.
-const REORDER_MEMORY: Duration = Duration::from_secs(10);
-/// How often the time threshold of 9/8 (RFC 9002 section 6.1.2) grows, in the manner of RACK (RFC 8985
-/// section 6.2): 1/8 doubled twice is 1/2.
-const MAX_WIDENINGS: u8 = 2;
+/// So many round trips after the first, losses still belong together with it.
+const EPISODE: u32 = 4;
 /// How long the peer delays an acknowledgement that was asked for at once.
 const AT_ONCE: Duration = Duration::from_millis(1);
 /// In probe timeouts: `kPersistentCongestionThreshold` of RFC 9002 section 7.6.1.

@@ -5,6 +5,7 @@
 
 mod ack;
 mod congestion;
+mod lateness;
 mod loss;
 mod pacer;
 mod ranges;
@@ -16,7 +17,7 @@ mod space;
 mod spaces;
 mod untracked;
 
-pub(crate) use congestion::{Congestion, Controller};
+pub(crate) use congestion::{Congestion, Controller, Signs};
 pub(crate) use loss::{Loss, LossOutcome, Timeout};
 pub(crate) use pacer::{Pace, Pacer};
 pub(crate) use rtt::Rtt;

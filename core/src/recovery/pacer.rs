@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
     use crate::config::CongestionControl;
-    use crate::recovery::Congestion;
+    use crate::recovery::{Congestion, Signs};
 
     #[test]
     fn the_pace_follows_the_controller() {
@@ -89,7 +89,9 @@ mod tests {
         let now = Instant::from_micros(1_000_000);
         let mut cubic = Congestion::new(CongestionControl::Cubic, 1200);
         assert_eq!(Pace::new(&cubic, &rtt, 1200), Pace { rate: 240_000, burst: 12_000 });
-        cubic.on_congestion(now, now, false, false);
+        let (persistent, ecn, is_continued) = (false, false, false);
+        let signs = Signs { sent_at: now, bytes: 1200, persistent, ecn, is_continued };
+        cubic.on_congestion(now, &signs, &rtt);
         assert_eq!(Pace::new(&cubic, &rtt, 1200).rate, 8_400 * 10 * 5 / 4);
         let fixed = Congestion::new(CongestionControl::Fixed(100_000_000), 1200);
         assert_eq!(Pace::new(&fixed, &rtt, 1200), Pace { rate: 100_000_000, burst: 100_000 });

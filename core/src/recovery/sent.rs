@@ -3,9 +3,13 @@
 //! Counters are consecutive, so records lie in a ring indexed by counter, and the frames of all
 //! packets in one shared queue: sending allocates nothing once both have grown to the window.
 
+mod outcome;
+
 use alloc::collections::{VecDeque, vec_deque};
 use core::ops::{Range, RangeInclusive};
 use core::time::Duration;
+
+pub(crate) use outcome::AckOutcome;
 
 use super::ranges::RangeSet;
 use crate::time::Instant;
@@ -31,8 +35,11 @@ pub(crate) struct SentPackets<F> {
     /// The last ack-eliciting packet is acknowledged at once.
     last_asks_ack_now: bool,
     packets_in_flight: u32,
-    /// Packets declared lost in the current loss epoch and not acknowledged since.
+    /// Packets declared lost in the current loss epoch, and those of them not acknowledged since.
+    lost: u32,
     missing: u32,
+    /// The last counter that was left out.
+    skipped: Option<u64>,
     epoch: u8,
     /// The path that packets are sent on now, among all that this space has served.
     generation: u8,
@@ -105,33 +112,6 @@ pub(crate) struct ResolvedPacket<'a, F> {
     pub(crate) on_path: bool,
 }
 
-/// The sum of an acknowledgement's news.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct AckOutcome {
-    /// Packets newly acknowledged.
-    pub(crate) packets: u32,
-    /// Bytes that were in flight on the present path and are no more.
-    pub(crate) bytes: u64,
-    /// The highest counter newly acknowledged, and when it was sent.
-    pub(crate) largest: Option<(u64, Instant)>,
-    /// That packet was sent on the present path.
-    pub(crate) largest_on_path: bool,
-    /// When the packet was sent that gives a sample of the round-trip time: the highest of the
-    /// acknowledgement, if it is news and any news was ack-eliciting (RFC 9002 section 5.1), and if
-    /// it was sent on the present path (RFC 9000 section 9.4).
-    pub(crate) sample_sent_at: Option<Instant>,
-    /// An ack-eliciting packet is among the news.
-    pub(crate) ack_eliciting: bool,
-    /// Packets of the present path acknowledged that had been declared lost.
-    pub(crate) spurious: u32,
-    /// Every loss of the current epoch has turned out spurious: the slowdown was undeserved.
-    pub(crate) epoch_spurious: bool,
-    /// A packet of the present path with a counter below one acknowledged before: it reorders.
-    pub(crate) reordered: bool,
-    /// The highest counter of the acknowledgements of ours that have now arrived.
-    pub(crate) acked_our_ack: Option<u64>,
-}
-
 /// The peer acknowledged a counter that was never sent, or an impossible range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NeverSent;
@@ -150,7 +130,9 @@ impl<F: Copy> SentPackets<F> {
             last_eliciting: None,
             last_asks_ack_now: false,
             packets_in_flight: 0,
+            lost: 0,
             missing: 0,
+            skipped: None,
             epoch: 0,
             generation: 0,
         }
@@ -187,6 +169,7 @@ impl<F: Copy> SentPackets<F> {
     /// Leaves out one counter. A peer that acknowledges it acknowledges what it did not receive.
     pub(crate) fn skip_counter(&mut self, now: Instant) {
         self.abandon();
+        self.skipped = Some(self.next_counter());
         self.append(now, State::Skipped, Sent::default());
     }
 
@@ -213,7 +196,7 @@ impl<F: Copy> SentPackets<F> {
             self.acknowledge(first.max(self.base)..last + 1, known_end, &mut outcome, &mut visit)?;
         }
         self.acked_end = self.acked_end.max(claimed_end);
-        outcome.epoch_spurious = outcome.epoch_spurious && self.missing == 0;
+        outcome.epoch_spurious = outcome.epoch_spurious && self.missing * 4 <= self.lost;
         outcome.sample_sent_at = outcome
             .largest
             .filter(|(counter, _)| outcome.ack_eliciting && counter + 1 == claimed_end)
@@ -250,6 +233,19 @@ impl<F: Copy> SentPackets<F> {
     /// One more than the highest counter acknowledged; the first counter when none was.
     pub(crate) const fn acked_end(&self) -> u64 {
         self.acked_end
+    }
+
+    /// Whether a packet is acknowledged that was the `threshold`-th sent after `counter`, or a later one.
+    /// Counters that were left out do not count.
+    pub(crate) fn is_overtaken(&self, counter: u64, threshold: u64) -> bool {
+        let left_out =
+            self.skipped.is_some_and(|skipped| skipped > counter && skipped < self.acked_end);
+        self.acked_end > counter + threshold + u64::from(left_out)
+    }
+
+    /// Whether packets that were declared lost in the current epoch may still be under way.
+    pub(crate) const fn misses_any(&self) -> bool {
+        self.missing > 0
     }
 
     /// Whether a packet with a counter in `counters` is known to have arrived.
@@ -310,7 +306,9 @@ impl<F: Copy> SentPackets<F> {
         let on_path = packet.generation == self.generation;
         if on_path {
             self.bytes_in_flight -= u64::from(packet.size);
-            self.missing += u32::from(packet.flags & MTU_PROBE == 0);
+            let counts = u32::from(packet.flags & MTU_PROBE == 0);
+            self.lost += counts;
+            self.missing += counts;
         }
         let frames = self.frames.range(packet.span(first_frame));
         visit(ResolvedPacket {
@@ -326,6 +324,7 @@ impl<F: Copy> SentPackets<F> {
     /// Losses from here on belong to a new epoch: see [`AckOutcome::epoch_spurious`].
     pub(crate) fn begin_loss_epoch(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
+        self.lost = 0;
         self.missing = 0;
     }
 
@@ -467,21 +466,6 @@ impl Packet {
     fn span(&self, origin: u64) -> Range<usize> {
         let start = (self.first_frame - origin) as usize;
         start..start + usize::from(self.frame_count)
-    }
-}
-
-impl AckOutcome {
-    fn count(&mut self, counter: u64, packet: &Packet, on_path: bool, known_end: u64) {
-        self.packets += 1;
-        self.ack_eliciting |= packet.state != State::Untracked;
-        self.reordered |= on_path && counter < known_end;
-        if self.largest.is_none_or(|(largest, _)| largest < counter) {
-            self.largest = Some((counter, packet.sent_at));
-            self.largest_on_path = on_path;
-        }
-        if packet.acks_up_to != NO_ACK {
-            self.acked_our_ack = self.acked_our_ack.max(Some(packet.acks_up_to));
-        }
     }
 }
 

@@ -207,6 +207,7 @@ impl<F: Copy> PacketSpace<F> {
     pub(crate) fn on_idle(&mut self) -> bool {
         self.replay.shrink();
         self.round = None;
+        self.acks.adapt(0);
         let idle = self.sent.packets_in_flight() == 0;
         if idle {
             self.sent.release();
@@ -222,7 +223,10 @@ impl<F: Copy> PacketSpace<F> {
         if arrived > IN_USE {
             self.replay.grow(WINDOW_IN_USE.max(2 * arrived));
         }
-        if now.saturating_since(since) >= rtt {
+        let elapsed = now.saturating_since(since);
+        if elapsed >= rtt {
+            // A pause shows that they do not come fast any more.
+            self.acks.adapt(if elapsed < rtt * 2 { arrived } else { 0 });
             self.round = Some((now, counter));
         }
     }

@@ -405,6 +405,11 @@ impl Dial {
         read_answer(cx, initiation, offer, response)
     }
 
+    /// How long the answer from there took, if that is known.
+    pub(crate) fn round_trip(&self, via: &Via, now: Instant) -> Option<Duration> {
+        self.targets.iter().find(|target| target.is_at(via))?.asked_for(now)
+    }
+
     fn build_request(&mut self, cx: &mut Context, id: &PeerId, cookie: Cookie) -> Option<()> {
         let Offer { incarnation, granted } = self.offer;
         let mut request = HandshakeRequest::new(self.local_index, cookie);

@@ -35,6 +35,13 @@ impl HandshakeTarget {
         self.answered = true;
     }
 
+    /// How long ago it was sent the only packet so far: an answer took so long. `None` if there were more.
+    pub(crate) fn asked_for(&self, now: Instant) -> Option<Duration> {
+        let mut sent = self.sent.iter().flatten();
+        let only = sent.next().filter(|_| sent.next().is_none());
+        only.map(|at| now.saturating_since(*at))
+    }
+
     /// Takes a packet out of the budget; false if none is left, or `may_go` says so of an address that did not answer.
     pub(crate) fn spend(&mut self, now: Instant, may_go: &mut impl FnMut(&Via) -> bool) -> bool {
         let oldest = self.sent[self.next];

@@ -164,8 +164,8 @@ fn an_answer_to_a_challenge_counts_only_from_the_challenged_address() {
     net.unmute(a);
     net.inject(b, thief, &stolen);
     // The thief forwards the challenge to A, whose answer leaves from A's own address.
-    let challenge = net.sent(b).pop().expect("a challenge");
-    assert_eq!(challenge.to, thief);
+    let challenge = net.sent(b).into_iter().rfind(|sent| sent.to == thief);
+    let challenge = challenge.expect("a challenge");
     let from_b = net.address(b);
     net.inject(a, from_b, &challenge.bytes);
     net.run(5000);

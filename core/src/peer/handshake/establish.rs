@@ -49,6 +49,7 @@ impl Peer {
             }
         };
         let local_index = dial.local_index();
+        let rtt = dial.round_trip(&arrival.via, cx.now);
         let Answer { split, payload, remote_index, incarnation, granted } = answer;
         let incarnations = Pair { ours: incarnation, theirs: payload.incarnation.get() };
         if self.is_estranged(&incarnations) {
@@ -77,6 +78,7 @@ impl Peer {
         // The index lives on in the session.
         self.dialing.dial = None;
         self.establish(cx, established);
+        rtt.into_iter().for_each(|rtt| self.paths.on_handshake(&arrival.via, rtt));
         // The other end may not send before it heard from us under the new keys.
         self.outbound.queue_ping();
     }

@@ -3,8 +3,9 @@
 use core::time::Duration;
 
 use super::hystart::{Growth, HyStart};
+use super::tolerance::{self, Tolerance, Verdict};
 use super::usage::Usage;
-use super::{Controller, INITIAL_PACKETS, MIN_PACKETS, per_second};
+use super::{Controller, INITIAL_PACKETS, MIN_PACKETS, Signs, per_second};
 use crate::recovery::Rtt;
 use crate::time::Instant;
 
@@ -15,18 +16,12 @@ pub(crate) struct Cubic {
     state: State,
     /// The state before the last slowdown, while it can be taken back.
     saved: Option<State>,
-    /// When the current curve began.
-    epoch_start: Option<Instant>,
-    /// How long after `epoch_start` the curve reaches `w_max`, in milliseconds.
-    k: u64,
-    /// The window that Reno would have, and the acknowledged bytes not yet turned into growth
-    /// of it, times `RENO_UNIT`.
-    estimate: u64,
-    credit: u64,
     /// When a packet was last acknowledged, or left while none was in flight.
     last_ack: Option<Instant>,
     hystart: HyStart,
     usage: Usage,
+    /// None if every loss is answered.
+    tolerance: Option<Tolerance>,
     mtu: u16,
 }
 
@@ -41,9 +36,22 @@ struct State {
     prior: u64,
     /// When the last slowdown was: what was sent before has been answered for.
     recovery_start: Option<Instant>,
+    /// When the current curve began.
+    epoch_start: Option<Instant>,
+    /// How long after `epoch_start` the curve reaches `w_max`, in milliseconds.
+    k: u64,
+    /// The window that Reno would have, and the acknowledged bytes not yet turned into growth
+    /// of it, times `RENO_UNIT`.
+    estimate: u64,
+    credit: u64,
 }
 
 impl Cubic {
+    /// A fresh path in slow start, on which losses are not answered while no queue is seen.
+    pub(super) const fn tolerant(mtu: u16) -> Self {
+        Self { tolerance: Some(Tolerance::new()), ..Self::new(mtu) }
+    }
+
     /// A fresh path in slow start.
     pub(super) const fn new(mtu: u16) -> Self {
         Self {
@@ -53,15 +61,16 @@ impl Cubic {
                 w_max: 0,
                 prior: 0,
                 recovery_start: None,
+                epoch_start: None,
+                k: 0,
+                estimate: 0,
+                credit: 0,
             },
             saved: None,
-            epoch_start: None,
-            k: 0,
-            estimate: 0,
-            credit: 0,
             last_ack: None,
             hystart: HyStart::new(),
             usage: Usage::new(),
+            tolerance: None,
             mtu,
         }
     }
@@ -75,6 +84,14 @@ impl Cubic {
     }
 
     fn slow_start(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt) {
+        if self.state.threshold < u64::MAX {
+            // Only the first slow start looks for its end (RFC 9406 section 4.3).
+            return self.grow(bytes);
+        }
+        if self.state.window >= FIRST_BOUND && rtt.min().is_some_and(|least| least <= NEAR) {
+            self.state.threshold = self.state.window;
+            return;
+        }
         match self.hystart.on_ack(now, sent_at, rtt.latest()) {
             Growth::Full => self.grow(bytes),
             Growth::Cautious => self.grow(bytes / CAUTIOUS_DIVISOR),
@@ -83,12 +100,12 @@ impl Cubic {
     }
 
     fn avoid_congestion(&mut self, now: Instant, bytes: u64, rtt: &Rtt) {
-        let start = self.epoch_start.unwrap_or_else(|| self.begin_epoch(now));
+        let start = self.state.epoch_start.unwrap_or_else(|| self.begin_epoch(now));
         let elapsed = now.saturating_since(start);
         let window = self.state.window;
         self.grow_estimate(bytes);
-        if self.curve(elapsed) < self.estimate {
-            self.grow(self.estimate.saturating_sub(window));
+        if self.curve(elapsed) < self.state.estimate {
+            self.grow(self.state.estimate.saturating_sub(window));
         } else {
             let ahead = self.curve(elapsed.saturating_add(rtt.smoothed()));
             let missing = ahead.clamp(window, window + window / 2) - window;
@@ -102,20 +119,20 @@ impl Cubic {
         // K = cbrt((w_max - window) / C), with C = 0.4 packets per cubic second (RFC 9438 section 4.2).
         let below = u128::from(state.w_max - state.window);
         let cube = below * CUBIC_MILLIS_PER_PACKET / u128::from(self.mtu.max(1));
-        self.k = cube_root(u64::try_from(cube).unwrap_or(u64::MAX)).min(LONGEST_MILLIS);
-        self.estimate = state.window;
-        self.credit = 0;
-        self.epoch_start = Some(now);
+        state.k = cube_root(u64::try_from(cube).unwrap_or(u64::MAX)).min(LONGEST_MILLIS);
+        state.estimate = state.window;
+        state.credit = 0;
+        state.epoch_start = Some(now);
         now
     }
 
     /// The cubic window `elapsed` after the epoch began (RFC 9438 section 4.2).
     fn curve(&self, elapsed: Duration) -> u64 {
         let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).min(LONGEST_MILLIS);
-        let distance = u128::from(elapsed.abs_diff(self.k));
+        let distance = u128::from(elapsed.abs_diff(self.state.k));
         let rise = (u128::from(self.mtu) * distance.pow(3) * C_SCALED) >> C_SHIFT;
         let rise = u64::try_from(rise).unwrap_or(u64::MAX);
-        if elapsed < self.k {
+        if elapsed < self.state.k {
             self.state.w_max.saturating_sub(rise)
         } else {
             self.state.w_max.saturating_add(rise)
@@ -125,32 +142,56 @@ impl Cubic {
     /// Reno's growth: alpha packets per window acknowledged, alpha = 3 (1 - 0.7) / (1 + 0.7) until
     /// it is back where it fell from, then 1 (RFC 9438 section 4.3).
     fn grow_estimate(&mut self, bytes: u64) {
-        let alpha = if self.estimate < self.state.prior { RENO_ALPHA } else { RENO_UNIT };
-        self.credit = self.credit.saturating_add(bytes.saturating_mul(alpha));
-        let price = self.state.window * RENO_UNIT;
-        let packets = self.credit / price;
-        self.credit %= price;
-        let grown = self.estimate.saturating_add(packets.saturating_mul(self.mtu.into()));
-        self.estimate = grown.min(MAX_WINDOW);
+        let state = &mut self.state;
+        let alpha = if state.estimate < state.prior { RENO_ALPHA } else { RENO_UNIT };
+        state.credit = state.credit.saturating_add(bytes.saturating_mul(alpha));
+        let price = state.window * RENO_UNIT;
+        let packets = state.credit / price;
+        state.credit %= price;
+        let grown = state.estimate.saturating_add(packets.saturating_mul(self.mtu.into()));
+        state.estimate = grown.min(MAX_WINDOW);
     }
 
     fn grow(&mut self, bytes: u64) {
         self.state.window = self.state.window.saturating_add(bytes).min(MAX_WINDOW);
     }
 
-    fn slow_down(&mut self, now: Instant) {
+    /// The path bears `borne` bytes, or less.
+    fn slow_down(&mut self, now: Instant, borne: u64) {
         let floor = self.floor();
         let state = &mut self.state;
         // Fast convergence (RFC 9438 section 4.7): a flow that fell short of its last peak leaves bandwidth
         // to others. 17/20 is (1 + 0.7) / 2.
-        let fell_short = state.window < state.w_max;
-        state.w_max = if fell_short { state.window * 17 / 20 } else { state.window };
-        state.prior = state.window;
+        let fell_short = borne < state.w_max;
+        state.w_max = if fell_short { borne * 17 / 20 } else { borne };
+        state.prior = borne;
         // Multiplicative decrease (RFC 9438 section 4.6).
-        state.window = (state.window * 7 / 10).max(floor);
+        state.window = (borne * 7 / 10).max(floor);
         state.threshold = state.window;
         state.recovery_start = Some(now);
-        self.epoch_start = None;
+        state.epoch_start = None;
+    }
+
+    /// What the path bears, if the signs are ones of congestion.
+    fn judge(&mut self, signs: &Signs, rtt: &Rtt) -> Option<u64> {
+        let window = self.state.window;
+        let Some(tolerance) = self.tolerance.as_mut().filter(|_| !signs.ecn) else {
+            return Some(window);
+        };
+        let growth = if self.state.window < self.state.threshold {
+            tolerance::Growth::Fast
+        } else {
+            tolerance::Growth::Slow
+        };
+        match tolerance.on_loss(signs, rtt, growth, self.mtu) {
+            Verdict::Excused if !signs.persistent => None,
+            Verdict::Excused | Verdict::Queue => Some(window),
+            // Half of a window that doubled was borne a round trip ago.
+            Verdict::Overrun if growth == tolerance::Growth::Fast => {
+                Some(tolerance.borne(window).max(window / 2))
+            }
+            Verdict::Overrun => Some(window),
+        }
     }
 
     /// The time since the last acknowledgement. The next one counts from `now`.
@@ -161,7 +202,7 @@ impl Cubic {
 
     /// The window was not used for so long: the curve's time stood still (RFC 9438 section 5.8).
     fn skip(&mut self, pause: Duration) {
-        self.epoch_start = self.epoch_start.map(|start| start + pause);
+        self.state.epoch_start = self.state.epoch_start.map(|start| start + pause);
     }
 }
 
@@ -178,6 +219,7 @@ impl Controller for Cubic {
     fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt) {
         let pause = self.since_last_ack(now);
         self.usage.on_ack(now, sent_at);
+        self.tolerance.iter_mut().for_each(|known| known.on_ack(now, sent_at, bytes, rtt));
         if !self.usage.fills(self.state.window) {
             self.skip(pause);
         } else if self.state.recovery_start.is_some_and(|start| sent_at <= start) {
@@ -189,33 +231,28 @@ impl Controller for Cubic {
         }
     }
 
-    fn on_congestion(
-        &mut self,
-        now: Instant,
-        sent_at: Instant,
-        persistent: bool,
-        ecn: bool,
-    ) -> bool {
-        let news = self.state.recovery_start.is_none_or(|start| sent_at > start);
-        if news {
+    fn on_congestion(&mut self, now: Instant, signs: &Signs, rtt: &Rtt) -> bool {
+        let news = self.state.recovery_start.is_none_or(|start| signs.sent_at > start);
+        let answered = if news { self.judge(signs, rtt) } else { None };
+        if let Some(borne) = answered {
             // A router's mark cannot turn out spurious.
-            self.saved = (!ecn).then_some(self.state);
-            self.slow_down(now);
+            let earlier = self.saved.take().filter(|_| signs.is_continued);
+            self.saved = earlier.or(Some(self.state)).filter(|_| !signs.ecn);
+            self.slow_down(now, borne);
+            self.tolerance.iter_mut().for_each(|known| known.begin(now));
         }
-        if persistent {
+        if signs.persistent {
             self.state.window = self.floor();
-            self.epoch_start = None;
-            self.hystart = HyStart::new();
+            self.state.epoch_start = None;
         }
-        news || persistent
+        answered.is_some() || signs.persistent
     }
 
     fn on_spurious(&mut self, _: Instant) {
-        // RFC 9438 section 4.9.
+        // RFC 9438 section 4.9.2.
         if let Some(saved) = self.saved.take() {
             let window = saved.window.max(self.state.window);
             self.state = State { window, ..saved };
-            self.epoch_start = None;
         }
     }
 
@@ -229,12 +266,12 @@ impl Controller for Cubic {
 
     fn on_absence(&mut self, span: Duration) {
         // The curve depends on time (RFC 9438 section 4.2), but not on time in which nothing was sent.
-        self.epoch_start = self.epoch_start.map(|start| start + span);
+        self.state.epoch_start = self.state.epoch_start.map(|start| start + span);
         self.last_ack = self.last_ack.map(|at| at + span);
     }
 
     fn on_idle(&mut self) {
-        self.epoch_start = None;
+        self.state.epoch_start = None;
         self.hystart = HyStart::new();
     }
 
@@ -271,6 +308,10 @@ const LONGEST_MILLIS: u64 = 1 << 20;
 /// alpha = 9 / 17 (RFC 9438 section 4.3).
 const RENO_ALPHA: u64 = 9;
 const RENO_UNIT: u64 = 17;
+/// On a path as short as that, what is under way waits in the buffer of the receiver's socket, and that holds
+/// no more at first: beyond, the window grows as it is read.
+const FIRST_BOUND: u64 = 128 * 1024;
+const NEAR: Duration = Duration::from_millis(2);
 /// `CSS_GROWTH_DIVISOR` of RFC 9406 section 4.3.
 const CAUTIOUS_DIVISOR: u64 = 4;
 /// 64 GiB.
@@ -309,8 +350,13 @@ mod tests {
         cubic.on_ack(at(now), sent_at, 90, rtt);
     }
 
+    fn lost(sent_at: u64) -> Signs {
+        let sent_at = at(sent_at);
+        Signs { sent_at, bytes: MTU, persistent: false, ecn: false, is_continued: false }
+    }
+
     fn lose(cubic: &mut Cubic, now: u64) -> bool {
-        cubic.on_congestion(at(now), at(now - 1), false, false)
+        cubic.on_congestion(at(now), &lost(now - 1), &path(50))
     }
 
     #[test]
@@ -325,7 +371,7 @@ mod tests {
         assert_eq!(cubic.pacing_rate(&rtt), Some(cubic.window() * 2 * 20));
         assert!(lose(&mut cubic, 200));
         assert_eq!((cubic.window(), cubic.pacing_rate(&rtt)), (56 * MTU, None));
-        assert!(!cubic.on_congestion(at(220), at(200), false, false), "sent before the slowdown");
+        assert!(!cubic.on_congestion(at(220), &lost(200), &rtt), "sent before the slowdown");
         cubic.on_ack(at(230), at(200), MTU, &rtt);
         assert_eq!(cubic.window(), 56 * MTU, "and its acknowledgement is no reason to grow");
         assert!(lose(&mut cubic, 260));
@@ -347,7 +393,7 @@ mod tests {
                 at_k = cubic.window();
             }
         }
-        assert_eq!(cubic.k, 9085);
+        assert_eq!(cubic.state.k, 9085);
         assert!(at_k.abs_diff(1000 * MTU) < 5 * MTU, "{at_k}");
         // 0.4 * (15.9 - 9.085)^3 = 126 packets more.
         assert!(cubic.window().abs_diff(1126 * MTU) < 10 * MTU, "{}", cubic.window());
@@ -382,7 +428,8 @@ mod tests {
         assert_eq!((cubic.window(), cubic.state.threshold), (100 * MTU, u64::MAX));
         cubic.on_spurious(at(15));
         assert!(lose(&mut cubic, 16), "losses count again");
-        assert!(cubic.on_congestion(at(30), at(29), false, true));
+        let mark = Signs { ecn: true, ..lost(29) };
+        assert!(cubic.on_congestion(at(30), &mark, &path(50)));
         let window = cubic.window();
         cubic.on_spurious(at(31));
         assert_eq!(cubic.window(), window);
@@ -393,7 +440,7 @@ mod tests {
         let rtt = path(50);
         let mut cubic = Cubic::new(1200);
         (1..20).for_each(|turn| _ = lose(&mut cubic, turn * 100));
-        cubic.on_congestion(at(2000), at(1999), true, false);
+        cubic.on_congestion(at(2000), &Signs { persistent: true, ..lost(1999) }, &rtt);
         assert_eq!(cubic.window(), 4 * MTU);
         (21..2000).for_each(|turn| trickle(&mut cubic, turn * 100, &rtt));
         assert_eq!(cubic.window(), 4 * MTU);
@@ -435,7 +482,7 @@ mod tests {
 
     #[test]
     fn an_idle_peer_carries_little() {
-        assert!(size_of::<Cubic>() <= 192);
+        assert!(size_of::<Cubic>() <= 280);
     }
 
     proptest! {
@@ -450,14 +497,17 @@ mod tests {
             mtu in 1u16..,
             events in prop::collection::vec((0u8..7, any::<u64>(), any::<u64>(), any::<bool>()), 1..200),
         ) {
-            let mut cubic = Cubic::new(mtu);
+            let mut cubic = if mtu % 2 == 0 { Cubic::new(mtu) } else { Cubic::tolerant(mtu) };
             let mut rtt = Rtt::new();
             let mut now = Instant::from_micros(1);
             for (kind, a, b, flag) in events {
                 now += Duration::from_micros(a >> (b % 64));
                 let sent_at = now.saturating_sub(Duration::from_micros(b));
                 match kind {
-                    0 => _ = cubic.on_congestion(now, sent_at, flag, a % 2 == 0),
+                    0 => {
+                        let signs = Signs { sent_at, bytes: b, persistent: flag, ecn: a % 2 == 0, is_continued: a % 3 == 0 };
+                        cubic.on_congestion(now, &signs, &rtt);
+                    }
                     1 => cubic.on_spurious(now),
                     2 => cubic.on_idle(),
                     3 => rtt.update(Duration::from_micros(b), Duration::ZERO, Duration::ZERO),

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Controller, MIN_PACKETS};
+use super::{Controller, MIN_PACKETS, Signs};
 use crate::recovery::Rtt;
 use crate::time::{Instant, micros};
 
@@ -38,7 +38,7 @@ impl Controller for Fixed {
         self.size_window(rtt);
     }
 
-    fn on_congestion(&mut self, _: Instant, _: Instant, _: bool, _: bool) -> bool {
+    fn on_congestion(&mut self, _: Instant, _: &Signs, _: &Rtt) -> bool {
         false
     }
 
@@ -75,7 +75,9 @@ mod tests {
         let now = Instant::from_micros(1);
         let mut fixed = Fixed::new(1_000_000, 1200);
         fixed.on_ack(now, now, 1200, &rtt);
-        assert!(!fixed.on_congestion(now, now, true, false));
+        let signs =
+            Signs { sent_at: now, bytes: 1200, persistent: true, ecn: false, is_continued: false };
+        assert!(!fixed.on_congestion(now, &signs, &rtt));
         assert_eq!((fixed.window(), fixed.pacing_rate(&rtt)), (200_000, Some(1_000_000)));
         rtt.update(Duration::MAX, Duration::ZERO, Duration::ZERO);
         let mut fast = Fixed::new(u64::MAX, u16::MAX);

@@ -14,6 +14,8 @@ pub(super) struct HyStart {
     /// If the time falls below this again, the rise meant nothing. Set while growth is held back
     /// (conservative slow start, RFC 9406 section 4.2).
     baseline: Option<u32>,
+    /// When the last sample was taken: an acknowledgement is one, however many packets it names.
+    sampled_at: Option<Instant>,
     samples: u8,
     suspicious_rounds: u8,
 }
@@ -37,6 +39,7 @@ impl HyStart {
             last_min: UNKNOWN,
             current_min: UNKNOWN,
             baseline: None,
+            sampled_at: None,
             samples: 0,
             suspicious_rounds: 0,
         }
@@ -49,7 +52,9 @@ impl HyStart {
         }
         let rtt = u32::try_from(micros(rtt)).unwrap_or(UNKNOWN);
         self.current_min = self.current_min.min(rtt);
-        self.samples = self.samples.saturating_add(1);
+        if self.sampled_at.replace(now) != Some(now) {
+            self.samples = self.samples.saturating_add(1);
+        }
         if self.samples >= ENOUGH_SAMPLES {
             self.judge();
         }
@@ -113,8 +118,12 @@ mod tests {
             let sent_at = now;
             now += Duration::from_millis(millis);
             let rtt = Duration::from_millis(millis);
-            let round = (0..10).map(|_| hystart.on_ack(now, sent_at, rtt));
+            let round = (0..10).map(|n| {
+                let now = now + Duration::from_micros(n);
+                hystart.on_ack(now, sent_at, rtt)
+            });
             verdicts.extend(round.last());
+            now += Duration::from_micros(10);
         }
         verdicts
     }

@@ -3,6 +3,7 @@
 mod cubic;
 mod fixed;
 mod hystart;
+mod tolerance;
 mod usage;
 
 use core::time::Duration;
@@ -21,19 +22,11 @@ pub(crate) trait Controller {
     /// A packet of `bytes`, sent at `sent_at` and not declared lost, was acknowledged.
     fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt);
 
-    /// Congestion was seen; the newest packet that shows it was sent at `sent_at`. Packets sent before
-    /// the last reaction show nothing new (RFC 9002 section 7.3.2). `persistent`: all packets of a long
-    /// time were lost (RFC 9002 section 7.6). `ecn`: a router marked a packet, none was lost. Returns
-    /// whether the controller slowed down.
-    fn on_congestion(
-        &mut self,
-        now: Instant,
-        sent_at: Instant,
-        persistent: bool,
-        ecn: bool,
-    ) -> bool;
+    /// Congestion may have been seen. Packets sent before the last reaction show nothing new (RFC 9002
+    /// section 7.3.2). Returns whether the controller slowed down.
+    fn on_congestion(&mut self, now: Instant, signs: &Signs, rtt: &Rtt) -> bool;
 
-    /// Every packet whose loss led to the last slowdown arrived late after all: takes the slowdown back.
+    /// The packets whose loss led to the last slowdown arrived late after all: takes the slowdown back.
     fn on_spurious(&mut self, now: Instant);
 
     /// The largest datagram of the path is now `mtu` bytes.
@@ -53,8 +46,24 @@ pub(crate) trait Controller {
     fn pacing_rate(&self, rtt: &Rtt) -> Option<u64>;
 }
 
+/// What may be a sign of congestion: packets were lost, or one was marked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signs {
+    /// When the newest packet was sent that shows it.
+    pub(crate) sent_at: Instant,
+    /// What was lost.
+    pub(crate) bytes: u64,
+    /// All packets of a long time were lost (RFC 9002 section 7.6).
+    pub(crate) persistent: bool,
+    /// A router marked a packet, none was lost.
+    pub(crate) ecn: bool,
+    /// It will turn out together with the signs before whether the losses were ones.
+    pub(crate) is_continued: bool,
+}
+
 /// The configured controller: an enum, so that a peer needs no allocation and no indirection.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Congestion {
     Cubic(Cubic),
     Fixed(Fixed),
@@ -64,6 +73,7 @@ impl Congestion {
     /// A controller for a path whose datagrams have up to `mtu` bytes.
     pub(crate) fn new(choice: CongestionControl, mtu: u16) -> Self {
         match choice {
+            CongestionControl::Tolerant => Self::Cubic(Cubic::tolerant(mtu)),
             CongestionControl::Cubic => Self::Cubic(Cubic::new(mtu)),
             CongestionControl::Fixed(rate) => Self::Fixed(Fixed::new(rate, mtu)),
         }
@@ -89,14 +99,8 @@ impl Controller for Congestion {
         dispatch!(self, controller => controller.on_ack(now, sent_at, bytes, rtt));
     }
 
-    fn on_congestion(
-        &mut self,
-        now: Instant,
-        sent_at: Instant,
-        persistent: bool,
-        ecn: bool,
-    ) -> bool {
-        dispatch!(self, controller => controller.on_congestion(now, sent_at, persistent, ecn))
+    fn on_congestion(&mut self, now: Instant, signs: &Signs, rtt: &Rtt) -> bool {
+        dispatch!(self, controller => controller.on_congestion(now, signs, rtt))
     }
 
     fn on_spurious(&mut self, now: Instant) {

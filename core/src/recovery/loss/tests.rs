@@ -73,10 +73,10 @@ fn three_later_packets_are_enough_until_the_path_reorders() {
     assert!(news.epoch_spurious, "it was only late");
     path.ack(83, 8..=9);
     assert_eq!(path.lost, [0], "the count is no longer trusted");
-    assert_eq!(path.deadline(), Some(Bench::at(100)), "1/8 became 1/4");
-    path.timeout(Bench::at(99));
+    assert_eq!(path.deadline(), Some(Bench::at(90)), "two milliseconds are less than an eighth");
+    path.timeout(Bench::at(89));
     assert_eq!(path.lost, [0]);
-    path.timeout(Bench::at(100));
+    path.timeout(Bench::at(90));
     assert_eq!(path.lost, [0, 4, 5, 6, 7], "time is");
     path.send(20_000, 10);
     path.ack(20_080, 15..=19);
@@ -94,17 +94,30 @@ fn a_hole_filled_late_is_reordering_without_any_loss() {
 }
 
 #[test]
-fn the_time_allowed_grows_once_a_round_trip_and_no_further_than_half() {
+fn the_time_allowed_covers_the_latest_packets_and_is_forgotten_without_any() {
     let mut path = Bench::new();
-    let news = AckOutcome { spurious: 3, ..AckOutcome::default() };
-    let mut patience = |now| {
-        path.loss.on_ack(&news, &path.rtt, Bench::at(now));
-        path.loss.patience(&path.rtt)
-    };
-    assert_eq!(patience(0), ms(100));
-    assert_eq!(patience(79), ms(100));
-    assert_eq!(patience(80), ms(120));
-    assert_eq!(patience(500), ms(120));
+    path.send(0, 4);
+    path.ack(80, 2..=2);
+    // Sent 120 ms ago: 40 ms beyond a round trip, and an eighth of that.
+    path.ack(120, 0..=0);
+    path.send(200, 3);
+    path.ack(280, 6..=6);
+    assert_eq!(path.deadline(), Some(Bench::at(200 + 80 + 45)));
+    // Ten seconds later there is an eighth of a round trip again.
+    path.send(11_000, 3);
+    path.ack(11_080, 9..=9);
+    assert_eq!(path.deadline(), Some(Bench::at(11_000 + 90)));
+}
+
+#[test]
+fn no_packet_teaches_more_than_two_round_trips() {
+    let mut path = Bench::new();
+    path.send(0, 4);
+    path.ack(80, 2..=2);
+    path.ack(5_000, 0..=0);
+    path.send(5_100, 3);
+    path.ack(5_180, 6..=6);
+    assert_eq!(path.deadline(), Some(Bench::at(5_100 + 80 + 160)));
 }
 
 #[test]
@@ -164,7 +177,6 @@ fn a_lost_mtu_probe_is_no_sign_of_congestion() {
 fn round_trips_of_weeks_do_not_overflow() {
     let mut path = Bench::new();
     path.rtt.update(Duration::MAX, Duration::ZERO, Duration::ZERO);
-    path.loss.widenings = MAX_WIDENINGS;
     path.loss.pto_count = u8::MAX;
     path.send(0, 2);
     path.ack(1, 1..=1);

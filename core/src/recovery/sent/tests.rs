@@ -146,7 +146,10 @@ fn acknowledge(
     prop_assert_eq!(outcome.bytes, before - after);
     prop_assert_eq!(outcome.packets as usize, expected.len());
     prop_assert_eq!(outcome.spurious as usize, expected.iter().filter(|news| news.2).count());
-    prop_assert_eq!(outcome.reordered, expected.iter().any(|news| news.0 < end_before));
+    prop_assert_eq!(
+        outcome.late_sent_at.is_some(),
+        expected.iter().any(|news| news.0 < end_before)
+    );
     prop_assert_eq!(outcome.largest.map(|news| news.0), expected.last().map(|news| news.0));
     prop_assert_eq!(settled, expected);
     Ok(())
@@ -260,26 +263,37 @@ fn a_sample_needs_a_new_highest_counter_and_an_eliciting_packet() {
     let outcome = ledger.on_ack([2..=2], |_| ()).expect("sent");
     assert_eq!(outcome.sample_sent_at, Some(at(3)));
     let outcome = ledger.on_ack([0..=2], |_| ()).expect("sent");
-    assert_eq!((outcome.sample_sent_at, outcome.reordered), (None, true));
+    assert_eq!((outcome.sample_sent_at, outcome.late_sent_at), (None, Some(at(1))));
 }
 
 #[test]
-fn an_epoch_is_spurious_when_its_last_loss_is_acknowledged() {
+fn an_epoch_is_spurious_when_three_of_four_of_its_losses_are_acknowledged() {
     let mut ledger = SentPackets::<u32>::new(0);
-    (0..6).for_each(|_| _ = ledger.commit(at(0), data(100)));
+    (0..12).for_each(|_| _ = ledger.commit(at(0), data(100)));
     ledger.begin_loss_epoch();
     ledger.lose(0, |_| ());
     ledger.begin_loss_epoch();
-    ledger.lose(1, |_| ());
-    ledger.lose(2, |_| ());
-    let mut spurious = |counter| {
-        let outcome = ledger.on_ack([counter..=counter], |_| ()).expect("sent");
+    (1..9).for_each(|counter| ledger.lose(counter, |_| ()));
+    let mut spurious = |counters| {
+        let outcome = ledger.on_ack([counters], |_| ()).expect("sent");
         (outcome.spurious, outcome.epoch_spurious)
     };
-    assert_eq!(spurious(1), (1, false));
-    assert_eq!(spurious(0), (1, false), "an older epoch");
-    assert_eq!(spurious(5), (0, false));
-    assert_eq!(spurious(2), (1, true));
+    assert_eq!(spurious(1..=5), (5, false));
+    assert_eq!(spurious(0..=0), (1, false), "an older epoch");
+    assert_eq!(spurious(11..=11), (0, false));
+    assert_eq!(spurious(6..=6), (1, true));
+}
+
+#[test]
+fn counters_that_were_left_out_overtake_nothing() {
+    let mut ledger = SentPackets::<u32>::new(0);
+    (0..2).for_each(|_| _ = ledger.commit(at(0), data(100)));
+    ledger.skip_counter(at(0));
+    (0..2).for_each(|_| _ = ledger.commit(at(0), data(100)));
+    ledger.on_ack([3..=3], |_| ()).expect("sent");
+    assert!(!ledger.is_overtaken(0, 3), "by two packets");
+    ledger.on_ack([4..=4], |_| ()).expect("sent");
+    assert!(ledger.is_overtaken(0, 3) && !ledger.is_overtaken(1, 3));
 }
 
 #[test]

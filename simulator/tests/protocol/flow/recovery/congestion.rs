@@ -1,0 +1,101 @@
+//! How much of a path a sender uses, whatever the path does to packets.
+
+use std::time::Duration;
+
+use handfast_core::{Config, CongestionControl};
+use handfast_sim::{Conditions, Probability};
+
+use super::load::{Load, Plan};
+use super::{bulk, paced};
+use crate::common::*;
+
+/// 8 Mbit/s, 20 ms each way, and a queue for as much as is under way.
+fn road() -> Conditions {
+    Conditions { latency: MS * 20, rate: Some(RATE), queue: 40_000, ..Conditions::default() }
+}
+
+/// What arrived of what could, in percent, when there was always more to send; and how many datagrams the
+/// sender sent.
+fn share(conditions: Conditions, config: &Config, seed: u64) -> (u64, Load) {
+    let span = SECOND * 6;
+    let mut load = Load::new(seed, bulk(span), config, conditions);
+    load.run_until(span);
+    (load.payload() * 100 / (RATE * span.as_secs()), load)
+}
+
+#[test]
+fn a_path_that_loses_packets_without_a_queue_is_used_all_the_same() {
+    // A sender that answers each loss gets 36 and 16 at most.
+    for (percent, least) in [(1, 70), (5, 30)] {
+        let conditions = Conditions { loss: Probability::percent(percent), ..road() };
+        let (share, _) = share(conditions, &Config::default(), 1);
+        assert!(share >= least, "{percent} % lost: {share} % of the rate");
+    }
+}
+
+#[test]
+fn a_queue_that_overflows_is_answered_though_it_is_too_short_to_be_seen() {
+    // The first holds ten packets and shows in the round-trip time; the other does not.
+    for (queue, most) in [(12_000, 4), (3_000, 11)] {
+        let (share, load) = share(Conditions { queue, ..road() }, &Config::default(), 1);
+        let (drops, sent) = (load.world.faults().queue_drops, load.sender().datagrams_sent);
+        assert!(drops * 100 <= most * sent, "{queue} bytes: {drops} of {sent} dropped");
+        assert!(share >= 25, "{queue} bytes: {share} % of the rate");
+    }
+}
+
+#[test]
+fn packets_that_overtake_each_other_slow_nothing_down() {
+    let cases = [
+        Conditions { free_jitter: MS * 25, ..road() },
+        Conditions { reordering: Probability::percent(5), reordering_delay: MS * 60, ..road() },
+    ];
+    let mut config = Config::default();
+    // What is tolerated anyway shows nothing here.
+    config.congestion = CongestionControl::Cubic;
+    for conditions in cases {
+        let (share, load) = share(conditions, &config, 1);
+        let stats = load.sender();
+        assert!(share >= 80, "{conditions:?}: {share} % of the rate, {stats:?}");
+        let real = load.world.faults().dropped();
+        assert!(stats.packets_spuriously_lost < 150, "{conditions:?}: {real} lost, {stats:?}");
+    }
+}
+
+#[test]
+fn a_lone_message_that_is_lost_is_repeated_after_little_more_than_a_round_trip() {
+    let (pause, span) = (MS * 200, SECOND * 200);
+    let loss = Probability::percent(5);
+    let conditions = Conditions { latency: MS * 50, loss, ..Conditions::default() };
+    let mut load = Load::new(3, paced(pause, 100, span), &Config::default(), conditions);
+    load.run_until(span + SECOND * 5);
+    load.expect_all();
+    assert!(load.p99() <= MS * 155, "{:?}", load.p99());
+}
+
+#[test]
+fn the_more_packets_come_the_more_of_them_are_acknowledged_at_once() {
+    let plan =
+        Plan { bulk: Duration::ZERO..SECOND * 2, bulk_messages: u64::MAX, ..Plan::default() };
+    let conditions = Conditions { latency: MS * 50, ..Conditions::default() };
+    let mut load = Load::new(1, plan, &super::fixed(3_000_000), conditions);
+    load.run_until(SECOND * 4);
+    load.expect_all();
+    let (there, back) = (load.sender().datagrams_sent, load.receiver().datagrams_sent);
+    assert!(back * 5 < there, "{back} acknowledgements of {there} packets");
+}
+
+#[test]
+fn on_a_short_path_nothing_is_lost_at_the_start() {
+    // A gigabit, and a socket that holds 200 kB.
+    let (latency, rate, queue) = (MS / 10, Some(125_000_000), 200_000);
+    let conditions = Conditions { latency, rate, queue, ..Conditions::default() };
+    let plan = Plan { bulk: Duration::ZERO..SECOND, bulk_messages: 300, ..Plan::default() };
+    let mut load = Load::new(1, plan, &Config::default(), conditions);
+    load.run_until(MS * 50);
+    load.expect_all();
+    assert_eq!(load.world.faults().queue_drops, 0);
+}
+
+/// In bytes per second.
+const RATE: u64 = 1_000_000;
