@@ -157,8 +157,14 @@ fn hostile_clients_of_the_socket_hold_up_nobody() {
         last.set_read_timeout(Some(PATIENCE)).expect("set");
         let end = last.read(&mut [0]).map_err(|error| error.kind());
         assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)), "{end:?}");
-        let talking = threads(server.pid()).into_iter().filter(|name| name == "status client");
-        assert!(talking.count() <= 8, "a thread for everybody");
+        // A thread whose place is free again may be about to end.
+        let talking =
+            || threads(server.pid()).iter().filter(|name| *name == "status client").count();
+        let mut counts = std::iter::repeat_with(|| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            talking()
+        });
+        assert!(counts.by_ref().take(1000).any(|count| count <= 8), "a thread for everybody");
         drop(crowd);
         let id: PeerId = client.endpoint.id();
         // Their places are free as soon as the server has seen that they are gone.
