@@ -120,6 +120,7 @@ mod config;
 mod context;
 mod crypto;
 mod delivery;
+mod disconnect;
 mod discovery;
 mod endpoint;
 mod error;
@@ -168,13 +169,11 @@ pub use config::{
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order};
+pub use disconnect::{DisconnectOptions, DisconnectReason};
 pub use discovery::Discovered;
 pub use endpoint::{Endpoint, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
-pub use event::{
-    DisconnectOptions, DisconnectReason, EndReason, Event, ForwardRefusal, PeerState, PingId,
-    Refusal,
-};
+pub use event::{EndReason, Event, ForwardRefusal, PeerState, PingId, Refusal};
 pub use handle::PeerHandle;
 pub use info::{Direction, PeerInfo, RouteInfo, StandbyPath};
 pub use nat::{NatEvidence, NatFiltering, NatMapping};

@@ -1,7 +1,7 @@
 //! What is remembered of a peer that we parted from. No key is in it.
 
 use crate::PeerId;
-use crate::event::DisconnectReason;
+use crate::disconnect::DisconnectReason;
 use crate::time::Instant;
 
 /// A peer that we parted from.

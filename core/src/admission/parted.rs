@@ -6,7 +6,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::limits::Source;
 use crate::PeerId;
-use crate::event::DisconnectReason;
+use crate::disconnect::DisconnectReason;
 use crate::parting::Parting;
 use crate::time::Instant;
 

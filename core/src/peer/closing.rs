@@ -2,7 +2,8 @@
 
 use crate::Violation;
 use crate::context::Context;
-use crate::event::{DisconnectReason, EndReason};
+use crate::disconnect::DisconnectReason;
+use crate::event::EndReason;
 use crate::parting::Parting;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;

@@ -1,6 +1,7 @@
 //! The life of a peer: states, and the only ways between them.
 
-use crate::event::{DisconnectReason, EndReason, PeerState};
+use crate::disconnect::DisconnectReason;
+use crate::event::{EndReason, PeerState};
 
 /// Where a peer is in its life. Only `move_to_*` changes it.
 #[derive(Debug)]

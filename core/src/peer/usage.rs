@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use crate::context::Context;
-use crate::event::{DisconnectReason, EndReason};
+use crate::disconnect::DisconnectReason;
+use crate::event::EndReason;
 use crate::info::Direction;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;

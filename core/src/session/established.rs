@@ -8,7 +8,7 @@ use crate::crypto::backend::Suite;
 use crate::crypto::backend::active::AeadKey;
 use crate::crypto::noise::Split;
 use crate::crypto::schedule::{Role, SessionSecrets};
-use crate::event::DisconnectReason;
+use crate::disconnect::DisconnectReason;
 use crate::net::Via;
 use crate::wire::{Frame, PacketNumber, Parameters, SEALED_HEADER_LEN, SealedHeader};
 

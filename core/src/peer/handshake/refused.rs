@@ -1,7 +1,8 @@
 //! Our handshake comes to nothing: the other end does not take us in, or nobody answers in time.
 
 use crate::context::Context;
-use crate::event::{DisconnectReason, EndReason, Refusal};
+use crate::disconnect::DisconnectReason;
+use crate::event::{EndReason, Refusal};
 use crate::net::Arrival;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;

@@ -14,8 +14,8 @@ use pings::Pings;
 use routes::Routes;
 
 use crate::delivery::{Delivery, MessageId};
+use crate::disconnect::DisconnectReason;
 use crate::error::SendError;
-use crate::event::DisconnectReason;
 use crate::message::SendLimits;
 use crate::message::{Part, ReceiveQueue};
 use crate::message::{SendQueue, Told};
