@@ -87,7 +87,6 @@ async fn wait(server: &TargetName, ports: Ports) -> Result<(), Box<dyn Error>> {
                 Some(peer) => _ = tokio::spawn(answer(peer)),
                 None => break,
             },
-            _ = tokio::signal::ctrl_c() => break,
             // The server was lost, and is found again, or does not want us.
             again = connections.next() => match again {
                 Ok(server) => println!("server     {}", server.id()),
