@@ -55,7 +55,8 @@ struct Ports {
     advertised: Option<SocketAddr>,
 }
 
-/// Has the router forward a port to us; peers are told of it. It is given back in the end.
+/// Has the router forward a port to us; peers are told of it. It is given back when `main` returns; after Ctrl-C
+/// the router keeps it until its time is over.
 fn ask_router(endpoint: &Endpoint) -> std::io::Result<PortMapping> {
     endpoint.map_port(None, |news| println!("port       {news}"))
 }

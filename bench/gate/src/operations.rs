@@ -59,11 +59,14 @@ pub(crate) fn ack(pair: &mut Pair, n: u32) -> u32 {
     n
 }
 
-/// A deadline fires, that of an acknowledgement: `handle_timeout`.
+/// A deadline fires, that of an acknowledgement: `handle_timeout`. The packet is not the last of its burst, or
+/// it would have asked for its acknowledgement at once.
 pub(crate) fn timer(pair: &mut Pair, n: u32) -> u32 {
     for _ in 0..n {
-        pair.send(Delivery::ordered(0), &small());
-        let len = pair.alice_writes().expect("a packet with the message");
+        for _ in 0..2 {
+            pair.send(Delivery::ordered(0), &of_a_packet());
+        }
+        let len = pair.alice_writes().expect("a packet with the first message");
         pair.bob_reads(len);
         pair.bob.take(pair.now);
         pair.now += MAX_ACK_DELAY;
@@ -138,6 +141,11 @@ fn exchange(pair: &mut Pair, n: u32, at_once: u32, delivery: Delivery) -> u32 {
 /// A small message. It is static: no allocation is counted that the core does not make.
 fn small() -> Bytes {
     Bytes::from_static(&[0xa5; SMALL])
+}
+
+/// Two of these do not fit into one packet.
+fn of_a_packet() -> Bytes {
+    Bytes::from_static(&[0xa5; 1000])
 }
 
 /// Fewer turns take less of valgrind's time.

@@ -210,6 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn beside_a_long_message_on_its_way_a_channel_asks_for_no_higher_limit() {
+        let mut credit = SendCredit::default();
+        credit.restart(1000);
+        let long = |stream| Candidate { is_passed: true, ..message(stream, 0, 600) };
+        begin(&mut credit, long(0));
+        assert!(!credit.admits(long(0)));
+        assert_eq!(credit.blocked_at(), Some((1000, 0)), "it is to be read first");
+        assert!(!credit.admits(message(1, 0, 400)), "nor does it take all that is left");
+        begin(&mut credit, message(2, 1, 150));
+    }
+
+    #[test]
     fn streams_of_one_channel_wait_for_the_one_that_found_too_little_until_it_is_withdrawn() {
         let mut credit = SendCredit::default();
         credit.restart(1000);
