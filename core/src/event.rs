@@ -241,8 +241,9 @@ pub enum PeerState {
     /// The handshake is complete, but the peer no longer answers. Any packet of the peer makes it
     /// `Connected` again; the idle timeout ends it.
     Silent,
-    /// We disconnect: queued messages are sent for as long as [`DisconnectOptions::linger`] allows,
-    /// then the `Disconnect`, until the peer acknowledges it.
+    /// We disconnect: queued messages are sent for as long as
+    /// [`DisconnectOptions::linger`](crate::DisconnectOptions::linger) allows, then the
+    /// `Disconnect`, until the peer acknowledges it.
     Closing,
     /// The peer ended.
     Expired,
