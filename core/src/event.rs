@@ -185,6 +185,15 @@ pub enum Event {
         /// Its state now.
         state: PeerState,
     },
+    /// A stream that we ended by [`end_stream`](crate::Endpoint::end_stream) has ended at the peer, too: its place is free,
+    /// unless messages were sent on it since.
+    #[non_exhaustive]
+    StreamEnded {
+        /// The peer.
+        peer: PeerHandle,
+        /// The stream: channel, reliability and order.
+        delivery: Delivery,
+    },
     /// Why the peer is reached as it is changed: see [`PeerInfo::verdict`](crate::PeerInfo). Only with
     /// [`Punching::enabled`](crate::Punching), and only for a peer that a neighbour's packets reach or reached.
     #[non_exhaustive]
@@ -219,6 +228,7 @@ impl Event {
             | Self::Readable { peer }
             | Self::Restarted { peer, .. }
             | Self::StateChanged { peer, .. }
+            | Self::StreamEnded { peer, .. }
             | Self::VerdictChanged { peer }
             | Self::Writable { peer, .. } => Some(*peer),
             Self::CloseSocket { .. }

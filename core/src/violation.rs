@@ -89,6 +89,8 @@ violations! {
     GivenUpRange = FrameError::GivenUpRange.as_str(),
     /// The peer gave up a message at another cost than that message has, or than any may have.
     GivenUpCost = "gave up a message at a wrong cost",
+    /// The peer ended a stream before its messages were settled, or before one that it sent.
+    StreamEnd = "ended a stream before its messages were settled",
 }
 
 impl Violation {
@@ -159,7 +161,7 @@ mod tests {
         let code = |violation: &Violation| (violation.code(), violation.as_str());
         let ours: Vec<_> = Violation::ALL.iter().map(code).collect();
         assert_eq!(ours, rows);
-        assert_eq!(ours.len(), 30);
+        assert_eq!(ours.len(), 31);
         for violation in Violation::ALL {
             assert_eq!(Violation::from_code(violation.code()), Some(*violation));
         }

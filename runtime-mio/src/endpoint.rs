@@ -168,6 +168,17 @@ impl Endpoint {
         self.core.cancel(self.clock.now(), peer, message)
     }
 
+    /// Ends a stream: what is sent on a channel with this reliability and order. Once all its messages met their fate
+    /// and the peer knows, [`Event::StreamEnded`] tells that it takes none of the [`max_streams`](crate::Flow::max_streams)
+    /// places any more. It can be used again then, or before: what is sent waits for that. The peer's application
+    /// is not told.
+    ///
+    /// # Errors
+    /// `TooMany` if 1,024 other streams to this peer were ended; `UnknownPeer`.
+    pub fn end_stream(&mut self, peer: PeerHandle, delivery: Delivery) -> Result<(), CommandError> {
+        self.core.end_stream(self.clock.now(), peer, delivery)
+    }
+
     /// Measures the round-trip time. [`Event::Pong`] follows if the peer answers.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use handfast_core::{
-    ConfigError, DisconnectOptions, NatEvidence, PeerHandle, PeerId, SocketId, Target,
+    ConfigError, Delivery, DisconnectOptions, NatEvidence, PeerHandle, PeerId, SocketId, Target,
 };
 use handfast_udp::{SocketError, SocketStats};
 use tokio::sync::oneshot;
@@ -40,6 +40,11 @@ pub(crate) enum Command {
     Disconnect {
         peer: PeerHandle,
         options: DisconnectOptions,
+    },
+    EndStream {
+        peer: PeerHandle,
+        delivery: Delivery,
+        reply: oneshot::Sender<Result<(), PeerError>>,
     },
     Find {
         whom: PeerSelector,

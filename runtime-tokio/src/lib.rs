@@ -35,8 +35,8 @@
 //! - [`Endpoint::connect`]: the dial goes on. When it connects, the peer gets a `Disconnect` at once,
 //!   unless the peer initiated a handshake with us as well: then [`Endpoint::accept`] returns it.
 //! - [`Endpoint::add_socket`]: a socket whose id was not returned is removed again.
-//! - [`Endpoint::remove_socket`], [`Peer::ping`], [`Peer::test_nat`], [`Peer::cancel`]: once polled, they go on, and
-//!   their result is ignored.
+//! - [`Endpoint::remove_socket`], [`Peer::ping`], [`Peer::test_nat`], [`Peer::cancel`], [`Peer::end_stream`]: once polled,
+//!   they go on, and their result is ignored.
 //! - [`Peer::disconnect`], [`Endpoint::close`]: once polled, they go on.
 //!
 //! # Backpressure
@@ -73,7 +73,9 @@ mod pending_handle;
 mod port;
 mod receipt;
 mod receipt_key;
+mod recv_stream;
 mod resolve;
+mod send_stream;
 mod wake;
 
 pub use connections::Connections;
@@ -99,4 +101,6 @@ pub use handfast_udp::{
 };
 pub use peer::Peer;
 pub use receipt::Receipt;
+pub use recv_stream::RecvStream;
 pub use resolve::resolve;
+pub use send_stream::SendStream;

@@ -15,6 +15,8 @@ use crate::error::{PeerError, SendError, Stopped, TryRecvError};
 use crate::link::Link;
 use crate::mailbox::{Mailbox, Outgoing, Pop, Push};
 use crate::receipt::Receipt;
+use crate::recv_stream::RecvStream;
+use crate::send_stream::SendStream;
 
 /// A connected peer: a cheap handle, usable from any task at the same time.
 ///
@@ -97,6 +99,30 @@ impl Peer {
         }
         let key = receipt.key.clone();
         self.ask(|reply| Command::Cancel { peer: self.handle, key, reply }).await
+    }
+
+    /// Ends a stream: what is sent on a channel with this reliability and order. Completes once all its messages met their
+    /// fate and the peer knows: then it takes none of the [`max_streams`](crate::Flow::max_streams) places any more. It can
+    /// be used again then, or before: what is sent waits for that. The peer's application is not told.
+    ///
+    /// # Errors
+    /// When 1,024 other streams to this peer were ended, or the peer has ended.
+    pub async fn end_stream(&self, delivery: Delivery) -> Result<(), PeerError> {
+        self.ask(|reply| Command::EndStream { peer: self.handle, delivery, reply }).await
+    }
+
+    /// Writes bytes without end on a channel, reliable and in order. Two such streams at a time, and other
+    /// reliable ordered messages, do not belong on one channel.
+    #[must_use]
+    pub fn send_stream(&self, channel: u16) -> SendStream {
+        SendStream::new(self.clone(), channel)
+    }
+
+    /// Reads what the peer writes with [`Self::send_stream`] on a channel, which is received apart from the first read on,
+    /// as by [`Self::recv_from`].
+    #[must_use]
+    pub fn recv_stream(&self, channel: u16) -> RecvStream {
+        RecvStream::new(self.clone(), channel)
     }
 
     /// The next message of the peer on any channel that is not received apart ([`Self::recv_from`]);
@@ -247,8 +273,31 @@ impl Peer {
         Err(PeerError::Ended(self.closed().await))
     }
 
+    /// Queues a message, or returns what does so when there is room.
+    pub(crate) fn send_or_wait(
+        &self,
+        delivery: Delivery,
+        payload: Bytes,
+    ) -> Result<Option<impl Future<Output = Result<(), SendError>> + Send + use<>>, SendError> {
+        let peer = self.clone();
+        let waits = |message| async move { peer.wait_and_push(message).await };
+        Ok(self.push(Outgoing::new(delivery, payload))?.map(waits))
+    }
+
+    /// The longest message that the peer takes; 0 once it has ended.
+    pub(crate) fn max_message(&self) -> usize {
+        self.mailbox.max_message()
+    }
+
     async fn submit(&self, message: Outgoing) -> Result<(), SendError> {
-        let Some(mut message) = self.push(message)? else { return Ok(()) };
+        match self.push(message)? {
+            None => Ok(()),
+            Some(message) => self.wait_and_push(message).await,
+        }
+    }
+
+    /// Hands over a message for which there was no room.
+    async fn wait_and_push(&self, mut message: Outgoing) -> Result<(), SendError> {
         let room = self.mailbox.writable(&message.delivery);
         loop {
             let writable = room.notified();

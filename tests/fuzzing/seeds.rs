@@ -102,6 +102,7 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         ("credit", Frame::Credit { limit: 1 << 20 }),
         ("blocked", Frame::Blocked { limit: 4096, cost: 1064 }),
         ("skip", Frame::Skip { stream, sequence_number: 3 }),
+        ("stream-end", Frame::StreamEnd { stream, end: 3 }),
         ("rekey-request", Frame::RekeyRequest { sender_index: 256, ephemeral: &key }),
         (
             "rekey-response",

@@ -29,8 +29,8 @@ pub struct Flow {
     /// takes. At least 1 ms. Default 1 s.
     #[cfg_attr(feature = "serde", serde(with = "super::period"))]
     pub unreliable_age: Duration,
-    /// The most streams (channel, reliability and order) a peer may use towards us. At least 1.
-    /// Default 256.
+    /// The most streams (channel, reliability and order) a peer may have open towards us at a time: those that it used
+    /// and did not end. At least 1. Default 256.
     pub max_streams: u16,
     /// How many numbers of a reliable stream a peer may use towards us, from the lowest on whose message has not
     /// arrived whole: what is lost holds back the stream once so many later messages were sent. Each stream takes an

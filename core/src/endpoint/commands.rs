@@ -162,6 +162,24 @@ impl Endpoint {
         self.command(now, peer, |peer, _| peer.cancel(message))
     }
 
+    /// Ends a stream: what is sent on a channel with this reliability and order. Once all its messages met their fate
+    /// and the peer knows, [`Event::StreamEnded`](crate::Event::StreamEnded) tells that it takes none of the
+    /// [`max_streams`](crate::Flow::max_streams) places any more. The peer's application is not told.
+    ///
+    /// A stream that ended can be used again: its messages wait until the peer knows of the end, and their numbers
+    /// go on.
+    ///
+    /// # Errors
+    /// `TooMany` if 1,024 other streams to this peer were ended; `UnknownPeer`.
+    pub fn end_stream(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        delivery: Delivery,
+    ) -> Result<(), CommandError> {
+        self.command(now, peer, |peer, _| peer.end_stream(delivery))
+    }
+
     /// Asks the peer for an answer, which is reported as `Event::Pong` with the round-trip time.
     ///
     /// # Errors

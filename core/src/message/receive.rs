@@ -1,17 +1,18 @@
 //! The messages a peer sent us: put together, put in order, kept until the application takes them.
 
+mod ended;
 mod given_up;
+mod hand_over;
+mod unreliable;
 
 use alloc::collections::BTreeSet;
 use alloc::collections::btree_map::{BTreeMap, Entry};
 
-use bytes::Bytes;
-
-use super::assembly::Assembly;
 use super::credit::cost;
 use super::credit::{ReceiveCredit, Review};
-use super::receive_stream::{Buffered, ReceiveStream};
+use super::receive_stream::ReceiveStream;
 use super::waiting::{Taken, Waiting};
+use super::window::EndedStreams;
 use crate::Violation;
 use crate::delivery::{Message, Order};
 use crate::memory::Room;
@@ -35,6 +36,7 @@ pub(crate) struct ReceiveLimits {
 pub(crate) struct ReceiveQueue {
     limits: ReceiveLimits,
     streams: BTreeMap<StreamKey, ReceiveStream>,
+    ended: EndedStreams,
     waiting: Waiting,
     /// What unreliable messages may take, as far as memory allows.
     unreliable_limit: u64,
@@ -60,6 +62,7 @@ impl ReceiveQueue {
         Self {
             limits,
             streams: BTreeMap::new(),
+            ended: EndedStreams::default(),
             waiting: Waiting::default(),
             unreliable_limit: limits.unreliable,
             unreliable_bytes: 0,
@@ -80,7 +83,9 @@ impl ReceiveQueue {
         if total > u64::from(self.limits.max_message) {
             return Err(Violation::MessageTooLarge);
         }
-        self.open_stream(frame.stream)?;
+        if !self.open_stream(frame.stream, frame.sequence_number)? {
+            return Ok(true);
+        }
         if frame.stream.is_reliable() {
             let is_whole = self.on_reliable(frame, total);
             self.is_unreviewed |= self.credit.is_worth_telling(self.unread_credit());
@@ -95,15 +100,19 @@ impl ReceiveQueue {
         if key.is_reliable() || key.order() != Order::Ordered {
             return Err(Violation::SkipOfAnotherStream);
         }
-        self.open_stream(key)?;
-        self.skip_to(key, end);
+        if self.open_stream(key, end.saturating_sub(1))? {
+            self.skip_to(key, end);
+        }
         Ok(())
     }
 
     /// These messages will not come. What is whole stays; of the others nothing does, and their credit goes back.
     pub(crate) fn on_given_up(&mut self, frame: &GivenUpFrame<'_>) -> Result<(), Violation> {
         let key = frame.stream;
-        self.open_stream(key)?;
+        let highest = frame.ranges().last().map_or(0, |range| range.first + range.further);
+        if !self.open_stream(key, highest)? {
+            return Ok(());
+        }
         for range in frame.ranges() {
             self.give_up_range(key, range)?;
         }
@@ -280,6 +289,7 @@ impl ReceiveQueue {
     pub(crate) fn restart(&mut self, told: u64) -> u64 {
         let undeliverable = self.count_undeliverable();
         self.streams.clear();
+        self.ended = EndedStreams::default();
         self.unreliable_bytes = 0;
         self.waiting.restart();
         self.is_unreviewed = true;
@@ -320,177 +330,28 @@ impl ReceiveQueue {
             self.is_unreviewed = true;
             return Ok(true);
         }
-        let Some(payload) = collect(stream, frame)? else { return Ok(false) };
+        let Some(payload) = stream.collect(frame)? else { return Ok(false) };
         stream.resolved.insert(number);
         self.on_whole(frame, payload);
         Ok(true)
     }
 
-    fn on_unreliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {
-        let number = frame.sequence_number;
-        let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
-        if !stream.is_wanted(number) {
-            return Ok(true);
-        }
-        let begins = frame.fragment.is_some() && !stream.partial.contains_key(&number);
-        if begins && stream.partial.len() >= MAX_PARTIAL {
-            self.evict(frame.stream);
-        }
-        let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
-        if !stream.is_wanted(number) {
-            return Ok(true); // Making room for it went past it.
-        }
-        if begins {
-            self.unreliable_bytes += total;
-        }
-        let payload = collect(stream, frame)?;
-        let is_whole = payload.is_some();
-        if let Some(payload) = payload {
-            if frame.fragment.is_some() {
-                self.unreliable_bytes -= total;
-            }
-            self.on_whole(frame, payload);
-        }
-        self.make_room();
-        Ok(is_whole)
-    }
-
-    /// A message is whole: hand it over, or hold it until its turn.
-    fn on_whole(&mut self, frame: &DataFrame<'_>, payload: Bytes) {
-        let (key, number) = (frame.stream, frame.sequence_number);
-        let buffered = Buffered { payload, requires_ack: frame.requires_ack };
-        let Some(stream) = self.streams.get_mut(&key) else { return };
-        if !key.is_reliable() {
-            self.unreliable_bytes += cost(buffered.payload.len());
-        }
-        match key.order() {
-            Order::Unordered => self.hand_over(key, number, buffered),
-            Order::Sequenced => {
-                stream.next = number + 1;
-                if !key.is_reliable() {
-                    self.unreliable_bytes -= stream.drop_partial_below(number);
-                }
-                self.hand_over(key, number, buffered);
-            }
-            Order::Ordered if number == stream.next => {
-                stream.next += 1;
-                self.hand_over(key, number, buffered);
-                self.hand_over_in_order(key);
-            }
-            Order::Ordered => {
-                stream.buffered.insert(number, buffered);
-                if !key.is_reliable() && stream.buffered.len() > MAX_BUFFERED {
-                    let first = stream.buffered.keys().next().copied().unwrap_or(number);
-                    self.skip_to(key, first + 1);
-                }
-                self.hand_over_in_order(key);
-            }
-        }
-    }
-
-    /// Hands over what is buffered below `end` on an unreliable ordered stream, and what follows it.
-    fn skip_to(&mut self, key: StreamKey, end: u64) {
-        while let Some((number, buffered)) =
-            self.streams.get_mut(&key).and_then(|stream| stream.take_below(end))
-        {
-            self.hand_over(key, number, buffered);
-        }
-        if let Some(stream) = self.streams.get_mut(&key) {
-            stream.next = stream.next.max(end);
-            self.unreliable_bytes -= stream.drop_partial_below(end);
-        }
-        self.hand_over_in_order(key);
-    }
-
-    fn hand_over_in_order(&mut self, key: StreamKey) {
-        loop {
-            if self.has_given_up {
-                self.step_over(key);
-            }
-            let next = self.streams.get_mut(&key).and_then(ReceiveStream::take_next);
-            let Some((number, buffered)) = next else { return };
-            self.hand_over(key, number, buffered);
-        }
-    }
-
-    fn hand_over(&mut self, key: StreamKey, sequence_number: u64, buffered: Buffered) {
-        let Buffered { payload, requires_ack } = buffered;
-        if !key.is_reliable() {
-            self.unreliable_bytes -= cost(payload.len());
-        }
-        let delivery = key.delivery(requires_ack);
-        self.waiting.push(Message { delivery, sequence_number, payload });
-    }
-
-    /// Drops the oldest unreliable messages, then incomplete ones of any stream, until the limit of
-    /// the buffer holds.
-    fn make_room(&mut self) {
-        while self.unreliable_bytes + self.waiting.unreliable_bytes() > self.unreliable_limit {
-            if self.waiting.take_unreliable().is_some() {
-                self.overflowed += 1;
-                continue;
-            }
-            let incomplete = |stream: &&ReceiveStream| {
-                let something = !stream.partial.is_empty() || !stream.buffered.is_empty();
-                something && !stream.key.is_reliable()
-            };
-            let Some(key) = self.streams.values().find(incomplete).map(|stream| stream.key) else {
-                return;
-            };
-            self.evict(key);
-        }
-    }
-
-    /// Gives up on the oldest incomplete message of an unreliable stream. On an ordered one, what
-    /// waited for it is handed over.
-    fn evict(&mut self, key: StreamKey) {
-        let Some(stream) = self.streams.get_mut(&key) else { return };
-        let piece = stream.partial.first_key_value().map(|(number, _)| *number);
-        let buffered = stream.buffered.first_key_value().map(|(number, _)| *number);
-        self.overflowed += 1;
-        match (key.order(), piece.or(buffered)) {
-            (Order::Ordered, Some(number)) => self.skip_to(key, number + 1),
-            (_, Some(number)) => self.unreliable_bytes -= stream.drop_partial_below(number + 1),
-            (_, None) => {}
-        }
-    }
-
-    fn open_stream(&mut self, key: StreamKey) -> Result<(), Violation> {
+    /// Opens the stream of the message with this number, if need be. False if it ended with the message settled.
+    fn open_stream(&mut self, key: StreamKey, number: u64) -> Result<bool, Violation> {
         let full = self.streams.len() >= usize::from(self.limits.max_streams);
-        match self.streams.entry(key) {
-            Entry::Vacant(_) if full => return Err(Violation::TooManyStreams),
-            Entry::Vacant(place) => drop(place.insert(ReceiveStream::new(key))),
-            Entry::Occupied(_) => {}
+        if let Entry::Vacant(place) = self.streams.entry(key) {
+            let first = self.ended.end_of(key);
+            if number < first {
+                return Ok(false);
+            }
+            if full {
+                return Err(Violation::TooManyStreams);
+            }
+            place.insert(ReceiveStream::new(key, first));
         }
-        Ok(())
+        Ok(true)
     }
 }
-
-/// Adds a frame to its message; the message once it is whole.
-fn collect(stream: &mut ReceiveStream, frame: &DataFrame<'_>) -> Result<Option<Bytes>, Violation> {
-    let Some(fragment) = frame.fragment else {
-        if stream.partial.contains_key(&frame.sequence_number) {
-            return Err(Violation::FragmentsDisagree);
-        }
-        return Ok(Some(Bytes::copy_from_slice(frame.payload)));
-    };
-    let assembly = stream
-        .partial
-        .entry(frame.sequence_number)
-        .or_insert_with(|| Assembly::new(fragment.total));
-    if assembly.total() != fragment.total {
-        return Err(Violation::FragmentsDisagree);
-    }
-    let whole = assembly.insert(fragment.offset, frame.payload);
-    Ok(whole
-        .then(|| stream.partial.remove(&frame.sequence_number).map(Assembly::into_bytes))
-        .flatten())
-}
-
-/// The most unreliable messages in pieces per stream.
-const MAX_PARTIAL: usize = 64;
-/// The most messages an unreliable ordered stream holds back while it waits for an earlier one.
-const MAX_BUFFERED: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::assembly::Assembly;
 use super::window::ReceivedWindow;
-use crate::delivery::Order;
-use crate::wire::StreamKey;
+use crate::Violation;
+use crate::wire::{DataFrame, StreamKey};
 
 /// A whole message waiting for earlier ones of its ordered stream.
 #[derive(Debug)]
@@ -22,7 +22,8 @@ pub(crate) struct ReceiveStream {
     pub(super) key: StreamKey,
     /// Reliable: the numbers that came, whole or superseded.
     pub(super) resolved: ReceivedWindow,
-    /// Ordered: the number to hand over next. Sequenced: one more than the newest handed over.
+    /// Ordered: the number to hand over next. Sequenced: one more than the newest handed over. Unordered: where it
+    /// began. No number below it is wanted.
     pub(super) next: u64,
     /// Messages in pieces.
     pub(super) partial: BTreeMap<u64, Assembly>,
@@ -31,11 +32,12 @@ pub(crate) struct ReceiveStream {
 }
 
 impl ReceiveStream {
-    pub(crate) fn new(key: StreamKey) -> Self {
+    /// All numbers below `first` are settled.
+    pub(crate) fn new(key: StreamKey, first: u64) -> Self {
         Self {
             key,
-            resolved: ReceivedWindow::default(),
-            next: 0,
+            resolved: ReceivedWindow::from_floor(first),
+            next: first,
             partial: BTreeMap::new(),
             buffered: BTreeMap::new(),
         }
@@ -44,8 +46,28 @@ impl ReceiveStream {
     /// Whether a message with this number could still be handed over.
     pub(crate) fn is_wanted(&self, number: u64) -> bool {
         let resolved = self.key.is_reliable() && self.resolved.contains(number);
-        let late = self.key.order() != Order::Unordered && number < self.next;
-        !resolved && !late && !self.buffered.contains_key(&number)
+        !resolved && number >= self.next && !self.buffered.contains_key(&number)
+    }
+
+    /// Adds a frame to its message; the message once it is whole.
+    pub(super) fn collect(&mut self, frame: &DataFrame<'_>) -> Result<Option<Bytes>, Violation> {
+        let Some(fragment) = frame.fragment else {
+            if self.partial.contains_key(&frame.sequence_number) {
+                return Err(Violation::FragmentsDisagree);
+            }
+            return Ok(Some(Bytes::copy_from_slice(frame.payload)));
+        };
+        let assembly = self
+            .partial
+            .entry(frame.sequence_number)
+            .or_insert_with(|| Assembly::new(fragment.total));
+        if assembly.total() != fragment.total {
+            return Err(Violation::FragmentsDisagree);
+        }
+        let whole = assembly.insert(fragment.offset, frame.payload);
+        Ok(whole
+            .then(|| self.partial.remove(&frame.sequence_number).map(Assembly::into_bytes))
+            .flatten())
     }
 
     /// The buffered message whose turn it is.

@@ -30,6 +30,11 @@ impl Schedule {
         stream.has_turn = false;
     }
 
+    /// The stream at `index` ends.
+    pub(super) fn forget(&mut self, index: u16) {
+        self.ready_streams.retain(|ready| *ready != index);
+    }
+
     /// The packet is full: the next one begins with the next stream.
     pub(super) fn rotate(&mut self) {
         if !self.ready_streams.is_empty() {

@@ -2,10 +2,11 @@
 
 mod ending;
 mod given_up;
+mod skip;
+mod streams;
 mod under_way;
 
 use alloc::collections::{BTreeSet, VecDeque};
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -17,13 +18,14 @@ use super::outgoing::{Outgoing, Part};
 use super::repair::{Repair, Repeat};
 use super::schedule::Schedule;
 use super::send_buffer::{SendBuffer, SendLimits};
-use super::send_stream::SendStream;
+use super::send_stream::{Ending, SendStream};
 use crate::delivery::{Delivery, Fate, MessageId, Order};
 use crate::error::SendError;
 use crate::time::Instant;
 use crate::wire::{StreamKey, Writer};
 
 pub(crate) use given_up::Told;
+use streams::StreamEnds;
 
 /// What a packet came to hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,7 +40,8 @@ pub(crate) struct Written {
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     messages: Slab<Outgoing>,
-    streams: Vec<SendStream>,
+    streams: Slab<SendStream>,
+    ends: StreamEnds,
     schedule: Schedule,
     repair: Repair,
     credit: SendCredit,
@@ -78,7 +81,7 @@ impl SendQueue {
             return Err(SendError::TooLarge(limits.max_message));
         }
         let key = StreamKey::from(delivery);
-        let known = self.streams.iter().position(|stream| stream.key == key);
+        let known = self.find_stream(key);
         if known.unwrap_or(self.streams.len()) >= usize::from(limits.max_streams) {
             return Err(SendError::TooManyStreams);
         }
@@ -92,9 +95,10 @@ impl SendQueue {
             self.superseded += 1;
             self.give_up(slot, Fate::Superseded);
         }
-        let stream = known.unwrap_or_else(|| {
-            self.streams.push(SendStream::new(key, place));
-            self.streams.len() - 1
+        // To make room may have ended it.
+        let is_open = |at: &usize| self.streams.get(*at).is_some_and(|stream| stream.key == key);
+        let stream = known.filter(is_open).unwrap_or_else(|| {
+            self.streams.insert(SendStream::new(key, place, self.ends.first_of(key)))
         });
         let slot = slot_number(self.messages.vacant_key());
         let id = MessageId { number: self.next_id, slot };
@@ -102,6 +106,7 @@ impl SendQueue {
         let message = Outgoing::new(id, delivery, now, stream as u16, payload);
         self.buffer.add(&message, place);
         self.streams[stream].line.push(slot, &message);
+        self.streams[stream].open += 1;
         if let Some(at) = message.expires_at {
             self.deadlines.insert((at, slot));
         }
@@ -147,8 +152,8 @@ impl SendQueue {
 
     /// The oldest unreliable message of which nothing was sent.
     fn oldest_unsent(&self) -> Option<usize> {
-        let unreliable = self.streams.iter().filter(|stream| !stream.key.is_reliable());
-        let oldest = unreliable.flat_map(|stream| stream.line.oldest(&self.messages));
+        let unreliable = self.streams.iter().filter(|(_, stream)| !stream.key.is_reliable());
+        let oldest = unreliable.flat_map(|(_, stream)| stream.line.oldest(&self.messages));
         oldest.min_by_key(|slot| self.messages[*slot].id)
     }
 
@@ -164,7 +169,7 @@ impl SendQueue {
 
     /// A message of a stream that waited for too long.
     fn first_late(&self, stream: usize, now: Instant, age: Duration) -> Option<usize> {
-        self.streams[stream].line.oldest(&self.messages).find(|slot| {
+        self.streams.get(stream)?.line.oldest(&self.messages).find(|slot| {
             let message = &self.messages[*slot];
             message.expires() && now >= message.queued_at + age
         })
@@ -322,6 +327,9 @@ impl SendQueue {
         }
         while let Some(stream) = self.schedule.current() {
             self.expire(stream, now, age);
+            if self.schedule.current() != Some(stream) {
+                continue; // That was the last of it.
+            }
             if !self.write_fresh(stream, writer, room, &mut result, sent) {
                 self.schedule.rotate();
                 break;
@@ -395,7 +403,7 @@ impl SendQueue {
     /// The message of a stream that is begun next, if it may be now.
     fn next_fresh(&mut self, index: usize) -> Option<u32> {
         let stream = &mut self.streams[index];
-        if stream.is_full(self.stream_window) {
+        if stream.is_full(self.stream_window) || matches!(stream.ending, Ending::Told(_)) {
             return None;
         }
         let slot = stream.line.fresh(&self.messages)?;
@@ -405,28 +413,6 @@ impl SendQueue {
             return None;
         }
         Some(slot)
-    }
-
-    /// The next stream whose receiver must learn of a gap, with the number below which nothing
-    /// more will come.
-    pub(crate) fn take_skip(&mut self) -> Option<(u16, StreamKey, u64)> {
-        if !self.has_skips() {
-            return None;
-        }
-        let index = self.streams.iter().position(SendStream::has_skip)?;
-        let stream = &mut self.streams[index];
-        Some((index as u16, stream.key, stream.take_skip()))
-    }
-
-    pub(crate) fn has_skips(&self) -> bool {
-        self.has_lost_ordered && self.streams.iter().any(SendStream::has_skip)
-    }
-
-    /// A skip did not arrive, or did not fit.
-    pub(crate) fn repeat_skip(&mut self, stream: u16) {
-        if let Some(stream) = self.streams.get_mut(usize::from(stream)) {
-            stream.repeat_skip();
-        }
     }
 
     /// The message is done: forget it, or keep its slot until the fate is polled.
@@ -466,7 +452,9 @@ impl SendQueue {
         if withdrawn && self.credit.withdraw(index, channel) {
             self.wake_all();
         }
+        self.streams[usize::from(index)].open -= 1;
         self.wake(index);
+        self.end_if_settled(index);
     }
 
     fn find(&mut self, part: Part) -> Option<&mut Outgoing> {
@@ -480,8 +468,8 @@ impl SendQueue {
     }
 
     fn wake_all(&mut self) {
-        for index in 0..self.streams.len() {
-            self.wake(index as u16);
+        for (index, stream) in &mut self.streams {
+            self.schedule.wake(index as u16, stream);
         }
     }
 }

@@ -15,6 +15,10 @@ pub(crate) struct SendStream {
     pub(super) line: Line,
     /// It stands in line to be written from.
     pub(super) has_turn: bool,
+    /// Whether it is to end.
+    pub(super) ending: Ending,
+    /// Messages without a fate.
+    pub(super) open: u32,
     next: u64,
     /// Numbers that no longer matter: acknowledged, or given up.
     resolved: ReceivedWindow,
@@ -23,15 +27,29 @@ pub(crate) struct SendStream {
     gap: Option<(u64, u64)>,
 }
 
+/// Whether a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// More may be sent on it.
+    No,
+    /// As soon as all its messages met their fate.
+    Asked,
+    /// The peer is told, under this name. Nothing is sent on it until it knows.
+    Told(u32),
+}
+
 impl SendStream {
-    pub(crate) fn new(key: StreamKey, place: u16) -> Self {
+    /// A stream whose next message has the number `first`.
+    pub(crate) fn new(key: StreamKey, place: u16, first: u64) -> Self {
         Self {
             key,
             place,
             line: Line::new(key.order()),
             has_turn: false,
-            next: 0,
-            resolved: ReceivedWindow::default(),
+            ending: Ending::No,
+            open: 0,
+            next: first,
+            resolved: ReceivedWindow::from_floor(first),
             gap: None,
         }
     }
@@ -76,11 +94,19 @@ impl SendStream {
         floor
     }
 
-    /// What was reported last did not arrive.
+    /// What was reported last did not arrive. Another stream may have the place of the one that it was about.
     pub(crate) fn repeat_skip(&mut self) {
+        if self.key.is_reliable() || self.key.order() != Order::Ordered {
+            return;
+        }
         let Some(last) = self.resolved.floor().checked_sub(1) else { return };
         let high = self.gap.map_or(last, |(_, high)| high.max(last));
         self.gap = Some((0, high));
+    }
+
+    /// Whether the peer can be told that it ends.
+    pub(super) fn may_end(&self) -> bool {
+        self.ending == Ending::Asked && self.open == 0
     }
 
     /// The receiver lost its state: count from zero.

@@ -1,6 +1,8 @@
-//! Which sequence numbers of a stream are resolved.
+//! Which sequence numbers of a stream are resolved, and where streams that ended go on.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
+
+use crate::wire::StreamKey;
 
 /// A set of sequence numbers in which everything below a floor is contained.
 #[derive(Debug, Default)]
@@ -11,9 +13,22 @@ pub(crate) struct ReceivedWindow {
 }
 
 impl ReceivedWindow {
+    /// All below `floor` is contained.
+    pub(crate) fn from_floor(floor: u64) -> Self {
+        Self { floor, words: VecDeque::new() }
+    }
+
     /// The lowest sequence number that is not resolved.
     pub(crate) fn floor(&self) -> u64 {
         self.floor
+    }
+
+    /// Whether a number at or above the floor is contained.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.words.iter().enumerate().any(|(word, bits)| {
+            let below = if word == 0 { (1 << (self.floor % 64)) - 1 } else { 0 };
+            bits & !below != 0
+        })
     }
 
     pub(crate) fn contains(&self, number: u64) -> bool {
@@ -58,6 +73,37 @@ impl ReceivedWindow {
         (usize::try_from(word).unwrap_or(usize::MAX), 1 << (number % 64))
     }
 }
+
+/// The numbers at which streams ended, kept at both ends: each goes on there if it is used again. A stream that was opened again still counts: whether it was may be known
+/// at one end only.
+#[derive(Debug, Default)]
+pub(super) struct EndedStreams {
+    ends: BTreeMap<StreamKey, u64>,
+}
+
+impl EndedStreams {
+    /// Every message of a stream below this one is settled, and was when the stream ended last.
+    pub(super) fn end_of(&self, key: StreamKey) -> u64 {
+        self.ends.get(&key).copied().unwrap_or(0)
+    }
+
+    /// Keeps a place for a stream that is to end. False if there is none.
+    pub(super) fn admit(&mut self, key: StreamKey) -> bool {
+        let is_admitted = self.ends.len() < MAX_ENDED || self.ends.contains_key(&key);
+        if is_admitted {
+            self.ends.entry(key).or_insert(0);
+        }
+        is_admitted
+    }
+
+    /// A stream that was admitted ended before the message with this number.
+    pub(super) fn insert(&mut self, key: StreamKey, end: u64) {
+        self.ends.insert(key, end);
+    }
+}
+
+/// So many different streams may end between two incarnations (PROTOCOL.md section 15.8).
+pub(super) const MAX_ENDED: usize = 1024;
 
 #[cfg(test)]
 mod tests {

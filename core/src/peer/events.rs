@@ -81,6 +81,7 @@ impl Peer {
             || self.inbox.has_news()
             || self.inbox.has_missing()
             || self.outbound.queue.has_fates()
+            || self.outbound.queue.has_ended_streams()
             || (!self.state.is_over() && self.outbound.queue.is_writable_due(&self.outbound.limits))
     }
 
@@ -112,6 +113,9 @@ impl Peer {
         let peer = self.acquaintance.handle;
         if let Some((delivery, count)) = self.inbox.take_missing() {
             return Some(Event::Missing { peer, delivery, count });
+        }
+        if let Some(delivery) = self.outbound.queue.take_ended_stream() {
+            return Some(Event::StreamEnded { peer, delivery });
         }
         if self.inbox.take_news() {
             return Some(Event::Readable { peer });

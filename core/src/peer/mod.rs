@@ -66,7 +66,7 @@ use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
 use crate::timer::Timers;
-use crate::wire::MAC_LEN;
+use crate::wire::{MAC_LEN, StreamKey};
 use crate::{DisconnectOptions, PeerHandle, PeerId, PeerInfo};
 
 /// One peer.
@@ -193,6 +193,13 @@ impl Peer {
             return Err(CommandError::UnknownPeer);
         }
         self.outbound.queue.cancel(message)
+    }
+
+    pub(crate) fn end_stream(&mut self, delivery: Delivery) -> Result<(), CommandError> {
+        if self.state.is_over() {
+            return Err(CommandError::UnknownPeer);
+        }
+        self.outbound.queue.end_stream(StreamKey::from(delivery))
     }
 
     pub(crate) fn ping(&mut self) -> Result<PingId, CommandError> {

@@ -182,6 +182,12 @@ impl Peer {
                     self.note_data_received(cx, local_index);
                 }
             }
+            Frame::StreamEnd { stream, end } => {
+                summary.refused |= !self.accepts_messages();
+                if self.accepts_messages() {
+                    self.inbox.on_stream_end(stream, end)?;
+                }
+            }
             Frame::Ping { token } => self.outbound.on_ping(token),
             Frame::Pong { token } => {
                 let pong = self.outbound.pings.on_pong(token, cx.now);

@@ -43,6 +43,7 @@ const PATH_CHALLENGE: u8 = 0x0c;
 const PATH_RESPONSE: u8 = 0x0d;
 const ACK_NOW: u8 = 0x0e;
 const CHANNEL_CREDIT: u8 = 0x0f;
+const STREAM_END: u8 = 0x1b;
 const FIRST_EXTENSION: u8 = 0x40;
 const LAST_EXTENSION: u8 = 0x7f;
 
@@ -101,6 +102,13 @@ pub enum Frame<'a> {
         stream: StreamKey,
         /// Every message below this one is delivered or gone.
         sequence_number: u64,
+    },
+    /// The sender needs a stream no more, for now.
+    StreamEnd {
+        /// Which.
+        stream: StreamKey,
+        /// Every message below this one is settled. If the stream is used again, it goes on with this one.
+        end: u64,
     },
     /// Messages of a reliable stream that will not come any more.
     GivenUp(GivenUpFrame<'a>),
@@ -284,8 +292,9 @@ impl<'a> Frame<'a> {
                 1 + varint::size(u64::from(*channel)) + varint::size(*returned)
             }
             Self::Blocked { limit, cost } => 1 + varint::size(*limit) + varint::size(*cost),
-            Self::Skip { stream, sequence_number } => {
-                2 + stream.channel_size() + varint::size(*sequence_number)
+            Self::Skip { stream, sequence_number: number }
+            | Self::StreamEnd { stream, end: number } => {
+                2 + stream.channel_size() + varint::size(*number)
             }
             Self::GivenUp(frame) => frame.encoded_len(),
             Self::RekeyRequest { .. } => 37,
@@ -331,6 +340,9 @@ impl<'a> Frame<'a> {
             }
             SKIP => {
                 Self::Skip { stream: StreamKey::read(reader)?, sequence_number: reader.varint()? }
+            }
+            STREAM_END => {
+                Self::StreamEnd { stream: StreamKey::read(reader)?, end: reader.varint()? }
             }
             given_up::GIVEN_UP => Self::GivenUp(GivenUpFrame::parse(reader)?),
             REKEY_REQUEST => {
@@ -384,6 +396,9 @@ impl<'a> Frame<'a> {
             Self::Blocked { limit, cost } => w.u8(BLOCKED) && w.varint(*limit) && w.varint(*cost),
             Self::Skip { stream, sequence_number } => {
                 w.u8(SKIP) && stream.write(w) && w.varint(*sequence_number)
+            }
+            Self::StreamEnd { stream, end } => {
+                w.u8(STREAM_END) && stream.write(w) && w.varint(*end)
             }
             Self::GivenUp(frame) => frame.write(w),
             Self::RekeyRequest { sender_index, ephemeral } => {

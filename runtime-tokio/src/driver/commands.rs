@@ -66,6 +66,12 @@ impl Driver {
             Command::Close { options } => self.close(options),
             Command::Connect { target, reply } => self.connect(target, reply),
             Command::Disconnect { peer, options } => self.disconnect(peer, options),
+            Command::EndStream { peer, delivery, reply } => {
+                if let Some(entry) = self.peers.get_mut(&peer) {
+                    entry.stream_ends.asked.push((delivery, reply));
+                    self.make_ready(peer);
+                }
+            }
             Command::Find { whom, reply } => answer(reply, self.find(&whom)),
             Command::MappedAddresses(addresses) => {
                 self.core.set_mapped_addresses(self.clock.now(), addresses);

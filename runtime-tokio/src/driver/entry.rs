@@ -15,6 +15,8 @@ use crate::mailbox::{Mailbox, Outgoing, UnderWay};
 use crate::pending_handle::PendingHandle;
 use crate::receipt_key::ReceiptSender;
 
+use super::stream_ends::StreamEnds;
+
 /// Someone who waits for a dial.
 pub(super) type Dialler = oneshot::Sender<Result<PendingHandle, ConnectError>>;
 
@@ -29,6 +31,7 @@ pub(super) struct Entry {
     pub(super) diallers: Vec<Dialler>,
     /// Collected from the mailbox, not yet taken by the core.
     pub(super) under_way: UnderWay,
+    pub(super) stream_ends: StreamEnds,
     /// Messages that were accepted and that the core then refused.
     pub(super) refused: u64,
     pub(super) receipts: BTreeMap<MessageId, ReceiptSender>,
@@ -50,6 +53,7 @@ impl Entry {
             is_ready: false,
             diallers: Vec::new(),
             under_way: UnderWay::default(),
+            stream_ends: StreamEnds::default(),
             refused: 0,
             receipts: BTreeMap::new(),
             pings: BTreeMap::new(),
@@ -106,6 +110,7 @@ impl Entry {
         }
         self.under_way.drain().into_iter().for_each(Outgoing::give_up);
         self.pings.clear();
+        self.stream_ends = StreamEnds::default();
         self.receipts.clear();
         for dialler in self.diallers.drain(..) {
             answer(dialler, Err(ConnectError::Ended(reason.clone())));

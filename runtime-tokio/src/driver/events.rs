@@ -43,6 +43,7 @@ impl Driver {
             Event::Connected { peer, id, .. } => self.on_connected(peer, id),
             Event::Ended { peer, reason, .. } => self.on_ended(peer, reason),
             Event::Readable { peer } => self.pull(peer),
+            Event::StreamEnded { peer, delivery, .. } => self.on_stream_ended(peer, &delivery),
             event => self.on_peer_event(event),
         }
     }

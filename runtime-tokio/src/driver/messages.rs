@@ -35,6 +35,7 @@ impl Driver {
                 self.pull(peer);
             }
             self.push(peer, &mut moved);
+            self.end_streams(peer);
             self.publish_info(peer);
         }
     }

@@ -31,6 +31,7 @@ mod entry;
 mod events;
 mod messages;
 mod sockets;
+mod stream_ends;
 mod subscriber;
 
 use alarm::Alarm;

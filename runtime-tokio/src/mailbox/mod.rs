@@ -20,7 +20,7 @@ mod incoming;
 mod outgoing;
 
 use incoming::Inbox;
-pub(crate) use outgoing::{Allowed, Outgoing, UnderWay};
+pub(crate) use outgoing::{Allowed, Outgoing, UnderWay, stream};
 use outgoing::{Outbox, Untaken};
 
 /// One peer's queues and its end.
@@ -112,6 +112,11 @@ impl Mailbox {
         }
     }
 
+    /// The longest message that is taken; 0 if none is.
+    pub(crate) fn max_message(&self) -> usize {
+        self.lock().allowed.map_or(0, |allowed| allowed.max_message as usize)
+    }
+
     /// Why the peer ended, if it has.
     pub(crate) fn ended(&self) -> Option<EndReason> {
         self.lock().ended.clone()
@@ -189,6 +194,16 @@ impl Mailbox {
         drop(state);
         tell(waiting);
         closing
+    }
+
+    /// Whether messages of this delivery's stream wait to be collected.
+    pub(crate) fn has(&self, delivery: &Delivery) -> bool {
+        self.lock().outgoing.has(delivery)
+    }
+
+    /// Forgets a stream of which no message waits to be collected.
+    pub(crate) fn forget(&self, delivery: &Delivery) {
+        self.lock().outgoing.forget(delivery);
     }
 
     /// Whether a reliable message waits to be collected.

@@ -65,7 +65,8 @@ impl Outgoing {
 /// A channel, reliability and order: messages of different streams never wait for each other.
 type Stream = (u16, bool, Order);
 
-const fn stream(delivery: &Delivery) -> Stream {
+/// The stream of a delivery.
+pub(crate) const fn stream(delivery: &Delivery) -> Stream {
     (delivery.channel, delivery.reliable, delivery.order)
 }
 
@@ -166,6 +167,18 @@ impl Outbox {
         self.queues.values().any(|queue| has_reliable(&queue.messages))
     }
 
+    /// Whether messages of this delivery's stream wait.
+    pub(super) fn has(&self, delivery: &Delivery) -> bool {
+        self.queues.get(&stream(delivery)).is_some_and(|queue| !queue.messages.is_empty())
+    }
+
+    /// Forgets a stream of which no message waits.
+    pub(super) fn forget(&mut self, delivery: &Delivery) {
+        if !self.has(delivery) {
+            self.queues.remove(&stream(delivery));
+        }
+    }
+
     /// Takes a message back, and who is to be told that this made room.
     pub(super) fn withdraw(&mut self, key: &MessageKey) -> Option<(Outgoing, Option<Arc<Notify>>)> {
         self.queues.values_mut().find_map(|queue| {
@@ -246,6 +259,18 @@ impl UnderWay {
 
     pub(crate) fn has_reliable(&self) -> bool {
         self.lanes.values().any(|lane| has_reliable(&lane.messages))
+    }
+
+    /// Whether there are messages of this delivery's stream.
+    pub(crate) fn has(&self, delivery: &Delivery) -> bool {
+        self.lanes.get(&stream(delivery)).is_some_and(|lane| !lane.messages.is_empty())
+    }
+
+    /// Forgets a stream of which there are no messages.
+    pub(crate) fn forget(&mut self, delivery: &Delivery) {
+        if !self.has(delivery) {
+            self.lanes.remove(&stream(delivery));
+        }
     }
 
     /// The next message for the core. Streams take turns.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use handfast_core::{
-    Delivery, EndReason, Endpoint, Event, Fate, Order, PeerHandle, PeerId, SendError,
+    CommandError, Delivery, EndReason, Endpoint, Event, Fate, Order, PeerHandle, PeerId, SendError,
 };
 
 use super::model::{Broken, Model};
@@ -19,6 +19,8 @@ pub(crate) struct Traffic {
     seed: u64,
     plan: TrafficPlan,
     rng: Rng,
+    /// Which streams end, apart: messages are the same with and without.
+    ends: Rng,
     pub(crate) model: Model,
     pub(crate) players: Vec<Player>,
     /// No new messages from then on.
@@ -59,6 +61,7 @@ impl Traffic {
             seed,
             plan,
             rng,
+            ends: Rng::from_seed(seed),
             model,
             players,
             until: Duration::MAX,
@@ -131,7 +134,7 @@ impl Traffic {
     fn produce(&mut self, node: u8) -> u8 {
         let to = self.rng.pick(&self.peers_of(node));
         for _ in 0..self.rng.range(1..=3) {
-            let delivery = self.delivery();
+            let delivery = delivery(&mut self.rng);
             let large = self.rng.chance(self.plan.large.1);
             let most = if large { self.plan.large.0 } else { self.plan.small };
             let len = self.rng.range(most / 8..=most) as usize;
@@ -144,15 +147,17 @@ impl Traffic {
         to
     }
 
-    fn delivery(&mut self) -> Delivery {
-        let rng = &mut self.rng;
-        let mut delivery = Delivery::new(
-            rng.range(0..=2) as u16,
-            rng.chance(Probability::percent(60)),
-            rng.pick(&[Order::Unordered, Order::Sequenced, Order::Ordered]),
-        );
-        delivery.requires_ack = rng.chance(Probability::percent(40));
-        delivery
+    /// A stream gives its place back, whatever is on its way. It is used again, sooner or later.
+    fn end_a_stream(&mut self, cx: &mut Cx<'_>, to: u8) {
+        let (node, now) = (cx.node.0 as u8, cx.now());
+        let delivery = delivery(&mut self.ends);
+        let Some(handle) = self.link(node, to).handle else { return };
+        match cx.endpoint().end_stream(now, handle, delivery) {
+            Ok(()) => {}
+            // It ended, and the event that says so is on its way.
+            Err(CommandError::UnknownPeer) if self.may_expire => {}
+            Err(error) => panic!("node {node} could not end a stream to node {to}: {error:?}"),
+        }
     }
 
     /// Hands waiting messages to the endpoint until it has no more room.
@@ -278,6 +283,17 @@ impl Traffic {
     }
 }
 
+/// Any delivery.
+fn delivery(rng: &mut Rng) -> Delivery {
+    let mut delivery = Delivery::new(
+        rng.range(0..=2) as u16,
+        rng.chance(Probability::percent(60)),
+        rng.pick(&[Order::Unordered, Order::Sequenced, Order::Ordered]),
+    );
+    delivery.requires_ack = rng.chance(Probability::percent(40));
+    delivery
+}
+
 impl App<Endpoint> for Traffic {
     fn on_event(&mut self, cx: &mut Cx<'_>, event: &Event) {
         if let Err(broken) = self.react(cx, event) {
@@ -297,6 +313,9 @@ impl App<Endpoint> for Traffic {
         }
         let to = self.produce(cx.node.0 as u8);
         self.flush(cx, to);
+        if self.ends.chance(Probability::percent(20)) {
+            self.end_a_stream(cx, to);
+        }
         let pause = self.rng.range(self.plan.pause / 4..=self.plan.pause);
         cx.wake_after(Duration::from_micros(pause), token);
     }

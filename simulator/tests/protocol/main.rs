@@ -14,5 +14,6 @@ mod relay;
 mod restart;
 mod roaming;
 mod sessions;
+mod streams;
 mod suspension;
 mod world;

@@ -29,6 +29,10 @@ fn nuisances() -> Vec<(&'static str, Nuisance)> {
             let stream = stream(0, false, Order::Ordered);
             Box::new(move |n| frame(Frame::Skip { stream, sequence_number: n << 20 }))
         }),
+        ("ends of streams", {
+            let stream = stream(0, false, Order::Ordered);
+            Box::new(move |n| frame(Frame::StreamEnd { stream, end: n << 20 }))
+        }),
         ("messages given up", {
             let stream = stream(0, true, Order::Ordered);
             // The first never comes, so nothing is ever handed over.

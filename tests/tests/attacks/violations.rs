@@ -104,6 +104,36 @@ fn skipping_on_a_stream_without_gaps_ends_the_session() {
     assert_eq!(end_after(&[skip(false, Order::Ordered)]), None);
 }
 
+#[test]
+fn ending_a_stream_whose_messages_are_not_settled_ends_the_session() {
+    let end = |key, end| frame(Frame::StreamEnd { stream: key, end });
+    let expected = Some("ended a stream before its messages were settled");
+    let (whole, unordered) = (ordered(0), StreamKey::new(0, true, Order::Unordered));
+    let message = |key, number| data(key, number, b"whole");
+    assert_eq!(end_after(&[end(whole, 0)]), None, "there was nothing");
+    assert_eq!(end_after(&[end(whole, 1)]), expected);
+    assert_eq!(end_after(&[message(whole, 0), end(whole, 1)]), None);
+    assert_eq!(end_after(&[message(whole, 0), end(whole, 2)]), expected);
+    assert_eq!(
+        end_after(&[message(unordered, 0), message(unordered, 2), end(unordered, 1)]),
+        expected
+    );
+    assert_eq!(end_after(&[piece(whole, 0, 2000), end(whole, 1)]), expected);
+    let newest = StreamKey::new(0, false, Order::Sequenced);
+    assert_eq!(end_after(&[message(newest, 5), end(newest, 5)]), expected);
+    assert_eq!(end_after(&[message(newest, 5), end(newest, 9), message(newest, 7)]), None);
+    assert_eq!(end_after(&[end(newest, varint::MAX)]), None, "all may have been lost");
+}
+
+#[test]
+fn ending_more_streams_than_are_remembered_ends_the_session() {
+    let key = |channel| StreamKey::new(channel, false, Order::Unordered);
+    let ends: Vec<_> =
+        (0..1025).map(|channel| frame(Frame::StreamEnd { stream: key(channel), end: 1 })).collect();
+    assert_eq!(end_after(&ends[..1024]), None);
+    assert_eq!(end_after(&ends), Some("used too many streams"));
+}
+
 /// Says that messages were given up.
 fn given_up(key: StreamKey, first: u64, further: u64, cost: u64) -> Vec<u8> {
     let range = GivenUpRange { first, further, cost };

@@ -10,3 +10,4 @@ mod network_pitfalls;
 mod pairings;
 mod restart;
 mod shutdown;
+mod streams;

@@ -40,15 +40,6 @@ impl ReceiveQueue {
         Ok(())
     }
 
-    /// Goes past what was given up on an ordered stream, up to the next message that may still come.
-    pub(super) fn step_over(&mut self, key: StreamKey) {
-        let Some(stream) = self.streams.get_mut(&key).filter(|_| key.is_reliable()) else { return };
-        let passed = stream.step_over();
-        if passed > 0 {
-            *self.missing.entry(key).or_default() += passed;
-        }
-    }
-
     /// Whether the application has to be told of messages that were given up.
     pub(crate) fn has_missing(&self) -> bool {
         !self.missing.is_empty()

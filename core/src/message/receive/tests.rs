@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use super::unreliable::MAX_PARTIAL;
 use super::*;
 use crate::time::Instant;
 use crate::wire::Fragment;
@@ -196,4 +197,60 @@ fn without_memory_a_large_message_waits_for_its_turn_and_small_ones_have_the_flo
     }
     assert_eq!(inbox.advertise(), 11_000);
     assert_eq!(inbox.memory(), 1000);
+}
+
+#[test]
+fn what_comes_late_of_a_stream_that_ended_neither_opens_it_nor_is_handed_over() {
+    for (reliable, order) in
+        [(true, Order::Ordered), (true, Order::Unordered), (false, Order::Unordered)]
+    {
+        let stream = StreamKey::new(0, reliable, order);
+        let whole = |sequence_number| DataFrame {
+            stream,
+            requires_ack: false,
+            sequence_number,
+            fragment: None,
+            payload: b"whole",
+        };
+        let mut inbox = ReceiveQueue::new(LIMITS);
+        for number in 0..3 {
+            inbox.on_data(&whole(number)).expect("legal");
+        }
+        inbox.on_stream_end(stream, 3).expect("legal");
+        inbox.on_stream_end(stream, 3).expect("said again");
+        assert!(inbox.streams.is_empty());
+        let taken = core::iter::from_fn(|| inbox.take()).count();
+        assert_eq!(taken, 3, "what came before stays");
+        assert_eq!(inbox.on_data(&whole(2)), Ok(true));
+        assert_eq!(inbox.on_data(&half(stream, 1, true)), Ok(true));
+        assert!(inbox.streams.is_empty() && inbox.take().is_none());
+        // It is used again.
+        assert_eq!(inbox.on_data(&whole(3)), Ok(true));
+        assert_eq!(inbox.on_data(&whole(2)), Ok(true));
+        assert_eq!(inbox.take().map(|message| message.sequence_number), Some(3));
+        assert!(inbox.take().is_none());
+        inbox.on_stream_end(stream, 3).expect("that was the first end");
+        assert_eq!(inbox.streams.len(), 1);
+        inbox.on_stream_end(stream, 4).expect("legal");
+        assert!(inbox.streams.is_empty());
+    }
+}
+
+#[test]
+fn the_end_of_an_unreliable_stream_hands_over_what_waits_and_forgets_what_is_in_pieces() {
+    let stream = StreamKey::new(0, false, Order::Ordered);
+    let mut inbox = ReceiveQueue::new(LIMITS);
+    let third = DataFrame {
+        stream,
+        requires_ack: false,
+        sequence_number: 2,
+        fragment: None,
+        payload: b"third",
+    };
+    inbox.on_data(&half(stream, 1, false)).expect("legal");
+    inbox.on_data(&third).expect("legal");
+    assert!(inbox.take().is_none(), "it waits for the others");
+    inbox.on_stream_end(stream, 3).expect("legal");
+    assert_eq!(inbox.take().map(|message| message.sequence_number), Some(2));
+    assert_eq!(inbox.unreliable_bytes, 0);
 }

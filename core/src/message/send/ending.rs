@@ -13,9 +13,7 @@ impl SendQueue {
     pub(crate) fn restart(&mut self, granted: u64, now: Instant) {
         self.end_all(|message| message.is_started().then_some(Fate::Unknown));
         self.messages.iter_mut().for_each(|(_, message)| message.queued_at = now);
-        for stream in &mut self.streams {
-            stream.restart();
-        }
+        self.restart_streams();
         self.credit.restart(granted);
         self.wake_all();
     }
@@ -31,13 +29,15 @@ impl SendQueue {
     /// The peer is gone: every message meets its fate.
     pub(crate) fn end(&mut self) {
         self.end_all(|message| Some(if message.is_started() { Fate::Unknown } else { Fate::Lost }));
+        // Not all of their messages arrived.
+        self.forget_stream_ends();
     }
 
     /// Ends every message for which `fate` has an answer.
     fn end_all(&mut self, fate: impl Fn(&Outgoing) -> Option<Fate>) {
         self.repair.clear();
         let messages = &self.messages;
-        for stream in &mut self.streams {
+        for (_, stream) in &mut self.streams {
             stream.line.retain(messages, |slot| fate(&messages[slot as usize]).is_none());
         }
         let open = |(slot, message): (usize, &Outgoing)| match message.fate {

@@ -1,3 +1,5 @@
+use alloc::vec::Vec;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -37,8 +39,32 @@ fn messages_beyond_limits_that_were_not_known_are_refused_and_the_others_stay() 
     assert_eq!(fates, [(large, Fate::Refused), (far, Fate::Refused)]);
     assert_eq!(queue.messages.len(), 2);
     assert_eq!(queue.buffer.bytes(), 2 * cost(100));
-    let queued: Vec<_> = queue.streams.iter().map(|stream| stream.line.waiting()).collect();
+    let queued: Vec<_> = queue.streams.iter().map(|(_, stream)| stream.line.waiting()).collect();
     assert_eq!(queued, [1, 1, 0]);
+}
+
+/// The last message of a stream that is to end may go whenever messages give way.
+#[test]
+fn a_stream_may_end_while_its_messages_give_way() {
+    let large = || Bytes::from(alloc::vec![0; 1000]);
+    let limits = SendLimits { unreliable: 1500, ..LIMITS };
+    let delivery = Delivery::unreliable(0);
+    let mut queue = SendQueue::default();
+    queue.restart(1 << 20, NOW);
+    queue.push(&limits, NOW, delivery, large()).expect("room");
+    assert_eq!(queue.end_stream(delivery.into()), Ok(()));
+    // Makes room for the next of its own stream.
+    queue.push(&limits, NOW, delivery, large()).expect("room");
+    assert_eq!(queue.take_ended_stream(), Some(delivery));
+    assert_eq!(queue.end_stream(delivery.into()), Ok(()));
+    // The other one waits for too long.
+    let late = NOW + Duration::from_secs(2);
+    queue.push(&limits, late, Delivery::ordered(1), Bytes::new()).expect("room");
+    let mut buffer = [0; 1200];
+    let written = queue.write(late, LIMITS.age, &mut Writer::new(&mut buffer), 1200, &mut |_| {});
+    assert_eq!(written.repeated, 0);
+    assert_eq!(queue.take_ended_stream(), Some(delivery));
+    assert_eq!((queue.streams.len(), queue.dropped()), (1, 2));
 }
 
 #[test]

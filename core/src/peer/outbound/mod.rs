@@ -40,6 +40,7 @@ pub(crate) enum SentFrame {
     Rekey(RekeyFrame),
     Route { key: u32 },
     Skip { stream: u16 },
+    StreamEnd { name: u32 },
 }
 
 /// The most unanswered pings of the peer we remember; the oldest give way.
@@ -196,6 +197,7 @@ impl Outbound {
             || inbox.is_credit_due()
             || self.queue.has_skips()
             || self.queue.has_given_up()
+            || self.queue.has_stream_ends()
             || self.is_blocked_due()
             || self.addresses.is_due()
             || self.routes.is_due()
@@ -255,6 +257,7 @@ impl Outbound {
             SentFrame::Disconnect => self.disconnect_acked = true,
             SentFrame::GivenUp(told) => self.queue.on_told(told),
             SentFrame::Route { key } => self.routes.on_acked(key),
+            SentFrame::StreamEnd { name } => self.queue.on_stream_end_acked(name),
             SentFrame::Addresses
             | SentFrame::Opened { .. }
             | SentFrame::Blocked
@@ -284,6 +287,7 @@ impl Outbound {
             SentFrame::Rekey(frame) => self.rekey.on_lost(frame),
             SentFrame::Route { key } => self.routes.on_lost(key),
             SentFrame::Skip { stream } => self.queue.repeat_skip(stream),
+            SentFrame::StreamEnd { name } => self.queue.repeat_stream_end(name),
         }
     }
 
@@ -304,7 +308,8 @@ impl Outbound {
             | SentFrame::Pong { .. }
             | SentFrame::Rekey(_)
             | SentFrame::Route { .. }
-            | SentFrame::Skip { .. } => {
+            | SentFrame::Skip { .. }
+            | SentFrame::StreamEnd { .. } => {
                 self.on_lost(frame, inbox);
                 true
             }
@@ -365,7 +370,7 @@ impl Outbound {
         }
     }
 
-    /// Credit, blocked and skip.
+    /// Credit, blocked, skip and the ends of streams.
     fn write_flow(
         &mut self,
         inbox: &mut ReceiveQueue,
@@ -399,6 +404,13 @@ impl Outbound {
                 return;
             }
             sent(SentFrame::Skip { stream });
+        }
+        while let Some((name, stream, end)) = self.queue.take_stream_end() {
+            if !(Frame::StreamEnd { stream, end }).encode(writer) {
+                self.queue.repeat_stream_end(name);
+                return;
+            }
+            sent(SentFrame::StreamEnd { name });
         }
     }
 }

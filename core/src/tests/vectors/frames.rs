@@ -82,6 +82,7 @@ pub(super) fn examples(vectors: &mut Vectors) {
         ("ack_now", Frame::AckNow),
         ("disconnect_complete", Frame::Disconnect { complete: true, code: 7, reason: "bye" }),
         ("skip", Frame::Skip { stream: gaps, sequence_number: 70 }),
+        ("stream_end", Frame::StreamEnd { stream: ordered, end: 70 }),
         ("rekey_request", Frame::RekeyRequest { sender_index: 0x1122_3300, ephemeral }),
         (
             "rekey_response",

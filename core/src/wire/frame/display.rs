@@ -26,6 +26,7 @@ impl fmt::Display for Frame<'_> {
             Self::Skip { stream, sequence_number } => {
                 write!(f, "Skip stream={stream} sequence_number={sequence_number}")
             }
+            Self::StreamEnd { stream, end } => write!(f, "StreamEnd stream={stream} end={end}"),
             Self::GivenUp(frame) => frame.fmt(f),
             Self::RekeyRequest { sender_index, .. } => {
                 write!(f, "RekeyRequest sender_index={sender_index:#x}")

@@ -198,6 +198,7 @@ fn frames_that_no_receiver_takes_are_not_written() {
         Frame::Blocked { limit: 0, cost: u64::MAX },
         Frame::ChannelCredit { channel: 0, returned: u64::MAX },
         Frame::Skip { stream: STREAM, sequence_number: 1 << 63 },
+        Frame::StreamEnd { stream: STREAM, end: 1 << 62 },
         Frame::Extension { kind: 0x3f, body: &[] },
         Frame::Extension { kind: 0x80, body: &[] },
     ] {
@@ -234,6 +235,7 @@ fn any_plain_frame() -> impl Strategy<Value = Frame<'static>> {
         (number(), number()).prop_map(|(limit, cost)| Frame::Blocked { limit, cost }),
         (any_stream(), number())
             .prop_map(|(stream, sequence_number)| Frame::Skip { stream, sequence_number }),
+        (any_stream(), number()).prop_map(|(stream, end)| Frame::StreamEnd { stream, end }),
         any::<u32>().prop_map(|sender_index| Frame::RekeyRequest { sender_index, ephemeral: &KEY }),
         (any::<u32>(), any::<u32>()).prop_map(|(sender_index, receiver_index)| {
             Frame::RekeyResponse { sender_index, receiver_index, ephemeral: &KEY }
