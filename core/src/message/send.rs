@@ -96,8 +96,7 @@ impl SendQueue {
             self.give_up(slot, Fate::Superseded);
         }
         // To make room may have ended it.
-        let is_open = |at: &usize| self.streams.get(*at).is_some_and(|stream| stream.key == key);
-        let stream = known.filter(is_open).unwrap_or_else(|| {
+        let stream = known.filter(|at| self.is_stream(*at, key)).unwrap_or_else(|| {
             self.streams.insert(SendStream::new(key, place, self.ends.first_of(key)))
         });
         let slot = slot_number(self.messages.vacant_key());

@@ -42,7 +42,7 @@ fn many_streams_take_turns_at_few_places_and_no_message_is_lost_mixed_or_doubled
         for n in 0..COUNT {
             let which = payload(n * 31 + seed, 8)[0] ^ (n * 7) as u8;
             let order = orders[usize::from(which) % 3];
-            let delivery = Delivery::new(u16::from(which / 3 % 4), which % 5 > 0, order);
+            let delivery = Delivery::new(u16::from(which / 3 % 4), !which.is_multiple_of(5), order);
             let message = payload(n, [8, 100, 3000][n as usize % 3]);
             while net.try_send(a, ab, delivery, message.clone()) == Err(SendError::TooManyStreams) {
                 // All others end: those with messages under way a little later.
@@ -158,7 +158,7 @@ fn no_more_streams_end_than_both_ends_remember() {
 fn a_peer_that_restarts_ends_what_was_to_end() {
     let config = Config::default();
     let mut net = Net::new(1);
-    let (a, b) = (net.add(config.clone()), net.add_seeded(config.clone(), Some([9; 32])));
+    let (a, b) = (net.add(config.clone()), net.add_seeded(config, Some([9; 32])));
     let Link { ab, .. } = net.link(a, b);
     net.send(a, ab, Delivery::ordered(0), "before");
     net.run(1000);

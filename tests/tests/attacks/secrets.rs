@@ -232,7 +232,7 @@ fn secrets_are_compared_in_one_place_only() {
     const HARMLESS: [(&str, &str); 9] = [
         ("message/receive_stream.rs", "*first.key() != self.next"), // A sequence number.
         ("peer/outbound/mod.rs", "token == 0"),                     // A ping that wants no answer.
-        ("message/send.rs", "stream.key == key"),                   // Names a stream.
+        ("send/streams.rs", "stream.key == key"),                   // Names a stream.
         ("peer/outbound/pings.rs", "ping.token == token"), // A count; in a packet that was opened.
         ("punch/target.rs", "self.token == Some(token)"),  // The same.
         ("probing/nat_test.rs", "*one == token"),          // The same.

@@ -156,6 +156,11 @@ impl SendQueue {
         self.streams.iter().find(|(_, stream)| stream.key == key).map(|(index, _)| index)
     }
 
+    /// Whether the stream is open at this place.
+    pub(super) fn is_stream(&self, at: usize, key: StreamKey) -> bool {
+        self.streams.get(at).is_some_and(|stream| stream.key == key)
+    }
+
     fn find_end(&self, name: u32) -> Option<u16> {
         let mut streams = self.streams.iter();
         streams
