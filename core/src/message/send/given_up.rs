@@ -136,7 +136,8 @@ impl SendQueue {
             self.give_up(slot, fate(false));
             return true;
         };
-        let (stream, is_fully_sent) = (message.stream, message.is_fully_sent());
+        let (stream, lane) = (message.stream, message.lane);
+        let is_fully_sent = message.is_fully_sent();
         if message.delivery.reliable {
             let fate = fate(is_fully_sent);
             message.given_up = Some(GivenUp { fate, told: None, is_doubtful: false });
@@ -145,7 +146,8 @@ impl SendQueue {
             return false;
         }
         if !is_fully_sent {
-            self.streams[usize::from(stream)].line.abandon(slot_number(slot));
+            self.lanes[lane as usize].line.abandon(slot_number(slot));
+            self.wake(lane);
         }
         if !self.messages[slot].delivery.reliable {
             self.finish(slot, fate(false));

@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::delivery::Priority;
 use crate::error::CommandError;
+use crate::wire::Writer;
 
 const LIMITS: SendLimits = SendLimits {
     max_message: 1000,
@@ -37,7 +39,7 @@ fn messages_beyond_limits_that_were_not_known_are_refused_and_the_others_stay() 
     assert_eq!(fates, [(large, Fate::Refused), (far, Fate::Refused)]);
     assert_eq!(queue.messages.len(), 2);
     assert_eq!(queue.buffer.bytes(), 2 * cost(100));
-    let queued: Vec<_> = queue.streams.iter().map(|stream| stream.line.waiting()).collect();
+    let queued: Vec<_> = queue.lanes.iter().map(|lane| lane.line.waiting()).collect();
     assert_eq!(queued, [1, 1, 0]);
 }
 
@@ -110,7 +112,7 @@ fn an_unreliable_message_with_two_copies_under_way_outlives_the_loss_of_one() {
         let delivery = Delivery { requires_ack: true, ..Delivery::unreliable(0) };
         let id = queue.push(&LIMITS, NOW, delivery, Bytes::from_static(b"twice")).expect("room");
         let first = write_all(&mut queue, 1000)[0];
-        queue.repair.probe(first);
+        queue.schedule.repair(Priority::NORMAL).probe(first);
         let second = write_all(&mut queue, 1000)[0];
         queue.on_lost(first);
         assert_eq!(queue.poll_fate(), None, "the copy may arrive");
@@ -147,7 +149,7 @@ proptest! {
             }
             let at = which.index(model.under_way.len());
             match step {
-                0 => queue.repair.probe(model.under_way[at]),
+                0 => queue.schedule.repair(Priority::NORMAL).probe(model.under_way[at]),
                 1 => queue.on_lost(model.under_way.swap_remove(at)),
                 _ => {
                     let part = model.under_way.swap_remove(at);
