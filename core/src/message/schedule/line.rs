@@ -7,8 +7,8 @@ use alloc::collections::VecDeque;
 
 use slab::Slab;
 
-use crate::message::outgoing::Outgoing;
 use crate::delivery::Order;
+use crate::message::outgoing::Outgoing;
 
 /// The messages of a stream with unsent bytes.
 #[derive(Debug)]

@@ -1,3 +1,5 @@
+mod priorities;
+
 use proptest::prelude::*;
 
 use super::*;
