@@ -15,6 +15,7 @@ use slab::Slab;
 
 use super::credit::{MESSAGE_CHARGE, SendCredit, cost};
 use super::outgoing::{Outgoing, Part};
+use super::redundancy::Redundancy;
 use super::schedule::{Lane, Schedule};
 use super::send_buffer::{SendBuffer, SendLimits};
 use super::send_stream::SendStream;
@@ -24,6 +25,7 @@ use crate::time::Instant;
 use crate::wire::StreamKey;
 
 pub(crate) use given_up::Told;
+pub(crate) use write::Pass;
 
 /// All outgoing messages to one peer.
 #[derive(Debug, Default)]
@@ -32,6 +34,7 @@ pub(crate) struct SendQueue {
     streams: Vec<SendStream>,
     lanes: Vec<Lane>,
     schedule: Schedule,
+    redundancy: Redundancy,
     credit: SendCredit,
     /// Some unreliable ordered message was lost at some time.
     has_lost_ordered: bool,
@@ -272,7 +275,12 @@ impl SendQueue {
 
     /// Whether there are bytes that could be sent now.
     pub(crate) fn has_work(&self) -> bool {
-        !self.schedule.is_empty()
+        !self.schedule.is_empty() || self.redundancy.is_overdue()
+    }
+
+    /// Whether messages wait to be sent once more, and `next_deadline` may have changed.
+    pub(crate) fn has_copies(&self) -> bool {
+        !self.redundancy.is_empty()
     }
 
     /// The peer said how many numbers of a stream it takes.

@@ -36,6 +36,7 @@ impl SendQueue {
     /// Ends every message for which `fate` has an answer.
     fn end_all(&mut self, fate: impl Fn(&Outgoing) -> Option<Fate>) {
         self.schedule.clear_repairs();
+        self.redundancy.clear();
         let messages = &self.messages;
         for lane in &mut self.lanes {
             lane.line.retain(messages, |slot| fate(&messages[slot as usize]).is_none());

@@ -28,13 +28,15 @@ impl SendQueue {
         if is_it && self.abandon(slot, cancelled) { Ok(()) } else { Err(CommandError::TooLate) }
     }
 
-    /// When the next message is of no use any more.
+    /// When the next message is of no use any more, or is to be sent once more without waiting for another.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let useless = self.deadlines.first().map(|(at, _)| *at);
+        useless.into_iter().chain(self.redundancy.next_deadline()).min()
     }
 
-    /// Gives up what is of no use any more.
+    /// Gives up what is of no use any more, and sees to what is to be sent once more.
     pub(crate) fn pass_deadlines(&mut self, now: Instant) {
+        self.redundancy.pass_deadlines(now);
         while let Some((_, slot)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.pop_first();
             self.abandon(slot as usize, |may_have_arrived| Fate::Expired { may_have_arrived });

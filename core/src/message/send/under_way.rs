@@ -7,6 +7,7 @@ use crate::message::outgoing::Part;
 impl SendQueue {
     /// The part arrived.
     pub(crate) fn on_acked(&mut self, part: Part) {
+        self.redundancy.note_resolved(false);
         let slot = part.slot as usize;
         let Some(message) = self.find(part) else { return };
         let is_given_up = message.given_up.is_some();
@@ -17,6 +18,7 @@ impl SendQueue {
 
     /// A copy of the part was lost, as far as we can tell.
     pub(crate) fn on_lost(&mut self, part: Part) {
+        self.redundancy.note_resolved(true);
         let Some(message) = self.find(part) else { return };
         if !message.lose(part) {
             return;

@@ -19,9 +19,22 @@ pub(crate) struct Written {
     pub(crate) ends_receipt: bool,
 }
 
+/// The time at which a packet is written, and times that count for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass {
+    pub(crate) now: Instant,
+    /// What waited for longer is dropped, where messages give way.
+    pub(crate) age: Duration,
+    /// What an answer of the peer takes.
+    pub(crate) round_trip: Duration,
+}
+
 /// The packet that is written.
 struct Packet<'p, 'w, S> {
+    pass: Pass,
     writer: &'p mut Writer<'w>,
+    /// Where the messages in it begin.
+    begin: usize,
     /// The space for frames in an empty packet.
     room: usize,
     /// Is told of each part whose fate matters.
@@ -31,27 +44,56 @@ struct Packet<'p, 'w, S> {
 
 impl SendQueue {
     /// Appends data frames while they fit, calling `sent` for each part whose fate matters. `room`
-    /// is the space for frames in an empty packet; what waited for longer than `age` is dropped
-    /// instead.
+    /// is the space for frames in an empty packet.
     pub(crate) fn write(
         &mut self,
-        now: Instant,
-        age: Duration,
+        pass: Pass,
         writer: &mut Writer<'_>,
         room: usize,
         sent: &mut impl FnMut(Part),
     ) -> Written {
-        let mut packet = Packet { writer, room, sent, result: Written::default() };
+        let begin = writer.position();
+        let mut packet = Packet { pass, writer, begin, room, sent, result: Written::default() };
         let mut next = self.schedule.first(room);
         while let Some(priority) = next {
             let before = packet.writer.position();
+            if priority != Priority::REAL_TIME && !self.write_copies(&mut packet) {
+                return packet.result;
+            }
             let is_done = self.write_repairs(priority, &mut packet)
-                && self.write_class(priority, (now, age), &mut packet);
+                && self.write_class(priority, &mut packet);
             let len = packet.writer.position() - before;
             self.schedule.note_written(priority, len, room);
-            next = if is_done { self.schedule.next() } else { None };
+            if priority == Priority::REAL_TIME && len > 0 {
+                self.redundancy.earn(len);
+            }
+            if !is_done {
+                return packet.result;
+            }
+            next = self.schedule.next();
         }
+        self.write_copies(&mut packet);
         packet.result
+    }
+
+    /// Writes what is sent once more though nothing says that it was lost; false once the packet is full.
+    fn write_copies(&mut self, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
+        while let Some(spare) = self.redundancy.take(packet.pass.now) {
+            let alone = packet.writer.position() == packet.begin;
+            let is_affordable = self.redundancy.affords(spare, alone);
+            let message = self.find(spare.part).filter(|message| message.given_up.is_none());
+            let Some(message) = message.filter(|_| is_affordable) else { continue };
+            // One that finds no room is left out: soon it would be late.
+            let Some(len) = encode(message, spare.part, packet.room, packet.writer) else {
+                return false;
+            };
+            let written = Part { len, ..spare.part };
+            message.note_copy(written);
+            packet.result.ends_receipt |= message.is_receipt_due();
+            (packet.sent)(written);
+            self.redundancy.spend(spare, alone);
+        }
+        true
     }
 
     /// Writes what of a class is sent again; false once the packet is full.
@@ -89,11 +131,10 @@ impl SendQueue {
     fn write_class(
         &mut self,
         priority: Priority,
-        (now, age): (Instant, Duration),
         packet: &mut Packet<'_, '_, impl FnMut(Part)>,
     ) -> bool {
         while let Some(lane) = self.schedule.current(priority) {
-            self.expire(lane, now, age);
+            self.expire(lane, packet.pass.now, packet.pass.age);
             if !self.write_fresh(priority, lane, packet) {
                 self.schedule.rotate(priority);
                 return false;
@@ -141,7 +182,10 @@ impl SendQueue {
         message.sent += len;
         packet.result.ends_receipt |= message.is_receipt_due();
         if message.is_tracked() {
-            (packet.sent)(Part { len, ..part });
+            let part = Part { len, ..part };
+            (packet.sent)(part);
+            let Pass { now, round_trip, .. } = packet.pass;
+            self.redundancy.note_sent(message, part, now, round_trip);
         }
         let is_fully_sent = message.is_fully_sent();
         if fresh {
