@@ -202,6 +202,7 @@ impl Peer {
                 self.timers.set(Timer::Deadline, self.outbound.queue.next_deadline());
             }
             self.stats.parts_retransmitted += written.repeated;
+            self.stats.parts_copied += written.copied;
             content.asks_ack_now = written.ends_receipt;
             content.data = writer.position() > before;
             // Only now it may be known that a message lacks credit.

@@ -1,3 +1,4 @@
+mod copies;
 mod priorities;
 
 use proptest::prelude::*;

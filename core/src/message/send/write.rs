@@ -15,6 +15,8 @@ use crate::wire::Writer;
 pub(crate) struct Written {
     /// How many parts of it were sent before.
     pub(crate) repeated: u64,
+    /// How many parts of it were sent before and are not known to be lost.
+    pub(crate) copied: u64,
     /// It may make a message whole for which the application wants a receipt: nothing of it is left unsent.
     pub(crate) ends_receipt: bool,
 }
@@ -89,6 +91,7 @@ impl SendQueue {
             };
             let written = Part { len, ..spare.part };
             message.note_copy(written);
+            packet.result.copied += 1;
             packet.result.ends_receipt |= message.is_receipt_due();
             (packet.sent)(written);
             self.redundancy.spend(spare, alone);
