@@ -141,3 +141,57 @@ fn whatever_their_classes_reliable_messages_arrive_once_and_in_order() {
         }
     }
 }
+
+/// What 300 ordered messages of 100 bytes, sent every so many ms over 50 ms with this loss, took; sorted. And parts
+/// sent again, copies, and bytes on the wire, both directions and headers included.
+fn ages_with_loss(
+    seed: u64,
+    loss: u32,
+    pause: u64,
+    priority: Priority,
+) -> (Vec<Duration>, [u64; 3]) {
+    let (mut net, Link { a, b, ab, ba }) = Net::usual_pair(seed);
+    let conditions =
+        Conditions { latency: MS * 50, loss: Probability::percent(loss), ..Conditions::default() };
+    net.conditions(conditions);
+    let mut sent = Vec::new();
+    for n in 0..300 {
+        sent.push(net.world.now());
+        net.send(a, ab, Delivery::ordered(0).with_priority(priority), payload(n, 100));
+        net.run(pause);
+    }
+    net.run(5000);
+    let got = net.got(b);
+    let numbers: Vec<_> = got.iter().map(|got| number_of(&got.message.payload)).collect();
+    assert_eq!(numbers, (0..300).collect::<Vec<_>>(), "each once, in order");
+    let mut ages: Vec<_> = got.iter().zip(sent).map(|(got, sent)| got.at - sent).collect();
+    ages.sort_unstable();
+    let stats =
+        [(a, ab), (b, ba)].map(|(node, peer)| net.endpoint(node).peer(peer).expect("alive").stats);
+    let wire = stats.iter().map(|stats| stats.bytes_sent + 28 * stats.datagrams_sent).sum();
+    (ages, [stats[0].parts_retransmitted, stats[0].parts_copied, wire])
+}
+
+#[test]
+fn while_packets_are_lost_copies_spare_urgent_messages_the_wait_for_a_retransmission() {
+    for (loss, pause) in [(5, 20), (5, 200), (20, 20)] {
+        let mut slower = 0;
+        let (mut again, mut bytes) = ([0; 2], [0; 2]);
+        for seed in 0..4 {
+            let (normal, [normal_again, none, normal_bytes]) =
+                ages_with_loss(seed, loss, pause, Priority::NORMAL);
+            let (urgent, [urgent_again, copies, urgent_bytes]) =
+                ages_with_loss(seed, loss, pause, Priority::REAL_TIME);
+            assert_eq!(none, 0);
+            assert!(copies > 30, "{loss} %, {pause} ms: {copies} copies");
+            slower += u32::from(urgent[285] > normal[285]);
+            again = [again[0] + normal_again, again[1] + urgent_again];
+            bytes = [bytes[0] + normal_bytes, bytes[1] + urgent_bytes];
+        }
+        assert_eq!(slower, 0);
+        assert!(again[1] * 2 < again[0], "{again:?}");
+        assert!(bytes[1] * 10 <= bytes[0] * 16, "{bytes:?}");
+    }
+    let (_, [_, copies, _]) = ages_with_loss(9, 0, 20, Priority::REAL_TIME);
+    assert_eq!(copies, 0, "nothing was lost");
+}
