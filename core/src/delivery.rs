@@ -19,6 +19,57 @@ pub enum Order {
     Ordered,
 }
 
+/// How urgent a message is, among all that go to the same peer: one of eight classes.
+///
+/// What is more urgent leaves first, be it fresh or sent again; inside a class streams take turns, packet by packet.
+/// A class that others go before still gets a twentieth of what is sent, so none waits for ever. Priority does not
+/// reach past this end: what left already, and what waits in queues on the way, is not overtaken.
+///
+/// Classes compare by their level: the most urgent is the least.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The most urgent: level 0, for what is of use only if it arrives at once.
+    ///
+    /// While messages are being lost, reliable ones of this class of up to 512 bytes are sent more than once without
+    /// waiting for their acknowledgement. That costs up to about three fifths of what the messages of the class take.
+    pub const REAL_TIME: Self = Self(0);
+    /// The default: level 3.
+    pub const NORMAL: Self = Self(3);
+    /// The least urgent: level 7, for what may take its time.
+    pub const BULK: Self = Self(7);
+
+    /// The class at a level, from 0, the most urgent, to 7. `None` beyond.
+    #[must_use]
+    pub const fn new(level: u8) -> Option<Self> {
+        if level <= Self::BULK.0 { Some(Self(level)) } else { None }
+    }
+
+    /// The level, from 0, the most urgent, to 7.
+    #[must_use]
+    pub const fn level(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Self::NORMAL
+    }
+}
+
+impl fmt::Debug for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::REAL_TIME => f.write_str("REAL_TIME"),
+            Self::NORMAL => f.write_str("NORMAL"),
+            Self::BULK => f.write_str("BULK"),
+            Self(level) => write!(f, "Priority({level})"),
+        }
+    }
+}
+
 /// How a message is to be delivered.
 ///
 /// A *stream* is a channel together with reliability and order: messages of one stream are
@@ -38,55 +89,48 @@ pub struct Delivery {
     /// is given up ([`Fate::Expired`]), unless it is unreliable and all of it was sent. `None`: for ever. A received
     /// message does not tell it.
     pub deadline: Option<Duration>,
+    /// How urgent it is. In an unordered stream urgent messages pass others. In the other streams the order of sending
+    /// holds: each waits for those before it, which go at their own priority, and for what of them is sent again. A
+    /// received message does not tell it.
+    pub priority: Priority,
 }
 
 impl Delivery {
     /// On `channel`, without a receipt.
     #[must_use]
     pub const fn new(channel: u16, reliable: bool, order: Order) -> Self {
-        Self { channel, reliable, order, requires_ack: false, deadline: None }
+        Self {
+            channel,
+            reliable,
+            order,
+            requires_ack: false,
+            deadline: None,
+            priority: Priority::NORMAL,
+        }
     }
 
     /// Reliable and in order, on `channel`.
     #[must_use]
     pub const fn ordered(channel: u16) -> Self {
-        Self { channel, reliable: true, order: Order::Ordered, requires_ack: false, deadline: None }
+        Self::new(channel, true, Order::Ordered)
     }
 
     /// Reliable, in the order of arrival, on `channel`.
     #[must_use]
     pub const fn reliable(channel: u16) -> Self {
-        Self {
-            channel,
-            reliable: true,
-            order: Order::Unordered,
-            requires_ack: false,
-            deadline: None,
-        }
+        Self::new(channel, true, Order::Unordered)
     }
 
     /// Sent once, in the order of arrival, on `channel`.
     #[must_use]
     pub const fn unreliable(channel: u16) -> Self {
-        Self {
-            channel,
-            reliable: false,
-            order: Order::Unordered,
-            requires_ack: false,
-            deadline: None,
-        }
+        Self::new(channel, false, Order::Unordered)
     }
 
     /// Sent once, newest wins, on `channel`.
     #[must_use]
     pub const fn sequenced(channel: u16) -> Self {
-        Self {
-            channel,
-            reliable: false,
-            order: Order::Sequenced,
-            requires_ack: false,
-            deadline: None,
-        }
+        Self::new(channel, false, Order::Sequenced)
     }
 
     /// The same delivery with a receipt: its [`Fate`] is always reported.
@@ -100,6 +144,13 @@ impl Delivery {
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// The same delivery with this priority.
+    #[must_use]
+    pub const fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
         self
     }
 

@@ -97,8 +97,8 @@ pub enum SendError {
     /// The peer is closing.
     Closing,
     /// There is no room for a message that has no sense in waiting: a reliable sequenced one while the
-    /// channel's share of the send buffer is full, or an unreliable one while nobody polls the fates of those
-    /// before. Go on without it and send the next state when there is one; after a reliable one
+    /// channel's share of the send buffer is full, or an unreliable one while more urgent ones fill the buffer or
+    /// nobody polls the fates of those before. Go on without it and send the next state when there is one; after a reliable one
     /// `Event::Writable` says when there is room.
     NoRoom,
     /// The message is longer than the smaller limit of the two ends, which is given here in bytes.

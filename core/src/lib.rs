@@ -168,7 +168,7 @@ pub use config::{
     NetworkSecret, Punching, Retry, Routing, Timing, ValidConfig,
 };
 pub use crypto::identity::{Identity, PeerId, PeerIdError};
-pub use delivery::{Delivery, Fate, Message, MessageId, Order};
+pub use delivery::{Delivery, Fate, Message, MessageId, Order, Priority};
 pub use disconnect::{DisconnectOptions, DisconnectReason};
 pub use discovery::Discovered;
 pub use endpoint::{Endpoint, Target};

@@ -182,6 +182,9 @@ counters! {
         packets_spuriously_lost,
         /// Message parts sent again.
         parts_retransmitted,
+        /// Copies of small messages of [`Priority::REAL_TIME`](crate::Priority::REAL_TIME) that were sent in case
+        /// others of them were lost. They do not count as sent again.
+        parts_copied,
         /// Probe timeouts that fired.
         probe_timeouts,
         /// How often the congestion controller slowed down.

@@ -90,7 +90,7 @@ pub use handfast_core::{
     ForwardRefusal, Forwarding, ForwardingPolicy, FourTuple, FreshPort, Identity, Instant,
     KeyUpdates, Limits, MAX_DATAGRAM, Message, MessageId, Nat, NatEvidence, NatFiltering,
     NatMapping, NetworkSecret, Order, Origin, PathReason, PathStats, PeerHandle, PeerId,
-    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Punching, Refusal, Retry, Route,
+    PeerIdError, PeerInfo, PeerState, PeerStats, PingId, Priority, Punching, Refusal, Retry, Route,
     RouteInfo, Routing, SocketId, StandbyPath, Stats, Target, Timing, ValidConfig, Verdict, Via,
     Violation,
 };

@@ -83,7 +83,8 @@ pub(crate) fn run(row: &Row, load: Load, kind: Kind, seed: u64, takes: Duration)
     world.set_timer_grain(TIMER_GRAIN);
     let address = |number: u8| SocketAddr::from(([10, 0, 0, number], 4263));
     let [server, client] = [(2, 1, false), (1, 2, true)].map(|(own, other, calls)| {
-        world.add(Setup { kind, other: address(other), calls }, &[address(own)])
+        let setup = Setup { kind, other: address(other), calls, has_classes: load.has_classes() };
+        world.add(setup, &[address(own)])
     });
     let ends = [client, server];
     let flows = match load {

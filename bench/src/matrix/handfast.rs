@@ -2,14 +2,17 @@
 
 use bytes::Bytes;
 use handfast_core::{
-    Config, Delivery, Endpoint, Event, Identity, Instant, Origin, PeerHandle, Target, Transmit,
+    Config, Delivery, Endpoint, Event, Identity, Instant, Origin, PeerHandle, Priority, Target,
+    Transmit,
 };
 
 use super::stack::{Arrived, Setup, Stack, Stamp, Told};
+use super::traffic::SMALL;
 
 pub(crate) struct Handfast {
     endpoint: Endpoint,
     peer: Option<PeerHandle>,
+    has_classes: bool,
 }
 
 impl Handfast {
@@ -22,13 +25,18 @@ impl Handfast {
         if setup.calls {
             endpoint.connect(now, Target::from(setup.other)).expect("a dial may start");
         }
-        Self { endpoint, peer: None }
+        Self { endpoint, peer: None, has_classes: setup.has_classes }
     }
 }
 
 impl Stack for Handfast {
     fn send(&mut self, now: Instant, lane: usize, message: &Bytes) -> bool {
-        let delivery = Delivery::ordered(lane as u16);
+        let priority = match lane {
+            _ if !self.has_classes => Priority::NORMAL,
+            SMALL => Priority::REAL_TIME,
+            _ => Priority::BULK,
+        };
+        let delivery = Delivery::ordered(lane as u16).with_priority(priority);
         self.peer
             .is_some_and(|peer| self.endpoint.send(now, peer, delivery, message.clone()).is_ok())
     }

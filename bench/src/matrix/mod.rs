@@ -55,7 +55,7 @@ impl Cell {
 
     /// By how many percent a figure may be worse. Large messages count whole: one more or less decides much.
     fn tolerance(&self) -> u32 {
-        if self.load == Load::Mixed { rows::BY_CHANCE } else { self.row.tolerance }
+        if self.load.is_mixed() { rows::BY_CHANCE } else { self.row.tolerance }
     }
 }
 
@@ -94,6 +94,9 @@ fn asked(options: &Options) -> Vec<Cell> {
     for row in rows::rows() {
         for load in Load::ALL {
             for kind in Kind::ALL {
+                if load.has_classes() && kind != Kind::Handfast {
+                    continue;
+                }
                 let wanted = |text: &String| key(&row, load, kind).contains(text.as_str());
                 if options.only.as_ref().is_none_or(wanted) {
                     let (row, figures) = (row.clone(), Figures::default());

@@ -104,6 +104,8 @@ pub(crate) struct Setup {
     pub(crate) other: SocketAddr,
     /// Whether this end calls the other.
     pub(crate) calls: bool,
+    /// Whether small messages are of the most urgent class and large ones of the least.
+    pub(crate) has_classes: bool,
 }
 
 /// A stack of any kind as a machine of the simulated world.

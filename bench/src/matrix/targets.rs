@@ -26,17 +26,25 @@ enum Goal {
     P99Of(f64, Load),
     /// At most so many bytes on the wire for each of payload.
     Wire(f64),
+    /// The same, as a multiple of what it is under another load in the same row.
+    WireOf(f64, Load),
 }
 
 const fn target(row: &'static str, load: Load, goal: Goal) -> Target {
     Target { row, load, goal }
 }
 
-const TARGETS: [Target; 19] = [
+const TARGETS: [Target; 25] = [
     target("loss 1 %", Load::Hz50, Goal::P99(170.0)),
     target("loss 5 %", Load::Hz50, Goal::P99(215.0)),
     target("loss 20 %", Load::Hz50, Goal::P99(455.0)),
     target("loss 5 %", Load::Hz5, Goal::P99(155.0)),
+    target("loss 1 %", Load::Urgent, Goal::P99(70.0)),
+    target("loss 5 %", Load::Urgent, Goal::P99(130.0)),
+    target("loss 20 %", Load::Urgent, Goal::P99(400.0)),
+    target("loss 1 %", Load::Urgent, Goal::WireOf(1.6, Load::Hz50)),
+    target("loss 5 %", Load::Urgent, Goal::WireOf(1.6, Load::Hz50)),
+    target("loss 20 %", Load::Urgent, Goal::WireOf(1.6, Load::Hz50)),
     target("clean", Load::Bulk, Goal::Goodput(47.0)),
     target("loss 0.1 %", Load::Bulk, Goal::Goodput(44.0)),
     target("loss 1 %", Load::Bulk, Goal::Goodput(41.0)),
@@ -98,6 +106,7 @@ fn judge(
         Goal::P99(goal) => most("p99", goal, own.p99?.floor()),
         Goal::P99Of(times, other) => most("p99", times * load(other)?.p99?, own.p99?),
         Goal::Wire(goal) => most("wire", goal, own.wire),
+        Goal::WireOf(times, other) => most("wire", times * load(other)?.wire, own.wire),
     })
 }
 

@@ -21,11 +21,22 @@ pub(crate) enum Load {
     Bulk,
     /// 4 MiB as often as there is room, beside 100 bytes fifty times a second.
     Mixed,
+    /// 100 bytes fifty times a second, of the most urgent class.
+    Urgent,
+    /// 4 MiB of the least urgent class as often as there is room, beside the same.
+    UrgentMixed,
 }
 
 impl Load {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Hz5, Self::Hz50, Self::Hz50Both, Self::Bulk, Self::Mixed];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Hz5,
+        Self::Hz50,
+        Self::Hz50Both,
+        Self::Bulk,
+        Self::Mixed,
+        Self::Urgent,
+        Self::UrgentMixed,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -34,6 +45,8 @@ impl Load {
             Self::Hz50Both => "50 Hz both ways",
             Self::Bulk => "bulk",
             Self::Mixed => "4 MiB beside 50 Hz",
+            Self::Urgent => "real-time 50 Hz",
+            Self::UrgentMixed => "4 MiB beside real-time 50 Hz",
         }
     }
 
@@ -41,7 +54,9 @@ impl Load {
     const fn pause(self) -> Option<Duration> {
         match self {
             Self::Hz5 => Some(Duration::from_millis(200)),
-            Self::Hz50 | Self::Hz50Both | Self::Mixed => Some(Duration::from_millis(20)),
+            Self::Hz50 | Self::Hz50Both | Self::Mixed | Self::Urgent | Self::UrgentMixed => {
+                Some(Duration::from_millis(20))
+            }
             Self::Bulk => None,
         }
     }
@@ -50,9 +65,19 @@ impl Load {
     const fn large(self) -> Option<usize> {
         match self {
             Self::Bulk => Some(16 << 10),
-            Self::Mixed => Some(4 << 20),
-            Self::Hz5 | Self::Hz50 | Self::Hz50Both => None,
+            Self::Mixed | Self::UrgentMixed => Some(4 << 20),
+            Self::Hz5 | Self::Hz50 | Self::Hz50Both | Self::Urgent => None,
         }
+    }
+
+    /// Whether small messages are more urgent than others. Only handfast has classes.
+    pub(crate) const fn has_classes(self) -> bool {
+        matches!(self, Self::Urgent | Self::UrgentMixed)
+    }
+
+    /// Whether small messages travel beside large ones.
+    pub(crate) const fn is_mixed(self) -> bool {
+        matches!(self, Self::Mixed | Self::UrgentMixed)
     }
 
     /// Whether as much is sent as there is room for.

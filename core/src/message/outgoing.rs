@@ -43,8 +43,9 @@ pub(crate) struct Outgoing {
     pub(super) delivery: Delivery,
     /// From when on it waits to be sent.
     pub(super) queued_at: Instant,
-    /// The position of its stream in the send queue.
+    /// The positions of its stream and its lane in the send queue.
     pub(super) stream: u16,
+    pub(super) lane: u32,
     /// Its place in the stream, from the first byte sent on.
     pub(super) sequence_number: Option<u64>,
     pub(super) payload: Bytes,
@@ -79,7 +80,7 @@ impl Outgoing {
         id: MessageId,
         delivery: Delivery,
         queued_at: Instant,
-        stream: u16,
+        (stream, lane): (u16, u32),
         payload: Bytes,
     ) -> Self {
         Self {
@@ -87,6 +88,7 @@ impl Outgoing {
             delivery,
             queued_at,
             stream,
+            lane,
             sequence_number: None,
             payload,
             sent: 0,
@@ -117,7 +119,7 @@ impl Outgoing {
     /// What credit has to know of it.
     pub(super) fn candidate(&self) -> Candidate {
         Candidate {
-            stream: self.stream,
+            lane: self.lane,
             channel: self.delivery.channel,
             cost: self.cost(),
             is_passed: self.is_long() && self.delivery.order == Order::Unordered,

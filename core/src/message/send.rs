@@ -5,45 +5,39 @@ mod given_up;
 mod skip;
 mod streams;
 mod under_way;
+mod write;
 
 use alloc::collections::{BTreeSet, VecDeque};
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use bytes::Bytes;
 use slab::Slab;
 
 use super::credit::{MESSAGE_CHARGE, SendCredit, cost};
-use super::fragment::encode;
 use super::outgoing::{Outgoing, Part};
-use super::repair::{Repair, Repeat};
-use super::schedule::Schedule;
+use super::redundancy::Redundancy;
+use super::schedule::{Lane, Schedule};
 use super::send_buffer::{SendBuffer, SendLimits};
-use super::send_stream::{Ending, SendStream};
+use super::send_stream::SendStream;
 use crate::delivery::{Delivery, Fate, MessageId, Order};
 use crate::error::SendError;
 use crate::time::Instant;
-use crate::wire::{StreamKey, Writer};
+use crate::wire::StreamKey;
 
 pub(crate) use given_up::Told;
 use streams::StreamEnds;
-
-/// What a packet came to hold.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Written {
-    /// How many parts of it were sent before.
-    pub(crate) repeated: u64,
-    /// It may make a message whole for which the application wants a receipt: nothing of it is left unsent.
-    pub(crate) ends_receipt: bool,
-}
+pub(crate) use write::Pass;
 
 /// All outgoing messages to one peer.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     messages: Slab<Outgoing>,
     streams: Slab<SendStream>,
+    lanes: Slab<Lane>,
     ends: StreamEnds,
     schedule: Schedule,
-    repair: Repair,
+    redundancy: Redundancy,
     credit: SendCredit,
     /// Some unreliable ordered message was lost at some time.
     has_lost_ordered: bool,
@@ -102,17 +96,29 @@ impl SendQueue {
         let slot = slot_number(self.messages.vacant_key());
         let id = MessageId { number: self.next_id, slot };
         self.next_id += 1;
-        let message = Outgoing::new(id, delivery, now, stream as u16, payload);
+        let lane = self.lane(stream as u16, delivery);
+        let message = Outgoing::new(id, delivery, now, (stream as u16, lane), payload);
         self.buffer.add(&message, place);
-        self.streams[stream].line.push(slot, &message);
+        self.lanes[lane as usize].line.push(slot, &message);
         self.streams[stream].open += 1;
         if let Some(at) = message.expires_at {
             self.deadlines.insert((at, slot));
         }
         self.messages.insert(message);
-        self.expire(stream, now, limits.age);
-        self.wake(stream as u16);
+        self.expire(lane, now, limits.age);
+        self.wake(lane);
         Ok(id)
+    }
+
+    /// The lane of a stream in which such messages wait.
+    fn lane(&mut self, stream: u16, delivery: Delivery) -> u32 {
+        let lanes = &mut self.streams[usize::from(stream)].lanes;
+        let takes = |lane: &&u32| self.lanes[**lane as usize].takes(delivery.priority);
+        lanes.iter().find(takes).copied().unwrap_or_else(|| {
+            let lane = self.lanes.insert(Lane::new(stream, delivery)) as u32;
+            lanes.push(lane);
+            lane
+        })
     }
 
     /// The message that the next one of a stream makes old: the unsent one of a sequenced stream.
@@ -121,7 +127,7 @@ impl SendQueue {
         if stream.key.order() != Order::Sequenced {
             return None;
         }
-        stream.line.newest(&self.messages)
+        stream.lanes.iter().find_map(|lane| self.lanes[*lane as usize].line.newest(&self.messages))
     }
 
     /// Sees to room for a message that costs so much and takes the place of `older`: a reliable one
@@ -141,34 +147,42 @@ impl SendQueue {
             return Err(SendError::NoRoom); // Nobody asks what became of those before.
         }
         while self.buffer.excess(limits, cost, replaced) > 0 {
-            let Some(slot) = self.oldest_unsent().filter(|slot| Some(*slot) != older) else {
+            let Some(slot) = self.first_to_give_way().filter(|slot| Some(*slot) != older) else {
                 break;
             };
+            if self.messages[slot].delivery.priority < delivery.priority {
+                return Err(SendError::NoRoom); // It would be the first to give way.
+            }
             self.drop_unsent(slot);
         }
         Ok(())
     }
 
-    /// The oldest unreliable message of which nothing was sent.
-    fn oldest_unsent(&self) -> Option<usize> {
-        let unreliable = self.streams.iter().filter(|(_, stream)| !stream.key.is_reliable());
-        let oldest = unreliable.flat_map(|(_, stream)| stream.line.oldest(&self.messages));
-        oldest.min_by_key(|slot| self.messages[*slot].id)
+    /// The unreliable message that gives way first: the oldest of the least urgent of which nothing was sent.
+    fn first_to_give_way(&self) -> Option<usize> {
+        let is_reliable = |lane: &Lane| self.streams[usize::from(lane.stream)].key.is_reliable();
+        let unreliable = self.lanes.iter().map(|(_, lane)| lane).filter(|lane| !is_reliable(lane));
+        let oldest = unreliable.flat_map(|lane| lane.line.oldest(&self.messages));
+        oldest.min_by_key(|slot| {
+            let message = &self.messages[*slot];
+            (Reverse(message.delivery.priority), message.id)
+        })
     }
 
-    /// Drops what waited in a stream for too long.
-    fn expire(&mut self, stream: usize, now: Instant, age: Duration) {
-        if self.streams[stream].key.is_reliable() {
+    /// Drops what waited in a lane for too long.
+    fn expire(&mut self, lane: u32, now: Instant, age: Duration) {
+        let stream = self.lanes[lane as usize].stream;
+        if self.streams[usize::from(stream)].key.is_reliable() {
             return;
         }
-        while let Some(slot) = self.first_late(stream, now, age) {
+        while let Some(slot) = self.first_late(lane, now, age) {
             self.drop_unsent(slot);
         }
     }
 
-    /// A message of a stream that waited for too long.
-    fn first_late(&self, stream: usize, now: Instant, age: Duration) -> Option<usize> {
-        self.streams.get(stream)?.line.oldest(&self.messages).find(|slot| {
+    /// A message of a lane that waited for too long.
+    fn first_late(&self, lane: u32, now: Instant, age: Duration) -> Option<usize> {
+        self.lanes.get(lane as usize)?.line.oldest(&self.messages).find(|slot| {
             let message = &self.messages[*slot];
             message.expires() && now >= message.queued_at + age
         })
@@ -182,7 +196,7 @@ impl SendQueue {
 
     /// A message of which nothing was sent leaves its queue.
     fn give_up(&mut self, slot: usize, fate: Fate) {
-        let line = &mut self.streams[usize::from(self.messages[slot].stream)].line;
+        let line = &mut self.lanes[self.messages[slot].lane as usize].line;
         line.withdraw(slot_number(slot), &self.messages);
         self.finish(slot, fate);
     }
@@ -264,7 +278,12 @@ impl SendQueue {
 
     /// Whether there are bytes that could be sent now.
     pub(crate) fn has_work(&self) -> bool {
-        !self.repair.is_empty() || !self.schedule.is_empty()
+        !self.schedule.is_empty() || self.redundancy.is_overdue()
+    }
+
+    /// Whether messages wait to be sent once more, and `next_deadline` may have changed.
+    pub(crate) fn has_copies(&self) -> bool {
+        !self.redundancy.is_empty()
     }
 
     /// The peer said how many numbers of a stream it takes.
@@ -291,133 +310,10 @@ impl SendQueue {
         self.credit.blocked_at()
     }
 
-    /// Appends data frames while they fit, calling `sent` for each part whose fate matters. `room`
-    /// is the space for frames in an empty packet; what waited for longer than `age` is dropped
-    /// instead.
-    pub(crate) fn write(
-        &mut self,
-        now: Instant,
-        age: Duration,
-        writer: &mut Writer<'_>,
-        room: usize,
-        sent: &mut impl FnMut(Part),
-    ) -> Written {
-        let mut result = Written::default();
-        while let Some(repeat) = self.repair.pop() {
-            let Repeat { part, is_copy } = repeat;
-            let Some(message) = self.find(part) else { continue };
-            if message.is_acknowledged(part) || message.given_up.is_some() {
-                continue;
-            }
-            let Some(len) = encode(message, part, room, writer) else {
-                self.repair.put_back(repeat);
-                return result;
-            };
-            let written = Part { len, ..part };
-            if is_copy {
-                message.note_copy(written);
-            }
-            result.repeated += 1;
-            result.ends_receipt |= message.is_receipt_due();
-            sent(written);
-            if len < part.len {
-                self.repair.put_back(Repeat { part: part.after(len), is_copy });
-            }
-        }
-        while let Some(stream) = self.schedule.current() {
-            self.expire(stream, now, age);
-            if self.schedule.current() != Some(stream) {
-                continue; // That was the last of it.
-            }
-            if !self.write_fresh(stream, writer, room, &mut result, sent) {
-                self.schedule.rotate();
-                break;
-            }
-        }
-        result
-    }
-
-    /// Writes the next unsent bytes of the stream whose turn it is; false once the packet is full.
-    fn write_fresh(
-        &mut self,
-        index: usize,
-        writer: &mut Writer<'_>,
-        room: usize,
-        result: &mut Written,
-        sent: &mut impl FnMut(Part),
-    ) -> bool {
-        let Some(slot) = self.next_slot(index) else {
-            self.schedule.leave(&mut self.streams[index]);
-            return true;
-        };
-        let stream = &mut self.streams[index];
-        let message = &mut self.messages[slot as usize];
-        let fresh = message.sequence_number.is_none();
-        if fresh {
-            message.sequence_number = Some(stream.next());
-        }
-        let part = message.unsent(slot);
-        let Some(len) = encode(message, part, room, writer) else {
-            if fresh {
-                message.sequence_number = None;
-            }
-            stream.line.on_full();
-            return false;
-        };
-        if fresh {
-            stream.advance();
-            self.buffer.begin(message);
-        }
-        let spent = (fresh && message.delivery.reliable).then(|| message.candidate());
-        message.sent += len;
-        result.ends_receipt |= message.is_receipt_due();
-        if message.is_tracked() {
-            sent(Part { len, ..part });
-        }
-        let is_fully_sent = message.is_fully_sent();
-        if fresh {
-            stream.line.begin(slot, is_fully_sent);
-        } else {
-            stream.line.go_on(is_fully_sent);
-        }
-        if is_fully_sent && !message.is_tracked() {
-            self.finish(slot as usize, Fate::Acked);
-        }
-        if spent.is_some_and(|spent| self.credit.spend(spent)) {
-            self.wake_all();
-        }
-        true
-    }
-
-    /// The message of a stream that is written from next.
-    fn next_slot(&mut self, index: usize) -> Option<u32> {
-        let line = &self.streams[index].line;
-        let begun = line.begun();
-        if begun.is_some() && line.is_begun_next() {
-            return begun;
-        }
-        self.next_fresh(index).or(begun)
-    }
-
-    /// The message of a stream that is begun next, if it may be now.
-    fn next_fresh(&mut self, index: usize) -> Option<u32> {
-        let stream = &mut self.streams[index];
-        if stream.is_full(self.stream_window) || matches!(stream.ending, Ending::Told(_)) {
-            return None;
-        }
-        let slot = stream.line.fresh(&self.messages)?;
-        let message = &self.messages[slot as usize];
-        if message.delivery.reliable && !self.credit.admits(message.candidate()) {
-            stream.line.hold(slot);
-            return None;
-        }
-        Some(slot)
-    }
-
     /// The message is done: forget it, or keep its slot until the fate is polled.
     fn finish(&mut self, slot: usize, fate: Fate) {
         let message = &mut self.messages[slot];
-        let index = message.stream;
+        let (index, lane) = (message.stream, message.lane);
         let settled = matches!(
             fate,
             Fate::Acked | Fate::Cancelled { .. } | Fate::Expired { .. } | Fate::Superseded
@@ -448,11 +344,11 @@ impl SendQueue {
             let message = self.messages.remove(slot);
             self.buffer.forget(&message);
         }
-        if withdrawn && self.credit.withdraw(index, channel) {
+        if withdrawn && self.credit.withdraw(lane, channel) {
             self.wake_all();
         }
         self.streams[usize::from(index)].open -= 1;
-        self.wake(index);
+        self.wake_stream(index);
         self.end_if_settled(index);
     }
 
@@ -461,14 +357,20 @@ impl SendQueue {
         (message.generation() == part.generation && message.fate.is_none()).then_some(message)
     }
 
-    /// Gives a stream with unsent bytes its turn.
-    fn wake(&mut self, stream: u16) {
-        self.schedule.wake(stream, &mut self.streams[usize::from(stream)]);
+    /// Gives a lane with unsent bytes its turn.
+    fn wake(&mut self, lane: u32) {
+        self.schedule.wake(lane, &mut self.lanes[lane as usize], &self.messages);
+    }
+
+    fn wake_stream(&mut self, stream: u16) {
+        for lane in &self.streams[usize::from(stream)].lanes {
+            self.schedule.wake(*lane, &mut self.lanes[*lane as usize], &self.messages);
+        }
     }
 
     fn wake_all(&mut self) {
-        for (index, stream) in &mut self.streams {
-            self.schedule.wake(index as u16, stream);
+        for (index, lane) in &mut self.lanes {
+            self.schedule.wake(index as u32, lane, &self.messages);
         }
     }
 }

@@ -1,20 +1,18 @@
 //! The numbering of one outgoing stream.
 
-use super::line::Line;
 use super::window::ReceivedWindow;
 use crate::delivery::{Fate, Order};
 use crate::wire::StreamKey;
+use smallvec::SmallVec;
 
-/// One outgoing stream: what waits in it, which numbers are resolved, which gaps to report.
+/// One outgoing stream: where its messages wait, which numbers are resolved, which gaps to report.
 #[derive(Debug)]
 pub(crate) struct SendStream {
     pub(super) key: StreamKey,
     /// Where the send buffer notes what its channel holds.
     pub(super) place: u16,
-    /// The messages with unsent bytes.
-    pub(super) line: Line,
-    /// It stands in line to be written from.
-    pub(super) has_turn: bool,
+    /// Where the messages with unsent bytes wait: the positions of its lanes in the send queue.
+    pub(super) lanes: SmallVec<[u32; 4]>,
     /// Whether it is to end.
     pub(super) ending: Ending,
     /// Messages without a fate.
@@ -44,8 +42,7 @@ impl SendStream {
         Self {
             key,
             place,
-            line: Line::new(key.order()),
-            has_turn: false,
+            lanes: SmallVec::new(),
             ending: Ending::No,
             open: 0,
             next: first,
@@ -107,6 +104,11 @@ impl SendStream {
     /// Whether the peer can be told that it ends.
     pub(super) fn may_end(&self) -> bool {
         self.ending == Ending::Asked && self.open == 0
+    }
+
+    /// Whether the peer is told that it ends.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(self.ending, Ending::Told(_))
     }
 
     /// The receiver lost its state: count from zero.

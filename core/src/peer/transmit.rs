@@ -3,8 +3,10 @@
 use core::num::NonZeroU16;
 
 use crate::context::Context;
+use crate::message::Pass;
 use crate::net::{Departure, Via};
 use crate::path::{Challenge, Path, Permit};
+use crate::peer::timers::Timer;
 use crate::peer::{Peer, SentFrame};
 use crate::recovery::Sent;
 use crate::session::{OVERHEAD, PacketBuffer};
@@ -177,6 +179,7 @@ impl Peer {
         let mut content = Content { acks_up_to, ..Content::default() };
         let acks = writer.position();
         let path = self.paths.primary_mut()?;
+        let round_trip = path.round_trip();
         let (unheard, owes_probe) = (path.is_unheard(), path.owes_probe());
         let may_ask = !unheard && !self.state.is_over();
         let wants_answer = content.acks_up_to.is_some() && may_ask && path.wants_ack_of_ack(cx.now);
@@ -193,9 +196,13 @@ impl Peer {
         if may_send_data {
             let before = writer.position();
             let mut sent = |part| push(SentFrame::Part(part));
-            let age = self.outbound.limits.age;
-            let written = self.outbound.queue.write(cx.now, age, writer, room, &mut sent);
+            let pass = Pass { now: cx.now, age: self.outbound.limits.age, round_trip };
+            let written = self.outbound.queue.write(pass, writer, room, &mut sent);
+            if self.outbound.queue.has_copies() {
+                self.timers.set(Timer::Deadline, self.outbound.queue.next_deadline());
+            }
             self.stats.parts_retransmitted += written.repeated;
+            self.stats.parts_copied += written.copied;
             content.asks_ack_now = written.ends_receipt;
             content.data = writer.position() > before;
             // Only now it may be known that a message lacks credit.

@@ -61,13 +61,8 @@ impl StreamKey {
     /// The delivery that an application sees, or asks for, on this stream.
     #[must_use]
     pub const fn delivery(self, requires_ack: bool) -> Delivery {
-        Delivery {
-            channel: self.channel(),
-            reliable: self.is_reliable(),
-            order: self.order(),
-            requires_ack,
-            deadline: None,
-        }
+        let delivery = Delivery::new(self.channel(), self.is_reliable(), self.order());
+        if requires_ack { delivery.with_receipt() } else { delivery }
     }
 
     /// The bits of a frame that say order and reliability.

@@ -1,5 +1,7 @@
 //! Messages: whole, once, in the order that was asked for, and each with its fate.
 
+mod priorities;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

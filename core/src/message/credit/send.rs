@@ -21,24 +21,24 @@ struct Channel {
     returned: u64,
     /// The cost of a long message on its way that others may pass: it does not count as held until it arrived.
     passed: u64,
-    /// The stream whose message found too little. The channel's other streams wait for it.
-    first: Option<u16>,
+    /// The lane whose message found too little. The channel's other lanes wait for it.
+    first: Option<u32>,
 }
 
 /// A message that waits for a higher limit.
 #[derive(Clone, Copy, Debug)]
 struct Claim {
-    stream: u16,
+    lane: u32,
     cost: u64,
 }
 
-/// A message that may be begun, or not: its stream, the stream's channel and what it costs.
+/// A message that may be begun, or not: its lane, its channel and what it costs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
-    pub(crate) stream: u16,
+    pub(crate) lane: u32,
     pub(crate) channel: u16,
     pub(crate) cost: u64,
-    /// Others of its stream may pass it while it is on its way.
+    /// Others of its lane may pass it while it is on its way.
     pub(crate) is_passed: bool,
 }
 
@@ -61,8 +61,8 @@ impl SendCredit {
 
     /// Whether a message may be begun. If not, it is remembered that it waits.
     pub(crate) fn admits(&mut self, candidate: Candidate) -> bool {
-        let Candidate { stream, channel, cost, .. } = candidate;
-        let claimed = self.claim.filter(|claim| claim.stream != stream && self.fits(claim.cost));
+        let Candidate { lane, channel, cost, .. } = candidate;
+        let claimed = self.claim.filter(|claim| claim.lane != lane && self.fits(claim.cost));
         let free = self.limit.saturating_sub(self.begun);
         let left = free - claimed.map_or(0, |claim| claim.cost);
         let channel = self.channels.entry(channel).or_default();
@@ -71,15 +71,15 @@ impl SendCredit {
         // A channel holds no more than it leaves to the others, or a single message. Beside a long one on its
         // way there is no other for which the limit would have to rise.
         let shares = all == 0 || held + cost <= left.saturating_sub(cost);
-        let is_next = channel.first.is_none_or(|first| first == stream);
+        let is_next = channel.first.is_none_or(|first| first == lane);
         if is_next && shares && cost <= left {
             return true;
         }
-        channel.first.get_or_insert(stream);
+        channel.first.get_or_insert(lane);
         if !(is_next && shares) {
             self.waits_for_share = true;
         } else if self.claim.is_none() {
-            self.claim = Some(Claim { stream, cost });
+            self.claim = Some(Claim { lane, cost });
         }
         false
     }
@@ -93,7 +93,7 @@ impl SendCredit {
             channel.passed = candidate.cost;
         }
         let waited = channel.first.take().is_some();
-        self.claim = self.claim.filter(|claim| claim.stream != candidate.stream);
+        self.claim = self.claim.filter(|claim| claim.lane != candidate.lane);
         self.waits_for_share &= !waited;
         waited
     }
@@ -107,14 +107,14 @@ impl SendCredit {
         }
     }
 
-    /// The first message of a stream will not be begun. True if others waited for it to be.
-    pub(crate) fn withdraw(&mut self, stream: u16, channel: u16) -> bool {
+    /// The first message of a lane will not be begun. True if others waited for it to be.
+    pub(crate) fn withdraw(&mut self, lane: u32, channel: u16) -> bool {
         let Some(channel) = self.channels.get_mut(&channel) else { return false };
-        if channel.first != Some(stream) {
+        if channel.first != Some(lane) {
             return false;
         }
         channel.first = None;
-        self.claim = self.claim.filter(|claim| claim.stream != stream);
+        self.claim = self.claim.filter(|claim| claim.lane != lane);
         self.waits_for_share = false;
         true
     }
@@ -148,8 +148,8 @@ impl SendCredit {
 mod tests {
     use super::*;
 
-    const fn message(stream: u16, channel: u16, cost: u64) -> Candidate {
-        Candidate { stream, channel, cost, is_passed: false }
+    const fn message(lane: u32, channel: u16, cost: u64) -> Candidate {
+        Candidate { lane, channel, cost, is_passed: false }
     }
 
     fn begin(credit: &mut SendCredit, candidate: Candidate) {
@@ -213,7 +213,7 @@ mod tests {
     fn beside_a_long_message_on_its_way_a_channel_asks_for_no_higher_limit() {
         let mut credit = SendCredit::default();
         credit.restart(1000);
-        let long = |stream| Candidate { is_passed: true, ..message(stream, 0, 600) };
+        let long = |lane| Candidate { is_passed: true, ..message(lane, 0, 600) };
         begin(&mut credit, long(0));
         assert!(!credit.admits(long(0)));
         assert_eq!(credit.blocked_at(), Some((1000, 0)), "it is to be read first");

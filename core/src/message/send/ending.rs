@@ -35,10 +35,11 @@ impl SendQueue {
 
     /// Ends every message for which `fate` has an answer.
     fn end_all(&mut self, fate: impl Fn(&Outgoing) -> Option<Fate>) {
-        self.repair.clear();
+        self.schedule.clear_repairs();
+        self.redundancy.clear();
         let messages = &self.messages;
-        for (_, stream) in &mut self.streams {
-            stream.line.retain(messages, |slot| fate(&messages[slot as usize]).is_none());
+        for (_, lane) in &mut self.lanes {
+            lane.line.retain(messages, |slot| fate(&messages[slot as usize]).is_none());
         }
         let open = |(slot, message): (usize, &Outgoing)| match message.fate {
             Some(_) => None,

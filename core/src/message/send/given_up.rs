@@ -28,13 +28,15 @@ impl SendQueue {
         if is_it && self.abandon(slot, cancelled) { Ok(()) } else { Err(CommandError::TooLate) }
     }
 
-    /// When the next message is of no use any more.
+    /// When the next message is of no use any more, or is to be sent once more without waiting for another.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let useless = self.deadlines.first().map(|(at, _)| *at);
+        useless.into_iter().chain(self.redundancy.next_deadline()).min()
     }
 
-    /// Gives up what is of no use any more.
+    /// Gives up what is of no use any more, and sees to what is to be sent once more.
     pub(crate) fn pass_deadlines(&mut self, now: Instant) {
+        self.redundancy.pass_deadlines(now);
         while let Some((_, slot)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.pop_first();
             self.abandon(slot as usize, |may_have_arrived| Fate::Expired { may_have_arrived });
@@ -136,7 +138,8 @@ impl SendQueue {
             self.give_up(slot, fate(false));
             return true;
         };
-        let (stream, is_fully_sent) = (message.stream, message.is_fully_sent());
+        let (stream, lane) = (message.stream, message.lane);
+        let is_fully_sent = message.is_fully_sent();
         if message.delivery.reliable {
             let fate = fate(is_fully_sent);
             message.given_up = Some(GivenUp { fate, told: None, is_doubtful: false });
@@ -145,7 +148,8 @@ impl SendQueue {
             return false;
         }
         if !is_fully_sent {
-            self.streams[usize::from(stream)].line.abandon(slot_number(slot));
+            self.lanes[lane as usize].line.abandon(slot_number(slot));
+            self.wake(lane);
         }
         if !self.messages[slot].delivery.reliable {
             self.finish(slot, fate(false));

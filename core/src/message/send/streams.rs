@@ -138,8 +138,10 @@ impl SendQueue {
 
     /// The place of a stream is free.
     fn close_stream(&mut self, index: u16) {
-        self.schedule.forget(index);
         let stream = self.streams.remove(usize::from(index));
+        for lane in stream.lanes {
+            self.schedule.forget(lane, &self.lanes.remove(lane as usize));
+        }
         self.ends.done.insert(stream.key);
     }
 
@@ -148,7 +150,9 @@ impl SendQueue {
         let stream = &mut self.streams[usize::from(index)];
         stream.ending = Ending::No;
         self.ends.done.insert(stream.key);
-        self.schedule.wake(index, stream);
+        for lane in &stream.lanes {
+            self.schedule.wake(*lane, &mut self.lanes[*lane as usize], &self.messages);
+        }
     }
 
     /// The place of a stream, if it is open.

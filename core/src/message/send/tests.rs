@@ -1,9 +1,14 @@
+mod copies;
+mod priorities;
+
 use alloc::vec::Vec;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::delivery::Priority;
 use crate::error::CommandError;
+use crate::wire::Writer;
 
 const LIMITS: SendLimits = SendLimits {
     max_message: 1000,
@@ -13,6 +18,7 @@ const LIMITS: SendLimits = SendLimits {
     age: Duration::from_secs(1),
 };
 const NOW: Instant = Instant::from_micros(0);
+const PASS: Pass = Pass { now: NOW, age: LIMITS.age, round_trip: Duration::from_millis(100) };
 
 #[test]
 fn a_message_is_cancelled_once_though_its_fate_was_not_told_yet() {
@@ -39,7 +45,7 @@ fn messages_beyond_limits_that_were_not_known_are_refused_and_the_others_stay() 
     assert_eq!(fates, [(large, Fate::Refused), (far, Fate::Refused)]);
     assert_eq!(queue.messages.len(), 2);
     assert_eq!(queue.buffer.bytes(), 2 * cost(100));
-    let queued: Vec<_> = queue.streams.iter().map(|(_, stream)| stream.line.waiting()).collect();
+    let queued: Vec<_> = queue.lanes.iter().map(|(_, lane)| lane.line.waiting()).collect();
     assert_eq!(queued, [1, 1, 0]);
 }
 
@@ -58,13 +64,13 @@ fn a_stream_may_end_while_its_messages_give_way() {
     assert_eq!(queue.take_ended_stream(), Some(delivery));
     assert_eq!(queue.end_stream(delivery.into()), Ok(()));
     // The other one waits for too long.
-    let late = NOW + Duration::from_secs(2);
-    queue.push(&limits, late, Delivery::ordered(1), Bytes::new()).expect("room");
+    let late = Pass { now: NOW + Duration::from_secs(2), ..PASS };
+    queue.push(&limits, late.now, Delivery::ordered(1), Bytes::new()).expect("room");
     let mut buffer = [0; 1200];
-    let written = queue.write(late, LIMITS.age, &mut Writer::new(&mut buffer), 1200, &mut |_| {});
+    let written = queue.write(late, &mut Writer::new(&mut buffer), 1200, &mut |_| {});
     assert_eq!(written.repeated, 0);
     assert_eq!(queue.take_ended_stream(), Some(delivery));
-    assert_eq!((queue.streams.len(), queue.dropped()), (1, 2));
+    assert_eq!((queue.streams.len(), queue.lanes.len(), queue.dropped()), (1, 1, 2));
 }
 
 #[test]
@@ -120,7 +126,7 @@ fn write_all(queue: &mut SendQueue, space: usize) -> Vec<Part> {
     let mut buffer = [0; 1500];
     while queue.has_work() {
         let mut writer = Writer::new(&mut buffer[..space]);
-        queue.write(NOW, LIMITS.age, &mut writer, space, &mut |part| parts.push(part));
+        queue.write(PASS, &mut writer, space, &mut |part| parts.push(part));
         assert!(
             writer.position() > 0 || !queue.has_work(),
             "a packet of {space} bytes takes nothing"
@@ -136,7 +142,7 @@ fn an_unreliable_message_with_two_copies_under_way_outlives_the_loss_of_one() {
         let delivery = Delivery { requires_ack: true, ..Delivery::unreliable(0) };
         let id = queue.push(&LIMITS, NOW, delivery, Bytes::from_static(b"twice")).expect("room");
         let first = write_all(&mut queue, 1000)[0];
-        queue.repair.probe(first);
+        queue.schedule.repair(Priority::NORMAL).probe(first);
         let second = write_all(&mut queue, 1000)[0];
         queue.on_lost(first);
         assert_eq!(queue.poll_fate(), None, "the copy may arrive");
@@ -173,7 +179,7 @@ proptest! {
             }
             let at = which.index(model.under_way.len());
             match step {
-                0 => queue.repair.probe(model.under_way[at]),
+                0 => queue.schedule.repair(Priority::NORMAL).probe(model.under_way[at]),
                 1 => queue.on_lost(model.under_way.swap_remove(at)),
                 _ => {
                     let part = model.under_way.swap_remove(at);

@@ -7,6 +7,7 @@ use crate::message::outgoing::Part;
 impl SendQueue {
     /// The part arrived.
     pub(crate) fn on_acked(&mut self, part: Part) {
+        self.redundancy.note_resolved(false);
         let slot = part.slot as usize;
         let Some(message) = self.find(part) else { return };
         let is_given_up = message.given_up.is_some();
@@ -17,31 +18,34 @@ impl SendQueue {
 
     /// A copy of the part was lost, as far as we can tell.
     pub(crate) fn on_lost(&mut self, part: Part) {
+        self.redundancy.note_resolved(true);
         let Some(message) = self.find(part) else { return };
         if !message.lose(part) {
             return;
         }
         if message.delivery.reliable {
             if message.given_up.is_none() {
-                self.repair.push(part);
+                let priority = message.delivery.priority;
+                self.schedule.repair(priority).push(part);
             }
         } else {
-            let (stream, whole) = (usize::from(message.stream), message.is_fully_sent());
+            let (lane, whole) = (message.lane as usize, message.is_fully_sent());
             if !whole {
-                self.streams[stream].line.abandon(part.slot);
+                self.lanes[lane].line.abandon(part.slot);
             }
             self.finish(part.slot as usize, Fate::Lost);
         }
     }
 
-    /// Sends a part that is still under way once more, ahead of everything else. False if there is
+    /// Sends a part that is still under way once more, ahead of all else of its priority. False if there is
     /// no need.
     pub(crate) fn probe(&mut self, part: Part) -> bool {
         let Some(message) = self.find(part) else { return false };
         let is_wanted = message.delivery.reliable && message.given_up.is_none();
         let useful = is_wanted && !message.is_acknowledged(part);
+        let priority = message.delivery.priority;
         if useful {
-            self.repair.probe(part);
+            self.schedule.repair(priority).probe(part);
         }
         useful
     }
@@ -52,7 +56,8 @@ impl SendQueue {
         let Some(message) = self.find(part) else { return };
         let is_wanted = message.delivery.reliable && message.given_up.is_none();
         if is_wanted && !message.is_acknowledged(part) {
-            self.repair.push(part);
+            let priority = message.delivery.priority;
+            self.schedule.repair(priority).push(part);
         }
     }
 }

@@ -7,12 +7,12 @@ use alloc::collections::VecDeque;
 
 use slab::Slab;
 
-use super::outgoing::Outgoing;
 use crate::delivery::Order;
+use crate::message::outgoing::Outgoing;
 
 /// The messages of a stream with unsent bytes.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     interleaves: bool,
     /// Slots of those of which some was sent. More than one only where they interleave.
     begun: VecDeque<u32>,
@@ -44,7 +44,7 @@ impl Ticket {
 }
 
 impl Line {
-    pub(super) fn new(order: Order) -> Self {
+    pub(crate) fn new(order: Order) -> Self {
         Self {
             interleaves: order == Order::Unordered,
             begun: VecDeque::new(),
@@ -57,32 +57,32 @@ impl Line {
     }
 
     /// A message comes to the end of the line.
-    pub(super) fn push(&mut self, slot: u32, message: &Outgoing) {
+    pub(crate) fn push(&mut self, slot: u32, message: &Outgoing) {
         let lane = usize::from(self.interleaves && message.is_long());
         self.fresh[lane].push_back(Ticket { slot, generation: message.generation() });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.begun.is_empty() && self.waiting() == 0
     }
 
     /// How many wait of which nothing was sent.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.fresh[SHORTS].len() + self.fresh[LONGS].len() - self.stale
     }
 
     /// The message that goes on, if one was begun.
-    pub(super) fn begun(&self) -> Option<u32> {
+    pub(crate) fn begun(&self) -> Option<u32> {
         self.begun.front().copied()
     }
 
     /// Whether that one goes before others are begun.
-    pub(super) const fn is_begun_next(&self) -> bool {
+    pub(crate) const fn is_begun_next(&self) -> bool {
         !self.interleaves || self.is_begun_next
     }
 
     /// The message to begin next, if one may be.
-    pub(super) fn fresh(&mut self, messages: &Slab<Outgoing>) -> Option<u32> {
+    pub(crate) fn fresh(&mut self, messages: &Slab<Outgoing>) -> Option<u32> {
         if !self.is_long_next
             && let Some(slot) = self.first(SHORTS, messages)
         {
@@ -95,18 +95,18 @@ impl Line {
     }
 
     /// The message to begin next lacks credit.
-    pub(super) fn hold(&mut self, slot: u32) {
+    pub(crate) fn hold(&mut self, slot: u32) {
         self.is_long_next |= self.fresh[LONGS].front().is_some_and(|ticket| ticket.slot == slot);
     }
 
     /// The packet is full. If nothing of what was begun found room in it, the next one begins with that.
-    pub(super) const fn on_full(&mut self) {
+    pub(crate) const fn on_full(&mut self) {
         self.is_begun_next = !self.went_on;
         self.went_on = false;
     }
 
     /// Some of the message to begin next was sent, or the last of it.
-    pub(super) fn begin(&mut self, slot: u32, is_fully_sent: bool) {
+    pub(crate) fn begin(&mut self, slot: u32, is_fully_sent: bool) {
         let is_short = self.fresh[SHORTS].front().is_some_and(|ticket| ticket.slot == slot);
         if is_short && !self.is_long_next {
             self.fresh[SHORTS].pop_front();
@@ -122,7 +122,7 @@ impl Line {
     }
 
     /// Some more of the begun message was sent, or the last of it: another has its turn.
-    pub(super) fn go_on(&mut self, is_fully_sent: bool) {
+    pub(crate) fn go_on(&mut self, is_fully_sent: bool) {
         if is_fully_sent {
             self.begun.pop_front();
         } else {
@@ -133,13 +133,13 @@ impl Line {
     }
 
     /// A message that was begun ends before it was sent wholly.
-    pub(super) fn abandon(&mut self, slot: u32) {
+    pub(crate) fn abandon(&mut self, slot: u32) {
         self.begun.retain(|begun| *begun != slot);
     }
 
     /// A message of which nothing was sent is about to end. Costs the same however many wait, but for a sweep
     /// now and then.
-    pub(super) fn withdraw(&mut self, slot: u32, messages: &Slab<Outgoing>) {
+    pub(crate) fn withdraw(&mut self, slot: u32, messages: &Slab<Outgoing>) {
         self.is_long_next = false;
         for lane in &mut self.fresh {
             if lane.back().is_some_and(|ticket| ticket.slot == slot) {
@@ -158,7 +158,7 @@ impl Line {
     }
 
     /// Keeps the messages that `stays` says.
-    pub(super) fn retain(&mut self, messages: &Slab<Outgoing>, stays: impl Fn(u32) -> bool) {
+    pub(crate) fn retain(&mut self, messages: &Slab<Outgoing>, stays: impl Fn(u32) -> bool) {
         self.begun.retain(|slot| stays(*slot));
         for lane in &mut self.fresh {
             lane.retain(|ticket| ticket.is_valid(messages) && stays(ticket.slot));
@@ -168,7 +168,7 @@ impl Line {
     }
 
     /// The oldest of each kind of which nothing was sent.
-    pub(super) fn oldest(&self, messages: &Slab<Outgoing>) -> impl Iterator<Item = usize> {
+    pub(crate) fn oldest(&self, messages: &Slab<Outgoing>) -> impl Iterator<Item = usize> {
         self.fresh.iter().filter_map(|lane| {
             let valid = lane.iter().find(|ticket| ticket.is_valid(messages));
             valid.map(|ticket| ticket.slot as usize)
@@ -176,7 +176,7 @@ impl Line {
     }
 
     /// The newest of a stream that is not unordered, of which nothing was sent.
-    pub(super) fn newest(&self, messages: &Slab<Outgoing>) -> Option<usize> {
+    pub(crate) fn newest(&self, messages: &Slab<Outgoing>) -> Option<usize> {
         let valid = self.fresh[SHORTS].iter().rfind(|ticket| ticket.is_valid(messages));
         valid.map(|ticket| ticket.slot as usize)
     }

@@ -1,0 +1,195 @@
+//! Copies of small urgent messages, sent before anybody can know whether the first was lost.
+//!
+//! A loss costs more than a round trip, a copy some bytes. So while parts are being lost, each small message of the
+//! most urgent class is sent once more: a little later, so that one burst does not take both, in the next packet that
+//! leaves anyway, or after a while in one of its own. While many are lost, what that leaves of the budget goes into a
+//! third time. The budget is a part of what urgent messages cost themselves.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use super::outgoing::{Outgoing, Part};
+use crate::delivery::Priority;
+use crate::time::Instant;
+
+/// Which messages are to be sent once more, and what for.
+#[derive(Debug, Default)]
+pub(super) struct Redundancy {
+    loss: LossShare,
+    /// Bytes that copies may take.
+    budget: usize,
+    /// In the order in which they were sent first.
+    second: VecDeque<Waiting>,
+    /// How many of those, from the first on, wait for no other packet any more.
+    overdue: usize,
+    /// The same for the third time. They always wait for another packet.
+    third: VecDeque<Waiting>,
+}
+
+/// A part that is to be sent once more.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    part: Part,
+    /// From when on it may join another packet, and until when it waits for one.
+    from: Instant,
+    until: Instant,
+}
+
+/// A part that may be sent once more now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spare {
+    pub(super) part: Part,
+    is_third: bool,
+}
+
+impl Redundancy {
+    /// A part was acknowledged, or was lost.
+    #[inline]
+    pub(super) fn note_resolved(&mut self, is_lost: bool) {
+        self.loss.note(is_lost);
+    }
+
+    /// So many bytes of urgent messages were written into a packet.
+    pub(super) fn earn(&mut self, len: usize) {
+        self.budget = (self.budget + (len + PACKET_COST) * SHARE.0 / SHARE.1).min(MOST_SAVED);
+    }
+
+    /// All of a message was sent for the first time; `round_trip` is what an answer takes.
+    pub(super) fn note_sent(
+        &mut self,
+        message: &Outgoing,
+        part: Part,
+        now: Instant,
+        round_trip: Duration,
+    ) {
+        let is_urgent = message.delivery.priority == Priority::REAL_TIME;
+        let is_meant = is_urgent && message.delivery.reliable && part.len == message.len();
+        if !is_meant || part.len > LONGEST || !self.loss.is_felt {
+            return;
+        }
+        let gap = (round_trip / 16).clamp(LEAST_GAP, MOST_GAP);
+        let wait = (round_trip / 4).clamp(LEAST_WAIT, MOST_WAIT);
+        push(&mut self.second, Waiting { part, from: now + gap, until: now + wait });
+        if self.loss.is_heavy() {
+            push(&mut self.third, Waiting { part, from: now + wait + gap, until: now + wait * 2 });
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.second.is_empty() && self.third.is_empty()
+    }
+
+    /// Whether some copy waits for no other packet any more.
+    pub(super) const fn is_overdue(&self) -> bool {
+        self.overdue > 0
+    }
+
+    /// When the next copy waits for no other packet any more.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.second.get(self.overdue).map(|waiting| waiting.until)
+    }
+
+    pub(super) fn pass_deadlines(&mut self, now: Instant) {
+        while self.next_deadline().is_some_and(|at| at <= now) {
+            self.overdue += 1;
+        }
+    }
+
+    /// The part that may be sent once more now, if there is one. It is named no second time.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Spare> {
+        let is_due = |waiting: &&Waiting| waiting.from <= now;
+        if self.second.front().filter(is_due).is_some() {
+            self.overdue = self.overdue.saturating_sub(1);
+            return self.second.pop_front().map(|it| Spare { part: it.part, is_third: false });
+        }
+        while self.third.front().filter(is_due).is_some() {
+            let waiting = self.third.pop_front()?;
+            if now <= waiting.until {
+                return Some(Spare { part: waiting.part, is_third: true });
+            }
+        }
+        None
+    }
+
+    /// Whether the budget allows a copy, in a packet of its own if it is `alone`.
+    pub(super) const fn affords(&self, spare: Spare, alone: bool) -> bool {
+        // Others are to be sent a second time before this one is a third time.
+        let reserve = if spare.is_third { MOST_SAVED / 2 } else { 0 };
+        cost(spare.part.len, alone) + reserve <= self.budget && !(spare.is_third && alone)
+    }
+
+    /// Such a copy was sent.
+    pub(super) fn spend(&mut self, spare: Spare, alone: bool) {
+        self.budget = self.budget.saturating_sub(cost(spare.part.len, alone));
+    }
+
+    /// Nothing is sent once more.
+    pub(super) fn clear(&mut self) {
+        (self.second, self.overdue, self.third) = Default::default();
+    }
+}
+
+fn push(queue: &mut VecDeque<Waiting>, waiting: Waiting) {
+    if queue.len() < MOST_WAITING {
+        queue.push_back(waiting);
+    }
+}
+
+const fn cost(len: u32, alone: bool) -> usize {
+    len as usize + FRAME_COST + if alone { PACKET_COST } else { 0 }
+}
+
+/// How many of the last parts were lost.
+#[derive(Debug, Default)]
+struct LossShare {
+    /// A moving average, in 2^-24.
+    share: u32,
+    /// It is worth copies. The first loss is felt at once, and the last for some 260 parts.
+    is_felt: bool,
+}
+
+impl LossShare {
+    #[inline]
+    fn note(&mut self, is_lost: bool) {
+        if is_lost {
+            self.share += (ALL - self.share) / PARTS;
+            self.is_felt = true;
+        } else if self.share > 0 {
+            self.share -= self.share / PARTS;
+            self.is_felt &= self.share >= FELT;
+        }
+    }
+}
+
+impl LossShare {
+    const fn is_heavy(&self) -> bool {
+        self.share >= HEAVY
+    }
+}
+
+/// All parts, as a share.
+const ALL: u32 = 1 << 24;
+/// How many parts the average looks at, about.
+const PARTS: u32 = 128;
+/// Less than a thousandth is not felt.
+const FELT: u32 = ALL / 1000;
+/// A fortieth is much.
+const HEAVY: u32 = ALL / 40;
+/// Longer messages are not sent once more.
+const LONGEST: u32 = 512;
+/// So many wait at most; of others there are no copies.
+const MOST_WAITING: usize = 128;
+/// Copies may take so much of what urgent messages take.
+const SHARE: (usize, usize) = (3, 5);
+/// At most so many bytes are saved up for copies.
+const MOST_SAVED: usize = 2048;
+/// What a packet costs beside its frames: headers, seal, and its acknowledgement with the same.
+const PACKET_COST: usize = 120;
+/// What a frame costs beside its payload.
+const FRAME_COST: usize = 8;
+/// The least and the most by which a copy comes later: a burst of losses is not to take both.
+const LEAST_GAP: Duration = Duration::from_millis(1);
+const MOST_GAP: Duration = Duration::from_millis(10);
+/// The least and the most for which it waits for a packet to join.
+const LEAST_WAIT: Duration = Duration::from_millis(4);
+const MOST_WAIT: Duration = Duration::from_millis(50);

@@ -1,0 +1,47 @@
+//! Messages of one stream that are written one after the other, or side by side, but not past each other by
+//! priority.
+
+use slab::Slab;
+
+use super::line::Line;
+use crate::delivery::{Delivery, Order, Priority};
+use crate::message::outgoing::Outgoing;
+
+/// A line of a stream. An unordered stream has one for each priority; in the others the order of sending holds, so
+/// they have one in all, and each message of it goes at its own priority once those before it are gone.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// The position of the stream in the send queue.
+    pub(crate) stream: u16,
+    /// That of all its messages, if they have the same.
+    priority: Option<Priority>,
+    /// The messages with unsent bytes.
+    pub(crate) line: Line,
+    /// The class in which it stands in line to be written from.
+    pub(super) turn: Option<Priority>,
+}
+
+impl Lane {
+    pub(crate) fn new(stream: u16, delivery: Delivery) -> Self {
+        let Delivery { order, priority, .. } = delivery;
+        let priority = (order == Order::Unordered).then_some(priority);
+        Self { stream, priority, line: Line::new(order), turn: None }
+    }
+
+    /// Whether messages of this priority wait here.
+    pub(crate) fn takes(&self, priority: Priority) -> bool {
+        self.priority.is_none_or(|own| own == priority)
+    }
+
+    /// The priority of what is written next, if something waits.
+    pub(super) fn next_priority(&self, messages: &Slab<Outgoing>) -> Option<Priority> {
+        if self.line.is_empty() {
+            return None;
+        }
+        self.priority.or_else(|| {
+            let next = self.line.begun().map(|slot| slot as usize);
+            let next = next.or_else(|| self.line.oldest(messages).next())?;
+            Some(messages[next].delivery.priority)
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! Messages become data frames, most urgent first.
+
+use core::time::Duration;
+
+use super::SendQueue;
+use crate::delivery::{Fate, Priority};
+use crate::message::fragment::encode;
+use crate::message::outgoing::Part;
+use crate::message::schedule::Repeat;
+use crate::time::Instant;
+use crate::wire::Writer;
+
+/// What a packet came to hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    /// How many parts of it were sent before.
+    pub(crate) repeated: u64,
+    /// How many parts of it were sent before and are not known to be lost.
+    pub(crate) copied: u64,
+    /// It may make a message whole for which the application wants a receipt: nothing of it is left unsent.
+    pub(crate) ends_receipt: bool,
+}
+
+/// The time at which a packet is written, and times that count for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass {
+    pub(crate) now: Instant,
+    /// What waited for longer is dropped, where messages give way.
+    pub(crate) age: Duration,
+    /// What an answer of the peer takes.
+    pub(crate) round_trip: Duration,
+}
+
+/// The packet that is written.
+struct Packet<'p, 'w, S> {
+    pass: Pass,
+    writer: &'p mut Writer<'w>,
+    /// Where the messages in it begin.
+    begin: usize,
+    /// The space for frames in an empty packet.
+    room: usize,
+    /// Is told of each part whose fate matters.
+    sent: &'p mut S,
+    result: Written,
+}
+
+impl SendQueue {
+    /// Appends data frames while they fit, calling `sent` for each part whose fate matters. `room`
+    /// is the space for frames in an empty packet.
+    pub(crate) fn write(
+        &mut self,
+        pass: Pass,
+        writer: &mut Writer<'_>,
+        room: usize,
+        sent: &mut impl FnMut(Part),
+    ) -> Written {
+        let begin = writer.position();
+        let mut packet = Packet { pass, writer, begin, room, sent, result: Written::default() };
+        let mut next = self.schedule.first(room);
+        while let Some(priority) = next {
+            let before = packet.writer.position();
+            if priority != Priority::REAL_TIME && !self.write_copies(&mut packet) {
+                return packet.result;
+            }
+            let is_done = self.write_repairs(priority, &mut packet)
+                && self.write_class(priority, &mut packet);
+            let len = packet.writer.position() - before;
+            self.schedule.note_written(priority, len, room);
+            if priority == Priority::REAL_TIME && len > 0 {
+                self.redundancy.earn(len);
+            }
+            if !is_done {
+                return packet.result;
+            }
+            next = self.schedule.next();
+        }
+        self.write_copies(&mut packet);
+        packet.result
+    }
+
+    /// Writes what is sent once more though nothing says that it was lost; false once the packet is full.
+    fn write_copies(&mut self, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
+        while let Some(spare) = self.redundancy.take(packet.pass.now) {
+            let alone = packet.writer.position() == packet.begin;
+            let is_affordable = self.redundancy.affords(spare, alone);
+            let message = self.find(spare.part).filter(|message| message.given_up.is_none());
+            let Some(message) = message.filter(|_| is_affordable) else { continue };
+            // One that finds no room is left out: soon it would be late.
+            let Some(len) = encode(message, spare.part, packet.room, packet.writer) else {
+                return false;
+            };
+            let written = Part { len, ..spare.part };
+            message.note_copy(written);
+            packet.result.copied += 1;
+            packet.result.ends_receipt |= message.is_receipt_due();
+            (packet.sent)(written);
+            self.redundancy.spend(spare, alone);
+        }
+        true
+    }
+
+    /// Writes what of a class is sent again; false once the packet is full.
+    fn write_repairs(
+        &mut self,
+        priority: Priority,
+        packet: &mut Packet<'_, '_, impl FnMut(Part)>,
+    ) -> bool {
+        while let Some(repeat) = self.schedule.repair(priority).pop() {
+            let Repeat { part, is_copy } = repeat;
+            let Some(message) = self.find(part) else { continue };
+            if message.is_acknowledged(part) || message.given_up.is_some() {
+                continue;
+            }
+            let Some(len) = encode(message, part, packet.room, packet.writer) else {
+                self.schedule.repair(priority).put_back(repeat);
+                return false;
+            };
+            let written = Part { len, ..part };
+            if is_copy {
+                message.note_copy(written);
+            }
+            packet.result.repeated += 1;
+            packet.result.ends_receipt |= message.is_receipt_due();
+            (packet.sent)(written);
+            if len < part.len {
+                let rest = Repeat { part: part.after(len), is_copy };
+                self.schedule.repair(priority).put_back(rest);
+            }
+        }
+        true
+    }
+
+    /// Writes the fresh messages of a class, lane by lane; false once the packet is full.
+    fn write_class(
+        &mut self,
+        priority: Priority,
+        packet: &mut Packet<'_, '_, impl FnMut(Part)>,
+    ) -> bool {
+        while let Some(lane) = self.schedule.current(priority) {
+            self.expire(lane, packet.pass.now, packet.pass.age);
+            if self.schedule.current(priority) != Some(lane) {
+                continue; // That was the last of its stream, which ended.
+            }
+            if !self.write_fresh(priority, lane, packet) {
+                self.schedule.rotate(priority);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Writes the next unsent bytes of the lane whose turn it is; false once the packet is full.
+    fn write_fresh(
+        &mut self,
+        priority: Priority,
+        index: u32,
+        packet: &mut Packet<'_, '_, impl FnMut(Part)>,
+    ) -> bool {
+        let Some(slot) = self.next_slot(index) else {
+            self.schedule.leave(priority, &mut self.lanes[index as usize]);
+            return true;
+        };
+        let lane = &mut self.lanes[index as usize];
+        let message = &mut self.messages[slot as usize];
+        if message.delivery.priority != priority {
+            // What came before it in the stream was of another class.
+            self.schedule.wake(index, lane, &self.messages);
+            return true;
+        }
+        let stream = &mut self.streams[usize::from(lane.stream)];
+        let fresh = message.sequence_number.is_none();
+        if fresh {
+            message.sequence_number = Some(stream.next());
+        }
+        let part = message.unsent(slot);
+        let Some(len) = encode(message, part, packet.room, packet.writer) else {
+            if fresh {
+                message.sequence_number = None;
+            }
+            lane.line.on_full();
+            return false;
+        };
+        if fresh {
+            stream.advance();
+            self.buffer.begin(message);
+        }
+        let spent = (fresh && message.delivery.reliable).then(|| message.candidate());
+        message.sent += len;
+        packet.result.ends_receipt |= message.is_receipt_due();
+        if message.is_tracked() {
+            let part = Part { len, ..part };
+            (packet.sent)(part);
+            let Pass { now, round_trip, .. } = packet.pass;
+            self.redundancy.note_sent(message, part, now, round_trip);
+        }
+        let is_fully_sent = message.is_fully_sent();
+        if fresh {
+            lane.line.begin(slot, is_fully_sent);
+        } else {
+            lane.line.go_on(is_fully_sent);
+        }
+        if is_fully_sent && !message.is_tracked() {
+            self.finish(slot as usize, Fate::Acked);
+        }
+        if spent.is_some_and(|spent| self.credit.spend(spent)) {
+            self.wake_all();
+        }
+        true
+    }
+
+    /// The message of a lane that is written from next.
+    fn next_slot(&mut self, index: u32) -> Option<u32> {
+        let line = &self.lanes[index as usize].line;
+        let begun = line.begun();
+        if begun.is_some() && line.is_begun_next() {
+            return begun;
+        }
+        self.next_fresh(index).or(begun)
+    }
+
+    /// The message of a lane that is begun next, if it may be now.
+    fn next_fresh(&mut self, index: u32) -> Option<u32> {
+        let lane = &mut self.lanes[index as usize];
+        let stream = &self.streams[usize::from(lane.stream)];
+        if stream.is_full(self.stream_window) || stream.is_ending() {
+            return None;
+        }
+        let slot = lane.line.fresh(&self.messages)?;
+        let message = &self.messages[slot as usize];
+        if message.delivery.reliable && !self.credit.admits(message.candidate()) {
+            lane.line.hold(slot);
+            return None;
+        }
+        Some(slot)
+    }
+}
