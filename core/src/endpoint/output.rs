@@ -64,6 +64,9 @@ impl Endpoint {
 
     fn poll_peers(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(slot) = self.ready.pop() {
+            if let Some(carrier) = self.peers.at(slot).and_then(Peer::carrier) {
+                self.fit_into(slot, carrier);
+            }
             let Some(peer) = self.peers.at_mut(slot) else { continue };
             let departure = peer.poll_transmit(&mut self.shared, buf);
             peer.review_memory(&mut self.shared);

@@ -15,7 +15,7 @@ use super::waiting::{Taken, Waiting};
 use crate::Violation;
 use crate::delivery::{Message, Order};
 use crate::memory::Room;
-use crate::wire::{DataFrame, GivenUpFrame, StreamKey};
+use crate::wire::{DataFrame, Fragment, GivenUpFrame, StreamKey};
 
 /// What we allow the peer.
 #[derive(Clone, Copy, Debug)]
@@ -343,10 +343,11 @@ impl ReceiveQueue {
         if begins {
             self.unreliable_bytes += total;
         }
+        let in_pieces = frame.fragment.is_some() || stream.partial.contains_key(&number);
         let payload = collect(stream, frame)?;
         let is_whole = payload.is_some();
         if let Some(payload) = payload {
-            if frame.fragment.is_some() {
+            if in_pieces {
                 self.unreliable_bytes -= total;
             }
             self.on_whole(frame, payload);
@@ -468,10 +469,10 @@ impl ReceiveQueue {
 
 /// Adds a frame to its message; the message once it is whole.
 fn collect(stream: &mut ReceiveStream, frame: &DataFrame<'_>) -> Result<Option<Bytes>, Violation> {
-    let Some(fragment) = frame.fragment else {
-        if stream.partial.contains_key(&frame.sequence_number) {
-            return Err(Violation::FragmentsDisagree);
-        }
+    let is_begun = stream.partial.contains_key(&frame.sequence_number);
+    let whole = || Fragment { total: frame.payload.len() as u32, offset: 0 };
+    // A message that was sent whole may be sent again in pieces that overtake it.
+    let Some(fragment) = frame.fragment.or_else(|| is_begun.then(whole)) else {
         return Ok(Some(Bytes::copy_from_slice(frame.payload)));
     };
     let assembly = stream

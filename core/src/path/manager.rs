@@ -315,6 +315,13 @@ impl<F: Copy> Paths<F> {
         self.list.iter_mut().for_each(|path| path.set_max_datagram(max_datagram));
     }
 
+    /// How large a packet is to leave on the path of data now only to find out whether that size passes, if one is.
+    #[inline]
+    pub(crate) fn due_size(&mut self, now: Instant) -> Option<u16> {
+        let max_delay = self.max_ack_delay;
+        self.primary_mut()?.due_size(now, max_delay)
+    }
+
     /// Nothing was heard for a while: gives memory back.
     pub(crate) fn on_idle(&mut self) {
         self.result = AckResult::default();

@@ -66,8 +66,36 @@ impl Peer {
                 return departure;
             }
         }
-        let is_proved = self.paths.primary().is_some_and(Path::is_proved);
-        if is_proved { self.transmit_batch(cx, buf) } else { None }
+        if !self.paths.primary().is_some_and(Path::is_proved) {
+            return None;
+        }
+        if let Some(size) = self.paths.due_size(cx.now).filter(|_| !self.state.is_over()) {
+            return self.transmit_size_probe(cx, size, buf);
+        }
+        self.transmit_batch(cx, buf)
+    }
+
+    /// Writes a packet of `size` bytes that only shows whether such packets pass. It travels alone, and nothing is
+    /// missed if it is lost.
+    fn transmit_size_probe(
+        &mut self,
+        cx: &mut Context,
+        size: u16,
+        buf: &mut [u8],
+    ) -> Option<Departure> {
+        let path = self.paths.primary_mut()?;
+        let (id, via) = (path.space().id(), path.via());
+        let room = buf.get_mut(..via.headroom() + usize::from(size))?;
+        let mut packet = PacketBuffer::new(room, via.headroom())?;
+        let mut writer = packet.frames();
+        let asks = (Frame::Ping { token: 0 }).encode(&mut writer);
+        if !(asks && Frame::Padding(writer.remaining()).encode(&mut writer)) {
+            return None;
+        }
+        let len = writer.position();
+        path.on_size_probe(cx.now, size);
+        self.seal(cx, id, packet.packet(len), None)?;
+        Some(Departure::single(via, len + OVERHEAD))
     }
 
     /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
@@ -90,8 +118,7 @@ impl Peer {
         via: Via,
         buf: &mut [u8],
     ) -> Option<Departure> {
-        let largest = usize::from(via.largest_packet(cx.config.max_datagram));
-        let room = via.headroom() + largest;
+        let room = via.headroom() + self.paths.get_mut(id)?.max_datagram();
         let mut packet = PacketBuffer::new(buf.get_mut(..room)?, via.headroom())?;
         let mut writer = packet.frames();
         let acks_up_to = self.paths.write_acks(id, cx.now, &mut writer);
@@ -112,7 +139,7 @@ impl Peer {
         let path = self.paths.primary()?;
         let via = path.via();
         let (before, behind) = (via.headroom(), via.tailroom());
-        let full = before + path.max_datagram() + behind;
+        let full = before + path.next_limit() + behind;
         let mut len = 0;
         let mut segment = None;
         for _ in 0..MAX_SEGMENTS {
@@ -150,7 +177,7 @@ impl Peer {
             return None;
         }
         let path = self.paths.primary_mut()?;
-        let (id, room) = (path.space().id(), path.max_datagram() - OVERHEAD);
+        let (id, room) = (path.space().id(), path.next_room() - OVERHEAD);
         path.space_mut().skip_number_sometimes(cx.now, &mut cx.rng);
         path.space().next_number()?;
         let mut packet = PacketBuffer::new(buf, 0)?;
@@ -160,6 +187,9 @@ impl Peer {
         if len == 0 {
             self.paths.primary_mut()?.space_mut().abandon();
             return None;
+        }
+        if content.data && self.outbound.queue.has_work() {
+            self.want_larger();
         }
         self.seal(cx, id, packet.packet(len), Some(content))?;
         Some(len + OVERHEAD)

@@ -2,6 +2,7 @@
 
 use core::num::NonZeroU16;
 
+use crate::PeerId;
 use crate::context::Context;
 use crate::net::{Departure, Ecn};
 use crate::peer::Peer;
@@ -20,6 +21,29 @@ impl Peer {
     pub(crate) fn largest_carried(&self) -> Option<usize> {
         let path = self.paths.primary().filter(|_| self.is_neighbour())?;
         path.max_datagram().checked_sub(AROUND)
+    }
+
+    /// Adapts the size of our packets to what the neighbour takes that carries them. True if it should find out
+    /// whether it can take larger ones.
+    pub(crate) fn fit_into(&mut self, carrier: Option<usize>) -> bool {
+        let carried = carrier.and_then(|largest| u16::try_from(largest).ok()).unwrap_or(0);
+        self.paths.primary_mut().is_some_and(|path| {
+            path.fit_into(carried);
+            path.take_want_of_carrier()
+        })
+    }
+
+    /// More is to be sent than fits a packet.
+    pub(crate) fn want_larger(&mut self) {
+        if let Some(path) = self.paths.primary_mut() {
+            path.want_larger();
+        }
+    }
+
+    /// The neighbour that carries data to it, if one does.
+    #[inline]
+    pub(crate) fn carrier(&self) -> Option<PeerId> {
+        self.paths.primary()?.way().route().map(|route| route.neighbour)
     }
 
     /// Seals packets where they lie in the first `len` bytes of `buf`, each `size` bytes long with the room
