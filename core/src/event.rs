@@ -128,8 +128,8 @@ pub enum Event {
         path: Via,
     },
     /// The path of data to the peer does not carry datagrams of 1,200 bytes (packets of 1,100 by way of a neighbour),
-    /// while smaller ones pass: short messages arrive, long ones hardly do. Told once for each way. The drivers
-    /// log it as a warning.
+    /// while smaller ones pass: short messages arrive, long ones hardly do, and hold up the short ones behind them.
+    /// Told once for each way. The drivers log it as a warning.
     #[non_exhaustive]
     PathTooNarrow {
         /// The peer.
