@@ -18,9 +18,9 @@ pub(super) struct Hole {
     turned_at: Option<u64>,
     /// The first one lost since.
     open: Option<u64>,
-    /// The newest small packet that arrived.
+    /// The newest smaller packet that arrived.
     small: u64,
-    /// The newest large packet that arrived, and its size.
+    /// The packet that ended the run before, and its size: what is lost of those before it was not too large.
     large: (u64, u16),
 }
 
@@ -52,25 +52,13 @@ impl Hole {
         self.first_lost
     }
 
-    /// A packet arrived, which is large if it has more than `floor` bytes.
-    #[inline]
-    pub(super) fn note_acked(&mut self, counter: u64, size: u16, floor: u16) {
-        if size > floor {
-            if counter > self.large.0 {
-                self.large = (counter, size);
-            }
-        } else if counter > self.small {
-            self.small = counter;
-        }
-    }
-
-    /// The same while packets are missed.
+    /// A packet arrived.
     pub(super) fn on_acked(&mut self, counter: u64, size: u16) {
         if self.lost == 0 {
             return;
         }
         if size >= self.smallest {
-            *self = Self { small: self.small, large: self.large, ..Self::new(self.since) };
+            *self = Self { large: (counter, size), ..Self::new(self.since) };
         } else {
             self.small = self.small.max(counter);
             self.look();

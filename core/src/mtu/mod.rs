@@ -124,14 +124,16 @@ impl Mtu {
     /// A packet arrived, a probe or not.
     #[inline]
     pub(crate) fn on_acked(&mut self, counter: u64, size: u16) {
-        self.hole.note_acked(counter, size, self.floor());
-        if self.is_alert && counter >= self.since {
+        if self.is_alert {
             self.on_acked_while_alert(counter, size);
         }
     }
 
     /// Whatever is larger than packets are now is a probe, or was sent before they became smaller.
     fn on_acked_while_alert(&mut self, counter: u64, size: u16) {
+        if counter < self.since {
+            return;
+        }
         self.hole.on_acked(counter, size);
         self.search.on_acked(counter);
         let is_older = self.fall.is_some_and(|fall| counter < fall.first_lost);
@@ -155,14 +157,15 @@ impl Mtu {
         }
     }
 
-    /// Draws the consequences of what arrived and of what was lost, `was` being the size before. `next` is the next
-    /// packet.
+    /// Whether what arrives or is lost may show something.
     #[inline]
-    pub(crate) fn review(&mut self, was: u16, next: u64, now: Instant) -> Option<News> {
-        if self.is_alert { self.review_while_alert(was, next, now) } else { None }
+    pub(crate) const fn is_alert(&self) -> bool {
+        self.is_alert
     }
 
-    fn review_while_alert(&mut self, was: u16, next: u64, now: Instant) -> Option<News> {
+    /// Draws the consequences of what arrived and of what was lost, `was` being the size before. `next` is the next
+    /// packet.
+    pub(crate) fn review(&mut self, was: u16, next: u64, now: Instant) -> Option<News> {
         let mut news = (self.size != was).then_some(News::Resized);
         if self.hole.is_certain() {
             if self.size > self.base {

@@ -54,7 +54,9 @@ impl Bench {
         self.now += ROUND_TRIP;
         acked.iter().for_each(|(counter, size)| self.mtu.on_acked(*counter, *size));
         lost.iter().for_each(|(counter, size)| self.mtu.on_lost(*counter, *size));
-        self.news.extend(self.mtu.review(was, self.next, self.now));
+        if self.mtu.is_alert() {
+            self.news.extend(self.mtu.review(was, self.next, self.now));
+        }
     }
 
     /// A round of bulk, with a small packet at its end.

@@ -316,10 +316,19 @@ impl<F: Copy> Paths<F> {
     }
 
     /// How large a packet is to leave on the path of data now only to find out whether that size passes, if one is.
-    #[inline]
     pub(crate) fn due_size(&mut self, now: Instant) -> Option<u16> {
         let max_delay = self.max_ack_delay;
         self.primary_mut()?.due_size(now, max_delay)
+    }
+
+    /// The neighbour of a route takes packets of so many bytes. True if it should find out whether it can take
+    /// larger ones.
+    pub(crate) fn fit_into(&mut self, via: &Via, carried: u16) -> bool {
+        let path = self.list.iter_mut().find(|path| path.is_way_of(via));
+        path.filter(|path| path.via.is_same_remote(via)).is_some_and(|path| {
+            path.fit_into(carried);
+            path.take_want_of_carrier()
+        })
     }
 
     /// Nothing was heard for a while: gives memory back.

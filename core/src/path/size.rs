@@ -39,7 +39,7 @@ impl<F: Copy> Path<F> {
     }
 
     /// What carries the packets takes them up to this size.
-    pub(crate) fn fit_into(&mut self, carried: u16) {
+    pub(super) fn fit_into(&mut self, carried: u16) {
         self.allow(self.agreed_datagram.min(carried));
     }
 
@@ -55,17 +55,18 @@ impl<F: Copy> Path<F> {
     }
 
     /// Whether larger packets would be of use than what carries them takes, although the peer would; once.
-    pub(crate) fn take_want_of_carrier(&mut self) -> bool {
+    pub(super) fn take_want_of_carrier(&mut self) -> bool {
         self.mtu.size() < self.agreed_datagram && self.mtu.take_want_beyond()
     }
 
-    /// How large a packet is to leave now only to find out whether that size passes, if one is.
+    /// Whether it would be of use to know whether larger packets pass.
     #[inline]
-    pub(super) fn due_size(&mut self, now: Instant, max_delay: Duration) -> Option<u16> {
-        if self.mtu.is_wanted() { self.find_due_size(now, max_delay) } else { None }
+    pub(crate) const fn wants_larger(&self) -> bool {
+        self.mtu.is_wanted()
     }
 
-    fn find_due_size(&mut self, now: Instant, max_delay: Duration) -> Option<u16> {
+    /// How large a packet is to leave now only to find out whether that size passes, if one is.
+    pub(super) fn due_size(&mut self, now: Instant, max_delay: Duration) -> Option<u16> {
         let may_leave = self.probes == 0 && self.permit(now, self.max_datagram()) == Permit::Now;
         if !may_leave {
             return None;
@@ -84,24 +85,17 @@ impl<F: Copy> Path<F> {
     /// size do not pass, once.
     #[inline]
     pub(super) fn review_size(&mut self, was: u16, now: Instant) -> bool {
-        match self.mtu.review(was, self.space.sent().next_counter(), now) {
-            None => false,
-            Some(news) => self.on_size_news(was, news),
-        }
+        self.mtu.is_alert() && self.find_size_news(was, now)
     }
 
-    fn on_size_news(&mut self, was: u16, news: News) -> bool {
+    fn find_size_news(&mut self, was: u16, now: Instant) -> bool {
+        let news = self.mtu.review(was, self.space.sent().next_counter(), now);
         let (size, via) = (self.mtu.size(), &self.via);
-        match news {
-            News::Resized => {
-                self.congestion.on_mtu(size);
-                tracing::debug!(target: "handfast::path", %via, was, size, "datagrams resized");
-            }
-            News::TooNarrow => {
-                tracing::debug!(target: "handfast::path", %via, size, "datagrams do not pass");
-            }
+        if news == Some(News::Resized) {
+            self.congestion.on_mtu(size);
+            tracing::debug!(target: "handfast::path", %via, was, size, "datagrams resized");
         }
-        news == News::TooNarrow
+        news == Some(News::TooNarrow)
     }
 
     /// The way is another, or may be: what passed on the one before may not pass here.

@@ -4,7 +4,7 @@ use core::num::NonZeroU16;
 
 use crate::context::Context;
 use crate::net::{Departure, Via};
-use crate::path::{Challenge, Path, Permit};
+use crate::path::{Challenge, Permit};
 use crate::peer::{Peer, SentFrame};
 use crate::recovery::Sent;
 use crate::session::{OVERHEAD, PacketBuffer};
@@ -16,6 +16,8 @@ use crate::wire::{Frame, SEALED_HEADER_LEN, TAG_LEN, Writer};
 pub(super) struct Content {
     ack_eliciting: bool,
     data: bool,
+    /// Data waits that did not fit.
+    leaves_more: bool,
     /// The peer acknowledges it at once.
     asks_ack_now: bool,
     acks_up_to: Option<u64>,
@@ -66,10 +68,10 @@ impl Peer {
                 return departure;
             }
         }
-        if !self.paths.primary().is_some_and(Path::is_proved) {
-            return None;
-        }
-        if let Some(size) = self.paths.due_size(cx.now).filter(|_| !self.state.is_over()) {
+        let path = self.paths.primary().filter(|path| path.is_proved())?;
+        if path.wants_larger()
+            && let Some(size) = self.paths.due_size(cx.now).filter(|_| !self.state.is_over())
+        {
             return self.transmit_size_probe(cx, size, buf);
         }
         self.transmit_batch(cx, buf)
@@ -188,9 +190,6 @@ impl Peer {
             self.paths.primary_mut()?.space_mut().abandon();
             return None;
         }
-        if content.data && self.outbound.queue.has_work() {
-            self.want_larger();
-        }
         self.seal(cx, id, packet.packet(len), Some(content))?;
         Some(len + OVERHEAD)
     }
@@ -242,15 +241,13 @@ impl Peer {
             _ = (Frame::Ping { token: 0 }).encode(writer);
         }
         content.ack_eliciting = writer.position() > acks;
-        if content.data && !content.asks_ack_now && self.ends_burst(cx) {
+        content.leaves_more = content.data && self.outbound.queue.has_work();
+        // If nothing comes after it that would show its loss, its acknowledgement may be asked for.
+        let ends_burst = content.data && !content.leaves_more && !content.asks_ack_now;
+        if ends_burst && self.paths.may_ask_ack_now(cx.now) {
             content.asks_ack_now = (Frame::AckNow).encode(writer);
         }
         Some(content)
-    }
-
-    /// Whether nothing comes after a packet that would show its loss, and its acknowledgement may be asked for.
-    fn ends_burst(&self, cx: &Context) -> bool {
-        !self.outbound.queue.has_work() && self.paths.may_ask_ack_now(cx.now)
     }
 
     /// Seals a packet of one frame that is not worth repeating.
@@ -301,6 +298,9 @@ impl Peer {
             acks_up_to: content.acks_up_to,
             ..Sent::default()
         };
+        if content.leaves_more {
+            path.want_larger();
+        }
         path.on_sent(cx.now, sent);
         self.stats.datagrams_sent += 1;
         self.stats.bytes_sent += packet.len() as u64;

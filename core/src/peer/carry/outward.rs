@@ -2,9 +2,8 @@
 
 use core::num::NonZeroU16;
 
-use crate::PeerId;
 use crate::context::Context;
-use crate::net::{Departure, Ecn};
+use crate::net::{Departure, Ecn, Route, Via};
 use crate::peer::Peer;
 use crate::peer::carry::ForwardRefused;
 use crate::peer::outbound::RefusedForward;
@@ -23,14 +22,11 @@ impl Peer {
         path.max_datagram().checked_sub(AROUND)
     }
 
-    /// Adapts the size of our packets to what the neighbour takes that carries them. True if it should find out
+    /// Adapts the size of the packets that go by a route to what its neighbour takes. True if that should find out
     /// whether it can take larger ones.
-    pub(crate) fn fit_into(&mut self, carrier: Option<usize>) -> bool {
-        let carried = carrier.and_then(|largest| u16::try_from(largest).ok()).unwrap_or(0);
-        self.paths.primary_mut().is_some_and(|path| {
-            path.fit_into(carried);
-            path.take_want_of_carrier()
-        })
+    pub(crate) fn fit_into(&mut self, route: Route, carried: Option<usize>) -> bool {
+        let carried = carried.and_then(|largest| u16::try_from(largest).ok()).unwrap_or(0);
+        self.paths.fit_into(&Via::Routed(route), carried)
     }
 
     /// More is to be sent than fits a packet.
@@ -38,12 +34,6 @@ impl Peer {
         if let Some(path) = self.paths.primary_mut() {
             path.want_larger();
         }
-    }
-
-    /// The neighbour that carries data to it, if one does.
-    #[inline]
-    pub(crate) fn carrier(&self) -> Option<PeerId> {
-        self.paths.primary()?.way().route().map(|route| route.neighbour)
     }
 
     /// Seals packets where they lie in the first `len` bytes of `buf`, each `size` bytes long with the room
