@@ -91,6 +91,39 @@ proptest! {
         prop_assert!(passes.min(most) - found < 8, "{} of {} and {}", found, passes, most);
     }
 
+    /// Whatever a peer acknowledges, in whatever order, the size stays within what was agreed on, and so do probes.
+    #[test]
+    fn a_liar_makes_datagrams_neither_smaller_than_the_base_nor_larger_than_agreed(
+        steps in proptest::collection::vec((0u8..6, 0u64..40, 1u16..4000, 0u64..30_000), 1..400),
+    ) {
+        let mut mtu = Mtu::new(BASE);
+        let (mut most, mut now, mut next) = (BASE, Instant::from_micros(1), 0u64);
+        for (step, back, size, ms) in steps {
+            let was = mtu.size();
+            match step {
+                0 => {
+                    most = size.max(BASE);
+                    mtu.set_most(size);
+                }
+                1 => {
+                    mtu.want();
+                    if mtu.is_wanted() && let Some(size) = mtu.due(now, ROUND_TRIP) {
+                        prop_assert!(size > mtu.size() && size <= most, "{} of {}", size, most);
+                        mtu.on_probe(next, size, now);
+                    }
+                }
+                2 => mtu.on_lost(next.saturating_sub(back), size),
+                3 => mtu.restart(BASE, most, next),
+                4 => now += Duration::from_millis(ms),
+                _ => mtu.on_acked(next.saturating_sub(back), size),
+            }
+            next += 1;
+            _ = mtu.review(was, next, now);
+            prop_assert!((BASE..=most).contains(&mtu.size()), "{} of {}", mtu.size(), most);
+            prop_assert!(mtu.limit_of_probe(back as u8) >= 548);
+        }
+    }
+
     /// Packets that are lost by chance, however many, large and small, are no black hole.
     #[test]
     fn chance_is_no_black_hole(
