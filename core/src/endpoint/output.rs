@@ -64,6 +64,9 @@ impl Endpoint {
 
     fn poll_peers(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(slot) = self.ready.pop() {
+            if let Some(route) = self.peers.at(slot).and_then(Peer::data_route).copied() {
+                self.fit_into(slot, route);
+            }
             let Some(peer) = self.peers.at_mut(slot) else { continue };
             let departure = peer.poll_transmit(&mut self.shared, buf);
             peer.review_memory(&mut self.shared);
@@ -126,10 +129,7 @@ impl Endpoint {
         if let Via::Direct(tuple) = via {
             return Some(self.launch(tuple, &departure));
         }
-        let route = via.route()?;
-        let carried = self.carry(route, &departure, buf);
-        self.fit_into(route);
-        let departure = carried?;
+        let departure = self.carry(via.route()?, &departure, buf)?;
         let Via::Direct(tuple) = departure.via else { return None };
         Some(self.launch(tuple, &departure))
     }

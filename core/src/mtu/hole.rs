@@ -44,6 +44,12 @@ impl Hole {
         self.lost > 0
     }
 
+    /// Size is what fits best. The end of an outage looks the same.
+    pub(super) const fn is_likely(&self) -> bool {
+        self.lost >= MANY && self.alternations > 0
+    }
+
+    /// Nothing else fits.
     pub(super) const fn is_certain(&self) -> bool {
         self.lost >= MANY && self.alternations >= OFTEN
     }
@@ -93,7 +99,7 @@ impl Hole {
     }
 }
 
-/// So many must be lost: by chance that is rare wherever a fifth is lost, and nobody waits long for it.
+/// So many must be lost: by chance that is rare even where a fifth is lost, and nobody waits long for it.
 const MANY: u8 = 10;
-/// So often must smaller ones pass meanwhile: the end of an outage is one time.
+/// So often must smaller ones pass meanwhile.
 const OFTEN: u8 = 3;

@@ -26,18 +26,13 @@ pub(crate) struct Mtu {
     since: u64,
     search: Search,
     hole: Hole,
-    fall: Option<Fall>,
+    /// The first packet that seemed too large, when larger ones seemed not to pass any more. If that or a later one
+    /// arrives after all, they do.
+    too_large: Option<u64>,
     /// Something is suspected, under way or to be reported: each acknowledgement is to be looked at.
     is_alert: bool,
     /// That the base does not pass was reported.
     is_told: bool,
-}
-
-/// Larger datagrams seemed not to pass any more.
-#[derive(Clone, Copy, Debug)]
-struct Fall {
-    /// The first packet that seemed too large. If that or a later one arrives after all, it was not.
-    first_lost: u64,
 }
 
 /// What became known about the size.
@@ -59,7 +54,7 @@ impl Mtu {
             since: 0,
             search: Search::new(),
             hole: Hole::new(0),
-            fall: None,
+            too_large: None,
             is_alert: false,
             is_told: false,
         }
@@ -117,7 +112,6 @@ impl Mtu {
     /// A probe left.
     pub(crate) const fn on_probe(&mut self, counter: u64, size: u16, now: Instant) {
         self.search.on_probe(counter, size, now);
-        self.fall = None;
         self.is_alert = true;
     }
 
@@ -136,16 +130,14 @@ impl Mtu {
         }
         self.hole.on_acked(counter, size);
         self.search.on_acked(counter);
-        let is_older = self.fall.is_some_and(|fall| counter < fall.first_lost);
+        let is_older = self.too_large.is_some_and(|first| counter < first);
         if is_older || size <= self.size || size > self.most {
             return;
         }
         self.size = size;
         self.hole = Hole::new(counter);
         self.search.on_passed(size);
-        if self.fall.take().is_some() {
-            self.search.relent();
-        }
+        self.too_large = None;
     }
 
     /// A packet that the peer had to acknowledge was lost.
@@ -165,22 +157,21 @@ impl Mtu {
 
     /// Draws the consequences of what arrived and of what was lost, `was` being the size before. `next` is the next
     /// packet.
-    pub(crate) fn review(&mut self, was: u16, next: u64, now: Instant) -> Option<News> {
+    pub(crate) fn review(&mut self, was: u16, next: u64) -> Option<News> {
         let mut news = (self.size != was).then_some(News::Resized);
-        if self.hole.is_certain() {
-            if self.size > self.base {
-                self.fall = Some(Fall { first_lost: self.hole.first_lost() });
-                self.size = self.base;
-                self.search.on_hole(now);
-                news = Some(News::Resized);
-            } else {
-                self.is_told = true;
-                news = Some(News::TooNarrow);
-            }
+        if self.size > self.base && self.hole.is_likely() {
+            self.too_large = Some(self.hole.first_lost());
+            self.search.confirm(self.size);
+            self.size = self.base;
             self.hole = Hole::new(next);
+            news = Some(News::Resized);
+        } else if self.hole.is_certain() {
+            self.is_told = true;
+            self.hole = Hole::new(next);
+            news = Some(News::TooNarrow);
         }
-        self.is_alert =
-            self.hole.is_suspected() || self.search.is_under_way() || self.fall.is_some();
+        let is_open = self.search.is_under_way() || self.too_large.is_some();
+        self.is_alert = is_open || self.hole.is_suspected();
         news
     }
 

@@ -10,6 +10,8 @@ use crate::time::Instant;
 pub(super) struct Search {
     /// Larger datagrams would be of use: what is to be sent fills the present ones.
     is_wanted: bool,
+    /// What passed before, and seems not to any more: it is tried first.
+    doubtful: Option<u16>,
     /// The smallest size that seems not to pass; `None` before one was found.
     too_large: Option<u16>,
     /// How often the present size was tried in vain.
@@ -37,6 +39,7 @@ impl Search {
     pub(super) const fn new() -> Self {
         Self {
             is_wanted: false,
+            doubtful: None,
             too_large: None,
             tries: 0,
             probe: None,
@@ -64,6 +67,7 @@ impl Search {
 
     /// Starts over at once.
     pub(super) const fn begin(&mut self) {
+        self.doubtful = None;
         self.too_large = None;
         self.tries = 0;
         self.resumes_at = None;
@@ -80,7 +84,7 @@ impl Search {
             return None;
         }
         if let Some(probe) = self.probe.take() {
-            self.on_unanswered(&probe);
+            self.on_unanswered(&probe, now);
         }
         if let Some(at) = self.resumes_at {
             if now < at {
@@ -100,6 +104,9 @@ impl Search {
     /// What is possible first, since most paths carry that; then the middle of what is left.
     fn next(&self, sizes: &RangeInclusive<u16>) -> Option<u16> {
         let (passes, most) = (*sizes.start(), *sizes.end());
+        if let Some(size) = self.doubtful {
+            return Some(size.min(most)).filter(|size| *size > passes);
+        }
         let Some(too_large) = self.too_large.filter(|size| *size <= most) else {
             return Some(most);
         };
@@ -124,35 +131,40 @@ impl Search {
     /// So much passes.
     pub(super) fn on_passed(&mut self, size: u16) {
         self.tries = 0;
+        self.doubtful = None;
         self.too_large = self.too_large.filter(|too_large| *too_large > size);
     }
 
-    /// What passed does not pass any more.
-    pub(super) fn on_hole(&mut self, now: Instant) {
+    /// What passed seems not to pass any more.
+    pub(super) const fn confirm(&mut self, size: u16) {
+        self.begin();
+        self.doubtful = Some(size);
+        self.probe = None;
+    }
+
+    /// It does not.
+    fn on_hole(&mut self, now: Instant) {
         let is_rare = self.hole_at.is_none_or(|at| now >= at + LONGEST_PAUSE * 2);
         self.hole_at = Some(now);
         if is_rare {
             self.pause = FIRST_PAUSE;
         }
-        self.probe = None;
         self.rest(now);
     }
 
-    /// That was wrong.
-    pub(super) fn relent(&mut self) {
-        self.pause = (self.pause / 2).max(FIRST_PAUSE);
-        self.hole_at = None;
-        self.begin();
-    }
-
     /// A probe of which nothing is heard tells something only if others were answered.
-    fn on_unanswered(&mut self, probe: &Probe) {
+    fn on_unanswered(&mut self, probe: &Probe, now: Instant) {
         if !probe.is_overtaken {
             return;
         }
         self.tries += 1;
-        if self.tries >= TRIES {
-            self.tries = 0;
+        if self.tries < TRIES {
+            return;
+        }
+        self.tries = 0;
+        if self.doubtful.take().is_some() {
+            self.on_hole(now);
+        } else {
             self.too_large = Some(probe.size);
         }
     }

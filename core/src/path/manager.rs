@@ -321,16 +321,6 @@ impl<F: Copy> Paths<F> {
         self.primary_mut()?.due_size(now, max_delay)
     }
 
-    /// The neighbour of a route takes packets of so many bytes. True if it should find out whether it can take
-    /// larger ones.
-    pub(crate) fn fit_into(&mut self, via: &Via, carried: u16) -> bool {
-        let path = self.list.iter_mut().find(|path| path.is_way_of(via));
-        path.filter(|path| path.via.is_same_remote(via)).is_some_and(|path| {
-            path.fit_into(carried);
-            path.take_want_of_carrier()
-        })
-    }
-
     /// Nothing was heard for a while: gives memory back.
     pub(crate) fn on_idle(&mut self) {
         self.result = AckResult::default();

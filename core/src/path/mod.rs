@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 
 use crate::StandbyPath;
 use crate::Violation;
-use crate::config::Config;
+use crate::config::{BASE_DATAGRAM, Config};
 use crate::crypto::rng::Rng;
 use crate::mtu::Mtu;
 use crate::net::{FourTuple, Via};
@@ -145,7 +145,7 @@ impl<F: Copy> Path<F> {
             answered_ack_at: None,
             asked_at: None,
             absence: Absence::default(),
-            agreed_datagram: via.base_datagram(),
+            agreed_datagram: BASE_DATAGRAM,
             mtu: Mtu::new(via.base_datagram()),
         }
     }
@@ -241,7 +241,7 @@ impl<F: Copy> Path<F> {
                 note_lost(settled, mtu, lost);
             });
         self.on_losses(now, losses, stats);
-        result.is_too_narrow |= self.review_size(size, now);
+        result.is_too_narrow |= self.review_size(size);
         Ok(())
     }
 
@@ -266,7 +266,7 @@ impl<F: Copy> Path<F> {
                 self.probes = count;
             }
         }
-        result.is_too_narrow |= self.review_size(size, now);
+        result.is_too_narrow |= self.review_size(size);
     }
 
     /// What a probe should repeat: the frames of the oldest and of the newest packet under way.

@@ -38,9 +38,11 @@ impl<F: Copy> Path<F> {
         self.allow(most);
     }
 
-    /// What carries the packets takes them up to this size.
-    pub(super) fn fit_into(&mut self, carried: u16) {
+    /// What carries the packets takes them up to this size. True if larger ones would be of use that the peer would
+    /// take; once.
+    pub(crate) fn fit_into(&mut self, carried: u16) -> bool {
         self.allow(self.agreed_datagram.min(carried));
+        self.mtu.size() < self.agreed_datagram && self.mtu.take_want_beyond()
     }
 
     fn allow(&mut self, most: u16) {
@@ -52,11 +54,6 @@ impl<F: Copy> Path<F> {
     /// Larger packets would be of use: more is to be sent than fits one.
     pub(crate) const fn want_larger(&mut self) {
         self.mtu.want();
-    }
-
-    /// Whether larger packets would be of use than what carries them takes, although the peer would; once.
-    pub(super) fn take_want_of_carrier(&mut self) -> bool {
-        self.mtu.size() < self.agreed_datagram && self.mtu.take_want_beyond()
     }
 
     /// Whether it would be of use to know whether larger packets pass.
@@ -71,7 +68,7 @@ impl<F: Copy> Path<F> {
         if !may_leave {
             return None;
         }
-        self.mtu.due(now, self.rtt.pto(max_delay) * 2)
+        self.mtu.due(now, self.rtt.pto(max_delay).saturating_mul(2))
     }
 
     /// Such a packet leaves next. It is paced as any other, but its loss is none.
@@ -84,12 +81,12 @@ impl<F: Copy> Path<F> {
     /// Draws the consequences of what arrived and was lost: packets had the size `was`. True if those of the least
     /// size do not pass, once.
     #[inline]
-    pub(super) fn review_size(&mut self, was: u16, now: Instant) -> bool {
-        self.mtu.is_alert() && self.find_size_news(was, now)
+    pub(super) fn review_size(&mut self, was: u16) -> bool {
+        self.mtu.is_alert() && self.find_size_news(was)
     }
 
-    fn find_size_news(&mut self, was: u16, now: Instant) -> bool {
-        let news = self.mtu.review(was, self.space.sent().next_counter(), now);
+    fn find_size_news(&mut self, was: u16) -> bool {
+        let news = self.mtu.review(was, self.space.sent().next_counter());
         let (size, via) = (self.mtu.size(), &self.via);
         if news == Some(News::Resized) {
             self.congestion.on_mtu(size);

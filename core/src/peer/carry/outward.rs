@@ -22,11 +22,21 @@ impl Peer {
         path.max_datagram().checked_sub(AROUND)
     }
 
-    /// Adapts the size of the packets that go by a route to what its neighbour takes. True if that should find out
+    /// The route that data takes to it, if a neighbour carries its packets.
+    #[inline]
+    pub(crate) fn data_route(&self) -> Option<&Route> {
+        match self.paths.primary()?.way() {
+            Via::Routed(route) => Some(route),
+            Via::Direct(_) => None,
+        }
+    }
+
+    /// Adapts the size of its packets to what the neighbour takes that carries them. True if that should find out
     /// whether it can take larger ones.
-    pub(crate) fn fit_into(&mut self, route: Route, carried: Option<usize>) -> bool {
+    pub(crate) fn fit_into(&mut self, carried: Option<usize>) -> bool {
         let carried = carried.and_then(|largest| u16::try_from(largest).ok()).unwrap_or(0);
-        self.paths.fit_into(&Via::Routed(route), carried)
+        let path = self.paths.primary_mut();
+        path.is_some_and(|path| path.fit_into(carried))
     }
 
     /// More is to be sent than fits a packet.
