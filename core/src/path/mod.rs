@@ -27,7 +27,7 @@ use crate::crypto::rng::Rng;
 use crate::mtu::Mtu;
 use crate::net::{FourTuple, Via};
 use crate::recovery::{
-    Congestion, Controller, Loss, LossOutcome, Pace, Pacer, PacketSpace, ResolvedPacket, Rtt, Sent,
+    Congestion, Controller, Loss, LossOutcome, Pacer, PacketSpace, ResolvedPacket, Rtt, Sent,
     Signs, Timeout,
 };
 use crate::stats::{PathStats, PeerStats};
@@ -475,10 +475,6 @@ impl<F: Copy> Path<F> {
             let slowed = self.congestion.on_congestion(now, &signs, &self.rtt);
             stats.congestion_events += u64::from(slowed);
         }
-    }
-
-    fn pace(&self) -> Pace {
-        Pace::new(&self.congestion, &self.rtt, self.mtu.size())
     }
 }
 

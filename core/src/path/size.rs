@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use super::{Path, Permit};
+use super::Path;
 use crate::mtu::News;
 use crate::net::Via;
-use crate::recovery::Controller;
+use crate::recovery::{Controller, Pace};
 use crate::time::Instant;
 
 impl<F: Copy> Path<F> {
@@ -21,7 +21,7 @@ impl<F: Copy> Path<F> {
         if self.probes == 0 {
             return size.into();
         }
-        self.mtu.limit_of_probe(self.unanswered_probes()).min(size).into()
+        self.mtu.limit_of_probe(self.loss.pto_count()).min(size).into()
     }
 
     /// What such a packet has room for without a message being cut that fits whole into any packet.
@@ -62,12 +62,8 @@ impl<F: Copy> Path<F> {
         self.mtu.is_wanted()
     }
 
-    /// How large a packet is to leave now only to find out whether that size passes, if one is.
+    /// How large a packet is to leave only to find out whether that size passes, if one is and may leave now.
     pub(super) fn due_size(&mut self, now: Instant, max_delay: Duration) -> Option<u16> {
-        let may_leave = self.probes == 0 && self.permit(now, self.max_datagram()) == Permit::Now;
-        if !may_leave {
-            return None;
-        }
         self.mtu.due(now, self.rtt.pto(max_delay).saturating_mul(2))
     }
 
@@ -76,6 +72,11 @@ impl<F: Copy> Path<F> {
         self.mtu.on_probe(self.space.sent().next_counter(), size, now);
         let pace = self.pace();
         self.pacer.on_sent(now, size.into(), &pace);
+    }
+
+    /// How fast packets may leave: a burst has so many of this size.
+    pub(super) fn pace(&self) -> Pace {
+        Pace::new(&self.congestion, &self.rtt, self.mtu.size())
     }
 
     /// Draws the consequences of what arrived and was lost: packets had the size `was`. True if those of the least
