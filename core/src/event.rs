@@ -127,6 +127,16 @@ pub enum Event {
         /// What carries packets to it now.
         path: Via,
     },
+    /// The path of data to the peer does not carry datagrams of 1,200 bytes (packets of 1,100 by way of a neighbour),
+    /// while smaller ones pass: short messages arrive, long ones hardly do, and hold up the short ones behind them.
+    /// Told once for each way. The drivers log it as a warning.
+    #[non_exhaustive]
+    PathTooNarrow {
+        /// The peer.
+        peer: PeerHandle,
+        /// What carries packets to it.
+        path: Via,
+    },
     /// The answer to a ping.
     Pong {
         /// The peer.
@@ -224,6 +234,7 @@ impl Event {
             | Self::Missing { peer, .. }
             | Self::NatTested { peer, .. }
             | Self::PathChanged { peer, .. }
+            | Self::PathTooNarrow { peer, .. }
             | Self::Pong { peer, .. }
             | Self::Readable { peer }
             | Self::Restarted { peer, .. }

@@ -130,6 +130,7 @@ mod handle;
 mod info;
 mod memory;
 mod message;
+mod mtu;
 mod nat;
 mod net;
 mod parting;

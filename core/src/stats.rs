@@ -232,6 +232,7 @@ pub struct PathStats {
     pub congestion_window: u64,
     /// Bytes that are sent and neither acknowledged nor lost.
     pub bytes_in_flight: u64,
-    /// Bytes of UDP payload per datagram.
+    /// The largest datagram sent on it now, in bytes of UDP payload: what was seen to pass, up to
+    /// [`Config::max_datagram`](crate::Config). By way of a neighbour, what that carries.
     pub max_datagram: u16,
 }

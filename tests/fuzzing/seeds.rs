@@ -127,7 +127,7 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         ("extension", Frame::Extension { kind: 0x55, body: b"later" }),
     ];
     let encoded = |write: &dyn Fn(&mut Writer<'_>) -> bool| {
-        let mut buffer = [0; 1200];
+        let mut buffer = [0; 2048];
         let mut writer = Writer::new(&mut buffer);
         assert!(write(&mut writer), "room");
         writer.written().to_vec()

@@ -42,6 +42,37 @@ fn a_socket_that_cannot_send_for_a_while_costs_no_peer() {
     }
 }
 
+/// Another interface, whose MTU is less.
+#[test]
+fn datagrams_that_become_too_long_for_the_interface_are_done_without() {
+    for runtime in Runtime::ALL {
+        within(HANG, move || {
+            let nodes = [1, 2].map(|identity| start(runtime, identity));
+            let to_server = nodes[0].connect(nodes[1].address()).expect("connected");
+            let peers = [to_server, nodes[1].accept()];
+            let size = || nodes[0].peer(to_server).expect("connected").path_stats.max_datagram;
+            let mut progress = [(0, 0); 2];
+            let mut exchange = |tags: std::ops::Range<u64>| {
+                let all = [(0, tags.end), (tags.end, 0)];
+                tags.for_each(|tag| nodes[0].send(to_server, message(tag)));
+                for (at, node) in nodes.iter().enumerate().rev() {
+                    while progress[at] != all[at] {
+                        let happening = node.next();
+                        note(&mut progress[at], peers[at], happening.peer, happening.what);
+                    }
+                }
+            };
+            exchange(0..MESSAGES);
+            assert_eq!(size(), 1_452, "{runtime:?}");
+            let faults = Faults::of(nodes[0].address()).expect("a socket");
+            let when = When::LongerThan(1_250);
+            faults.inject(Fault { call: Call::Send, errno: EMSGSIZE, when });
+            exchange(MESSAGES..MESSAGES * 2);
+            assert!(faults.hits() > 0 && size() <= 1_250, "{runtime:?}: {} bytes", size());
+        });
+    }
+}
+
 #[test]
 fn offload_that_fails_is_done_without() {
     for runtime in Runtime::ALL {
@@ -225,12 +256,13 @@ const LEN: usize = 20_000;
 const MESSAGES: u64 = 10;
 const EAGAIN: i32 = 11;
 const EIO: i32 = 5;
+const EMSGSIZE: i32 = 90;
 const EINVAL: i32 = 22;
 const ENETUNREACH: i32 = 101;
 /// What a send may fail with besides.
 const LOST: [(&str, i32); 11] = [
     ("ECONNREFUSED", 111),
-    ("EMSGSIZE", 90),
+    ("EMSGSIZE", EMSGSIZE),
     ("ENOBUFS", 105),
     ("ENETUNREACH", ENETUNREACH),
     ("EHOSTUNREACH", 113),

@@ -54,6 +54,8 @@ pub enum When {
     Every(u64),
     /// All of them, until the socket is [healed](Faults::heal).
     Always,
+    /// Those with a datagram of more bytes, until the socket is [healed](Faults::heal).
+    LongerThan(usize),
 }
 
 impl Faults {
@@ -93,8 +95,8 @@ impl Faults {
         faults
     }
 
-    /// Fails if the plan says so.
-    pub(crate) fn strike(&self, call: Call) -> io::Result<()> {
+    /// Fails if the plan says so; `len` is the length of the longest datagram.
+    pub(crate) fn strike(&self, call: Call, len: usize) -> io::Result<()> {
         let mut state = lock(&self.state);
         let Some(fault) = state.plan.filter(|fault| fault.call.includes(call)) else {
             return Ok(());
@@ -104,6 +106,7 @@ impl Faults {
             When::Next(count) => state.calls <= count,
             When::Every(count) => state.calls.is_multiple_of(count),
             When::Always => true,
+            When::LongerThan(most) => len > most,
         };
         if !hit {
             return Ok(());

@@ -39,8 +39,10 @@ use crate::error::ConfigError;
 
 /// The smallest datagram every path must carry, in bytes of UDP payload.
 pub const BASE_DATAGRAM: u16 = 1200;
-/// The largest packet that a neighbour carries, in bytes: what carries it adds at most 98.
+/// The largest packet that every neighbour carries, in bytes: what carries it adds 98.
 pub(crate) const ROUTED_DATAGRAM: u16 = 1100;
+/// What Ethernet takes with the headers of IPv6 and UDP, in bytes of UDP payload.
+const USUAL_DATAGRAM: u16 = 1452;
 /// The largest datagram the protocol sends, in bytes of UDP payload (the AES-GCM limits assume it).
 pub const MAX_DATAGRAM: u16 = 2048;
 
@@ -107,7 +109,9 @@ pub struct Config {
     /// Whether endpoints in the local network are found and told of us, by beacons.
     pub discovery: Discovery,
 
-    /// Bytes of UDP payload per datagram, 1,200 to 2,048. Default 1,200, which every path carries.
+    /// The largest datagram to send and to take, in bytes of UDP payload: 1,200 to 2,048. Each path begins with
+    /// 1,200, which every path should carry, and finds out by itself how much of this it carries while there is much
+    /// to send. Datagrams that arrive may have this size whatever we send. Default 1,452: Ethernet with IPv6.
     pub max_datagram: u16,
     /// How fast to send. Default: by CUBIC.
     pub congestion: CongestionControl,
@@ -147,7 +151,7 @@ impl Default for Config {
             routing: Routing::default(),
             punching: Punching::default(),
             discovery: Discovery::default(),
-            max_datagram: BASE_DATAGRAM,
+            max_datagram: USUAL_DATAGRAM,
             congestion: CongestionControl::Tolerant,
             aes_hardware: false,
             wall_clock: None,

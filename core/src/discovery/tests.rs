@@ -53,7 +53,7 @@ fn a_beacon_tells_members_of_the_network_who_is_where_and_nobody_else_anything()
         let address = SocketAddr::from(([192, 0, 2, 1], 4263));
         let expected = Event::Discovered { id: sender.id(), address, forwards: true };
         assert_eq!(events(&mut member), [expected]);
-        assert_eq!(member.poll_transmit(at(0), &mut [0; 1200]), None, "no answer, no dial");
+        assert_eq!(member.poll_transmit(at(0), &mut [0; 2048]), None, "no answer, no dial");
         assert_eq!((member.peers().count(), member.poll_timeout()), (0, None));
     }
     for config in [config(Some(9), 0), config(Some(7), 1), config(None, 0)] {
@@ -159,7 +159,7 @@ fn dials_to_where_a_beacon_led_share_the_budget_of_that_host() {
             for _ in 0..110 {
                 now += Duration::from_millis(100);
                 dialler.handle_timeout(now);
-                while dialler.poll_transmit(now, &mut [0; 1200]).is_some() {
+                while dialler.poll_transmit(now, &mut [0; 2048]).is_some() {
                     sent += 1;
                 }
             }

@@ -62,7 +62,10 @@ impl Endpoint {
             Err(refusal) => Err(refusal),
             Ok(_) if carried.hop_limit == 0 => Err(ForwardRefusal::TooFar),
             // Nobody is told: an honest path tries its size.
-            Ok(next) if !self.can_carry(next, packet.len()) => Ok(None),
+            Ok(next) if !self.can_carry(next, packet.len()) => {
+                self.want_larger(next.slot);
+                Ok(None)
+            }
             Ok(next) => {
                 let header = ForwardFrame {
                     hop_limit: carried.hop_limit - 1,
@@ -112,6 +115,24 @@ impl Endpoint {
         let next = known.and_then(|slot| self.peers.at(slot)).filter(|peer| peer.is_neighbour());
         let next = next.map(Peer::handle).or_else(|| self.routed_hop(slot, destination));
         next.ok_or(ForwardRefusal::NotConnected)
+    }
+
+    /// Packets do not fit the path of the peer in `slot`, as far as is known.
+    fn want_larger(&mut self, slot: u32) {
+        if let Some(peer) = self.peers.at_mut(slot) {
+            peer.want_larger();
+            self.ready.push(slot);
+        }
+    }
+
+    /// The next packets of the peer in `slot` are to fit those of the neighbour that carries them.
+    pub(super) fn fit_into(&mut self, slot: u32, route: Route) {
+        let carrier = self.peers.by_id(&route.neighbour);
+        let largest = carrier.and_then(|carrier| self.peers.at(carrier)?.largest_carried());
+        let wants = self.peers.at_mut(slot).is_some_and(|peer| peer.fit_into(largest));
+        if let Some(carrier) = carrier.filter(|_| wants) {
+            self.want_larger(carrier);
+        }
     }
 
     fn can_carry(&self, next: PeerHandle, len: usize) -> bool {

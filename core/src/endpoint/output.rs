@@ -64,6 +64,9 @@ impl Endpoint {
 
     fn poll_peers(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(slot) = self.ready.pop() {
+            if let Some(route) = self.peers.at(slot).and_then(Peer::data_route).copied() {
+                self.fit_into(slot, route);
+            }
             let Some(peer) = self.peers.at_mut(slot) else { continue };
             let departure = peer.poll_transmit(&mut self.shared, buf);
             peer.review_memory(&mut self.shared);

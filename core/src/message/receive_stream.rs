@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::assembly::Assembly;
 use super::window::ReceivedWindow;
 use crate::Violation;
-use crate::wire::{DataFrame, StreamKey};
+use crate::wire::{DataFrame, Fragment, StreamKey};
 
 /// A whole message waiting for earlier ones of its ordered stream.
 #[derive(Debug)]
@@ -51,10 +51,10 @@ impl ReceiveStream {
 
     /// Adds a frame to its message; the message once it is whole.
     pub(super) fn collect(&mut self, frame: &DataFrame<'_>) -> Result<Option<Bytes>, Violation> {
-        let Some(fragment) = frame.fragment else {
-            if self.partial.contains_key(&frame.sequence_number) {
-                return Err(Violation::FragmentsDisagree);
-            }
+        let is_begun = self.partial.contains_key(&frame.sequence_number);
+        let whole = || Fragment { total: frame.payload.len() as u32, offset: 0 };
+        // A message that was sent whole may be sent again in pieces that overtake it.
+        let Some(fragment) = frame.fragment.or_else(|| is_begun.then(whole)) else {
             return Ok(Some(Bytes::copy_from_slice(frame.payload)));
         };
         let assembly = self

@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::SocketId;
 use crate::PeerId;
-use crate::config::ROUTED_DATAGRAM;
+use crate::config::{BASE_DATAGRAM, ROUTED_DATAGRAM};
 use crate::wire::{FORWARD_HEADER_LEN, SEALED_HEADER_LEN, TAG_LEN};
 
 /// What carries packets to and from a peer.
@@ -145,11 +145,11 @@ impl Via {
         }
     }
 
-    /// How long a packet may be at most where datagrams of so many bytes are agreed on.
-    pub(crate) fn largest_packet(&self, datagram: u16) -> u16 {
+    /// How long a packet may be without it being known what passes.
+    pub(crate) const fn base_datagram(&self) -> u16 {
         match self {
-            Self::Direct(_) => datagram,
-            Self::Routed(_) => datagram.min(ROUTED_DATAGRAM),
+            Self::Direct(_) => BASE_DATAGRAM,
+            Self::Routed(_) => ROUTED_DATAGRAM,
         }
     }
 

@@ -72,7 +72,6 @@ impl<F: Copy> Path<F> {
     /// It leads where `via` does from here on; so far only the peer used its id.
     pub(super) fn lead(&mut self, via: Via, config: &Config) {
         self.via = via;
-        self.max_datagram = via.largest_packet(self.agreed_datagram);
         self.begin_generation(config);
     }
 
@@ -118,7 +117,7 @@ impl<F: Copy> Path<F> {
         let (sent, lost) = (self.space.sent_mut(), &mut result.lost);
         while let Some((counter, _)) = sent.oldest_in_flight() {
             stats.packets_lost += 1;
-            sent.lose(counter, |settled| note_lost(settled, lost));
+            sent.lose(counter, |settled| note_lost(settled, &mut self.mtu, lost));
         }
         self.waits_since = Instant::MAX;
         self.loss = Loss::new();
@@ -156,7 +155,8 @@ impl<F: Copy> Path<F> {
         self.space.sent_mut().begin_generation();
         self.rtt = Rtt::new();
         self.loss = Loss::new();
-        self.congestion = Congestion::new(config.congestion, self.max_datagram);
+        self.congestion = Congestion::new(config.congestion, self.via.base_datagram());
         self.pacer = Pacer::new();
+        self.restart_search();
     }
 }

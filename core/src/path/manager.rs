@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use super::validation::Challenge;
-use super::{AckResult, LONG_AGO, Path, id_toward};
+use super::{AckResult, LONG_AGO, Path, Permit, id_toward};
 use crate::Violation;
 use crate::config::Config;
 use crate::crypto::rng::Rng;
@@ -313,6 +313,14 @@ impl<F: Copy> Paths<F> {
 
     pub(crate) fn set_max_datagram(&mut self, max_datagram: u16) {
         self.list.iter_mut().for_each(|path| path.set_max_datagram(max_datagram));
+    }
+
+    /// How large a packet is to leave on the path of data now only to find out whether that size passes, if one is.
+    pub(crate) fn due_size(&mut self, now: Instant) -> Option<u16> {
+        let max_delay = self.max_ack_delay;
+        let path = self.primary_mut().filter(|path| !path.owes_probe())?;
+        let may_leave = path.permit(now, path.max_datagram()) == Permit::Now;
+        if may_leave { path.due_size(now, max_delay) } else { None }
     }
 
     /// Nothing was heard for a while: gives memory back.

@@ -12,6 +12,7 @@ mod follow;
 mod lull;
 mod manager;
 mod result;
+mod size;
 mod validation;
 
 use alloc::boxed::Box;
@@ -23,9 +24,10 @@ use crate::StandbyPath;
 use crate::Violation;
 use crate::config::{BASE_DATAGRAM, Config};
 use crate::crypto::rng::Rng;
+use crate::mtu::Mtu;
 use crate::net::{FourTuple, Via};
 use crate::recovery::{
-    Congestion, Controller, Loss, LossOutcome, Pace, Pacer, PacketSpace, ResolvedPacket, Rtt, Sent,
+    Congestion, Controller, Loss, LossOutcome, Pacer, PacketSpace, ResolvedPacket, Rtt, Sent,
     Signs, Timeout,
 };
 use crate::stats::{PathStats, PeerStats};
@@ -79,8 +81,8 @@ pub(crate) struct Path<F> {
     absence: Absence,
     /// The largest datagram that both ends agreed on.
     agreed_datagram: u16,
-    /// The largest packet that goes this way.
-    max_datagram: u16,
+    /// How large packets are that go this way.
+    mtu: Mtu,
 }
 
 /// What a path waits for.
@@ -137,14 +139,14 @@ impl<F: Copy> Path<F> {
             timers: Timers::new(),
             rtt: Rtt::new(),
             loss: Loss::new(),
-            congestion: Congestion::new(config.congestion, via.largest_packet(BASE_DATAGRAM)),
+            congestion: Congestion::new(config.congestion, via.base_datagram()),
             pacer: Pacer::new(),
             probes: 0,
             answered_ack_at: None,
             asked_at: None,
             absence: Absence::default(),
             agreed_datagram: BASE_DATAGRAM,
-            max_datagram: via.largest_packet(BASE_DATAGRAM),
+            mtu: Mtu::new(via.base_datagram()),
         }
     }
 
@@ -188,8 +190,13 @@ impl<F: Copy> Path<F> {
         result: &mut AckResult<F>,
     ) -> Result<(), Violation> {
         let (congestion, rtt) = (&mut self.congestion, &mut self.rtt);
+        let size = self.mtu.size();
+        let mtu = &mut self.mtu;
         let visit = |settled: ResolvedPacket<'_, F>| {
             result.acked.extend(settled.frames.copied());
+            if settled.on_path {
+                mtu.on_acked(settled.counter, settled.packet.size);
+            }
             stats.packets_spuriously_lost += u64::from(settled.was_lost);
             if !settled.was_lost && settled.ack_eliciting && settled.on_path {
                 let packet = settled.packet;
@@ -228,12 +235,13 @@ impl<F: Copy> Path<F> {
             self.on_acknowledged(now);
         }
         self.loss.on_ack(&outcome, &self.rtt, now);
-        let lost = &mut result.lost;
+        let (lost, mtu) = (&mut result.lost, &mut self.mtu);
         let losses =
             self.loss.detect(self.space.sent_mut(), &self.rtt, max_delay, now, |settled| {
-                note_lost(settled, lost);
+                note_lost(settled, mtu, lost);
             });
         self.on_losses(now, losses, stats);
+        result.is_too_narrow |= self.review_size(size);
         Ok(())
     }
 
@@ -245,10 +253,10 @@ impl<F: Copy> Path<F> {
         stats: &mut PeerStats,
         result: &mut AckResult<F>,
     ) {
-        let lost = &mut result.lost;
-        let sent = self.space.sent_mut();
+        let (lost, size) = (&mut result.lost, self.mtu.size());
+        let (sent, mtu) = (self.space.sent_mut(), &mut self.mtu);
         let timeout = self.loss.on_timeout(sent, &self.rtt, max_delay, now, |settled| {
-            note_lost(settled, lost);
+            note_lost(settled, mtu, lost);
         });
         match timeout {
             Timeout::Nothing => {}
@@ -258,6 +266,7 @@ impl<F: Copy> Path<F> {
                 self.probes = count;
             }
         }
+        result.is_too_narrow |= self.review_size(size);
     }
 
     /// What a probe should repeat: the frames of the oldest and of the newest packet under way.
@@ -345,10 +354,6 @@ impl<F: Copy> Path<F> {
         self.rtt.smoothed()
     }
 
-    pub(crate) fn max_datagram(&self) -> usize {
-        self.max_datagram.into()
-    }
-
     pub(crate) fn stats(&self) -> PathStats {
         PathStats {
             rtt: self.rtt.is_sampled().then(|| self.rtt.smoothed()),
@@ -356,20 +361,13 @@ impl<F: Copy> Path<F> {
             least_rtt: self.rtt.min(),
             congestion_window: self.congestion.window(),
             bytes_in_flight: self.space.sent().bytes_in_flight(),
-            max_datagram: self.max_datagram,
+            max_datagram: self.mtu.size(),
         }
     }
 
     /// The same for the application, of a path beside that of data.
     pub(crate) fn info(&self) -> StandbyPath {
         StandbyPath::new(self.via, self.is_usable(), self.stats())
-    }
-
-    /// Both ends agreed on datagrams of so many bytes.
-    fn set_max_datagram(&mut self, agreed: u16) {
-        self.agreed_datagram = agreed;
-        self.max_datagram = self.via.largest_packet(agreed);
-        self.congestion.on_mtu(self.max_datagram);
     }
 
     /// The driver was away. That no acknowledgement came meanwhile shows nothing.
@@ -402,8 +400,9 @@ impl<F: Copy> Path<F> {
         self.via = via;
         self.on_two_way(now);
         if is_other_way {
-            self.max_datagram = via.largest_packet(self.agreed_datagram);
             self.begin_generation(config);
+        } else if is_elsewhere {
+            self.restart_search();
         }
         self.candidates.clear();
         self.schedule_challenge();
@@ -481,10 +480,6 @@ impl<F: Copy> Path<F> {
             let slowed = self.congestion.on_congestion(now, &signs, &self.rtt);
             stats.congestion_events += u64::from(slowed);
         }
-    }
-
-    fn pace(&self) -> Pace {
-        Pace::new(&self.congestion, &self.rtt, self.max_datagram)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::mtu::Mtu;
 use crate::recovery::ResolvedPacket;
 use crate::time::Instant;
 
@@ -15,6 +16,8 @@ pub(crate) struct AckResult<F> {
     pub(super) doubtful: Vec<F>,
     /// Of packets acknowledged in time: when sent, how large.
     pub(super) news: Vec<(Instant, u16)>,
+    /// A path does not carry packets of the least size, which nobody was told yet.
+    pub(super) is_too_narrow: bool,
 }
 
 impl<F> AckResult<F> {
@@ -28,6 +31,11 @@ impl<F> AckResult<F> {
         self.lost.drain(..)
     }
 
+    /// Whether a path turned out not to carry packets of the least size; once.
+    pub(crate) const fn take_too_narrow(&mut self) -> bool {
+        core::mem::replace(&mut self.is_too_narrow, false)
+    }
+
     /// Takes the frames that should be sent on another path as well.
     pub(crate) fn drain_doubtful(&mut self) -> impl Iterator<Item = F> + '_ {
         self.doubtful.drain(..)
@@ -36,13 +44,22 @@ impl<F> AckResult<F> {
 
 impl<F> Default for AckResult<F> {
     fn default() -> Self {
-        Self { acked: Vec::new(), lost: Vec::new(), doubtful: Vec::new(), news: Vec::new() }
+        Self {
+            acked: Vec::new(),
+            lost: Vec::new(),
+            doubtful: Vec::new(),
+            news: Vec::new(),
+            is_too_narrow: false,
+        }
     }
 }
 
-/// Collects the frames of a packet declared lost.
-pub(super) fn note_lost<F: Copy>(settled: ResolvedPacket<'_, F>, lost: &mut Vec<F>) {
-    let ResolvedPacket { counter, frames, .. } = settled;
+/// Collects the frames of a packet declared lost, which may have been too large.
+pub(super) fn note_lost<F: Copy>(settled: ResolvedPacket<'_, F>, mtu: &mut Mtu, lost: &mut Vec<F>) {
+    let ResolvedPacket { counter, frames, packet, on_path, .. } = settled;
+    if on_path {
+        mtu.on_lost(counter, packet.size);
+    }
     tracing::debug!(target: "handfast::packet", counter, "declared lost");
     lost.extend(frames.copied());
 }

@@ -20,6 +20,8 @@ pub(crate) struct PendingEvents {
     /// Two instances have one key.
     pub(super) duplicate: Option<Duplicate>,
     pub(super) moved: bool,
+    /// The path of data does not carry packets of the least size.
+    pub(super) too_narrow: bool,
     /// Why the peer is reached as it is changed.
     pub(super) verdict: bool,
     /// Bounded by the number of pings under way.
@@ -43,7 +45,8 @@ impl PendingEvents {
         let restarted = self.restarted.is_some() || self.duplicate.is_some();
         let begun = self.connected.is_some() || self.ended.is_some();
         let told = self.pongs.is_empty() && self.nat_tested.is_none();
-        !self.moved && !self.verdict && !restarted && !begun && told
+        let changed = self.moved || self.too_narrow || self.verdict;
+        !changed && !restarted && !begun && told
     }
 }
 
@@ -100,6 +103,9 @@ impl Peer {
         }
         if let (true, Some(path)) = (core::mem::take(&mut notices.moved), path) {
             return Some(Event::PathChanged { peer, path });
+        }
+        if let (true, Some(path)) = (core::mem::take(&mut notices.too_narrow), path) {
+            return Some(Event::PathTooNarrow { peer, path });
         }
         if core::mem::take(&mut notices.verdict) {
             return Some(Event::VerdictChanged { peer });

@@ -32,6 +32,7 @@ impl Peer {
 
     /// Draws the consequences of packets acknowledged or lost.
     pub(super) fn on_packets_resolved(&mut self) {
+        self.events.too_narrow |= self.paths.resolved().take_too_narrow();
         for frame in self.paths.resolved().drain_acked() {
             self.outbound.on_acked(frame);
         }

@@ -5,7 +5,7 @@ use core::num::NonZeroU16;
 use crate::context::Context;
 use crate::message::Pass;
 use crate::net::{Departure, Via};
-use crate::path::{Challenge, Path, Permit};
+use crate::path::{Challenge, Permit};
 use crate::peer::timers::Timer;
 use crate::peer::{Peer, SentFrame};
 use crate::recovery::Sent;
@@ -18,6 +18,8 @@ use crate::wire::{Frame, SEALED_HEADER_LEN, TAG_LEN, Writer};
 pub(super) struct Content {
     ack_eliciting: bool,
     data: bool,
+    /// Data waits that did not fit.
+    leaves_more: bool,
     /// The peer acknowledges it at once.
     asks_ack_now: bool,
     acks_up_to: Option<u64>,
@@ -68,8 +70,36 @@ impl Peer {
                 return departure;
             }
         }
-        let is_proved = self.paths.primary().is_some_and(Path::is_proved);
-        if is_proved { self.transmit_batch(cx, buf) } else { None }
+        let path = self.paths.primary().filter(|path| path.is_proved())?;
+        if path.wants_larger()
+            && let Some(size) = self.paths.due_size(cx.now).filter(|_| !self.state.is_over())
+        {
+            return self.transmit_size_probe(cx, size, buf);
+        }
+        self.transmit_batch(cx, buf)
+    }
+
+    /// Writes a packet of `size` bytes that only shows whether such packets pass. It travels alone, and nothing is
+    /// missed if it is lost.
+    fn transmit_size_probe(
+        &mut self,
+        cx: &mut Context,
+        size: u16,
+        buf: &mut [u8],
+    ) -> Option<Departure> {
+        let path = self.paths.primary_mut()?;
+        let (id, via) = (path.space().id(), path.via());
+        let room = buf.get_mut(..via.headroom() + usize::from(size))?;
+        let mut packet = PacketBuffer::new(room, via.headroom())?;
+        let mut writer = packet.frames();
+        let asks = (Frame::Ping { token: 0 }).encode(&mut writer);
+        if !(asks && Frame::Padding(writer.remaining()).encode(&mut writer)) {
+            return None;
+        }
+        let len = writer.position();
+        path.on_size_probe(cx.now, size);
+        self.seal(cx, id, packet.packet(len), None)?;
+        Some(Departure::single(via, len + OVERHEAD))
     }
 
     /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
@@ -92,8 +122,7 @@ impl Peer {
         via: Via,
         buf: &mut [u8],
     ) -> Option<Departure> {
-        let largest = usize::from(via.largest_packet(cx.config.max_datagram));
-        let room = via.headroom() + largest;
+        let room = via.headroom() + self.paths.get_mut(id)?.max_datagram();
         let mut packet = PacketBuffer::new(buf.get_mut(..room)?, via.headroom())?;
         let mut writer = packet.frames();
         let acks_up_to = self.paths.write_acks(id, cx.now, &mut writer);
@@ -114,7 +143,7 @@ impl Peer {
         let path = self.paths.primary()?;
         let via = path.via();
         let (before, behind) = (via.headroom(), via.tailroom());
-        let full = before + path.max_datagram() + behind;
+        let full = before + path.next_limit() + behind;
         let mut len = 0;
         let mut segment = None;
         for _ in 0..MAX_SEGMENTS {
@@ -152,7 +181,7 @@ impl Peer {
             return None;
         }
         let path = self.paths.primary_mut()?;
-        let (id, room) = (path.space().id(), path.max_datagram() - OVERHEAD);
+        let (id, room) = (path.space().id(), path.next_room() - OVERHEAD);
         path.space_mut().skip_number_sometimes(cx.now, &mut cx.rng);
         path.space().next_number()?;
         let mut packet = PacketBuffer::new(buf, 0)?;
@@ -219,15 +248,13 @@ impl Peer {
             _ = (Frame::Ping { token: 0 }).encode(writer);
         }
         content.ack_eliciting = writer.position() > acks;
-        if content.data && !content.asks_ack_now && self.ends_burst(cx) {
+        content.leaves_more = content.data && self.outbound.queue.has_work();
+        // If nothing comes after it that would show its loss, its acknowledgement may be asked for.
+        let ends_burst = content.data && !content.leaves_more && !content.asks_ack_now;
+        if ends_burst && self.paths.may_ask_ack_now(cx.now) {
             content.asks_ack_now = (Frame::AckNow).encode(writer);
         }
         Some(content)
-    }
-
-    /// Whether nothing comes after a packet that would show its loss, and its acknowledgement may be asked for.
-    fn ends_burst(&self, cx: &Context) -> bool {
-        !self.outbound.queue.has_work() && self.paths.may_ask_ack_now(cx.now)
     }
 
     /// Seals a packet of one frame that is not worth repeating.
@@ -278,6 +305,9 @@ impl Peer {
             acks_up_to: content.acks_up_to,
             ..Sent::default()
         };
+        if content.leaves_more {
+            path.want_larger();
+        }
         path.on_sent(cx.now, sent);
         self.stats.datagrams_sent += 1;
         self.stats.bytes_sent += packet.len() as u64;

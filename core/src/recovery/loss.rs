@@ -30,10 +30,10 @@ pub(crate) struct Loss {
 /// What a round of detection found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LossOutcome {
-    /// Packets declared lost, probes of the MTU included.
+    /// Packets declared lost.
     pub(crate) packets: u32,
-    /// When the newest of them was sent that tells of congestion on the present path: probes of the
-    /// MTU do not, nor what was sent before the peer moved.
+    /// When the newest of them was sent that tells of congestion on the present path: what was sent before the
+    /// peer moved does not.
     pub(crate) congestion: Option<Instant>,
     /// The bytes of those.
     pub(crate) bytes: u64,

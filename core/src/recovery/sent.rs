@@ -62,11 +62,7 @@ pub(crate) struct Packet {
     epoch: u8,
     /// The path that it was sent on, as in `SentPackets::generation`.
     generation: u8,
-    flags: u8,
 }
-
-/// It probes the path's MTU.
-const MTU_PROBE: u8 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -89,8 +85,6 @@ pub(crate) struct Sent {
     pub(crate) ack_eliciting: bool,
     /// The peer will acknowledge it at once.
     pub(crate) asks_ack_now: bool,
-    /// It probes the path's MTU.
-    pub(crate) mtu_probe: bool,
     /// The highest counter acknowledged by an `Ack` in it.
     pub(crate) acks_up_to: Option<u64>,
 }
@@ -288,7 +282,7 @@ impl<F: Copy> SentPackets<F> {
 
     /// Whether the fate of a packet shows something about congestion on the present path.
     pub(crate) const fn tells_of_congestion(&self, packet: &Packet) -> bool {
-        packet.generation == self.generation && packet.flags & MTU_PROBE == 0
+        packet.generation == self.generation
     }
 
     /// Declares a packet in flight lost and hands it to `visit`. Its record stays a while, to recognise
@@ -306,9 +300,8 @@ impl<F: Copy> SentPackets<F> {
         let on_path = packet.generation == self.generation;
         if on_path {
             self.bytes_in_flight -= u64::from(packet.size);
-            let counts = u32::from(packet.flags & MTU_PROBE == 0);
-            self.lost += counts;
-            self.missing += counts;
+            self.lost += 1;
+            self.missing += 1;
         }
         let frames = self.frames.range(packet.span(first_frame));
         visit(ResolvedPacket {
@@ -385,7 +378,6 @@ impl<F: Copy> SentPackets<F> {
             state,
             epoch: 0,
             generation: self.generation,
-            flags: if sent.mtu_probe { MTU_PROBE } else { 0 },
         };
         self.packets.push_back(packet);
         packet
@@ -417,7 +409,7 @@ impl<F: Copy> SentPackets<F> {
                 State::Lost if !on_path => {}
                 State::Lost => {
                     outcome.spurious += 1;
-                    if packet.epoch == self.epoch && packet.flags & MTU_PROBE == 0 {
+                    if packet.epoch == self.epoch {
                         self.missing = self.missing.saturating_sub(1);
                         outcome.epoch_spurious = true;
                     }

@@ -153,6 +153,10 @@ fn row_46_cve_2024_53259_nothing_unauthenticated_makes_datagrams_smaller() {
     let mut config = Config::default();
     config.max_datagram = 1_400;
     let (mut pair, heard) = overheard(&config);
+    // More than fits a packet: what the path carries is found out.
+    send(&mut pair, 0, Delivery::ordered(0), &[0; 20_000]);
+    pair.step(MS * 500);
+    assert_eq!(info(&pair, 0).path_stats.max_datagram, 1_400);
     let mut rng = Rng::from_seed(46);
     for _ in 0..5_000 {
         let bytes = forgeries(&heard, &mut rng);

@@ -31,7 +31,7 @@ fn row_18_cve_2025_54939_a_million_junk_datagrams_leave_no_byte_behind() {
     let mut pair = Stage::connected(Config::default());
     let kinds = junk(&pair);
     let flood = |pair: &mut Stage, count: u32| {
-        let mut buffer = [0; 1200];
+        let mut buffer = [0; 2048];
         pair.with(VICTIM, |to, now| {
             for n in 0..count {
                 let kind = &kinds[n as usize % kinds.len()];
@@ -39,7 +39,7 @@ fn row_18_cve_2025_54939_a_million_junk_datagrams_leave_no_byte_behind() {
                 bytes.copy_from_slice(kind);
                 let origin = handfast_core::Origin::from_remote(elsewhere(n));
                 to.handle_datagram(now, origin, bytes);
-                let mut answer = [0; 1200];
+                let mut answer = [0; 2048];
                 while to.poll_transmit(now, &mut answer).is_some() {}
             }
         });
@@ -152,7 +152,7 @@ fn row_24_cve_2025_24947_indices_that_strangers_choose_decide_about_nothing() {
         let identity = Identity::from_seed([n.wrapping_add(50); 32]);
         let mut initiator = Endpoint::new(ValidConfig::default(), identity, [7; 32], pair.clock(0));
         initiator.connect(pair.clock(0), target.clone()).expect("nothing speaks against it");
-        let mut buffer = [0; 1200];
+        let mut buffer = [0; 2048];
         let len = initiator.poll_transmit(pair.clock(0), &mut buffer).expect("a call").len;
         theirs.insert(buffer[4..8].to_vec());
         let answer = inject(&mut pair, 1, elsewhere(n.into()), &buffer[..len]).remove(0);

@@ -37,7 +37,8 @@ impl System {
     }
 
     pub(super) fn send(&self, io: &SockRef<'_>, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.faults.strike(Call::sending(transmit))?;
+        let longest = transmit.segment_size.unwrap_or(transmit.contents.len());
+        self.faults.strike(Call::sending(transmit), longest)?;
         self.real.send(io, transmit)
     }
 
@@ -47,7 +48,7 @@ impl System {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> io::Result<usize> {
-        self.faults.strike(Call::Receive)?;
+        self.faults.strike(Call::Receive, 0)?;
         self.real.receive(io, buffers, metas)
     }
 }

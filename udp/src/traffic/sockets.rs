@@ -117,7 +117,10 @@ impl<P: Port> Traffic<P> {
                         tracing::debug!(target: "handfast::driver", ?socket, %error, "not closed");
                     }
                 },
-                event => return Some(event),
+                event => {
+                    log_aloud(&event);
+                    return Some(event);
+                }
             }
         }
     }
@@ -158,5 +161,15 @@ impl<P: Port> Traffic<P> {
     fn attach(&mut self, core: &mut Endpoint, now: Instant, socket: SocketId, lane: Lane<P>) {
         core.socket_opened(now, socket, lane.port.address());
         self.lanes.insert(socket, lane);
+    }
+}
+
+/// What whoever runs the program should know, whether or not the application looks at events.
+fn log_aloud(event: &Event) {
+    if let Event::PathTooNarrow { peer, path, .. } = event {
+        tracing::warn!(
+            target: "handfast::path", ?peer, %path,
+            "datagrams of 1,200 bytes do not pass, smaller ones do: long messages hardly get through",
+        );
     }
 }

@@ -43,7 +43,7 @@ impl Table {
 
     /// Everything that `a` sends now.
     fn polled(&mut self) -> Vec<(Transmit, Vec<u8>)> {
-        let (mut all, mut buf) = (vec![], [0; 1200]);
+        let (mut all, mut buf) = (vec![], [0; 2048]);
         while let Some(transmit) = self.a.endpoint.poll_transmit(at(self.ms), &mut buf) {
             all.push((transmit, buf[..transmit.len].to_vec()));
         }

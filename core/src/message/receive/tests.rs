@@ -56,6 +56,33 @@ fn credit_flows_again_when_a_restarted_peer_filled_its_window_before_it_was_read
     assert_eq!(inbox.advertise(), 2 * granted);
 }
 
+/// It was sent whole, and again in pieces that overtook it.
+#[test]
+fn a_message_that_comes_whole_after_pieces_of_it_counts_once() {
+    for reliable in [true, false] {
+        for order in [Order::Unordered, Order::Sequenced, Order::Ordered] {
+            let stream = StreamKey::new(0, reliable, order);
+            let whole = DataFrame { fragment: None, payload: &[2; 600], ..half(stream, 0, false) };
+            let mut inbox = ReceiveQueue::new(LIMITS);
+            let taken = inbox.on_data(&half(stream, 0, true)).map(|taken| taken.then_some(()));
+            assert!(taken.is_ok());
+            let shorter = DataFrame { payload: &[2; 599], ..whole };
+            let mut other = ReceiveQueue::new(LIMITS);
+            assert!(other.on_data(&half(stream, 0, true)).is_ok());
+            assert_eq!(other.on_data(&shorter), Err(Violation::FragmentsDisagree));
+            assert!(inbox.on_data(&whole).is_ok());
+            let message = inbox.take().expect("it is whole");
+            assert_eq!(message.payload.len(), 600);
+            assert!(message.payload[..300].iter().all(|byte| *byte == 2));
+            assert!(message.payload[300..].iter().all(|byte| *byte == 1), "what came first stays");
+            assert_eq!(inbox.unreliable_bytes, 0, "{order:?}");
+            if reliable {
+                assert!(inbox.on_data(&half(stream, 0, false)).is_ok() && inbox.take().is_none());
+            }
+        }
+    }
+}
+
 /// Whoever shakes hands is told what is left of the window: that is not to be counted anew.
 #[test]
 fn what_waits_is_known_without_counting() {

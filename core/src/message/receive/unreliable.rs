@@ -28,10 +28,11 @@ impl ReceiveQueue {
         if begins {
             self.unreliable_bytes += total;
         }
+        let in_pieces = frame.fragment.is_some() || stream.partial.contains_key(&number);
         let payload = stream.collect(frame)?;
         let is_whole = payload.is_some();
         if let Some(payload) = payload {
-            if frame.fragment.is_some() {
+            if in_pieces {
                 self.unreliable_bytes -= total;
             }
             self.on_whole(frame, payload);

@@ -3,7 +3,7 @@
 use core::num::NonZeroU16;
 
 use crate::context::Context;
-use crate::net::{Departure, Ecn};
+use crate::net::{Departure, Ecn, Route, Via};
 use crate::peer::Peer;
 use crate::peer::carry::ForwardRefused;
 use crate::peer::outbound::RefusedForward;
@@ -20,6 +20,30 @@ impl Peer {
     pub(crate) fn largest_carried(&self) -> Option<usize> {
         let path = self.paths.primary().filter(|_| self.is_neighbour())?;
         path.max_datagram().checked_sub(AROUND)
+    }
+
+    /// The route that data takes to it, if a neighbour carries its packets.
+    #[inline]
+    pub(crate) fn data_route(&self) -> Option<&Route> {
+        match self.paths.primary()?.way() {
+            Via::Routed(route) => Some(route),
+            Via::Direct(_) => None,
+        }
+    }
+
+    /// Adapts the size of its packets to what the neighbour takes that carries them. True if that should find out
+    /// whether it can take larger ones.
+    pub(crate) fn fit_into(&mut self, carried: Option<usize>) -> bool {
+        let carried = carried.and_then(|largest| u16::try_from(largest).ok()).unwrap_or(0);
+        let path = self.paths.primary_mut();
+        path.is_some_and(|path| path.fit_into(carried))
+    }
+
+    /// More is to be sent than fits a packet.
+    pub(crate) fn want_larger(&mut self) {
+        if let Some(path) = self.paths.primary_mut() {
+            path.want_larger();
+        }
     }
 
     /// Seals packets where they lie in the first `len` bytes of `buf`, each `size` bytes long with the room

@@ -164,16 +164,6 @@ fn losses_that_span_three_probe_timeouts_are_persistent_congestion() {
 }
 
 #[test]
-fn a_lost_mtu_probe_is_no_sign_of_congestion() {
-    let mut path = Bench::new();
-    let probe = Sent { size: 1400, ack_eliciting: true, mtu_probe: true, ..Sent::default() };
-    path.ledger.commit(Bench::at(0), probe);
-    path.send(0, 4);
-    let (_, outcome) = path.ack(80, 1..=4);
-    assert_eq!(outcome, LossOutcome { packets: 1, ..LossOutcome::default() });
-}
-
-#[test]
 fn round_trips_of_weeks_do_not_overflow() {
     let mut path = Bench::new();
     path.rtt.update(Duration::MAX, Duration::ZERO, Duration::ZERO);

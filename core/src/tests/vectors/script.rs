@@ -34,6 +34,7 @@ impl Script {
                 network_secret: Some(NetworkSecret::new(NETWORK_SECRET)),
                 wall_clock: Some(Duration::from_secs(1_700_000_000)),
                 keys: KeyUpdates { rekey_after: Duration::from_secs(1), ..KeyUpdates::default() },
+                max_datagram: 1200,
                 ..Config::default()
             };
             adjust(&mut config);

@@ -67,7 +67,7 @@ fn ours_who_claims_a_key_that_he_lacks_is_never_connected() {
                     Endpoint::new(ValidConfig::default(), identity, [9; 32], pair.clock(0));
                 let origin = handfast_core::Origin::from_remote(datagram.from);
                 own.handle_datagram(pair.clock(0), origin, &mut datagram.bytes.clone());
-                assert!(own.poll_transmit(pair.clock(0), &mut [0; 1200]).is_none());
+                assert!(own.poll_transmit(pair.clock(0), &mut [0; 2048]).is_none());
             }
         }
         let soon = pair.now() + MS * 10;

@@ -35,9 +35,11 @@ fn a_path_that_loses_packets_without_a_queue_is_used_all_the_same() {
 
 #[test]
 fn a_queue_that_overflows_is_answered_though_it_is_too_short_to_be_seen() {
+    let mut config = Config::default();
+    config.max_datagram = 1_200;
     // The first holds ten packets and shows in the round-trip time; the other does not.
     for (queue, most) in [(12_000, 4), (3_000, 11)] {
-        let (share, load) = share(Conditions { queue, ..road() }, &Config::default(), 1);
+        let (share, load) = share(Conditions { queue, ..road() }, &config, 1);
         let (drops, sent) = (load.world.faults().queue_drops, load.sender().datagrams_sent);
         assert!(drops * 100 <= most * sent, "{queue} bytes: {drops} of {sent} dropped");
         assert!(share >= 25, "{queue} bytes: {share} % of the rate");

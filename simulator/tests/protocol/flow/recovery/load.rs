@@ -84,6 +84,11 @@ impl Load {
         self.info(self.a, self.apps.peer).1.congestion_window
     }
 
+    /// The size of the sender's datagrams.
+    pub(crate) fn size(&self) -> u16 {
+        self.info(self.a, self.apps.peer).1.max_datagram
+    }
+
     fn info(&self, node: NodeId, peer: Option<PeerHandle>) -> (PeerStats, PathStats) {
         let endpoint = self.world.endpoint(node).expect("the node is up");
         let info = endpoint.peer(peer.expect("connected")).expect("alive");
