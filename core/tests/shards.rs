@@ -24,8 +24,8 @@ fn shard(number: u8, cookie_secret: Option<CookieSecret>) -> Endpoint {
 }
 
 fn sent(endpoint: &mut Endpoint, now: Instant) -> Vec<Vec<u8>> {
-    let (mut all, mut buf) = (Vec::new(), [0; 2048]);
-    while let Some(transmit) = endpoint.poll_transmit(now, &mut buf[..1200]) {
+    let (mut all, mut buf) = (Vec::new(), [0; 1452]);
+    while let Some(transmit) = endpoint.poll_transmit(now, &mut buf) {
         all.push(buf[..transmit.len].to_vec());
     }
     all
