@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use handfast_core::{
-    Delivery, EndReason, Endpoint, Event, Fate, Order, PeerHandle, PeerId, SendError,
+    Delivery, EndReason, Endpoint, Event, Fate, Order, PeerHandle, PeerId, Priority, SendError,
 };
 
 use super::model::{Broken, Model};
@@ -139,6 +139,7 @@ impl Traffic {
             let link = self.link(node, to);
             let key = Key { flow, number: link.next };
             link.next += 1;
+            let delivery = delivery.with_priority(priority(key));
             link.waiting.push_back((key, delivery, payload::make(key, len)));
         }
         to
@@ -164,7 +165,9 @@ impl Traffic {
         while let Some((key, delivery, payload)) = link.waiting.front() {
             match cx.endpoint().send(now, handle, *delivery, payload.clone()) {
                 Ok(message) => {
-                    self.model.accepted(key.flow, *delivery);
+                    // Only the sender knows how urgent it is.
+                    let told = delivery.with_priority(Priority::NORMAL);
+                    self.model.accepted(key.flow, told);
                     player.sent.insert((handle, message), *key);
                     link.waiting.pop_front();
                 }
@@ -276,6 +279,12 @@ impl Traffic {
         }
         Ok(())
     }
+}
+
+/// Any of the eight, without a choice that would change all others of the seed.
+fn priority(key: Key) -> Priority {
+    let level = key.number.wrapping_mul(0x9e37_79b1) >> 29;
+    Priority::new(level as u8).expect("three bits")
 }
 
 impl App<Endpoint> for Traffic {
