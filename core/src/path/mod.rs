@@ -340,11 +340,6 @@ impl<F: Copy> Path<F> {
         self.rtt.pto(max_delay)
     }
 
-    /// What an answer takes, as far as it is known.
-    pub(crate) const fn round_trip(&self) -> Duration {
-        self.rtt.smoothed()
-    }
-
     pub(crate) fn max_datagram(&self) -> usize {
         self.max_datagram.into()
     }

@@ -31,9 +31,7 @@ impl Schedule {
     /// Messages of this priority may come. Classes have their places from then on.
     #[inline]
     pub(crate) fn open(&mut self, priority: Priority) {
-        if self.classes.first().is_none_or(|class| class.priority != priority) {
-            self.class(priority);
-        }
+        self.class(priority);
     }
 
     /// Gives a lane its turn in the class of its next message, if it has one.
@@ -128,6 +126,14 @@ impl Schedule {
 
     #[inline]
     fn class(&mut self, priority: Priority) -> &mut Class {
+        // Most peers have one class.
+        if self.classes.first().is_some_and(|class| class.priority == priority) {
+            return &mut self.classes[0];
+        }
+        self.find_or_insert(priority)
+    }
+
+    fn find_or_insert(&mut self, priority: Priority) -> &mut Class {
         let at = self.classes.iter().position(|class| class.priority >= priority);
         let at = at.unwrap_or(self.classes.len());
         if self.classes.get(at).is_none_or(|class| class.priority != priority) {
