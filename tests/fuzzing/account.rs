@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use handfast_core::{
     Delivery, EndReason, Event, Fate, Message, MessageId, Order, PeerHandle, PeerState, PingId,
+    Priority,
 };
 
 use super::model::content;
@@ -122,7 +123,8 @@ impl Account {
             from,
             to,
             to_life: self.lives[to],
-            delivery,
+            // Only the sender knows how urgent it is.
+            delivery: delivery.with_priority(Priority::NORMAL),
             len: len.max(4),
             fate: None,
             is_withdrawn: false,

@@ -1,6 +1,6 @@
 //! Choices taken from the bytes of a fuzzer. After the last byte, zeros.
 
-use handfast_core::{Delivery, Order};
+use handfast_core::{Delivery, Order, Priority};
 
 /// The bytes not used yet.
 pub(super) struct Input<'a>(&'a [u8]);
@@ -40,7 +40,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// One of the twelve kinds of message, by the low bits of `bits`.
+/// One of the twelve kinds of message by the low bits of `bits`, and of three priorities by the next two.
 pub(super) fn delivery(bits: u8, channel: u8) -> Delivery {
     let order = match bits >> 2 & 3 {
         0 => Order::Unordered,
@@ -49,5 +49,9 @@ pub(super) fn delivery(bits: u8, channel: u8) -> Delivery {
     };
     let mut delivery = Delivery::new(channel.into(), bits & 1 != 0, order);
     delivery.requires_ack = bits & 2 != 0;
-    delivery
+    delivery.with_priority(match bits >> 4 & 3 {
+        1 => Priority::REAL_TIME,
+        2 => Priority::BULK,
+        _ => Priority::NORMAL,
+    })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use handfast_core::{Delivery, Message, Order, PeerHandle};
+use handfast_core::{Delivery, Message, Order, PeerHandle, Priority};
 
 /// The messages in one direction.
 #[derive(Debug, Default)]
@@ -38,6 +38,8 @@ impl Model {
 
     /// The message with that content was accepted.
     pub(super) fn note_sent(&mut self, delivery: Delivery, len: usize) {
+        // Only the sender knows how urgent it is.
+        let delivery = delivery.with_priority(Priority::NORMAL);
         self.sent.push(Entry { delivery, len: len.max(4), is_received: false });
     }
 

@@ -9,7 +9,7 @@ use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use super::outgoing::{Outgoing, Part};
-use crate::delivery::Priority;
+use crate::delivery::{Delivery, Priority};
 use crate::time::Instant;
 
 /// Which messages are to be sent once more, and what for.
@@ -54,7 +54,8 @@ impl Redundancy {
         self.budget = (self.budget + (len + PACKET_COST) * SHARE.0 / SHARE.1).min(MOST_SAVED);
     }
 
-    /// All of a message was sent for the first time; `round_trip` is what an answer takes.
+    /// Some of a message was sent for the first time; `round_trip` is what an answer takes.
+    #[inline]
     pub(super) fn note_sent(
         &mut self,
         message: &Outgoing,
@@ -62,11 +63,12 @@ impl Redundancy {
         now: Instant,
         round_trip: Duration,
     ) {
-        let is_urgent = message.delivery.priority == Priority::REAL_TIME;
-        let is_meant = is_urgent && message.delivery.reliable && part.len == message.len();
-        if !is_meant || part.len > LONGEST || !self.loss.is_felt {
-            return;
+        if self.loss.is_felt && is_meant(message) && part.len == message.len() {
+            self.wait(part, now, round_trip);
         }
+    }
+
+    fn wait(&mut self, part: Part, now: Instant, round_trip: Duration) {
         let gap = (round_trip / 16).clamp(LEAST_GAP, MOST_GAP);
         let wait = (round_trip / 4).clamp(LEAST_WAIT, MOST_WAIT);
         push(&mut self.second, Waiting { part, from: now + gap, until: now + wait });
@@ -75,6 +77,7 @@ impl Redundancy {
         }
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.second.is_empty() && self.third.is_empty()
     }
@@ -127,6 +130,12 @@ impl Redundancy {
     pub(super) fn clear(&mut self) {
         (self.second, self.overdue, self.third) = Default::default();
     }
+}
+
+/// Whether a message is one that is sent more than once.
+fn is_meant(message: &Outgoing) -> bool {
+    let Delivery { priority, reliable, .. } = message.delivery;
+    priority == Priority::REAL_TIME && reliable && message.len() <= LONGEST
 }
 
 fn push(queue: &mut VecDeque<Waiting>, waiting: Waiting) {

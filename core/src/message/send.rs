@@ -99,7 +99,8 @@ impl SendQueue {
         let lane = self.lane(stream as u16, delivery);
         let message = Outgoing::new(id, delivery, now, (stream as u16, lane), payload);
         self.buffer.add(&message, place);
-        self.lanes[lane as usize].line.push(slot, &message);
+        self.schedule.open(delivery.priority);
+        self.lanes[lane as usize].push(slot, &message);
         self.streams[stream].open += 1;
         if let Some(at) = message.expires_at {
             self.deadlines.insert((at, slot));

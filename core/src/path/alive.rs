@@ -15,6 +15,11 @@ use crate::time::Instant;
 use crate::timer::Timers;
 
 impl<F: Copy> Path<F> {
+    /// What an answer takes, as far as it is known.
+    pub(crate) const fn round_trip(&self) -> Duration {
+        self.rtt.smoothed()
+    }
+
     /// Whether it is a path that we send on: only the peer uses an id that leads elsewhere.
     pub(super) fn is_way(&self) -> bool {
         self.space.id() == id_toward(&self.via)

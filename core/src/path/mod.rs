@@ -349,11 +349,6 @@ impl<F: Copy> Path<F> {
         self.rtt.pto(max_delay)
     }
 
-    /// What an answer takes, as far as it is known.
-    pub(crate) const fn round_trip(&self) -> Duration {
-        self.rtt.smoothed()
-    }
-
     pub(crate) fn stats(&self) -> PathStats {
         PathStats {
             rtt: self.rtt.is_sampled().then(|| self.rtt.smoothed()),

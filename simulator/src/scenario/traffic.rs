@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use handfast_core::{
-    CommandError, Delivery, EndReason, Endpoint, Event, Fate, Order, PeerHandle, PeerId, SendError,
+    CommandError, Delivery, EndReason, Endpoint, Event, Fate, Order, PeerHandle, PeerId, Priority,
+    SendError,
 };
 
 use super::model::{Broken, Model};
@@ -142,6 +143,7 @@ impl Traffic {
             let link = self.link(node, to);
             let key = Key { flow, number: link.next };
             link.next += 1;
+            let delivery = delivery.with_priority(priority(key));
             link.waiting.push_back((key, delivery, payload::make(key, len)));
         }
         to
@@ -169,7 +171,9 @@ impl Traffic {
         while let Some((key, delivery, payload)) = link.waiting.front() {
             match cx.endpoint().send(now, handle, *delivery, payload.clone()) {
                 Ok(message) => {
-                    self.model.accepted(key.flow, *delivery);
+                    // Only the sender knows how urgent it is.
+                    let told = delivery.with_priority(Priority::NORMAL);
+                    self.model.accepted(key.flow, told);
                     player.sent.insert((handle, message), *key);
                     link.waiting.pop_front();
                 }
@@ -292,6 +296,12 @@ fn delivery(rng: &mut Rng) -> Delivery {
     );
     delivery.requires_ack = rng.chance(Probability::percent(40));
     delivery
+}
+
+/// Any of the eight, without a choice that would change all others of the seed.
+fn priority(key: Key) -> Priority {
+    let level = key.number.wrapping_mul(0x9e37_79b1) >> 29;
+    Priority::new(level as u8).expect("three bits")
 }
 
 impl App<Endpoint> for Traffic {

@@ -13,7 +13,9 @@ use crate::message::outgoing::Outgoing;
 pub(crate) struct Lane {
     /// The position of the stream in the send queue.
     pub(crate) stream: u16,
-    /// That of all its messages, if they have the same.
+    /// The order of sending holds, whatever the priorities.
+    is_in_order: bool,
+    /// The priority of all that wait, if it is the same.
     priority: Option<Priority>,
     /// The messages with unsent bytes.
     pub(crate) line: Line,
@@ -24,16 +26,39 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn new(stream: u16, delivery: Delivery) -> Self {
         let Delivery { order, priority, .. } = delivery;
-        let priority = (order == Order::Unordered).then_some(priority);
-        Self { stream, priority, line: Line::new(order), turn: None }
+        Self {
+            stream,
+            is_in_order: order != Order::Unordered,
+            priority: Some(priority),
+            line: Line::new(order),
+            turn: None,
+        }
     }
 
     /// Whether messages of this priority wait here.
+    #[inline]
     pub(crate) fn takes(&self, priority: Priority) -> bool {
-        self.priority.is_none_or(|own| own == priority)
+        self.is_in_order || self.priority == Some(priority)
+    }
+
+    /// A message comes to the end.
+    #[inline]
+    pub(crate) fn push(&mut self, slot: u32, message: &Outgoing) {
+        let priority = message.delivery.priority;
+        if self.priority != Some(priority) {
+            self.priority = self.line.is_empty().then_some(priority);
+        }
+        self.line.push(slot, message);
+    }
+
+    /// Whether messages of several classes may wait here.
+    #[inline]
+    pub(crate) const fn is_mixed(&self) -> bool {
+        self.priority.is_none()
     }
 
     /// The priority of what is written next, if something waits.
+    #[inline]
     pub(super) fn next_priority(&self, messages: &Slab<Outgoing>) -> Option<Priority> {
         if self.line.is_empty() {
             return None;

@@ -28,15 +28,22 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    /// Messages of this priority may come. Classes have their places from then on.
+    #[inline]
+    pub(crate) fn open(&mut self, priority: Priority) {
+        self.class(priority);
+    }
+
     /// Gives a lane its turn in the class of its next message, if it has one.
+    #[inline]
     pub(crate) fn wake(&mut self, index: u32, lane: &mut Lane, messages: &Slab<Outgoing>) {
-        let Some(priority) = lane.next_priority(messages) else { return };
-        match lane.turn.replace(priority) {
-            Some(before) if before == priority => return,
-            Some(before) => self.class(before).turns.retain(|other| *other != index),
-            None => {}
+        if let Some(priority) = lane.next_priority(messages)
+            && lane.turn != Some(priority)
+        {
+            self.leave(index, lane);
+            lane.turn = Some(priority);
+            self.class(priority).turns.push_back(index);
         }
-        self.class(priority).turns.push_back(index);
     }
 
     /// What of a class is to be sent again.
@@ -44,52 +51,64 @@ impl Schedule {
         &mut self.class(priority).repair
     }
 
+    /// The same by the place of the class.
+    pub(crate) fn repair_at(&mut self, class: usize) -> &mut Repair {
+        &mut self.classes[class].repair
+    }
+
     /// The lane of a class whose turn it is.
-    pub(crate) fn current(&self, priority: Priority) -> Option<u32> {
-        let class = self.classes.iter().find(|class| class.priority == priority)?;
-        class.turns.front().copied()
+    pub(crate) fn current(&self, class: usize) -> Option<u32> {
+        self.classes[class].turns.front().copied()
     }
 
-    /// The lane whose turn it is cannot be written from now.
-    pub(crate) fn leave(&mut self, priority: Priority, lane: &mut Lane) {
-        self.class(priority).turns.pop_front();
-        lane.turn = None;
+    pub(crate) fn priority(&self, class: usize) -> Priority {
+        self.classes[class].priority
     }
 
-    /// A lane is no more.
-    pub(crate) fn forget(&mut self, index: u32, lane: &Lane) {
-        if let Some(priority) = lane.turn {
-            self.class(priority).turns.retain(|other| *other != index);
+    /// A lane cannot be written from now, or not in the class of its turn.
+    pub(crate) fn leave(&mut self, index: u32, lane: &mut Lane) {
+        let Some(priority) = lane.turn.take() else { return };
+        let turns = &mut self.class(priority).turns;
+        if turns.front() == Some(&index) {
+            turns.pop_front();
+        } else {
+            turns.retain(|other| *other != index);
         }
     }
 
     /// The packet is full: the next one begins with the next lane of the class.
-    pub(crate) fn rotate(&mut self, priority: Priority) {
-        let turns = &mut self.class(priority).turns;
+    pub(crate) fn rotate(&mut self, class: usize) {
+        let turns = &mut self.classes[class].turns;
         if !turns.is_empty() {
             turns.rotate_left(1);
         }
     }
 
-    /// The class that a packet with so much room begins with: one that is owed a packet, or the most urgent.
-    pub(crate) fn first(&self, room: usize) -> Option<Priority> {
-        // The one that is owed most; of equals, the most urgent.
-        let due = self.classes.iter().rev().filter(|class| class.is_due(room));
-        due.max_by_key(|class| class.owed()).map(|class| class.priority).or_else(|| self.next())
+    /// The place of the class that a packet with so much room begins with: one that is owed a packet, or the most
+    /// urgent.
+    #[inline]
+    pub(crate) fn first(&self, room: usize) -> Option<usize> {
+        let due = if self.classes.len() > 1 { self.due(room) } else { None };
+        due.or_else(|| self.next())
     }
 
-    /// The most urgent class with something to send.
-    pub(crate) fn next(&self) -> Option<Priority> {
-        self.classes.iter().find(|class| !class.is_empty()).map(|class| class.priority)
+    /// The place of the most urgent class with something to send.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<usize> {
+        self.classes.iter().position(|class| !class.is_empty())
     }
 
     /// So many bytes of a class were written into a packet with so much room.
-    pub(crate) fn note_written(&mut self, priority: Priority, len: usize, room: usize) {
-        for class in &mut self.classes {
-            class.note_written(class.priority == priority, len, room);
+    #[inline]
+    pub(crate) fn note_written(&mut self, own: usize, len: usize, room: usize) {
+        if self.classes.len() > 1 {
+            for (at, class) in self.classes.iter_mut().enumerate() {
+                class.note_written(at == own, len, room);
+            }
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.classes.iter().all(Class::is_empty)
     }
@@ -99,15 +118,27 @@ impl Schedule {
         self.classes.iter_mut().for_each(|class| class.repair.clear());
     }
 
+    /// The place of the class that is owed most, if one is owed a packet; of equals, the most urgent.
+    fn due(&self, room: usize) -> Option<usize> {
+        let due = self.classes.iter().enumerate().rev().filter(|(_, class)| class.is_due(room));
+        due.max_by_key(|(_, class)| class.owed()).map(|(at, _)| at)
+    }
+
+    #[inline]
     fn class(&mut self, priority: Priority) -> &mut Class {
-        let at = match self.classes.iter().position(|class| class.priority >= priority) {
-            Some(at) if self.classes[at].priority == priority => at,
-            at => {
-                let at = at.unwrap_or(self.classes.len());
-                self.classes.insert(at, Class::new(priority));
-                at
-            }
-        };
+        // Most peers have one class.
+        if self.classes.first().is_some_and(|class| class.priority == priority) {
+            return &mut self.classes[0];
+        }
+        self.find_or_insert(priority)
+    }
+
+    fn find_or_insert(&mut self, priority: Priority) -> &mut Class {
+        let at = self.classes.iter().position(|class| class.priority >= priority);
+        let at = at.unwrap_or(self.classes.len());
+        if self.classes.get(at).is_none_or(|class| class.priority != priority) {
+            self.classes.insert(at, Class::new(priority));
+        }
         &mut self.classes[at]
     }
 }

@@ -140,7 +140,7 @@ impl SendQueue {
     fn close_stream(&mut self, index: u16) {
         let stream = self.streams.remove(usize::from(index));
         for lane in stream.lanes {
-            self.schedule.forget(lane, &self.lanes.remove(lane as usize));
+            self.schedule.leave(lane, &mut self.lanes.remove(lane as usize));
         }
         self.ends.done.insert(stream.key);
     }

@@ -56,17 +56,20 @@ impl SendQueue {
     ) -> Written {
         let begin = writer.position();
         let mut packet = Packet { pass, writer, begin, room, sent, result: Written::default() };
+        // What comes to wait for that now is not due yet.
+        let has_copies = self.has_copies();
         let mut next = self.schedule.first(room);
-        while let Some(priority) = next {
-            let before = packet.writer.position();
-            if priority != Priority::REAL_TIME && !self.write_copies(&mut packet) {
+        while let Some(class) = next {
+            let is_urgent = self.schedule.priority(class) == Priority::REAL_TIME;
+            if has_copies && !is_urgent && !self.write_copies(&mut packet) {
                 return packet.result;
             }
-            let is_done = self.write_repairs(priority, &mut packet)
-                && self.write_class(priority, &mut packet);
+            let before = packet.writer.position();
+            let is_done =
+                self.write_repairs(class, &mut packet) && self.write_class(class, &mut packet);
             let len = packet.writer.position() - before;
-            self.schedule.note_written(priority, len, room);
-            if priority == Priority::REAL_TIME && len > 0 {
+            self.schedule.note_written(class, len, room);
+            if is_urgent && len > 0 {
                 self.redundancy.earn(len);
             }
             if !is_done {
@@ -74,7 +77,9 @@ impl SendQueue {
             }
             next = self.schedule.next();
         }
-        self.write_copies(&mut packet);
+        if has_copies {
+            self.write_copies(&mut packet);
+        }
         packet.result
     }
 
@@ -102,17 +107,17 @@ impl SendQueue {
     /// Writes what of a class is sent again; false once the packet is full.
     fn write_repairs(
         &mut self,
-        priority: Priority,
+        class: usize,
         packet: &mut Packet<'_, '_, impl FnMut(Part)>,
     ) -> bool {
-        while let Some(repeat) = self.schedule.repair(priority).pop() {
+        while let Some(repeat) = self.schedule.repair_at(class).pop() {
             let Repeat { part, is_copy } = repeat;
             let Some(message) = self.find(part) else { continue };
             if message.is_acknowledged(part) || message.given_up.is_some() {
                 continue;
             }
             let Some(len) = encode(message, part, packet.room, packet.writer) else {
-                self.schedule.repair(priority).put_back(repeat);
+                self.schedule.repair_at(class).put_back(repeat);
                 return false;
             };
             let written = Part { len, ..part };
@@ -124,25 +129,21 @@ impl SendQueue {
             (packet.sent)(written);
             if len < part.len {
                 let rest = Repeat { part: part.after(len), is_copy };
-                self.schedule.repair(priority).put_back(rest);
+                self.schedule.repair_at(class).put_back(rest);
             }
         }
         true
     }
 
     /// Writes the fresh messages of a class, lane by lane; false once the packet is full.
-    fn write_class(
-        &mut self,
-        priority: Priority,
-        packet: &mut Packet<'_, '_, impl FnMut(Part)>,
-    ) -> bool {
-        while let Some(lane) = self.schedule.current(priority) {
+    fn write_class(&mut self, class: usize, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
+        while let Some(lane) = self.schedule.current(class) {
             self.expire(lane, packet.pass.now, packet.pass.age);
-            if self.schedule.current(priority) != Some(lane) {
+            if self.schedule.current(class) != Some(lane) {
                 continue; // That was the last of its stream, which ended.
             }
-            if !self.write_fresh(priority, lane, packet) {
-                self.schedule.rotate(priority);
+            if !self.write_fresh(class, lane, packet) {
+                self.schedule.rotate(class);
                 return false;
             }
         }
@@ -152,17 +153,17 @@ impl SendQueue {
     /// Writes the next unsent bytes of the lane whose turn it is; false once the packet is full.
     fn write_fresh(
         &mut self,
-        priority: Priority,
+        class: usize,
         index: u32,
         packet: &mut Packet<'_, '_, impl FnMut(Part)>,
     ) -> bool {
         let Some(slot) = self.next_slot(index) else {
-            self.schedule.leave(priority, &mut self.lanes[index as usize]);
+            self.schedule.leave(index, &mut self.lanes[index as usize]);
             return true;
         };
         let lane = &mut self.lanes[index as usize];
         let message = &mut self.messages[slot as usize];
-        if message.delivery.priority != priority {
+        if message.delivery.priority != self.schedule.priority(class) {
             // What came before it in the stream was of another class.
             self.schedule.wake(index, lane, &self.messages);
             return true;
@@ -199,6 +200,11 @@ impl SendQueue {
         } else {
             lane.line.go_on(is_fully_sent);
         }
+        if is_fully_sent && lane.is_mixed() {
+            // What comes after it may be more urgent, or less.
+            self.schedule.wake(index, lane, &self.messages);
+        }
+        let message = &self.messages[slot as usize];
         if is_fully_sent && !message.is_tracked() {
             self.finish(slot as usize, Fate::Acked);
         }

@@ -222,7 +222,7 @@ proptest! {
                 push(&mut queue, delivery.with_receipt(), len);
             }
             let parts = packet(&mut queue);
-            let left = queue.schedule.next();
+            let left = queue.schedule.next().map(|class| queue.schedule.priority(class));
             for (part, priority) in parts.iter().zip(priorities(&queue, &parts)) {
                 written += part.len as usize;
                 if left.is_some_and(|left| left < priority) {
@@ -242,4 +242,39 @@ proptest! {
         prop_assert_eq!(acked, count, "every message met its fate");
         prop_assert!(out_of_turn <= written * 7 / 20 + 8 * ROOM, "{} of {}", out_of_turn, written);
     }
+}
+
+#[test]
+fn a_lane_that_changes_its_class_while_it_cannot_be_written_from_takes_no_turn_of_others() {
+    let mut queue = queue();
+    queue.set_stream_window(2);
+    let sound = Delivery::unreliable(0).with_order(Order::Ordered).with_receipt();
+    for _ in 0..2 {
+        push(&mut queue, sound, 100);
+    }
+    let first = packet(&mut queue);
+    assert_eq!(first.len(), 2, "the window is full");
+    let old = push(&mut queue, sound.with_priority(Priority::BULK), 100);
+    let other = push(&mut queue, Delivery::ordered(1).with_priority(Priority::BULK), 100);
+    let later = NOW + LIMITS.age;
+    let payload = Bytes::from_static(b"new");
+    let urgent = queue
+        .push(
+            &SendLimits { age: LIMITS.age * 2, ..WIDE },
+            later,
+            sound.with_priority(Priority::REAL_TIME),
+            payload,
+        )
+        .expect("room");
+    let mut slots = Vec::new();
+    let mut write = |queue: &mut SendQueue| {
+        let mut buffer = [0; ROOM];
+        let pass = Pass { now: later, ..PASS };
+        queue.write(pass, &mut Writer::new(&mut buffer), ROOM, &mut |part| slots.push(part.slot));
+    };
+    write(&mut queue);
+    assert_eq!(queue.poll_fate(), Some((old, Fate::Lost)), "it waited for too long");
+    first.into_iter().for_each(|part| queue.on_acked(part));
+    write(&mut queue);
+    assert_eq!(slots, [other.slot, urgent.slot]);
 }
