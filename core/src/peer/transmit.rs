@@ -303,7 +303,6 @@ impl Peer {
             ack_eliciting: content.ack_eliciting,
             asks_ack_now: content.asks_ack_now,
             acks_up_to: content.acks_up_to,
-            ..Sent::default()
         };
         if content.leaves_more {
             path.want_larger();
