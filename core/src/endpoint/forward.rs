@@ -109,8 +109,11 @@ impl Endpoint {
         }
         let known = self.peers.by_id(destination).filter(|next| *next != slot);
         let known = known.filter(|_| policy.admits(destination));
-        let next = known.and_then(|slot| self.peers.at(slot)).filter(|peer| peer.is_neighbour());
-        let next = next.map(Peer::handle).or_else(|| self.routed_hop(slot, destination));
+        let known = known.and_then(|slot| self.peers.at(slot)).filter(|peer| peer.is_neighbour());
+        // One that seems not to hear us is reached by another way, if there is one.
+        let heard = known.filter(|peer| !peer.is_unheard(self.shared.now)).map(Peer::handle);
+        let known = known.map(Peer::handle);
+        let next = heard.or_else(|| self.routed_hop(slot, destination)).or(known);
         next.ok_or(ForwardRefusal::NotConnected)
     }
 

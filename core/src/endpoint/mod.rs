@@ -295,7 +295,7 @@ impl Endpoint {
         self.forwarder.forget(slot);
         self.sockets.give_back_all(slot);
         if let Some(router) = &mut self.shared.router {
-            router.on_down(self.shared.now, slot);
+            router.on_gone(self.shared.now, slot);
         }
     }
 }

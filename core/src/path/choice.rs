@@ -177,6 +177,12 @@ impl<F: Copy> Paths<F> {
         self.list.first().is_some_and(|path| path.suspect_since.is_some())
     }
 
+    /// Whether the path of data did not answer for so long that it may lead from the peer to us alone.
+    pub(crate) fn is_unheard(&self, now: Instant) -> bool {
+        let since = self.list.first().and_then(|path| path.suspect_since);
+        since.is_some_and(|since| now >= since + UNHEARD)
+    }
+
     /// The peer may be reached by way of a neighbour, as `via` says: it is challenged there.
     pub(crate) fn try_route(
         &mut self,
@@ -215,6 +221,8 @@ impl<F: Copy> Paths<F> {
 
 /// So many probes without an answer put a path in distress, also one that was the only one.
 const PROBES_TO_DISTRESS: u8 = 2;
+/// A path in distress for so long may lead one way only: a moment of loss is over by then.
+const UNHEARD: Duration = Duration::from_secs(3);
 /// Data that left the direct path stays away for so long at least, doubled each time if it leaves soon again.
 const SHORTEST_AWAY: Duration = Duration::from_secs(1);
 const MOST_FLAPS: u8 = 6;

@@ -29,7 +29,7 @@ pub use given_up::{
 };
 pub use probe::{CandidateEntry, CandidatesFrame, MAX_CANDIDATES, PROBE_FRAMES_LEN, PROBE_PATH};
 pub use retransmit::{MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit};
-pub use route::{CLAIM_LEN, MAX_ROUTE_LIFE, NO_ROUTE, RouteUpdate};
+pub use route::{CLAIM_LEN, EVERY_DESTINATION, MAX_ROUTE_LIFE, NO_ROUTE, RouteUpdate};
 
 const PADDING: u8 = 0x00;
 const PING: u8 = 0x01;
@@ -191,9 +191,9 @@ pub enum Frame<'a> {
         /// How often the question may still be passed on, and one more.
         hops: u8,
     },
-    /// Asks for a route.
+    /// Asks for a route, or for all of them.
     RouteRequest {
-        /// The identity of the destination.
+        /// The identity of the destination, or [`EVERY_DESTINATION`].
         destination: &'a [u8; 32],
         /// As in [`Frame::SeqnoRequest`].
         hops: u8,

@@ -11,6 +11,7 @@ use core::ops::Range;
 use crate::PeerId;
 use crate::event::ForwardRefusal;
 use crate::peer::Peer;
+use crate::time::Instant;
 
 /// What a peer and we do for each other as neighbours.
 #[derive(Debug, Default)]
@@ -60,6 +61,11 @@ impl Peer {
     pub(crate) fn is_neighbour(&self) -> bool {
         let direct = self.paths.via().is_some_and(|via| via.route().is_none());
         direct && self.state.is_up() && !self.state.is_unresponsive()
+    }
+
+    /// Whether it is heard, and seems not to hear us.
+    pub(crate) fn is_unheard(&self, now: Instant) -> bool {
+        self.paths.is_unheard(now)
     }
 
     /// Whether it passes packets on, if that is news.

@@ -28,7 +28,7 @@ impl Peer {
         }
     }
 
-    /// What the peer is as a neighbour: connected directly, and one of us knows routes.
+    /// What the peer is as a neighbour: connected directly and both ways, and one of us knows routes.
     fn link(&self, cx: &Context) -> Option<Link> {
         let (id, routing) = (self.acquaintance.id?, &cx.config.routing);
         let listens = self.carrying.routes;
@@ -38,7 +38,8 @@ impl Peer {
         let concerns = transit || listens || may_tell;
         let incarnation = self.acquaintance.remote_incarnation()?;
         let link = Link { id, transit, listens, incarnation };
-        (concerns && self.is_neighbour()).then_some(link)
+        let leads_both_ways = self.is_neighbour() && !self.is_unheard(cx.now);
+        (concerns && leads_both_ways).then_some(link)
     }
 
     /// A frame about routes. Without a table it says nothing to us, and only a neighbour speaks of routes.

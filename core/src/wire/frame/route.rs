@@ -23,6 +23,8 @@ pub(super) const ROUTE_REQUEST: u8 = 0x19;
 pub const MAX_ROUTE_LIFE: u16 = 3600;
 /// The metric of a claim that the sender has no route for.
 pub const NO_ROUTE: u16 = u16::MAX;
+/// The destination of a [`Frame::RouteRequest`] for all that the receiver has to tell. It is nobody's identity.
+pub const EVERY_DESTINATION: [u8; 32] = [0; 32];
 /// What the signature of a claim begins with, so that it is none of anything else.
 const CLAIM_LABEL: &[u8; 17] = b"handfast/1 origin";
 /// The bytes that are signed: the label, and everything before the signature.
