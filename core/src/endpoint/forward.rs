@@ -71,13 +71,14 @@ impl Endpoint {
                     destination: &carried.destination,
                     packet,
                 };
-                self.queue_passage(slot, next, &header)
+                let passed = self.queue_passage(slot, next, &header);
+                #[cfg(feature = "audit")]
+                self.note_passed(neighbour, next, &header, &passed);
+                passed
             }
         };
         match passed {
             Ok(Some(dropped)) => {
-                #[cfg(feature = "audit")]
-                crate::audit::note_passed(self.id(), packet);
                 self.shared.stats.forwards_passed += 1;
                 self.shared.stats.forward_bytes_passed += packet.len() as u64;
                 self.shared.stats.forwards_dropped += dropped;
@@ -93,6 +94,20 @@ impl Endpoint {
                 let source = (source != neighbour).then_some((source, MOST_HOPS_BACK));
                 self.tell_refused(slot, &ForwardRefused { source, destination, reason });
             }
+        }
+    }
+
+    #[cfg(feature = "audit")]
+    fn note_passed(
+        &self,
+        neighbour: PeerId,
+        next: PeerHandle,
+        header: &ForwardFrame<'_>,
+        passed: &Result<Option<u64>, ForwardRefusal>,
+    ) {
+        let next = self.peers.get(next).and_then(Peer::id);
+        if let Some(next) = next.filter(|_| matches!(passed, Ok(Some(_)))) {
+            crate::audit::note_passed(self.id(), neighbour, next, header);
         }
     }
 

@@ -183,6 +183,16 @@ impl<F: Copy> Paths<F> {
         since.is_some_and(|since| now >= since + UNHEARD)
     }
 
+    /// A direct path that was given up is asked for again within `pause`, however long it has not answered.
+    pub(crate) fn hasten_direct(&mut self, now: Instant, pause: Duration) {
+        let given_up = self.get_mut(DIRECT).filter(|path| !path.is_proved && path.is_way());
+        let Some(path) = given_up else { return };
+        if let Some(check) = &mut path.check {
+            check.hasten(now, pause);
+            path.schedule_challenge();
+        }
+    }
+
     /// The peer may be reached by way of a neighbour, as `via` says: it is challenged there.
     pub(crate) fn try_route(
         &mut self,

@@ -3,6 +3,7 @@
 mod model;
 mod plan;
 mod play;
+mod watch;
 
 pub use play::MeshReport;
 
@@ -14,8 +15,10 @@ use plan::Plan;
 /// While it runs, and at its end:
 ///
 /// - every reliable message arrives exactly once and in its order, or its sender is told that it may not have;
-/// - no packet comes to a node twice, and none is passed on more often than the hop limit allows;
+/// - at no time tables of routes lead in a circle; a packet may come to a node a second time, if routes changed while it was
+///   under way, and to none a third time, and none is passed on more often than the hop limit allows;
 /// - once the troubles are over, all leaves that talk are connected again, and what they say arrives;
+/// - somewhat later what they say takes the best way, or one that costs little more;
 /// - dials to ids that nobody has end in time, and say why.
 ///
 /// The contract of the core is checked after every step, as everywhere.

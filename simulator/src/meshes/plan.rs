@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::link::Conditions;
+use crate::conditions::Conditions;
 use crate::rng::{Probability, Rng};
 
 /// Everything that is decided before it begins.

@@ -10,6 +10,7 @@ use handfast_core::{
 
 use super::model::Talk;
 use super::plan::{LAST, Plan, Trouble};
+use super::watch::{Pass, Watch};
 use crate::network::NodeId;
 use crate::world::World;
 
@@ -27,6 +28,8 @@ pub struct MeshReport {
     pub delivered: u64,
     /// The most nodes that passed one packet on.
     pub hops: usize,
+    /// Packets that came to a node again, as routes changed while they were under way.
+    pub returned: u64,
     /// Datagrams sent.
     pub datagrams: u64,
     /// The fingerprint of the run.
@@ -38,12 +41,14 @@ pub(super) struct Play {
     plan: Plan,
     world: World,
     nodes: Vec<NodeId>,
+    ids: Vec<PeerId>,
     up: Vec<bool>,
     /// What each leaf says to another, by their numbers.
     talks: BTreeMap<(usize, usize), Talk>,
     /// The dial of a leaf to an id that nobody has.
     vain: Option<PeerHandle>,
-    hops: usize,
+    watch: Watch,
+    pause: Duration,
     next_word: Duration,
 }
 
@@ -62,8 +67,9 @@ impl Play {
         let leaves = plan.routers..count;
         let pairs = leaves.clone().flat_map(|a| leaves.clone().map(move |b| (a, b)));
         let talks = pairs.filter(|(a, b)| a != b).map(|pair| (pair, Talk::default())).collect();
-        let up = vec![true; count];
-        Self { seed, plan, world, nodes, up, talks, vain: None, hops: 0, next_word: Duration::ZERO }
+        let (up, ids) = (vec![true; count], (0..count).map(id).collect());
+        let (watch, pause, next_word) = (Watch::default(), plan.pause, Duration::ZERO);
+        Self { seed, plan, world, nodes, ids, up, talks, vain: None, watch, pause, next_word }
     }
 
     pub(super) fn finish(mut self) -> MeshReport {
@@ -80,6 +86,7 @@ impl Play {
         }
         self.run_until(met + LAST, true);
         let recovered = self.settle(calm);
+        self.look_for_detours();
         self.run_until(self.world.now() + SECOND * 5, true);
         let patience = self.world.now() + CONVERGENCE;
         let outstanding = |play: &Self| {
@@ -130,28 +137,39 @@ impl Play {
         since.unwrap_or_default().saturating_sub(calm.max(self.world.now().saturating_sub(LAST)))
     }
 
+    /// Some time after the last trouble packets take the best ways there are, or nearly so.
+    fn look_for_detours(&mut self) {
+        self.pause = SECOND;
+        self.run_until(self.world.now() + SETTLING, true);
+        self.watch.count_ways();
+        self.run_until(self.world.now() + SECOND * 10, true);
+        if let Some(detour) = self.watch.detour(&self.plan) {
+            self.fail(&format!("a detour {detour}"));
+        }
+    }
+
     fn is_connected(&self, from: usize, to: usize) -> bool {
         self.state(from, to).is_some_and(|(_, state)| state == PeerState::Connected)
     }
 
     fn state(&self, from: usize, to: usize) -> Option<(PeerHandle, PeerState)> {
         let endpoint = self.world.endpoint(self.nodes[from])?;
-        let handle = endpoint.peer_by_id(&id(to))?;
+        let handle = endpoint.peer_by_id(&self.ids[to])?;
         Some((handle, endpoint.peer(handle)?.state))
     }
 
     fn run_until(&mut self, time: Duration, talking: bool) {
         while self.world.now() < time {
             follow();
-            // Sooner than any packet is sent a second time by who made it.
             self.world.run_until((self.world.now() + SECOND / 10).min(time));
             self.check_passed();
+            self.check_tables();
             for node in (0..self.nodes.len()).filter(|node| self.up[*node]).collect::<Vec<_>>() {
                 self.attend(node);
             }
             let now = self.world.now();
             if talking && now >= self.next_word {
-                self.next_word = now + self.plan.pause;
+                self.next_word = now + self.pause;
                 for pair in self.talks.keys().copied().collect::<Vec<_>>() {
                     self.say(pair);
                 }
@@ -165,7 +183,7 @@ impl Play {
         let others: Vec<_> = linked.map(|(a, b)| if *a == node { *b } else { *a }).collect();
         for other in others {
             if self.up[other] && self.state(node, other).is_none() {
-                let target = Target::new(id(other), [address(other)]);
+                let target = Target::new(self.ids[other], [address(other)]);
                 // It may be there, and parting.
                 self.world.with(self.nodes[node], |it, now| it.connect(now, target)).ok();
             }
@@ -179,9 +197,7 @@ impl Play {
     }
 
     fn on_event(&mut self, node: usize, event: &Event) {
-        let of = |play: &Self, id: Option<PeerId>| {
-            (0..play.nodes.len()).find(|other| id == Some(self::id(*other)))
-        };
+        let of = |play: &Self, id: Option<PeerId>| play.ids.iter().position(|it| id == Some(*it));
         match event {
             Event::Fate { peer, message, fate } => {
                 let mine = self.talks.iter_mut().filter(|((from, _), _)| *from == node);
@@ -234,7 +250,8 @@ impl Play {
         let node = self.nodes[from];
         let Some((peer, _)) = self.state(from, to) else {
             if from < to {
-                self.world.with(node, |it, now| it.connect(now, Target::from(id(to)))).ok();
+                let target = Target::from(self.ids[to]);
+                self.world.with(node, |it, now| it.connect(now, target)).ok();
             }
             return;
         };
@@ -247,18 +264,31 @@ impl Play {
         }
     }
 
+    /// Follows the packets that were passed on of late.
     fn check_passed(&mut self) {
-        let mut by: BTreeMap<u64, Vec<PeerId>> = BTreeMap::new();
-        for (node, packet) in passed() {
-            let nodes = by.entry(packet).or_default();
-            if nodes.contains(&node) {
-                self.fail(&format!("a packet comes to {node} twice"));
-            }
-            nodes.push(node);
+        let passed = passed(|id| self.ids.iter().position(|it| it == id).unwrap_or(usize::MAX));
+        if let Err(what) = self.watch.on_passed(&passed) {
+            self.fail(&what);
         }
-        self.hops = by.values().map(Vec::len).max().unwrap_or_default().max(self.hops);
-        if self.hops > HOP_LIMIT {
-            self.fail(&format!("a packet is passed on {} times", self.hops));
+    }
+
+    /// At no time tables lead in a circle.
+    fn check_tables(&self) {
+        let mut hops: BTreeMap<(PeerId, PeerId), PeerId> = BTreeMap::new();
+        for node in 0..self.plan.routers {
+            let endpoint = self.world.endpoint(self.nodes[node]).filter(|_| self.up[node]);
+            let routes = endpoint.into_iter().flat_map(|endpoint| endpoint.routes());
+            hops.extend(routes.map(|it| ((self.ids[node], it.destination), it.next_hop)));
+        }
+        for (begin, destination) in hops.keys() {
+            let mut at = *begin;
+            for _ in 0..self.plan.routers {
+                let Some(next) = hops.get(&(at, *destination)) else { break };
+                at = *next;
+                if at == *begin {
+                    self.fail(&format!("routes to {destination} lead in a circle by {begin}"));
+                }
+            }
         }
     }
 
@@ -268,7 +298,8 @@ impl Play {
             troubled: !self.plan.troubles.is_empty(),
             recovered,
             delivered: self.talks.values().map(|talk| talk.arrived.len() as u64).sum(),
-            hops: self.hops,
+            hops: self.watch.hops,
+            returned: self.watch.returned,
             datagrams: self.world.datagrams(),
             trace_hash: self.world.trace_hash(),
         }
@@ -317,14 +348,27 @@ fn follow() {
     handfast_core::audit::follow();
 }
 
-/// Who passed on which packet since [`follow`]; nobody knows without the feature `audit`.
-fn passed() -> Vec<(PeerId, u64)> {
+/// What was passed on since [`follow`], and by whom; nobody knows without the feature `audit`.
+fn passed(number: impl Fn(&PeerId) -> usize) -> Vec<Pass> {
     #[cfg(feature = "audit")]
     let passed = handfast_core::audit::take_passed();
     #[cfg(feature = "audit")]
-    return passed.into_iter().map(|one| (one.by, one.packet)).collect();
+    return passed
+        .into_iter()
+        .map(|it| Pass {
+            by: number(&it.by),
+            from: number(&it.from),
+            to: number(&it.to),
+            ends: (number(&it.ends[0]), number(&it.ends[1])),
+            hops: it.hops,
+            packet: it.packet,
+        })
+        .collect();
     #[cfg(not(feature = "audit"))]
-    Vec::new()
+    {
+        let _ = number;
+        Vec::new()
+    }
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -332,5 +376,5 @@ const SECOND: Duration = Duration::from_secs(1);
 const RECOVERY: Duration = Duration::from_secs(60);
 /// How long after the last message everything may take to be through.
 const CONVERGENCE: Duration = Duration::from_secs(90);
-/// How often a packet may be passed on.
-const HOP_LIMIT: usize = 12;
+/// How long after the last trouble packets may take detours: a leaf asks twice a minute for something nearer.
+const SETTLING: Duration = Duration::from_secs(70);

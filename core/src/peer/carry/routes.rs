@@ -1,5 +1,7 @@
 //! What a peer is to the table of routes, and what it says to it.
 
+use core::time::Duration;
+
 use crate::context::Context;
 use crate::net::{Arrival, Route};
 use crate::path::Path;
@@ -9,8 +11,13 @@ use crate::wire::Frame;
 
 impl Peer {
     /// The table learns that the peer became a neighbour, is none any more, or costs something else.
-    pub(crate) fn review_link(&self, cx: &mut Context) {
+    pub(crate) fn review_link(&mut self, cx: &mut Context) {
         let link = self.link(cx);
+        let is_transit = self.acquaintance.id.is_some_and(|id| cx.config.routing.transit.contains(&id));
+        if link.is_none() && is_transit {
+            // What lies beyond it waits for the direct way.
+            self.paths.hasten_direct(cx.now, AGAIN);
+        }
         let (slot, now) = (self.acquaintance.handle.slot, cx.now);
         let Some(router) = &mut cx.router else { return };
         let rtt = self.paths.primary().and_then(|path: &Path<_>| path.stats().rtt);
@@ -63,13 +70,16 @@ impl Peer {
     pub(crate) fn on_route_changed(&mut self, cx: &mut Context) {
         let (Some(remote), Some(router)) = (self.acquaintance.id, &cx.router) else { return };
         let present = self.paths.route().and_then(|via| via.route());
-        let next = router.way(cx.now, &remote).filter(|next| *next != remote);
-        if next.is_some() && self.state.is_connecting() {
-            self.on_route_for_dial(cx);
+        if self.state.is_connecting() {
+            if router.way(cx.now, &remote).is_some_and(|next| next != remote) {
+                self.on_route_for_dial(cx);
+            }
             return;
         }
-        let (Some(present), Some(next)) = (present, next) else { return };
-        if self.state.is_up() && present.neighbour != next && cx.relays.contains(&next) {
+        let Some(present) = present else { return };
+        let next = router.better_way(cx.now, &remote, &present.neighbour);
+        let Some(next) = next.filter(|next| *next != remote) else { return };
+        if self.state.is_up() && cx.relays.contains(&next) {
             self.try_route(cx, Route::new(next, remote));
             self.review(cx);
         }
@@ -85,3 +95,6 @@ impl Peer {
         self.outbound.routes.push(message);
     }
 }
+
+/// How often a neighbour that routes are exchanged with is asked whether it is reached directly again.
+const AGAIN: Duration = Duration::from_secs(5);
