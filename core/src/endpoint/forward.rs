@@ -124,16 +124,14 @@ impl Endpoint {
         }
         let known = self.peers.by_id(destination).filter(|next| *next != slot);
         let known = known.filter(|_| policy.admits(destination));
-        let known = known.and_then(|slot| self.peers.at(slot)).filter(|peer| peer.is_neighbour());
-        // One that seems not to hear us is reached by another way, if there is one.
-        let heard = known.filter(|peer| !peer.is_unheard(self.shared.now)).map(Peer::handle);
-        let known = known.map(Peer::handle);
-        let next = heard.or_else(|| self.routed_hop(slot, destination)).or(known);
+        let known = known.filter(|slot| self.is_neighbour(*slot));
+        let next = known.and_then(|slot| self.peers.at(slot)).map(Peer::handle);
+        let next = next.or_else(|| self.routed_hop(slot, destination));
         next.ok_or(ForwardRefusal::NotConnected)
     }
 
     fn can_carry(&self, next: PeerHandle, len: usize) -> bool {
-        let largest = self.peers.get(next).and_then(Peer::largest_carried);
+        let largest = self.peers.get(next).and_then(|next| next.largest_carried(self.shared.now));
         largest.is_some_and(|largest| len <= largest)
     }
 
@@ -198,8 +196,9 @@ impl Endpoint {
         }
     }
 
-    fn is_neighbour(&self, slot: u32) -> bool {
-        self.peers.at(slot).is_some_and(Peer::is_neighbour)
+    /// Whether packets can be carried to the peer in this slot.
+    pub(super) fn is_neighbour(&self, slot: u32) -> bool {
+        self.peers.at(slot).is_some_and(|peer| peer.is_neighbour(self.shared.now))
     }
 
     /// Writes packets that go on into `buf`: as many for one peer as are of one size.

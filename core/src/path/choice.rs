@@ -177,10 +177,25 @@ impl<F: Copy> Paths<F> {
         self.list.first().is_some_and(|path| path.suspect_since.is_some())
     }
 
-    /// Whether the path of data did not answer for so long that it may lead from the peer to us alone.
-    pub(crate) fn is_unheard(&self, now: Instant) -> bool {
-        let since = self.list.first().and_then(|path| path.suspect_since);
-        since.is_some_and(|since| now >= since + UNHEARD)
+    /// The direct path, whether or not data takes it, if it can carry packets of others: `None` while it does not
+    /// answer for so long that it may lead from the peer to us alone, or if there is none.
+    pub(crate) fn carrier(&self, now: Instant) -> Option<&Path<F>> {
+        let is_direct = |path: &Path<F>| path.space.id() == DIRECT && path.is_way();
+        let at = self.list.iter().position(is_direct)?;
+        let path = &self.list[at];
+        let is_heard = path.suspect_since.is_none_or(|since| now < since + UNHEARD);
+        (is_heard && (at == 0 || path.is_proved)).then_some(path)
+    }
+
+    /// A direct path beside that of data shows now whether it leads both ways.
+    pub(crate) fn ask_direct(&mut self) {
+        let beside = self.list.iter_mut().skip(1);
+        let path = beside.into_iter().find(|path| path.space.id() == DIRECT && path.is_usable());
+        let Some(path) = path else { return };
+        if let Some(check) = path.check.as_mut().filter(|check| !check.is_asking()) {
+            check.ask();
+            path.schedule_challenge();
+        }
     }
 
     /// A direct path that was given up is asked for again within `pause`, however long it has not answered.
@@ -231,7 +246,7 @@ impl<F: Copy> Paths<F> {
 
 /// So many probes without an answer put a path in distress, also one that was the only one.
 const PROBES_TO_DISTRESS: u8 = 2;
-/// A path in distress for so long may lead one way only: a moment of loss is over by then.
+/// A path in distress for so long carries nothing of others: a moment of loss is over by then.
 const UNHEARD: Duration = Duration::from_secs(3);
 /// Data that left the direct path stays away for so long at least, doubled each time if it leaves soon again.
 const SHORTEST_AWAY: Duration = Duration::from_secs(1);

@@ -77,11 +77,6 @@ impl Router {
         Some(self.neighbours.get(&self.next_hop(destination)?)?.link.id)
     }
 
-    /// Whether routes are exchanged with this neighbour.
-    pub(crate) fn is_transit(&self, slot: u32) -> bool {
-        self.neighbours.get(&slot).is_some_and(|neighbour| neighbour.link.transit)
-    }
-
     /// All routes that are used.
     pub(crate) fn routes(&self, now: Instant) -> impl Iterator<Item = Hop> + '_ {
         self.records.keys().filter_map(move |destination| self.route_to(now, destination))

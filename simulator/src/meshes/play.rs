@@ -43,6 +43,8 @@ pub(super) struct Play {
     nodes: Vec<NodeId>,
     ids: Vec<PeerId>,
     up: Vec<bool>,
+    /// When each of them began its life.
+    began: Vec<Duration>,
     /// What each leaf says to another, by their numbers.
     talks: BTreeMap<(usize, usize), Talk>,
     /// The dial of a leaf to an id that nobody has.
@@ -67,9 +69,10 @@ impl Play {
         let leaves = plan.routers..count;
         let pairs = leaves.clone().flat_map(|a| leaves.clone().map(move |b| (a, b)));
         let talks = pairs.filter(|(a, b)| a != b).map(|pair| (pair, Talk::default())).collect();
-        let (up, ids) = (vec![true; count], (0..count).map(id).collect());
+        let (up, began) = (vec![true; count], vec![Duration::ZERO; count]);
+        let ids = (0..count).map(id).collect();
         let (watch, pause, next_word) = (Watch::default(), plan.pause, Duration::ZERO);
-        Self { seed, plan, world, nodes, ids, up, talks, vain: None, watch, pause, next_word }
+        Self { seed, plan, world, nodes, ids, up, began, talks, vain: None, watch, pause, next_word }
     }
 
     pub(super) fn finish(mut self) -> MeshReport {
@@ -117,7 +120,7 @@ impl Play {
             }
             Trouble::Start(node) => {
                 self.world.restart(self.nodes[node]);
-                self.up[node] = true;
+                (self.up[node], self.began[node]) = (true, self.world.now());
             }
         }
     }
@@ -272,12 +275,23 @@ impl Play {
         }
     }
 
+    /// Whether a node heard from another since that one began its life: if not, nothing it sends there is understood.
+    fn knows_life_of(&self, node: usize, other: &PeerId) -> bool {
+        let Some(at) = self.ids.iter().position(|id| id == other) else { return false };
+        let Some(endpoint) = self.world.endpoint(self.nodes[node]) else { return false };
+        let peer = endpoint.peer_by_id(other).and_then(|peer| endpoint.peer(peer));
+        let heard = peer.and_then(|peer| peer.last_received);
+        let ago = heard.map(|heard| self.world.clock(self.nodes[node]).saturating_since(heard));
+        ago.is_some_and(|ago| ago <= self.world.now() - self.began[at])
+    }
+
     /// At no time tables lead in a circle.
     fn check_tables(&self) {
         let mut hops: BTreeMap<(PeerId, PeerId), PeerId> = BTreeMap::new();
         for node in 0..self.plan.routers {
             let endpoint = self.world.endpoint(self.nodes[node]).filter(|_| self.up[node]);
             let routes = endpoint.into_iter().flat_map(|endpoint| endpoint.routes());
+            let routes = routes.filter(|it| self.knows_life_of(node, &it.next_hop));
             hops.extend(routes.map(|it| ((self.ids[node], it.destination), it.next_hop)));
         }
         for (begin, destination) in hops.keys() {
@@ -288,6 +302,24 @@ impl Play {
                 if at == *begin {
                     self.fail(&format!("routes to {destination} lead in a circle by {begin}"));
                 }
+            }
+        }
+    }
+
+    /// Who is connected to whom, by what, and which routes are used: for who looks into a failure.
+    fn print_tables(&self) {
+        let number = |id: &PeerId| self.ids.iter().position(|it| it == id);
+        for (node, id) in self.nodes.iter().enumerate() {
+            let Some(endpoint) = self.world.endpoint(*id) else { continue };
+            for peer in endpoint.peers() {
+                let to = peer.id.as_ref().and_then(number);
+                let way = peer.path.and_then(|path| path.route());
+                let by = way.map(|route| number(&route.neighbour));
+                println!("{node} to {to:?}: {:?} by {by:?}", peer.state);
+            }
+            for route in endpoint.routes() {
+                let (to, by) = (number(&route.destination), number(&route.next_hop));
+                println!("{node}: route to {to:?} by {by:?}, {}", route.metric);
             }
         }
     }
@@ -309,6 +341,7 @@ impl Play {
         for line in self.world.lines() {
             println!("{line}");
         }
+        self.print_tables();
         let Plan { routers, leaves, links, troubles, .. } = &self.plan;
         panic!(
             "the mesh failed (seed {}, at {:?}): {what}\n{routers} nodes, {leaves} leaves, {links:?}, {troubles:?}",

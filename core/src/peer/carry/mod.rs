@@ -9,8 +9,11 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::PeerId;
+use crate::config::Config;
 use crate::event::ForwardRefusal;
+use crate::path::Path;
 use crate::peer::Peer;
+use crate::peer::outbound::SentFrame;
 use crate::time::Instant;
 
 /// What a peer and we do for each other as neighbours.
@@ -53,24 +56,31 @@ const MAX_REFUSED: usize = 16;
 
 impl Peer {
     /// Whether it passes packets of ours on: a neighbour, directly connected and answering.
-    pub(super) fn is_relay(&self) -> bool {
-        self.carrying.forwards && self.is_neighbour()
+    pub(super) fn is_relay(&self, now: Instant) -> bool {
+        self.carrying.forwards && self.is_neighbour(now)
     }
 
-    /// Whether packets can be carried to it: it answers, and no other peer carries its own.
-    pub(crate) fn is_neighbour(&self) -> bool {
-        let direct = self.paths.via().is_some_and(|via| via.route().is_none());
-        direct && self.state.is_up() && !self.state.is_unresponsive()
+    /// Whether packets can be carried to it: it answers, and there is a direct way to it that leads both ways. What
+    /// data takes at the time does not matter.
+    pub(crate) fn is_neighbour(&self, now: Instant) -> bool {
+        self.carrier(now).is_some()
     }
 
-    /// Whether it is heard, and seems not to hear us.
-    pub(crate) fn is_unheard(&self, now: Instant) -> bool {
-        self.paths.is_unheard(now)
+    /// The path that takes packets that are carried to it.
+    fn carrier(&self, now: Instant) -> Option<&Path<SentFrame>> {
+        let answers = self.state.is_up() && !self.state.is_unresponsive();
+        self.paths.carrier(now).filter(|_| answers)
+    }
+
+    /// Whether routes are exchanged with it: we name it, and it knows routes.
+    pub(crate) fn is_transit(&self, config: &Config) -> bool {
+        self.carrying.routes
+            && self.acquaintance.id.is_some_and(|id| config.routing.transit.contains(&id))
     }
 
     /// Whether it passes packets on, if that is news.
-    pub(crate) fn take_relay_change(&mut self) -> Option<bool> {
-        let is_relay = self.is_relay();
+    pub(crate) fn take_relay_change(&mut self, now: Instant) -> Option<bool> {
+        let is_relay = self.is_relay(now);
         let was = core::mem::replace(&mut self.carrying.is_listed, is_relay);
         (was != is_relay).then_some(is_relay)
     }

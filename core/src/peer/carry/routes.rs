@@ -13,14 +13,13 @@ impl Peer {
     /// The table learns that the peer became a neighbour, is none any more, or costs something else.
     pub(crate) fn review_link(&mut self, cx: &mut Context) {
         let link = self.link(cx);
-        let is_transit = self.acquaintance.id.is_some_and(|id| cx.config.routing.transit.contains(&id));
-        if link.is_none() && is_transit {
+        if link.is_none() && self.is_transit(&cx.config) {
             // What lies beyond it waits for the direct way.
             self.paths.hasten_direct(cx.now, AGAIN);
         }
         let (slot, now) = (self.acquaintance.handle.slot, cx.now);
         let Some(router) = &mut cx.router else { return };
-        let rtt = self.paths.primary().and_then(|path: &Path<_>| path.stats().rtt);
+        let rtt = self.paths.carrier(now).and_then(|path: &Path<_>| path.stats().rtt);
         match (router.link(now, slot), link) {
             (Some((was, is_measured)), Some(link)) if was == link => {
                 if !is_measured {
@@ -38,15 +37,13 @@ impl Peer {
     /// What the peer is as a neighbour: connected directly and both ways, and one of us knows routes.
     fn link(&self, cx: &Context) -> Option<Link> {
         let (id, routing) = (self.acquaintance.id?, &cx.config.routing);
-        let listens = self.carrying.routes;
-        let transit = listens && routing.transit.contains(&id);
+        let (listens, transit) = (self.carrying.routes, self.is_transit(&cx.config));
         // A peer for which nothing is passed on has no need of being found.
         let may_tell = !routing.transit.is_empty() && cx.config.forwarding.policy.admits(&id);
         let concerns = transit || listens || may_tell;
         let incarnation = self.acquaintance.remote_incarnation()?;
         let link = Link { id, transit, listens, incarnation };
-        let leads_both_ways = self.is_neighbour() && !self.is_unheard(cx.now);
-        (concerns && leads_both_ways).then_some(link)
+        (concerns && self.is_neighbour(cx.now)).then_some(link)
     }
 
     /// A frame about routes. Without a table it says nothing to us, and only a neighbour speaks of routes.
@@ -85,9 +82,10 @@ impl Peer {
         }
     }
 
-    /// The peer is to show that it is there.
+    /// The peer is to show that it is there, directly: also if data goes by way of another.
     pub(crate) fn ask_for_life(&mut self) {
         self.outbound.queue_ping();
+        self.paths.ask_direct();
     }
 
     /// The peer is told about a route, or asked for one.
