@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Place, Via};
 use crate::path::manager::{DIRECT, Paths, ROUTED};
-use crate::path::{Path, PathTimer, follow::NO_PACKET};
+use crate::path::{Path, PathTimer, follow::NO_PACKET, id_toward};
 use crate::recovery::PacketSpaces;
 use crate::stats::PeerStats;
 use crate::time::Instant;
@@ -198,18 +198,21 @@ impl<F: Copy> Paths<F> {
         }
     }
 
-    /// A direct path that was given up is asked for again within `pause`, however long it has not answered.
-    pub(crate) fn hasten_direct(&mut self, now: Instant, pause: Duration) {
-        let given_up = self.get_mut(DIRECT).filter(|path| !path.is_proved && path.is_way());
-        let Some(path) = given_up else { return };
-        if let Some(check) = &mut path.check {
+    /// A direct path that was given up is asked for again within `pause`, however long it has not answered. `false` if
+    /// none is asked for.
+    pub(crate) fn hasten_direct(&mut self, now: Instant, pause: Duration) -> bool {
+        let Some(path) = self.get_mut(DIRECT).filter(|path| path.is_way()) else { return false };
+        let is_proved = path.is_proved;
+        let Some(check) = &mut path.check else { return false };
+        if !is_proved {
             check.hasten(now, pause);
             path.schedule_challenge();
         }
+        true
     }
 
-    /// The peer may be reached by way of a neighbour, as `via` says: it is challenged there.
-    pub(crate) fn try_route(
+    /// The peer may be reached as `via` says: it is challenged there.
+    pub(crate) fn try_way(
         &mut self,
         spaces: &mut PacketSpaces,
         via: Via,
@@ -218,7 +221,7 @@ impl<F: Copy> Paths<F> {
         rng: &mut Rng,
     ) {
         self.ensure_way(spaces, via, config);
-        if let Some(path) = self.get_mut(ROUTED).filter(|path| path.is_news(&via)) {
+        if let Some(path) = self.get_mut(id_toward(&via)).filter(|path| path.is_news(&via)) {
             path.candidates.note(via, NO_PACKET, OWN_CHALLENGES, now, rng);
         }
     }
@@ -252,6 +255,6 @@ const UNHEARD: Duration = Duration::from_secs(3);
 const SHORTEST_AWAY: Duration = Duration::from_secs(1);
 const MOST_FLAPS: u8 = 6;
 const CALM: Duration = Duration::from_secs(60);
-/// We open a way ourselves by so much as if it had come from there: the neighbour offered to carry it, and no
-/// more than three challenges go there.
+/// We open a way ourselves by so much as if it had come from there: the neighbour offered to carry it, or the peer was
+/// there before, and no more than three challenges go there.
 const OWN_CHALLENGES: u64 = 64;

@@ -137,7 +137,7 @@ impl Peer {
 
     pub(super) fn try_route(&mut self, cx: &mut Context, route: Route) {
         let spaces = &mut self.acquaintance.spaces;
-        self.paths.try_route(spaces, Via::Routed(route), &cx.config, cx.now, &mut cx.rng);
+        self.paths.try_way(spaces, Via::Routed(route), &cx.config, cx.now, &mut cx.rng);
     }
 }
 

@@ -315,7 +315,8 @@ impl Play {
                 let to = peer.id.as_ref().and_then(number);
                 let way = peer.path.and_then(|path| path.route());
                 let by = way.map(|route| number(&route.neighbour));
-                println!("{node} to {to:?}: {:?} by {by:?}", peer.state);
+                let standby = peer.standby.map(|it| (it.path.route().is_none(), it.is_answering));
+                println!("{node} to {to:?}: {:?} by {by:?}, beside {standby:?}", peer.state);
             }
             for route in endpoint.routes() {
                 let (to, by) = (number(&route.destination), number(&route.next_hop));

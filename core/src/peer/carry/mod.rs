@@ -5,12 +5,14 @@ mod inward;
 mod outward;
 mod routes;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::PeerId;
 use crate::config::Config;
 use crate::event::ForwardRefusal;
+use crate::net::Via;
 use crate::path::Path;
 use crate::peer::Peer;
 use crate::peer::outbound::SentFrame;
@@ -23,10 +25,20 @@ pub(super) struct Carrying {
     pub(super) forwards: bool,
     /// It said that it knows routes.
     pub(super) routes: bool,
+    /// Where it was last reached directly, if routes are told between us.
+    direct: Option<Box<LastDirect>>,
     /// It stands in the list of those that do.
     is_listed: bool,
     /// Packets of ours that it did not pass on, as it said.
     refused: Vec<ForwardRefused>,
+}
+
+/// Where a peer was last reached directly.
+#[derive(Debug)]
+struct LastDirect {
+    via: Via,
+    /// Not looked for there before.
+    again: Instant,
 }
 
 /// A packet that came inside of a packet of a peer.

@@ -1,11 +1,13 @@
 //! What a peer is to the table of routes, and what it says to it.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::context::Context;
 use crate::net::{Arrival, Route};
 use crate::path::Path;
 use crate::peer::Peer;
+use crate::peer::carry::LastDirect;
 use crate::router::{Link, Message};
 use crate::wire::Frame;
 
@@ -13,10 +15,7 @@ impl Peer {
     /// The table learns that the peer became a neighbour, is none any more, or costs something else.
     pub(crate) fn review_link(&mut self, cx: &mut Context) {
         let link = self.link(cx);
-        if link.is_none() && self.is_transit(&cx.config) {
-            // What lies beyond it waits for the direct way.
-            self.paths.hasten_direct(cx.now, AGAIN);
-        }
+        self.seek_direct(cx);
         let (slot, now) = (self.acquaintance.handle.slot, cx.now);
         let Some(router) = &mut cx.router else { return };
         let rtt = self.paths.carrier(now).and_then(|path: &Path<_>| path.stats().rtt);
@@ -32,6 +31,31 @@ impl Peer {
             (Some(_), None) => router.on_down(now, slot),
             (None, None) => {}
         }
+    }
+
+    /// What lies beyond the peer waits for a direct way to it: it is looked for where it was last, though the peer is reached by
+    /// way of another.
+    fn seek_direct(&mut self, cx: &mut Context) {
+        if !self.carrying.routes || !cx.config.routing.is_on() {
+            return;
+        }
+        if let Some(path) = self.paths.carrier(cx.now) {
+            let via = path.via();
+            if self.carrying.direct.as_ref().is_none_or(|it| !it.via.is_same_remote(&via)) {
+                self.carrying.direct = Some(Box::new(LastDirect { via, again: cx.now }));
+            }
+            return;
+        }
+        let pause = if self.is_transit(&cx.config) { AGAIN } else { AGAIN_OF_LEAF };
+        if !self.state.is_up() || self.paths.hasten_direct(cx.now, pause) {
+            return;
+        }
+        let Some(last) = self.carrying.direct.as_mut().filter(|it| cx.now >= it.again) else {
+            return;
+        };
+        last.again = cx.now + pause;
+        let (via, spaces) = (last.via, &mut self.acquaintance.spaces);
+        self.paths.try_way(spaces, via, &cx.config, cx.now, &mut cx.rng);
     }
 
     /// What the peer is as a neighbour: connected directly and both ways, and one of us knows routes.
@@ -94,5 +118,6 @@ impl Peer {
     }
 }
 
-/// How often a neighbour that routes are exchanged with is asked whether it is reached directly again.
+/// How often who knows routes is asked whether it is reached directly again: by one of its transit, and by a leaf.
 const AGAIN: Duration = Duration::from_secs(5);
+const AGAIN_OF_LEAF: Duration = Duration::from_secs(30);
