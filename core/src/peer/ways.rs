@@ -118,6 +118,15 @@ impl Peer {
         }
     }
 
+    /// Whether a packet came by a neighbour that leads less well to the peer than the one that our packets take, as we
+    /// know: each direction goes its own way, and the other end's choice is none for us.
+    pub(super) fn knows_better(&self, cx: &Context, via: &Via) -> bool {
+        let (Some(came), Some(router)) = (via.route(), &cx.router) else { return false };
+        let Some(taken) = self.paths.route().and_then(|via| via.route()) else { return false };
+        taken.neighbour != came.neighbour
+            && router.better_way(cx.now, &came.remote, &came.neighbour) == Some(taken.neighbour)
+    }
+
     fn is_late(&self, cx: &Context) -> bool {
         let Some(route) = self.paths.via().and_then(|via| via.route()) else { return false };
         let router = cx.router.as_ref();

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::context::Context;
-use crate::net::{Arrival, Route};
+use crate::net::Route;
 use crate::path::Path;
 use crate::peer::Peer;
 use crate::peer::carry::LastDirect;
@@ -70,16 +70,11 @@ impl Peer {
         (concerns && self.is_neighbour(cx.now)).then_some(link)
     }
 
-    /// A frame about routes. Without a table it says nothing to us, and only a neighbour speaks of routes.
-    pub(in crate::peer) fn on_route_frame(
-        &self,
-        cx: &mut Context,
-        arrival: &Arrival,
-        frame: &Frame<'_>,
-    ) {
+    /// A frame about routes. Without a table it says nothing to us, and the table hears neighbours alone. By which path
+    /// it came does not matter: data may take another than what is carried.
+    pub(in crate::peer) fn on_route_frame(&self, cx: &mut Context, frame: &Frame<'_>) {
         let Some(router) = &mut cx.router else { return };
-        if let Some(message) = Message::from_frame(frame).filter(|_| arrival.via.route().is_none())
-        {
+        if let Some(message) = Message::from_frame(frame) {
             router.on_message(cx.now, self.acquaintance.handle.slot, &message, &cx.identity);
             let counters = router.counters();
             cx.stats.route_messages_refused = counters.refused + counters.ignored;

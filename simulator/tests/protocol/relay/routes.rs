@@ -502,3 +502,26 @@ fn a_link_that_leads_one_way_is_gone_round_by_both_ends() {
         assert_eq!(hops, (Some(2), Some(1)), "seed {seed}: whole again");
     }
 }
+
+#[test]
+fn a_leaf_takes_the_neighbour_that_is_nearer_by_now() {
+    for seed in 50..52 {
+        let mut mesh = Mesh::new(seed, &[(0, 1), (1, 2), (2, 3), (4, 3)], &[0, 4]);
+        let link = mesh.dial(0, 4);
+        let neighbour = |mesh: &Mesh| {
+            let path = mesh.net.endpoint(link.a).peer(link.ab).and_then(|peer| peer.path);
+            path.and_then(|path| path.route()).map(|route| route.neighbour)
+        };
+        assert_eq!(neighbour(&mesh), Some(id(1)));
+        mesh.net.call(mesh.nodes[0], mesh.nodes[3]);
+        for n in 0..70 {
+            mesh.net.send(link.a, link.ab, Delivery::ordered(0), payload(n, 500));
+            mesh.net.send(link.b, link.ba, Delivery::ordered(0), payload(n, 500));
+            mesh.net.run(500);
+        }
+        assert_eq!(neighbour(&mesh), Some(id(3)), "seed {seed}");
+        mesh.net.run(1000);
+        assert_eq!(numbers(&mesh.net, link.b), (0..70).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(numbers(&mesh.net, link.a), (0..70).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
