@@ -72,7 +72,20 @@ impl Play {
         let (up, began) = (vec![true; count], vec![Duration::ZERO; count]);
         let ids = (0..count).map(id).collect();
         let (watch, pause, next_word) = (Watch::default(), plan.pause, Duration::ZERO);
-        Self { seed, plan, world, nodes, ids, up, began, talks, vain: None, watch, pause, next_word }
+        Self {
+            seed,
+            plan,
+            world,
+            nodes,
+            ids,
+            up,
+            began,
+            talks,
+            vain: None,
+            watch,
+            pause,
+            next_word,
+        }
     }
 
     pub(super) fn finish(mut self) -> MeshReport {

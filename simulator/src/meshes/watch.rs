@@ -73,13 +73,16 @@ impl Watch {
     /// The first two leaves most of whose packets took a way that costs much more than the best.
     pub(super) fn detour(&mut self, plan: &Plan) -> Option<String> {
         let are_leaves = |ends: &(usize, usize)| ends.0.min(ends.1) >= plan.routers;
-        for ((from, to), ways) in self.ways.take()?.into_iter().filter(|(ends, _)| are_leaves(ends)) {
+        for ((from, to), ways) in self.ways.take()?.into_iter().filter(|(ends, _)| are_leaves(ends))
+        {
             let Some((way, _)) = ways.iter().max_by_key(|(_, count)| **count) else { continue };
             let nodes: Vec<_> = [from].into_iter().chain(way.iter().copied()).chain([to]).collect();
             let taken: u64 = nodes.windows(2).map(|two| cost(plan, two[0], two[1])).sum();
             let best = best(plan, from, to);
             if taken > best + best / 4 + TOLERANCE {
-                return Some(format!("from {from} to {to} by {way:?}: {taken} where {best} would do"));
+                return Some(format!(
+                    "from {from} to {to} by {way:?}: {taken} where {best} would do"
+                ));
             }
         }
         None

@@ -362,7 +362,8 @@ fn back(router: &mut Router, ms: u64, slot: u32, incarnation: u64) {
 /// The number of the last statement about a destination to this neighbour, and whether it has a route.
 fn said(told: &[(u32, Message)], slot: u32, of: usize) -> Option<(u32, bool)> {
     let to = told.iter().filter(|(to, message)| *to == slot && message.stated() == Some(&id(of)));
-    let is_route = |message: &Message| matches!(message, Message::Update(it) if it.metric < INFINITE);
+    let is_route =
+        |message: &Message| matches!(message, Message::Update(it) if it.metric < INFINITE);
     to.filter_map(|(_, message)| Some((message.serial()?, is_route(message)))).next_back()
 }
 

@@ -38,4 +38,5 @@ impl Arguments {
     }
 }
 
-pub(crate) const USAGE: &str = "usage: sweep [--seeds N] [--start S] [--jobs J] [--meshes] | sweep --seed X";
+pub(crate) const USAGE: &str =
+    "usage: sweep [--seeds N] [--start S] [--jobs J] [--meshes] | sweep --seed X";
