@@ -111,7 +111,9 @@ impl Router {
         if let Some(route) = &route {
             // Before it is told (RFC 8966 section 3.7.3).
             record.lower_distance(route.claim.pair, route.metric);
-            record.told = Some(Told { pair: route.claim.pair, metric: route.metric, at: now });
+            // What one neighbour hears that asked is no news to the others: `reselect` says what they hear.
+            let (pair, metric) = (route.claim.pair, route.metric);
+            record.told.get_or_insert(Told { pair, metric, at: now });
         }
         let serial = self.neighbours.get_mut(&slot)?.ledger.next_serial();
         Some(match route {

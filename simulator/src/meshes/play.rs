@@ -144,7 +144,7 @@ impl Play {
         let mut since = None;
         while since.is_none_or(|since| self.world.now() < since + SECOND * 3) {
             let apart = self.talks.keys().find(|(a, b)| !self.is_connected(*a, *b)).copied();
-            since = apart.is_none().then(|| since.unwrap_or(self.world.now()));
+            since = apart.is_none().then(|| since.unwrap_or_else(|| self.world.now()));
             if let Some(pair) = apart.filter(|_| self.world.now() > patience) {
                 self.fail(&format!("{pair:?} are not connected again"));
             }

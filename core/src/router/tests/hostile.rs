@@ -428,3 +428,18 @@ fn whole_tables_are_told_to_those_who_may_hear_them_and_not_too_often() {
     assert!((20..40).contains(&answers), "{answers} in ten seconds");
     assert_eq!(router.counters().ignored - before, 100 - answers as u64);
 }
+
+#[test]
+fn what_one_neighbour_asks_for_is_still_news_to_the_others() {
+    let mut router = node(3, 0);
+    hear(&mut router, 1, 1, update(9, (1, 1), 100, 1));
+    assert!(said(&tick(&mut router, 100), 3, 9).is_some());
+    // It costs much more, which is told a second later at most; meanwhile 2 asks.
+    router.on_measured(at(500), 1, Some(Duration::from_millis(100)), (0, 0));
+    let question = Message::RouteRequest { destination: id(9), hops: 1 };
+    router.on_message(at(600), 2, &question, &Checksum);
+    let told = tick(&mut router, 610);
+    assert!(said(&told, 2, 9).is_some() && said(&told, 3, 9).is_none(), "{told:?}");
+    let told = tick(&mut router, 3000);
+    assert!(said(&told, 3, 9).is_some(), "{told:?}");
+}
