@@ -115,6 +115,26 @@ pub(super) fn parse<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Frame<'a>, 
     })
 }
 
+/// Writes one of the three that are no update; `false` for any other frame.
+pub(super) fn write(w: &mut Writer<'_>, frame: &Frame<'_>) -> bool {
+    match frame {
+        Frame::RouteRetraction { destination, serial } => {
+            w.u8(ROUTE_RETRACTION) && w.bytes(*destination) && w.u32(*serial)
+        }
+        Frame::SeqnoRequest { destination, epoch, seqno, hops } => {
+            w.u8(SEQNO_REQUEST)
+                && w.bytes(*destination)
+                && w.u64(*epoch)
+                && w.u32(*seqno)
+                && w.u8(*hops)
+        }
+        Frame::RouteRequest { destination, hops } => {
+            w.u8(ROUTE_REQUEST) && w.bytes(*destination) && w.u8(*hops)
+        }
+        _ => false,
+    }
+}
+
 impl fmt::Display for RouteUpdate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RouteUpdate epoch={} seqno={} life={}", self.epoch, self.seqno, self.life)?;
