@@ -196,11 +196,6 @@ impl Endpoint {
         }
     }
 
-    /// Whether packets can be carried to the peer in this slot.
-    pub(super) fn is_neighbour(&self, slot: u32) -> bool {
-        self.peers.at(slot).is_some_and(|peer| peer.is_neighbour(self.shared.now))
-    }
-
     /// Writes packets that go on into `buf`: as many for one peer as are of one size.
     pub(super) fn next_passages(&mut self, buf: &mut [u8]) -> Option<Departure> {
         while let Some(slot) = self.forwarder.turn() {

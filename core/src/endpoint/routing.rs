@@ -68,6 +68,11 @@ impl Endpoint {
         Some(RouteInfo { destination: hop.destination, next_hop, metric: hop.metric })
     }
 
+    /// Whether packets can be carried to the peer in this slot.
+    pub(super) fn is_neighbour(&self, slot: u32) -> bool {
+        self.peers.at(slot).is_some_and(|peer| peer.is_neighbour(self.shared.now))
+    }
+
     /// Whether routes are exchanged with the peer in this slot. It may use ours while we take it for silent, and what
     /// it gives us goes on.
     pub(super) fn is_transit(&self, slot: u32) -> bool {
