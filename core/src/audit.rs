@@ -10,6 +10,7 @@ use std::vec::Vec;
 
 use crate::PeerId;
 use crate::crypto::hash::blake2s;
+use crate::wire::ForwardFrame;
 
 /// One use of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,14 @@ pub struct Seal {
 pub struct Passed {
     /// Who passed it on.
     pub by: PeerId,
+    /// Who gave it to that node.
+    pub from: PeerId,
+    /// To whom it goes next.
+    pub to: PeerId,
+    /// Who made it, and whom it is for.
+    pub ends: [PeerId; 2],
+    /// How often it may still be passed on.
+    pub hops: u8,
     /// A hash of its bytes, which are the same at each hop.
     pub packet: u64,
 }
@@ -62,12 +71,14 @@ pub fn take_passed() -> Vec<Passed> {
     PASSED.take()
 }
 
-/// Notes that an endpoint passes a packet on.
-pub(crate) fn note_passed(by: PeerId, packet: &[u8]) {
+/// Notes that the endpoint `by` passes on a packet of the neighbour `from`, as `header` says, to the neighbour `to`.
+pub(crate) fn note_passed(by: PeerId, from: PeerId, to: PeerId, header: &ForwardFrame<'_>) {
     if FOLLOWING.get() {
-        let hash = blake2s(&[b"handfast passed", packet]);
+        let hash = blake2s(&[b"handfast passed", header.packet]);
         let packet = hash.first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
-        PASSED.with_borrow_mut(|passed| passed.push(Passed { by, packet }));
+        let ends = [header.source, header.destination].map(|end| PeerId::claimed(*end));
+        let passed = Passed { by, from, to, ends, hops: header.hop_limit, packet };
+        PASSED.with_borrow_mut(|all| all.push(passed));
     }
 }
 

@@ -17,7 +17,8 @@
 //!   nonce, in handshakes and sessions (with the feature `audit`, which is for tests).
 //! - Datagrams can be [held](World::hold), looked at, changed and made up by hand, one by one.
 //! - [`Scenario`] makes a whole random run from one seed and checks end to end what was promised
-//!   about messages. [`Meeting`] is two peers behind NATs who look for a direct way. The program `sweep` runs many.
+//!   about messages. [`Meeting`] is two peers behind NATs who look for a direct way; [`Mesh`] is leaves that talk over
+//!   several hops. The program `sweep` runs many.
 //!
 //! The [guide] has a test of an application to start from.
 //!
@@ -60,6 +61,7 @@ mod instances;
 mod link;
 mod machine;
 mod meetings;
+mod meshes;
 pub mod nat;
 mod network;
 mod node;
@@ -80,6 +82,7 @@ pub use instances::{Instances, InstancesReport};
 pub use link::Outcome;
 pub use machine::{Machine, NodeSetup, Unverified};
 pub use meetings::{Meeting, MeetingReport, Site};
+pub use meshes::{Mesh, MeshReport};
 pub use nat::NatId;
 pub use network::{Datagram, Network, NodeId, Traffic};
 pub use rng::{Probability, Rng};

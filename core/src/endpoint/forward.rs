@@ -74,13 +74,14 @@ impl Endpoint {
                     destination: &carried.destination,
                     packet,
                 };
-                self.queue_passage(slot, next, &header)
+                let passed = self.queue_passage(slot, next, &header);
+                #[cfg(feature = "audit")]
+                self.note_passed(neighbour, next, &header, &passed);
+                passed
             }
         };
         match passed {
             Ok(Some(dropped)) => {
-                #[cfg(feature = "audit")]
-                crate::audit::note_passed(self.id(), packet);
                 self.shared.stats.forwards_passed += 1;
                 self.shared.stats.forward_bytes_passed += packet.len() as u64;
                 self.shared.stats.forwards_dropped += dropped;
@@ -99,6 +100,20 @@ impl Endpoint {
         }
     }
 
+    #[cfg(feature = "audit")]
+    fn note_passed(
+        &self,
+        neighbour: PeerId,
+        next: PeerHandle,
+        header: &ForwardFrame<'_>,
+        passed: &Result<Option<u64>, ForwardRefusal>,
+    ) {
+        let next = self.peers.get(next).and_then(Peer::id);
+        if let Some(next) = next.filter(|_| matches!(passed, Ok(Some(_)))) {
+            crate::audit::note_passed(self.id(), neighbour, next, header);
+        }
+    }
+
     /// Where a packet of `neighbour` for `destination` goes next.
     fn next_hop(
         &mut self,
@@ -112,8 +127,9 @@ impl Endpoint {
         }
         let known = self.peers.by_id(destination).filter(|next| *next != slot);
         let known = known.filter(|_| policy.admits(destination));
-        let next = known.and_then(|slot| self.peers.at(slot)).filter(|peer| peer.is_neighbour());
-        let next = next.map(Peer::handle).or_else(|| self.routed_hop(slot, destination));
+        let known = known.filter(|slot| self.is_neighbour(*slot));
+        let next = known.and_then(|slot| self.peers.at(slot)).map(Peer::handle);
+        let next = next.or_else(|| self.routed_hop(slot, destination));
         next.ok_or(ForwardRefusal::NotConnected)
     }
 
@@ -136,7 +152,7 @@ impl Endpoint {
     }
 
     fn can_carry(&self, next: PeerHandle, len: usize) -> bool {
-        let largest = self.peers.get(next).and_then(Peer::largest_carried);
+        let largest = self.peers.get(next).and_then(|next| next.largest_carried(self.shared.now));
         largest.is_some_and(|largest| len <= largest)
     }
 
@@ -199,10 +215,6 @@ impl Endpoint {
             let source = Some((source, hops - 1));
             self.tell_refused(next, &ForwardRefused { source, ..refused });
         }
-    }
-
-    fn is_neighbour(&self, slot: u32) -> bool {
-        self.peers.at(slot).is_some_and(Peer::is_neighbour)
     }
 
     /// Writes packets that go on into `buf`: as many for one peer as are of one size.

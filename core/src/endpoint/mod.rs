@@ -248,7 +248,7 @@ impl Endpoint {
             self.eventful.push(slot);
         }
         self.deadlines.set(slot, peer.deadline());
-        if let (Some(is_relay), Some(id)) = (peer.take_relay_change(), peer.id()) {
+        if let (Some(is_relay), Some(id)) = (peer.take_relay_change(self.shared.now), peer.id()) {
             let relays = &mut self.shared.relays;
             if is_relay { relays.insert(id) } else { relays.remove(&id) }
         }
@@ -295,7 +295,7 @@ impl Endpoint {
         self.forwarder.forget(slot);
         self.sockets.give_back_all(slot);
         if let Some(router) = &mut self.shared.router {
-            router.on_down(self.shared.now, slot);
+            router.on_gone(self.shared.now, slot);
         }
     }
 }

@@ -26,7 +26,8 @@ impl Endpoint {
             }
         }
         while let Some(slot) = self.shared.router.as_mut().and_then(|it| it.poll_ping()) {
-            if let Some(peer) = self.peers.at_mut(slot).filter(|peer| peer.is_neighbour()) {
+            let is_neighbour = self.is_neighbour(slot);
+            if let Some(peer) = self.peers.at_mut(slot).filter(|_| is_neighbour) {
                 peer.ask_for_life();
                 self.ready.push(slot);
             }
@@ -67,9 +68,15 @@ impl Endpoint {
         Some(RouteInfo { destination: hop.destination, next_hop, metric: hop.metric })
     }
 
-    /// Whether routes are exchanged with the peer in this slot.
+    /// Whether packets can be carried to the peer in this slot.
+    pub(super) fn is_neighbour(&self, slot: u32) -> bool {
+        self.peers.at(slot).is_some_and(|peer| peer.is_neighbour(self.shared.now))
+    }
+
+    /// Whether routes are exchanged with the peer in this slot. It may use ours while we take it for silent, and what
+    /// it gives us goes on.
     pub(super) fn is_transit(&self, slot: u32) -> bool {
-        self.shared.router.as_ref().is_some_and(|router| router.is_transit(slot))
+        self.peers.at(slot).is_some_and(|peer| peer.is_transit(&self.shared.config))
     }
 
     /// The neighbour that leads to a destination, if that is not the one in the slot `from`. Without a route others
@@ -81,7 +88,7 @@ impl Endpoint {
             router.want(now, from, *destination);
             return None;
         };
-        let next = self.peers.at(next).filter(|_| next != from)?;
-        next.is_neighbour().then(|| next.handle())
+        let next = self.peers.at(next).filter(|_| next != from && self.is_neighbour(next))?;
+        Some(next.handle())
     }
 }

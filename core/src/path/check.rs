@@ -84,6 +84,15 @@ impl Check {
         self.at = None;
     }
 
+    /// The path was given up, and is asked after `pause` at the latest, as if for the first time.
+    pub(super) fn hasten(&mut self, now: Instant, pause: Duration) {
+        if !self.is_due && self.at.is_none_or(|at| at > now + pause) {
+            self.tries = 0;
+            self.at = Some(now + pause);
+        }
+        self.rounds = 0;
+    }
+
     /// Takes the challenge that is due. The answer is awaited for `patience`; of a path that was given up
     /// (`rests`), until the next is due.
     pub(super) fn take(

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Place, Via};
 use crate::path::manager::{DIRECT, Paths, ROUTED};
-use crate::path::{Path, PathTimer, follow::NO_PACKET};
+use crate::path::{Path, PathTimer, follow::NO_PACKET, id_toward};
 use crate::recovery::PacketSpaces;
 use crate::stats::PeerStats;
 use crate::time::Instant;
@@ -177,8 +177,42 @@ impl<F: Copy> Paths<F> {
         self.list.first().is_some_and(|path| path.suspect_since.is_some())
     }
 
-    /// The peer may be reached by way of a neighbour, as `via` says: it is challenged there.
-    pub(crate) fn try_route(
+    /// The direct path, whether or not data takes it, if it can carry packets of others: `None` while it does not
+    /// answer for so long that it may lead from the peer to us alone, or if there is none.
+    pub(crate) fn carrier(&self, now: Instant) -> Option<&Path<F>> {
+        let is_direct = |path: &Path<F>| path.space.id() == DIRECT && path.is_way();
+        let at = self.list.iter().position(is_direct)?;
+        let path = &self.list[at];
+        let is_heard = path.suspect_since.is_none_or(|since| now < since + UNHEARD);
+        (is_heard && (at == 0 || path.is_proved)).then_some(path)
+    }
+
+    /// A direct path beside that of data shows now whether it leads both ways.
+    pub(crate) fn ask_direct(&mut self) {
+        let beside = self.list.iter_mut().skip(1);
+        let path = beside.into_iter().find(|path| path.space.id() == DIRECT && path.is_usable());
+        let Some(path) = path else { return };
+        if let Some(check) = path.check.as_mut().filter(|check| !check.is_asking()) {
+            check.ask();
+            path.schedule_challenge();
+        }
+    }
+
+    /// A direct path that was given up is asked for again within `pause`, however long it has not answered. `false` if
+    /// none is asked for.
+    pub(crate) fn hasten_direct(&mut self, now: Instant, pause: Duration) -> bool {
+        let Some(path) = self.get_mut(DIRECT).filter(|path| path.is_way()) else { return false };
+        let is_proved = path.is_proved;
+        let Some(check) = &mut path.check else { return false };
+        if !is_proved {
+            check.hasten(now, pause);
+            path.schedule_challenge();
+        }
+        true
+    }
+
+    /// The peer may be reached as `via` says: it is challenged there.
+    pub(crate) fn try_way(
         &mut self,
         spaces: &mut PacketSpaces,
         via: Via,
@@ -187,7 +221,7 @@ impl<F: Copy> Paths<F> {
         rng: &mut Rng,
     ) {
         self.ensure_way(spaces, via, config);
-        if let Some(path) = self.get_mut(ROUTED).filter(|path| path.is_news(&via)) {
+        if let Some(path) = self.get_mut(id_toward(&via)).filter(|path| path.is_news(&via)) {
             path.candidates.note(via, NO_PACKET, OWN_CHALLENGES, now, rng);
         }
     }
@@ -215,10 +249,12 @@ impl<F: Copy> Paths<F> {
 
 /// So many probes without an answer put a path in distress, also one that was the only one.
 const PROBES_TO_DISTRESS: u8 = 2;
+/// A path in distress for so long carries nothing of others: a moment of loss is over by then.
+const UNHEARD: Duration = Duration::from_secs(3);
 /// Data that left the direct path stays away for so long at least, doubled each time if it leaves soon again.
 const SHORTEST_AWAY: Duration = Duration::from_secs(1);
 const MOST_FLAPS: u8 = 6;
 const CALM: Duration = Duration::from_secs(60);
-/// We open a way ourselves by so much as if it had come from there: the neighbour offered to carry it, and no
-/// more than three challenges go there.
+/// We open a way ourselves by so much as if it had come from there: the neighbour offered to carry it, or the peer was
+/// there before, and no more than three challenges go there.
 const OWN_CHALLENGES: u64 = 64;

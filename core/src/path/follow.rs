@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Arrival, Via};
 use crate::path::manager::Paths;
+use crate::path::validation::is_answer;
 use crate::path::{Path, id_toward};
 use crate::recovery::PacketSpaces;
 use crate::time::Instant;
@@ -139,11 +140,11 @@ impl<F: Copy> Paths<F> {
         rng: &mut Rng,
     ) {
         let Some(path) = self.of_kind_mut(&via) else { return };
-        if path.candidates.on_response(&via, token, number, now) {
-            self.move_to(via, config, now, rng);
+        if let Some(proved) = path.candidates.on_response(&via, token, number, now) {
+            self.move_to(proved, config, now, rng);
             return;
         }
-        let answered = path.check.as_mut().filter(|_| path.via.is_same_remote(&via));
+        let answered = path.check.as_mut().filter(|_| is_answer(&path.via, &via));
         if let Some(rtt) = answered.and_then(|check| check.on_response(token, now)) {
             path.on_checked(rtt, now);
             self.choose(now);

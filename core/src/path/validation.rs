@@ -113,20 +113,18 @@ impl Candidates {
         self.list.iter().any(|one| one.via.is_same_remote(via) && answered(one))
     }
 
-    /// A packet with this number came from `via` with an answer: whether that is
-    /// from where the challenge went.
+    /// A packet with this number came from `via` with an answer. Returns the place that is proved by it: the one that
+    /// the challenge went to.
     pub(super) fn on_response(
         &mut self,
         via: &Via,
         token: [u8; 8],
         number: PacketNumber,
         now: Instant,
-    ) -> bool {
-        let asked = self.list.iter_mut().find(|one| one.token == token);
-        asked.is_some_and(|one| {
-            one.answered_by = Some((number, now));
-            one.via.is_same_remote(via)
-        })
+    ) -> Option<Via> {
+        let one = self.list.iter_mut().find(|one| one.token == token)?;
+        one.answered_by = Some((number, now));
+        is_answer(&one.via, via).then_some(one.via)
     }
 
     /// Whether `len` bytes that answer a challenge of the peer may go to `via`. `None` if it is no candidate.
@@ -253,6 +251,12 @@ impl Previous {
             self.question = Question::Answered;
         }
     }
+}
+
+/// Whether an answer that comes by `from` shows that the challenge led to the peer that went to `to`. Those that pass
+/// packets on choose the way back, so it need not be the same neighbour: only the peer can open what it carried.
+pub(super) fn is_answer(to: &Via, from: &Via) -> bool {
+    to.is_same_remote(from) || (to.route().is_some() && from.route().is_some())
 }
 
 /// How often a candidate is challenged.

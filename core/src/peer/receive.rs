@@ -66,7 +66,7 @@ impl Peer {
             self.violate(cx, violation);
             return;
         }
-        let follow = !self.state.is_over();
+        let follow = !self.state.is_over() && !self.knows_better(cx, &arrival.via);
         match self.paths.on_received(number, arrival, len, follow, cx.now, &mut cx.rng) {
             Seen::Nothing => {}
             Seen::Candidate(via) => self.on_seen_elsewhere(&via),
@@ -223,7 +223,7 @@ impl Peer {
             Frame::RouteUpdate(_)
             | Frame::RouteRetraction { .. }
             | Frame::SeqnoRequest { .. }
-            | Frame::RouteRequest { .. } => self.on_route_frame(cx, arrival, &frame),
+            | Frame::RouteRequest { .. } => self.on_route_frame(cx, &frame),
             Frame::AckNow => summary.wants(AckWant::Asked),
             // A hint only: what is missing is found by acknowledgements and time as well.
             Frame::Retransmit(_) => {}

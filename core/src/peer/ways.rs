@@ -17,6 +17,8 @@ pub(super) struct RouteSearch {
     /// When the route is judged again, and how often in a row it was late.
     judged_after: Option<Instant>,
     late: u8,
+    /// When a nearer neighbour is asked for.
+    nearer_after: Option<Instant>,
 }
 
 impl Peer {
@@ -91,11 +93,38 @@ impl Peer {
             return;
         }
         self.search.judged_after = Some(cx.now + JUDGED);
+        self.seek_nearer(cx);
         let late = if self.is_late(cx) { self.search.late + 1 } else { 0 };
         self.search.late = late % LATE_IN_A_ROW;
         if late == LATE_IN_A_ROW {
             self.distrust_route(cx);
         }
+    }
+
+    /// The neighbour that leads to the peer was the nearest when it was found; now and then the others are asked.
+    fn seek_nearer(&mut self, cx: &mut Context) {
+        let route = self.paths.via().and_then(|via| via.route()).filter(|_| self.state.is_up());
+        let Some(route) = route else {
+            self.search.nearer_after = None;
+            return;
+        };
+        let due = *self.search.nearer_after.get_or_insert(cx.now + NEARER);
+        if cx.now < due {
+            return;
+        }
+        self.search.nearer_after = Some(cx.now + NEARER);
+        if let Some(router) = &mut cx.router {
+            router.seek_nearer(cx.now, route.remote);
+        }
+    }
+
+    /// Whether a packet came by a neighbour that leads less well to the peer than the one that our packets take, as we
+    /// know: each direction goes its own way, and the other end's choice is none for us.
+    pub(super) fn knows_better(&self, cx: &Context, via: &Via) -> bool {
+        let (Some(came), Some(router)) = (via.route(), &cx.router) else { return false };
+        let Some(taken) = self.paths.route().and_then(|via| via.route()) else { return false };
+        taken.neighbour != came.neighbour
+            && router.better_way(cx.now, &came.remote, &came.neighbour) == Some(taken.neighbour)
     }
 
     fn is_late(&self, cx: &Context) -> bool {
@@ -117,7 +146,7 @@ impl Peer {
 
     pub(super) fn try_route(&mut self, cx: &mut Context, route: Route) {
         let spaces = &mut self.acquaintance.spaces;
-        self.paths.try_route(spaces, Via::Routed(route), &cx.config, cx.now, &mut cx.rng);
+        self.paths.try_way(spaces, Via::Routed(route), &cx.config, cx.now, &mut cx.rng);
     }
 }
 
@@ -126,6 +155,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: u8 = 6;
 /// What queues and processors may add to a round trip.
 const LATE: Duration = Duration::from_millis(100);
+/// How often who keeps no routes asks whether another neighbour is nearer to the peer.
+const NEARER: Duration = Duration::from_secs(30);
 /// How often a route is judged, and how often in a row answers must come late: a queue may pass.
 const JUDGED: Duration = Duration::from_secs(1);
 const LATE_IN_A_ROW: u8 = 3;

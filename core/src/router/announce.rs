@@ -34,6 +34,21 @@ impl Router {
         }
     }
 
+    /// A neighbour is told of all routes, if they are exchanged with it, and of ourselves. With `ended` it is told of
+    /// those that there are no more as well.
+    pub(super) fn tell_table(&mut self, now: Instant, slot: u32, ended: bool) {
+        let Some(neighbour) = self.neighbours.get_mut(&slot) else { return };
+        let link = neighbour.link;
+        if link.transit {
+            let told = self.records.iter().filter(|(_, it)| ended || it.selected.is_some());
+            neighbour.due.extend(told.map(|(destination, _)| *destination));
+        }
+        if self.origin.is_some() && (link.transit || link.listens) {
+            self.tell(slot, self.id);
+        }
+        self.flush_soon(now);
+    }
+
     /// What changes at one time is told together.
     pub(super) fn flush_soon(&mut self, now: Instant) {
         if self.flush_at.is_none() {
@@ -76,7 +91,7 @@ impl Router {
         let own = self.origin.as_ref().filter(|_| destination == self.id);
         if let Some(own) = own {
             let (claim, signature) = (own.claim, own.signature);
-            let serial = self.neighbours.get_mut(&slot)?.next_serial();
+            let serial = self.neighbours.get_mut(&slot)?.ledger.next_serial();
             let remaining = claim.life;
             return Some(Message::Update(Update {
                 claim,
@@ -96,9 +111,11 @@ impl Router {
         if let Some(route) = &route {
             // Before it is told (RFC 8966 section 3.7.3).
             record.lower_distance(route.claim.pair, route.metric);
-            record.told = Some(Told { pair: route.claim.pair, metric: route.metric, at: now });
+            // What one neighbour hears that asked is no news to the others: `reselect` says what they hear.
+            let (pair, metric) = (route.claim.pair, route.metric);
+            record.told.get_or_insert(Told { pair, metric, at: now });
         }
-        let serial = self.neighbours.get_mut(&slot)?.next_serial();
+        let serial = self.neighbours.get_mut(&slot)?.ledger.next_serial();
         Some(match route {
             Some(route) => Message::Update(Update { serial, ..route }),
             None => Message::Retraction { destination, serial },
@@ -113,7 +130,7 @@ impl Router {
             return;
         };
         if self.claims.is_first(now, (destination, slot)) {
-            let serial = neighbour.next_serial();
+            let serial = neighbour.ledger.next_serial();
             let Version { claim, signature, .. } = newest;
             let remaining = remaining(now, &newest);
             let update = Update { claim, signature, serial, remaining, metric: INFINITE };

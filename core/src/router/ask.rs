@@ -117,7 +117,7 @@ impl Router {
     /// Whether a neighbour may ask us for something now.
     pub(super) fn may_ask(&mut self, now: Instant, slot: u32) -> bool {
         let neighbour = self.neighbours.get_mut(&slot);
-        let may = neighbour.is_some_and(|neighbour| neighbour.may_ask(now));
+        let may = neighbour.is_some_and(|neighbour| neighbour.ledger.may_ask(now));
         self.counters.ignored += u64::from(!may);
         may
     }

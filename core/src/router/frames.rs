@@ -1,7 +1,7 @@
 //! Messages as frames, and signatures by identities.
 
 use super::{Claim, Message, Pair, Signature, Signer, Update};
-use crate::wire::{Frame, RouteUpdate};
+use crate::wire::{EVERY_DESTINATION, Frame, RouteUpdate};
 use crate::{Identity, PeerId};
 
 impl Message {
@@ -27,6 +27,7 @@ impl Message {
                 pair: Pair { epoch, seqno },
                 hops,
             },
+            Frame::RouteRequest { destination: &EVERY_DESTINATION, .. } => Self::TableRequest,
             Frame::RouteRequest { destination, hops } => {
                 Self::RouteRequest { destination: PeerId::claimed(*destination), hops }
             }
@@ -55,19 +56,32 @@ impl Message {
             Self::RouteRequest { destination, hops } => {
                 Frame::RouteRequest { destination: destination.as_bytes(), hops: *hops }
             }
+            Self::TableRequest => {
+                Frame::RouteRequest { destination: &EVERY_DESTINATION, hops: ONE_HOP }
+            }
         }
     }
 
-    /// Whom it is about.
-    pub(crate) const fn destination(&self) -> &PeerId {
+    /// Which destination it says something of, as a newer statement may say something else; `None` for a question.
+    pub(crate) const fn stated(&self) -> Option<&PeerId> {
         match self {
-            Self::Update(update) => &update.claim.destination,
-            Self::Retraction { destination, .. }
-            | Self::SeqnoRequest { destination, .. }
-            | Self::RouteRequest { destination, .. } => destination,
+            Self::Update(update) => Some(&update.claim.destination),
+            Self::Retraction { destination, .. } => Some(destination),
+            _ => None,
+        }
+    }
+
+    /// The number of a statement; `None` for a question.
+    pub(super) const fn serial(&self) -> Option<u32> {
+        match self {
+            Self::Update(Update { serial, .. }) | Self::Retraction { serial, .. } => Some(*serial),
+            _ => None,
         }
     }
 }
+
+/// A question that is not passed on.
+const ONE_HOP: u8 = 1;
 
 /// A claim as part of an update.
 const fn signed<'a>(claim: &'a Claim, signature: &'a Signature) -> RouteUpdate<'a> {
@@ -96,6 +110,15 @@ impl Signer for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_is_asked_for_by_a_request_for_every_destination() {
+        let frame = Message::TableRequest.frame();
+        assert_eq!(frame, Frame::RouteRequest { destination: &[0; 32], hops: 1 });
+        assert_eq!(Message::from_frame(&frame), Some(Message::TableRequest));
+        let one = Message::RouteRequest { destination: PeerId::claimed([1; 32]), hops: 1 };
+        assert_eq!(Message::from_frame(&one.frame()), Some(one));
+    }
 
     #[test]
     fn a_claim_is_its_owners_word_for_word() {

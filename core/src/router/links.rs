@@ -4,39 +4,44 @@ use core::time::Duration;
 
 use super::metric::{is_news, link_cost, longest_rtt};
 use super::neighbour::Neighbour;
-use super::{Hop, Link, Router};
+use super::{Hop, Link, Message, Router};
 use crate::PeerId;
 use crate::time::Instant;
 
 impl Router {
-    /// A neighbour is there, directly and both ways. It hears what there is to hear.
+    /// A neighbour is there, directly and both ways. It hears what there is to hear. If it is back, it may not know
+    /// that we took it for gone: it hears of routes that ended meanwhile as well, and is asked for all that it told.
     pub(crate) fn on_up(&mut self, now: Instant, slot: u32, link: Link, rtt: Option<Duration>) {
         self.on_down(now, slot);
-        let cost = link_cost(rtt, 0);
-        let mut neighbour = Neighbour::new(link, cost, now);
-        if link.transit {
-            let used = self.records.iter().filter(|(_, record)| record.selected.is_some());
-            neighbour.due = used.map(|(destination, _)| *destination).collect();
+        let mut ledger = self.absent.remove(&slot).unwrap_or_default();
+        let is_told = ledger.resume(link.incarnation);
+        if ledger.take_missed() {
+            self.output.push_back((slot, Message::TableRequest));
         }
-        self.neighbours.insert(slot, neighbour);
+        self.neighbours.insert(slot, Neighbour::new(link, link_cost(rtt, 0), ledger, now));
         if link.transit && self.hello_at.is_none() {
             self.hello_at = Some(now + HELLO);
         }
-        if self.origin.is_some() && (link.transit || link.listens) {
-            self.tell(slot, self.id);
-        }
-        self.flush_soon(now);
+        self.tell_table(now, slot, is_told);
         self.finish(now);
     }
 
-    /// A neighbour is gone, or others carry its packets: nothing goes by way of it.
+    /// A neighbour is none for now, or others carry its packets: nothing goes by way of it.
     pub(crate) fn on_down(&mut self, now: Instant, slot: u32) {
-        if self.neighbours.remove(&slot).is_some() {
+        if let Some(mut neighbour) = self.neighbours.remove(&slot) {
+            neighbour.ledger.rest();
+            self.absent.insert(slot, neighbour.ledger);
             self.askers.retain(|(_, asker), _| *asker != slot);
             self.wanted.forget_neighbour(slot);
             self.reselect_all_by(now, slot, true);
             self.finish(now);
         }
+    }
+
+    /// A neighbour is gone for good, and its slot is another's.
+    pub(crate) fn on_gone(&mut self, now: Instant, slot: u32) {
+        self.on_down(now, slot);
+        self.absent.remove(&slot);
     }
 
     /// What was measured with a neighbour: the round trip, and how many packets were sent to it and lost so far.
@@ -70,11 +75,6 @@ impl Router {
     /// Its identity.
     pub(crate) fn next_hop_id(&self, destination: &PeerId) -> Option<PeerId> {
         Some(self.neighbours.get(&self.next_hop(destination)?)?.link.id)
-    }
-
-    /// Whether routes are exchanged with this neighbour.
-    pub(crate) fn is_transit(&self, slot: u32) -> bool {
-        self.neighbours.get(&slot).is_some_and(|neighbour| neighbour.link.transit)
     }
 
     /// All routes that are used.

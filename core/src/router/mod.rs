@@ -14,6 +14,7 @@ mod announce;
 mod ask;
 mod clock;
 mod frames;
+mod ledger;
 mod links;
 mod metric;
 mod neighbour;
@@ -35,6 +36,7 @@ use metric::INFINITE;
 pub(crate) use neighbour::Link;
 pub(crate) use origin::{Claim, Pair, Signature, Signer};
 
+use ledger::Ledger;
 use neighbour::Neighbour;
 use origin::Origin;
 use recent::Recent;
@@ -64,6 +66,8 @@ pub(crate) enum Message {
         destination: PeerId,
         hops: u8,
     },
+    /// The neighbour is asked for all that it has to tell.
+    TableRequest,
 }
 
 /// The sender has a route.
@@ -105,6 +109,8 @@ pub(crate) struct Router {
     origin: Option<Origin>,
     id: PeerId,
     neighbours: BTreeMap<u32, Neighbour>,
+    /// What is kept of those that are none at the time.
+    absent: BTreeMap<u32, Ledger>,
     records: BTreeMap<PeerId, Record>,
     /// How many destinations each neighbour told of first.
     introduced: BTreeMap<PeerId, usize>,
@@ -147,6 +153,7 @@ impl Router {
             origin: epoch.map(|epoch| Origin::new(now, id, epoch, signer)),
             id,
             neighbours: BTreeMap::new(),
+            absent: BTreeMap::new(),
             records: BTreeMap::new(),
             introduced: BTreeMap::new(),
             agenda: BTreeSet::new(),

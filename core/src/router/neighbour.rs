@@ -2,8 +2,8 @@
 
 use alloc::collections::BTreeSet;
 
+use super::ledger::Ledger;
 use crate::PeerId;
-use crate::bucket::{Limit, TokenBucket};
 use crate::time::Instant;
 
 /// What a neighbour is to us.
@@ -31,13 +31,11 @@ pub(super) struct Neighbour {
     /// Packets sent to it and lost when that was last counted, and how many of 1,000 get lost.
     counted: (u64, u64),
     lost: u16,
-    serial: u32,
-    requests: TokenBucket,
-    checks: TokenBucket,
+    pub(super) ledger: Ledger,
 }
 
 impl Neighbour {
-    pub(super) const fn new(link: Link, cost: u16, now: Instant) -> Self {
+    pub(super) const fn new(link: Link, cost: u16, ledger: Ledger, now: Instant) -> Self {
         Self {
             link,
             cost,
@@ -46,9 +44,7 @@ impl Neighbour {
             due: BTreeSet::new(),
             counted: (0, 0),
             lost: 0,
-            serial: 0,
-            requests: TokenBucket::FULL,
-            checks: TokenBucket::FULL,
+            ledger,
         }
     }
 
@@ -65,32 +61,11 @@ impl Neighbour {
         self.lost
     }
 
-    /// The number of the next statement to it.
-    pub(super) const fn next_serial(&mut self) -> u32 {
-        self.serial = self.serial.saturating_add(1);
-        self.serial
-    }
-
-    /// Whether it may ask us for something now.
-    pub(super) fn may_ask(&mut self, now: Instant) -> bool {
-        self.requests.take(now, &Limit::every(REQUEST, REQUESTS_AT_ONCE), 0)
-    }
-
     /// Whether a signature may be checked for it now.
     pub(super) fn may_be_checked(&mut self, now: Instant) -> bool {
-        let most = if self.link.transit { CHECKS_AT_ONCE } else { CHECKS_OF_LEAF };
-        let each = if self.link.transit { CHECK } else { CHECK_OF_LEAF };
-        self.checks.take(now, &Limit::every(each, most), 0)
+        self.ledger.may_be_checked(now, self.link.transit)
     }
 }
 
 /// So many packets show how many get lost.
 const ENOUGH: u64 = 32;
-/// 50 requests a second, in microseconds.
-const REQUEST: u64 = 20_000;
-const REQUESTS_AT_ONCE: u64 = 500;
-/// 1,500 signatures a second of a neighbour that routes, one a second of any other.
-const CHECK: u64 = 667;
-const CHECKS_AT_ONCE: u64 = 4096;
-const CHECK_OF_LEAF: u64 = 1_000_000;
-const CHECKS_OF_LEAF: u64 = 8;

@@ -18,10 +18,11 @@ impl Router {
         message: &Message,
         signer: &impl Signer,
     ) {
-        if !self.neighbours.contains_key(&slot) {
+        if !self.is_heard(slot, message) {
             return;
         }
         match message {
+            Message::TableRequest => self.on_table_request(now, slot),
             Message::Update(update) => self.on_update(now, slot, update, signer),
             Message::Retraction { destination, serial } => {
                 self.on_retraction(now, slot, *destination, *serial);
@@ -38,6 +39,19 @@ impl Router {
             }
         }
         self.finish(now);
+    }
+
+    /// Whether a neighbour says it, and no statement that comes late. Who is no neighbour yet tells it again once it is one.
+    fn is_heard(&mut self, slot: u32, message: &Message) -> bool {
+        match (self.neighbours.get_mut(&slot), message.serial()) {
+            (Some(neighbour), Some(serial)) => neighbour.ledger.hear(serial),
+            (Some(_), None) => true,
+            (None, Some(_)) => {
+                self.absent.entry(slot).or_default().miss();
+                false
+            }
+            (None, None) => false,
+        }
     }
 
     /// A route by this neighbour was worse than it said: it is used only if there is no other, for some minutes.
@@ -216,6 +230,16 @@ impl Router {
             self.tell(slot, destination);
         } else {
             self.pass_seqno_request(now, slot, destination, pair, hops.min(MOST_HOPS));
+        }
+    }
+
+    /// A neighbour forgot what we told it (RFC 8966 section 3.8.1.1).
+    fn on_table_request(&mut self, now: Instant, slot: u32) {
+        let neighbour = self.neighbours.get_mut(&slot);
+        if neighbour.is_some_and(|neighbour| neighbour.ledger.may_ask_for_all(now)) {
+            self.tell_table(now, slot, false);
+        } else {
+            self.counters.ignored += 1;
         }
     }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::Router;
 use super::metric::{INFINITE, is_news, is_worth_changing};
-use super::record::{Record, Selected};
+use super::record::{Record, Selected, Told};
 use crate::PeerId;
 use crate::time::Instant;
 
@@ -34,7 +34,10 @@ impl Router {
                 record.told = None;
                 self.tell_all(now, destination, true);
             }
-            News::Tell => self.tell_all(now, destination, false),
+            News::Tell => {
+                record.told = told(now, record, next);
+                self.tell_all(now, destination, false);
+            }
             News::None | News::Later(_) => {}
         }
         if changed && next.is_some() {
@@ -150,6 +153,13 @@ fn news(now: Instant, record: &Record, next: Option<(u32, u16)>, changed: bool) 
         true => News::Tell,
         false => News::None,
     }
+}
+
+/// What all others are about to hear.
+fn told(now: Instant, record: &Record, next: Option<(u32, u16)>) -> Option<Told> {
+    let (slot, metric) = next?;
+    let pair = record.entry(slot)?.pair;
+    Some(Told { pair, metric, at: now })
 }
 
 /// A route that was just chosen stays for so long, unless it is lost: congestion must not make routes swing.

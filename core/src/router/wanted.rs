@@ -6,7 +6,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use super::ask::MOST_HOPS;
-use super::metric::{INFINITE, sum};
+use super::metric::{INFINITE, is_worth_changing, sum};
 use super::origin::Signer;
 use super::{Message, Router, Update};
 use crate::PeerId;
@@ -69,6 +69,13 @@ impl Wanted {
         question.tries = (question.tries + 1).min(LONGEST_PAUSE);
         question.checks = 0;
         true
+    }
+
+    /// Whether there are few questions of late.
+    fn is_at_leisure(&self, now: Instant) -> bool {
+        let limit = Limit::every(QUESTION, QUESTIONS_AT_ONCE);
+        let waiting = self.questions.values().filter(|it| now < it.again + KEPT).count();
+        waiting < MAX_QUESTIONS / 2 && self.asked.has(now, &limit, limit.part(2))
     }
 
     /// Whether an answer is waited for.
@@ -144,17 +151,44 @@ impl Router {
         self.changes.insert(destination);
     }
 
+    /// We may know by now of a neighbour nearer to a peer that another one leads to: those that know routes are asked,
+    /// so long as enough is left for dials. Who keeps a table hears of it without asking.
+    pub(crate) fn seek_nearer(&mut self, now: Instant, destination: PeerId) {
+        if self.wanted.is_at_leisure(now) {
+            self.seek(now, destination);
+        }
+    }
+
+    /// The neighbour to give our own packets to rather than `present`: the one of the route, or else one that answered that it
+    /// is nearer than `present` did, by enough to be worth a change.
+    pub(crate) fn better_way(
+        &self,
+        now: Instant,
+        destination: &PeerId,
+        present: &PeerId,
+    ) -> Option<PeerId> {
+        if let Some(next) = self.next_hop_id(destination) {
+            return Some(next).filter(|next| next != present);
+        }
+        let (best, nearest) = self.answers(now, destination).min()?;
+        let (metric, _) = self.answers(now, destination).find(|(_, id)| id == present)?;
+        is_worth_changing(best, metric).then_some(nearest)
+    }
+
+    /// What neighbours answered that is still believed: how far the destination is by them.
+    fn answers(&self, now: Instant, destination: &PeerId) -> impl Iterator<Item = (u16, PeerId)> {
+        let question = self.wanted.questions.get(destination);
+        let answers = question.into_iter().flat_map(|question| &question.answers);
+        answers.filter(move |answer| now < answer.until).filter_map(|answer| {
+            let neighbour = self.neighbours.get(&answer.neighbour)?;
+            Some((sum(answer.metric, neighbour.cost), neighbour.link.id))
+        })
+    }
+
     /// The neighbour to give our own packets to: the one of the route, or else the one that answered best.
     pub(crate) fn way(&self, now: Instant, destination: &PeerId) -> Option<PeerId> {
-        self.next_hop_id(destination).or_else(|| {
-            let question = self.wanted.questions.get(destination)?;
-            let alive = question.answers.iter().filter(|answer| now < answer.until);
-            let known = alive.filter_map(|answer| {
-                let neighbour = self.neighbours.get(&answer.neighbour)?;
-                Some((sum(answer.metric, neighbour.cost), neighbour.link.id))
-            });
-            known.min().map(|(_, id)| id)
-        })
+        let answered = || self.answers(now, destination).min().map(|(_, id)| id);
+        self.next_hop_id(destination).or_else(answered)
     }
 
     /// A neighbour did not pass a packet for the destination on: what it answered is void.

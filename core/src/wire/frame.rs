@@ -29,7 +29,7 @@ pub use given_up::{
 };
 pub use probe::{CandidateEntry, CandidatesFrame, MAX_CANDIDATES, PROBE_FRAMES_LEN, PROBE_PATH};
 pub use retransmit::{MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit};
-pub use route::{CLAIM_LEN, MAX_ROUTE_LIFE, NO_ROUTE, RouteUpdate};
+pub use route::{CLAIM_LEN, EVERY_DESTINATION, MAX_ROUTE_LIFE, NO_ROUTE, RouteUpdate};
 
 const PADDING: u8 = 0x00;
 const PING: u8 = 0x01;
@@ -199,9 +199,9 @@ pub enum Frame<'a> {
         /// How often the question may still be passed on, and one more.
         hops: u8,
     },
-    /// Asks for a route.
+    /// Asks for a route, or for all of them.
     RouteRequest {
-        /// The identity of the destination.
+        /// The identity of the destination, or [`EVERY_DESTINATION`].
         destination: &'a [u8; 32],
         /// As in [`Frame::SeqnoRequest`].
         hops: u8,
@@ -355,16 +355,9 @@ impl<'a> Frame<'a> {
             },
             PATH_CHALLENGE => Self::PathChallenge { token: *reader.array()? },
             PATH_RESPONSE => Self::PathResponse { token: *reader.array()? },
-            forward::FORWARD => Self::Forward(ForwardFrame::parse(reader)?),
-            forward::FORWARD_REFUSED => {
-                Self::ForwardRefused { destination: reader.array()?, reason: reader.u8()? }
+            forward::FORWARD | forward::FORWARD_REFUSED | forward::FORWARD_FAILED => {
+                forward::parse(kind, reader)?
             }
-            forward::FORWARD_FAILED => Self::ForwardFailed {
-                source: reader.array()?,
-                destination: reader.array()?,
-                reason: reader.u8()?,
-                hops: reader.u8()?,
-            },
             probe::CANDIDATES => Self::Candidates(CandidatesFrame::parse(reader)?),
             probe::OPENED => Self::Opened { round: reader.varint()?, list: reader.varint()? },
             probe::OBSERVED => Self::Observed { address: probe::parse_address(reader)? },
@@ -413,16 +406,7 @@ impl<'a> Frame<'a> {
             Self::PathChallenge { token } => w.u8(PATH_CHALLENGE) && w.bytes(token),
             Self::PathResponse { token } => w.u8(PATH_RESPONSE) && w.bytes(token),
             Self::Forward(frame) => frame.write(w),
-            Self::ForwardRefused { destination, reason } => {
-                w.u8(forward::FORWARD_REFUSED) && w.bytes(*destination) && w.u8(*reason)
-            }
-            Self::ForwardFailed { source, destination, reason, hops } => {
-                w.u8(forward::FORWARD_FAILED)
-                    && w.bytes(*source)
-                    && w.bytes(*destination)
-                    && w.u8(*reason)
-                    && w.u8(*hops)
-            }
+            Self::ForwardRefused { .. } | Self::ForwardFailed { .. } => forward::write(w, self),
             Self::Candidates(frame) => frame.write(w),
             Self::Opened { round, list } => {
                 w.u8(probe::OPENED) && w.varint(*round) && w.varint(*list)
@@ -432,19 +416,9 @@ impl<'a> Frame<'a> {
                 w.u8(probe::PROBE_ME) && w.u8(*index) && w.bytes(token)
             }
             Self::RouteUpdate(frame) => frame.write(w),
-            Self::RouteRetraction { destination, serial } => {
-                w.u8(route::ROUTE_RETRACTION) && w.bytes(*destination) && w.u32(*serial)
-            }
-            Self::SeqnoRequest { destination, epoch, seqno, hops } => {
-                w.u8(route::SEQNO_REQUEST)
-                    && w.bytes(*destination)
-                    && w.u64(*epoch)
-                    && w.u32(*seqno)
-                    && w.u8(*hops)
-            }
-            Self::RouteRequest { destination, hops } => {
-                w.u8(route::ROUTE_REQUEST) && w.bytes(*destination) && w.u8(*hops)
-            }
+            Self::RouteRetraction { .. }
+            | Self::SeqnoRequest { .. }
+            | Self::RouteRequest { .. } => route::write(w, self),
             Self::Data(frame) => frame.encode(w),
             Self::Extension { kind, body } => {
                 (FIRST_EXTENSION..=LAST_EXTENSION).contains(kind)

@@ -49,7 +49,9 @@ pub use frame::{
     MAX_GIVEN_UP_FURTHER, MAX_GIVEN_UP_RANGES, MAX_REASON_LEN, MAX_ROUTE_LIFE, NO_ROUTE,
     PROBE_FRAMES_LEN, PROBE_PATH, RouteUpdate, encode_given_up,
 };
-pub use frame::{MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit};
+pub use frame::{
+    EVERY_DESTINATION, MAX_RETRANSMIT_RANGES, RetransmitFrame, RetransmitRanges, encode_retransmit,
+};
 pub use handshake::{
     Address, Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, MAC_LEN,
     MAX_REFUSAL_REASON, Parameters, REQUEST_CIPHERTEXT_LEN, RESPONSE_CIPHERTEXT_LEN, Refusal,

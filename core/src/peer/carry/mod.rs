@@ -5,12 +5,18 @@ mod inward;
 mod outward;
 mod routes;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::PeerId;
+use crate::config::Config;
 use crate::event::ForwardRefusal;
+use crate::net::Via;
+use crate::path::Path;
 use crate::peer::Peer;
+use crate::peer::outbound::SentFrame;
+use crate::time::Instant;
 
 /// What a peer and we do for each other as neighbours.
 #[derive(Debug, Default)]
@@ -19,10 +25,20 @@ pub(super) struct Carrying {
     pub(super) forwards: bool,
     /// It said that it knows routes.
     pub(super) routes: bool,
+    /// Where it was last reached directly, if routes are told between us.
+    direct: Option<Box<LastDirect>>,
     /// It stands in the list of those that do.
     is_listed: bool,
     /// Packets of ours that it did not pass on, as it said.
     refused: Vec<ForwardRefused>,
+}
+
+/// Where a peer was last reached directly.
+#[derive(Debug)]
+struct LastDirect {
+    via: Via,
+    /// Not looked for there before.
+    again: Instant,
 }
 
 /// A packet that came inside of a packet of a peer.
@@ -52,19 +68,31 @@ const MAX_REFUSED: usize = 16;
 
 impl Peer {
     /// Whether it passes packets of ours on: a neighbour, directly connected and answering.
-    pub(super) fn is_relay(&self) -> bool {
-        self.carrying.forwards && self.is_neighbour()
+    pub(super) fn is_relay(&self, now: Instant) -> bool {
+        self.carrying.forwards && self.is_neighbour(now)
     }
 
-    /// Whether packets can be carried to it: it answers, and no other peer carries its own.
-    pub(crate) fn is_neighbour(&self) -> bool {
-        let direct = self.paths.via().is_some_and(|via| via.route().is_none());
-        direct && self.state.is_up() && !self.state.is_unresponsive()
+    /// Whether packets can be carried to it: it answers, and there is a direct way to it that leads both ways. What
+    /// data takes at the time does not matter.
+    pub(crate) fn is_neighbour(&self, now: Instant) -> bool {
+        self.carrier(now).is_some()
+    }
+
+    /// The path that takes packets that are carried to it.
+    fn carrier(&self, now: Instant) -> Option<&Path<SentFrame>> {
+        let answers = self.state.is_up() && !self.state.is_unresponsive();
+        self.paths.carrier(now).filter(|_| answers)
+    }
+
+    /// Whether routes are exchanged with it: we name it, and it knows routes.
+    pub(crate) fn is_transit(&self, config: &Config) -> bool {
+        self.carrying.routes
+            && self.acquaintance.id.is_some_and(|id| config.routing.transit.contains(&id))
     }
 
     /// Whether it passes packets on, if that is news.
-    pub(crate) fn take_relay_change(&mut self) -> Option<bool> {
-        let is_relay = self.is_relay();
+    pub(crate) fn take_relay_change(&mut self, now: Instant) -> Option<bool> {
+        let is_relay = self.is_relay(now);
         let was = core::mem::replace(&mut self.carrying.is_listed, is_relay);
         (was != is_relay).then_some(is_relay)
     }

@@ -8,6 +8,7 @@ use crate::peer::Peer;
 use crate::peer::carry::ForwardRefused;
 use crate::peer::outbound::RefusedForward;
 use crate::session::{OVERHEAD, PacketBuffer};
+use crate::time::Instant;
 use crate::trace;
 use crate::wire::{FORWARD_HEADER_LEN, FORWARD_PATH, SEALED_HEADER_LEN, TAG_LEN};
 
@@ -17,9 +18,8 @@ const AROUND: usize = FORWARD_HEADER_LEN + OVERHEAD;
 impl Peer {
     /// How long a packet may be that this neighbour is given to carry, or gets from another; `None` if it can be
     /// given none.
-    pub(crate) fn largest_carried(&self) -> Option<usize> {
-        let path = self.paths.primary().filter(|_| self.is_neighbour())?;
-        path.max_datagram().checked_sub(AROUND)
+    pub(crate) fn largest_carried(&self, now: Instant) -> Option<usize> {
+        self.carrier(now)?.max_datagram().checked_sub(AROUND)
     }
 
     /// The route that data takes to it, if a neighbour carries its packets.
@@ -57,7 +57,8 @@ impl Peer {
         (len, size): (usize, usize),
         buf: &mut [u8],
     ) -> Option<Departure> {
-        let via = self.paths.via().filter(|_| self.largest_carried() >= Some(size - AROUND))?;
+        let fits = self.largest_carried(cx.now) >= Some(size - AROUND);
+        let via = self.carrier(cx.now).filter(|_| fits)?.via();
         let mut done = 0;
         for room in buf[..len].chunks_mut(size) {
             let room_len = room.len();

@@ -27,10 +27,8 @@ impl Routes {
     /// The peer is to hear this.
     pub(crate) fn push(&mut self, message: Message) {
         let queue = self.queue.get_or_insert_default();
-        if is_statement(&message) {
-            let is_void = |(_, other): &(u32, Message)| {
-                is_statement(other) && other.destination() == message.destination()
-            };
+        if let Some(destination) = message.stated() {
+            let is_void = |(_, other): &(u32, Message)| other.stated() == Some(destination);
             queue.due.retain(|other| !is_void(other));
             queue.under_way.retain(|other| !is_void(other));
         }
@@ -86,11 +84,6 @@ fn aged(message: Message) -> Option<Message> {
     let Message::Update(update) = message else { return Some(message) };
     let remaining = update.remaining.saturating_sub(REPEATED);
     (remaining > 0).then_some(Message::Update(Update { remaining, ..update }))
-}
-
-/// Whether it says what the route to its destination is now.
-const fn is_statement(message: &Message) -> bool {
-    matches!(message, Message::Update(_) | Message::Retraction { .. })
 }
 
 /// About how many seconds later a lost update is repeated, at most.

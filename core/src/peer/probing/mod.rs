@@ -116,7 +116,7 @@ impl Peer {
         let via = self.paths.via().and_then(|via| via.remote());
         let (Some(id), Some(SocketAddr::V4(remote))) = (self.acquaintance.id, via) else { return };
         let Some(last) = remote.port().checked_add(2) else { return };
-        if self.is_relay()
+        if self.is_relay(cx.now)
             && self.nat_testing.test.is_none()
             && cx.local.wants_test_by(&id)
             && self.test_nat(cx, [last - 1, last]).is_ok()

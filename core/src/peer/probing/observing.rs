@@ -40,7 +40,7 @@ impl Peer {
         if let Some(question) = self.transmit_where_socket(cx, buf) {
             return Some(question);
         }
-        if !core::mem::take(&mut self.observing.is_due) || !self.is_relay() {
+        if !core::mem::take(&mut self.observing.is_due) || !self.is_relay(cx.now) {
             return None;
         }
         let via = self.paths.primary().filter(|path| path.is_proved())?.via();

@@ -352,3 +352,94 @@ fn an_answer_says_whom_to_give_our_own_packets_and_nothing_else() {
     assert_eq!(router.way(at(60_007), &id(9)), Some(id(1)));
     assert_eq!(router.way(at(60_009), &id(9)), None, "it is old");
 }
+
+/// The neighbour in this slot is there, in this of its lives.
+fn back(router: &mut Router, ms: u64, slot: u32, incarnation: u64) {
+    let link = Link { id: id(slot as usize), transit: true, listens: true, incarnation };
+    router.on_up(at(ms), slot, link, Some(Duration::ZERO));
+}
+
+/// The number of the last statement about a destination to this neighbour, and whether it has a route.
+fn said(told: &[(u32, Message)], slot: u32, of: usize) -> Option<(u32, bool)> {
+    let to = told.iter().filter(|(to, message)| *to == slot && message.stated() == Some(&id(of)));
+    let is_route =
+        |message: &Message| matches!(message, Message::Update(it) if it.metric < INFINITE);
+    to.filter_map(|(_, message)| Some((message.serial()?, is_route(message)))).next_back()
+}
+
+#[test]
+fn a_neighbour_that_is_back_hears_what_ended_and_is_asked_for_what_was_forgotten() {
+    let mut router = node(2, 0);
+    hear(&mut router, 1, 1, update(9, (1, 1), 0, 1));
+    let (before, has_route) = said(&tick(&mut router, 100), 2, 9).expect("it is told");
+    assert!(has_route);
+    router.on_down(at(200), 2);
+    let lost = Message::Retraction { destination: id(9), serial: 2 };
+    router.on_message(at(300), 1, &lost, &Checksum);
+    assert_eq!(said(&tick(&mut router, 900), 2, 9), None, "it is no neighbour");
+    back(&mut router, 1000, 2, 1);
+    let told = tick(&mut router, 1100);
+    let (after, has_route) = said(&told, 2, 9).expect("it is told");
+    assert!(after > before && !has_route, "{told:?}");
+    let asked = |told: &[(u32, Message)]| told.contains(&(2, Message::TableRequest));
+    assert!(!asked(&told), "it told nothing");
+    // What it says while it is no neighbour is not heard.
+    router.on_down(at(2000), 2);
+    hear(&mut router, 2100, 2, update(8, (1, 1), 0, 1));
+    assert_eq!(router.next_hop(&id(8)), None);
+    back(&mut router, 3000, 2, 1);
+    assert!(asked(&tick(&mut router, 3100)));
+    // Nor is what it said before it was gone for a while.
+    hear(&mut router, 3200, 2, update(8, (1, 1), 0, 2));
+    assert_eq!(router.next_hop(&id(8)), Some(2));
+    router.on_down(at(4000), 2);
+    back(&mut router, 5000, 2, 1);
+    assert!(asked(&tick(&mut router, 5100)));
+    for (serial, next) in [(1, None), (2, None), (3, Some(2))] {
+        hear(&mut router, 5200, 2, update(8, (1, 1), 0, serial));
+        assert_eq!(router.next_hop(&id(8)), next, "serial {serial}");
+    }
+    // Another life counts anew.
+    router.on_down(at(6000), 2);
+    back(&mut router, 7000, 2, 2);
+    hear(&mut router, 7100, 2, update(8, (1, 1), 0, 1));
+    assert_eq!(router.next_hop(&id(8)), Some(2));
+    // Who is gone for good leaves nothing behind.
+    router.on_gone(at(8000), 2);
+    assert!(router.absent.is_empty());
+}
+
+#[test]
+fn whole_tables_are_told_to_those_who_may_hear_them_and_not_too_often() {
+    let mut router = node(1, 1);
+    hear(&mut router, 1, 1, update(9, (1, 1), 0, 1));
+    hear(&mut router, 1, 2, update(2, (1, 1), 0, 1));
+    tick(&mut router, 1000);
+    let ask = |router: &mut Router, ms, slot| {
+        router.on_message(at(ms), slot, &Message::TableRequest, &Checksum);
+        tick(router, ms + 90)
+    };
+    let told = ask(&mut router, 2000, 1);
+    assert!(said(&told, 1, 0).is_some() && said(&told, 1, 2).is_some(), "{told:?}");
+    assert_eq!(said(&told, 1, 9), None, "it is the way to there itself");
+    assert_eq!(ask(&mut router, 2100, 2), [], "a leaf that does not listen hears nothing");
+    let before = router.counters().ignored;
+    let answers = (0..100).filter(|n| !ask(&mut router, 3000 + n * 100, 1).is_empty()).count();
+    assert!((20..40).contains(&answers), "{answers} in ten seconds");
+    assert_eq!(router.counters().ignored - before, 100 - answers as u64);
+}
+
+#[test]
+fn what_one_neighbour_asks_for_is_still_news_to_the_others() {
+    let mut router = node(3, 0);
+    hear(&mut router, 1, 1, update(9, (1, 1), 100, 1));
+    assert!(said(&tick(&mut router, 100), 3, 9).is_some());
+    // It costs much more, which is told a second later at most; meanwhile 2 asks.
+    router.on_measured(at(500), 1, Some(Duration::from_millis(100)), (0, 0));
+    let question = Message::RouteRequest { destination: id(9), hops: 1 };
+    router.on_message(at(600), 2, &question, &Checksum);
+    let told = tick(&mut router, 610);
+    assert!(said(&told, 2, 9).is_some() && said(&told, 3, 9).is_none(), "{told:?}");
+    let told = tick(&mut router, 3000);
+    assert!(said(&told, 3, 9).is_some(), "{told:?}");
+}

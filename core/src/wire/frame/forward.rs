@@ -8,6 +8,7 @@
 
 use core::fmt;
 
+use super::Frame;
 use crate::wire::error::FrameError;
 use crate::wire::reader::Reader;
 use crate::wire::writer::Writer;
@@ -57,7 +58,7 @@ impl<'a> ForwardFrame<'a> {
     }
 
     /// Takes all that is left: the frame has no length of its own.
-    pub(super) fn parse(reader: &mut Reader<'a>) -> Result<Self, FrameError> {
+    fn parse(reader: &mut Reader<'a>) -> Result<Self, FrameError> {
         let hops = reader.u8()?;
         let (source, destination) = (reader.array()?, reader.array()?);
         let packet = reader.bytes(reader.remaining() as u64)?;
@@ -80,6 +81,39 @@ impl<'a> ForwardFrame<'a> {
     }
 }
 
+/// A frame of one of the three kinds.
+pub(super) fn parse<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Frame<'a>, FrameError> {
+    Ok(match kind {
+        FORWARD => Frame::Forward(ForwardFrame::parse(reader)?),
+        FORWARD_REFUSED => {
+            Frame::ForwardRefused { destination: reader.array()?, reason: reader.u8()? }
+        }
+        _ => Frame::ForwardFailed {
+            source: reader.array()?,
+            destination: reader.array()?,
+            reason: reader.u8()?,
+            hops: reader.u8()?,
+        },
+    })
+}
+
+/// Writes one of the two that carry no packet; `false` for any other frame.
+pub(super) fn write(w: &mut Writer<'_>, frame: &Frame<'_>) -> bool {
+    match frame {
+        Frame::ForwardRefused { destination, reason } => {
+            w.u8(FORWARD_REFUSED) && w.bytes(*destination) && w.u8(*reason)
+        }
+        Frame::ForwardFailed { source, destination, reason, hops } => {
+            w.u8(FORWARD_FAILED)
+                && w.bytes(*source)
+                && w.bytes(*destination)
+                && w.u8(*reason)
+                && w.u8(*hops)
+        }
+        _ => false,
+    }
+}
+
 impl fmt::Display for ForwardFrame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (hop_limit, ecn, length) = (self.hop_limit, self.ecn, self.packet.len());
@@ -95,7 +129,7 @@ impl fmt::Debug for ForwardFrame<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Frame, Frames};
+    use super::super::Frames;
     use super::*;
     use std::vec::Vec;
 

@@ -23,6 +23,8 @@ pub(super) const ROUTE_REQUEST: u8 = 0x19;
 pub const MAX_ROUTE_LIFE: u16 = 3600;
 /// The metric of a claim that the sender has no route for.
 pub const NO_ROUTE: u16 = u16::MAX;
+/// The destination of a [`Frame::RouteRequest`] for all that the receiver has to tell. It is nobody's identity.
+pub const EVERY_DESTINATION: [u8; 32] = [0; 32];
 /// What the signature of a claim begins with, so that it is none of anything else.
 const CLAIM_LABEL: &[u8; 17] = b"handfast/1 origin";
 /// The bytes that are signed: the label, and everything before the signature.
@@ -111,6 +113,26 @@ pub(super) fn parse<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Frame<'a>, 
         },
         _ => Frame::RouteRequest { destination, hops: reader.u8()? },
     })
+}
+
+/// Writes one of the three that are no update; `false` for any other frame.
+pub(super) fn write(w: &mut Writer<'_>, frame: &Frame<'_>) -> bool {
+    match frame {
+        Frame::RouteRetraction { destination, serial } => {
+            w.u8(ROUTE_RETRACTION) && w.bytes(*destination) && w.u32(*serial)
+        }
+        Frame::SeqnoRequest { destination, epoch, seqno, hops } => {
+            w.u8(SEQNO_REQUEST)
+                && w.bytes(*destination)
+                && w.u64(*epoch)
+                && w.u32(*seqno)
+                && w.u8(*hops)
+        }
+        Frame::RouteRequest { destination, hops } => {
+            w.u8(ROUTE_REQUEST) && w.bytes(*destination) && w.u8(*hops)
+        }
+        _ => false,
+    }
 }
 
 impl fmt::Display for RouteUpdate<'_> {

@@ -8,16 +8,21 @@ pub(crate) enum Arguments {
     /// Run one seed and show everything.
     One(u64),
     /// Run many on so many threads.
-    Many { start: u64, seeds: u64, jobs: usize },
+    Many { start: u64, seeds: u64, jobs: usize, meshes_alone: bool },
 }
 
 impl Arguments {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut one, mut start, mut seeds) = (None, 0, 2_000);
+        let mut meshes_alone = false;
         let mut jobs = available_parallelism().map_or(1, NonZero::get);
         while let Some(word) = words.next() {
             if word == "--help" {
                 return Err("Runs random scenarios in a simulated network.".to_owned());
+            }
+            if word == "--meshes" {
+                meshes_alone = true;
+                continue;
             }
             let value = words.next().ok_or_else(|| format!("{word} needs a number"))?;
             let number = value.parse().map_err(|_| format!("{value:?} is not a number"))?;
@@ -29,8 +34,9 @@ impl Arguments {
                 _ => return Err(format!("unknown argument {word:?}")),
             }
         }
-        Ok(one.map_or(Self::Many { start, seeds, jobs }, Self::One))
+        Ok(one.map_or(Self::Many { start, seeds, jobs, meshes_alone }, Self::One))
     }
 }
 
-pub(crate) const USAGE: &str = "usage: sweep [--seeds N] [--start S] [--jobs J] | sweep --seed X";
+pub(crate) const USAGE: &str =
+    "usage: sweep [--seeds N] [--start S] [--jobs J] [--meshes] | sweep --seed X";

@@ -5,12 +5,17 @@ use std::panic::{catch_unwind, resume_unwind, set_hook, take_hook};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use handfast_sim::{Instances, Meeting, Scenario};
+use handfast_sim::{Instances, Meeting, Mesh, Scenario};
 
 use crate::totals::Totals;
 
-/// Runs the seeds, telling of each that fails as soon as it does.
-pub(crate) fn run(seeds: Range<u64>, jobs: usize, failed: impl Fn(u64, &str) + Sync) -> Totals {
+/// Runs the seeds, or their meshes alone, telling of each that fails as soon as it does.
+pub(crate) fn run(
+    seeds: Range<u64>,
+    jobs: usize,
+    meshes_alone: bool,
+    failed: impl Fn(u64, &str) + Sync,
+) -> Totals {
     // A failure is told in one line; `--seed` shows the rest.
     let usual = take_hook();
     set_hook(Box::new(|_| {}));
@@ -22,7 +27,7 @@ pub(crate) fn run(seeds: Range<u64>, jobs: usize, failed: impl Fn(u64, &str) + S
             if seed >= seeds.end {
                 return mine;
             }
-            run_one(seed, &mut mine, &failed);
+            run_one(seed, meshes_alone, &mut mine, &failed);
         }
     };
     let ended: Vec<_> = thread::scope(|scope| {
@@ -38,13 +43,19 @@ pub(crate) fn run(seeds: Range<u64>, jobs: usize, failed: impl Fn(u64, &str) + S
     totals
 }
 
-fn run_one(seed: u64, totals: &mut Totals, failed: &impl Fn(u64, &str)) {
-    let all = || {
+fn run_one(seed: u64, mesh_alone: bool, totals: &mut Totals, failed: &impl Fn(u64, &str)) {
+    let others = || {
         let scenario = Scenario::from_seed(seed).run();
         (scenario, Instances::from_seed(seed).run(), Meeting::from_seed(seed).run())
     };
+    let all = || ((!mesh_alone).then(others), Mesh::from_seed(seed).run());
     match catch_unwind(all) {
-        Ok((report, instances, meeting)) => totals.add(&report, &instances, &meeting),
+        Ok((others, mesh)) => {
+            if let Some((report, instances, meeting)) = others {
+                totals.add(&report, &instances, &meeting);
+            }
+            totals.add_mesh(&mesh);
+        }
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

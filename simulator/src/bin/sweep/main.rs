@@ -1,28 +1,31 @@
-//! Runs the scenarios of many seeds, and for each several instances of one identity and two peers behind NATs, on all
-//! cores, and prints what they came to.
+//! Runs the scenarios of many seeds, and for each several instances of one identity, two peers behind NATs and a mesh of nodes,
+//! on all cores, and prints what they came to.
 //!
-//! `sweep --seeds N [--start S] [--jobs J]` runs N seeds from S on; `sweep --seed X` runs one,
-//! recorded.
+//! `sweep --seeds N [--start S] [--jobs J]` runs N seeds from S on, with `--meshes` their meshes alone;
+//! `sweep --seed X` runs one, recorded.
 
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod jobs;
 mod meetings;
+mod meshes;
 mod totals;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use handfast_sim::{Instances, Meeting, Scenario};
+use handfast_sim::{Instances, Meeting, Mesh, Scenario};
 
 use arguments::{Arguments, USAGE};
 
 fn main() -> ExitCode {
     match Arguments::parse(std::env::args().skip(1)) {
         Ok(Arguments::One(seed)) => replay(seed),
-        Ok(Arguments::Many { start, seeds, jobs }) => sweep(start, seeds, jobs),
+        Ok(Arguments::Many { start, seeds, jobs, meshes_alone }) => {
+            sweep(start, seeds, jobs, meshes_alone)
+        }
         Err(error) => {
             eprintln!("{error}\n{USAGE}");
             ExitCode::from(2)
@@ -51,17 +54,22 @@ fn replay(seed: u64) -> ExitCode {
         return ExitCode::FAILURE;
     };
     println!("{meeting:#?}");
+    let Ok(mesh) = catch_unwind(|| Mesh::from_seed(seed).run_recorded()) else {
+        eprintln!("the mesh of seed {seed} failed");
+        return ExitCode::FAILURE;
+    };
+    println!("{mesh:#?}");
     ExitCode::SUCCESS
 }
 
 /// Runs them all, failures or not.
-fn sweep(start: u64, seeds: u64, jobs: usize) -> ExitCode {
+fn sweep(start: u64, seeds: u64, jobs: usize, meshes_alone: bool) -> ExitCode {
     let began = Instant::now();
     let end = start.saturating_add(seeds);
-    let totals = jobs::run(start..end, jobs, |seed, failure| {
+    let totals = jobs::run(start..end, jobs, meshes_alone, |seed, failure| {
         eprintln!("seed {seed} failed: {failure}\n  {}", replay_command(seed));
     });
-    totals.print(began.elapsed(), jobs);
+    totals.print(began.elapsed(), jobs, meshes_alone);
     if totals.run() != seeds {
         eprintln!("{} of {seeds} seeds were run", totals.run());
         return ExitCode::FAILURE;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use handfast_sim::{Fault, Faults, InstancesReport, MeetingReport, Report};
+use handfast_sim::{Fault, Faults, InstancesReport, MeetingReport, MeshReport, Report};
 
 use crate::meetings::Meetings;
+use crate::meshes::Meshes;
 
 /// Sums over reports, the same in whatever order they come.
 #[derive(Default)]
@@ -27,6 +28,7 @@ pub(crate) struct Totals {
     seen: BTreeMap<&'static str, u64>,
     instances: Instances,
     meetings: Meetings,
+    meshes: Meshes,
     /// By seed.
     pub(crate) failures: BTreeMap<u64, String>,
 }
@@ -94,7 +96,6 @@ impl Totals {
             told_instances,
             slowest,
         });
-        self.seeds += 1;
         self.simulated += report.simulated;
         self.connected += report.connected;
         self.slowest = self.slowest.max((report.recovered, report.seed));
@@ -113,6 +114,12 @@ impl Totals {
         for (name, seen) in report.seen.iter() {
             *self.seen.entry(name).or_default() += u64::from(seen);
         }
+    }
+
+    /// The mesh of a seed, of which all the rest was added.
+    pub(crate) fn add_mesh(&mut self, mesh: &MeshReport) {
+        self.seeds += 1;
+        self.meshes.add(mesh);
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
@@ -137,6 +144,7 @@ impl Totals {
         }
         self.instances.add(&other.instances);
         self.meetings.merge(other.meetings);
+        self.meshes.merge(&other.meshes);
         self.failures.extend(other.failures);
     }
 
@@ -145,11 +153,22 @@ impl Totals {
         self.seeds + self.failures.len() as u64
     }
 
-    pub(crate) fn print(&self, took: Duration, jobs: usize) {
-        let hours = |time: Duration| time.as_secs() as f64 / 3600.0;
+    pub(crate) fn print(&self, took: Duration, jobs: usize, meshes_alone: bool) {
         let run = self.run();
         let rate = run as f64 / took.as_secs_f64();
         println!("{run} seeds in {took:.1?}: {rate:.1} a second on {jobs} threads");
+        if !meshes_alone {
+            self.print_others();
+        }
+        self.meshes.print();
+        println!("\n{} failures", self.failures.len());
+        for (seed, text) in &self.failures {
+            println!("seed {seed}: {text}\n  {}", crate::replay_command(*seed));
+        }
+    }
+
+    fn print_others(&self) {
+        let hours = |time: Duration| time.as_secs() as f64 / 3600.0;
         println!(
             "{:.1} simulated connection-hours in {:.1} simulated hours",
             hours(self.connected),
@@ -176,10 +195,6 @@ impl Totals {
         println!("\ndone by the world: times");
         for (name, count) in self.faults.iter() {
             println!("{name:<20} {count:>10}");
-        }
-        println!("\n{} failures", self.failures.len());
-        for (seed, text) in &self.failures {
-            println!("seed {seed}: {text}\n  {}", crate::replay_command(*seed));
         }
     }
 }

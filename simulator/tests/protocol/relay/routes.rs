@@ -448,3 +448,80 @@ fn a_route_that_changes_is_told_once_and_a_neighbour_is_none() {
     let repeated = after.windows(2).any(|two| two[0] == two[1]);
     assert!(!repeated, "{after:?}");
 }
+
+/// Until every node of a line knows the way to each: milliseconds, if that takes no longer than so many.
+fn until_all_are_known(mesh: &mut Mesh, longest: u64) -> Option<u64> {
+    let nodes = mesh.nodes.len() as u8;
+    let is_known = |mesh: &Mesh, from: u8, to: u8| {
+        let next = if from < to { from + 1 } else { from.saturating_sub(1) };
+        from == to || mesh.next_hop(from, to) == Some(next)
+    };
+    (0..=longest / 100).map(|n| n * 100).find(|ms| {
+        let all =
+            (0..nodes).all(|from| (0..nodes).all(|to| is_known(mesh, from, to))) || *ms > longest;
+        if !all {
+            mesh.net.run(100);
+        }
+        all
+    })
+}
+
+#[test]
+fn a_link_that_led_one_way_for_a_while_is_used_again_within_seconds() {
+    for (seed, seconds) in [(40, 2), (41, 4), (42, 8), (43, 15), (44, 25), (45, 45)] {
+        let mut mesh = Mesh::line(seed);
+        for (from, to) in [(1, 2), (2, 1)] {
+            mesh.net.run(10_000);
+            let ends = (mesh.nodes[from], mesh.nodes[to]);
+            mesh.net.world.network().block(ends.0, ends.1);
+            mesh.net.run(seconds * 1000);
+            mesh.net.world.network().unblock(ends.0, ends.1);
+            let known = until_all_are_known(&mut mesh, 5_000);
+            println!("seed {seed}, {from} -> {to} cut for {seconds} s: {known:?} ms");
+            assert!(known.is_some(), "seed {seed}: {from} was not heard by {to} for {seconds} s");
+        }
+    }
+}
+
+#[test]
+fn a_link_that_leads_one_way_is_gone_round_by_both_ends() {
+    for seed in 46..49 {
+        let mut mesh = Mesh::ring(seed);
+        mesh.net.run(5_000);
+        let (one, two) = (mesh.nodes[1], mesh.nodes[2]);
+        mesh.net.world.network().block(one, two);
+        mesh.net.run(15_000);
+        for second in 0..20 {
+            let hops = (mesh.next_hop(1, 2), mesh.next_hop(2, 1));
+            assert_eq!(hops, (Some(0), Some(3)), "seed {seed}, after {} s", 15 + second);
+            mesh.net.run(1_000);
+        }
+        mesh.net.world.network().unblock(one, two);
+        mesh.net.run(15_000);
+        let hops = (mesh.next_hop(1, 2), mesh.next_hop(2, 1));
+        assert_eq!(hops, (Some(2), Some(1)), "seed {seed}: whole again");
+    }
+}
+
+#[test]
+fn a_leaf_takes_the_neighbour_that_is_nearer_by_now() {
+    for seed in 50..52 {
+        let mut mesh = Mesh::new(seed, &[(0, 1), (1, 2), (2, 3), (4, 3)], &[0, 4]);
+        let link = mesh.dial(0, 4);
+        let neighbour = |mesh: &Mesh| {
+            let path = mesh.net.endpoint(link.a).peer(link.ab).and_then(|peer| peer.path);
+            path.and_then(|path| path.route()).map(|route| route.neighbour)
+        };
+        assert_eq!(neighbour(&mesh), Some(id(1)));
+        mesh.net.call(mesh.nodes[0], mesh.nodes[3]);
+        for n in 0..70 {
+            mesh.net.send(link.a, link.ab, Delivery::ordered(0), payload(n, 500));
+            mesh.net.send(link.b, link.ba, Delivery::ordered(0), payload(n, 500));
+            mesh.net.run(500);
+        }
+        assert_eq!(neighbour(&mesh), Some(id(3)), "seed {seed}");
+        mesh.net.run(1000);
+        assert_eq!(numbers(&mesh.net, link.b), (0..70).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(numbers(&mesh.net, link.a), (0..70).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
