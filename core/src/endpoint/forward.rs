@@ -144,7 +144,8 @@ impl Endpoint {
     /// The next packets of the peer in `slot` are to fit those of the neighbour that carries them.
     pub(super) fn fit_into(&mut self, slot: u32, route: Route) {
         let carrier = self.peers.by_id(&route.neighbour);
-        let largest = carrier.and_then(|carrier| self.peers.at(carrier)?.largest_carried());
+        let largest =
+            carrier.and_then(|carrier| self.peers.at(carrier)?.largest_carried(self.shared.now));
         let wants = self.peers.at_mut(slot).is_some_and(|peer| peer.fit_into(largest));
         if let Some(carrier) = carrier.filter(|_| wants) {
             self.want_larger(carrier);
