@@ -1,12 +1,12 @@
-//! handfast's core, as it comes by default.
+//! handfast's core, as it comes by default or with another congestion controller.
 
 use bytes::Bytes;
 use handfast_core::{
-    Config, Delivery, Endpoint, Event, Identity, Instant, Origin, PeerHandle, Priority, Target,
-    Transmit,
+    Config, CongestionControl, Delivery, Endpoint, Event, Identity, Instant, Origin, PeerHandle,
+    Priority, Target, Transmit,
 };
 
-use super::stack::{Arrived, Setup, Stack, Stamp, Told};
+use super::stack::{Arrived, Kind, Setup, Stack, Stamp, Told};
 use super::traffic::SMALL;
 
 pub(crate) struct Handfast {
@@ -19,6 +19,11 @@ impl Handfast {
     pub(crate) fn new(setup: &Setup, seed: [u8; 32], now: Instant) -> Self {
         let mut config = Config::default();
         config.aes_hardware = true;
+        match setup.kind {
+            Kind::HandfastBbr => config.congestion = CongestionControl::Bbr,
+            Kind::HandfastCubic => config.congestion = CongestionControl::Cubic,
+            _ => {}
+        }
         let config = config.validate().expect("the default is valid");
         let identity = Identity::from_seed([1 + u8::from(setup.calls); 32]);
         let mut endpoint = Endpoint::new(config, identity, seed, now);

@@ -113,7 +113,7 @@ pub struct Config {
     /// 1,200, which every path should carry, and finds out by itself how much of this it carries while there is much
     /// to send. Datagrams that arrive may have this size whatever we send. Default 1,452: Ethernet with IPv6.
     pub max_datagram: u16,
-    /// How fast to send. Default: by CUBIC.
+    /// How fast to send. Default: [`CongestionControl::Tolerant`].
     pub congestion: CongestionControl,
 
     /// Whether the processor has AES instructions (drivers detect it). AES-256-GCM is used when both
@@ -213,6 +213,12 @@ pub enum CongestionControl {
     /// a tenth more.
     #[default]
     Tolerant,
+    /// BBR, in the shape of its third version (draft-ietf-ccwg-bbr): sends at the rate that the path was measured
+    /// to deliver, so that queues stay short, whatever the path loses by itself, up to a quarter. Losses are
+    /// answered that a queue, or a rate that does not grow with what is sent, shows to be of its making.
+    /// Beside CUBIC in the same queue it takes up to 70 %. On queues of 10 ms it drops more packets than the
+    /// default does.
+    Bbr,
     /// CUBIC as RFC 9438 has it: every loss is answered.
     Cubic,
     /// A fixed rate in bytes per second, at least 1, for tests and dedicated links: it does not slow down

@@ -241,6 +241,7 @@ impl<F: Copy> Path<F> {
                 note_lost(settled, mtu, lost);
             });
         self.on_losses(now, losses, stats);
+        self.after_ack(now, stats);
         result.is_too_narrow |= self.review_size(size);
         Ok(())
     }
