@@ -1,13 +1,12 @@
 //! Which path data takes: the direct one while the peer answers there, else the one by way of a neighbour.
 
-use core::time::Duration;
-
 use smallvec::SmallVec;
 
 use crate::PeerId;
 use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Place, Via};
+use crate::path::away::Return;
 use crate::path::manager::{DIRECT, Paths, ROUTED};
 use crate::path::{Path, PathTimer, follow::NO_PACKET};
 use crate::recovery::PacketSpaces;
@@ -45,6 +44,7 @@ impl<F: Copy> Paths<F> {
                 if path.unanswered_probes() >= PROBES_TO_DISTRESS {
                     self.suspect(at, now);
                 }
+                self.review_trial(now);
                 return Some(PathTimeout::Loss(frames));
             }
         }
@@ -69,7 +69,7 @@ impl<F: Copy> Paths<F> {
         let (seen_until, is_proved) = (path.two_way_at() + interval, path.is_proved);
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let check = path.check.as_mut().filter(|check| due(check.deadline()));
-        let mut has_failed = false;
+        let (mut has_failed, mut shows_itself) = (false, false);
         if let Some(check) = check {
             if !is_proved {
                 check.ask_again();
@@ -79,6 +79,7 @@ impl<F: Copy> Paths<F> {
                 check.wait_until(now + interval);
             } else if is_seen {
                 check.wait_until(seen_until);
+                shows_itself = true;
             } else {
                 check.ask();
             }
@@ -86,6 +87,9 @@ impl<F: Copy> Paths<F> {
         path.schedule_challenge();
         if has_failed {
             self.give_up(at, now, stats);
+        } else if shows_itself {
+            // Data may have waited for its time to come back.
+            self.choose(now);
         }
     }
 
@@ -112,6 +116,9 @@ impl<F: Copy> Paths<F> {
         let path = &mut self.list[at];
         if at > 0 {
             path.rest(now, stats, &mut self.result);
+            if id == DIRECT {
+                self.away.interrupt();
+            }
         } else {
             let next = now + path.interval();
             path.check.iter_mut().for_each(|check| check.wait_until(next));
@@ -134,6 +141,9 @@ impl<F: Copy> Paths<F> {
         if at > 0 {
             path.frames_under_way(&mut self.result.doubtful);
             self.has_news = true;
+            if path.space.id() == DIRECT {
+                self.away.on_unanswered(now);
+            }
         }
         self.choose(now);
     }
@@ -144,16 +154,19 @@ impl<F: Copy> Paths<F> {
         let direct = self.list.iter().position(usable(DIRECT));
         let best = direct.or_else(|| self.list.iter().position(usable(ROUTED)));
         let Some(at) = best.filter(|at| *at > 0) else { return };
-        if self.list[0].is_usable() && now < self.away_until {
+        let may = if self.list[0].is_usable() { self.away.on_answer(now) } else { Return::Free };
+        let path = &mut self.list[at];
+        match may {
+            Return::Free => self.switch(at, now),
             // It shows itself once more when it may be taken again.
-            let until = self.away_until;
-            let path = &mut self.list[at];
-            path.check.iter_mut().for_each(|check| check.wait_until(until));
-            path.acked_at = path.acked_at.min(until.saturating_sub(path.interval()));
-            path.schedule_challenge();
-            return;
+            Return::NotBefore(until) => {
+                path.check.iter_mut().for_each(|check| check.wait_until(until));
+                path.acked_at = path.acked_at.min(until.saturating_sub(path.interval()));
+                path.schedule_challenge();
+            }
+            Return::Try => path.probes = path.probes.max(1),
+            Return::Tried => {}
         }
-        self.switch(at, now);
     }
 
     /// Data takes the path `at`.
@@ -162,19 +175,46 @@ impl<F: Copy> Paths<F> {
         left.timers.clear(PathTimer::Pace);
         if left.suspect_since.is_some() {
             left.frames_under_way(&mut self.result.doubtful);
-            let is_again = now < self.away_until + CALM;
-            self.flaps = if is_again { (self.flaps + 1).min(MOST_FLAPS) } else { 0 };
             if left.space.id() == DIRECT {
-                self.away_until = now + SHORTEST_AWAY * (1 << self.flaps);
+                self.away.leave(now);
             }
         }
         self.list.swap(0, at);
+        if self.list[0].space.id() == DIRECT {
+            self.away.come_back();
+        }
         (self.has_moved, self.has_switched, self.has_news) = (true, true, true);
     }
 
     /// Whether data takes a path that does not answer.
     pub(crate) fn is_in_distress(&self) -> bool {
         self.list.first().is_some_and(|path| path.suspect_since.is_some())
+    }
+
+    /// All packets of a trial may be lost, and known to be: then nothing else asks again.
+    pub(super) fn review_trial(&mut self, now: Instant) {
+        let is_lost = |path: &&mut Path<F>| path.space.sent().packets_in_flight() == 0;
+        if !self.away.is_sent() {
+            return;
+        }
+        let found = self.list.iter_mut().find(|path| path.space.id() == DIRECT);
+        let Some(path) = found.filter(is_lost) else { return };
+        if self.away.is_trying() {
+            path.probes = path.probes.max(1);
+        } else {
+            self.away.on_unanswered(now);
+            self.choose(now);
+        }
+    }
+
+    /// Whether what probes the path with this id is to be as large as data.
+    pub(crate) fn is_trial(&self, id: u8) -> bool {
+        id == DIRECT && self.away.is_trying()
+    }
+
+    /// It was, in the packet with this number.
+    pub(crate) fn on_trial_sent(&mut self, counter: u64) {
+        self.away.on_sent(counter);
     }
 
     /// The peer may be reached by way of a neighbour, as `via` says: it is challenged there.
@@ -215,10 +255,6 @@ impl<F: Copy> Paths<F> {
 
 /// So many probes without an answer put a path in distress, also one that was the only one.
 const PROBES_TO_DISTRESS: u8 = 2;
-/// Data that left the direct path stays away for so long at least, doubled each time if it leaves soon again.
-const SHORTEST_AWAY: Duration = Duration::from_secs(1);
-const MOST_FLAPS: u8 = 6;
-const CALM: Duration = Duration::from_secs(60);
 /// We open a way ourselves by so much as if it had come from there: the neighbour offered to carry it, and no
 /// more than three challenges go there.
 const OWN_CHALLENGES: u64 = 64;
