@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::PeerId;
+use crate::Violation;
 use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Place, Via};
@@ -12,6 +13,7 @@ use crate::path::{Path, PathTimer, follow::NO_PACKET};
 use crate::recovery::PacketSpaces;
 use crate::stats::PeerStats;
 use crate::time::Instant;
+use crate::wire::AckFrame;
 
 /// What a timeout of a path asks for.
 #[derive(Clone, Debug)]
@@ -23,6 +25,32 @@ pub(crate) enum PathTimeout<F> {
 }
 
 impl<F: Copy> Paths<F> {
+    /// Takes an acknowledgement of what we sent. One for a path that was closed meanwhile is ignored.
+    ///
+    /// # Errors
+    /// It acknowledges what was never sent.
+    pub(crate) fn on_ack(
+        &mut self,
+        spaces: &PacketSpaces,
+        now: Instant,
+        frame: &AckFrame<'_>,
+        stats: &mut PeerStats,
+    ) -> Result<(), Violation> {
+        let path = self.list.iter_mut().find(|path| path.space.id() == frame.path);
+        let Some(path) = path else {
+            let is_closed = spaces.is_closed(frame.path);
+            return if is_closed { Ok(()) } else { Err(Violation::AckOfUnsent) };
+        };
+        let was_suspect = path.suspect_since.is_some();
+        path.on_ack(now, frame, self.max_ack_delay, stats, &mut self.result)?;
+        let is_better = was_suspect && path.suspect_since.is_none();
+        if is_better || (frame.path == DIRECT && self.away.on_ack(frame)) {
+            self.choose(now);
+        }
+        self.review_trial(now);
+        Ok(())
+    }
+
     /// Acts on the next deadline that `now` has reached.
     pub(crate) fn handle_timeout(
         &mut self,

@@ -18,10 +18,9 @@ use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Ecn, FourTuple, SocketId, Via};
 use crate::recovery::{AckWant, PacketSpaces};
-use crate::stats::PeerStats;
 use crate::time::{Absence, Instant};
 use crate::timer::Timers;
-use crate::wire::{AckFrame, PacketNumber, Writer};
+use crate::wire::{PacketNumber, Writer};
 
 /// The paths of a peer. There is none before the first session.
 #[derive(Debug)]
@@ -255,32 +254,6 @@ impl<F: Copy> Paths<F> {
         }
     }
 
-    /// Takes an acknowledgement of what we sent. One for a path that was closed meanwhile is ignored.
-    ///
-    /// # Errors
-    /// It acknowledges what was never sent.
-    pub(crate) fn on_ack(
-        &mut self,
-        spaces: &PacketSpaces,
-        now: Instant,
-        frame: &AckFrame<'_>,
-        stats: &mut PeerStats,
-    ) -> Result<(), Violation> {
-        let path = self.list.iter_mut().find(|path| path.space.id() == frame.path);
-        let Some(path) = path else {
-            let is_closed = spaces.is_closed(frame.path);
-            return if is_closed { Ok(()) } else { Err(Violation::AckOfUnsent) };
-        };
-        let was_suspect = path.suspect_since.is_some();
-        path.on_ack(now, frame, self.max_ack_delay, stats, &mut self.result)?;
-        let is_better = was_suspect && path.suspect_since.is_none();
-        if is_better || (frame.path == DIRECT && self.away.on_ack(frame)) {
-            self.choose(now);
-        }
-        self.review_trial(now);
-        Ok(())
-    }
-
     /// The frames that arrived, and those that were lost, as far as the last acknowledgement or
     /// timeout showed. They are handed out once.
     pub(crate) fn resolved(&mut self) -> &mut AckResult<F> {
@@ -464,6 +437,7 @@ mod tests {
     use crate::path::LONGEST_DISTRESS;
     use crate::path::{PathTimeout, Seen};
     use crate::recovery::Sent;
+    use crate::stats::PeerStats;
 
     /// How long the peer delays acknowledgements, and three probe timeouts before the first measurement.
     const ACK_DELAY: Duration = Duration::from_millis(300);
