@@ -104,6 +104,10 @@ pub(crate) struct Common {
     /// An address at which peers reach this machine, IP:PORT, say of a port that a router forwards; may be repeated
     #[arg(long, value_name = "ADDR")]
     pub(crate) advertise: Vec<SocketAddr>,
+    /// The two further ports of the servers that test the NAT before us, as 4264,4265 [default: the two after
+    /// that of a server, as there]
+    #[arg(long, value_name = "PORTS", value_parser = two_ports)]
+    pub(crate) probe_ports: Option<[u16; 2]>,
     /// Have the router forward a port to this program (PCP, NAT-PMP or UPnP), and tell peers of it. Write --map-port=IP
     /// where the system does not tell which router it uses
     #[arg(long, value_name = "ROUTER", num_args = 0..=1, require_equals = true, default_missing_value = "true",

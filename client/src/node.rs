@@ -35,6 +35,7 @@ impl Node {
         // Peers that servers lead to are looked for directly.
         config.punching.enabled = true;
         config.punching.advertise.clone_from(&common.advertise);
+        config.punching.probe_ports = common.probe_ports;
         let listen =
             if common.listen.is_empty() { Listen::all(0) } else { ListenOn::merge(&common.listen) };
         let endpoint = bind(config, identity(&common.identity)?, listen)?;

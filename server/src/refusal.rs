@@ -4,7 +4,7 @@ use handfast_core::ConfigError;
 
 /// What of the core's configuration the operator can choose: the core's name of the field, and that
 /// of the flag, which is also the key of the file.
-const FLAGS: [(&str, &str); 36] = [
+const FLAGS: [(&str, &str); 37] = [
     ("admission", "allow"),
     ("answer_stun", "stun"),
     ("budgets.at_peers", "budget-at-peers"),
@@ -36,6 +36,7 @@ const FLAGS: [(&str, &str); 36] = [
     ("limits.max_peers_per_source", "max-peers-per-source"),
     ("network_secret", "network-secret-file"),
     ("previous_network_secret", "network-secret-file"),
+    ("punching.advertise", "advertise"),
     ("punching.enabled", "map-port"),
     ("routing.announce", "transit"),
     ("routing.transit", "transit"),
@@ -79,6 +80,7 @@ mod tests {
                 Some("limits" | "keys") => "7",
                 Some("flow") => "10MiB",
                 Some("forwarding") if flag == "relay" => "true",
+                Some("punching") if flag == "advertise" => "192.0.2.1:7",
                 Some("punching") => "true",
                 // One flag for two fields.
                 Some("discovery") if field != "discovery.listen" => "true",
@@ -143,8 +145,8 @@ mod tests {
             "keys.rekey_after",
             "keys.rekey_after_idle",
             "keys.rekey_after_packets",
-            "punching.advertise",
             "punching.fresh_ports",
+            "punching.probe_ports",
             "punching.tell_host",
             "punching.tell_observed",
             "timers.connect_timeout",

@@ -25,6 +25,10 @@ pub struct Punching {
     /// the driver opens ([`Event::OpenSocket`](crate::Event)) and closes again: at most 64 at once. Set it to false
     /// if the driver cannot do that; the [`Verdict`](crate::Verdict) says that the step was left out. Default: true.
     pub fresh_ports: bool,
+    /// The two further ports by which neighbours that forward help with the test of our NAT that is made by itself, in the order
+    /// in which the server names them (`p2p_server --probe-ports`). Default: `None`, for the two after that of the
+    /// neighbour. A neighbour that has others tells nothing of the NAT.
+    pub probe_ports: Option<[u16; 2]>,
 }
 
 impl Default for Punching {
@@ -35,6 +39,7 @@ impl Default for Punching {
             tell_observed: true,
             advertise: Vec::new(),
             fresh_ports: true,
+            probe_ports: None,
         }
     }
 }

@@ -38,13 +38,28 @@ impl<F: Copy> Path<F> {
     /// The peer is there, and hears us.
     pub(super) fn on_two_way(&mut self, now: Instant) {
         self.is_proved = true;
-        self.suspect_since = None;
         (self.heard_at, self.acked_at) = (now, now);
-        if self.waits_since != Instant::MAX {
-            self.waits_since = now;
+        // What answers challenges may swallow data all the same: what data waits for is not put off by that.
+        if self.suspect_since.take().is_some() {
+            self.wait_anew(now);
         }
         let interval = self.interval();
         self.check.iter_mut().for_each(|check| check.wait_until(now + interval));
+    }
+
+    /// The peer has shown that it is elsewhere. What was sent where it was gets more time; but not if it was there for a
+    /// moment only, or who makes it seem to move all the time could keep data waiting for ever.
+    pub(super) fn on_moved(&mut self, now: Instant) {
+        if self.previous.is_none_or(|previous| !previous.is_just_left(now)) {
+            self.wait_anew(now);
+        }
+        self.on_two_way(now);
+    }
+
+    fn wait_anew(&mut self, now: Instant) {
+        if self.waits_since != Instant::MAX {
+            self.waits_since = now;
+        }
     }
 
     /// Something that was sent on it arrived.

@@ -5,14 +5,17 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::PeerId;
+use crate::Violation;
 use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Place, Via};
+use crate::path::away::Return;
 use crate::path::manager::{DIRECT, Paths, ROUTED};
 use crate::path::{Path, PathTimer, follow::NO_PACKET, id_toward};
 use crate::recovery::PacketSpaces;
 use crate::stats::PeerStats;
 use crate::time::Instant;
+use crate::wire::AckFrame;
 
 /// What a timeout of a path asks for.
 #[derive(Clone, Debug)]
@@ -24,6 +27,32 @@ pub(crate) enum PathTimeout<F> {
 }
 
 impl<F: Copy> Paths<F> {
+    /// Takes an acknowledgement of what we sent. One for a path that was closed meanwhile is ignored.
+    ///
+    /// # Errors
+    /// It acknowledges what was never sent.
+    pub(crate) fn on_ack(
+        &mut self,
+        spaces: &PacketSpaces,
+        now: Instant,
+        frame: &AckFrame<'_>,
+        stats: &mut PeerStats,
+    ) -> Result<(), Violation> {
+        let path = self.list.iter_mut().find(|path| path.space.id() == frame.path);
+        let Some(path) = path else {
+            let is_closed = spaces.is_closed(frame.path);
+            return if is_closed { Ok(()) } else { Err(Violation::AckOfUnsent) };
+        };
+        let was_suspect = path.suspect_since.is_some();
+        path.on_ack(now, frame, self.max_ack_delay, stats, &mut self.result)?;
+        let is_better = was_suspect && path.suspect_since.is_none();
+        if is_better || (frame.path == DIRECT && self.away.on_ack(frame)) {
+            self.choose(now);
+        }
+        self.review_trial(now);
+        Ok(())
+    }
+
     /// Acts on the next deadline that `now` has reached.
     pub(crate) fn handle_timeout(
         &mut self,
@@ -45,6 +74,7 @@ impl<F: Copy> Paths<F> {
                 if path.unanswered_probes() >= PROBES_TO_DISTRESS {
                     self.suspect(at, now);
                 }
+                self.review_trial(now);
                 return Some(PathTimeout::Loss(frames));
             }
         }
@@ -69,7 +99,7 @@ impl<F: Copy> Paths<F> {
         let (seen_until, is_proved) = (path.two_way_at() + interval, path.is_proved);
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let check = path.check.as_mut().filter(|check| due(check.deadline()));
-        let mut has_failed = false;
+        let (mut has_failed, mut shows_itself) = (false, false);
         if let Some(check) = check {
             if !is_proved {
                 check.ask_again();
@@ -79,6 +109,7 @@ impl<F: Copy> Paths<F> {
                 check.wait_until(now + interval);
             } else if is_seen {
                 check.wait_until(seen_until);
+                shows_itself = true;
             } else {
                 check.ask();
             }
@@ -86,6 +117,9 @@ impl<F: Copy> Paths<F> {
         path.schedule_challenge();
         if has_failed {
             self.give_up(at, now, stats);
+        } else if shows_itself {
+            // Data may have waited for its time to come back.
+            self.choose(now);
         }
     }
 
@@ -112,6 +146,9 @@ impl<F: Copy> Paths<F> {
         let path = &mut self.list[at];
         if at > 0 {
             path.rest(now, stats, &mut self.result);
+            if id == DIRECT {
+                self.away.interrupt();
+            }
         } else {
             let next = now + path.interval();
             path.check.iter_mut().for_each(|check| check.wait_until(next));
@@ -134,6 +171,9 @@ impl<F: Copy> Paths<F> {
         if at > 0 {
             path.frames_under_way(&mut self.result.doubtful);
             self.has_news = true;
+            if path.space.id() == DIRECT {
+                self.away.on_unanswered(now);
+            }
         }
         self.choose(now);
     }
@@ -144,16 +184,19 @@ impl<F: Copy> Paths<F> {
         let direct = self.list.iter().position(usable(DIRECT));
         let best = direct.or_else(|| self.list.iter().position(usable(ROUTED)));
         let Some(at) = best.filter(|at| *at > 0) else { return };
-        if self.list[0].is_usable() && now < self.away_until {
+        let may = if self.list[0].is_usable() { self.away.on_answer(now) } else { Return::Free };
+        let path = &mut self.list[at];
+        match may {
+            Return::Free => self.switch(at, now),
             // It shows itself once more when it may be taken again.
-            let until = self.away_until;
-            let path = &mut self.list[at];
-            path.check.iter_mut().for_each(|check| check.wait_until(until));
-            path.acked_at = path.acked_at.min(until.saturating_sub(path.interval()));
-            path.schedule_challenge();
-            return;
+            Return::NotBefore(until) => {
+                path.check.iter_mut().for_each(|check| check.wait_until(until));
+                path.acked_at = path.acked_at.min(until.saturating_sub(path.interval()));
+                path.schedule_challenge();
+            }
+            Return::Try => path.probes = path.probes.max(1),
+            Return::Tried => {}
         }
-        self.switch(at, now);
     }
 
     /// Data takes the path `at`.
@@ -162,13 +205,14 @@ impl<F: Copy> Paths<F> {
         left.timers.clear(PathTimer::Pace);
         if left.suspect_since.is_some() {
             left.frames_under_way(&mut self.result.doubtful);
-            let is_again = now < self.away_until + CALM;
-            self.flaps = if is_again { (self.flaps + 1).min(MOST_FLAPS) } else { 0 };
             if left.space.id() == DIRECT {
-                self.away_until = now + SHORTEST_AWAY * (1 << self.flaps);
+                self.away.leave(now);
             }
         }
         self.list.swap(0, at);
+        if self.list[0].space.id() == DIRECT {
+            self.away.come_back();
+        }
         (self.has_moved, self.has_switched, self.has_news) = (true, true, true);
     }
 
@@ -211,6 +255,32 @@ impl<F: Copy> Paths<F> {
         true
     }
 
+    /// All packets of a trial may be lost, and known to be: then nothing else asks again.
+    pub(super) fn review_trial(&mut self, now: Instant) {
+        let is_lost = |path: &&mut Path<F>| path.space.sent().packets_in_flight() == 0;
+        if !self.away.is_sent() {
+            return;
+        }
+        let found = self.list.iter_mut().find(|path| path.space.id() == DIRECT);
+        let Some(path) = found.filter(is_lost) else { return };
+        if self.away.is_trying() {
+            path.probes = path.probes.max(1);
+        } else {
+            self.away.on_unanswered(now);
+            self.choose(now);
+        }
+    }
+
+    /// Whether what probes the path with this id is to be as large as data.
+    pub(crate) fn is_trial(&self, id: u8) -> bool {
+        id == DIRECT && self.away.is_trying()
+    }
+
+    /// It was, in the packet with this number.
+    pub(crate) fn on_trial_sent(&mut self, counter: u64) {
+        self.away.on_sent(counter);
+    }
+
     /// The peer may be reached as `via` says: it is challenged there.
     pub(crate) fn try_way(
         &mut self,
@@ -251,10 +321,6 @@ impl<F: Copy> Paths<F> {
 const PROBES_TO_DISTRESS: u8 = 2;
 /// A path in distress for so long carries nothing of others: a moment of loss is over by then.
 const UNHEARD: Duration = Duration::from_secs(3);
-/// Data that left the direct path stays away for so long at least, doubled each time if it leaves soon again.
-const SHORTEST_AWAY: Duration = Duration::from_secs(1);
-const MOST_FLAPS: u8 = 6;
-const CALM: Duration = Duration::from_secs(60);
 /// We open a way ourselves by so much as if it had come from there: the neighbour offered to carry it, or the peer was
 /// there before, and no more than three challenges go there.
 const OWN_CHALLENGES: u64 = 64;

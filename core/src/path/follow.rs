@@ -7,7 +7,7 @@
 use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Arrival, Via};
-use crate::path::manager::Paths;
+use crate::path::manager::{DIRECT, Paths};
 use crate::path::validation::is_answer;
 use crate::path::{Path, id_toward};
 use crate::recovery::PacketSpaces;
@@ -181,18 +181,20 @@ impl<F: Copy> Paths<F> {
         rng: &mut Rng,
     ) {
         self.ensure_way(spaces, via, config);
-        self.away_until = now;
         self.move_to(via, config, now, rng);
         if let Some(path) = self.of_kind_mut(&via) {
             path.on_checked(rtt, now);
         }
+        self.choose(now);
     }
 
     /// The path of that kind leads to where `via` does from here on.
     fn move_to(&mut self, via: Via, config: &Config, now: Instant, rng: &mut Rng) {
         let data = self.via();
         let Some(path) = self.of_kind_mut(&via) else { return };
-        path.move_to(via, config, now, rng.bytes());
+        if path.move_to(via, config, now, rng.bytes()) && id_toward(&via) == DIRECT {
+            self.away.interrupt();
+        }
         self.has_moved |= data.zip(self.via()).is_some_and(|(was, is)| !was.is_same_remote(&is));
         self.has_news |= self.has_moved;
         if self.list.iter().filter(|path| path.is_proved).count() > 1 {

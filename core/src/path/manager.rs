@@ -10,17 +10,17 @@ use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
+use super::away::Away;
 use super::validation::Challenge;
-use super::{AckResult, LONG_AGO, Path, Permit, id_toward};
+use super::{AckResult, Path, Permit, id_toward};
 use crate::Violation;
 use crate::config::Config;
 use crate::crypto::rng::Rng;
-use crate::net::{Ecn, FourTuple, Via};
+use crate::net::{Ecn, FourTuple, SocketId, Via};
 use crate::recovery::{AckWant, PacketSpaces};
-use crate::stats::PeerStats;
 use crate::time::{Absence, Instant};
 use crate::timer::Timers;
-use crate::wire::{AckFrame, PacketNumber, Writer};
+use crate::wire::{PacketNumber, Writer};
 
 /// The paths of a peer. There is none before the first session.
 #[derive(Debug)]
@@ -37,10 +37,8 @@ pub(crate) struct Paths<F> {
     pub(super) has_switched: bool,
     /// That, or something under way is to be sent again.
     pub(super) has_news: bool,
-    /// Data left the direct path: it does not come back before then.
-    pub(super) away_until: Instant,
-    /// How often it did in a short time.
-    pub(super) flaps: u8,
+    /// What keeps data from the direct path.
+    pub(super) away: Away,
     /// What the last acknowledgement or timeout led to.
     pub(super) result: AckResult<F>,
 }
@@ -55,8 +53,7 @@ impl<F: Copy> Paths<F> {
             has_moved: false,
             has_switched: false,
             has_news: false,
-            away_until: LONG_AGO,
-            flaps: 0,
+            away: Away::default(),
             result: AckResult::default(),
         }
     }
@@ -72,6 +69,7 @@ impl<F: Copy> Paths<F> {
     pub(crate) fn clear(&mut self) {
         self.list.clear();
         self.answers.clear();
+        self.away.come_back();
     }
 
     /// Sockets closed: each path goes by the addresses that `replace` names instead of its own, if any.
@@ -132,6 +130,12 @@ impl<F: Copy> Paths<F> {
     /// The path that leads directly to the peer, if the peer answers there.
     pub(crate) fn direct(&self) -> Option<&Path<F>> {
         self.get(DIRECT).filter(|path| path.is_usable() && path.is_way())
+    }
+
+    /// The socket by which the direct path leaves, whether the peer answers there or is being asked; `None` if there is no
+    /// such path, or if it was given up.
+    pub(crate) fn direct_socket(&self) -> Option<SocketId> {
+        self.get(DIRECT).filter(|path| path.is_proved && path.is_way())?.via.socket()
     }
 
     /// What carries packets by way of a neighbour, if the peer answers there.
@@ -247,25 +251,6 @@ impl<F: Copy> Paths<F> {
     ) {
         if let Some(path) = self.get_mut(number.path()) {
             path.space.on_processed(number.counter(), want, ecn, path.rtt.smoothed(), now);
-        }
-    }
-
-    /// Takes an acknowledgement of what we sent. One for a path that was closed meanwhile is ignored.
-    ///
-    /// # Errors
-    /// It acknowledges what was never sent.
-    pub(crate) fn on_ack(
-        &mut self,
-        spaces: &PacketSpaces,
-        now: Instant,
-        frame: &AckFrame<'_>,
-        stats: &mut PeerStats,
-    ) -> Result<(), Violation> {
-        let path = self.list.iter_mut().find(|path| path.space.id() == frame.path);
-        match path {
-            Some(path) => path.on_ack(now, frame, self.max_ack_delay, stats, &mut self.result),
-            None if spaces.is_closed(frame.path) => Ok(()),
-            None => Err(Violation::AckOfUnsent),
         }
     }
 
@@ -457,8 +442,10 @@ mod tests {
 
     use super::*;
     use crate::net::{Arrival, Route};
+    use crate::path::LONGEST_DISTRESS;
     use crate::path::{PathTimeout, Seen};
     use crate::recovery::Sent;
+    use crate::stats::PeerStats;
 
     /// How long the peer delays acknowledgements, and three probe timeouts before the first measurement.
     const ACK_DELAY: Duration = Duration::from_millis(300);
@@ -560,6 +547,34 @@ mod tests {
         fire_loss(&mut paths, 90);
         assert_eq!(paths.list[0].stats().bytes_in_flight, 0, "it is lost");
         assert_eq!(patience(&paths), None);
+    }
+
+    #[test]
+    fn who_makes_the_peer_seem_to_move_all_the_time_does_not_keep_data_on_a_path_that_swallows_it()
+    {
+        let (mut paths, mut rng) = two();
+        let sent = Sent { size: 1000, ack_eliciting: true, ..Sent::default() };
+        let (mut spaces, config) = (PacketSpaces::default(), Config::default());
+        let mut left_at = None;
+        for ms in 0..3000 {
+            if ms % 20 == 0 && paths.list[0].space.id() == DIRECT {
+                paths.list[0].on_sent(at(ms), sent);
+            }
+            if ms % 100 == 99 {
+                let host = 2 + (ms / 100) as u8;
+                paths.follow(&mut spaces, from(host).via, &config, at(ms), &mut rng);
+            }
+            paths.review(at(ms), true);
+            while paths.deadline().is_some_and(|due| due <= at(ms)) {
+                paths.handle_timeout(at(ms), &mut PeerStats::default());
+                paths.review(at(ms), true);
+            }
+            if paths.list[0].space.id() == ROUTED {
+                left_at.get_or_insert(ms);
+            }
+        }
+        let longest = 2 * LONGEST_DISTRESS.as_millis() as u64;
+        assert!(left_at.is_some_and(|ms| ms <= longest), "{left_at:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! in them, but shows nothing about the new way (RFC 9000 section 9.4).
 
 mod alive;
+mod away;
 mod check;
 mod choice;
 mod follow;
@@ -390,11 +391,11 @@ impl<F: Copy> Path<F> {
         let is_other_way = !via.is_same_way(&self.via);
         let left = Previous::new(self.via, now, token);
         let is_elsewhere = !self.via.is_same_remote(&via);
+        self.on_moved(now);
         if is_elsewhere {
             self.previous = self.is_proved.then_some(left);
         }
         self.via = via;
-        self.on_two_way(now);
         if is_other_way {
             self.begin_generation(config);
         } else if is_elsewhere {

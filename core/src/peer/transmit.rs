@@ -129,6 +129,15 @@ impl Peer {
         let probes = self.paths.get_mut(id)?.owes_probe();
         // Not worth repeating: the path is asked again.
         let ack_eliciting = probes && (Frame::Ping { token: 0 }).encode(&mut writer);
+        if ack_eliciting && self.paths.is_trial(id) {
+            let full = usize::from(via.base_datagram()) - OVERHEAD;
+            let padding = full.saturating_sub(writer.position());
+            if (Frame::Padding(padding)).encode(&mut writer)
+                && let Some(next) = self.paths.get_mut(id)?.space().next_number()
+            {
+                self.paths.on_trial_sent(next.counter());
+            }
+        }
         let len = writer.position();
         if len == 0 {
             return None;

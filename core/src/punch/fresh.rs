@@ -51,10 +51,12 @@ enum Stage {
     Seen { socket: SocketId, address: SocketAddr },
 }
 
-/// The fresh socket of a search: one at a time.
+/// The fresh socket of a search: one at a time, beside that of an earlier one by which the path still goes.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
     stage: Stage,
+    /// The latter.
+    kept: Option<SocketId>,
     /// To be closed.
     spent: Vec<SocketId>,
     outcome: FreshPort,
@@ -63,7 +65,10 @@ pub(super) struct Fresh {
 impl Fresh {
     /// One is wanted for a round that begins.
     pub(super) fn begin(&mut self, now: Instant) {
-        self.give_back();
+        if let Some(before) = self.socket() {
+            // The path may go by it, and get over what made us search again.
+            self.spent.extend(self.kept.replace(before));
+        }
         (self.stage, self.outcome) =
             (Stage::Wanted { until: now + PATIENCE }, FreshPort::Preparing);
     }
@@ -150,6 +155,7 @@ impl Fresh {
 
     /// The driver closed it, or could not open it.
     pub(super) fn on_closed(&mut self, closed: SocketId) {
+        self.kept.take_if(|kept| *kept == closed);
         if self.socket() == Some(closed) {
             self.stage = Stage::None;
             if self.is_pending() {
@@ -165,6 +171,11 @@ impl Fresh {
         {
             (self.stage, self.outcome) = (Stage::Seen { socket, address }, FreshPort::Tried);
         }
+    }
+
+    /// The path goes by `in_use`: the socket of an earlier search is not needed if that is another.
+    pub(super) fn keep_only(&mut self, in_use: Option<SocketId>) {
+        self.spent.extend(self.kept.take_if(|kept| in_use != Some(*kept)));
     }
 
     /// The search does not need it any more, nor a path.
@@ -232,6 +243,28 @@ mod tests {
         fresh.give_back();
         assert_eq!((fresh.step(at(9000)), fresh.step(at(9000))), (Some(Step::Close(SOCKET)), None));
         assert_eq!(fresh.outcome(), FreshPort::Tried);
+    }
+
+    #[test]
+    fn the_socket_by_which_the_path_goes_stays_while_another_is_tried() {
+        let address = SocketAddr::from(([198, 51, 100, 1], 7));
+        let mut fresh = requested();
+        let other = SocketId(6);
+        fresh.on_opened(SOCKET, at(0));
+        fresh.on_seen(SOCKET, address);
+        // The path is in trouble, or the peer says that it is.
+        fresh.begin(at(100));
+        fresh.keep_only(Some(SOCKET));
+        assert_eq!((fresh.step(at(100)), fresh.step(at(100))), (Some(Step::Open), None));
+        fresh.on_requested(Some(other));
+        fresh.on_opened(other, at(100));
+        assert_eq!(fresh.step(at(100)), Some(Step::Ask(other)));
+        fresh.give_back();
+        fresh.keep_only(Some(SOCKET));
+        assert_eq!((fresh.step(at(200)), fresh.step(at(200))), (Some(Step::Close(other)), None));
+        // It goes by another now, or nowhere.
+        fresh.keep_only(None);
+        assert_eq!((fresh.step(at(300)), fresh.step(at(300))), (Some(Step::Close(SOCKET)), None));
     }
 
     #[test]

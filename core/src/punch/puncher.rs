@@ -236,6 +236,7 @@ impl Puncher {
         if idle && self.fresh.socket() != in_use {
             self.fresh.give_back();
         }
+        self.fresh.keep_only(in_use);
         self.fresh.step(now)
     }
 

@@ -1,6 +1,7 @@
 //! Choices as they stand on the command line or in the file.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -95,6 +96,12 @@ pub struct Layer {
     #[arg(long, value_name = "ROUTER", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[serde(deserialize_with = "flag_or_text")]
     pub map_port: Option<MapPort>,
+    /// An address at which peers reach this server, IP:PORT, of a port that a router forwards because somebody set it up
+    /// so; may be repeated, and four count. Looks for direct ways with peers that other servers lead here, as with
+    /// --map-port, and tells them of it
+    #[arg(long, value_name = "ADDR")]
+    #[serde(deserialize_with = "listed")]
+    pub advertise: Option<Vec<SocketAddr>>,
     /// A peer that was silent for this long is given up; the smaller of both ends' holds
     /// [default: 60s]
     #[arg(long, value_name = "TIME")]
@@ -187,7 +194,7 @@ impl Layer {
     pub fn or(self, below: Self) -> Self {
         or!(self, below:
             runtime listen server identity network_secret_file allow status_socket echo relay relay_rate relay_peer_rate
-            relay_total transit probe_ports stun discover disclose map_port idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
+            relay_total transit probe_ports stun discover disclose map_port advertise idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated
             budget_validated_per_source budget_at_peers budget_retries budget_retries_per_share

@@ -78,6 +78,8 @@ pub struct Settings {
     pub discovery: Discovery,
     /// Whether the router is asked for a port.
     pub map_port: MapPort,
+    /// Addresses of ports that a router forwards anyway.
+    pub advertise: Vec<SocketAddr>,
 }
 
 impl Settings {
@@ -107,6 +109,7 @@ impl Settings {
             forwarding: forwarding(&layer),
             discovery: discovery(&layer),
             map_port: layer.map_port.unwrap_or_default(),
+            advertise: layer.advertise.clone().unwrap_or_default(),
             identity: layer.identity.map_or_else(|| places::key(KEY), Ok)?,
             probe_ports: layer.probe_ports.clone(),
             stun: layer.stun.unwrap_or_else(|| layer.network_secret_file.is_none()),
@@ -146,7 +149,8 @@ impl Settings {
         config.answer_stun = self.stun;
         config.discovery = self.discovery;
         // Only a peer that looks for direct ways is told of the port.
-        config.punching.enabled = self.map_port != MapPort::No;
+        config.punching.enabled = self.map_port != MapPort::No || !self.advertise.is_empty();
+        config.punching.advertise.clone_from(&self.advertise);
         (config.network_secret, config.previous_network_secret) = access.secrets();
         config.admission = access.admission();
         config.routing.transit = access.transit().clone();

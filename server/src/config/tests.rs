@@ -51,6 +51,7 @@ fn all_keys_are_read() {
         discover = true
         disclose = true
         map-port = "192.168.1.1"
+        advertise = ["192.0.2.1:7", "[2001:db8::1]:9"]
     "#;
     let mut layer = parse(text).expect("understood");
     assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
@@ -77,6 +78,8 @@ fn all_keys_are_read() {
     let asked = Settings { probe_ports: Some(vec![7, 9]), ..anywhere };
     assert_eq!(ports(&asked), [7, 9]);
     assert_eq!(settings.map_port, MapPort::Of("192.168.1.1:5351".parse().expect("an address")));
+    let told = ["192.0.2.1:7", "[2001:db8::1]:9"].map(|at| at.parse().expect("an address"));
+    assert_eq!(settings.advertise, told);
     let unquoted = Settings::resolve(parse("map-port = true").expect("understood"));
     assert_eq!(unquoted.expect("resolved").map_port, MapPort::Yes);
     assert_eq!(settings.log_format, LogFormat::Json);
@@ -96,6 +99,26 @@ fn all_keys_are_read() {
     assert_eq!(policy, ForwardingPolicy::Anyone);
     assert_eq!((pair_rate, peer_rate, total_rate), (10_000, 125_000, 250_000_000));
     settings.endpoint_config(&Access::default()).expect("they fit together");
+}
+
+#[test]
+fn a_server_looks_for_direct_ways_if_a_router_forwards_a_port_to_it() {
+    for (text, looks) in [
+        ("", false),
+        ("map-port = true", true),
+        ("map-port = false", false),
+        ("advertise = [\"192.0.2.1:7\"]", true),
+        ("map-port = false\nadvertise = [\"192.0.2.1:7\"]", true),
+    ] {
+        let layer = parse(&format!("identity = \"k\"\n{text}")).expect("understood");
+        let settings = Settings::resolve(layer).expect("resolved");
+        let punching = settings.endpoint_config(&Access::default()).expect("valid").punching;
+        assert_eq!(punching.enabled, looks, "{text}");
+        assert_eq!(punching.advertise, settings.advertise, "{text}");
+        assert_eq!(punching.advertise.is_empty(), !text.contains("advertise"), "{text}");
+    }
+    let (line, what) = mistake("identity = \"k\"\nadvertise = [\"nat.example:7\"]");
+    assert_eq!(line, 2, "{what}");
 }
 
 #[test]

@@ -19,7 +19,8 @@ use plan::Plan;
 /// - every message arrives exactly once and in its order, in spite of all that, and is acknowledged;
 /// - the peers never end for each other;
 /// - a pair that its NATs let become direct ([`Site::lets_meet`]) is so within [`Self::recovery`] after the last trouble,
-///   if no NAT forgot a mapping in use, and then the relays pass no message on; another pair stays routed and says why;
+///   unless a NAT forgot a mapping in use and one of them is spoilt by strangers, and then the relays pass no message on; another pair stays routed and says why
+///   (but for luck with a symmetric NAT that keeps ports, and forgot them);
 /// - who is direct stays so, and next to nothing is said by way of relays;
 /// - packets that look for a way, and the mappings that they make in NATs, are few.
 ///

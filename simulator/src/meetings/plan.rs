@@ -107,13 +107,29 @@ impl Plan {
         self.troubles.extend(over.map(|over| (end, over)));
     }
 
-    /// Whether a NAT forgets a mapping that is in use. A fresh port helps most such pairs, not all. Its other mappings have other ports then, as neighbours will see only
-    /// with the next handshake, or are spoilt by what the peer goes on to send: such a pair may find no way before the
-    /// NAT has forgotten that as well.
-    pub(super) fn is_forgotten(&self) -> bool {
+    /// Whether a NAT forgets a mapping that is in use, and one that remembers strangers is there: then a fresh port helps most
+    /// such pairs, not all. What the peer goes on to send may spoil that as well before both know of it, and the pair finds no
+    /// way until the NAT has forgotten it.
+    pub(super) fn is_spoilt(&self) -> bool {
         let forgets =
             |trouble: &Trouble| matches!(trouble, Trouble::Reboot(_) | Trouble::Forgetful(..));
-        self.troubles.iter().any(|(_, trouble)| forgets(trouble))
+        self.sites.contains(&Site::Poisoned)
+            && self.troubles.iter().any(|(_, trouble)| forgets(trouble))
+    }
+
+    /// Whether the two may become direct though nobody can count on it: a symmetric NAT that keeps ports gives its node's own
+    /// port to the first whom that sends to after the NAT forgot all, and others saw the node there before.
+    pub(super) fn may_be_lucky(&self) -> bool {
+        let lucky = |end: usize| {
+            let forgets = |trouble: &Trouble| match trouble {
+                Trouble::Reboot(of) | Trouble::Forgetful(of, _) => *of == end,
+                _ => false,
+            };
+            self.sites[end] == Site::Symmetric
+                && self.ports[end] == Ports::Preserving
+                && self.troubles.iter().any(|(_, trouble)| forgets(trouble))
+        };
+        self.looks == [true; 2] && (lucky(0) || lucky(1))
     }
 
     /// Whether the two must become direct.

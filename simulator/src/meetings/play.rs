@@ -199,7 +199,7 @@ impl Play {
         let calm = self.calm.max(self.world.now().saturating_sub(LAST));
         if !self.plan.is_punchable() {
             self.run_until(self.world.now() + SECOND * 20);
-            if self.is_direct() {
+            if self.is_direct() && !self.plan.may_be_lucky() {
                 self.fail("they are direct, and cannot be");
             }
             return None;
@@ -213,8 +213,8 @@ impl Play {
         });
         match since {
             Some(since) => Some(since.saturating_sub(calm)),
-            None if self.plan.is_forgotten() => None,
-            None => self.fail("they are not direct"),
+            None if self.plan.is_spoilt() => None,
+            None => self.fail(&format!("they are not direct: {:?}", self.verdicts())),
         }
     }
 

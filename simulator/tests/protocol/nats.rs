@@ -2,6 +2,7 @@
 
 mod punching;
 mod recovery;
+mod swallow;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -5,6 +5,7 @@ mod application_pitfalls;
 mod bulk;
 mod cancel_safety;
 mod ecn;
+mod fresh_sockets;
 mod handles;
 mod network_pitfalls;
 mod pairings;

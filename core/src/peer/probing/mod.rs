@@ -111,15 +111,16 @@ impl Peer {
     }
 
     /// Begins such a test by itself, for the search for direct ways, if none was made since our addresses changed: with
-    /// a neighbour that passes packets on, which usually answers at the two ports after its own.
+    /// a neighbour that passes packets on, which usually answers at the two ports after its own, if none are configured.
     pub(super) fn test_nat_by_itself(&mut self, cx: &mut Context) {
         let via = self.paths.via().and_then(|via| via.remote());
         let (Some(id), Some(SocketAddr::V4(remote))) = (self.acquaintance.id, via) else { return };
-        let Some(last) = remote.port().checked_add(2) else { return };
+        let usual = remote.port().checked_add(2).map(|last| [last - 1, last]);
+        let Some(ports) = cx.config.punching.probe_ports.or(usual) else { return };
         if self.is_relay(cx.now)
             && self.nat_testing.test.is_none()
             && cx.local.wants_test_by(&id)
-            && self.test_nat(cx, [last - 1, last]).is_ok()
+            && self.test_nat(cx, ports).is_ok()
         {
             self.nat_testing.by_itself = true;
             cx.local.note_test_begun(id);

@@ -15,8 +15,17 @@ pub(in crate::peer) struct Observing {
     is_due: bool,
     /// What names the answer.
     asked: Option<[u8; 8]>,
-    /// Further sockets of ours that the neighbour is to say something about, and what names the answer once it is asked.
-    sockets: Vec<(SocketId, Option<[u8; 8]>)>,
+    /// Further sockets of ours that the neighbour is to say something about.
+    sockets: Vec<AboutSocket>,
+}
+
+#[derive(Debug)]
+struct AboutSocket {
+    socket: SocketId,
+    is_due: bool,
+    /// What names the answer once it was asked; the same each time, for an answer may take longer than we wait before we
+    /// ask again.
+    token: Option<[u8; 8]>,
 }
 
 impl Peer {
@@ -28,11 +37,14 @@ impl Peer {
     /// The neighbour is to say where it sees a further socket of ours.
     pub(crate) fn ask_about_socket(&mut self, socket: SocketId) {
         let sockets = &mut self.observing.sockets;
-        sockets.retain(|(other, _)| *other != socket);
+        if let Some(again) = sockets.iter_mut().find(|about| about.socket == socket) {
+            again.is_due = true;
+            return;
+        }
         if sockets.len() >= MAX_SOCKETS {
             sockets.remove(0);
         }
-        sockets.push((socket, None));
+        sockets.push(AboutSocket { socket, is_due: true, token: None });
     }
 
     /// Writes the question, if it is due and the peer is a neighbour that passes packets on.
@@ -51,16 +63,16 @@ impl Peer {
 
     /// The same, from a further socket.
     fn transmit_where_socket(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
-        let due = self.observing.sockets.iter().position(|(_, asked)| asked.is_none())?;
+        let due = self.observing.sockets.iter().position(|about| about.is_due)?;
         let path = self.paths.primary().filter(|path| path.is_proved());
         let Some(remote) = path.and_then(|path| path.via().remote()) else {
             self.observing.sockets.remove(due);
             return None;
         };
-        let token = cx.rng.bytes();
-        let (socket, asked) = &mut self.observing.sockets[due];
-        *asked = Some(token);
-        let via = Via::Direct(FourTuple { socket: *socket, local: None, remote });
+        let about = &mut self.observing.sockets[due];
+        about.is_due = false;
+        let token = *about.token.get_or_insert_with(|| cx.rng.bytes());
+        let via = Via::Direct(FourTuple { socket: about.socket, local: None, remote });
         self.ask_where(cx, token, via, buf)
     }
 
@@ -88,9 +100,9 @@ impl Peer {
         if self.observing.asked.take_if(|asked| *asked == token).is_some() {
             cx.local.note_observed(id, way.socket, observed);
         }
-        let about = |(_, asked): &(SocketId, Option<[u8; 8]>)| *asked == Some(token);
-        if let Some(at) = self.observing.sockets.iter().position(about) {
-            let (socket, _) = self.observing.sockets.remove(at);
+        let is_it = |about: &AboutSocket| about.token == Some(token);
+        if let Some(at) = self.observing.sockets.iter().position(is_it) {
+            let AboutSocket { socket, .. } = self.observing.sockets.remove(at);
             cx.local.order(Order::Seen(socket, observed));
         }
     }

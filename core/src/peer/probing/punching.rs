@@ -32,8 +32,9 @@ impl Peer {
 
     /// Begins, goes on with or ends the search, and sets its deadline.
     pub(in crate::peer) fn review_punching(&mut self, cx: &mut Context) {
-        // Data may leave a direct way for a while; it comes back to it by itself.
-        let is_missed = self.is_routed() && self.paths.direct().is_none();
+        // Data may leave a direct way for a while, and comes back to it by itself: as long as the peer is asked there, or
+        // answers, looking for another would find the same, and wear out what the search may send.
+        let is_missed = self.is_routed() && self.paths.direct_socket().is_none();
         let wanted = self.state.is_live() && is_missed && self.is_used(cx);
         if self.puncher.is_none() && !wanted {
             return;
@@ -46,7 +47,7 @@ impl Peer {
             puncher.restart(cx.now);
         }
         puncher.review(cx.now, &cx.local, wanted);
-        let in_use = self.paths.direct().and_then(|path| path.via().socket());
+        let in_use = self.paths.direct_socket();
         while let Some(step) = puncher.fresh_step(in_use, cx.now) {
             match step {
                 FreshStep::Open if cx.config.punching.fresh_ports => {

@@ -26,11 +26,11 @@ impl Meetings {
         sites.sort_unstable();
         self.pairs.entry(sites).or_default()[usize::from(!report.direct)] += 1;
         self.troubled += u64::from(report.troubled);
+        self.missed += u64::from(report.punchable && !report.direct);
         self.delivered += report.delivered;
         self.datagrams += report.datagrams;
         self.packets = self.packets.max(report.packets);
         self.mappings = self.mappings.max(report.mappings);
-        self.missed += u64::from(report.punchable && !report.direct);
         self.slowest = self.slowest.max(report.recovered.unwrap_or_default());
     }
 
@@ -57,7 +57,9 @@ impl Meetings {
         }
         let Self { troubled, missed, delivered, datagrams, packets, mappings, slowest, .. } = self;
         println!("{troubled} with troubles; {delivered} messages delivered, {datagrams} datagrams");
-        println!("{missed} that could be direct were not, after a NAT forgot a mapping in use");
+        println!(
+            "{missed} that could be direct were not, after a NAT that strangers spoil, or the other, forgot a mapping"
+        );
         println!(
             "direct {slowest:?} after the last trouble or sooner, {packets} packets of a search and \
              {mappings} mappings of a NAT at most"

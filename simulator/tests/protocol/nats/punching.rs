@@ -80,6 +80,18 @@ impl Meeting {
         loss: u32,
         skew: Duration,
     ) -> Self {
+        Self::with_probe_ports(seed, kinds, configs, loss, skew, [4264, 4265])
+    }
+
+    /// The same; the first relay helps with tests of NATs at these two ports beside its own.
+    fn with_probe_ports(
+        seed: u64,
+        kinds: [Kind; 2],
+        configs: [Config; 2],
+        loss: u32,
+        skew: Duration,
+        [near, far]: [u16; 2],
+    ) -> Self {
         let mut world = World::new(seed);
         let mut relay = Config::default();
         relay.forwarding.policy = ForwardingPolicy::Anyone;
@@ -88,8 +100,7 @@ impl Meeting {
         let mut nodes = Vec::new();
         for (n, address) in relays.iter().enumerate() {
             let setup = NodeSetup { config: relay.clone(), identity: [100 + n as u8; 32] };
-            // The first helps with tests of NATs at the two ports after its own.
-            let ports: &[u16] = if n == 0 { &[4263, 4264, 4265] } else { &[4263] };
+            let ports: &[u16] = if n == 0 { &[4263, near, far] } else { &[4263] };
             let sockets: Vec<_> =
                 ports.iter().map(|port| SocketAddr::new(address.ip(), *port)).collect();
             let node = world.add(setup, &sockets);
@@ -254,8 +265,8 @@ fn a_pair_that_cannot_be_punched_is_tried_seven_times_and_then_left_alone() {
 
 /// Two behind NATs that remember strangers are direct; then the NAT of the second forgets its mappings, and what the first
 /// goes on to send spoils the port that they had.
-fn spoilt(configs: [Config; 2], refuses: bool) -> Meeting {
-    let mut meeting = Meeting::new(3, [Kind::PortAccepting; 2], configs, 0, Duration::ZERO);
+fn spoilt(seed: u64, configs: [Config; 2], refuses: bool) -> Meeting {
+    let mut meeting = Meeting::new(seed, [Kind::PortAccepting; 2], configs, 0, Duration::ZERO);
     if refuses {
         meeting.ends.into_iter().for_each(|end| meeting.world.refuse_sockets(end));
     }
@@ -270,7 +281,7 @@ fn spoilt(configs: [Config; 2], refuses: bool) -> Meeting {
 
 #[test]
 fn a_pair_whose_nats_are_spoilt_meets_from_fresh_ports_or_says_that_these_were_left_out() {
-    let mut meeting = spoilt([punching(), punching()], false);
+    let mut meeting = spoilt(3, [punching(), punching()], false);
     assert!(meeting.becomes_direct(15), "{:?}", [meeting.verdict(0), meeting.verdict(1)]);
     // It stays there, and what led to nothing is closed.
     meeting.world.run_for(Duration::from_secs(300));
@@ -291,7 +302,7 @@ fn a_pair_whose_nats_are_spoilt_meets_from_fresh_ports_or_says_that_these_were_l
     single.punching.fresh_ports = false;
     for (configs, refuses) in [([single.clone(), single], false), ([punching(), punching()], true)]
     {
-        let mut meeting = spoilt(configs, refuses);
+        let mut meeting = spoilt(3, configs, refuses);
         meeting.world.run_for(Duration::from_secs(15));
         let verdicts = [0, 1].map(|end| meeting.verdict(end));
         let left_out = |verdict: &Verdict| verdict.fresh_port == FreshPort::LeftOut;
@@ -302,9 +313,98 @@ fn a_pair_whose_nats_are_spoilt_meets_from_fresh_ports_or_says_that_these_were_l
 }
 
 #[test]
+fn a_short_trouble_does_not_cost_a_pair_the_fresh_port_that_it_talks_by() {
+    for seed in 0..4 {
+        let mut meeting = spoilt(seed, [punching(), punching()], false);
+        assert!(meeting.becomes_direct(15), "seed {seed}: {:?}", meeting.verdict(0));
+        meeting.world.run_for(Duration::from_secs(20));
+        let ways = |meeting: &Meeting| [0, 1].map(|end| meeting.verdict(end).path);
+        let fresh = |meeting: &Meeting| meeting.ends.map(|end| meeting.world.further_sockets(end));
+        let before = (ways(&meeting), fresh(&meeting));
+        assert_ne!(before.1, [0, 0], "seed {seed}");
+        let [one, other] = meeting.ends;
+        meeting.world.network().partition(one, other);
+        let mut left = false;
+        for step in 0..40 {
+            if step == 8 {
+                meeting.world.network().heal();
+            }
+            (0..2).for_each(|end| meeting.say(end));
+            meeting.world.run_for(50 * MS);
+            left |= !meeting.is_direct();
+        }
+        assert!(left, "seed {seed}: it was no trouble");
+        assert!(meeting.becomes_direct(10), "seed {seed}: {:?}", meeting.verdict(0));
+        assert_eq!((ways(&meeting), fresh(&meeting)), before, "seed {seed}");
+    }
+}
+
+/// The same, but only the first spoke to the other while the NAT knew nothing of the two: it took that for its own, and has
+/// spoilt the port that they had. How many seconds of talk later they are direct; `None`: not within `most`.
+fn seconds_to_recover(seed: u64, fresh_ports: bool, most: u64) -> Option<u64> {
+    let mut config = punching();
+    config.punching.fresh_ports = fresh_ports;
+    let configs = [config.clone(), config];
+    let mut meeting = Meeting::new(seed, [Kind::PortAccepting; 2], configs, 0, Duration::ZERO);
+    assert!(meeting.becomes_direct(10));
+    meeting.world.reboot_nat(meeting.nats[1].expect("it has one"));
+    // Something that goes elsewhere takes the port again.
+    let (second, relay) = (meeting.ends[1], Identity::from_seed([100; 32]).id());
+    let relay = meeting.world.endpoint(second).and_then(|it| it.peer_by_id(&relay));
+    let relay = relay.expect("a neighbour");
+    let sent = meeting
+        .world
+        .with(second, |it, now| it.send(now, relay, Delivery::ordered(0), "word".into()));
+    sent.expect("connected");
+    for _ in 0..8 {
+        meeting.say(0);
+        meeting.world.run_for(50 * MS);
+    }
+    (1..=most).find(|_| {
+        for _ in 0..5 {
+            (0..2).for_each(|end| meeting.say(end));
+            meeting.world.run_for(200 * MS);
+        }
+        meeting.is_direct()
+    })
+}
+
+#[test]
+fn a_spoilt_nat_lets_a_pair_meet_from_a_fresh_port_and_not_from_the_usual_one() {
+    for seed in 0..6 {
+        let with = seconds_to_recover(seed, true, 20);
+        assert!(with.is_some(), "seed {seed}: not from a fresh port either");
+        let without = seconds_to_recover(seed, false, 60);
+        assert_eq!(without, None, "seed {seed}: it is not spoilt");
+    }
+}
+
+#[test]
 fn a_pair_whose_nat_forgot_a_mapping_and_was_spoilt_is_direct_again() {
     let report = handfast_sim::Meeting::from_seed(28).run();
     assert!(report.punchable && report.direct, "{report:?}");
+}
+
+/// What a neighbour says about a fresh port comes after it was asked once more.
+#[test]
+fn a_fresh_port_is_of_use_though_the_neighbour_is_far_away() {
+    for seed in [64, 280] {
+        let report = handfast_sim::Meeting::from_seed(seed).run();
+        assert!(report.punchable && report.direct, "{seed}: {report:?}");
+    }
+}
+
+#[test]
+fn the_ports_of_a_server_that_has_others_than_usual_are_found_by_who_is_told_of_them() {
+    let pair = [Kind::PortAccepting, Kind::PortRestricted];
+    let others = [9000, 7000];
+    let mut told = punching();
+    told.punching.probe_ports = Some(others);
+    let configs = [told, punching()];
+    let mut meeting = Meeting::with_probe_ports(4, pair, configs, 0, Duration::ZERO, others);
+    meeting.world.run_for(Duration::from_secs(20));
+    let found = [0, 1].map(|end| meeting.verdict(end).order_sensitive);
+    assert_eq!(found, [Some(true), None]);
 }
 
 #[test]
