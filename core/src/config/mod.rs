@@ -109,7 +109,7 @@ pub struct Config {
 
     /// Bytes of UDP payload per datagram, 1,200 to 2,048. Default 1,200, which every path carries.
     pub max_datagram: u16,
-    /// How fast to send. Default: by CUBIC.
+    /// How fast to send. Default: [`CongestionControl::Tolerant`].
     pub congestion: CongestionControl,
 
     /// Whether the processor has AES instructions (drivers detect it). AES-256-GCM is used when both
@@ -209,6 +209,12 @@ pub enum CongestionControl {
     /// a tenth more.
     #[default]
     Tolerant,
+    /// BBR, in the shape of its third version (draft-ietf-ccwg-bbr): sends at the rate that the path was measured
+    /// to deliver, so that queues stay short, whatever the path loses by itself, up to a quarter. Losses are
+    /// answered that a queue, or a rate that does not grow with what is sent, shows to be of its making.
+    /// Beside CUBIC in the same queue it takes up to 70 %. On queues of 10 ms it drops more packets than the
+    /// default does.
+    Bbr,
     /// CUBIC as RFC 9438 has it: every loss is answered.
     Cubic,
     /// A fixed rate in bytes per second, at least 1, for tests and dedicated links: it does not slow down

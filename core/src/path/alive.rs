@@ -9,7 +9,7 @@ use super::result::note_lost;
 use super::{AckResult, LONGEST_DISTRESS, Path, PathTimer, id_toward};
 use crate::config::Config;
 use crate::net::Via;
-use crate::recovery::{Congestion, Loss, Pacer, Rtt};
+use crate::recovery::{Congestion, Controller, Loss, Pacer, Rtt};
 use crate::stats::PeerStats;
 use crate::time::Instant;
 use crate::timer::Timers;
@@ -51,6 +51,18 @@ impl<F: Copy> Path<F> {
         if self.suspect_since.is_some_and(leads_both_ways) {
             self.on_two_way(now);
         }
+    }
+
+    /// All that an acknowledgement shows is known.
+    pub(super) fn after_ack(&mut self, now: Instant, stats: &mut PeerStats) {
+        let in_flight = self.space.sent().bytes_in_flight();
+        let slowed = self.congestion.after_ack(now, in_flight, &self.rtt);
+        stats.congestion_events += u64::from(slowed);
+    }
+
+    /// More could leave than there is to send.
+    pub(crate) fn note_lack(&mut self) {
+        self.congestion.on_lack(self.space.sent().bytes_in_flight());
     }
 
     /// A challenge to it was answered, after `rtt` if that is known.

@@ -234,6 +234,7 @@ impl<F: Copy> Path<F> {
                 note_lost(settled, lost);
             });
         self.on_losses(now, losses, stats);
+        self.after_ack(now, stats);
         Ok(())
     }
 

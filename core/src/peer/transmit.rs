@@ -277,13 +277,16 @@ impl Peer {
         Some(())
     }
 
-    /// When the next packet may leave, if only pacing holds data back.
+    /// When the next packet may leave, if only pacing holds data back. Nothing else does if the permit is there.
     fn schedule_pacing(&mut self, permit: Permit) {
         let at = match permit {
             Permit::Later(at) if self.outbound.queue.has_work() => Some(at),
             _ => None,
         };
         if let Some(path) = self.paths.primary_mut() {
+            if permit == Permit::Now {
+                path.note_lack();
+            }
             path.schedule_pacing(at);
         }
     }

@@ -139,6 +139,12 @@ impl Cubic {
         }
     }
 
+    /// Whether the curve has been above what was borne for half as long as it took to get there.
+    pub(super) fn is_beyond(&self, now: Instant) -> bool {
+        let over = Duration::from_millis(self.state.k.saturating_mul(2));
+        self.state.epoch_start.is_some_and(|start| start + over <= now)
+    }
+
     /// Reno's growth: alpha packets per window acknowledged, alpha = 3 (1 - 0.7) / (1 + 0.7) until
     /// it is back where it fell from, then 1 (RFC 9438 section 4.3).
     fn grow_estimate(&mut self, bytes: u64) {
@@ -157,7 +163,7 @@ impl Cubic {
     }
 
     /// The path bears `borne` bytes, or less.
-    fn slow_down(&mut self, now: Instant, borne: u64) {
+    pub(super) fn slow_down(&mut self, now: Instant, borne: u64) {
         let floor = self.floor();
         let state = &mut self.state;
         // Fast convergence (RFC 9438 section 4.7): a flow that fell short of its last peak leaves bandwidth

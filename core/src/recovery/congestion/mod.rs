@@ -1,16 +1,20 @@
 //! Congestion control: how much may be in flight on one path, and how fast it may leave.
 
+mod bbr;
 mod cubic;
+mod delays;
 mod fixed;
 mod hystart;
 mod tolerance;
 mod usage;
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::config::CongestionControl;
 use crate::recovery::Rtt;
 use crate::time::{Instant, micros};
+use bbr::Bbr;
 use cubic::Cubic;
 use fixed::Fixed;
 
@@ -21,6 +25,15 @@ pub(crate) trait Controller {
 
     /// A packet of `bytes`, sent at `sent_at` and not declared lost, was acknowledged.
     fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt);
+
+    /// All packets of an acknowledgement were handed over, and what it showed to be lost; so much is still in
+    /// flight. Returns whether the controller slowed down.
+    fn after_ack(&mut self, _now: Instant, _in_flight: u64, _rtt: &Rtt) -> bool {
+        false
+    }
+
+    /// More could be in flight, and leave now, but nothing waits to be sent.
+    fn on_lack(&mut self, _in_flight: u64) {}
 
     /// Congestion may have been seen. Packets sent before the last reaction show nothing new (RFC 9002
     /// section 7.3.2). Returns whether the controller slowed down.
@@ -62,9 +75,10 @@ pub(crate) struct Signs {
 }
 
 /// The configured controller: an enum, so that a peer needs no allocation and no indirection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Congestion {
+    Bbr(Box<Bbr>),
     Cubic(Cubic),
     Fixed(Fixed),
 }
@@ -74,6 +88,7 @@ impl Congestion {
     pub(crate) fn new(choice: CongestionControl, mtu: u16) -> Self {
         match choice {
             CongestionControl::Tolerant => Self::Cubic(Cubic::tolerant(mtu)),
+            CongestionControl::Bbr => Self::Bbr(Box::new(Bbr::new(mtu))),
             CongestionControl::Cubic => Self::Cubic(Cubic::new(mtu)),
             CongestionControl::Fixed(rate) => Self::Fixed(Fixed::new(rate, mtu)),
         }
@@ -84,6 +99,7 @@ impl Congestion {
 macro_rules! dispatch {
     ($self:ident, $controller:ident => $call:expr) => {
         match $self {
+            Self::Bbr($controller) => $call,
             Self::Cubic($controller) => $call,
             Self::Fixed($controller) => $call,
         }
@@ -97,6 +113,14 @@ impl Controller for Congestion {
 
     fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, rtt: &Rtt) {
         dispatch!(self, controller => controller.on_ack(now, sent_at, bytes, rtt));
+    }
+
+    fn after_ack(&mut self, now: Instant, in_flight: u64, rtt: &Rtt) -> bool {
+        dispatch!(self, controller => controller.after_ack(now, in_flight, rtt))
+    }
+
+    fn on_lack(&mut self, in_flight: u64) {
+        dispatch!(self, controller => controller.on_lack(in_flight));
     }
 
     fn on_congestion(&mut self, now: Instant, signs: &Signs, rtt: &Rtt) -> bool {

@@ -7,6 +7,7 @@
 //! carries for a moment, a queue that overflows goes on to.
 
 use super::Signs;
+use super::delays::{Delays, LEAST_RISE};
 use crate::recovery::Rtt;
 use crate::time::{Instant, micros};
 
@@ -26,23 +27,6 @@ pub(super) struct Tolerance {
 struct Tally {
     acked: u32,
     lost: u32,
-}
-
-/// The least and the most of the last eight to sixteen round-trip times.
-#[derive(Clone, Copy, Debug)]
-struct Delays {
-    present: Range,
-    last: Range,
-    /// When the last sample was taken: an acknowledgement is one, however many packets it names.
-    sampled_at: Option<Instant>,
-    samples: u8,
-}
-
-/// In microseconds.
-#[derive(Clone, Copy, Debug)]
-struct Range {
-    least: u32,
-    most: u32,
 }
 
 /// How the window grew before packets were lost.
@@ -145,36 +129,6 @@ impl Tally {
     const NEW: Self = Self { acked: 0, lost: 0 };
 }
 
-impl Delays {
-    const NEW: Self =
-        Self { present: Range::EMPTY, last: Range::EMPTY, sampled_at: None, samples: 0 };
-
-    fn take(&mut self, now: Instant, rtt: &Rtt) {
-        if self.sampled_at.replace(now) == Some(now) {
-            return;
-        }
-        if self.samples == SAMPLES {
-            self.samples = 0;
-            self.last = core::mem::replace(&mut self.present, Range::EMPTY);
-        }
-        self.samples += 1;
-        let sample = add(0, micros(rtt.latest()));
-        self.present.least = self.present.least.min(sample);
-        self.present.most = self.present.most.max(sample);
-    }
-
-    /// In microseconds.
-    fn least_and_spread(&self) -> (u64, u64) {
-        let least = self.present.least.min(self.last.least);
-        let most = self.present.most.max(self.last.most);
-        (least.into(), most.saturating_sub(least).into())
-    }
-}
-
-impl Range {
-    const EMPTY: Self = Self { least: u32::MAX, most: 0 };
-}
-
 fn add(sum: u32, bytes: u64) -> u32 {
     sum.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX))
 }
@@ -187,7 +141,3 @@ const UNIT: u64 = 1024;
 const MOST_OF_ROUND: u64 = UNIT / 5;
 /// So many packets more are no sign of anything, when few are sent.
 const SLACK: u64 = 3;
-/// Rises of the round-trip time that mean nothing, in microseconds: timers, and who shares the processor.
-const LEAST_RISE: u64 = 2_000;
-/// In each half of what `Delays` covers.
-const SAMPLES: u8 = 8;

@@ -45,6 +45,43 @@ fn a_queue_that_overflows_is_answered_though_it_is_too_short_to_be_seen() {
 }
 
 #[test]
+fn a_sender_that_measures_the_path_uses_it_whatever_it_loses_or_delays() {
+    let jitter = Conditions { jitter: MS * 25, ..road() };
+    let losing = |percent| Conditions { loss: Probability::percent(percent), ..road() };
+    let cases = [
+        (losing(0), 85),
+        (losing(1), 80),
+        (losing(5), 65),
+        (losing(10), 50),
+        (losing(20), 30),
+        (jitter, 60),
+        (Conditions { loss: Probability::percent(5), ..jitter }, 30),
+        (Conditions { free_jitter: MS * 25, ..losing(5) }, 40),
+    ];
+    for (conditions, least) in cases {
+        let (share, load) = share(conditions, &measuring(), 1);
+        let stats = load.sender();
+        assert!(share >= least, "{conditions:?}: {share} % of the rate, {stats:?}");
+    }
+}
+
+#[test]
+fn a_sender_that_measures_the_path_overruns_no_short_queue() {
+    for queue in [12_000, 3_000] {
+        let (share, load) = share(Conditions { queue, ..road() }, &measuring(), 1);
+        let (drops, sent) = (load.world.faults().queue_drops, load.sender().datagrams_sent);
+        assert!(drops * 100 <= 12 * sent, "{queue} bytes: {drops} of {sent} dropped");
+        assert!(share >= 25, "{queue} bytes: {share} % of the rate");
+    }
+}
+
+fn measuring() -> Config {
+    let mut config = Config::default();
+    config.congestion = CongestionControl::Bbr;
+    config
+}
+
+#[test]
 fn packets_that_overtake_each_other_slow_nothing_down() {
     let cases = [
         Conditions { free_jitter: MS * 25, ..road() },
