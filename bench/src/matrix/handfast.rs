@@ -1,11 +1,12 @@
-//! handfast's core, as it comes by default.
+//! handfast's core, as it comes by default or with another congestion controller.
 
 use bytes::Bytes;
 use handfast_core::{
-    Config, Delivery, Endpoint, Event, Identity, Instant, Origin, PeerHandle, Target, Transmit,
+    Config, CongestionControl, Delivery, Endpoint, Event, Identity, Instant, Origin, PeerHandle,
+    Target, Transmit,
 };
 
-use super::stack::{Arrived, Setup, Stack, Stamp, Told};
+use super::stack::{Arrived, Kind, Setup, Stack, Stamp, Told};
 
 pub(crate) struct Handfast {
     endpoint: Endpoint,
@@ -16,6 +17,11 @@ impl Handfast {
     pub(crate) fn new(setup: &Setup, seed: [u8; 32], now: Instant) -> Self {
         let mut config = Config::default();
         config.aes_hardware = true;
+        match setup.kind {
+            Kind::HandfastBbr => config.congestion = CongestionControl::Bbr,
+            Kind::HandfastCubic => config.congestion = CongestionControl::Cubic,
+            _ => {}
+        }
         let config = config.validate().expect("the default is valid");
         let identity = Identity::from_seed([1 + u8::from(setup.calls); 32]);
         let mut endpoint = Endpoint::new(config, identity, seed, now);

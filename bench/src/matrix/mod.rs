@@ -10,6 +10,7 @@ mod handfast;
 mod kcp;
 mod quinn;
 mod rows;
+mod sharing;
 mod stack;
 mod table;
 mod targets;
@@ -72,6 +73,10 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
     let mut cells = asked(options);
     measure(&mut cells, options);
     print!("{}\n{}", table::head(options), table::table(&cells));
+    let (shared, shared_json) = sharing::run(options);
+    if !shared.is_empty() {
+        print!("\n{shared}");
+    }
     print!("\n{}", targets::report(&cells));
     if options.quick {
         println!(
@@ -79,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
         );
     }
     println!("\n{} cells in {} s", cells.len(), began.elapsed().as_secs());
-    let json = cells.iter().map(table::json).collect();
+    let json = cells.iter().map(table::json).chain([shared_json]).collect();
     if options.commit {
         baseline::write(&cells, options)?;
     } else if !options.more_seeds {
@@ -93,7 +98,7 @@ fn asked(options: &Options) -> Vec<Cell> {
     let mut cells = Vec::new();
     for row in rows::rows() {
         for load in Load::ALL {
-            for kind in Kind::ALL {
+            for kind in Kind::ALL.into_iter().filter(|kind| kind.rides(load)) {
                 let wanted = |text: &String| key(&row, load, kind).contains(text.as_str());
                 if options.only.as_ref().is_none_or(wanted) {
                     let (row, figures) = (row.clone(), Figures::default());

@@ -194,6 +194,16 @@ fn lines() -> Vec<Row> {
     ]
 }
 
+/// The queues that two flows share.
+pub(crate) fn queue_rows() -> [Row; 3] {
+    let row = Row::new;
+    [
+        row("queue 60 KB").both(queue(60_000)),
+        row("queue 1 BDP"),
+        row("queue 4 BDP").both(queue(bdp(50) * 4)),
+    ]
+}
+
 fn changes() -> Vec<Row> {
     let row = Row::new;
     vec![

@@ -10,6 +10,7 @@ use handfast_sim::Machine;
 use super::handfast::Handfast;
 use super::kcp::Turbo;
 use super::quinn::Quinn;
+use super::traffic::Load;
 
 /// One end of one stack, which talks with one other end.
 pub(crate) trait Stack {
@@ -78,17 +79,28 @@ impl Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Handfast,
+    HandfastBbr,
+    /// Only beside others.
+    HandfastCubic,
     QuinnCubic,
     QuinnBbr,
     Kcp,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Handfast, Self::QuinnCubic, Self::QuinnBbr, Self::Kcp];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Handfast, Self::HandfastBbr, Self::QuinnCubic, Self::QuinnBbr, Self::Kcp];
+
+    /// Whether it is measured under this load. Few messages leave all controllers the same.
+    pub(crate) const fn rides(self, load: Load) -> bool {
+        load.is_bulk() || !matches!(self, Self::HandfastBbr)
+    }
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Handfast => "handfast",
+            Self::HandfastBbr => "handfast BBR",
+            Self::HandfastCubic => "handfast CUBIC",
             Self::QuinnCubic => "quinn CUBIC",
             Self::QuinnBbr => "quinn BBR",
             Self::Kcp => "kcp turbo",
@@ -125,7 +137,9 @@ impl Machine for Rider {
 
     fn make(setup: &Setup, seed: [u8; 32], now: Instant, _age: Duration) -> Self {
         Self(match setup.kind {
-            Kind::Handfast => Box::new(Handfast::new(setup, seed, now)),
+            Kind::Handfast | Kind::HandfastBbr | Kind::HandfastCubic => {
+                Box::new(Handfast::new(setup, seed, now))
+            }
             Kind::QuinnCubic | Kind::QuinnBbr => Box::new(Quinn::new(setup, seed, now)),
             Kind::Kcp => Box::new(Turbo::new(setup, now)),
         })
