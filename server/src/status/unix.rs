@@ -52,12 +52,26 @@ pub(super) fn open(path: &Path, handler: Handler) -> Result<Guard, Error> {
         io::ErrorKind::AddrInUse => in_use(path),
         _ => failed(error),
     })?;
-    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
-    let file = fs::symlink_metadata(path).map_err(failed)?;
-    let guard = Guard { path: path.to_owned(), file: identity(&file) };
+    let guard = Guard { path: path.to_owned(), file: make_private(path).map_err(failed)? };
     let accept = move || serve(&listener, &handler);
     thread::Builder::new().name("status".to_owned()).spawn(accept).map_err(failed)?;
     Ok(guard)
+}
+
+/// Only the owner may open the file. One that starts now may have moved it aside for a moment, to look whether it
+/// is the one that is in its way.
+fn make_private(path: &Path) -> io::Result<Identity> {
+    let attempt = || {
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        Ok(identity(&fs::symlink_metadata(path)?))
+    };
+    for _ in 0..MOMENTS {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => thread::sleep(OPENING),
+            done => return done,
+        }
+    }
+    attempt()
 }
 
 /// Makes the directory, or makes sure that others cannot enter it: else they could put something else there.
@@ -222,6 +236,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 /// A socket that is there listens after so long.
 const OPENING: Duration = Duration::from_millis(20);
+/// How often to look for a file that was moved aside.
+const MOMENTS: usize = 50;
 
 #[cfg(test)]
 mod tests {

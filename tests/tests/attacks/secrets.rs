@@ -237,7 +237,7 @@ fn secrets_are_compared_in_one_place_only() {
         ("punch/target.rs", "self.token == Some(token)"),  // The same.
         ("probing/nat_test.rs", "*one == token"),          // The same.
         ("path/check.rs", "self.token == token"),          // The same.
-        ("peer/probing/observing.rs", "*asked == Some(token)"), // 8 bytes, one guess per opened packet.
+        ("peer/probing/observing.rs", ".token == Some(token)"), // 8 bytes, one guess per opened packet.
         ("path/validation.rs", ".token == token"), // 8 bytes, one guess per opened packet.
     ];
     let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src");

@@ -53,7 +53,7 @@ impl Bbr {
             Phase::Startup => bytes_in(self.usable_rate(), self.trip.present().unwrap_or_default()),
             _ => self.held(),
         };
-        let wanted = held / 100 * phase.window_gain();
+        let wanted = (held / 100).saturating_mul(phase.window_gain());
         // Timers are coarse, and acknowledgements are for several packets.
         let burst = 3 * (self.rate.unwrap_or(0) / 1000).max(u64::from(self.mtu));
         let wanted = wanted.saturating_add(self.surplus.most()).max(burst);
@@ -91,7 +91,7 @@ impl Bbr {
     }
 
     pub(super) fn initial_rate(&self, rtt: &Rtt) -> u64 {
-        per_second(self.window, rtt.smoothed()) / 100 * Phase::Startup.pacing_gain()
+        (per_second(self.window, rtt.smoothed()) / 100).saturating_mul(Phase::Startup.pacing_gain())
     }
 }
 
