@@ -61,7 +61,7 @@ pub(super) fn open(path: &Path, handler: Handler) -> Result<Guard, Error> {
 /// Only the owner may open the file. One that starts now may have moved it aside for a moment, to look whether it
 /// is the one that is in its way.
 fn make_private(path: &Path) -> io::Result<Identity> {
-    let attempt = || {
+    let attempt = || -> io::Result<Identity> {
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         Ok(identity(&fs::symlink_metadata(path)?))
     };
