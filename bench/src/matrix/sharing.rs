@@ -105,7 +105,10 @@ fn share(row: &Row, kinds: [Kind; 2], settles: Duration, takes: Duration) -> Fig
     let ends = [(kinds[0], 1), (kinds[1], 3)].map(|(kind, first)| {
         let [server, client] =
             [(first + 1, first, false), (first, first + 1, true)].map(|(own, other, calls)| {
-                world.add(Setup { kind, other: address(other), calls }, &[address(own)])
+                world.add(
+                    Setup { kind, other: address(other), calls, has_classes: false },
+                    &[address(own)],
+                )
             });
         [client, server]
     });

@@ -64,10 +64,12 @@ impl Endpoint {
 
     fn poll_peers(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(slot) = self.ready.pop() {
-            if let Some(route) = self.peers.at(slot).and_then(Peer::data_route).copied() {
+            let Some(mut peer) = self.peers.at_mut(slot) else { continue };
+            if let Some(route) = peer.data_route().copied() {
                 self.fit_into(slot, route);
+                let Some(again) = self.peers.at_mut(slot) else { continue };
+                peer = again;
             }
-            let Some(peer) = self.peers.at_mut(slot) else { continue };
             let departure = peer.poll_transmit(&mut self.shared, buf);
             peer.review_memory(&mut self.shared);
             self.deadlines.set(slot, peer.deadline());

@@ -166,12 +166,6 @@ impl Outgoing {
         reliable || requires_ack || order == Order::Ordered
     }
 
-    /// Whether it is dropped once it waited for too long. The newest of a sequenced stream is not: it
-    /// says what is newest.
-    pub(super) fn expires(&self) -> bool {
-        !self.delivery.reliable && self.delivery.order != Order::Sequenced
-    }
-
     /// Notes that `part` arrived; true once the whole message has.
     pub(crate) fn acknowledge(&mut self, part: Part) -> bool {
         if part.len == self.len() {

@@ -171,22 +171,18 @@ impl SendQueue {
     }
 
     /// Drops what waited in a lane for too long.
+    #[inline]
     fn expire(&mut self, lane: u32, now: Instant, age: Duration) {
-        let stream = self.lanes[lane as usize].stream;
-        if self.streams[usize::from(stream)].key.is_reliable() {
-            return;
-        }
         while let Some(slot) = self.first_late(lane, now, age) {
             self.drop_unsent(slot);
         }
     }
 
     /// A message of a lane that waited for too long.
+    #[inline]
     fn first_late(&self, lane: u32, now: Instant, age: Duration) -> Option<usize> {
-        self.lanes.get(lane as usize)?.line.oldest(&self.messages).find(|slot| {
-            let message = &self.messages[*slot];
-            message.expires() && now >= message.queued_at + age
-        })
+        let lane = self.lanes.get(lane as usize).filter(|lane| lane.expires)?;
+        lane.line.oldest(&self.messages).find(|slot| now >= self.messages[*slot].queued_at + age)
     }
 
     /// An unreliable message gives way before it was begun.

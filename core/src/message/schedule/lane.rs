@@ -13,6 +13,9 @@ use crate::message::outgoing::Outgoing;
 pub(crate) struct Lane {
     /// The position of the stream in the send queue.
     pub(crate) stream: u16,
+    /// Messages are dropped once they waited for too long. The newest of a sequenced stream is not: it says what is
+    /// newest.
+    pub(crate) expires: bool,
     /// The order of sending holds, whatever the priorities.
     is_in_order: bool,
     /// The priority of all that wait, if it is the same.
@@ -25,9 +28,10 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(stream: u16, delivery: Delivery) -> Self {
-        let Delivery { order, priority, .. } = delivery;
+        let Delivery { reliable, order, priority, .. } = delivery;
         Self {
             stream,
+            expires: !reliable && order != Order::Sequenced,
             is_in_order: order != Order::Unordered,
             priority: Some(priority),
             line: Line::new(order),
