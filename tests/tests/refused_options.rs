@@ -10,6 +10,8 @@ use std::time::Duration;
 use handfast_core::{Delivery, Fate};
 use handfast_tests::refusal::{OPTIONS, SocketOption, refusing};
 use handfast_tests::{Node, Outgoing, Runtime, Setup, What, digest, loopback, within};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 #[test]
 fn each_refused_option_is_done_without() {
@@ -116,6 +118,9 @@ fn converse(runtime: Runtime, listen: SocketAddr) -> (u64, u64) {
 
 /// What the driver logs while it opens its socket.
 fn log_of_start(runtime: Runtime, listen: SocketAddr) -> String {
+    // With one subscriber alone, `tracing` asks only the thread that meets a line first whether anybody wants it, and
+    // that may be one of another test.
+    let _second = Dispatch::new(NoSubscriber::new());
     let log = Log::default();
     let writer = log.clone();
     let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
