@@ -255,9 +255,11 @@ impl Play {
         })
     }
 
+    /// Both reach each other directly: a direct path on which nobody answers does not count.
     fn is_direct(&self) -> bool {
         let direct = |verdict: &Verdict| verdict.path.is_some_and(|via| via.remote().is_some());
-        self.verdicts().iter().all(direct)
+        let answers = |end: usize| self.app.peers[end].is_some_and(|it| self.is_connected(end, it));
+        self.verdicts().iter().all(direct) && [0, 1].into_iter().all(answers)
     }
 
     fn report(&self, direct: bool, recovered: Option<Duration>) -> MeetingReport {
