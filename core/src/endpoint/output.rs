@@ -20,7 +20,14 @@ impl Endpoint {
         if buf.len() < usize::from(self.shared.config.max_datagram) {
             return None;
         }
-        if self.shared.router.as_ref().is_some_and(|router| router.has_output()) {
+        let first = self.poll_next(buf);
+        // Peers that were polled may have become neighbours, or ceased to be: what that says of routes leaves now, too.
+        let has_more = first.is_none() && self.has_route_output();
+        if has_more { self.poll_next(buf) } else { first }
+    }
+
+    fn poll_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        if self.has_route_output() {
             self.distribute_routes();
         }
         // Strangers and peers take turns: when the socket takes less than there is to say to strangers,
@@ -28,6 +35,10 @@ impl Endpoint {
         let peers_turn = core::mem::take(&mut self.answered);
         let first = if peers_turn { None } else { self.poll_reply(buf) };
         first.or_else(|| self.poll_established(buf)).or_else(|| self.poll_reply(buf))
+    }
+
+    fn has_route_output(&self) -> bool {
+        self.shared.router.as_ref().is_some_and(|router| router.has_output())
     }
 
     fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
