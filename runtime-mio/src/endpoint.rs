@@ -173,6 +173,9 @@ impl Endpoint {
     /// places any more. It can be used again then, or before: what is sent waits for that. The peer's application
     /// is not told.
     ///
+    /// Unreliable messages of which nobody hears (not ordered, without a receipt) are done once they were sent: the end may
+    /// overtake the last of them, and they are lost then.
+    ///
     /// # Errors
     /// `TooMany` if 1,024 other streams to this peer were ended; `UnknownPeer`.
     pub fn end_stream(&mut self, peer: PeerHandle, delivery: Delivery) -> Result<(), CommandError> {

@@ -105,6 +105,9 @@ impl Peer {
     /// fate and the peer knows: then it takes none of the [`max_streams`](crate::Flow::max_streams) places any more. It can
     /// be used again then, or before: what is sent waits for that. The peer's application is not told.
     ///
+    /// Unreliable messages of which nobody hears (not ordered, without a receipt) are done once they were sent: the end may
+    /// overtake the last of them, and they are lost then.
+    ///
     /// # Errors
     /// When 1,024 other streams to this peer were ended, or the peer has ended.
     pub async fn end_stream(&self, delivery: Delivery) -> Result<(), PeerError> {

@@ -169,6 +169,9 @@ impl Endpoint {
     /// A stream that ended can be used again: its messages wait until the peer knows of the end, and their numbers
     /// go on.
     ///
+    /// Unreliable messages of which nobody hears (not ordered, without a receipt) are done once they were sent: the end may
+    /// overtake the last of them, and they are lost then.
+    ///
     /// # Errors
     /// `TooMany` if 1,024 other streams to this peer were ended; `UnknownPeer`.
     pub fn end_stream(
