@@ -155,8 +155,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: u8 = 6;
 /// What queues and processors may add to a round trip.
 const LATE: Duration = Duration::from_millis(100);
-/// How often who keeps no routes asks whether another neighbour is nearer to the peer.
-const NEARER: Duration = Duration::from_secs(30);
+/// How often who keeps no routes asks whether another neighbour is nearer to the peer: after the longest pause between
+/// two questions, and before what was answered to the last one is void.
+const NEARER: Duration = Duration::from_secs(35);
 /// How often a route is judged, and how often in a row answers must come late: a queue may pass.
 const JUDGED: Duration = Duration::from_secs(1);
 const LATE_IN_A_ROW: u8 = 3;

@@ -15,9 +15,11 @@ impl Router {
         let strict = self.is_strict;
         let neighbours = &self.neighbours;
         let cost = |slot: u32| neighbours.get(&slot).map_or(INFINITE, |neighbour| neighbour.cost);
+        let is_there =
+            |slot: u32| neighbours.get(&slot).is_some_and(|it| it.link.id == destination);
         let Some(record) = self.records.get_mut(&destination) else { return };
         let before = record.selected;
-        let (next, is_settled) = choose(now, record, cost, strict);
+        let (next, is_settled) = choose(now, record, cost, is_there, strict);
         let dwell = before.filter(|_| !is_settled).map(|before| before.since + DWELL);
         let changed = next.map(|(slot, _)| slot) != before.map(|before| before.neighbour);
         if changed {
@@ -109,19 +111,24 @@ enum News {
     Retract,
 }
 
-/// The route to use and its metric; whether that is the best there is.
+/// The route to use and its metric; whether that is the best there is. What is passed on to a destination that is a
+/// neighbour goes to it, also where others lead there sooner, so nothing else is told of it.
 fn choose(
     now: Instant,
     record: &Record,
     cost: impl Fn(u32) -> u16,
+    is_there: impl Fn(u32) -> bool,
     strict: bool,
 ) -> (Option<(u32, u16)>, bool) {
     let total = |slot| {
         let entry = record.entry(slot)?;
         Some((slot, record.total(now, entry, cost(slot), strict)?))
     };
-    let all = record.entries.iter().filter_map(|entry| total(entry.neighbour));
-    let best = all.min_by_key(|(slot, total)| (*total, *slot));
+    let slots = || record.entries.iter().map(|entry| entry.neighbour);
+    if let Some(direct) = slots().find(|slot| is_there(*slot)).and_then(total) {
+        return (Some(direct), true);
+    }
+    let best = slots().filter_map(total).min_by_key(|(slot, total)| (*total, *slot));
     let selected = record.selected;
     let Some(present) = selected.and_then(|selected| total(selected.neighbour)) else {
         return (best, true);

@@ -423,5 +423,5 @@ const SECOND: Duration = Duration::from_secs(1);
 const RECOVERY: Duration = Duration::from_secs(60);
 /// How long after the last message everything may take to be through.
 const CONVERGENCE: Duration = Duration::from_secs(90);
-/// How long after the last trouble packets may take detours: a leaf asks twice a minute for something nearer.
+/// How long after the last trouble packets may take detours: a leaf asks every 35 s for something nearer.
 const SETTLING: Duration = Duration::from_secs(70);

@@ -98,22 +98,23 @@ fn cost(plan: &Plan, a: usize, b: usize) -> u64 {
     16 + 150 * (rtt.clamp(10_000, 120_000) - 10_000) / 110_000
 }
 
-/// What the best way between two leaves costs, all links being whole.
+/// What the best way between two leaves costs, all links being whole: who is connected to the second passes packets
+/// straight to it, and leaves pass nothing on.
 fn best(plan: &Plan, from: usize, to: usize) -> u64 {
     let count = plan.routers + plan.leaves;
-    let mut costs = vec![NO_LINK; count];
-    costs[from] = 0;
+    let mut costs: Vec<_> = (0..count).map(|n| cost(plan, n, to)).collect();
+    costs[to] = 0;
     for _ in 0..count {
         for (a, b) in &plan.links {
             for (a, b) in [(*a, *b), (*b, *a)] {
-                // Leaves pass nothing on.
-                if a < plan.routers || a == from {
+                let is_straight = b == to || cost(plan, b, to) < NO_LINK;
+                if a < plan.routers && !is_straight {
                     costs[b] = costs[b].min(costs[a] + cost(plan, a, b));
                 }
             }
         }
     }
-    costs[to]
+    costs[from]
 }
 
 /// How often a packet may be passed on, and what it says of that when it is made.
@@ -125,7 +126,10 @@ const NO_LINK: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::conditions::Conditions;
 
     /// A packet from 8 to 9 by these nodes.
     fn passes(packet: u64, way: &[usize]) -> Vec<Pass> {
@@ -151,5 +155,17 @@ mod tests {
         assert_eq!(watch.on_passed(&passes(2, &[1, 2, 1, 3])), Ok(()));
         assert_eq!(watch.returned, 1);
         assert!(watch.on_passed(&passes(3, &[1, 2, 3, 1, 2, 3, 1])).is_err());
+    }
+
+    #[test]
+    fn who_is_connected_to_the_end_passes_packets_straight_to_it() {
+        let links = vec![(0, 1), (0, 2), (0, 3), (1, 3)];
+        let link = |ms| Conditions { latency: Duration::from_millis(ms), ..Conditions::default() };
+        let conditions = vec![link(1), link(1), link(60), link(1)];
+        let (pause, troubles) = (Duration::ZERO, Vec::new());
+        let plan = Plan { routers: 2, leaves: 2, links, conditions, pause, troubles };
+        assert_eq!(best(&plan, 2, 3), 16 + 166);
+        // Leaves choose whom they give their own packets to.
+        assert_eq!(best(&plan, 3, 2), 3 * 16);
     }
 }

@@ -59,6 +59,29 @@ fn nobody_speaks_for_another() {
 }
 
 #[test]
+fn who_says_to_be_nearer_to_a_neighbour_than_we_are_gets_none_of_its_packets() {
+    let mut router = node(3, 0);
+    let slow = Link { id: id(3), transit: true, listens: true, incarnation: 1 };
+    router.on_up(at(0), 3, slow, Some(Duration::from_millis(120)));
+    drain(&mut router);
+    hear(&mut router, 1, 1, update(3, (1, 1), 1, 1));
+    assert_eq!(router.next_hop(&id(3)), Some(1), "it is not connected yet, as far as it told");
+    hear(&mut router, 2, 3, update(3, (1, 1), 0, 1));
+    assert_eq!(router.next_hop(&id(3)), Some(3));
+    hear(&mut router, 10_000, 1, update(3, (1, 2), 1, 2));
+    hear(&mut router, 10_000, 3, update(3, (1, 2), 0, 2));
+    let told = tick(&mut router, 20_000);
+    assert_eq!(router.routes(at(20_000)).map(|hop| hop.metric).collect::<Vec<_>>(), [166]);
+    let is_honest = |(_, message): &(u32, Message)| match message {
+        Message::Update(update) => update.claim.destination != id(3) || update.metric == 166,
+        _ => true,
+    };
+    assert!(told.iter().all(is_honest), "others hear what its packets cost: {told:?}");
+    router.on_down(at(30_000), 3);
+    assert_eq!(router.next_hop(&id(3)), Some(1), "it is connected no more");
+}
+
+#[test]
 fn what_is_repeated_does_not_live_longer_and_what_is_old_does_not_come_back() {
     let mut router = node(2, 0);
     hear(&mut router, 1, 1, update(9, (1, 7), 0, 1));
