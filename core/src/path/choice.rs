@@ -296,6 +296,26 @@ impl<F: Copy> Paths<F> {
         }
     }
 
+    /// The peer may be at `address`, and answers elsewhere: it is asked for there as if a direct path had been given up.
+    /// Does nothing if there is a direct path, or was one.
+    pub(crate) fn seek_at(
+        &mut self,
+        spaces: &mut PacketSpaces,
+        address: Via,
+        config: &Config,
+        now: Instant,
+    ) {
+        if self.get(DIRECT).is_some_and(Path::is_way) {
+            return;
+        }
+        self.ensure_way(spaces, address, config);
+        if let Some(path) = self.get_mut(DIRECT) {
+            path.watch(now);
+            path.check.iter_mut().for_each(|check| check.rest(now));
+            path.schedule_challenge();
+        }
+    }
+
     /// The neighbour does not pass packets on to the peer. True if data took that way and has no other.
     pub(crate) fn on_refused(
         &mut self,

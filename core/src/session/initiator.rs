@@ -226,6 +226,12 @@ impl Dial {
         self.remote = Some(id);
     }
 
+    /// The first of the addresses that are no way by a neighbour.
+    pub(crate) fn address(&self) -> Option<Via> {
+        let direct = |target: &&HandshakeTarget| target.via.route().is_none();
+        self.targets.iter().find(direct).map(|target| target.via)
+    }
+
     /// The addresses to which the handshake is sent.
     pub(crate) fn targets(&self) -> &[HandshakeTarget] {
         &self.targets

@@ -6,7 +6,7 @@ use crate::bucket::Limit;
 use crate::config::BASE_DATAGRAM;
 use crate::context::Context;
 use crate::info::Direction;
-use crate::net::Arrival;
+use crate::net::{Arrival, Via};
 use crate::path::NO_PACKET;
 use crate::peer::Peer;
 use crate::session::{Answer, Established, Opened, Pair, Session, Terms, Unopened};
@@ -50,6 +50,7 @@ impl Peer {
         };
         let local_index = dial.local_index();
         let rtt = dial.round_trip(&arrival.via, cx.now);
+        let dialled = dial.address();
         let Answer { split, payload, remote_index, incarnation, granted } = answer;
         let incarnations = Pair { ours: incarnation, theirs: payload.incarnation.get() };
         if self.is_estranged(&incarnations) {
@@ -78,6 +79,7 @@ impl Peer {
         // The index lives on in the session.
         self.dialing.dial = None;
         self.establish(cx, established);
+        self.seek_where_dialled(cx, dialled);
         rtt.into_iter().for_each(|rtt| self.paths.on_handshake(&arrival.via, rtt));
         // The other end may not send before it heard from us under the new keys.
         self.outbound.queue_ping();
@@ -85,6 +87,7 @@ impl Peer {
 
     /// Takes in a session; both ends have its keys.
     pub(crate) fn establish(&mut self, cx: &mut Context, established: Established) {
+        let dialled = self.dialing.dial.as_ref().and_then(|dial| dial.address());
         self.drop_dial(cx);
         let Established { terms, secrets, key_id } = established;
         let news = !self.acquaintance.is_known_as(&terms.incarnations);
@@ -122,6 +125,7 @@ impl Peer {
         self.acquaintance.met.get_or_insert((cx.now, direction));
         self.stats.handshakes += 1;
         cx.stats.handshakes += 1;
+        self.seek_where_dialled(cx, dialled);
         self.on_authenticated_packet(cx);
         self.review(cx);
         tracing::debug!(
@@ -132,6 +136,13 @@ impl Peer {
             new_incarnation = news,
             "session established"
         );
+    }
+
+    /// A neighbour was sooner than the address that the application named: the peer may be there all the same.
+    fn seek_where_dialled(&mut self, cx: &Context, dialled: Option<Via>) {
+        if let Some(address) = dialled {
+            self.paths.seek_at(&mut self.acquaintance.spaces, address, &cx.config, cx.now);
+        }
     }
 
     /// A peer we knew nothing about, or one that lost what it knew about us.

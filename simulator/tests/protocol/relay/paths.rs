@@ -251,3 +251,41 @@ fn nothing_is_sent_to_find_a_way_where_no_neighbour_forwards() {
     let stats = relayed.net.endpoint(relayed.relays[0]).stats();
     assert_eq!((stats.forwards_refused, stats.forwards_dropped, stats.forwards_passed), (0, 0, 0));
 }
+
+#[test]
+fn who_was_dialled_at_an_address_and_answered_by_a_neighbour_is_looked_for_there() {
+    for who_dials in [[true, false], [false, true], [true, true]] {
+        let mut relayed = Relayed::new(7, 1);
+        let (a, b) = (relayed.a, relayed.b);
+        relayed.cut(a, b);
+        relayed.cut(b, a);
+        for ((from, to), dials) in [(a, b), (b, a)].into_iter().zip(who_dials) {
+            if dials {
+                let target = Target::new(relayed.net.id(to), [relayed.net.address(to)]);
+                relayed.net.connect(from, target);
+            }
+        }
+        relayed.net.run(10_000);
+        let (ab, ba) = (relayed.net.handle(a, b), relayed.net.handle(b, a));
+        assert!(!relayed.is_direct(a, ab) && !relayed.is_direct(b, ba), "{who_dials:?}");
+        relayed.net.filter(a, |_| true);
+        relayed.net.filter(b, |_| true);
+        relayed.net.run(80_000);
+        assert!(relayed.is_direct(a, ab) && relayed.is_direct(b, ba), "{who_dials:?}");
+    }
+}
+
+#[test]
+fn a_dialled_address_where_nobody_is_gets_few_packets() {
+    let mut relayed = Relayed::new(8, 1);
+    let (a, b) = (relayed.a, relayed.b);
+    relayed.cut(a, b);
+    let target = Target::new(relayed.net.id(b), [relayed.net.address(b)]);
+    relayed.net.connect(a, target);
+    relayed.net.run(10_000);
+    let to = relayed.net.address(b);
+    let to_it = |relayed: &Relayed| relayed.net.sent(a).iter().filter(|sent| sent.to == to).count();
+    let dial = to_it(&relayed);
+    relayed.net.run(2 * 3_600_000);
+    assert_eq!(to_it(&relayed) - dial, 8, "challenges in the first half hour, and then none");
+}
