@@ -289,13 +289,14 @@ impl Play {
     }
 
     /// Whether a node heard from another since that one began its life: if not, nothing it sends there is understood.
+    /// What was under way from an earlier life does not count.
     fn knows_life_of(&self, node: usize, other: &PeerId) -> bool {
         let Some(at) = self.ids.iter().position(|id| id == other) else { return false };
         let Some(endpoint) = self.world.endpoint(self.nodes[node]) else { return false };
         let peer = endpoint.peer_by_id(other).and_then(|peer| endpoint.peer(peer));
         let heard = peer.and_then(|peer| peer.last_received);
         let ago = heard.map(|heard| self.world.clock(self.nodes[node]).saturating_since(heard));
-        ago.is_some_and(|ago| ago <= self.world.now() - self.began[at])
+        ago.is_some_and(|ago| ago + UNDER_WAY <= self.world.now() - self.began[at])
     }
 
     /// At no time tables lead in a circle.
@@ -419,6 +420,8 @@ fn passed(number: impl Fn(&PeerId) -> usize) -> Vec<Pass> {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+/// The longest that a packet is under way on a link.
+const UNDER_WAY: Duration = Duration::from_millis(100);
 /// From the last trouble until all leaves that talk are connected, at most: a dial, and one more.
 const RECOVERY: Duration = Duration::from_secs(60);
 /// How long after the last message everything may take to be through.
