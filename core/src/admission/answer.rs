@@ -157,6 +157,7 @@ impl Admission {
             established: Established::new(cx, &split, terms),
             response,
             request_mac: request.mac,
+            responded_at: Some(cx.now),
         };
         self.half_open.insert(half_open, place, cx.now);
         self.send_response(arrival, slot)
@@ -171,6 +172,7 @@ impl Admission {
         slot: u32,
     ) -> Result<(), DropReason> {
         if self.limiter.try_acquire_retry(cx.now, source) {
+            self.half_open.get_mut(slot).into_iter().for_each(|it| it.responded_at = None);
             return self.send_response(arrival, slot);
         }
         cx.stats.answers_withheld += 1;

@@ -30,6 +30,8 @@ pub(crate) struct HalfOpen {
     /// Answers repetitions of the request, which are known by their MAC.
     pub(crate) response: HandshakeResponse,
     pub(crate) request_mac: [u8; MAC_LEN],
+    /// When the response was sent; `None` if that was more than once.
+    pub(crate) responded_at: Option<Instant>,
 }
 
 impl HalfOpen {
@@ -107,6 +109,10 @@ impl HalfOpenTable {
 
     pub(crate) fn get(&self, slot: u32) -> Option<&HalfOpen> {
         self.entries.get(slot as usize).map(|entry| &entry.half_open)
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut HalfOpen> {
+        self.entries.get_mut(slot as usize).map(|entry| &mut entry.half_open)
     }
 
     /// The slot of what came of a request that was seen before.

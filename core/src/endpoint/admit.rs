@@ -74,9 +74,12 @@ impl Endpoint {
             self.admission.part(cx, parting, Source::of(&arrival.via));
             return None;
         }
-        let HalfOpen { id, timestamp_ms, request_mac, mut established, .. } = half_open;
+        let HalfOpen { id, timestamp_ms, request_mac, mut established, responded_at, .. } =
+            half_open;
         // What confirms answers the response, which was sent to where the request came from.
-        established.terms.is_there |= established.terms.via.is_same_remote(&arrival.via);
+        let is_answer = established.terms.via.is_same_remote(&arrival.via);
+        established.terms.is_there |= is_answer;
+        let rtt = responded_at.filter(|_| is_answer).map(|at| self.shared.now.saturating_since(at));
         self.admission.forget(&mut self.shared, &id);
         let known = self.peers.by_id(&id);
         let peer_slot = known.unwrap_or_else(|| self.add_peer(Some(id)).slot);
@@ -84,6 +87,7 @@ impl Endpoint {
         let peer = self.peers.at_mut(peer_slot)?;
         peer.on_confirmed(timestamp_ms, request_mac);
         peer.establish(&mut self.shared, established);
+        peer.on_handshake(&arrival.via, rtt);
         self.refresh_indices(peer_slot);
         Some(peer_slot)
     }

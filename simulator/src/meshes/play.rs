@@ -330,7 +330,12 @@ impl Play {
                 let way = peer.path.and_then(|path| path.route());
                 let by = way.map(|route| number(&route.neighbour));
                 let standby = peer.standby.map(|it| (it.path.route().is_none(), it.is_answering));
-                println!("{node} to {to:?}: {:?} by {by:?}, beside {standby:?}", peer.state);
+                let (rtt, stats) = (peer.path_stats.rtt, peer.stats);
+                let lost = stats.packets_lost - stats.packets_spuriously_lost;
+                println!(
+                    "{node} to {to:?}: {:?} by {by:?}, beside {standby:?}, {rtt:?}, {lost} of {} lost",
+                    peer.state, stats.datagrams_sent
+                );
             }
             for route in endpoint.routes() {
                 let (to, by) = (number(&route.destination), number(&route.next_hop));

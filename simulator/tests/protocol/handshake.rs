@@ -60,6 +60,22 @@ fn a_known_key_costs_one_round_trip_an_address_two_and_a_retry_one_more() {
 }
 
 #[test]
+fn both_ends_know_the_round_trip_of_their_handshake_though_one_says_nothing() {
+    // At a longer one the request is sent twice.
+    for ms in [1, 10, 60] {
+        let mut net = Net::new(1);
+        let (a, b) = (net.add(Config::default()), net.add(Config::default()));
+        net.latency(ms);
+        let ab = net.call(a, b);
+        net.run(8 * ms);
+        for (node, peer) in [(a, ab), (b, net.handle(b, a))] {
+            let stats = net.endpoint(node).peer(peer).expect("connected").path_stats;
+            assert_eq!(stats.least_rtt, Some(2 * ms as u32 * MS), "{node:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_sent_while_dialling_travels_with_the_first_packet_after_the_handshake() {
     let mut net = Net::new(1);
     let (a, b) = (net.add(Config::default()), net.add(Config::default()));

@@ -77,6 +77,7 @@ fn half_open(cx: &mut Context, claim: &Claim, peer: Option<&KnownPeer>, number: 
         established: Established::new(cx, &split, terms),
         response: HandshakeResponse::new(2, number.into()),
         request_mac: [number; 16],
+        responded_at: None,
     }
 }
 

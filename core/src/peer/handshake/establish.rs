@@ -80,9 +80,14 @@ impl Peer {
         self.dialing.dial = None;
         self.establish(cx, established);
         self.seek_where_dialled(cx, dialled);
-        rtt.into_iter().for_each(|rtt| self.paths.on_handshake(&arrival.via, rtt));
+        self.on_handshake(&arrival.via, rtt);
         // The other end may not send before it heard from us under the new keys.
         self.outbound.queue_ping();
+    }
+
+    /// The last packet of a handshake and its answer took `rtt`, if that is known.
+    pub(crate) fn on_handshake(&mut self, via: &Via, rtt: Option<Duration>) {
+        rtt.into_iter().for_each(|rtt| self.paths.on_handshake(via, rtt));
     }
 
     /// Takes in a session; both ends have its keys.
