@@ -124,6 +124,7 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         ("route-retraction", Frame::RouteRetraction { destination: &key, serial: 3 }),
         ("seqno-request", Frame::SeqnoRequest { destination: &key, epoch: 1, seqno: 2, hops: 16 }),
         ("route-request", Frame::RouteRequest { destination: &key, hops: 16 }),
+        ("route-request-all", Frame::RouteRequest { destination: &[0; 32], hops: 1 }),
         ("extension", Frame::Extension { kind: 0x55, body: b"later" }),
     ];
     let encoded = |write: &dyn Fn(&mut Writer<'_>) -> bool| {

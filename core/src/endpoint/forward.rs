@@ -63,7 +63,7 @@ impl Endpoint {
             Ok(_) if carried.hop_limit == 0 => Err(ForwardRefusal::TooFar),
             // Nobody is told: an honest path tries its size.
             Ok(next) if !self.can_carry(next, packet.len()) => {
-                self.want_larger(next.slot);
+                self.carry_larger(next.slot);
                 Ok(None)
             }
             Ok(next) => {
@@ -133,10 +133,10 @@ impl Endpoint {
         next.ok_or(ForwardRefusal::NotConnected)
     }
 
-    /// Packets do not fit the path of the peer in `slot`, as far as is known.
-    fn want_larger(&mut self, slot: u32) {
+    /// Packets do not fit the direct path of the peer in `slot`, as far as is known.
+    fn carry_larger(&mut self, slot: u32) {
         if let Some(peer) = self.peers.at_mut(slot) {
-            peer.want_larger();
+            peer.carry_larger(self.shared.now);
             self.ready.push(slot);
         }
     }
@@ -148,7 +148,7 @@ impl Endpoint {
             carrier.and_then(|carrier| self.peers.at(carrier)?.largest_carried(self.shared.now));
         let wants = self.peers.at_mut(slot).is_some_and(|peer| peer.fit_into(largest));
         if let Some(carrier) = carrier.filter(|_| wants) {
-            self.want_larger(carrier);
+            self.carry_larger(carrier);
         }
     }
 

@@ -276,9 +276,6 @@ impl Endpoint {
             self.admission.forget(&mut self.shared, &id);
             self.shared.local.forget_observer(&id);
         }
-        if self.shared.local.has_news() {
-            self.on_local_news();
-        }
     }
 
     fn remove(&mut self, slot: u32) {

@@ -20,13 +20,17 @@ impl Endpoint {
         if buf.len() < usize::from(self.shared.config.max_datagram) {
             return None;
         }
-        let first = self.poll_next(buf);
-        // Peers that were polled may have become neighbours, or ceased to be: what that says of routes leaves now, too.
-        let has_more = first.is_none() && self.has_route_output();
-        if has_more { self.poll_next(buf) } else { first }
+        loop {
+            let next = self.poll_next(buf);
+            // Peers that were polled may have become neighbours, or ceased to be: what that is to others leaves now, too.
+            if next.is_some() || !self.has_news() {
+                return next;
+            }
+        }
     }
 
     fn poll_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        self.hand_on_local_news();
         if self.has_route_output() {
             self.distribute_routes();
         }
@@ -35,6 +39,19 @@ impl Endpoint {
         let peers_turn = core::mem::take(&mut self.answered);
         let first = if peers_turn { None } else { self.poll_reply(buf) };
         first.or_else(|| self.poll_established(buf)).or_else(|| self.poll_reply(buf))
+    }
+
+    /// Whether something that one peer led to is to be handed on to others.
+    fn has_news(&self) -> bool {
+        self.shared.local.has_news() || self.has_route_output()
+    }
+
+    /// What became known about ourselves goes to those that it concerns. Here and not where it became known: what they
+    /// make of it may be news again.
+    fn hand_on_local_news(&mut self) {
+        while self.shared.local.has_news() {
+            self.on_local_news();
+        }
     }
 
     fn has_route_output(&self) -> bool {
@@ -107,6 +124,7 @@ impl Endpoint {
     /// The next event; `None` when there are no more. Requests for sockets come first; routes that changed, those
     /// who were found and those who were refused last.
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.hand_on_local_news();
         let request = self.sockets.poll_event();
         let event = request.or_else(|| self.poll_peer_event());
         event.or_else(|| self.poll_event_of_strangers())

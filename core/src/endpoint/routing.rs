@@ -20,10 +20,11 @@ impl Endpoint {
         while let Some((slot, message)) =
             self.shared.router.as_mut().and_then(|it| it.poll_output())
         {
-            if let Some(peer) = self.peers.at_mut(slot) {
-                peer.tell_route(message);
-                self.ready.push(slot);
+            let Some(peer) = self.peers.at_mut(slot) else { continue };
+            if !peer.tell_route(message) {
+                self.shared.router.iter_mut().for_each(|router| router.hold(slot, &message));
             }
+            self.ready.push(slot);
         }
         while let Some(slot) = self.shared.router.as_mut().and_then(|it| it.poll_ping()) {
             let is_neighbour = self.is_neighbour(slot);

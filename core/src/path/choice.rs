@@ -224,11 +224,23 @@ impl<F: Copy> Paths<F> {
     /// The direct path, whether or not data takes it, if it can carry packets of others: `None` while it does not
     /// answer for so long that it may lead from the peer to us alone, or if there is none.
     pub(crate) fn carrier(&self, now: Instant) -> Option<&Path<F>> {
+        self.list.get(self.carrier_at(now)?)
+    }
+
+    fn carrier_at(&self, now: Instant) -> Option<usize> {
         let is_direct = |path: &Path<F>| path.space.id() == DIRECT && path.is_way();
         let at = self.list.iter().position(is_direct)?;
         let path = &self.list[at];
         let is_heard = path.suspect_since.is_none_or(|since| now < since + UNHEARD);
-        (is_heard && (at == 0 || path.is_proved)).then_some(path)
+        (is_heard && (at == 0 || path.is_proved)).then_some(at)
+    }
+
+    /// Packets of others do not fit the path that carries them, whichever data takes: larger ones would be of use
+    /// there. They are looked for while data takes it, too.
+    pub(crate) fn carry_larger(&mut self, now: Instant) {
+        if let Some(at) = self.carrier_at(now) {
+            self.list[at].want_larger();
+        }
     }
 
     /// A direct path beside that of data shows now whether it leads both ways.

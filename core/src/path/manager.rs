@@ -550,6 +550,24 @@ mod tests {
     }
 
     #[test]
+    fn larger_packets_of_others_are_wanted_of_the_path_that_carries_them_though_data_takes_another()
+    {
+        for data_takes in [DIRECT, ROUTED] {
+            let (mut paths, _) = two();
+            paths.set_max_datagram(1452);
+            paths.list.iter_mut().for_each(|path| path.is_proved = true);
+            if data_takes == ROUTED {
+                paths.list.swap(0, 1);
+            }
+            assert_eq!(paths.list[0].space.id(), data_takes);
+            paths.carry_larger(at(0));
+            assert!(paths.get(DIRECT).is_some_and(Path::wants_larger), "{data_takes}");
+            let routed = paths.get_mut(ROUTED).expect("a route");
+            assert!(!routed.fit_into(routed.via.base_datagram()), "{data_takes}: nobody asked it");
+        }
+    }
+
+    #[test]
     fn who_makes_the_peer_seem_to_move_all_the_time_does_not_keep_data_on_a_path_that_swallows_it()
     {
         let (mut paths, mut rng) = two();

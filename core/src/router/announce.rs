@@ -64,7 +64,7 @@ impl Router {
         let slots: smallvec::SmallVec<[u32; 8]> = self
             .neighbours
             .iter()
-            .filter(|(_, it)| !it.urgent.is_empty() || (all && !it.due.is_empty()))
+            .filter(|(_, it)| !it.is_held && (!it.urgent.is_empty() || (all && !it.due.is_empty())))
             .map(|(slot, _)| *slot)
             .collect();
         for slot in slots {
@@ -84,6 +84,33 @@ impl Router {
         if is_left {
             self.flush_at = Some(now + PACE);
         }
+    }
+
+    /// A message for a neighbour found no room: too much waits for it already. What it is about is told when there is
+    /// room, as it is by then. Nobody would ask for a statement that was lost here, nor repeat the question for all; who
+    /// asks anything else asks again.
+    pub(crate) fn hold(&mut self, slot: u32, message: &Message) {
+        let Some(neighbour) = self.neighbours.get_mut(&slot) else { return };
+        match (message, message.stated()) {
+            (_, Some(destination)) => {
+                neighbour.due.insert(*destination);
+            }
+            (Message::TableRequest, None) => neighbour.ledger.miss(),
+            _ => return,
+        }
+        neighbour.is_held = true;
+    }
+
+    /// There is room again for what a neighbour is to hear.
+    pub(crate) fn go_on(&mut self, now: Instant, slot: u32) {
+        let Some(neighbour) = self.neighbours.get_mut(&slot).filter(|it| it.is_held) else {
+            return;
+        };
+        neighbour.is_held = false;
+        if neighbour.ledger.take_missed() {
+            self.output.push_back((slot, Message::TableRequest));
+        }
+        self.flush_soon(now);
     }
 
     /// What a neighbour is told about a destination now; `None` if nothing.

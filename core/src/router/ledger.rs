@@ -55,7 +55,7 @@ impl Ledger {
         self.is_missed |= self.heard > 0;
     }
 
-    /// It told something while it was no neighbour.
+    /// It told something while it was no neighbour, or could not be asked for everything yet.
     pub(super) const fn miss(&mut self) {
         self.is_missed = true;
     }

@@ -91,9 +91,12 @@ impl Router {
         Some(Hop { destination: *destination, neighbour: entry.neighbour, metric })
     }
 
-    /// The longest round trip that goes with the metric of the route to a destination; `None` if that does not tell.
+    /// The longest round trip that goes with the metric of the route to a destination; `None` if that does not tell, or if
+    /// another was left lately: the peer may answer by that one for a while, and so each answer comes late.
     pub(crate) fn claimed_rtt(&self, now: Instant, destination: &PeerId) -> Option<Duration> {
-        longest_rtt(self.route_to(now, destination)?.metric)
+        let Hop { neighbour, metric, .. } = self.route_to(now, destination)?;
+        let left_another = self.records.get(destination)?.distrusted_lately(now, neighbour);
+        longest_rtt(metric).filter(|_| !left_another)
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Neighbour {
     /// Destinations that it is told about, at once and soon.
     pub(super) urgent: BTreeSet<PeerId>,
     pub(super) due: BTreeSet<PeerId>,
+    /// Too much waits for it already: what it is to be told waits here.
+    pub(super) is_held: bool,
     /// Packets sent to it and lost when that was last counted, and how many of 1,000 get lost.
     counted: (u64, u64),
     lost: u16,
@@ -42,6 +44,7 @@ impl Neighbour {
             measured_at: now,
             urgent: BTreeSet::new(),
             due: BTreeSet::new(),
+            is_held: false,
             counted: (0, 0),
             lost: 0,
             ledger,

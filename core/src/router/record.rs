@@ -178,6 +178,12 @@ impl Record {
         (lives && feasible && total < INFINITE).then_some(total)
     }
 
+    /// Whether the route of a neighbour other than this one was found to be worse than it said, a short while ago.
+    pub(super) fn distrusted_lately(&self, now: Instant, neighbour: u32) -> bool {
+        let mut others = self.entries.iter().filter(|entry| entry.neighbour != neighbour);
+        others.any(|entry| entry.distrust.since.is_some_and(|since| now < since + LATELY))
+    }
+
     /// When the newest claim is forgotten: so long as an older one may still be about.
     pub(super) fn forget_at(&self) -> Instant {
         self.newest().map_or(Instant::MAX, |newest| newest.expires + MAX_LIFE)
@@ -209,6 +215,8 @@ impl Distrust {
 pub(super) const MAX_ENTRIES: usize = 4;
 /// The longest life that a claim may have.
 pub(crate) const MAX_LIFE: Duration = Duration::from_secs(3600);
+/// So long after a route was left the peer may not have left it yet.
+const LATELY: Duration = Duration::from_secs(60);
 const HALVING: Duration = Duration::from_secs(300);
 const LEAST_DISTRUST: u16 = 256;
 /// Of no use while there is another route, and better than none.

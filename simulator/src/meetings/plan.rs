@@ -118,16 +118,18 @@ impl Plan {
     }
 
     /// Whether the two may become direct though nobody can count on it: a symmetric NAT that keeps ports gives its node's own
-    /// port to the first whom that sends to after the NAT forgot all, and others saw the node there before.
+    /// port to the first whom that sends to after the NAT forgot all, and others saw the node there before. One that gives
+    /// away ports in a row begins the row anew when it reboots.
     pub(super) fn may_be_lucky(&self) -> bool {
         let lucky = |end: usize| {
-            let forgets = |trouble: &Trouble| match trouble {
-                Trouble::Reboot(of) | Trouble::Forgetful(of, _) => *of == end,
+            let ports = self.ports[end];
+            let repeats = |trouble: &Trouble| match trouble {
+                Trouble::Reboot(of) => *of == end && ports != Ports::Random,
+                Trouble::Forgetful(of, _) => *of == end && ports == Ports::Preserving,
                 _ => false,
             };
             self.sites[end] == Site::Symmetric
-                && self.ports[end] == Ports::Preserving
-                && self.troubles.iter().any(|(_, trouble)| forgets(trouble))
+                && self.troubles.iter().any(|(_, trouble)| repeats(trouble))
         };
         self.looks == [true; 2] && (lucky(0) || lucky(1))
     }

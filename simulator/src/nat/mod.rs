@@ -193,7 +193,7 @@ impl Nat {
     ) -> Option<SocketAddr> {
         let scope = self.scope(now, internal, remote);
         let live = self.live_port(now, internal, scope);
-        let Some(port) = live.or_else(|| self.map(now, internal, scope)) else {
+        let Some(port) = live.or_else(|| self.map(now, internal, remote, scope)) else {
             self.counts.filtered += 1;
             return None;
         };
@@ -243,11 +243,12 @@ impl Nat {
         mapping.contacts.contains(&contact).then(|| SocketAddr::new(self.public, port))
     }
 
-    /// Forgets all mappings, as when it is switched off and on.
+    /// Forgets all mappings, as when it is switched off and on, and which port comes next.
     pub fn reboot(&mut self) {
         self.mappings.clear();
         self.ports.clear();
         self.strangers.clear();
+        self.last_port = ports::FIRST - 1;
     }
 
     /// Has another public address, and no mappings.
@@ -272,9 +273,13 @@ impl Nat {
         let port_of = |scope| self.ports.get(&(internal, scope)).copied();
         let spoilt = port_of(own).and_then(|port| self.owner(now, port)).is_some();
         let port = port_of(usual).unwrap_or_else(|| internal.port());
+        if spoilt || self.is_stranger(now, port, remote) { own } else { usual }
+    }
+
+    /// Whether what `remote` sent to a public port is remembered as the NAT's own: nothing goes from there to it.
+    fn is_stranger(&self, now: Duration, port: u16, remote: SocketAddr) -> bool {
         let sent_at = self.strangers.get(&(port, remote));
-        let remembered = sent_at.is_some_and(|at| now.saturating_sub(*at) <= STRANGER);
-        if spoilt || remembered { own } else { usual }
+        sent_at.is_some_and(|at| now.saturating_sub(*at) <= STRANGER)
     }
 
     fn is_live(&self, now: Duration, mapping: &Mapping) -> bool {
@@ -295,8 +300,14 @@ impl Nat {
         }
     }
 
-    fn map(&mut self, now: Duration, internal: SocketAddr, scope: Scope) -> Option<u16> {
-        let port = self.choose_port(now, internal.port())?;
+    fn map(
+        &mut self,
+        now: Duration,
+        internal: SocketAddr,
+        remote: SocketAddr,
+        scope: Scope,
+    ) -> Option<u16> {
+        let port = self.choose_port(now, internal.port(), remote)?;
         self.drop_if_expired(now, port);
         let mapping = Mapping { internal, scope, used: now, contacts: BTreeSet::new() };
         self.mappings.insert(port, mapping);

@@ -116,7 +116,8 @@ fn a_reboot_forgets_everyone_and_forgetting_a_node_forgets_only_it() {
     assert_eq!(nat.inbound(SECOND, ports[1].port(), remote(1, 1)), Some(node(2)));
     nat.reboot();
     assert_eq!(nat.inbound(SECOND, ports[1].port(), remote(1, 1)), None);
-    for n in [1, 2] {
+    // The other is first this time.
+    for n in [2, 1] {
         let port = &mut ports[usize::from(n) - 1];
         let again = nat.outbound(SECOND, node(n), remote(1, 1)).expect("a port");
         assert_ne!(again, std::mem::replace(port, again), "seen at another port");
@@ -281,4 +282,42 @@ fn a_stranger_is_forgotten_after_its_silence_and_a_spoilt_mapping_after_its_own(
     later += pair.nats[1].kind().timeout + STRANGER + SECOND;
     pair.send(later, 0, true);
     assert!(pair.send(later, 1, false));
+}
+
+#[test]
+fn after_a_reboot_who_went_on_sending_is_answered_from_another_port_and_everybody_else_is_not() {
+    let kind = NatKind {
+        filtering: Dependence::AddressAndPortDependent,
+        remembers_strangers: true,
+        ..NatKind::friendly()
+    };
+    for ports in [Ports::Preserving, Ports::Sequential, Ports::Random] {
+        let mut nat = nat(NatKind { ports, ..kind });
+        let (peer, relay) = (remote(1, 1), remote(2, 2));
+        let before = nat.outbound(SECOND, node(1), peer).expect("a port");
+        nat.reboot();
+        // A stranger by now, at the port that it knows.
+        assert_eq!(nat.inbound(SECOND, before.port(), peer), None);
+        let answer = nat.outbound(SECOND, node(1), peer).expect("a port");
+        assert_ne!(answer, before, "{ports:?}: it took what came for its own");
+        assert_eq!(nat.inbound(SECOND, before.port(), peer), None, "{ports:?}");
+        assert_eq!(nat.inbound(SECOND, answer.port(), peer), Some(node(1)), "{ports:?}");
+        let usual = nat.outbound(SECOND, node(1), relay).expect("a port");
+        if ports == Ports::Preserving {
+            assert_eq!((usual, before.port()), (before, node(1).port()), "{ports:?}");
+        }
+    }
+}
+
+#[test]
+fn after_a_reboot_ports_in_a_row_begin_where_they_began() {
+    let mut nat = nat(NatKind { ports: Ports::Sequential, ..NatKind::symmetric() });
+    let mut three = || {
+        let ports = (1..4).map(|n| nat.outbound(SECOND, node(1), remote(n, 1)).expect("a port"));
+        let ports: Vec<_> = ports.collect();
+        nat.reboot();
+        ports
+    };
+    let before = three();
+    assert_eq!(three(), before);
 }

@@ -39,11 +39,9 @@ impl Peer {
         path.is_some_and(|path| path.fit_into(carried))
     }
 
-    /// More is to be sent than fits a packet.
-    pub(crate) fn want_larger(&mut self) {
-        if let Some(path) = self.paths.primary_mut() {
-            path.want_larger();
-        }
+    /// Packets that it is to carry, or to be given, do not fit.
+    pub(crate) fn carry_larger(&mut self, now: Instant) {
+        self.paths.carry_larger(now);
     }
 
     /// Seals packets where they lie in the first `len` bytes of `buf`, each `size` bytes long with the room

@@ -31,6 +31,9 @@ impl Peer {
             (Some(_), None) => router.on_down(now, slot),
             (None, None) => {}
         }
+        if self.outbound.routes.has_room() {
+            router.go_on(now, slot);
+        }
     }
 
     /// What lies beyond the peer waits for a direct way to it: it is looked for where it was last, though the peer is reached by
@@ -107,9 +110,9 @@ impl Peer {
         self.paths.ask_direct();
     }
 
-    /// The peer is told about a route, or asked for one.
-    pub(crate) fn tell_route(&mut self, message: Message) {
-        self.outbound.routes.push(message);
+    /// The peer is told about a route, or asked for one. `false` if too much waits for it already.
+    pub(crate) fn tell_route(&mut self, message: Message) -> bool {
+        self.outbound.routes.push(message)
     }
 }
 

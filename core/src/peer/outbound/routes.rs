@@ -24,20 +24,25 @@ struct Queue {
 }
 
 impl Routes {
-    /// The peer is to hear this.
-    pub(crate) fn push(&mut self, message: Message) {
+    /// The peer is to hear this. `false` if too much waits already: then it is not taken.
+    pub(crate) fn push(&mut self, message: Message) -> bool {
         let queue = self.queue.get_or_insert_default();
         if let Some(destination) = message.stated() {
             let is_void = |(_, other): &(u32, Message)| other.stated() == Some(destination);
             queue.due.retain(|other| !is_void(other));
             queue.under_way.retain(|other| !is_void(other));
         }
-        if queue.due.len() + queue.under_way.len() >= MAX_DUE {
-            // What is lost is asked for again.
-            queue.due.pop_front();
+        if queue.len() >= MAX_DUE {
+            return false;
         }
         queue.next_key = queue.next_key.wrapping_add(1);
         queue.due.push_back((queue.next_key, message));
+        true
+    }
+
+    /// Whether there is room for many more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.as_ref().is_none_or(|queue| queue.len() <= MAX_DUE / 2)
     }
 
     /// The peer restarted, and is told everything anew.
@@ -57,10 +62,8 @@ impl Routes {
                 return;
             }
             queue.due.pop_front();
-            if queue.under_way.len() < MAX_DUE {
-                queue.under_way.push((key, message));
-                sent(SentFrame::Route { key });
-            }
+            queue.under_way.push((key, message));
+            sent(SentFrame::Route { key });
         }
     }
 
@@ -79,6 +82,12 @@ impl Routes {
     }
 }
 
+impl Queue {
+    fn len(&self) -> usize {
+        self.due.len() + self.under_way.len()
+    }
+}
+
 /// What was lost, as it is repeated: an update is older by then. `None` if its claim may be over.
 fn aged(message: Message) -> Option<Message> {
     let Message::Update(update) = message else { return Some(message) };
@@ -88,5 +97,5 @@ fn aged(message: Message) -> Option<Message> {
 
 /// About how many seconds later a lost update is repeated, at most.
 const REPEATED: u16 = 2;
-/// More than are told at a time; the table paces them.
+/// What waits for a peer, or for its acknowledgement. The table keeps the rest until there is room.
 const MAX_DUE: usize = 512;

@@ -3,7 +3,9 @@
 mod graph;
 mod hostile;
 
+use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 use std::thread;
 use std::vec::Vec;
 
@@ -47,6 +49,8 @@ struct Outcome {
     /// Milliseconds until every node has a way again, for events that cut one off.
     repair: Vec<u64>,
     bytes: u64,
+    /// Of each event, the nodes that there were.
+    nodes: usize,
 }
 
 impl Outcome {
@@ -57,6 +61,7 @@ impl Outcome {
         self.repair.extend(other.repair);
         self.repair.sort_unstable();
         self.bytes += other.bytes;
+        self.nodes += other.nodes;
     }
 }
 
@@ -75,6 +80,7 @@ fn play(
             let broken = graph.fail_something();
             let repaired = graph.run_until_whole(20_000);
             outcome.events += 1;
+            outcome.nodes += graph.nodes.len();
             outcome.bytes += graph.bytes - spent;
             match repaired {
                 None => outcome.unreached += 1,
@@ -92,13 +98,17 @@ fn play(
 fn report(outcome: &Outcome) -> u64 {
     let p50 = outcome.repair.get(outcome.repair.len() / 2).copied().unwrap_or_default();
     let p95 = outcome.repair.get(outcome.repair.len() * 95 / 100).copied().unwrap_or_default();
+    let most = outcome.repair.last().copied().unwrap_or_default();
     let each = outcome.bytes / outcome.events.max(1) as u64;
+    let by_node = outcome.bytes / outcome.nodes.max(1) as u64;
     std::println!(
-        "{} events, {} circles, {} not repaired, {} cut off: repaired p50 {p50} ms, p95 {p95} ms; {each} bytes an event",
+        "{} events, {} circles, {} not repaired, {} cut off: repaired p50 {p50} ms, p95 {p95} ms, at most {most} ms; \
+         {each} bytes an event, {by_node} by each of {} nodes",
         outcome.events,
         outcome.circles,
         outcome.unreached,
         outcome.repair.len(),
+        outcome.nodes / outcome.events.max(1),
     );
     p50
 }
@@ -139,34 +149,39 @@ fn circles_are_found_when_infeasible_routes_are_used() {
     assert!(found.is_some(), "a circle closes somewhere");
 }
 
-/// `HANDFAST_SEEDS=N` plays the first N of them.
+/// `HANDFAST_SEEDS=N` plays the first N of them. What was found so far is printed now and then.
 #[test]
 #[ignore = "minutes: a thousand topologies of 10 to 200 nodes"]
 fn no_circle_closes_in_a_thousand_topologies() {
     let count = std::env::var("HANDFAST_SEEDS").ok().and_then(|count| count.parse().ok());
-    let end = 1000 + count.unwrap_or(1000_u64);
-    let next = AtomicU64::new(1000);
+    let (first, count) = (1000, count.unwrap_or(1000_u64));
+    let next = AtomicU64::new(first);
+    let all = Mutex::new((0, Outcome::default()));
     let work = || {
-        let mut outcome = Outcome::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
-                return outcome;
+            if seed >= first + count {
+                return;
             }
             let one = play(seed..seed + 1, 200, true, (5, 0));
             if one.circles > 0 || one.unreached > 0 {
                 std::println!("seed {seed}: {one:?}");
             }
-            outcome.merge(one);
+            let mut all = all.lock().expect("it plays");
+            all.1.merge(one);
+            all.0 += 1;
+            if all.0 % 50 == 0 {
+                std::print!("{} topologies, ", all.0);
+                report(&all.1);
+            }
         }
     };
-    let outcome = thread::scope(|scope| {
-        let workers = [scope.spawn(work), scope.spawn(work)];
-        workers.into_iter().fold(Outcome::default(), |mut all, worker| {
-            all.merge(worker.join().expect("it plays"));
-            all
-        })
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZeroUsize::get) {
+            scope.spawn(work);
+        }
     });
+    let (_, outcome) = all.into_inner().expect("it plays");
     let p50 = report(&outcome);
     assert_eq!((outcome.circles, outcome.unreached), (0, 0));
     assert!(p50 < 1000);

@@ -8,9 +8,9 @@ use zerocopy::IntoBytes;
 use super::Vectors;
 use super::script::{IDENTITY_A, IDENTITY_B};
 use crate::wire::{
-    CandidateEntry, CandidatesFrame, DataFrame, EcnCounts, ForwardFrame, Fragment, Frame, Frames,
-    GivenUpRange, HOP_LIMIT, PacketNumber, RouteUpdate, SealedHeader, StreamKey, UnknownSession,
-    Writer, encode_ack, encode_given_up, encode_retransmit, varint,
+    CandidateEntry, CandidatesFrame, DataFrame, EVERY_DESTINATION, EcnCounts, ForwardFrame,
+    Fragment, Frame, Frames, GivenUpRange, HOP_LIMIT, PacketNumber, RouteUpdate, SealedHeader,
+    StreamKey, UnknownSession, Writer, encode_ack, encode_given_up, encode_retransmit, varint,
 };
 use crate::{Delivery, Identity, Order};
 
@@ -119,6 +119,7 @@ pub(super) fn examples(vectors: &mut Vectors) {
             Frame::SeqnoRequest { destination: &ends[0], epoch: 1_700_000_000, seqno: 4, hops: 16 },
         ),
         ("route_request", Frame::RouteRequest { destination: &ends[0], hops: 16 }),
+        ("route_request_all", Frame::RouteRequest { destination: &EVERY_DESTINATION, hops: 1 }),
         ("extension", Frame::Extension { kind: 0x40, body: b"later" }),
     ];
     for (name, frame) in frames {

@@ -417,6 +417,88 @@ fn who_says_to_be_near_and_is_slow_is_routed_around() {
     }
 }
 
+/// What the table of a node says of a destination.
+fn metric(mesh: &Mesh, from: u8, to: u8) -> u16 {
+    let endpoint = mesh.net.endpoint(mesh.nodes[usize::from(from)]);
+    let route = endpoint.routes().find(|route| route.destination == id(to));
+    route.expect("a route").metric
+}
+
+#[test]
+fn a_metric_far_better_than_the_way_it_tells_of_is_noticed_and_the_honest_way_is_taken() {
+    // From 0 to 2 by way of 1, or of 3 and 4, 60 ms each way in all.
+    let links = [(0, 1), (1, 2), (0, 3), (3, 4), (4, 2)];
+    for (seed, late, speaks) in [
+        (60, 200, [true, true]),
+        (61, 350, [true, false]),
+        (62, 500, [false, true]),
+        (63, 800, [true, true]),
+    ] {
+        let case = format!("seed {seed}, {late} ms late, speaking {speaks:?}");
+        let mut mesh = Mesh::new(seed, &links, &[]);
+        let [one, other, third, fourth] = [0, 2, 3, 4].map(|n: usize| mesh.nodes[n]);
+        for (a, b) in [(one, third), (third, fourth), (fourth, other)] {
+            let slow = Conditions { latency: Duration::from_millis(20), ..Conditions::default() };
+            mesh.net.world.network().set_link(a, b, slow);
+            mesh.net.world.network().set_link(b, a, slow);
+        }
+        mesh.net.run(3_000);
+        // It is late from the first packet on, the handshake included, and says that it is near.
+        let mut pass_on = delay(&mut mesh, 1, Duration::from_millis(late));
+        let mut run = |mesh: &mut Mesh, ms: u64| {
+            for _ in 0..ms / 10 {
+                mesh.net.run(10);
+                pass_on(mesh);
+            }
+        };
+        let ab = mesh.net.connect(one, Target::from(id(2)));
+        run(&mut mesh, 5_000);
+        let ba = mesh.net.handle(other, one);
+        let by = |mesh: &Mesh, node, peer| {
+            let path = mesh.net.endpoint(node).peer(peer).and_then(|peer| peer.path);
+            path.and_then(|path| path.route()).map(|route| route.neighbour)
+        };
+        let told = metric(&mesh, 0, 2);
+        let mut left = [None; 2];
+        for n in 0..200_u32 {
+            for (node, peer, says) in [(one, ab, speaks[0]), (other, ba, speaks[1])] {
+                if says {
+                    mesh.net.send(node, peer, Delivery::ordered(0), payload(n.into(), 500));
+                }
+            }
+            run(&mut mesh, 100);
+            for (left, (node, peer, way)) in left.iter_mut().zip([(one, ab, 3), (other, ba, 4)]) {
+                if by(&mesh, node, peer) == Some(id(way)) {
+                    left.get_or_insert(n);
+                }
+            }
+            if n == 150 {
+                audit::follow();
+            }
+        }
+        println!("{case}: metric {told}, left after {left:?} tenths of a second");
+        // It allows 80 ms there and back at most; what is said comes back after 400 at least.
+        assert!(told < 100, "{case}: metric {told}");
+        let in_time = |left: Option<u32>| left.is_some_and(|tenths| tenths < 100);
+        assert!(left.into_iter().zip(speaks).all(|(left, says)| !says || in_time(left)), "{case}");
+        run(&mut mesh, 5_000);
+        for (node, says) in [(other, speaks[0]), (one, speaks[1])] {
+            let all: Vec<_> = (0..if says { 200 } else { 0 }).collect();
+            assert_eq!(numbers(&mesh.net, node), all, "{case}");
+        }
+        // Who only acknowledges measures little, and may go on by the liar for a while.
+        let speaking = [id(0), id(2)].into_iter().zip(speaks).filter(|(_, says)| *says);
+        let speaking: Vec<_> = speaking.map(|(id, _)| id).collect();
+        let mut passed = audit::take_passed();
+        passed.retain(|pass| speaking.contains(&pass.ends[0]));
+        let by_liar = passed.iter().filter(|pass| pass.by == id(1)).count();
+        assert!(passed.len() >= 50 && by_liar * 10 < passed.len(), "{case}: {by_liar} by the liar");
+        for node in [one, other] {
+            assert!(mesh.net.ends(node).is_empty(), "{case}");
+        }
+    }
+}
+
 #[test]
 fn a_route_that_changes_is_told_once_and_a_neighbour_is_none() {
     let mut mesh = Mesh::ring(14);

@@ -30,7 +30,7 @@ fn update(destination: &[u8; 32], seqno: u32, life: u16) -> Vec<u8> {
 }
 
 /// All kinds of frames about routes.
-fn all_kinds(n: u32) -> [Vec<u8>; 5] {
+fn all_kinds(n: u32) -> [Vec<u8>; 6] {
     let mut name = [9; 32];
     name[..4].copy_from_slice(&n.to_le_bytes());
     let destination = &name;
@@ -39,6 +39,7 @@ fn all_kinds(n: u32) -> [Vec<u8>; 5] {
         frame(Frame::RouteRetraction { destination, serial: n }),
         frame(Frame::SeqnoRequest { destination, epoch: 1, seqno: n, hops: 255 }),
         frame(Frame::RouteRequest { destination, hops: 255 }),
+        frame(Frame::RouteRequest { destination: &[0; 32], hops: 255 }),
         frame(Frame::ForwardFailed { source: &[8; 32], destination, reason: 2, hops: 255 }),
     ]
 }
