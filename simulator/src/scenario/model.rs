@@ -174,11 +174,12 @@ impl Sent {
         };
         let newest = self.newest.get(&stream(delivery));
         let superseded = skips && newest.is_some_and(|&newest| newest > number);
-        // What a restarted receiver held back for the sake of order was acknowledged all the same.
+        // What a restarted receiver held back for the sake of order was acknowledged all the same, and what gave way to
+        // a newer one may have done so in vain.
         let forgotten = self.receiver_forgot
             && match message.fate {
                 Some(Fate::Acked) => delivery.order != Order::Unordered,
-                Some(fate) => fate == Fate::Unknown,
+                Some(fate) => matches!(fate, Fate::Unknown | Fate::Superseded),
                 None => !delivery.requires_ack && delivery.order != Order::Unordered,
             };
         let arrived = message.delivered || superseded || forgotten;
@@ -261,6 +262,17 @@ mod tests {
         assert!(model.delivered(1, key(0), reliable).is_err(), "delivered after all");
         assert_eq!(model.outstanding(), Some((key(1), "its delivery")));
         model.restarted(0);
+        assert_eq!(model.outstanding(), None);
+    }
+
+    #[test]
+    fn what_gave_way_to_a_newer_message_that_a_restarted_receiver_forgot_is_excused() {
+        let newest = Delivery::reliable(0).with_order(Order::Sequenced);
+        let mut model = sent(&[newest, newest.with_receipt()]);
+        assert!(model.fate(key(0), Fate::Superseded, false).is_ok());
+        assert!(model.outstanding().is_some(), "the newer one may still come");
+        model.restarted(1);
+        assert!(model.fate(key(1), Fate::Unknown, false).is_ok());
         assert_eq!(model.outstanding(), None);
     }
 
