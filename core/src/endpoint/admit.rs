@@ -79,7 +79,9 @@ impl Endpoint {
         // What confirms answers the response, which was sent to where the request came from.
         let is_answer = established.terms.via.is_same_remote(&arrival.via);
         established.terms.is_there |= is_answer;
-        let rtt = responded_at.filter(|_| is_answer).map(|at| self.shared.now.saturating_since(at));
+        // The first packet of the initiator leaves as soon as the response is there, later ones do not.
+        let is_prompt = is_answer && header.packet_number().counter() == 0;
+        let rtt = responded_at.filter(|_| is_prompt).map(|at| self.shared.now.saturating_since(at));
         self.admission.forget(&mut self.shared, &id);
         let known = self.peers.by_id(&id);
         let peer_slot = known.unwrap_or_else(|| self.add_peer(Some(id)).slot);
