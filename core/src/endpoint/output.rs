@@ -83,13 +83,16 @@ impl Endpoint {
             }
             let departure = peer.poll_transmit(&mut self.shared, buf);
             peer.review_memory(&mut self.shared);
+            let has_more = departure.is_some() && (self.closing || peer.has_more(&mut self.shared));
             self.deadlines.set(slot, peer.deadline());
             if peer.has_events() {
                 self.eventful.push(slot);
             }
             if let Some(departure) = departure {
-                // Its next turn comes after everyone else's.
-                self.ready.push(slot);
+                if has_more {
+                    // Its next turn comes after everyone else's.
+                    self.ready.push(slot);
+                }
                 let transmit = self.dispatch(departure, buf);
                 if transmit.is_some() {
                     return transmit;
