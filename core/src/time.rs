@@ -94,7 +94,8 @@ impl fmt::Debug for Instant {
 
 /// A duration in whole microseconds, saturating.
 pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    let whole = duration.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(duration.subsec_micros().into())
 }
 
 #[cfg(test)]

@@ -21,9 +21,11 @@ impl Endpoint {
             return None;
         }
         let first = self.poll_next(buf);
+        if first.is_some() {
+            return first;
+        }
         // Peers that were polled may have become neighbours, or ceased to be: what that says of routes leaves now, too.
-        let has_more = first.is_none() && self.has_route_output();
-        if has_more { self.poll_next(buf) } else { first }
+        if self.has_route_output() { self.poll_next(buf) } else { None }
     }
 
     fn poll_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
@@ -33,8 +35,14 @@ impl Endpoint {
         // Strangers and peers take turns: when the socket takes less than there is to say to strangers,
         // peers must not go short.
         let peers_turn = core::mem::take(&mut self.answered);
-        let first = if peers_turn { None } else { self.poll_reply(buf) };
-        first.or_else(|| self.poll_established(buf)).or_else(|| self.poll_reply(buf))
+        if !peers_turn {
+            let reply = self.poll_reply(buf);
+            if reply.is_some() {
+                return reply;
+            }
+        }
+        let established = self.poll_established(buf);
+        if established.is_some() { established } else { self.poll_reply(buf) }
     }
 
     fn has_route_output(&self) -> bool {

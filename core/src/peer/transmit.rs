@@ -259,12 +259,7 @@ impl Peer {
         Some(len + OVERHEAD)
     }
 
-    fn write_frames(
-        &mut self,
-        cx: &Context,
-        writer: &mut Writer<'_>,
-        due: Due,
-    ) -> Option<Content> {
+    fn write_frames(&mut self, cx: &Context, writer: &mut Writer<'_>, due: Due) -> Option<Content> {
         let id = self.paths.primary()?.space().id();
         let acks_up_to = self.paths.write_acks(id, cx.now, writer);
         let mut content = Content { acks_up_to, ..Content::default() };
