@@ -92,10 +92,14 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// A duration in whole microseconds, saturating.
+/// A duration in whole microseconds, saturating in its last second.
+#[inline]
 pub(crate) fn micros(duration: Duration) -> u64 {
-    let whole = duration.as_secs().saturating_mul(1_000_000);
-    whole.saturating_add(duration.subsec_micros().into())
+    let seconds = duration.as_secs();
+    if seconds >= u64::MAX / 1_000_000 {
+        return u64::MAX;
+    }
+    seconds * 1_000_000 + u64::from(duration.subsec_micros())
 }
 
 #[cfg(test)]

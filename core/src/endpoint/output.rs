@@ -49,7 +49,13 @@ impl Endpoint {
         self.shared.router.as_ref().is_some_and(|router| router.has_output())
     }
 
+    #[inline]
     fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        // Asked for twice with every packet of ours.
+        if self.admission.has_reply() { self.next_reply(buf) } else { None }
+    }
+
+    fn next_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(reply) = self.admission.poll_reply(buf) {
             self.answered = true;
             let packet = reply.via.headroom()..reply.len - reply.via.tailroom();
@@ -163,7 +169,12 @@ impl Endpoint {
     fn launch(&mut self, tuple: FourTuple, departure: &Departure) -> Transmit {
         self.shared.stats.datagrams_sent += departure.len.div_ceil(departure.size()) as u64;
         self.shared.stats.bytes_sent += departure.len as u64;
-        self.sockets.redirect(transmit(tuple, departure))
+        let transmit = transmit(tuple, departure);
+        if self.sockets.is_closed(tuple.socket) {
+            self.sockets.redirect(transmit)
+        } else {
+            transmit
+        }
     }
 }
 

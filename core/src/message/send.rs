@@ -106,7 +106,9 @@ impl SendQueue {
             self.deadlines.insert((at, slot));
         }
         self.messages.insert(message);
-        self.expire(lane, now, limits.age);
+        if self.lanes[lane as usize].expires {
+            self.expire(lane, now, limits.age);
+        }
         self.wake(lane);
         Ok(id)
     }

@@ -270,8 +270,12 @@ impl<F: Copy> Paths<F> {
     }
 
     /// The driver was away at times, up to the present call.
+    #[inline]
     pub(crate) fn on_absence(&mut self, absence: Absence) {
-        self.list.iter_mut().for_each(|path| path.on_absence(absence));
+        // Most never are.
+        if absence.until.is_some() {
+            self.list.iter_mut().for_each(|path| path.on_absence(absence));
+        }
     }
 
     /// Whether a packet on the path of data may ask for an acknowledgement at once: it costs none more

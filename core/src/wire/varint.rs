@@ -30,22 +30,22 @@ pub const fn size(value: u64) -> usize {
 }
 
 /// Writes `value` to the start of `out` and returns its size in bytes, or `None`, with `out`
-/// untouched, when it does not fit or is above [`MAX`]. What lies in the seven bytes behind it is unspecified.
+/// untouched, when it does not fit or is above [`MAX`].
 #[inline]
 #[must_use]
 pub fn encode(value: u64, out: &mut [u8]) -> Option<usize> {
     if value > MAX {
         return None;
     }
-    let log2 =
-        u64::from(value >= 0x40) + u64::from(value >= 0x4000) + u64::from(value >= 0x4000_0000);
-    let (size, word) = (1 << log2, (value << 2 | log2).to_le_bytes());
-    match out.first_chunk_mut() {
-        // A copy of a fixed size is a single store; one of a variable size is a call.
-        Some(room) => *room = word,
-        None => out.get_mut(..size)?.copy_from_slice(&word[..size]),
+    let [b0, b1, b2, b3, b4, b5, b6, b7] = (value << 2).to_le_bytes();
+    // Copies of a fixed size are single stores; one of a variable size would be a call.
+    match size(value) {
+        1 => *out.first_mut()? = b0,
+        2 => *out.first_chunk_mut()? = [b0 | 1, b1],
+        4 => *out.first_chunk_mut()? = [b0 | 2, b1, b2, b3],
+        _ => *out.first_chunk_mut()? = [b0 | 3, b1, b2, b3, b4, b5, b6, b7],
     }
-    Some(size)
+    Some(size(value))
 }
 
 /// Reads the integer at the start of `bytes`: its value and its size in bytes.
