@@ -21,11 +21,9 @@ impl Endpoint {
             return None;
         }
         let first = self.poll_next(buf);
-        if first.is_some() {
-            return first;
-        }
         // Peers that were polled may have become neighbours, or ceased to be: what that says of routes leaves now, too.
-        if self.has_route_output() { self.poll_next(buf) } else { None }
+        let has_more = first.is_none() && self.has_route_output();
+        if has_more { self.poll_next(buf) } else { first }
     }
 
     fn poll_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
