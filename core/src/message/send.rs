@@ -100,16 +100,20 @@ impl SendQueue {
         let message = Outgoing::new(id, delivery, now, (stream as u16, lane), payload);
         self.buffer.add(&message, place);
         self.schedule.open(delivery.priority);
-        self.lanes[lane as usize].push(slot, &message);
+        let line = &mut self.lanes[lane as usize];
+        line.push(slot, &message);
+        let (expires, has_turn) = (line.expires, line.has_turn(delivery.priority));
         self.streams[stream].open += 1;
         if let Some(at) = message.expires_at {
             self.deadlines.insert((at, slot));
         }
         self.messages.insert(message);
-        if self.lanes[lane as usize].expires {
+        if expires {
             self.expire(lane, now, limits.age);
         }
-        self.wake(lane);
+        if !has_turn {
+            self.wake(lane);
+        }
         Ok(id)
     }
 
