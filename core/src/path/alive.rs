@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::check::{Check, DIRECT_INTERVAL, ROUTED_INTERVAL};
 use super::result::note_lost;
-use super::{AckResult, LONGEST_DISTRESS, Path, PathTimer, Permit, id_toward};
+use super::{AckResult, LONGEST_DISTRESS, Path, PathTimer, id_toward};
 use crate::config::Config;
 use crate::net::Via;
 use crate::recovery::{Congestion, Controller, Loss, Pacer, Rtt};
@@ -80,12 +80,15 @@ impl<F: Copy> Path<F> {
         stats.congestion_events += u64::from(slowed);
     }
 
-    /// Nothing is to be sent: if a packet of `bytes` could leave now, more could than there is.
+    /// Whether [`note_lack`](Self::note_lack) makes a difference: else nobody finds out.
     #[inline]
-    pub(crate) fn note_lack(&mut self, now: Instant, bytes: usize) {
-        if self.congestion.heeds_lack() && self.permit(now, bytes) == Permit::Now {
-            self.congestion.on_lack(self.space.sent().bytes_in_flight());
-        }
+    pub(crate) fn heeds_lack(&self) -> bool {
+        self.congestion.heeds_lack()
+    }
+
+    /// More could leave than there is to send.
+    pub(crate) fn note_lack(&mut self) {
+        self.congestion.on_lack(self.space.sent().bytes_in_flight());
     }
 
     /// A challenge to it was answered, after `rtt` if that is known.

@@ -1,5 +1,7 @@
 //! The way out: what a peer is owed becomes sealed packets.
 
+mod due;
+
 use core::num::NonZeroU16;
 
 use crate::context::Context;
@@ -9,10 +11,11 @@ use crate::path::{Challenge, Permit};
 use crate::peer::timers::Timer;
 use crate::peer::{Peer, SentFrame};
 use crate::recovery::Sent;
-use crate::session::{OVERHEAD, PacketBuffer, Session};
-use crate::time::Instant;
+use crate::session::{OVERHEAD, PacketBuffer};
 use crate::trace;
 use crate::wire::{Frame, SEALED_HEADER_LEN, TAG_LEN, Writer};
+
+use due::Due;
 
 /// What a packet under construction turned out to hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,17 +27,6 @@ pub(super) struct Content {
     /// The peer acknowledges it at once.
     asks_ack_now: bool,
     acks_up_to: Option<u64>,
-}
-
-/// What goes into a packet beside acknowledgements.
-#[derive(Clone, Copy, Debug)]
-struct Due {
-    /// Control frames are due, and may leave.
-    control: bool,
-    /// Parts of messages may leave.
-    data: bool,
-    /// The space for frames in an empty packet.
-    room: usize,
 }
 
 impl Peer {
@@ -52,23 +44,6 @@ impl Peer {
         let has_more = self.may_transmit(cx);
         debug_assert!(has_more || self.transmit(cx, &mut [0; 2048]).is_none(), "it had more");
         has_more
-    }
-
-    /// Whether there may be something to send; false only if there is not.
-    fn may_transmit(&self, cx: &Context) -> bool {
-        let Some(path) = self.paths.primary() else { return true };
-        // Keys that wear out with the last packet are replaced at the next.
-        let wears_out = |session: &Session| session.wants_rekey(&cx.config);
-        self.outbound.queue.has_work()
-            || self.dialing.dial.is_some()
-            || self.sessions.current().is_none_or(wears_out)
-            || self.may_probe(cx)
-            || path.wants_larger()
-            || path.owes_probe()
-            || self.paths.has_validation_work()
-            || self.paths.is_ack_due(cx.now)
-            || self.paths.beside(cx.now).is_some()
-            || self.outbound.has_control(&self.inbox)
     }
 
     /// Our handshake goes first, then what validates paths, then all else.
@@ -215,16 +190,6 @@ impl Peer {
         (len > 0).then_some(Departure { via, ecn: None, hop_limit: None, len, segment })
     }
 
-    /// Whether the next packet of a batch may be sealed. Of what keys depend on, only the number of packets changes within
-    /// one: they may become due for a change, or wear out.
-    fn may_seal_more(&mut self, cx: &mut Context) -> bool {
-        if self.sessions.current().is_some_and(|session| !session.wants_rekey(&cx.config)) {
-            return true;
-        }
-        self.review_keys(cx);
-        self.has_usable_keys(cx)
-    }
-
     /// Writes one packet on the primary path, if there is reason to.
     fn write_packet(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<usize> {
         let (queue, path) = (&self.outbound.queue, self.paths.primary()?);
@@ -235,11 +200,7 @@ impl Peer {
         let control = !path.is_unheard() && self.outbound.has_control(&self.inbox);
         let data = may_send_data && waits;
         if !(control || data || path.owes_probe() || self.paths.is_ack_due(cx.now)) {
-            match permit {
-                Some(Permit::Later(at)) if waits => self.schedule_pacing(Some(at)),
-                Some(Permit::Full) if waits => self.schedule_pacing(None),
-                _ => self.note_lack(cx.now, buf.len()),
-            }
+            self.hold_back(cx.now, permit.filter(|_| waits), buf.len());
             return None;
         }
         let path = self.paths.primary_mut()?;
@@ -369,17 +330,6 @@ impl Peer {
         self.stats.datagrams_sent += 1;
         self.stats.bytes_sent += packet.len() as u64;
         Some(())
-    }
-
-    /// Nothing is to be sent though packets of `bytes` might leave.
-    fn note_lack(&mut self, now: Instant, bytes: usize) {
-        self.schedule_pacing(None);
-        self.paths.primary_mut().into_iter().for_each(|path| path.note_lack(now, bytes));
-    }
-
-    /// When the next packet may leave, if only pacing holds data back.
-    fn schedule_pacing(&mut self, at: Option<Instant>) {
-        self.paths.primary_mut().into_iter().for_each(|path| path.schedule_pacing(at));
     }
 }
 
