@@ -92,9 +92,14 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// A duration in whole microseconds, saturating.
+/// A duration in whole microseconds, saturating in its last second.
+#[inline]
 pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    let seconds = duration.as_secs();
+    if seconds >= u64::MAX / 1_000_000 {
+        return u64::MAX;
+    }
+    seconds * 1_000_000 + u64::from(duration.subsec_micros())
 }
 
 #[cfg(test)]

@@ -140,6 +140,12 @@ impl Admission {
         self.half_open.deadline()
     }
 
+    /// Whether an answer waits.
+    #[inline]
+    pub(crate) fn has_reply(&self) -> bool {
+        !self.replies.is_empty()
+    }
+
     /// Copies the next answer that fits into `buf`.
     pub(crate) fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Departure> {
         self.replies.poll(buf)

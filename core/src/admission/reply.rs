@@ -41,6 +41,10 @@ impl Replies {
         room
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Copies the next answer that fits into `buf`.
     pub(crate) fn poll(&mut self, buf: &mut [u8]) -> Option<Departure> {
         let reply = self.queue.front()?;

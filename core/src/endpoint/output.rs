@@ -37,8 +37,14 @@ impl Endpoint {
         // Strangers and peers take turns: when the socket takes less than there is to say to strangers,
         // peers must not go short.
         let peers_turn = core::mem::take(&mut self.answered);
-        let first = if peers_turn { None } else { self.poll_reply(buf) };
-        first.or_else(|| self.poll_established(buf)).or_else(|| self.poll_reply(buf))
+        if !peers_turn {
+            let reply = self.poll_reply(buf);
+            if reply.is_some() {
+                return reply;
+            }
+        }
+        let established = self.poll_established(buf);
+        if established.is_some() { established } else { self.poll_reply(buf) }
     }
 
     /// Whether something that one peer led to is to be handed on to others.
@@ -58,7 +64,13 @@ impl Endpoint {
         self.shared.router.as_ref().is_some_and(|router| router.has_output())
     }
 
+    #[inline]
     fn poll_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        // Asked for twice with every packet of ours.
+        if self.admission.has_reply() { self.next_reply(buf) } else { None }
+    }
+
+    fn next_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(reply) = self.admission.poll_reply(buf) {
             self.answered = true;
             let packet = reply.via.headroom()..reply.len - reply.via.tailroom();
@@ -100,13 +112,16 @@ impl Endpoint {
             }
             let departure = peer.poll_transmit(&mut self.shared, buf);
             peer.review_memory(&mut self.shared);
+            let has_more = departure.is_some() && (self.closing || peer.has_more(&mut self.shared));
             self.deadlines.set(slot, peer.deadline());
             if peer.has_events() {
                 self.eventful.push(slot);
             }
             if let Some(departure) = departure {
-                // Its next turn comes after everyone else's.
-                self.ready.push(slot);
+                if has_more {
+                    // Its next turn comes after everyone else's.
+                    self.ready.push(slot);
+                }
                 let transmit = self.dispatch(departure, buf);
                 if transmit.is_some() {
                     return transmit;
@@ -170,7 +185,12 @@ impl Endpoint {
     fn launch(&mut self, tuple: FourTuple, departure: &Departure) -> Transmit {
         self.shared.stats.datagrams_sent += departure.len.div_ceil(departure.size()) as u64;
         self.shared.stats.bytes_sent += departure.len as u64;
-        self.sockets.redirect(transmit(tuple, departure))
+        let transmit = transmit(tuple, departure);
+        if self.sockets.is_closed(tuple.socket) {
+            self.sockets.redirect(transmit)
+        } else {
+            transmit
+        }
     }
 }
 

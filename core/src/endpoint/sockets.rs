@@ -278,15 +278,13 @@ impl Sockets {
     }
 
     /// A socket that the driver did not announce counts as open.
-    fn is_closed(&self, socket: SocketId) -> bool {
+    #[inline]
+    pub(super) fn is_closed(&self, socket: SocketId) -> bool {
         socket.0 < self.next && !self.open.contains_key(&socket)
     }
 
-    /// The same datagrams, by a socket that is open if any reaches their destination.
+    /// Datagrams whose socket is closed, by one that is open if any reaches their destination.
     pub(super) fn redirect(&self, transmit: Transmit) -> Transmit {
-        if !self.is_closed(transmit.socket) {
-            return transmit;
-        }
         let other = self.toward(transmit.destination);
         other.map_or(transmit, |socket| Transmit { socket, source: None, ..transmit })
     }

@@ -11,6 +11,9 @@ pub(crate) fn encode(
     room: usize,
     writer: &mut Writer<'_>,
 ) -> Option<u32> {
+    if writer.remaining() < LEAST_FRAME {
+        return None;
+    }
     let total = message.len();
     let mut frame = DataFrame {
         stream: StreamKey::from(message.delivery),
@@ -34,6 +37,9 @@ pub(crate) fn encode(
     frame.payload = &message.payload[part.offset as usize..(part.offset + len) as usize];
     frame.encode(writer).then_some(len)
 }
+
+/// What the shortest data frame takes: kind, channel, number and length.
+const LEAST_FRAME: usize = 4;
 
 /// How much of `part` to put into `space` bytes: neither the piece nor what is left of the part may
 /// be shorter than a fragment must be, unless it ends the message.

@@ -116,11 +116,11 @@ impl Outgoing {
         cost(self.payload.len())
     }
 
-    /// What credit has to know of it.
-    pub(super) fn candidate(&self) -> Candidate {
+    /// What credit has to know of it; its channel is at `place`.
+    pub(super) fn candidate(&self, place: u16) -> Candidate {
         Candidate {
             lane: self.lane,
-            channel: self.delivery.channel,
+            place,
             cost: self.cost(),
             is_passed: self.is_long() && self.delivery.order == Order::Unordered,
         }

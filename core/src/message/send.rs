@@ -100,14 +100,20 @@ impl SendQueue {
         let message = Outgoing::new(id, delivery, now, (stream as u16, lane), payload);
         self.buffer.add(&message, place);
         self.schedule.open(delivery.priority);
-        self.lanes[lane as usize].push(slot, &message);
+        let line = &mut self.lanes[lane as usize];
+        line.push(slot, &message);
+        let (expires, has_turn) = (line.expires, line.has_turn(delivery.priority));
         self.streams[stream].open += 1;
         if let Some(at) = message.expires_at {
             self.deadlines.insert((at, slot));
         }
         self.messages.insert(message);
-        self.expire(lane, now, limits.age);
-        self.wake(lane);
+        if expires {
+            self.expire(lane, now, limits.age);
+        }
+        if !has_turn {
+            self.wake(lane);
+        }
         Ok(id)
     }
 
@@ -297,7 +303,8 @@ impl SendQueue {
 
     /// The receiver took so much of a channel in all.
     pub(crate) fn give_back(&mut self, channel: u16, returned: u64) {
-        if self.credit.give_back(channel, returned) {
+        let place = self.buffer.known_place(channel);
+        if place.is_some_and(|place| self.credit.give_back(place, returned)) {
             self.wake_all();
         }
     }
@@ -324,14 +331,19 @@ impl SendQueue {
                 self.untold.remove(&(index, number, slot_number(slot)));
             }
             self.has_lost_ordered |= !message.delivery.reliable && fate != Fate::Acked;
-            self.streams[usize::from(index)].resolve(number, fate);
         }
-        let place = self.streams[usize::from(index)].place;
+        let stream = &mut self.streams[usize::from(index)];
+        stream.open -= 1;
+        let place = stream.place;
+        // Else nothing of the stream waited for it.
+        let is_awaited = fate != Fate::Acked || stream.is_full(self.stream_window);
+        if let Some(number) = message.sequence_number {
+            stream.resolve(number, fate);
+        }
         self.buffer.settle(message, place, message.is_started());
         if message.is_long() && message.is_started() {
-            self.credit.settle(message.candidate());
+            self.credit.settle(message.candidate(place));
         }
-        let channel = message.delivery.channel;
         let withdrawn = message.delivery.reliable && !message.is_started();
         if message.reports(fate) {
             message.fate = Some(fate);
@@ -341,11 +353,12 @@ impl SendQueue {
             let message = self.messages.remove(slot);
             self.buffer.forget(&message);
         }
-        if withdrawn && self.credit.withdraw(lane, channel) {
+        if withdrawn && self.credit.withdraw(lane, place) {
             self.wake_all();
         }
-        self.streams[usize::from(index)].open -= 1;
-        self.wake_stream(index);
+        if is_awaited {
+            self.wake_stream(index);
+        }
         self.end_if_settled(index);
     }
 

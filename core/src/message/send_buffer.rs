@@ -1,5 +1,6 @@
 //! What the messages of a send queue take of memory, until they are settled, and how channels share it.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -36,6 +37,8 @@ pub(super) struct SendBuffer {
     unsent: u64,
     /// The channels that were used, each at its place for good.
     channels: Vec<Channel>,
+    /// Their places by their numbers.
+    places: BTreeMap<u16, u16>,
     /// Places of the channels on which a reliable message found no room, longest first.
     waiting: Vec<u16>,
 }
@@ -53,11 +56,16 @@ struct Channel {
 impl SendBuffer {
     /// The place of a channel.
     pub(super) fn place(&mut self, number: u16) -> u16 {
-        let known = self.channels.iter().position(|channel| channel.number == number);
-        known.unwrap_or_else(|| {
-            self.channels.push(Channel { number, held: 0, blocked: None });
-            self.channels.len() - 1
-        }) as u16
+        let Self { channels, places, .. } = self;
+        *places.entry(number).or_insert_with(|| {
+            channels.push(Channel { number, held: 0, blocked: None });
+            (channels.len() - 1) as u16
+        })
+    }
+
+    /// The same if the channel was used.
+    pub(super) fn known_place(&self, number: u16) -> Option<u16> {
+        self.places.get(&number).copied()
     }
 
     /// Whether a reliable message has room that costs so much and takes the place of one that costs

@@ -80,6 +80,12 @@ impl<F: Copy> Path<F> {
         stats.congestion_events += u64::from(slowed);
     }
 
+    /// Whether [`note_lack`](Self::note_lack) makes a difference: else nobody finds out.
+    #[inline]
+    pub(crate) fn heeds_lack(&self) -> bool {
+        self.congestion.heeds_lack()
+    }
+
     /// More could leave than there is to send.
     pub(crate) fn note_lack(&mut self) {
         self.congestion.on_lack(self.space.sent().bytes_in_flight());

@@ -8,8 +8,6 @@ use core::time::Duration;
 
 use alloc::vec::Vec;
 
-use smallvec::SmallVec;
-
 use super::away::Away;
 use super::validation::Challenge;
 use super::{AckResult, Path, Permit, id_toward};
@@ -26,7 +24,7 @@ use crate::wire::{PacketNumber, Writer};
 #[derive(Debug)]
 pub(crate) struct Paths<F> {
     /// One for each path id in use; data takes the first.
-    pub(super) list: SmallVec<[Path<F>; 1]>,
+    pub(super) list: Vec<Path<F>>,
     /// Challenges of the peer that wait for their answers: of each kind of way the newest.
     pub(super) answers: Vec<(Via, [u8; 8])>,
     /// How long the peer delays acknowledgements at most.
@@ -47,7 +45,7 @@ impl<F: Copy> Paths<F> {
     /// No path. The peer is taken to delay acknowledgements for `max_ack_delay` until it says so.
     pub(crate) fn new(max_ack_delay: Duration) -> Self {
         Self {
-            list: SmallVec::new(),
+            list: Vec::new(),
             answers: Vec::new(),
             max_ack_delay,
             has_moved: false,
@@ -238,6 +236,8 @@ impl<F: Copy> Paths<F> {
             path.set_max_datagram(datagram);
             path.absence = absence;
         }
+        // Few peers have a second.
+        self.list.reserve_exact(1);
         self.list.push(path);
     }
 
@@ -270,8 +270,12 @@ impl<F: Copy> Paths<F> {
     }
 
     /// The driver was away at times, up to the present call.
+    #[inline]
     pub(crate) fn on_absence(&mut self, absence: Absence) {
-        self.list.iter_mut().for_each(|path| path.on_absence(absence));
+        // Most never are.
+        if absence.until.is_some() {
+            self.list.iter_mut().for_each(|path| path.on_absence(absence));
+        }
     }
 
     /// Whether a packet on the path of data may ask for an acknowledgement at once: it costs none more

@@ -415,7 +415,7 @@ impl<F: Copy> Path<F> {
     fn has_challenge(&self) -> bool {
         self.candidates.is_due()
             || self.check.as_ref().is_some_and(|check| check.is_due())
-            || self.previous.is_some_and(|previous| previous.is_due())
+            || self.previous.as_ref().is_some_and(|previous| previous.is_due())
     }
 
     /// Takes the next challenge whose packet of `len` bytes may be sent.

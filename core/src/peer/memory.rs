@@ -35,22 +35,26 @@ impl Share {
 
 impl Peer {
     /// Books what the peer holds by now, and decides how much more it may. To be called after every
-    /// input and output that touched the peer.
+    /// input and output that touched the peer: most change nothing that credit depends on.
     pub(crate) fn review_memory(&mut self, cx: &mut Context) {
-        self.book(cx);
         if self.state.is_over() {
+            self.inbox.close();
+            self.book(cx);
             cx.memory.end_turn(&mut self.share.booking);
             self.timers.clear(Timer::Memory);
             return;
         }
-        // Most inputs change nothing that credit depends on.
-        if self.has_plenty(cx) {
-            if self.inbox.is_unreviewed() {
-                self.review_credit(cx, false);
-                self.book(cx);
-            }
-            return;
+        self.book(cx);
+        if !self.has_plenty(cx) {
+            self.share_memory(cx);
+        } else if self.inbox.is_unreviewed() {
+            self.review_credit(cx, false);
+            self.book(cx);
         }
+    }
+
+    /// The same if there may be too little.
+    fn share_memory(&mut self, cx: &mut Context) {
         let room = cx.memory.room();
         let needs_turn = self.inbox.needs_turn(room);
         let has_turn = needs_turn && cx.memory.take_turn(&mut self.share.booking, cx.now);
@@ -104,10 +108,8 @@ impl Peer {
         cx.stats.memory_used = cx.memory.used();
     }
 
+    #[inline]
     fn book(&mut self, cx: &mut Context) {
-        if self.state.is_over() {
-            self.inbox.close();
-        }
         let bytes = self.inbox.memory() + self.outbound.queue.memory();
         cx.memory.book(&mut self.share.booking, bytes);
         cx.stats.memory_used = cx.memory.used();

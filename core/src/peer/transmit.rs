@@ -1,5 +1,7 @@
 //! The way out: what a peer is owed becomes sealed packets.
 
+mod due;
+
 use core::num::NonZeroU16;
 
 use crate::context::Context;
@@ -12,6 +14,8 @@ use crate::recovery::Sent;
 use crate::session::{OVERHEAD, PacketBuffer};
 use crate::trace;
 use crate::wire::{Frame, SEALED_HEADER_LEN, TAG_LEN, Writer};
+
+use due::Due;
 
 /// What a packet under construction turned out to hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +36,14 @@ impl Peer {
         let departure = self.transmit(cx, buf);
         self.review(cx);
         departure
+    }
+
+    /// Whether more may follow what was just transmitted, now and without another input. Once it says no, the peer need not
+    /// be polled before something else touches it. To be asked after all reviews: they may find something to say.
+    pub(crate) fn has_more(&mut self, cx: &mut Context) -> bool {
+        let has_more = self.may_transmit(cx);
+        debug_assert!(has_more || self.transmit(cx, &mut [0; 2048]).is_none(), "it had more");
+        has_more
     }
 
     /// Our handshake goes first, then what validates paths, then all else.
@@ -158,18 +170,18 @@ impl Peer {
         for _ in 0..MAX_SEGMENTS {
             let limit = segment.unwrap_or(full);
             let Some(room) = buf.get_mut(len..len + limit) else { break };
-            // Keys may wear out within a batch, or become due for a change.
-            if len > 0 {
-                self.review_keys(cx);
-                if !self.has_usable_keys(cx) {
-                    break;
-                }
+            if len > 0 && !self.may_seal_more(cx) {
+                break;
             }
             let packet = &mut room[before..limit - behind];
             let Some(size) = self.write_packet(cx, packet) else { break };
             let size = before + size + behind;
             len += size;
             if *segment.get_or_insert(size) > size {
+                break;
+            }
+            if !self.outbound.queue.has_work() {
+                self.note_lack(cx.now, size - before - behind);
                 break;
             }
         }
@@ -180,22 +192,25 @@ impl Peer {
 
     /// Writes one packet on the primary path, if there is reason to.
     fn write_packet(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<usize> {
-        let path = self.paths.primary()?;
-        let permit = path.permit(cx.now, buf.len());
-        let may_send_data = permit == Permit::Now && !self.state.is_over();
+        let (queue, path) = (&self.outbound.queue, self.paths.primary()?);
+        let waits = queue.has_work();
+        let is_asked = (waits || queue.has_copies()) && !self.state.is_over();
+        let permit = is_asked.then(|| path.permit(cx.now, buf.len()));
+        let may_send_data = permit == Some(Permit::Now);
         let control = !path.is_unheard() && self.outbound.has_control(&self.inbox);
-        let data = may_send_data && self.outbound.queue.has_work();
+        let data = may_send_data && waits;
         if !(control || data || path.owes_probe() || self.paths.is_ack_due(cx.now)) {
-            self.schedule_pacing(permit);
+            self.hold_back(cx.now, permit.filter(|_| waits), buf.len());
             return None;
         }
         let path = self.paths.primary_mut()?;
         let (id, room) = (path.space().id(), path.next_room() - OVERHEAD);
         path.space_mut().skip_number_sometimes(cx.now, &mut cx.rng);
         path.space().next_number()?;
+        let due = Due { control, data: may_send_data, room };
         let mut packet = PacketBuffer::new(buf, 0)?;
         let mut writer = packet.frames();
-        let content = self.write_frames(cx, &mut writer, may_send_data, room)?;
+        let content = self.write_frames(cx, &mut writer, due)?;
         let len = writer.position();
         if len == 0 {
             self.paths.primary_mut()?.space_mut().abandon();
@@ -205,37 +220,30 @@ impl Peer {
         Some(len + OVERHEAD)
     }
 
-    fn write_frames(
-        &mut self,
-        cx: &Context,
-        writer: &mut Writer<'_>,
-        may_send_data: bool,
-        room: usize,
-    ) -> Option<Content> {
+    fn write_frames(&mut self, cx: &Context, writer: &mut Writer<'_>, due: Due) -> Option<Content> {
         let id = self.paths.primary()?.space().id();
         let acks_up_to = self.paths.write_acks(id, cx.now, writer);
         let mut content = Content { acks_up_to, ..Content::default() };
         let acks = writer.position();
         let path = self.paths.primary_mut()?;
+        let owes_probe = path.owes_probe();
+        let wants_answer = acks_up_to.is_some()
+            && !path.is_unheard()
+            && !self.state.is_over()
+            && path.wants_ack_of_ack(cx.now);
         let round_trip = path.round_trip();
-        let (unheard, owes_probe) = (path.is_unheard(), path.owes_probe());
-        let may_ask = !unheard && !self.state.is_over();
-        let wants_answer = content.acks_up_to.is_some() && may_ask && path.wants_ack_of_ack(cx.now);
-        let given_up = self.outbound.queue.has_given_up();
-        let next = if given_up { path.space().next_number() } else { None };
+        let next = if due.control { path.space().next_number() } else { None };
         let mut push = |frame| path.space_mut().push_frame(frame);
-        if !unheard {
-            if let Some(next) = next {
-                let packet = (next.path(), next.counter());
-                self.outbound.write_given_up(packet, writer, &mut push);
-            }
+        if let Some(next) = next {
+            let packet = (next.path(), next.counter());
+            self.outbound.write_given_up(packet, writer, &mut push);
             self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
         }
-        if may_send_data {
+        if due.data {
             let before = writer.position();
             let mut sent = |part| push(SentFrame::Part(part));
             let pass = Pass { now: cx.now, age: self.outbound.limits.age, round_trip };
-            let written = self.outbound.queue.write(pass, writer, room, &mut sent);
+            let written = self.outbound.queue.write(pass, writer, due.room, &mut sent);
             if self.outbound.queue.has_copies() {
                 self.timers.set(Timer::Deadline, self.outbound.queue.next_deadline());
             }
@@ -244,12 +252,14 @@ impl Peer {
             content.asks_ack_now = written.ends_receipt;
             content.data = writer.position() > before;
             // Only now it may be known that a message lacks credit.
-            if !unheard && self.outbound.is_blocked_due() {
+            if self.outbound.is_blocked_due() && !path.is_unheard() {
+                let mut push = |frame| path.space_mut().push_frame(frame);
                 self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
             }
         }
         if writer.position() == acks && owes_probe {
             self.outbound.queue_ping();
+            let mut push = |frame| path.space_mut().push_frame(frame);
             self.outbound.write_control(cx.now, &mut self.inbox, writer, &mut push);
         }
         if writer.position() == acks && wants_answer {
@@ -320,20 +330,6 @@ impl Peer {
         self.stats.datagrams_sent += 1;
         self.stats.bytes_sent += packet.len() as u64;
         Some(())
-    }
-
-    /// When the next packet may leave, if only pacing holds data back. Nothing else does if the permit is there.
-    fn schedule_pacing(&mut self, permit: Permit) {
-        let at = match permit {
-            Permit::Later(at) if self.outbound.queue.has_work() => Some(at),
-            _ => None,
-        };
-        if let Some(path) = self.paths.primary_mut() {
-            if permit == Permit::Now {
-                path.note_lack();
-            }
-            path.schedule_pacing(at);
-        }
     }
 }
 

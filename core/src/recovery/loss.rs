@@ -8,7 +8,7 @@ use core::time::Duration;
 use super::lateness::Lateness;
 use super::rtt::{GRANULARITY, Rtt};
 use super::sent::{AckOutcome, Packet, ResolvedPacket, SentPackets};
-use crate::time::Instant;
+use crate::time::{Instant, micros};
 
 /// When packets of one path count as lost, and when to probe.
 #[derive(Clone, Copy, Debug, Default)]
@@ -140,7 +140,8 @@ impl Loss {
             let since = ledger.last_eliciting_sent_at().max(self.probed_at)?;
             let is_awaited = ledger.last_eliciting_asks_ack_now();
             let delay = if is_awaited { max_ack_delay.min(AT_ONCE) } else { max_ack_delay };
-            Some(self.missed_from(since) + self.probe_interval(rtt, delay))
+            let since = self.missed_from(since).as_micros();
+            Some(Instant::from_micros(since.saturating_add(self.probe_interval(rtt, delay))))
         };
         self.deadline.or_else(probe)
     }
@@ -173,9 +174,12 @@ impl Loss {
 
     /// The wait doubles with each probe, but while data is pending it stays short enough to notice
     /// within two seconds that the path is back.
-    fn probe_interval(&self, rtt: &Rtt, max_ack_delay: Duration) -> Duration {
-        let pto = rtt.pto(max_ack_delay);
-        pto.saturating_mul(1 << self.pto_count.min(MAX_BACKOFF)).min(pto.max(LONGEST_BACKOFF))
+    ///
+    /// In microseconds: it is asked for after each packet.
+    fn probe_interval(&self, rtt: &Rtt, max_ack_delay: Duration) -> u64 {
+        let pto = rtt.pto_micros(max_ack_delay);
+        let doubled = pto.saturating_mul(1 << self.pto_count.min(MAX_BACKOFF));
+        doubled.min(pto.max(micros(LONGEST_BACKOFF)))
     }
 
     /// From when on an acknowledgement of what was sent at `sent_at` is missed.

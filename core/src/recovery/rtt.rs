@@ -78,9 +78,17 @@ impl Rtt {
     /// How long to wait for an acknowledgement before probing (RFC 9002 section 6.2.1), without
     /// backoff. `max_ack_delay` is the peer's; zero if it was asked to answer at once.
     pub(crate) fn pto(&self, max_ack_delay: Duration) -> Duration {
+        Duration::from_micros(self.patience()).saturating_add(max_ack_delay)
+    }
+
+    /// The same in microseconds.
+    pub(super) fn pto_micros(&self, max_ack_delay: Duration) -> u64 {
+        self.patience().saturating_add(micros(max_ack_delay))
+    }
+
+    fn patience(&self) -> u64 {
         let spread = (4 * self.variation).max(micros(GRANULARITY));
-        let patience = if self.is_sampled() { self.smoothed + spread } else { INITIAL };
-        Duration::from_micros(patience).saturating_add(max_ack_delay)
+        if self.is_sampled() { self.smoothed + spread } else { INITIAL }
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct SentPackets<F> {
     packets: VecDeque<Packet>,
     /// The frames of `packets`, in order, and then those of the packet being built.
     frames: VecDeque<F>,
+    /// How many those are: fewer than a datagram has bytes.
+    staged: u16,
     /// Counters at or above `base` that were acknowledged: finds the news in an acknowledgement
     /// that mostly repeats itself.
     acked: RangeSet,
@@ -116,6 +118,7 @@ impl<F: Copy> SentPackets<F> {
         Self {
             packets: VecDeque::new(),
             frames: VecDeque::new(),
+            staged: 0,
             acked: RangeSet::new(),
             base: first,
             cursor: first,
@@ -140,11 +143,13 @@ impl<F: Copy> SentPackets<F> {
     /// Adds a frame to the packet being built.
     pub(crate) fn push_frame(&mut self, frame: F) {
         self.frames.push_back(frame);
+        self.staged += 1;
     }
 
     /// The frames of the packet being built are not sent after all.
     pub(crate) fn abandon(&mut self) {
         self.frames.truncate(self.committed());
+        self.staged = 0;
     }
 
     /// The packet being built leaves now. Returns its counter.
@@ -325,7 +330,8 @@ impl<F: Copy> SentPackets<F> {
     /// acknowledgement, are settled once sent `horizon` ago, or when too many records wait for that.
     pub(crate) fn forget(&mut self, now: Instant, horizon: Duration) {
         self.move_cursor();
-        while let Some(front) = self.packets.front().copied() {
+        let mut frames = 0;
+        while let Some(front) = self.packets.front() {
             // Those in flight do not count, nor what was sent after them: the more is under way, the more
             // may be late.
             let waiting = self.cursor.saturating_sub(self.base);
@@ -341,9 +347,12 @@ impl<F: Copy> SentPackets<F> {
             if !settled {
                 break;
             }
+            frames += usize::from(front.frame_count);
             self.packets.pop_front();
-            self.frames.drain(..usize::from(front.frame_count));
             self.base += 1;
+        }
+        if frames > 0 {
+            self.frames.drain(..frames);
         }
         self.acked.remove_below(self.base);
     }
@@ -351,7 +360,7 @@ impl<F: Copy> SentPackets<F> {
     /// Gives all memory back if nothing is in flight and no packet is being built. What is
     /// acknowledged later is ignored.
     pub(crate) fn release(&mut self) {
-        if self.packets_in_flight > 0 || self.frames.len() > self.committed() {
+        if self.packets_in_flight > 0 || self.staged > 0 {
             return;
         }
         self.base = self.next_counter();
@@ -367,14 +376,13 @@ impl<F: Copy> SentPackets<F> {
             self.forget(now, Duration::MAX);
         }
         let committed = self.committed();
-        let staged = self.frames.len() - committed;
         let packet = Packet {
             // Never before the packet before: loss detection relies on the order.
             sent_at: self.packets.back().map_or(now, |last| last.sent_at.max(now)),
             first_frame: self.first_frame() + committed as u64,
             acks_up_to: sent.acks_up_to.unwrap_or(NO_ACK),
             size: sent.size,
-            frame_count: u16::try_from(staged).expect("a datagram has fewer frames than bytes"),
+            frame_count: core::mem::take(&mut self.staged),
             state,
             epoch: 0,
             generation: self.generation,
@@ -435,7 +443,7 @@ impl<F: Copy> SentPackets<F> {
 
     /// How many of `frames` belong to packets that were sent.
     fn committed(&self) -> usize {
-        self.packets.back().map_or(0, |last| last.span(self.first_frame()).end)
+        self.frames.len() - usize::from(self.staged)
     }
 
     /// The absolute position of `frames[0]`.

@@ -1,13 +1,14 @@
 //! The sender's side of credit: which reliable messages may be begun.
 
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 /// Credit that the receiver granted, and what was used of it, both counted from the session's start.
 #[derive(Debug, Default)]
 pub(crate) struct SendCredit {
     begun: u64,
     limit: u64,
-    channels: BTreeMap<u16, Channel>,
+    /// Each at its place in the send buffer.
+    channels: Vec<Channel>,
     /// The message that waits for a higher limit. When that comes, the others leave it alone.
     claim: Option<Claim>,
     /// Some message waits until the receiver took others of its channel.
@@ -32,11 +33,11 @@ struct Claim {
     cost: u64,
 }
 
-/// A message that may be begun, or not: its lane, its channel and what it costs.
+/// A message that may be begun, or not: its lane, the place of its channel and what it costs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
     pub(crate) lane: u32,
-    pub(crate) channel: u16,
+    pub(crate) place: u16,
     pub(crate) cost: u64,
     /// Others of its lane may pass it while it is on its way.
     pub(crate) is_passed: bool,
@@ -50,22 +51,23 @@ impl SendCredit {
         more && self.retry()
     }
 
-    /// The receiver took so much of a channel in all. True if a message waited.
-    pub(crate) fn give_back(&mut self, channel: u16, returned: u64) -> bool {
+    /// The receiver took so much of the channel at `place` in all. True if a message waited.
+    pub(crate) fn give_back(&mut self, place: u16, returned: u64) -> bool {
         // A channel that nothing was sent on has nothing to give back.
-        let Some(channel) = self.channels.get_mut(&channel) else { return false };
+        let Some(channel) = self.channels.get_mut(usize::from(place)) else { return false };
+        let returned = returned.min(channel.begun);
         let more = returned > channel.returned;
-        channel.returned = channel.returned.max(returned).min(channel.begun);
+        channel.returned = channel.returned.max(returned);
         more && self.retry()
     }
 
     /// Whether a message may be begun. If not, it is remembered that it waits.
     pub(crate) fn admits(&mut self, candidate: Candidate) -> bool {
-        let Candidate { lane, channel, cost, .. } = candidate;
+        let Candidate { lane, place, cost, .. } = candidate;
         let claimed = self.claim.filter(|claim| claim.lane != lane && self.fits(claim.cost));
         let free = self.limit.saturating_sub(self.begun);
         let left = free - claimed.map_or(0, |claim| claim.cost);
-        let channel = self.channels.entry(channel).or_default();
+        let channel = self.channel(place);
         let all = channel.begun - channel.returned;
         let held = all.saturating_sub(channel.passed);
         // A channel holds no more than it leaves to the others, or a single message. Beside a long one on its
@@ -87,7 +89,7 @@ impl SendCredit {
     /// A message was begun that may be. True if it waited before, so that others may wait for it.
     pub(crate) fn spend(&mut self, candidate: Candidate) -> bool {
         self.begun += candidate.cost;
-        let channel = self.channels.entry(candidate.channel).or_default();
+        let channel = self.channel(candidate.place);
         channel.begun += candidate.cost;
         if candidate.is_passed && channel.passed == 0 {
             channel.passed = candidate.cost;
@@ -100,7 +102,7 @@ impl SendCredit {
 
     /// A message that others may pass is on its way no more.
     pub(crate) fn settle(&mut self, candidate: Candidate) {
-        if let Some(channel) = self.channels.get_mut(&candidate.channel)
+        if let Some(channel) = self.channels.get_mut(usize::from(candidate.place))
             && channel.passed == candidate.cost
         {
             channel.passed = 0;
@@ -108,8 +110,8 @@ impl SendCredit {
     }
 
     /// The first message of a lane will not be begun. True if others waited for it to be.
-    pub(crate) fn withdraw(&mut self, lane: u32, channel: u16) -> bool {
-        let Some(channel) = self.channels.get_mut(&channel) else { return false };
+    pub(crate) fn withdraw(&mut self, lane: u32, place: u16) -> bool {
+        let Some(channel) = self.channels.get_mut(usize::from(place)) else { return false };
         if channel.first != Some(lane) {
             return false;
         }
@@ -132,6 +134,15 @@ impl SendCredit {
         *self = Self { limit: granted, ..Self::default() };
     }
 
+    #[inline]
+    fn channel(&mut self, place: u16) -> &mut Channel {
+        let at = usize::from(place);
+        if at >= self.channels.len() {
+            self.channels.resize_with(at + 1, Channel::default);
+        }
+        &mut self.channels[at]
+    }
+
     const fn fits(&self, cost: u64) -> bool {
         cost <= self.limit.saturating_sub(self.begun)
     }
@@ -148,8 +159,8 @@ impl SendCredit {
 mod tests {
     use super::*;
 
-    const fn message(lane: u32, channel: u16, cost: u64) -> Candidate {
-        Candidate { lane, channel, cost, is_passed: false }
+    const fn message(lane: u32, place: u16, cost: u64) -> Candidate {
+        Candidate { lane, place, cost, is_passed: false }
     }
 
     fn begin(credit: &mut SendCredit, candidate: Candidate) {

@@ -55,6 +55,12 @@ impl Lane {
         self.line.push(slot, message);
     }
 
+    /// Whether it stands in line in this class: then a message of the class that comes to its end changes nothing.
+    #[inline]
+    pub(crate) fn has_turn(&self, priority: Priority) -> bool {
+        self.turn == Some(priority)
+    }
+
     /// Whether messages of several classes may wait here.
     #[inline]
     pub(crate) const fn is_mixed(&self) -> bool {

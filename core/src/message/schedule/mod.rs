@@ -18,6 +18,7 @@ use crate::delivery::Priority;
 use class::Class;
 
 pub(crate) use lane::Lane;
+pub(crate) use line::Line;
 pub(crate) use repair::{Repair, Repeat};
 
 /// All that waits to be written, by class.

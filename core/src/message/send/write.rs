@@ -2,11 +2,14 @@
 
 use core::time::Duration;
 
+use slab::Slab;
+
 use super::SendQueue;
 use crate::delivery::{Fate, Priority};
+use crate::message::credit::SendCredit;
 use crate::message::fragment::encode;
-use crate::message::outgoing::Part;
-use crate::message::schedule::Repeat;
+use crate::message::outgoing::{Outgoing, Part};
+use crate::message::schedule::{Line, Repeat};
 use crate::time::Instant;
 use crate::wire::Writer;
 
@@ -138,9 +141,11 @@ impl SendQueue {
     /// Writes the fresh messages of a class, lane by lane; false once the packet is full.
     fn write_class(&mut self, class: usize, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
         while let Some(lane) = self.schedule.current(class) {
-            self.expire(lane, packet.pass.now, packet.pass.age);
-            if self.schedule.current(class) != Some(lane) {
-                continue; // That was the last of its stream, which ended.
+            if self.lanes[lane as usize].expires {
+                self.expire(lane, packet.pass.now, packet.pass.age);
+                if self.schedule.current(class) != Some(lane) {
+                    continue; // That was the last of its stream, which ended.
+                }
             }
             if !self.write_fresh(class, lane, packet) {
                 self.schedule.rotate(class);
@@ -157,18 +162,20 @@ impl SendQueue {
         index: u32,
         packet: &mut Packet<'_, '_, impl FnMut(Part)>,
     ) -> bool {
-        let Some(slot) = self.next_slot(index) else {
-            self.schedule.leave(index, &mut self.lanes[index as usize]);
+        let lane = &mut self.lanes[index as usize];
+        let stream = &mut self.streams[usize::from(lane.stream)];
+        let takes_more = !stream.is_full(self.stream_window) && !stream.is_ending();
+        let credit = (&mut self.credit, stream.place);
+        let Some(slot) = next_slot(&mut lane.line, takes_more, credit, &self.messages) else {
+            self.schedule.leave(index, lane);
             return true;
         };
-        let lane = &mut self.lanes[index as usize];
         let message = &mut self.messages[slot as usize];
         if message.delivery.priority != self.schedule.priority(class) {
             // What came before it in the stream was of another class.
             self.schedule.wake(index, lane, &self.messages);
             return true;
         }
-        let stream = &mut self.streams[usize::from(lane.stream)];
         let fresh = message.sequence_number.is_none();
         if fresh {
             message.sequence_number = Some(stream.next());
@@ -185,10 +192,11 @@ impl SendQueue {
             stream.advance();
             self.buffer.begin(message);
         }
-        let spent = (fresh && message.delivery.reliable).then(|| message.candidate());
+        let spent = (fresh && message.delivery.reliable).then(|| message.candidate(stream.place));
         message.sent += len;
         packet.result.ends_receipt |= message.is_receipt_due();
-        if message.is_tracked() {
+        let is_tracked = message.is_tracked();
+        if is_tracked {
             let part = Part { len, ..part };
             (packet.sent)(part);
             let Pass { now, round_trip, .. } = packet.pass;
@@ -200,12 +208,13 @@ impl SendQueue {
         } else {
             lane.line.go_on(is_fully_sent);
         }
-        if is_fully_sent && lane.is_mixed() {
+        if lane.line.is_empty() {
+            self.schedule.leave(index, lane);
+        } else if is_fully_sent && lane.is_mixed() {
             // What comes after it may be more urgent, or less.
             self.schedule.wake(index, lane, &self.messages);
         }
-        let message = &self.messages[slot as usize];
-        if is_fully_sent && !message.is_tracked() {
+        if is_fully_sent && !is_tracked {
             self.finish(slot as usize, Fate::Acked);
         }
         if spent.is_some_and(|spent| self.credit.spend(spent)) {
@@ -213,30 +222,25 @@ impl SendQueue {
         }
         true
     }
+}
 
-    /// The message of a lane that is written from next.
-    fn next_slot(&mut self, index: u32) -> Option<u32> {
-        let line = &self.lanes[index as usize].line;
-        let begun = line.begun();
-        if begun.is_some() && line.is_begun_next() {
-            return begun;
-        }
-        self.next_fresh(index).or(begun)
+/// The message of a line that is written from next. Without `takes_more` none may be begun, and else one that the
+/// credit of its channel admits.
+fn next_slot(
+    line: &mut Line,
+    takes_more: bool,
+    (credit, place): (&mut SendCredit, u16),
+    messages: &Slab<Outgoing>,
+) -> Option<u32> {
+    let begun = line.begun();
+    if !takes_more || (begun.is_some() && line.is_begun_next()) {
+        return begun;
     }
-
-    /// The message of a lane that is begun next, if it may be now.
-    fn next_fresh(&mut self, index: u32) -> Option<u32> {
-        let lane = &mut self.lanes[index as usize];
-        let stream = &self.streams[usize::from(lane.stream)];
-        if stream.is_full(self.stream_window) || stream.is_ending() {
-            return None;
-        }
-        let slot = lane.line.fresh(&self.messages)?;
-        let message = &self.messages[slot as usize];
-        if message.delivery.reliable && !self.credit.admits(message.candidate()) {
-            lane.line.hold(slot);
-            return None;
-        }
-        Some(slot)
+    let Some(slot) = line.fresh(messages) else { return begun };
+    let message = &messages[slot as usize];
+    if message.delivery.reliable && !credit.admits(message.candidate(place)) {
+        line.hold(slot);
+        return begun;
     }
+    Some(slot)
 }

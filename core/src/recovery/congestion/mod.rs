@@ -35,6 +35,11 @@ pub(crate) trait Controller {
     /// More could be in flight, and leave now, but nothing waits to be sent.
     fn on_lack(&mut self, _in_flight: u64) {}
 
+    /// Whether [`on_lack`](Self::on_lack) makes a difference: else nobody finds out.
+    fn heeds_lack(&self) -> bool {
+        false
+    }
+
     /// Congestion may have been seen. Packets sent before the last reaction show nothing new (RFC 9002
     /// section 7.3.2). Returns whether the controller slowed down.
     fn on_congestion(&mut self, now: Instant, signs: &Signs, rtt: &Rtt) -> bool;
@@ -121,6 +126,10 @@ impl Controller for Congestion {
 
     fn on_lack(&mut self, in_flight: u64) {
         dispatch!(self, controller => controller.on_lack(in_flight));
+    }
+
+    fn heeds_lack(&self) -> bool {
+        dispatch!(self, controller => controller.heeds_lack())
     }
 
     fn on_congestion(&mut self, now: Instant, signs: &Signs, rtt: &Rtt) -> bool {

@@ -155,6 +155,10 @@ impl Controller for Bbr {
         self.marks.on_lack(in_flight);
     }
 
+    fn heeds_lack(&self) -> bool {
+        true
+    }
+
     fn on_congestion(&mut self, _: Instant, signs: &Signs, rtt: &Rtt) -> bool {
         self.is_marked |= signs.ecn;
         self.lost_queued |= self.trip.has_queue(rtt);
