@@ -20,6 +20,8 @@ pub(super) struct Content {
     data: bool,
     /// Data waits that did not fit.
     leaves_more: bool,
+    /// It leaves with an ECN mark.
+    is_marked: bool,
     /// The peer acknowledges it at once.
     asks_ack_now: bool,
     acks_up_to: Option<u64>,
@@ -98,8 +100,10 @@ impl Peer {
         }
         let len = writer.position();
         path.on_size_probe(cx.now, size);
-        self.seal(cx, id, packet.packet(len), None)?;
-        Some(Departure::single(via, len + OVERHEAD))
+        let ecn = path.mark();
+        let content = Content { is_marked: ecn.is_some(), ..Content::default() };
+        self.seal(cx, id, packet.packet(len), Some(content))?;
+        Some(Departure { ecn, ..Departure::single(via, len + OVERHEAD) })
     }
 
     /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
@@ -151,6 +155,8 @@ impl Peer {
     fn transmit_batch(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let path = self.paths.primary()?;
         let via = path.via();
+        // Who only acknowledges would not learn that marked packets do not arrive.
+        let ecn = path.mark().filter(|_| self.outbound.queue.has_work());
         let (before, behind) = (via.headroom(), via.tailroom());
         let full = before + path.next_limit() + behind;
         let mut len = 0;
@@ -166,7 +172,7 @@ impl Peer {
                 }
             }
             let packet = &mut room[before..limit - behind];
-            let Some(size) = self.write_packet(cx, packet) else { break };
+            let Some(size) = self.write_packet(cx, ecn.is_some(), packet) else { break };
             let size = before + size + behind;
             len += size;
             if *segment.get_or_insert(size) > size {
@@ -175,11 +181,16 @@ impl Peer {
         }
         let segment = segment.filter(|size| *size < len);
         let segment = segment.and_then(|size| NonZeroU16::new(u16::try_from(size).ok()?));
-        (len > 0).then_some(Departure { via, ecn: None, hop_limit: None, len, segment })
+        (len > 0).then_some(Departure { via, ecn, hop_limit: None, len, segment })
     }
 
     /// Writes one packet on the primary path, if there is reason to.
-    fn write_packet(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<usize> {
+    fn write_packet(
+        &mut self,
+        cx: &mut Context,
+        is_marked: bool,
+        buf: &mut [u8],
+    ) -> Option<usize> {
         let path = self.paths.primary()?;
         let permit = path.permit(cx.now, buf.len());
         let may_send_data = permit == Permit::Now && !self.state.is_over();
@@ -201,6 +212,7 @@ impl Peer {
             self.paths.primary_mut()?.space_mut().abandon();
             return None;
         }
+        let content = Content { is_marked, ..content };
         self.seal(cx, id, packet.packet(len), Some(content))?;
         Some(len + OVERHEAD)
     }
@@ -311,6 +323,7 @@ impl Peer {
             size: u16::try_from(packet.len()).unwrap_or(u16::MAX),
             ack_eliciting: content.ack_eliciting,
             asks_ack_now: content.asks_ack_now,
+            is_marked: content.is_marked,
             acks_up_to: content.acks_up_to,
         };
         if content.leaves_more {

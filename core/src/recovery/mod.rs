@@ -21,7 +21,7 @@ pub(crate) use congestion::{Congestion, Controller, Signs};
 pub(crate) use loss::{Loss, LossOutcome, Timeout};
 pub(crate) use pacer::{Pace, Pacer};
 pub(crate) use rtt::Rtt;
-pub(crate) use sent::{ResolvedPacket, Sent};
+pub(crate) use sent::{Packet, ResolvedPacket, Sent};
 pub(crate) use space::{AckWant, PacketSpace};
 pub(crate) use spaces::PacketSpaces;
 pub(crate) use untracked::UntrackedNumbers;
