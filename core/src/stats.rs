@@ -194,7 +194,7 @@ counters! {
         /// Unreliable messages dropped before any of them was sent, because they waited for too long or
         /// too many waited.
         messages_dropped,
-        /// Sequenced messages that a newer one replaced before any of them was sent.
+        /// Sequenced messages that a newer one replaced before they had arrived.
         messages_superseded,
         /// Unreliable messages dropped because the application did not receive them in time.
         messages_overflowed,

@@ -29,8 +29,8 @@ use crate::crypto::rng::Rng;
 use crate::mtu::Mtu;
 use crate::net::{FourTuple, Via};
 use crate::recovery::{
-    Congestion, Controller, Loss, LossOutcome, Pacer, PacketSpace, ResolvedPacket, Rtt, Sent,
-    Signs, Timeout,
+    Arrived, Congestion, Controller, Loss, LossOutcome, Marking, Pacer, PacketSpace,
+    ResolvedPacket, Rtt, Sent, Signs, Timeout,
 };
 use crate::stats::{PathStats, PeerStats};
 use crate::time::{Absence, Instant};
@@ -40,7 +40,6 @@ use crate::wire::AckFrame;
 use check::Check;
 pub(crate) use choice::PathTimeout;
 pub(crate) use follow::{NO_PACKET, Seen};
-use marking::{Arrived, Marking};
 pub(crate) use manager::Paths;
 pub(crate) use result::AckResult;
 use result::note_lost;

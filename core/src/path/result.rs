@@ -2,9 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::marking::Marking;
 use crate::mtu::Mtu;
-use crate::recovery::ResolvedPacket;
+use crate::recovery::{Marking, ResolvedPacket};
 use crate::time::Instant;
 
 /// What an acknowledgement or a timeout did to packets: their frames. One is reused, so that it costs

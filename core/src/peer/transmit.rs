@@ -54,23 +54,20 @@ impl Peer {
         if !usable {
             return None;
         }
-        if self.paths.has_validation_work() {
-            let departure = self.transmit_validation(cx, buf);
-            if departure.is_some() {
-                return departure;
-            }
+        if self.paths.has_validation_work()
+            && let Some(departure) = self.transmit_validation(cx, buf)
+        {
+            return Some(departure);
         }
-        if self.may_probe(cx) {
-            let departure = self.transmit_probe(cx, buf);
-            if departure.is_some() {
-                return departure;
-            }
+        if self.may_probe(cx)
+            && let Some(departure) = self.transmit_probe(cx, buf)
+        {
+            return Some(departure);
         }
-        if let Some((id, via)) = self.paths.beside(cx.now) {
-            let departure = self.transmit_beside(cx, id, via, buf);
-            if departure.is_some() {
-                return departure;
-            }
+        if let Some((id, via)) = self.paths.beside(cx.now)
+            && let Some(departure) = self.transmit_beside(cx, id, via, buf)
+        {
+            return Some(departure);
         }
         let path = self.paths.primary().filter(|path| path.is_proved())?;
         if path.wants_larger()
@@ -100,10 +97,8 @@ impl Peer {
         }
         let len = writer.position();
         path.on_size_probe(cx.now, size);
-        let ecn = path.mark();
-        let content = Content { is_marked: ecn.is_some(), ..Content::default() };
-        self.seal(cx, id, packet.packet(len), Some(content))?;
-        Some(Departure { ecn, ..Departure::single(via, len + OVERHEAD) })
+        self.seal(cx, id, packet.packet(len), None)?;
+        Some(Departure::single(via, len + OVERHEAD))
     }
 
     /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
@@ -142,10 +137,7 @@ impl Peer {
                 self.paths.on_trial_sent(next.counter());
             }
         }
-        let len = writer.position();
-        if len == 0 {
-            return None;
-        }
+        let len = Some(writer.position()).filter(|len| *len > 0)?;
         let content = Content { ack_eliciting, acks_up_to, ..Content::default() };
         self.seal(cx, id, packet.packet(len), Some(content))?;
         Some(Departure::single(via, len + OVERHEAD))
@@ -185,12 +177,7 @@ impl Peer {
     }
 
     /// Writes one packet on the primary path, if there is reason to.
-    fn write_packet(
-        &mut self,
-        cx: &mut Context,
-        is_marked: bool,
-        buf: &mut [u8],
-    ) -> Option<usize> {
+    fn write_packet(&mut self, cx: &mut Context, is_marked: bool, buf: &mut [u8]) -> Option<usize> {
         let path = self.paths.primary()?;
         let permit = path.permit(cx.now, buf.len());
         let may_send_data = permit == Permit::Now && !self.state.is_over();

@@ -126,12 +126,16 @@ impl Model {
             Fate::Lost if !delivery.requires_ack && !delivery.reliable => {
                 breach("though nobody asked")
             }
-            Fate::Superseded if delivery.order != Order::Sequenced => breach("on such a stream"),
-            Fate::Superseded if !delivery.requires_ack && !delivery.reliable => {
+            Fate::Superseded { .. } if delivery.order != Order::Sequenced => {
+                breach("on such a stream")
+            }
+            Fate::Superseded { .. } if !delivery.requires_ack && !delivery.reliable => {
                 breach("though nobody asked")
             }
-            Fate::Superseded if message.delivered => breach("though it was delivered"),
-            Fate::Acked | Fate::Unknown | Fate::Lost | Fate::Superseded => Ok(()),
+            Fate::Superseded { may_have_arrived: false } if message.delivered => {
+                breach("though it was delivered")
+            }
+            Fate::Acked | Fate::Unknown | Fate::Lost | Fate::Superseded { .. } => Ok(()),
             _ => breach("though nobody did that"),
         }
     }

@@ -10,7 +10,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use handfast_core::{
-    Config, Delivery, Ecn, Endpoint, Event, Identity, PeerHandle, PeerStats, SocketId, Target, Transmit,
+    Config, Delivery, Ecn, Endpoint, Event, Identity, PeerHandle, PeerStats, SocketId, Target,
+    Transmit,
 };
 use handfast_tests::{Node, Outgoing, Runtime, Setup, What, digest, within};
 use handfast_udp::{Clock, Inbox, SockRef, Socket, bind};
