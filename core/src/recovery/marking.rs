@@ -77,6 +77,8 @@ impl Marking {
     /// The way is another: marks may pass there, or not. What was counted under the path id stays.
     pub(crate) fn restart(&mut self) {
         let Self { sent, counted, control, .. } = *self;
+        // Where the way before added marks, that is not held against this one.
+        let sent = sent.max(counted.ect0 + counted.ce);
         *self = Self { sent, counted, ..Self::new(control) };
     }
 
@@ -291,6 +293,23 @@ mod tests {
                 let arrived = Arrived { marked: marked.into(), unmarked: unmarked.into() };
                 marking.on_ack(counts, arrived);
             }
+        }
+    }
+
+    #[test]
+    fn what_one_way_did_to_marks_is_not_held_against_the_next() {
+        let none = EcnCounts::default();
+        let cases = [none, EcnCounts { ect1: 5, ..none }, EcnCounts { ect0: 50, ..none }];
+        for counts in cases {
+            let mut marking = Marking::new(CongestionControl::Tolerant);
+            (0..5).for_each(|_| marking.on_sent(true));
+            marking.on_ack(counts, Arrived { marked: 5, unmarked: 0 });
+            assert_eq!(marking.state, State::Off, "{counts:?}");
+            marking.restart();
+            marking.on_sent(true);
+            let counts = EcnCounts { ce: counts.ce + 1, ..counts };
+            assert_eq!(marking.on_ack(counts, Arrived { marked: 1, unmarked: 0 }), 1);
+            assert_eq!(marking.state, State::Valid, "{counts:?}");
         }
     }
 
