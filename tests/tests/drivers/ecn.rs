@@ -36,7 +36,7 @@ fn what_a_runtime_sends_asks_for_marks() {
             let mut client = Marking::new(EcnCodepoint::Ect0);
             client.dial(server.address());
             let initiator = server.accept();
-            let (delivery, payload) = (Delivery::ordered(0), digest::bytes(1, 100_000).into());
+            let (delivery, payload) = (Delivery::ordered(0), digest::bytes(1, 100_000));
             server.send(initiator, Outgoing { tag: 1, delivery, payload });
             client.run_until(|event| matches!(event, Event::Readable { .. }));
             assert!(client.capable > 50, "{runtime:?}: {} marked datagrams", client.capable);
