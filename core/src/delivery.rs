@@ -233,8 +233,11 @@ pub enum Fate {
     Lost,
     /// It was queued before the handshake, and the peer allows only smaller messages or fewer streams.
     Refused,
-    /// Sequenced: a newer message of its stream took its place before any of it was sent.
-    Superseded,
+    /// Sequenced: a newer message of its stream took its place. If some of it was sent, told as `Cancelled` is.
+    Superseded {
+        /// As of `Cancelled`.
+        may_have_arrived: bool,
+    },
     /// Some of it was sent and the peer ended or restarted: it may or may not have arrived.
     Unknown,
 }

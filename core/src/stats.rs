@@ -189,10 +189,12 @@ counters! {
         probe_timeouts,
         /// How often the congestion controller slowed down.
         congestion_events,
+        /// Packets that routers marked, instead of losing them, to have us slow down (ECN, RFC 3168), as the peer says.
+        congestion_marks,
         /// Unreliable messages dropped before any of them was sent, because they waited for too long or
         /// too many waited.
         messages_dropped,
-        /// Sequenced messages that a newer one replaced before any of them was sent.
+        /// Sequenced messages that a newer one replaced before they had arrived.
         messages_superseded,
         /// Unreliable messages dropped because the application did not receive them in time.
         messages_overflowed,
@@ -235,4 +237,7 @@ pub struct PathStats {
     /// The largest datagram sent on it now, in bytes of UDP payload: what was seen to pass, up to
     /// [`Config::max_datagram`](crate::Config). By way of a neighbour, what that carries.
     pub max_datagram: u16,
+    /// Whether routers may mark packets on it instead of losing them: packets leave as ECN-capable (RFC 3168), and what
+    /// the peer says of them shows that the mark arrives. False before the first answer, and where it does not.
+    pub is_ecn_capable: bool,
 }

@@ -44,6 +44,8 @@ pub struct Conditions {
     pub ce_threshold: Option<usize>,
     /// How the queue behaves when datagrams wait in it for long.
     pub codel: Option<CoDel>,
+    /// What becomes of ECN marks on the way, whatever the queue says.
+    pub ecn: EcnTreatment,
     /// Drops what exceeds a rate without letting anything wait, before the queue.
     pub policer: Option<Policer>,
 }
@@ -67,6 +69,7 @@ impl Default for Conditions {
             queue: 64 << 10,
             ce_threshold: None,
             codel: None,
+            ecn: EcnTreatment::Kept,
             policer: None,
         }
     }
@@ -119,6 +122,22 @@ impl Default for CoDel {
     fn default() -> Self {
         Self { target: Duration::from_millis(5), interval: Duration::from_millis(100) }
     }
+}
+
+/// What a link does to the ECN codepoint of datagrams (RFC 3168).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EcnTreatment {
+    /// It stays as it is.
+    #[default]
+    Kept,
+    /// It is taken away, as by a router that clears the old type-of-service byte.
+    Bleached,
+    /// ECT(0) becomes ECT(1).
+    Changed,
+    /// So many of those that are ECN-capable are marked "congestion experienced", whatever waits.
+    Congested(Probability),
+    /// Datagrams with a mark of any kind are dropped.
+    Dropped,
 }
 
 /// A token bucket: what finds too few tokens is dropped.

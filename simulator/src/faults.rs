@@ -49,8 +49,10 @@ faults! {
     reordered,
     /// Datagrams of which bits were flipped.
     corrupted,
-    /// Datagrams marked "congestion experienced".
+    /// Datagrams marked "congestion experienced" by a queue.
     ce_marked,
+    /// Datagrams whose ECN codepoint was changed for no reason, and those that were dropped for having one.
+    ecn_mangled,
     /// Directed links that were blocked.
     partitions,
     /// Nodes that got another address.

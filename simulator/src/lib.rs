@@ -76,7 +76,7 @@ mod world;
 
 pub use app::{App, Cx};
 pub use attacker::{Acts, Attacker};
-pub use conditions::{Bursts, CoDel, Conditions, Policer};
+pub use conditions::{Bursts, CoDel, Conditions, EcnTreatment, Policer};
 pub use faults::Faults;
 pub use instances::{Instances, InstancesReport};
 pub use link::Outcome;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::conditions::{Bursts, Conditions, Policer};
+use handfast_core::Ecn;
+
+use crate::conditions::{Bursts, Conditions, EcnTreatment, Policer};
 use crate::faults::Faults;
 use crate::rng::Rng;
 
@@ -21,6 +23,30 @@ pub enum Outcome {
     },
     /// It never arrives; why, in a word.
     Dropped(&'static str),
+}
+
+/// What a link makes of the ECN codepoint of a datagram.
+///
+/// # Errors
+/// It drops such datagrams.
+pub(crate) fn treat(
+    ecn: Option<Ecn>,
+    treatment: EcnTreatment,
+    rng: &mut Rng,
+    faults: &mut Faults,
+) -> Result<Option<Ecn>, &'static str> {
+    let treated = match (treatment, ecn) {
+        (EcnTreatment::Dropped, Some(_)) => {
+            faults.ecn_mangled += 1;
+            return Err("marked");
+        }
+        (EcnTreatment::Bleached, _) => None,
+        (EcnTreatment::Changed, Some(Ecn::Ect0)) => Some(Ecn::Ect1),
+        (EcnTreatment::Congested(chance), Some(_)) if rng.chance(chance) => Some(Ecn::Ce),
+        _ => ecn,
+    };
+    faults.ecn_mangled += u64::from(treated != ecn);
+    Ok(treated)
 }
 
 /// The state of one direction of a link, but for what waits to be sent on it.

@@ -9,7 +9,7 @@ use handfast_core::Ecn;
 
 use crate::conditions::Conditions;
 use crate::faults::Faults;
-use crate::link::{Link, Outcome, Passage, micros};
+use crate::link::{Link, Outcome, Passage, micros, treat};
 use crate::queue::Queue;
 use crate::rng::{Rng, mix};
 
@@ -179,9 +179,10 @@ impl Network {
     }
 
     /// Lets a datagram into the link and its queue.
-    fn enter(&mut self, key: Key, datagram: Datagram) -> Result<Outcome, &'static str> {
+    fn enter(&mut self, key: Key, mut datagram: Datagram) -> Result<Outcome, &'static str> {
         let gate = self.shared.get(&key).copied().unwrap_or(key);
         let (conditions, line) = (self.conditions(key.0, key.1), self.conditions(gate.0, gate.1));
+        datagram.ecn = treat(datagram.ecn, conditions.ecn, &mut self.rng, &mut self.faults)?;
         let full = self.admit(key, gate, datagram.bytes.len())?;
         // What is lost on the way has had its turn before.
         let lost = {

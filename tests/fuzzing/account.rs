@@ -238,7 +238,8 @@ impl Account {
         let is_known = is_withdrawn && matches!(fate, Fate::Acked | Fate::Unknown);
         assert!(is_cancelled == is_withdrawn || is_known, "{fate:?} of {entry:?}");
         let is_sequenced = delivery.order == Order::Sequenced;
-        assert!(is_sequenced || fate != Fate::Superseded, "{entry:?}");
+        let is_superseded = matches!(fate, Fate::Superseded { .. });
+        assert!(is_sequenced || !is_superseded, "{entry:?}");
         entry.fate = Some(fate);
         assert!(!(is_received && entry.cannot_arrive()), "it was received: {entry:?}");
         let owes = match fate {
@@ -317,7 +318,9 @@ impl Entry {
     fn cannot_arrive(&self) -> bool {
         match self.fate {
             Some(
-                Fate::Cancelled { may_have_arrived: false } | Fate::Refused | Fate::Superseded,
+                Fate::Cancelled { may_have_arrived: false }
+                | Fate::Superseded { may_have_arrived: false }
+                | Fate::Refused,
             ) => true,
             Some(Fate::Lost) => self.delivery.reliable,
             _ => false,
@@ -335,7 +338,7 @@ const fn fate_name(fate: Fate) -> &'static str {
         Fate::Cancelled { .. } => "cancelled",
         Fate::Lost => "lost",
         Fate::Refused => "refused",
-        Fate::Superseded => "superseded",
+        Fate::Superseded { .. } => "superseded",
         _ => "unknown",
     }
 }

@@ -215,7 +215,7 @@ impl Speaker {
             let may_be = match fate {
                 Fate::Acked => true,
                 Fate::Lost => !delivery.reliable,
-                Fate::Superseded => delivery.order == Order::Sequenced,
+                Fate::Superseded { .. } => delivery.order == Order::Sequenced,
                 _ => false,
             };
             assert!(may_be, "line {number}, {delivery:?}: {fate:?}");

@@ -91,7 +91,9 @@ pub(crate) fn run(row: &Row, load: Load, kind: Kind, seed: u64, takes: Duration)
         Load::Hz50Both => vec![ends, [server, client]],
         _ => vec![ends],
     };
-    let flows = flows.into_iter().map(|ends| Flow::new(ends, load, START, takes)).collect();
+    let chunks = if row.has_chunks { takes / 2 } else { Duration::ZERO };
+    let flow = |ends| Flow::new(ends, load, START, takes).in_chunks(START + chunks);
+    let flows = flows.into_iter().map(flow).collect();
     let mut traffic = Traffic { flows, ..Traffic::default() };
     // They meet where nothing goes wrong, so that all begin alike.
     let calm = |it: Conditions| Conditions { latency: it.latency, ..Conditions::default() };
@@ -112,7 +114,7 @@ pub(crate) fn run(row: &Row, load: Load, kind: Kind, seed: u64, takes: Duration)
     let spurious = ends.map(|end| world.endpoint(end).and_then(Rider::spurious));
     Sums {
         runs: 1,
-        seconds: takes.as_secs_f64(),
+        seconds: (takes - chunks).as_secs_f64(),
         payload: traffic.flows.iter().map(|flow| flow.bytes).sum(),
         all_payload: traffic.flows.iter().map(|flow| flow.all_bytes).sum(),
         wire: wire(&mut world, ends) - before.0,

@@ -97,7 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
 fn asked(options: &Options) -> Vec<Cell> {
     let mut cells = Vec::new();
     for row in rows::rows() {
-        for load in Load::ALL {
+        for load in Load::ALL.into_iter().filter(|load| row.bears(*load)) {
             for kind in Kind::ALL.into_iter().filter(|kind| kind.rides(load)) {
                 let wanted = |text: &String| key(&row, load, kind).contains(text.as_str());
                 if options.only.as_ref().is_none_or(wanted) {

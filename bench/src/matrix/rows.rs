@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use handfast_sim::{Bursts, CoDel, Conditions, Policer, Probability};
 
+use super::traffic::Load;
+
 /// A network, and what happens to it.
 #[derive(Clone)]
 pub(crate) struct Row {
@@ -13,6 +15,8 @@ pub(crate) struct Row {
     pub(crate) back: Conditions,
     /// What happens at which part of the time, in percent.
     pub(crate) acts: Vec<(u32, Act)>,
+    /// Bulk is a chunk now and then for half of the time. Only what comes then is measured, and nothing but bulk.
+    pub(crate) has_chunks: bool,
     /// A figure that gets worse by more percent than this fails.
     pub(crate) tolerance: u32,
 }
@@ -35,7 +39,14 @@ pub(crate) enum Act {
 impl Row {
     fn new(name: &'static str) -> Self {
         let base = path(50);
-        Self { name, there: base, back: base, acts: Vec::new(), tolerance: STEADY }
+        Self {
+            name,
+            there: base,
+            back: base,
+            acts: Vec::new(),
+            has_chunks: false,
+            tolerance: STEADY,
+        }
     }
 
     /// Changes both directions.
@@ -59,6 +70,17 @@ impl Row {
     fn at(mut self, percent: u32, act: Act) -> Self {
         self.acts.push((percent, act));
         self
+    }
+
+    /// What is sent begins with chunks.
+    fn with_chunks(mut self) -> Self {
+        self.has_chunks = true;
+        self
+    }
+
+    /// Whether this load is measured in it.
+    pub(crate) fn bears(&self, load: Load) -> bool {
+        !self.has_chunks || load == Load::Bulk
     }
 
     /// Halfway, both directions become this.
@@ -211,6 +233,7 @@ fn changes() -> Vec<Row> {
         row("rate 5 to 50").both(at_rate(5)).becomes(at_rate(50)),
         row("latency 50 to 100 ms").becomes(|it| it.latency = MS * 100),
         row("MTU drops to 1,280").becomes(|it| it.mtu = 1_280 - HEADER),
+        row("chunks then bulk").with_chunks(),
         row("clocks jump").at(30, Act::JumpClocks(MS * 5_000)).at(60, Act::JumpClocks(MS * 60_000)),
         row("seen elsewhere").at(50, Act::Rebind),
         row("address change").at(50, Act::Roam),

@@ -93,6 +93,9 @@ pub(crate) struct Flow {
     load: Load,
     begins: Duration,
     ends: Duration,
+    /// Until then, no more large messages are sent than belong to the present chunk, and none is counted.
+    chunks_end: Duration,
+    chunk: u32,
     /// Small messages that found no room yet.
     waiting: VecDeque<Bytes>,
     /// How many were made, and how many arrived, on each lane.
@@ -115,6 +118,8 @@ impl Flow {
             load,
             begins,
             ends: begins + takes,
+            chunks_end: begins,
+            chunk: 0,
             waiting: VecDeque::new(),
             made: [0; 2],
             arrived: [0; 2],
@@ -123,6 +128,11 @@ impl Flow {
             latencies: Vec::new(),
             wrong: 0,
         }
+    }
+
+    /// Sends a chunk now and then until this time.
+    pub(crate) fn in_chunks(self, until: Duration) -> Self {
+        Self { chunks_end: until, ..self }
     }
 
     /// Small messages that did not arrive, and all that arrived out of order.
@@ -157,12 +167,21 @@ impl Flow {
             self.waiting.pop_front();
         }
         let Some(len) = self.load.large() else { return };
-        while time < self.ends {
+        while time < self.ends && (time >= self.chunks_end || self.chunk > 0) {
             let message = self.stamp(LARGE, time).message(len);
             if !cx.endpoint().stack().send(now, LARGE, &message) {
                 self.made[LARGE] -= 1;
                 break;
             }
+            self.chunk = self.chunk.saturating_sub(1);
+        }
+    }
+
+    /// Another chunk is to be sent, or all that there is room for.
+    fn begin_chunk(&mut self, cx: &mut Cx<'_, Rider>) {
+        if cx.time() < self.chunks_end {
+            self.chunk = CHUNK;
+            cx.wake_after(CHUNK_PAUSE, LARGE as u64);
         }
     }
 
@@ -171,7 +190,7 @@ impl Flow {
         self.wrong += u64::from(stamp.number != self.arrived[lane]);
         self.arrived[lane] += 1;
         self.all_bytes += len as u64;
-        if now <= self.ends {
+        if now > self.chunks_end && now <= self.ends {
             self.bytes += len as u64;
         }
         if lane == SMALL {
@@ -214,6 +233,9 @@ impl App<Rider> for Traffic {
             if let Some(pause) = flow.load.pause().filter(|_| token == SMALL as u64) {
                 flow.make_small(cx, pause);
             }
+            if token == LARGE as u64 {
+                flow.begin_chunk(cx);
+            }
             flow.fill(cx);
         }
     }
@@ -226,6 +248,10 @@ fn micros(time: Duration) -> u64 {
 /// The lanes, and the tokens of the timers that begin them.
 pub(crate) const SMALL: usize = 0;
 pub(crate) const LARGE: usize = 1;
+
+/// A chunk is so many large messages (64 KiB), and comes twice a second: a window that is never full.
+const CHUNK: u32 = 4;
+const CHUNK_PAUSE: Duration = Duration::from_millis(500);
 
 /// Bytes of a small message.
 const SMALL_LEN: usize = 100;

@@ -156,7 +156,9 @@ impl Outgoing {
 
     /// Whether the fate must be reported to the application.
     pub(crate) fn reports(&self, fate: Fate) -> bool {
-        let is_news = fate != Fate::Acked || self.given_up.is_some();
+        // Who gave it up hears that it arrived nevertheless. That was not the application if a newer one did.
+        let by_us = |given_up: GivenUp| !matches!(given_up.fate, Fate::Superseded { .. });
+        let is_news = fate != Fate::Acked || self.given_up.is_some_and(by_us);
         self.delivery.requires_ack || (self.delivery.reliable && is_news)
     }
 

@@ -4,6 +4,7 @@ mod ending;
 mod given_up;
 mod skip;
 mod streams;
+mod superseded;
 mod under_way;
 mod write;
 
@@ -63,8 +64,8 @@ pub(crate) struct SendQueue {
 }
 
 impl SendQueue {
-    /// Accepts a message, or says why not.
-    pub(crate) fn push(
+    /// Takes a message in, or says why not.
+    fn accept(
         &mut self,
         limits: &SendLimits,
         now: Instant,
@@ -86,8 +87,7 @@ impl SendQueue {
         };
         self.make_room(limits, (place, delivery), cost(payload.len()), older)?;
         if let Some(slot) = older {
-            self.superseded += 1;
-            self.give_up(slot, Fate::Superseded);
+            self.give_up(slot, SUPERSEDED_UNSENT);
         }
         // To make room may have ended it.
         let stream = known.filter(|at| self.is_stream(*at, key)).unwrap_or_else(|| {
@@ -243,7 +243,7 @@ impl SendQueue {
         self.dropped
     }
 
-    /// How many sequenced messages gave way so far to a newer one before they were begun.
+    /// How many sequenced messages gave way so far to a newer one.
     pub(crate) const fn superseded(&self) -> u64 {
         self.superseded
     }
@@ -320,8 +320,9 @@ impl SendQueue {
         let (index, lane) = (message.stream, message.lane);
         let settled = matches!(
             fate,
-            Fate::Acked | Fate::Cancelled { .. } | Fate::Expired { .. } | Fate::Superseded
+            Fate::Acked | Fate::Cancelled { .. } | Fate::Expired { .. } | Fate::Superseded { .. }
         );
+        self.superseded += u64::from(matches!(fate, Fate::Superseded { .. }));
         self.is_cut |= message.delivery.reliable && !settled;
         if let Some(at) = message.expires_at {
             self.deadlines.remove(&(at, slot_number(slot)));
@@ -384,6 +385,9 @@ impl SendQueue {
         }
     }
 }
+
+/// A newer message took the place of one of which nothing was sent.
+const SUPERSEDED_UNSENT: Fate = Fate::Superseded { may_have_arrived: false };
 
 /// A slot of the slab as stored: the buffer cap keeps slots far below 2^32.
 fn slot_number(slot: usize) -> u32 {

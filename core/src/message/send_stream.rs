@@ -20,6 +20,8 @@ pub(crate) struct SendStream {
     next: u64,
     /// Numbers that no longer matter: acknowledged, or given up.
     resolved: ReceivedWindow,
+    /// Of a reliable sequenced stream, the highest number that was acknowledged.
+    newest: Option<u64>,
     /// Of an unreliable ordered stream, the lowest and highest lost numbers that the receiver,
     /// which waits for them, was not told about.
     gap: Option<(u64, u64)>,
@@ -47,6 +49,7 @@ impl SendStream {
             open: 0,
             next: first,
             resolved: ReceivedWindow::from_floor(first),
+            newest: None,
             gap: None,
         }
     }
@@ -73,10 +76,18 @@ impl SendStream {
             return;
         }
         self.resolved.insert(number);
+        if fate == Fate::Acked && self.key.order() == Order::Sequenced {
+            self.newest = self.newest.max(Some(number));
+        }
         if fate != Fate::Acked && !self.key.is_reliable() {
             let (low, high) = self.gap.unwrap_or((number, number));
             self.gap = Some((low.min(number), high.max(number)));
         }
+    }
+
+    /// The highest number of a reliable sequenced stream that is known to have arrived: the receiver wants none below.
+    pub(crate) const fn newest_arrived(&self) -> Option<u64> {
+        self.newest
     }
 
     /// Whether the receiver waits for numbers that will not come.
@@ -115,6 +126,7 @@ impl SendStream {
     pub(crate) fn restart(&mut self) {
         self.next = 0;
         self.resolved = ReceivedWindow::default();
+        self.newest = None;
         self.gap = None;
     }
 

@@ -155,7 +155,9 @@ impl<F: Copy> Path<F> {
         let (sent, lost) = (self.space.sent_mut(), &mut result.lost);
         while let Some((counter, _)) = sent.oldest_in_flight() {
             stats.packets_lost += 1;
-            sent.lose(counter, |settled| note_lost(settled, &mut self.mtu, lost));
+            sent.lose(counter, |settled| {
+                note_lost(settled, (&mut self.mtu, &mut self.marking), lost);
+            });
         }
         self.waits_since = Instant::MAX;
         self.loss = Loss::new();
@@ -195,6 +197,7 @@ impl<F: Copy> Path<F> {
         self.loss = Loss::new();
         self.congestion = Congestion::new(config.congestion, self.via.base_datagram());
         self.pacer = Pacer::new();
+        self.marking.restart();
         self.restart_search();
     }
 }

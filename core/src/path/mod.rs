@@ -12,6 +12,7 @@ mod choice;
 mod follow;
 mod lull;
 mod manager;
+mod marking;
 mod result;
 mod size;
 mod validation;
@@ -28,8 +29,8 @@ use crate::crypto::rng::Rng;
 use crate::mtu::Mtu;
 use crate::net::{FourTuple, Via};
 use crate::recovery::{
-    Congestion, Controller, Loss, LossOutcome, Pacer, PacketSpace, ResolvedPacket, Rtt, Sent,
-    Signs, Timeout,
+    Arrived, Congestion, Controller, Loss, LossOutcome, Marking, Pacer, PacketSpace,
+    ResolvedPacket, Rtt, Sent, Signs, Timeout,
 };
 use crate::stats::{PathStats, PeerStats};
 use crate::time::{Absence, Instant};
@@ -84,6 +85,8 @@ pub(crate) struct Path<F> {
     agreed_datagram: u16,
     /// How large packets are that go this way.
     mtu: Mtu,
+    /// Whether they are marked as ECN-capable.
+    marking: Marking,
 }
 
 /// What a path waits for.
@@ -148,6 +151,7 @@ impl<F: Copy> Path<F> {
             absence: Absence::default(),
             agreed_datagram: BASE_DATAGRAM,
             mtu: Mtu::new(via.base_datagram()),
+            marking: Marking::new(config.congestion),
         }
     }
 
@@ -192,11 +196,12 @@ impl<F: Copy> Path<F> {
     ) -> Result<(), Violation> {
         let (congestion, rtt) = (&mut self.congestion, &mut self.rtt);
         let size = self.mtu.size();
-        let mtu = &mut self.mtu;
+        let (mtu, mut arrived) = (&mut self.mtu, Arrived::default());
         let visit = |settled: ResolvedPacket<'_, F>| {
             result.acked.extend(settled.frames.copied());
             if settled.on_path {
                 mtu.on_acked(settled.counter, settled.packet.size);
+                arrived.add(settled.packet, settled.ack_eliciting);
             }
             stats.packets_spuriously_lost += u64::from(settled.was_lost);
             if !settled.was_lost && settled.ack_eliciting && settled.on_path {
@@ -224,23 +229,18 @@ impl<F: Copy> Path<F> {
         if let Some(largest) = outcome.acked_our_ack {
             self.space.on_ack_of_ack(largest);
         }
-        let marked = frame.ecn.filter(|_| outcome.largest.is_some());
-        let marked = marked.is_some_and(|counts| self.space.on_marks(counts));
-        if let Some((_, sent_at)) = outcome.largest.filter(|_| marked && outcome.largest_on_path) {
-            let (persistent, is_continued) = (false, false);
-            let signs = Signs { sent_at, bytes: 0, persistent, ecn: true, is_continued };
-            let slowed = self.congestion.on_congestion(now, &signs, &self.rtt);
-            stats.congestion_events += u64::from(slowed);
+        if let Some((_, sent_at)) = outcome.largest {
+            let newest = outcome.largest_on_path.then_some(sent_at);
+            self.on_marks(now, frame.ecn, arrived, newest, stats);
         }
         if outcome.ack_eliciting {
             self.on_acknowledged(now);
         }
         self.loss.on_ack(&outcome, &self.rtt, now);
-        let (lost, mtu) = (&mut result.lost, &mut self.mtu);
-        let losses =
-            self.loss.detect(self.space.sent_mut(), &self.rtt, max_delay, now, |settled| {
-                note_lost(settled, mtu, lost);
-            });
+        let (sent, lost) = (self.space.sent_mut(), &mut result.lost);
+        let losses = self.loss.detect(sent, &self.rtt, max_delay, now, |settled| {
+            note_lost(settled, (&mut self.mtu, &mut self.marking), lost);
+        });
         self.on_losses(now, losses, stats);
         self.after_ack(now, stats);
         result.is_too_narrow |= self.review_size(size);
@@ -256,9 +256,9 @@ impl<F: Copy> Path<F> {
         result: &mut AckResult<F>,
     ) {
         let (lost, size) = (&mut result.lost, self.mtu.size());
-        let (sent, mtu) = (self.space.sent_mut(), &mut self.mtu);
+        let sent = self.space.sent_mut();
         let timeout = self.loss.on_timeout(sent, &self.rtt, max_delay, now, |settled| {
-            note_lost(settled, mtu, lost);
+            note_lost(settled, (&mut self.mtu, &mut self.marking), lost);
         });
         match timeout {
             Timeout::Nothing => {}
@@ -324,6 +324,7 @@ impl<F: Copy> Path<F> {
     /// The packet whose frames were pushed leaves.
     pub(crate) fn on_sent(&mut self, now: Instant, sent: Sent) {
         let bytes = u64::from(sent.size);
+        self.marking.on_sent(sent.is_marked);
         self.space.sent_mut().commit(now, sent);
         if !sent.ack_eliciting {
             return;
@@ -359,6 +360,7 @@ impl<F: Copy> Path<F> {
             congestion_window: self.congestion.window(),
             bytes_in_flight: self.space.sent().bytes_in_flight(),
             max_datagram: self.mtu.size(),
+            is_ecn_capable: self.marking.is_valid(),
         }
     }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::mtu::Mtu;
-use crate::recovery::ResolvedPacket;
+use crate::recovery::{Marking, ResolvedPacket};
 use crate::time::Instant;
 
 /// What an acknowledgement or a timeout did to packets: their frames. One is reused, so that it costs
@@ -54,11 +54,16 @@ impl<F> Default for AckResult<F> {
     }
 }
 
-/// Collects the frames of a packet declared lost, which may have been too large.
-pub(super) fn note_lost<F: Copy>(settled: ResolvedPacket<'_, F>, mtu: &mut Mtu, lost: &mut Vec<F>) {
+/// Collects the frames of a packet declared lost, which may have been too large, or marked.
+pub(super) fn note_lost<F: Copy>(
+    settled: ResolvedPacket<'_, F>,
+    (mtu, marking): (&mut Mtu, &mut Marking),
+    lost: &mut Vec<F>,
+) {
     let ResolvedPacket { counter, frames, packet, on_path, .. } = settled;
     if on_path {
         mtu.on_lost(counter, packet.size);
+        marking.on_lost(packet);
     }
     tracing::debug!(target: "handfast::packet", counter, "declared lost");
     lost.extend(frames.copied());

@@ -24,6 +24,8 @@ pub(super) struct Content {
     data: bool,
     /// Data waits that did not fit.
     leaves_more: bool,
+    /// It leaves with an ECN mark.
+    is_marked: bool,
     /// The peer acknowledges it at once.
     asks_ack_now: bool,
     acks_up_to: Option<u64>,
@@ -64,23 +66,20 @@ impl Peer {
         if !usable {
             return None;
         }
-        if self.paths.has_validation_work() {
-            let departure = self.transmit_validation(cx, buf);
-            if departure.is_some() {
-                return departure;
-            }
+        if self.paths.has_validation_work()
+            && let Some(departure) = self.transmit_validation(cx, buf)
+        {
+            return Some(departure);
         }
-        if self.may_probe(cx) {
-            let departure = self.transmit_probe(cx, buf);
-            if departure.is_some() {
-                return departure;
-            }
+        if self.may_probe(cx)
+            && let Some(departure) = self.transmit_probe(cx, buf)
+        {
+            return Some(departure);
         }
-        if let Some((id, via)) = self.paths.beside(cx.now) {
-            let departure = self.transmit_beside(cx, id, via, buf);
-            if departure.is_some() {
-                return departure;
-            }
+        if let Some((id, via)) = self.paths.beside(cx.now)
+            && let Some(departure) = self.transmit_beside(cx, id, via, buf)
+        {
+            return Some(departure);
         }
         let path = self.paths.primary().filter(|path| path.is_proved())?;
         if path.wants_larger()
@@ -150,10 +149,7 @@ impl Peer {
                 self.paths.on_trial_sent(next.counter());
             }
         }
-        let len = writer.position();
-        if len == 0 {
-            return None;
-        }
+        let len = Some(writer.position()).filter(|len| *len > 0)?;
         let content = Content { ack_eliciting, acks_up_to, ..Content::default() };
         self.seal(cx, id, packet.packet(len), Some(content))?;
         Some(Departure::single(via, len + OVERHEAD))
@@ -163,6 +159,8 @@ impl Peer {
     fn transmit_batch(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let path = self.paths.primary()?;
         let via = path.via();
+        // Who only acknowledges would not learn that marked packets do not arrive.
+        let ecn = path.mark().filter(|_| self.outbound.queue.has_work());
         let (before, behind) = (via.headroom(), via.tailroom());
         let full = before + path.next_limit() + behind;
         let mut len = 0;
@@ -174,7 +172,7 @@ impl Peer {
                 break;
             }
             let packet = &mut room[before..limit - behind];
-            let Some(size) = self.write_packet(cx, packet) else { break };
+            let Some(size) = self.write_packet(cx, ecn.is_some(), packet) else { break };
             let size = before + size + behind;
             len += size;
             if *segment.get_or_insert(size) > size {
@@ -187,11 +185,11 @@ impl Peer {
         }
         let segment = segment.filter(|size| *size < len);
         let segment = segment.and_then(|size| NonZeroU16::new(u16::try_from(size).ok()?));
-        (len > 0).then_some(Departure { via, ecn: None, hop_limit: None, len, segment })
+        (len > 0).then_some(Departure { via, ecn, hop_limit: None, len, segment })
     }
 
     /// Writes one packet on the primary path, if there is reason to.
-    fn write_packet(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<usize> {
+    fn write_packet(&mut self, cx: &mut Context, is_marked: bool, buf: &mut [u8]) -> Option<usize> {
         let (queue, path) = (&self.outbound.queue, self.paths.primary()?);
         let waits = queue.has_work();
         let is_asked = (waits || queue.has_copies()) && !self.state.is_over();
@@ -216,6 +214,7 @@ impl Peer {
             self.paths.primary_mut()?.space_mut().abandon();
             return None;
         }
+        let content = Content { is_marked, ..content };
         self.seal(cx, id, packet.packet(len), Some(content))?;
         Some(len + OVERHEAD)
     }
@@ -321,6 +320,7 @@ impl Peer {
             size: u16::try_from(packet.len()).unwrap_or(u16::MAX),
             ack_eliciting: content.ack_eliciting,
             asks_ack_now: content.asks_ack_now,
+            is_marked: content.is_marked,
             acks_up_to: content.acks_up_to,
         };
         if content.leaves_more {

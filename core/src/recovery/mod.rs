@@ -7,6 +7,7 @@ mod ack;
 mod congestion;
 mod lateness;
 mod loss;
+mod marking;
 mod pacer;
 mod ranges;
 mod received;
@@ -19,6 +20,7 @@ mod untracked;
 
 pub(crate) use congestion::{Congestion, Controller, Signs};
 pub(crate) use loss::{Loss, LossOutcome, Timeout};
+pub(crate) use marking::{Arrived, Marking};
 pub(crate) use pacer::{Pace, Pacer};
 pub(crate) use rtt::Rtt;
 pub(crate) use sent::{ResolvedPacket, Sent};

@@ -64,6 +64,8 @@ pub(crate) struct Packet {
     epoch: u8,
     /// The path that it was sent on, as in `SentPackets::generation`.
     generation: u8,
+    /// It left with an ECN mark.
+    pub(crate) is_marked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,8 @@ pub(crate) struct Sent {
     pub(crate) ack_eliciting: bool,
     /// The peer will acknowledge it at once.
     pub(crate) asks_ack_now: bool,
+    /// It leaves with an ECN mark.
+    pub(crate) is_marked: bool,
     /// The highest counter acknowledged by an `Ack` in it.
     pub(crate) acks_up_to: Option<u64>,
 }
@@ -386,6 +390,7 @@ impl<F: Copy> SentPackets<F> {
             state,
             epoch: 0,
             generation: self.generation,
+            is_marked: sent.is_marked,
         };
         self.packets.push_back(packet);
         packet

@@ -8,7 +8,7 @@ use super::sent::SentPackets;
 use crate::crypto::rng::Rng;
 use crate::net::Ecn;
 use crate::time::{Instant, micros};
-use crate::wire::{self, EcnCounts, PacketNumber, Writer};
+use crate::wire::{self, PacketNumber, Writer};
 
 /// What goes with one path id as long as both ends keep their state, whatever carries its packets.
 ///
@@ -26,8 +26,6 @@ pub(crate) struct PacketSpace<F> {
     /// When the present round trip of arrivals began, and with which counter.
     round: Option<(Instant, u64)>,
     acks: AckTracker,
-    /// Congestion marks that the peer reported so far.
-    ce_reported: u64,
 }
 
 /// How soon the sender of a packet wants to hear that it arrived. The greater, the sooner.
@@ -70,7 +68,6 @@ impl<F: Copy> PacketSpace<F> {
             highest: start.replay_floor.checked_sub(1),
             round: None,
             acks: AckTracker::new(max_ack_delay),
-            ce_reported: 0,
         }
     }
 
@@ -151,13 +148,6 @@ impl<F: Copy> PacketSpace<F> {
     /// The peer received an acknowledgement of ours whose highest counter was `largest`.
     pub(crate) fn on_ack_of_ack(&mut self, largest: u64) {
         self.acks.on_ack_of_ack(largest);
-    }
-
-    /// Whether the peer counts more congestion marks than it reported before.
-    pub(crate) fn on_marks(&mut self, counts: EcnCounts) -> bool {
-        let more = counts.ce > self.ce_reported;
-        self.ce_reported = self.ce_reported.max(counts.ce);
-        more
     }
 
     /// The number of the next packet; `None` once all are used up.

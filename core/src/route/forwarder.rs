@@ -47,10 +47,14 @@ impl Forwarder {
         if !buckets.iter().all(|(bucket, rate)| bucket.has(now, *rate, bytes)) {
             return None;
         }
+        let mut passage = Passage::new(header, packet, now);
         for (bucket, rate) in buckets {
             bucket.spend(now, rate, bytes);
+            if bucket.is_low(now, rate) {
+                passage.mark();
+            }
         }
-        Some(self.queue.push(pair.1.slot, Passage::new(header, packet, now)))
+        Some(self.queue.push(pair.1.slot, passage))
     }
 
     /// Whether a peer may be told that its packets for this destination do not pass: once a second.

@@ -21,6 +21,12 @@ impl ByteBucket {
         self.full_at = self.after(now, rate, bytes).unwrap_or(self.full_at);
     }
 
+    /// Whether a queue in its place would be longer than one should be: what may be marked is, before anything
+    /// does not pass.
+    pub(super) fn is_low(&self, now: Instant, rate: u64) -> bool {
+        self.full_at.saturating_sub(nanos(now)) > time_of(depth(rate) / LOW, rate)
+    }
+
     /// Whether nothing is missing from it.
     pub(super) fn is_full(&self, now: Instant) -> bool {
         self.full_at <= nanos(now)
@@ -51,6 +57,8 @@ fn nanos(now: Instant) -> u64 {
 
 /// One batch of a fast sender.
 const SHALLOWEST: u64 = 64 << 10;
+/// A bucket is low when so much of its depth is gone: 5 of 20 ms.
+const LOW: u64 = 4;
 
 #[cfg(test)]
 mod tests {

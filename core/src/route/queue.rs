@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::time::Instant;
-use crate::wire::FORWARD_HEADER_LEN;
+use crate::wire::{FORWARD_HEADER_LEN, ForwardFrame};
 
 /// A packet that is passed on.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ struct Line {
 }
 
 /// What waits, by the slot of the peer that it goes to. A line holds 64 KiB and 20 ms at most: its
-/// oldest packets give way, as those are of least use.
+/// oldest packets give way, as those are of least use. Before that, they are marked.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     lines: BTreeMap<u32, Line>,
@@ -36,6 +36,11 @@ pub(super) struct Queue {
 impl Passage {
     pub(super) fn new(header: [u8; FORWARD_HEADER_LEN], packet: &[u8], now: Instant) -> Self {
         Self { header, packet: packet.to_vec(), arrived: now }
+    }
+
+    /// Its ends are to send less, if they take marks.
+    pub(super) fn mark(&mut self) {
+        ForwardFrame::mark(&mut self.header);
     }
 }
 
@@ -82,6 +87,9 @@ impl Queue {
             self.bytes -= line.pop().map_or(0, |passage| passage.packet.len());
             dropped += 1;
         }
+        if let Some(first) = line.packets.front_mut().filter(|first| now > first.arrived + LONG) {
+            first.mark();
+        }
         let fits = line.packets.front().is_some_and(like);
         let next = if fits { line.pop() } else { None };
         self.bytes -= next.as_ref().map_or(0, |passage| passage.packet.len());
@@ -118,6 +126,8 @@ const LONGEST: usize = 64 << 10;
 /// A socket may be blocked for longer, and have thousands of lines.
 const LONGEST_IN_ALL: usize = 4 << 20;
 const OLDEST: Duration = Duration::from_millis(20);
+/// What waited for longer shows a queue (RFC 8289 has the same target).
+const LONG: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +157,20 @@ mod tests {
         assert_eq!(take(&mut queue, 21), (None, 0));
         queue.rotate();
         assert!(queue.turn().is_none() && queue.lines.is_empty());
+    }
+
+    #[test]
+    fn what_waited_is_marked_before_it_gives_way() {
+        let codepoint = |ecn: u8, ms| {
+            let mut queue = Queue::default();
+            let mut header = [0; FORWARD_HEADER_LEN];
+            header[1] = 12 << 2 | ecn;
+            queue.push(3, Passage::new(header, &[1; 100], at(0)));
+            let seen = queue.pop(at(ms), |next| next.header[1] >> 2 == 12).0.expect("not dropped");
+            seen.header[1] & 3
+        };
+        let after = |ms| [0, 1, 2, 3].map(|ecn| codepoint(ecn, ms));
+        assert_eq!((after(5), after(6), after(20)), ([0, 1, 2, 3], [0, 3, 3, 3], [0, 3, 3, 3]));
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Outgoing {
 
     /// Reports that a newer one took its place.
     fn supersede(self) {
-        self.finish(Fate::Superseded);
+        self.finish(Fate::Superseded { may_have_arrived: false });
     }
 
     pub(crate) fn is_named(&self, key: &MessageKey) -> bool {

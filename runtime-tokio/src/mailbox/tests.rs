@@ -174,7 +174,7 @@ fn sequenced_and_unreliable_messages_never_wait() {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].payload.as_ref(), 999_u16.to_le_bytes());
     let replaced = receipts.into_iter().take(999).map(completes);
-    assert!(replaced.into_iter().all(|fate| fate == Fate::Superseded));
+    assert!(replaced.into_iter().all(|fate| fate == Fate::Superseded { may_have_arrived: false }));
 
     let unreliable = || Outgoing::new(Delivery::unreliable(0), Bytes::new());
     let queued = (0..MAX_MESSAGES).filter(|_| !push(&mailbox, unreliable())).count();
@@ -203,7 +203,7 @@ fn a_sequenced_message_that_waits_for_the_core_gives_way_to_a_newer_one() {
     under_way.block();
     let last = send(2);
     mailbox.collect(&mut under_way);
-    assert_eq!(completes(first), Fate::Superseded);
+    assert_eq!(completes(first), Fate::Superseded { may_have_arrived: false });
     assert!(under_way.is_stuck(), "the core has no more room than before");
     under_way.unblock(0);
     assert!(under_way.pop().is_some_and(|message| message.is_named(&last.key)));

@@ -126,12 +126,16 @@ impl Model {
             Fate::Lost if !delivery.requires_ack && !delivery.reliable => {
                 breach("though nobody asked")
             }
-            Fate::Superseded if delivery.order != Order::Sequenced => breach("on such a stream"),
-            Fate::Superseded if !delivery.requires_ack && !delivery.reliable => {
+            Fate::Superseded { .. } if delivery.order != Order::Sequenced => {
+                breach("on such a stream")
+            }
+            Fate::Superseded { .. } if !delivery.requires_ack && !delivery.reliable => {
                 breach("though nobody asked")
             }
-            Fate::Superseded if message.delivered => breach("though it was delivered"),
-            Fate::Acked | Fate::Unknown | Fate::Lost | Fate::Superseded => Ok(()),
+            Fate::Superseded { may_have_arrived: false } if message.delivered => {
+                breach("though it was delivered")
+            }
+            Fate::Acked | Fate::Unknown | Fate::Lost | Fate::Superseded { .. } => Ok(()),
             _ => breach("though nobody did that"),
         }
     }
@@ -179,7 +183,7 @@ impl Sent {
         let forgotten = self.receiver_forgot
             && match message.fate {
                 Some(Fate::Acked) => delivery.order != Order::Unordered,
-                Some(fate) => matches!(fate, Fate::Unknown | Fate::Superseded),
+                Some(fate) => matches!(fate, Fate::Unknown | Fate::Superseded { .. }),
                 None => !delivery.requires_ack && delivery.order != Order::Unordered,
             };
         let arrived = message.delivered || superseded || forgotten;
@@ -269,7 +273,7 @@ mod tests {
     fn what_gave_way_to_a_newer_message_that_a_restarted_receiver_forgot_is_excused() {
         let newest = Delivery::reliable(0).with_order(Order::Sequenced);
         let mut model = sent(&[newest, newest.with_receipt()]);
-        assert!(model.fate(key(0), Fate::Superseded, false).is_ok());
+        assert!(model.fate(key(0), Fate::Superseded { may_have_arrived: false }, false).is_ok());
         assert!(model.outstanding().is_some(), "the newer one may still come");
         model.restarted(1);
         assert!(model.fate(key(1), Fate::Unknown, false).is_ok());

@@ -290,6 +290,38 @@ fn a_dial_waits_for_a_neighbour_that_is_still_being_dialled() {
 }
 
 #[test]
+fn marks_of_a_queue_on_either_hop_slow_the_end_down_and_a_relay_marks_before_it_drops() {
+    let bulk = |change: &dyn Fn(&mut Relayed)| {
+        let (mut relayed, Link { a, b, ab, .. }) = Relayed::connected(13, 1);
+        change(&mut relayed);
+        for n in 0..60 {
+            relayed.net.send(a, ab, Delivery::ordered(0), payload(n, 20_000));
+        }
+        relayed.net.run(20_000);
+        assert_eq!(relayed.net.payloads(b).len(), 60);
+        let peer = relayed.net.endpoint(a).peer(ab).expect("connected");
+        let relay = *relayed.net.endpoint(relayed.relays[0]).stats();
+        (peer, relay)
+    };
+    let queue = Conditions { rate: Some(200_000), ce_threshold: Some(8_000), ..Default::default() };
+    let hop = |from, to| {
+        bulk(&|relayed| {
+            let nodes = [relayed.a, relayed.relays[0], relayed.b];
+            relayed.net.world.network().set_link(nodes[from], nodes[to], queue);
+        })
+    };
+    for (from, to) in [(0, 1), (1, 2)] {
+        let (peer, _) = hop(from, to);
+        assert!(peer.path_stats.is_ecn_capable, "hop {from}: {peer:?}");
+        assert!(peer.stats.congestion_marks > 0, "hop {from}: {peer:?}");
+        assert_eq!(peer.stats.packets_lost, 0, "hop {from}: {peer:?}");
+    }
+    // 2.5 MB/s pass, with 64 KiB at once: more than 16 KiB of that is a queue.
+    let (peer, relay) = bulk(&|_| {});
+    assert!(peer.stats.congestion_marks > 0 && relay.forwards_refused == 0, "{peer:?}, {relay:?}");
+}
+
+#[test]
 fn a_relay_lets_no_more_through_than_its_rate_and_says_so() {
     let mut slow = forwarding();
     slow.forwarding.pair_rate = 50_000;

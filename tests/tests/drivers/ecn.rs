@@ -10,9 +10,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use handfast_core::{
-    Config, Delivery, Endpoint, Event, Identity, PeerHandle, PeerStats, SocketId, Target, Transmit,
+    Config, Delivery, Ecn, Endpoint, Event, Identity, PeerHandle, PeerStats, SocketId, Target,
+    Transmit,
 };
-use handfast_tests::{Node, Runtime, Setup, What, digest, within};
+use handfast_tests::{Node, Outgoing, Runtime, Setup, What, digest, within};
 use handfast_udp::{Clock, Inbox, SockRef, Socket, bind};
 use quinn_udp::{EcnCodepoint, UdpSocketState};
 
@@ -24,6 +25,22 @@ fn a_mark_on_a_batch_reaches_the_core_on_both_runtimes() {
         assert_eq!(marked.packets_lost, 0, "{runtime:?}: not by losses");
         let clean = within(HANG, move || send_batches(runtime, EcnCodepoint::Ect0));
         assert_eq!(clean.congestion_events, 0, "{runtime:?}: marks out of nowhere");
+    }
+}
+
+#[test]
+fn what_a_runtime_sends_asks_for_marks() {
+    for runtime in Runtime::ALL {
+        within(HANG, move || {
+            let server = Node::start(Setup::new(runtime, 2));
+            let mut client = Marking::new(EcnCodepoint::Ect0);
+            client.dial(server.address());
+            let initiator = server.accept();
+            let (delivery, payload) = (Delivery::ordered(0), digest::bytes(1, 100_000));
+            server.send(initiator, Outgoing { tag: 1, delivery, payload });
+            client.run_until(|event| matches!(event, Event::Readable { .. }));
+            assert!(client.capable > 50, "{runtime:?}: {} marked datagrams", client.capable);
+        });
     }
 }
 
@@ -61,6 +78,8 @@ struct Marking {
     inbox: Inbox,
     mark: EcnCodepoint,
     largest_batch: usize,
+    /// Datagrams that arrived with the mark that asks for others.
+    capable: u64,
 }
 
 impl Marking {
@@ -81,6 +100,7 @@ impl Marking {
             inbox: Inbox::new(),
             mark,
             largest_batch: 0,
+            capable: 0,
         }
     }
 
@@ -114,7 +134,8 @@ impl Marking {
         let count = segment_size.map_or(1, |size| contents.len().div_ceil(size));
         self.largest_batch = self.largest_batch.max(count);
         // Marks of datagrams that travel alone would hide that those of batches get lost.
-        let (destination, ecn) = (transmit.destination, (count > 1).then_some(self.mark));
+        let mark = if count > 1 { self.mark } else { EcnCodepoint::Ect0 };
+        let (destination, ecn) = (transmit.destination, transmit.ecn.map(|_| mark));
         let batch = quinn_udp::Transmit { destination, ecn, contents, segment_size, src_ip: None };
         self.state.try_send((&self.io).into(), &batch).expect("sent");
     }
@@ -130,6 +151,7 @@ impl Marking {
         if any {
             self.inbox.receive(&mut self.socket, SockRef::from(&self.io)).expect("a datagram");
             while let Some((origin, datagram)) = self.inbox.take(SocketId(0)) {
+                self.capable += u64::from(origin.ecn == Some(Ecn::Ect0));
                 self.core.handle_datagram(self.clock.now(), origin, datagram);
             }
         }

@@ -1,4 +1,4 @@
-//! Messages that are given up: withdrawn, or of no use any more.
+//! Messages that are given up: withdrawn, of no use any more, or replaced by newer ones.
 //!
 //! What was not begun just leaves. Of a reliable message of which some was sent the peer is told, until that is
 //! acknowledged: else it would wait for its number, and neither end would get its credit back.
@@ -129,7 +129,7 @@ impl SendQueue {
     }
 
     /// Gives a message up. False if that changes nothing any more.
-    fn abandon(&mut self, slot: usize, fate: impl Fn(bool) -> Fate) -> bool {
+    pub(super) fn abandon(&mut self, slot: usize, fate: impl Fn(bool) -> Fate) -> bool {
         let Some(message) = self.messages.get_mut(slot) else { return false };
         if message.fate.is_some() || message.given_up.is_some() {
             return false;

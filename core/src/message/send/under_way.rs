@@ -24,8 +24,8 @@ impl SendQueue {
             return;
         }
         if message.delivery.reliable {
-            if message.given_up.is_none() {
-                let priority = message.delivery.priority;
+            let priority = message.delivery.priority;
+            if message.given_up.is_none() && !self.supersede_part(part) {
                 self.schedule.repair(priority).push(part);
             }
         } else {
@@ -44,6 +44,7 @@ impl SendQueue {
         let is_wanted = message.delivery.reliable && message.given_up.is_none();
         let useful = is_wanted && !message.is_acknowledged(part);
         let priority = message.delivery.priority;
+        let useful = useful && !self.is_overtaken(&self.messages[part.slot as usize]);
         if useful {
             self.schedule.repair(priority).probe(part);
         }

@@ -21,6 +21,8 @@ pub const HOP_LIMIT: u8 = 12;
 /// The path id of packets that carry others. Nothing acknowledges them.
 pub const FORWARD_PATH: u8 = 0xfe;
 
+/// The ECN codepoint CE.
+const CONGESTION_EXPERIENCED: u8 = 3;
 /// The highest hop limit that there is room for.
 const MAX_HOP_LIMIT: u8 = 63;
 /// The shortest packet: an [`UnknownSession`](crate::wire::UnknownSession).
@@ -55,6 +57,13 @@ impl<'a> ForwardFrame<'a> {
         bytes[2..34].copy_from_slice(self.source);
         bytes[34..].copy_from_slice(self.destination);
         bytes
+    }
+
+    /// The packet behind this header met a queue: it is marked if it is ECN-capable.
+    pub fn mark(header: &mut [u8; FORWARD_HEADER_LEN]) {
+        if header[1] & CONGESTION_EXPERIENCED != 0 {
+            header[1] |= CONGESTION_EXPERIENCED;
+        }
     }
 
     /// Takes all that is left: the frame has no length of its own.

@@ -234,6 +234,10 @@ proptest! {
                 let part = under_way.swap_remove(usize::from(which) % under_way.len());
                 if step == 1 { queue.on_lost(part) } else { queue.on_acked(part) }
             }
+            // What gave way to a newer one is told, and the peer hears of it.
+            let (mut buffer, mut told) = ([0; ROOM], Vec::new());
+            queue.write_given_up((0, 0), &mut Writer::new(&mut buffer), &mut |it| told.push(it));
+            told.into_iter().for_each(|it| queue.on_told(it));
             acked += core::iter::from_fn(|| queue.poll_fate()).count();
             if acked == count && !queue.has_work() {
                 break;

@@ -89,6 +89,11 @@ impl Load {
         self.info(self.a, self.apps.peer).1.max_datagram
     }
 
+    /// Whether the sender's packets may be marked.
+    pub(crate) fn is_ecn_capable(&self) -> bool {
+        self.info(self.a, self.apps.peer).1.is_ecn_capable
+    }
+
     fn info(&self, node: NodeId, peer: Option<PeerHandle>) -> (PeerStats, PathStats) {
         let endpoint = self.world.endpoint(node).expect("the node is up");
         let info = endpoint.peer(peer.expect("connected")).expect("alive");

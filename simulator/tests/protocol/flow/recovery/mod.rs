@@ -3,6 +3,7 @@
 
 mod congestion;
 mod load;
+mod marks;
 mod sizes;
 
 use std::time::Duration;
