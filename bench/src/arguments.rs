@@ -48,8 +48,9 @@ impl Arguments {
                 "--quick" => arguments.options.quick = true,
                 "--more-seeds" if bench == Bench::Matrix => arguments.options.more_seeds = true,
                 "--commit" if bench == Bench::Matrix => arguments.options.commit = true,
+                "--targets" if bench == Bench::Matrix => arguments.options.targets = true,
                 "--only" if bench == Bench::Matrix => {
-                    arguments.options.only = Some(words.next().ok_or("--only needs a text")?);
+                    arguments.options.only.push(words.next().ok_or("--only needs a text")?);
                 }
                 "--json" => {
                     let file = words.next().ok_or("--json needs the name of a file")?;
@@ -80,8 +81,9 @@ mod tests {
         assert_eq!(parse("core"), Ok(Arguments::default()));
         assert_eq!(parse("fairness").map(|it| it.bench), Ok(Bench::Fairness));
         assert_eq!(parse("relay").map(|it| it.bench), Ok(Bench::Relay));
-        let options = parse("matrix --only bulk --commit").expect("right").options;
-        assert!(options.commit && options.only.as_deref() == Some("bulk"));
+        let options = parse("matrix --only bulk --commit --only Hz").expect("right").options;
+        assert!(options.commit && !options.targets && options.only == ["bulk", "Hz"]);
+        assert!(parse("matrix --targets").expect("right").options.targets);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! cargo run --release --manifest-path bench/Cargo.toml --features sockets -- fairness|relay [--quick]
 //! ```
 //!
-//! `matrix` also knows `--only TEXT`, `--more-seeds` and `--commit`.
+//! `matrix` also knows `--only TEXT` (may be said several times), `--targets`, `--more-seeds` and `--commit`.
 
 #![forbid(unsafe_code)]
 

@@ -20,7 +20,7 @@ impl Handfast {
         let mut config = Config::default();
         config.aes_hardware = true;
         match setup.kind {
-            Kind::HandfastBbr => config.congestion = CongestionControl::Bbr,
+            Kind::HandfastTolerant => config.congestion = CongestionControl::Tolerant,
             Kind::HandfastCubic => config.congestion = CongestionControl::Cubic,
             _ => {}
         }

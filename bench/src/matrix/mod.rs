@@ -34,10 +34,24 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     /// Seeds 6 to 25 instead of 1 to 5.
     pub(crate) more_seeds: bool,
-    /// Only cells whose line has this text.
-    pub(crate) only: Option<String>,
+    /// Only cells whose line has one of these texts; all if there is none.
+    pub(crate) only: Vec<String>,
+    /// Only cells that a target is about.
+    pub(crate) targets: bool,
     /// Write the figures as the new baseline instead of comparing.
     pub(crate) commit: bool,
+}
+
+impl Options {
+    /// Whether a line that begins like this was asked for.
+    fn wants(&self, key: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|text| key.contains(text.as_str()))
+    }
+
+    /// Whether no line was left out.
+    const fn wants_all(&self) -> bool {
+        self.only.is_empty() && !self.targets
+    }
 }
 
 /// A line of the matrix.
@@ -73,18 +87,18 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
     let mut cells = asked(options);
     measure(&mut cells, options);
     print!("{}\n{}", table::head(options), table::table(&cells));
-    let (shared, shared_json) = sharing::run(options);
-    if !shared.is_empty() {
-        print!("\n{shared}");
+    let pairs = sharing::run(options);
+    if !pairs.is_empty() {
+        print!("\n{}", sharing::table(&pairs));
     }
-    print!("\n{}", targets::report(&cells));
+    print!("\n{}", targets::report(&cells, &pairs));
     if options.quick {
         println!(
             "The targets are meant for the whole matrix: much of a short run is its beginning."
         );
     }
     println!("\n{} cells in {} s", cells.len(), began.elapsed().as_secs());
-    let json = cells.iter().map(table::json).chain([shared_json]).collect();
+    let json = cells.iter().map(table::json).chain(pairs.iter().map(sharing::json)).collect();
     if options.commit {
         baseline::write(&cells, options)?;
     } else if !options.more_seeds {
@@ -99,8 +113,8 @@ fn asked(options: &Options) -> Vec<Cell> {
     for row in rows::rows() {
         for load in Load::ALL.into_iter().filter(|load| row.bears(*load)) {
             for kind in Kind::ALL.into_iter().filter(|kind| kind.rides(load)) {
-                let wanted = |text: &String| key(&row, load, kind).contains(text.as_str());
-                if options.only.as_ref().is_none_or(wanted) {
+                let is_wanted = !options.targets || targets::need(&row, load, kind);
+                if is_wanted && options.wants(&key(&row, load, kind)) {
                     let (row, figures) = (row.clone(), Figures::default());
                     cells.push(Cell { row, load, kind, figures });
                 }

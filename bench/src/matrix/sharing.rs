@@ -15,17 +15,27 @@ use super::traffic::{Flow, LARGE, Load, Traffic};
 use super::{Options, THREADS};
 
 /// Two flows in the queue of a row. The first was there before.
-struct Pair {
+pub(super) struct Pair {
     row: Row,
     kinds: [Kind; 2],
     figures: Figures,
 }
 
+/// Sums of all runs.
 #[derive(Clone, Copy, Default)]
 struct Figures {
+    runs: u32,
     /// Mbit/s of payload.
     goodput: [f64; 2],
     drops: u64,
+}
+
+impl Figures {
+    fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.drops += other.drops;
+        self.goodput = [0, 1].map(|at| self.goodput[at] + other.goodput[at]);
+    }
 }
 
 impl Pair {
@@ -34,35 +44,44 @@ impl Pair {
         format!("two flows, {} | {} | {first}, {second}", self.row.name, Load::Bulk.name())
     }
 
+    /// The name of its row, and its stacks.
+    pub(super) const fn who(&self) -> (&'static str, [Kind; 2]) {
+        (self.row.name, self.kinds)
+    }
+
     /// What the second gets, in percent.
-    fn share(&self) -> f64 {
+    pub(super) fn share(&self) -> f64 {
         let [first, second] = self.figures.goodput;
         100.0 * second / (first + second).max(f64::MIN_POSITIVE)
     }
 }
 
-/// Measures the pairs that were asked for. Returns their table, and a JSON object a line for each.
-pub(super) fn run(options: &Options) -> (String, String) {
+/// Measures the pairs that were asked for.
+pub(super) fn run(options: &Options) -> Vec<Pair> {
     let mut pairs = asked(options);
     measure(&mut pairs, options.quick);
-    let (mut table, mut json) = (String::new(), String::new());
-    if !pairs.is_empty() {
-        table.push_str(COLUMNS);
-    }
-    for pair in &pairs {
-        let Figures { goodput: [first, second], drops } = pair.figures;
+    pairs
+}
+
+/// For people.
+pub(super) fn table(pairs: &[Pair]) -> String {
+    let mut table = COLUMNS.to_owned();
+    for pair in pairs {
+        let Figures { runs, goodput, drops } = pair.figures;
+        let [first, second] = goodput.map(|sum| sum / f64::from(runs));
         let (key, share) = (pair.key(), pair.share());
         writeln!(table, "| {key} | {first:.1} | {second:.1} | {share:.0} % | {drops} |")
             .expect("a string takes all that is written");
-        let [system, other] = pair.kinds.map(Kind::name);
-        writeln!(
-            json,
-            r#"{{"bench":"matrix","case":"two flows, {}, bulk beside {other}","system":"{system}","metric":"share of the other","value":{share:.1},"unit":"%"}}"#,
-            pair.row.name,
-        )
-        .expect("a string takes all that is written");
     }
-    (table, json)
+    table
+}
+
+/// For programs: a JSON object on a line.
+pub(super) fn json(pair: &Pair) -> String {
+    let (row, share, [system, other]) = (pair.row.name, pair.share(), pair.kinds.map(Kind::name));
+    format!(
+        r#"{{"bench":"matrix","case":"two flows, {row}, bulk beside {other}","system":"{system}","metric":"share of the other","value":{share:.1},"unit":"%"}}"#,
+    ) + "\n"
 }
 
 fn asked(options: &Options) -> Vec<Pair> {
@@ -70,7 +89,8 @@ fn asked(options: &Options) -> Vec<Pair> {
     for row in queue_rows() {
         for kinds in PAIRS {
             let pair = Pair { row: row.clone(), kinds, figures: Figures::default() };
-            if options.only.as_ref().is_none_or(|text| pair.key().contains(text.as_str())) {
+            let is_wanted = !options.targets || pair.kinds.contains(&Kind::Handfast);
+            if is_wanted && options.wants(&pair.key()) {
                 pairs.push(pair);
             }
         }
@@ -80,14 +100,17 @@ fn asked(options: &Options) -> Vec<Pair> {
 
 fn measure(pairs: &mut [Pair], quick: bool) {
     // After the second has been there for 20 or 30 s.
-    let (settles, takes) = if quick { (20, 10) } else { (30, 30) };
+    let (settles, takes, seeds) = if quick { (20, 10, 1..=1) } else { (30, 30, 1..=3) };
     let [settles, takes] = [settles, takes].map(Duration::from_secs);
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(pair) = pairs.get(at) else { break };
-            let figures = share(&pair.row, pair.kinds, settles, takes);
+            let mut figures = Figures::default();
+            for seed in seeds.clone() {
+                figures.add(share(&pair.row, pair.kinds, seed, settles, takes));
+            }
             done.lock().expect("no thread failed").push((at, figures));
         }
     };
@@ -98,8 +121,8 @@ fn measure(pairs: &mut [Pair], quick: bool) {
 }
 
 /// Measures two flows for so long, after they have shared the line for a while.
-fn share(row: &Row, kinds: [Kind; 2], settles: Duration, takes: Duration) -> Figures {
-    let mut world: World<Rider> = World::of(1);
+fn share(row: &Row, kinds: [Kind; 2], seed: u64, settles: Duration, takes: Duration) -> Figures {
+    let mut world: World<Rider> = World::of(seed);
     world.set_timer_grain(Duration::from_millis(1));
     let address = |number: u8| SocketAddr::from(([10, 0, 0, number], 4263));
     let ends = [(kinds[0], 1), (kinds[1], 3)].map(|(kind, first)| {
@@ -127,7 +150,7 @@ fn share(row: &Row, kinds: [Kind; 2], settles: Duration, takes: Duration) -> Fig
     world.run_until_with(ends_at, &mut traffic);
     let after = bytes(&traffic);
     let goodput = [0, 1].map(|at| (after[at] - before[at]) as f64 * 8e-6 / takes.as_secs_f64());
-    Figures { goodput, drops: world.faults().dropped() - dropped }
+    Figures { runs: 1, goodput, drops: world.faults().dropped() - dropped }
 }
 
 /// Both flows take the row's line and its queue.
@@ -157,10 +180,10 @@ const PAIRS: [[Kind; 2]; 7] = [
     [Kind::Handfast, Kind::Handfast],
     [Kind::HandfastCubic, Kind::Handfast],
     [Kind::Handfast, Kind::HandfastCubic],
-    [Kind::HandfastBbr, Kind::HandfastBbr],
-    [Kind::HandfastCubic, Kind::HandfastBbr],
-    [Kind::HandfastBbr, Kind::HandfastCubic],
-    [Kind::Handfast, Kind::HandfastBbr],
+    [Kind::HandfastTolerant, Kind::HandfastTolerant],
+    [Kind::HandfastCubic, Kind::HandfastTolerant],
+    [Kind::HandfastTolerant, Kind::HandfastCubic],
+    [Kind::Handfast, Kind::HandfastTolerant],
 ];
 
 /// When the first flow begins, and how much earlier than the second.

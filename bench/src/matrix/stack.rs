@@ -79,7 +79,7 @@ impl Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Handfast,
-    HandfastBbr,
+    HandfastTolerant,
     /// Only beside others.
     HandfastCubic,
     QuinnCubic,
@@ -89,14 +89,14 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(crate) const ALL: [Self; 5] =
-        [Self::Handfast, Self::HandfastBbr, Self::QuinnCubic, Self::QuinnBbr, Self::Kcp];
+        [Self::Handfast, Self::HandfastTolerant, Self::QuinnCubic, Self::QuinnBbr, Self::Kcp];
 
     /// Whether it is measured under this load. Few messages leave all controllers the same, and the others have no
     /// classes.
     pub(crate) const fn rides(self, load: Load) -> bool {
         match self {
             Self::Handfast => true,
-            Self::HandfastBbr => load.is_bulk() && !load.has_classes(),
+            Self::HandfastTolerant => load.is_bulk() && !load.has_classes(),
             _ => !load.has_classes(),
         }
     }
@@ -104,7 +104,7 @@ impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Handfast => "handfast",
-            Self::HandfastBbr => "handfast BBR",
+            Self::HandfastTolerant => "handfast tolerant",
             Self::HandfastCubic => "handfast CUBIC",
             Self::QuinnCubic => "quinn CUBIC",
             Self::QuinnBbr => "quinn BBR",
@@ -144,7 +144,7 @@ impl Machine for Rider {
 
     fn make(setup: &Setup, seed: [u8; 32], now: Instant, _age: Duration) -> Self {
         Self(match setup.kind {
-            Kind::Handfast | Kind::HandfastBbr | Kind::HandfastCubic => {
+            Kind::Handfast | Kind::HandfastTolerant | Kind::HandfastCubic => {
                 Box::new(Handfast::new(setup, seed, now))
             }
             Kind::QuinnCubic | Kind::QuinnBbr => Box::new(Quinn::new(setup, seed, now)),

@@ -20,7 +20,7 @@ Base: 50 ms and 50 Mbit/s each way, a queue of 1 BDP (625 KB), 28 bytes of heade
 1 ms. Each row differs from it in what its name says, in both directions. The ends meet on a calm network.
 Messages: 100 bytes, or 16 KiB as `bulk`, in order and reliable. handfast, quinn-proto (windows of flow
 control: 32 MiB) and kcp (nodelay, 10 ms, resend 2, no congestion control, window 1,024; no encryption) have
-their defaults otherwise. `handfast BBR` is handfast with that congestion control.
+their defaults otherwise. `handfast tolerant` is handfast with that congestion control.
 goodput: Mbit/s of payload. p50, p99: of small messages, in ms. wire: bytes of datagrams with headers, both
 directions, by bytes of payload. drops: by queues, policers and size. spurious: declared lost, but not.
 missing: small messages that did not arrive within 20 s. ends: connections that ended, at both ends.

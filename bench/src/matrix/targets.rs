@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use super::Cell;
 use super::cell::Figures;
+use super::rows::Row;
+use super::sharing::Pair;
 use super::stack::Kind;
 use super::traffic::Load;
 
@@ -53,7 +55,7 @@ const TARGETS: [Target; 25] = [
     target("free jitter 0-10 ms", Load::Bulk, Goal::Goodput(47.0)),
     target("free jitter 0-10 ms", Load::Bulk, Goal::Wire(1.1)),
     target("free jitter 0-60 ms", Load::Bulk, Goal::Goodput(40.0)),
-    target("5 % late by 60 ms", Load::Bulk, Goal::Goodput(48.0)),
+    target("5 % late by 60 ms", Load::Bulk, Goal::GoodputOf(2.0 / 3.0, "clean")),
     target("200 Mbit/s, 2 % late by 5 ms", Load::Bulk, Goal::GoodputOf(0.99, "200 Mbit/s")),
     target("200 Mbit/s, 25 % late by 5 ms", Load::Bulk, Goal::GoodputOf(0.99, "200 Mbit/s")),
     target("200 Mbit/s, free jitter 0-10 ms", Load::Bulk, Goal::Goodput(180.0)),
@@ -62,8 +64,33 @@ const TARGETS: [Target; 25] = [
     target("clean", Load::Mixed, Goal::P99(100.0)),
 ];
 
+/// What each of two flows must get of a line, in percent.
+const fn least_share(kinds: [Kind; 2]) -> Option<f64> {
+    match kinds {
+        [Kind::Handfast, Kind::Handfast] => Some(40.0),
+        [Kind::Handfast, Kind::HandfastCubic] | [Kind::HandfastCubic, Kind::Handfast] => Some(30.0),
+        _ => None,
+    }
+}
+
+/// Whether a target is about a cell, or compares another with it.
+pub(crate) fn need(row: &Row, load: Load, kind: Kind) -> bool {
+    let is_needed = |target: &Target| {
+        let is_own = row.name == target.row && load == target.load;
+        is_own
+            || match target.goal {
+                Goal::GoodputOf(_, other) => row.name == other && load == target.load,
+                Goal::P99Of(_, other) | Goal::WireOf(_, other) => {
+                    row.name == target.row && load == other
+                }
+                Goal::Goodput(_) | Goal::P99(_) | Goal::Wire(_) => false,
+            }
+    };
+    kind == Kind::Handfast && TARGETS.iter().any(is_needed)
+}
+
 /// A line for each target whose cells were measured, and what else is promised of all cells.
-pub(crate) fn report(cells: &[Cell]) -> String {
+pub(crate) fn report(cells: &[Cell], pairs: &[Pair]) -> String {
     let mut report = "| target | goal | measured | reached |\n|---|---|---|---|\n".to_owned();
     let figures = |row: &str, load| {
         let is =
@@ -81,6 +108,18 @@ pub(crate) fn report(cells: &[Cell]) -> String {
         let reached = if reached { "yes" } else { "NO" };
         writeln!(report, "| {row}, {}: {name} | {goal} | {measured:.2} | {reached} |", load.name())
             .expect("a string takes all that is written");
+    }
+    for pair in pairs {
+        let (row, kinds) = pair.who();
+        let Some(least) = least_share(kinds) else { continue };
+        let (share, [first, second]) = (pair.share(), kinds.map(Kind::name));
+        let reached = if share.min(100.0 - share) >= least { "yes" } else { "NO" };
+        let goal = format!("{least:.0} to {:.0}", 100.0 - least);
+        writeln!(
+            report,
+            "| two flows, {row}: {second} after {first}, % | {goal} | {share:.2} | {reached} |"
+        )
+        .expect("a string takes all that is written");
     }
     let ours = cells.iter().filter(|cell| cell.kind == Kind::Handfast);
     let ends: u64 = ours.map(|cell| cell.figures.disconnects).sum();

@@ -4,6 +4,9 @@
 //! most urgent class is sent once more: a little later, so that one burst does not take both, in the next packet that
 //! leaves anyway, or after a while in one of its own. While many are lost, what that leaves of the budget goes into a
 //! third time. The budget is a part of what urgent messages cost themselves.
+//!
+//! In all classes, a small message that is sent again because it was lost is sent once more after that, in the next
+//! packet that leaves anyway, if nothing else wants the room: to lose it twice costs another round trip.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -24,6 +27,8 @@ pub(super) struct Redundancy {
     overdue: usize,
     /// The same for the third time. They always wait for another packet.
     third: VecDeque<Waiting>,
+    /// Those that were lost before. They wait for another packet with room to spare.
+    repaired: VecDeque<Waiting>,
 }
 
 /// A part that is to be sent once more.
@@ -68,9 +73,33 @@ impl Redundancy {
         }
     }
 
+    /// All of a message of that priority was sent again, as it was lost.
+    pub(super) fn note_repaired(
+        &mut self,
+        priority: Priority,
+        part: Part,
+        now: Instant,
+        round_trip: Duration,
+    ) {
+        if priority != Priority::REAL_TIME && part.len <= LONGEST {
+            let (gap, wait) = pauses(round_trip);
+            push(&mut self.repaired, Waiting { part, from: now + gap, until: now + wait });
+        }
+    }
+
+    /// The part that was lost before and may be sent once more now. It is named no second time.
+    pub(super) fn take_repaired(&mut self, now: Instant) -> Option<Part> {
+        while self.repaired.front().filter(|waiting| waiting.from <= now).is_some() {
+            let waiting = self.repaired.pop_front()?;
+            if now <= waiting.until {
+                return Some(waiting.part);
+            }
+        }
+        None
+    }
+
     fn wait(&mut self, part: Part, now: Instant, round_trip: Duration) {
-        let gap = (round_trip / 16).clamp(LEAST_GAP, MOST_GAP);
-        let wait = (round_trip / 4).clamp(LEAST_WAIT, MOST_WAIT);
+        let (gap, wait) = pauses(round_trip);
         push(&mut self.second, Waiting { part, from: now + gap, until: now + wait });
         if self.loss.is_heavy() {
             push(&mut self.third, Waiting { part, from: now + wait + gap, until: now + wait * 2 });
@@ -128,7 +157,7 @@ impl Redundancy {
 
     /// Nothing is sent once more.
     pub(super) fn clear(&mut self) {
-        (self.second, self.overdue, self.third) = Default::default();
+        (self.second, self.overdue, self.third, self.repaired) = Default::default();
     }
 }
 
@@ -136,6 +165,12 @@ impl Redundancy {
 fn is_meant(message: &Outgoing) -> bool {
     let Delivery { priority, reliable, .. } = message.delivery;
     priority == Priority::REAL_TIME && reliable && message.len() <= LONGEST
+}
+
+/// By how much a copy comes later, and for how long it waits for another packet.
+fn pauses(round_trip: Duration) -> (Duration, Duration) {
+    let gap = (round_trip / 16).clamp(LEAST_GAP, MOST_GAP);
+    (gap, (round_trip / 4).clamp(LEAST_WAIT, MOST_WAIT))
 }
 
 fn push(queue: &mut VecDeque<Waiting>, waiting: Waiting) {

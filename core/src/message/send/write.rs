@@ -83,7 +83,23 @@ impl SendQueue {
         if has_copies {
             self.write_copies(&mut packet);
         }
+        self.write_copies_of_repairs(&mut packet);
         packet.result
+    }
+
+    /// Fills the room that nothing else wants with what was lost before and may be lost again.
+    fn write_copies_of_repairs(&mut self, packet: &mut Packet<'_, '_, impl FnMut(Part)>) {
+        while packet.writer.position() > packet.begin {
+            let Some(part) = self.redundancy.take_repaired(packet.pass.now) else { return };
+            let message = self.find(part).filter(|message| message.given_up.is_none());
+            let Some(message) = message.filter(|it| !it.is_acknowledged(part)) else { continue };
+            let Some(len) = encode(message, part, packet.room, packet.writer) else { return };
+            let written = Part { len, ..part };
+            message.note_copy(written);
+            packet.result.copied += 1;
+            packet.result.ends_receipt |= message.is_receipt_due();
+            (packet.sent)(written);
+        }
     }
 
     /// Writes what is sent once more though nothing says that it was lost; false once the packet is full.
@@ -113,6 +129,7 @@ impl SendQueue {
         class: usize,
         packet: &mut Packet<'_, '_, impl FnMut(Part)>,
     ) -> bool {
+        let Pass { now, round_trip, .. } = packet.pass;
         while let Some(repeat) = self.schedule.repair_at(class).pop() {
             let Repeat { part, is_copy } = repeat;
             let Some(message) = self.find(part) else { continue };
@@ -130,6 +147,10 @@ impl SendQueue {
             packet.result.repeated += 1;
             packet.result.ends_receipt |= message.is_receipt_due();
             (packet.sent)(written);
+            if !is_copy && len == message.len() {
+                let priority = message.delivery.priority;
+                self.redundancy.note_repaired(priority, written, now, round_trip);
+            }
             if len < part.len {
                 let rest = Repeat { part: part.after(len), is_copy };
                 self.schedule.repair_at(class).put_back(rest);

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::hystart::{Growth, HyStart};
 use super::tolerance::{self, Tolerance, Verdict};
 use super::usage::Usage;
-use super::{Controller, INITIAL_PACKETS, MIN_PACKETS, Signs, per_second};
+use super::{Controller, FIRST_BOUND, INITIAL_PACKETS, MIN_PACKETS, NEAR, Signs, per_second};
 use crate::recovery::Rtt;
 use crate::time::Instant;
 
@@ -314,10 +314,6 @@ const LONGEST_MILLIS: u64 = 1 << 20;
 /// alpha = 9 / 17 (RFC 9438 section 4.3).
 const RENO_ALPHA: u64 = 9;
 const RENO_UNIT: u64 = 17;
-/// On a path as short as that, what is under way waits in the buffer of the receiver's socket, and that holds
-/// no more at first: beyond, the window grows as it is read.
-const FIRST_BOUND: u64 = 128 * 1024;
-const NEAR: Duration = Duration::from_millis(2);
 /// `CSS_GROWTH_DIVISOR` of RFC 9406 section 4.3.
 const CAUTIOUS_DIVISOR: u64 = 4;
 /// 64 GiB.

@@ -166,6 +166,10 @@ pub(super) fn per_second(window: u64, time: Duration) -> u64 {
     window.saturating_mul(1_000_000) / micros(time).max(1)
 }
 
+/// On a path as short as that, what is under way waits in the buffer of the receiver's socket, and that holds
+/// no more at first: beyond, the window grows as it is read.
+const FIRST_BOUND: u64 = 128 * 1024;
+const NEAR: Duration = Duration::from_millis(2);
 /// The window of a fresh path, in packets (RFC 6928; RFC 9002 section 7.2).
 const INITIAL_PACKETS: u64 = 10;
 /// The least window, in packets (RFC 9002 section 7.2 has two): a flow that sends little is not slowed

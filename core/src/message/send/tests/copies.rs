@@ -152,6 +152,56 @@ fn a_copy_joins_the_next_packet_or_goes_alone_after_a_while() {
     }
 }
 
+#[test]
+fn what_was_lost_is_sent_once_more_with_the_next_packet_that_has_room_for_it() {
+    // Whole and small; an unreliable one is never sent again, and a long one only once.
+    for (len, is_copied) in [(100, true), (512, true), (513, false)] {
+        for (wait, is_joined) in [(1, false), (7, true), (25, true), (26, false)] {
+            let mut sender = Sender::new();
+            let slot = sender.push(Delivery::ordered(1), len);
+            let (first, _) = sender.packet();
+            sender.queue.on_lost(first[0]);
+            let (again, _) = sender.packet();
+            assert_eq!((sender.repeated, again[0].slot), (1, slot));
+            sender.wait(wait);
+            assert!(!sender.queue.has_work() && sender.queue.next_deadline().is_none());
+            assert!(sender.packet().0.is_empty(), "it goes with others only");
+            let other = sender.push(Delivery::ordered(2), 100);
+            let slots: Vec<_> = sender.packet().0.iter().map(|part| part.slot).collect();
+            let copies = usize::from(is_copied && is_joined);
+            assert_eq!(slots, [other, slot][..1 + copies], "{len} bytes after {wait} ms");
+            // Either may arrive: only once both are lost, it is sent again.
+            sender.queue.on_lost(again[0]);
+            assert_eq!(sender.queue.has_work(), copies == 0);
+            if copies > 0 {
+                sender.queue.on_lost(again[0]);
+                assert!(sender.queue.has_work());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_lost_is_not_sent_once_more_if_it_arrived_or_something_else_wants_the_room() {
+    for arrives in [false, true] {
+        let mut sender = Sender::new();
+        sender.push(Delivery::ordered(1), 100);
+        let (first, _) = sender.packet();
+        sender.queue.on_lost(first[0]);
+        let (again, _) = sender.packet();
+        sender.wait(10);
+        if arrives {
+            sender.queue.on_acked(again[0]);
+        }
+        sender.push(Delivery::ordered(2), 1000);
+        if !arrives {
+            sender.push(Delivery::ordered(2), 1000);
+        }
+        let (parts, _) = sender.packet();
+        assert!(!parts.contains(&again[0]) && sender.copied == 0, "{parts:?}");
+    }
+}
+
 proptest! {
     /// Whatever is sent, lost and acknowledged, copies keep to their budget, and all arrives.
     #[test]

