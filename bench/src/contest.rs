@@ -179,7 +179,7 @@ const RELIABLE: Contest = Contest {
 const UNRELIABLE: Contest = Contest {
     bench: "messages",
     case: "unreliable",
-    title: "64-byte messages that are not sent again (quinn: DATAGRAM): those that arrive",
+    title: "64-byte messages that are not sent again (quinn: DATAGRAM; raw UDP: a datagram each): those that arrive",
     job: Job::Messages { reliable: false },
     systems: &[System::Tokio, System::Mio, System::Quinn, System::Enet, System::Raw],
     metrics: PER_MESSAGE,

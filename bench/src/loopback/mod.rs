@@ -13,8 +13,9 @@ mod run;
 mod system;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -65,36 +66,12 @@ impl Outcome {
 pub(crate) fn play(system: System, plan: &Plan) -> Result<Outcome, String> {
     let (begun, has_begun) = mpsc::channel();
     let run = Arc::new(Run::new(plan.job, plan.link.map(|link| link.rate * 11 / 10), begun));
-    let (tell, place) = mpsc::channel::<SocketAddr>();
-    let receiver = {
-        let (run, pinned) = (Arc::clone(&run), plan.link.is_none());
-        thread::spawn(move || {
-            pin(pinned, 1);
-            until_over(&run, system.receive(&tell, &run))
-        })
-    };
-    let sent =
-        place.recv_timeout(SOON).map_err(|_| "nobody listens".to_owned()).and_then(|place| {
-            let proxy = plan.link.map(|link| Proxy::start(link, place)).transpose()?;
-            let to = proxy.as_ref().map_or(place, Proxy::address);
-            let sender = {
-                let (run, pinned) = (Arc::clone(&run), plan.link.is_none());
-                thread::spawn(move || {
-                    pin(pinned, 0);
-                    let sent = until_over(&run, system.send(to, &run));
-                    // Whoever waits for the beginning learns that there is none.
-                    run.begin();
-                    sent
-                })
-            };
-            let began = has_begun.recv_timeout(SOON).map_err(|_| "no connection".to_owned());
-            let measured = began.map(|()| measure(&run, plan));
-            run.end();
-            sender.join().map_err(|_| "the sender failed".to_owned())??;
-            measured
-        });
+    let (tell, place) = mpsc::channel();
+    let receiver = end(plan, 1, &run, move |run| system.receive(&tell, run));
+    let sent = send(system, plan, &run, &place, &has_begun);
     run.end();
-    let received = receiver.join().map_err(|_| "the receiver failed".to_owned())?;
+    let received = joined(receiver);
+    // What the sender has to say explains more.
     let mut outcome = sent?;
     received?;
     run.check()?;
@@ -103,6 +80,46 @@ pub(crate) fn play(system: System, plan: &Plan) -> Result<Outcome, String> {
         0 if outcome.trips.is_none() => Err("nothing arrived".into()),
         _ => Ok(outcome),
     }
+}
+
+/// Has the sender do its part, and measures.
+fn send(
+    system: System,
+    plan: &Plan,
+    run: &Arc<Run>,
+    place: &Receiver<SocketAddr>,
+    has_begun: &Receiver<()>,
+) -> Result<Outcome, String> {
+    let place = place.recv_timeout(SOON).map_err(|_| "nobody listens")?;
+    let proxy = plan.link.map(|link| Proxy::start(link, place)).transpose()?;
+    let to = proxy.as_ref().map_or(place, Proxy::address);
+    let sender = end(plan, 0, run, move |run| system.send(to, run));
+    let began = has_begun.recv_timeout(SOON);
+    let measured = began.map(|()| measure(run, plan)).map_err(|_| "no connection".into());
+    run.end();
+    joined(sender)?;
+    measured
+}
+
+/// Runs one end on a thread of its own, which is on this processor unless there is a path between the ends.
+fn end(
+    plan: &Plan,
+    processor: usize,
+    run: &Arc<Run>,
+    work: impl FnOnce(&Run) -> Result<(), String> + Send + 'static,
+) -> JoinHandle<Result<(), String>> {
+    let (run, is_pinned) = (Arc::clone(run), plan.link.is_none());
+    thread::spawn(move || {
+        pin(is_pinned, processor);
+        let result = until_over(&run, work(&run));
+        // Whoever waits for the beginning is to learn that there is none.
+        run.begin();
+        result
+    })
+}
+
+fn joined(end: JoinHandle<Result<(), String>>) -> Result<(), String> {
+    end.join().unwrap_or_else(|_| Err("an end panicked".into()))
 }
 
 /// Whoever fails when it is over has lost the other end, which may go first.

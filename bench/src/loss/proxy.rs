@@ -50,6 +50,7 @@ pub(crate) fn serve(words: &[String]) -> Result<(), String> {
     };
     let (server, link) = understood.ok_or("name the server and the link")?;
     let mut stage = Stage::new(server, link).map_err(|error| error.to_string())?;
+    stage.front.local_addr().and_then(tell).map_err(|error| error.to_string())?;
     thread::spawn(move || stage.run());
     io::copy(&mut io::stdin(), &mut io::sink()).map(drop).map_err(|error| error.to_string())
 }
@@ -73,7 +74,6 @@ impl Stage {
         network.set_link(CLIENT, SERVER, link.conditions());
         network.set_link(SERVER, CLIENT, link.conditions());
         let (front, back) = (socket()?, socket()?);
-        tell(front.local_addr()?)?;
         Ok(Self { network, started: Instant::now(), server, client: None, front, back })
     }
 
@@ -144,3 +144,60 @@ const SERVER: NodeId = NodeId(0);
 const TICK: Duration = Duration::from_millis(50);
 const AT_ONCE: usize = 256;
 const BUFFER: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of 200 datagrams arrive at a server, in order, through a new proxy with this link.
+    fn arrived(link: Link) -> Vec<u8> {
+        let (client, server) = (plain(), plain());
+        let mut stage = Stage::new(server.local_addr().expect("bound"), link).expect("sockets");
+        client.connect(stage.front.local_addr().expect("bound")).expect("an address");
+        // It runs until the process ends.
+        thread::spawn(move || stage.run());
+        for number in 0..200 {
+            client.send(&[number]).expect("sent");
+        }
+        let mut arrived = Vec::new();
+        let mut buffer = [0; 16];
+        loop {
+            // One of these ends it, whatever is lost.
+            client.send(&[LAST]).expect("sent");
+            while let Ok((_, from)) = server.recv_from(&mut buffer) {
+                if buffer[0] == LAST {
+                    // The way back is as long, and loses as many.
+                    while client.recv(&mut buffer).is_err() {
+                        server.send_to(&[7], from).expect("sent");
+                    }
+                    return arrived;
+                }
+                arrived.push(buffer[0]);
+            }
+        }
+    }
+
+    fn plain() -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
+        socket.set_read_timeout(Some(Duration::from_millis(5))).expect("a timeout");
+        socket
+    }
+
+    #[test]
+    fn the_same_seed_loses_the_same_datagrams() {
+        let link = Link { seed: 3, rate: 1_000_000, lost: 200_000, late: 0 };
+        let first = arrived(link);
+        assert!(first.is_sorted() && (120..190).contains(&first.len()), "{}", first.len());
+        assert_eq!(arrived(link), first);
+        assert_ne!(arrived(Link { seed: 4, ..link }), first);
+        assert_eq!(arrived(Link { lost: 0, ..link }).len(), 200);
+    }
+
+    #[test]
+    fn what_comes_late_is_overtaken() {
+        let link = Link { seed: 3, rate: 1_000_000, lost: 0, late: 100_000 };
+        assert!(!arrived(link).is_sorted());
+    }
+
+    const LAST: u8 = 255;
+}
