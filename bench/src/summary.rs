@@ -63,10 +63,7 @@ const HEADLINES: [Headline; 14] = [
 /// A line for each system in each case: its figure, how much better the first of ours is, and how far
 /// the system is from the limit, which is what a socket without a protocol reaches.
 fn table(figures: &[Figure]) -> String {
-    let mut text = format!(
-        "{:38} {:33} {:>14} {:14} {:>8} {:>8}\n",
-        "case, metric", "system", "figure", "", "better", "of limit"
-    );
+    let mut text = line(["case, metric", "system", "figure", "", "better", "of limit"]);
     for headline in &HEADLINES {
         let of_it = |it: &&Figure| it.bench == headline.bench && it.metric == headline.metric;
         let of_it: Vec<_> = figures.iter().filter(of_it).collect();
@@ -83,6 +80,7 @@ fn table(figures: &[Figure]) -> String {
 fn lines(headline: &Headline, entries: &[&Figure]) -> String {
     let more = |value: f64, than: f64| if headline.more { value / than } else { than / value };
     let ours = entries.iter().find(|it| is_ours(&it.system)).map(|it| it.value);
+    let is_alone = entries.iter().all(|it| is_ours(&it.system));
     let limits = entries.iter().filter(|it| is_raw(&it.system)).map(|it| it.value);
     let limit = limits.reduce(|one, other| if more(one, other) > 1.0 { one } else { other });
     let mut text = String::new();
@@ -96,15 +94,17 @@ fn lines(headline: &Headline, entries: &[&Figure]) -> String {
             Some(value) => format!("{value:.2}"),
             None => String::new(),
         };
-        let better = ours.filter(|_| !is_raw(system)).map(|ours| more(ours, *value));
+        let better = ours.filter(|_| !is_alone && !is_raw(system)).map(|ours| more(ours, *value));
         let reached = limit.map(|limit| more(*value, limit));
-        text += &format!(
-            "{name:38} {system:33} {value:>14.2} {unit:14} {:>8} {:>8}\n",
-            column(better),
-            column(reached)
-        );
+        let figure = column(Some(*value));
+        text += &line([&name, system, &figure, unit, &column(better), &column(reached)]);
     }
     text
+}
+
+fn line([name, system, figure, unit, better, reached]: [&str; 6]) -> String {
+    let line = format!("{name:46} {system:31} {figure:>11} {unit:14} {better:>8} {reached:>8}");
+    line.trim_end().to_owned() + "\n"
 }
 
 fn is_ours(system: &str) -> bool {
@@ -117,7 +117,7 @@ fn is_raw(system: &str) -> bool {
 
 const NOTE: &str = "\
 better: how many times the first row of handfast is better than this system. of limit: what this system reaches of the best
-socket without a protocol. Medians; the tables above say what was measured, and how.
+socket without a protocol, with a datagram for each message: more than 1 where messages share datagrams. Medians; the tables above say what was measured, and how.
 ";
 
 #[cfg(test)]

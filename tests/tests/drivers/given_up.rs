@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use handfast_core::{CommandError, Delivery, Fate, PeerHandle};
 use handfast_sim::{Conditions, Probability};
-use handfast_tests::{Node, Outgoing, Proxy, ProxyConfig, Runtime, Setup, What, within};
+use handfast_tests::{Happening, Node, Outgoing, Proxy, ProxyConfig, Runtime, Setup, What, within};
 
-/// The sender, its peer at the other end of the path, and the receiver on the other runtime.
+/// The sender, and the receiver on the other runtime, with what each calls the other.
 struct Pair {
     sender: Node,
     peer: PeerHandle,
     receiver: Node,
+    from: PeerHandle,
     path: Proxy,
 }
 
@@ -24,8 +25,8 @@ impl Pair {
         let path = Proxy::start(ProxyConfig::both_ways(4, calm()), receiver.address());
         let path = path.expect("a proxy");
         let peer = sender.connect(path.address()).expect("connected");
-        let _ = receiver.accept();
-        Self { sender, peer, receiver, path }
+        let from = receiver.accept();
+        Self { sender, peer, receiver, from, path }
     }
 
     fn send(&self, tag: u64, delivery: Delivery, len: usize) {
@@ -48,8 +49,8 @@ impl Pair {
 
     /// The next fate that the sender is told.
     fn fate(&self) -> (u64, Fate) {
-        match self.sender.next().what {
-            What::Fate(tag, fate) => (tag, fate),
+        match self.sender.next() {
+            Happening { peer, what: What::Fate(tag, fate) } if peer == self.peer => (tag, fate),
             other => panic!("{other:?}"),
         }
     }
@@ -65,8 +66,10 @@ impl Pair {
         fates.sort_by_key(|(tag, _)| *tag);
         let acked = [(LAST, Fate::Acked), (LAST + 1, Fate::Acked)];
         assert_eq!(fates, [(ON_THE_WAY, expected), acked[0], acked[1]]);
-        let mut heard = [0; 3].map(|_| match self.receiver.next().what {
-            What::Message(message) => (message.delivery.channel, u64::from(message.payload[0])),
+        let mut heard = [0; 3].map(|_| match self.receiver.next() {
+            Happening { peer, what: What::Message(message) } if peer == self.from => {
+                (message.delivery.channel, u64::from(message.payload[0]))
+            }
             other => panic!("{other:?}"),
         });
         // Each channel keeps its order.
@@ -112,7 +115,7 @@ fn a_message_that_is_withdrawn_is_told_to_the_sender_and_the_receiver_gets_what_
 #[test]
 fn a_message_that_arrived_may_have_arrived_when_it_is_withdrawn() {
     on_both(|runtime| {
-        let Pair { sender, peer, receiver, path } = &Pair::connected(runtime);
+        let Pair { sender, peer, receiver, path, .. } = &Pair::connected(runtime);
         // The receiver hears, and its acknowledgements are lost.
         path.set(calm(), Conditions { loss: Probability::ALWAYS, ..calm() });
         let delivery = Delivery::ordered(0).with_receipt();
@@ -133,7 +136,9 @@ fn a_message_that_arrived_may_have_arrived_when_it_is_withdrawn() {
 fn on_both(test: fn(Runtime)) {
     let tests =
         Runtime::ALL.map(|runtime| thread::spawn(move || within(HANG, move || test(runtime))));
-    tests.map(|test| test.join().expect("a test"));
+    for test in tests {
+        test.join().expect("a test");
+    }
 }
 
 fn calm() -> Conditions {
