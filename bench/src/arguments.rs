@@ -10,12 +10,52 @@ pub(crate) enum Bench {
     /// Protocols alone, in memory.
     #[default]
     Core,
-    /// Messages in bad networks, in virtual time.
-    Matrix,
+    /// As many bytes as the sockets carry.
+    Bulk,
+    /// As many small messages as the sockets carry.
+    Messages,
+    /// How long a small message takes there and back.
+    Echo,
+    /// How often peers meet and part.
+    Handshakes,
+    /// What servers remember of a peer that is silent.
+    Idle,
     /// What waits beside a busy endpoint.
     Fairness,
     /// What passes packets on between two ends.
     Relay,
+    /// Bulk over paths that lose datagrams.
+    Loss,
+    /// What peers cost, and packets beside many peers.
+    Scale,
+    /// All of the above, and a table of them together.
+    All,
+    /// Messages in bad networks, in virtual time.
+    Matrix,
+}
+
+impl Bench {
+    /// All of them, as they are called.
+    const NAMES: [(&str, Self); 12] = [
+        ("core", Self::Core),
+        ("bulk", Self::Bulk),
+        ("messages", Self::Messages),
+        ("echo", Self::Echo),
+        ("handshakes", Self::Handshakes),
+        ("idle", Self::Idle),
+        ("fairness", Self::Fairness),
+        ("relay", Self::Relay),
+        ("loss", Self::Loss),
+        ("scale", Self::Scale),
+        ("all", Self::All),
+        ("matrix", Self::Matrix),
+    ];
+
+    /// How the command line is written.
+    pub(crate) fn usage() -> String {
+        let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+        format!("{} [--quick] [--json FILE]", names.join("|"))
+    }
 }
 
 /// What was asked for.
@@ -34,14 +74,9 @@ impl Arguments {
     /// # Errors
     /// Names the first word that is wrong or missing.
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let bench = match words.next().as_deref() {
-            Some("core") => Bench::Core,
-            Some("matrix") => Bench::Matrix,
-            Some("fairness") => Bench::Fairness,
-            Some("relay") => Bench::Relay,
-            Some(other) => return Err(format!("there is no bench `{other}`")),
-            None => return Err("no bench is named".into()),
-        };
+        let named = words.next().ok_or("no bench is named")?;
+        let known = Bench::NAMES.iter().find(|(name, _)| *name == named);
+        let bench = known.ok_or_else(|| format!("there is no bench `{named}`"))?.1;
         let mut arguments = Self { bench, ..Self::default() };
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -79,8 +114,9 @@ mod tests {
         assert_eq!(parse("core --quick --json rows.json"), expected);
         assert_eq!(parse("core --json rows.json --quick"), expected);
         assert_eq!(parse("core"), Ok(Arguments::default()));
-        assert_eq!(parse("fairness").map(|it| it.bench), Ok(Bench::Fairness));
-        assert_eq!(parse("relay").map(|it| it.bench), Ok(Bench::Relay));
+        for (name, bench) in Bench::NAMES {
+            assert_eq!(parse(name).map(|it| it.bench), Ok(bench));
+        }
         let options = parse("matrix --only bulk --commit --only Hz").expect("right").options;
         assert!(options.commit && !options.targets && options.only == ["bulk", "Hz"]);
         assert!(parse("matrix --targets").expect("right").options.targets);

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! cargo run --release --manifest-path bench/Cargo.toml -- core|matrix [--quick] [--json FILE]
-//! cargo run --release --manifest-path bench/Cargo.toml --features sockets -- fairness|relay [--quick]
+//! cargo run --release --manifest-path bench/Cargo.toml --features sockets -- all [--quick] [--json FILE]
 //! ```
 //!
-//! `matrix` also knows `--only TEXT` (may be said several times), `--targets`, `--more-seeds` and `--commit`.
+//! With `--features sockets` there are rows on real sockets too; the error of an unknown word lists all. `matrix`
+//! also knows `--only TEXT` (may be said several times), `--targets`, `--more-seeds` and `--commit`.
 
 #![forbid(unsafe_code)]
 
@@ -13,31 +14,47 @@ mod arguments;
 mod case;
 mod clock;
 #[cfg(feature = "sockets")]
+mod contest;
+#[cfg(feature = "sockets")]
+mod crowd;
+#[cfg(feature = "sockets")]
 mod fairness;
+mod figure;
+#[cfg(feature = "sockets")]
+mod idle;
 mod load;
+#[cfg(feature = "sockets")]
+mod loopback;
+#[cfg(feature = "sockets")]
+mod loss;
 mod matrix;
 mod payload;
+#[cfg(feature = "sockets")]
+mod process;
 #[cfg(feature = "sockets")]
 mod relay;
 mod report;
 mod rounds;
+#[cfg(feature = "sockets")]
+mod summary;
 mod systems;
 
 use std::process::ExitCode;
 use std::{env, fs};
 
 use arguments::{Arguments, Bench};
+use figure::Figure;
 
 fn main() -> ExitCode {
     let words: Vec<_> = env::args().skip(1).collect();
     #[cfg(feature = "sockets")]
-    if words.first().is_some_and(|word| word == relay::WORD) {
-        return finish(relay::serve(&words[1..]));
+    if let Some(result) = serve(&words) {
+        return finish(result);
     }
     let arguments = match Arguments::parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(error) => {
-            eprintln!("error: {error}; say `core|matrix|fairness|relay [--quick] [--json FILE]`");
+            eprintln!("error: {error}; say `{}`", Bench::usage());
             return ExitCode::from(2);
         }
     };
@@ -54,6 +71,19 @@ fn finish(result: Result<(), String>) -> ExitCode {
     }
 }
 
+/// What a process does that another of this program started; `None` if it was not.
+#[cfg(feature = "sockets")]
+fn serve(words: &[String]) -> Option<Result<(), String>> {
+    let (first, words) = words.split_first()?;
+    match first.as_str() {
+        relay::WORD => Some(relay::serve(words)),
+        loss::WORD => Some(loss::serve(words)),
+        idle::WORD => Some(idle::serve(words)),
+        crowd::WORD => Some(crowd::serve()),
+        _ => None,
+    }
+}
+
 /// Measures each case in turn, printing its table as soon as it is there.
 fn run(arguments: &Arguments) -> Result<(), String> {
     // A file that cannot be written is better known now than after minutes.
@@ -61,9 +91,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         fs::write(file, "").map_err(|error| format!("{}: {error}", file.display()))?;
     }
     let json = match arguments.bench {
-        Bench::Core => core(arguments.options.quick)?,
         Bench::Matrix => matrix::run(&arguments.options)?,
-        Bench::Fairness | Bench::Relay => on_sockets(arguments)?,
+        bench => figure::json(&measure(bench, arguments.options.quick)?),
     };
     match &arguments.json {
         Some(file) => fs::write(file, json).map_err(|error| format!("{}: {error}", file.display())),
@@ -72,25 +101,37 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 }
 
 #[cfg(feature = "sockets")]
-fn on_sockets(arguments: &Arguments) -> Result<String, String> {
-    match arguments.bench {
-        Bench::Relay => relay::run(arguments.options.quick),
-        _ => fairness::run(arguments.options.quick),
+fn measure(bench: Bench, quick: bool) -> Result<Vec<Figure>, String> {
+    match bench {
+        Bench::Bulk => contest::bulk(quick),
+        Bench::Messages => contest::messages(quick),
+        Bench::Echo => contest::echo(quick),
+        Bench::Idle => idle::run(quick),
+        Bench::Handshakes => contest::handshakes(quick),
+        Bench::Fairness => fairness::run(quick),
+        Bench::Relay => relay::run(quick),
+        Bench::Loss => loss::run(quick),
+        Bench::Scale => crowd::scale(quick),
+        Bench::All => summary::all(quick),
+        Bench::Core | Bench::Matrix => core(quick),
     }
 }
 
 #[cfg(not(feature = "sockets"))]
-fn on_sockets(_arguments: &Arguments) -> Result<String, String> {
-    Err("this needs `--features sockets`".into())
+fn measure(bench: Bench, quick: bool) -> Result<Vec<Figure>, String> {
+    match bench {
+        Bench::Core => core(quick),
+        _ => Err("this needs `--features sockets`".into()),
+    }
 }
 
-fn core(quick: bool) -> Result<String, String> {
+fn core(quick: bool) -> Result<Vec<Figure>, String> {
     println!("{}", report::HEAD);
-    let mut json = String::new();
+    let mut figures = Vec::new();
     for case in &case::CASES {
         let results = rounds::measure(case, quick)?;
         print!("\n{}", report::Table { case, results: &results });
-        json.push_str(&report::json_rows(case, &results));
+        figures.extend(report::figures(case, &results));
     }
-    Ok(json)
+    Ok(figures)
 }

@@ -1,8 +1,9 @@
 //! Figures for people and for programs.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use crate::case::Case;
+use crate::figure::Figure;
 use crate::rounds::Measured;
 
 /// What all figures have in common.
@@ -31,33 +32,29 @@ impl fmt::Display for Table<'_> {
     }
 }
 
-/// A case, for programs: a JSON object a line.
-pub(crate) fn json_rows(case: &Case, results: &[Measured]) -> String {
-    let mut rows = String::new();
-    for Measured { system, median, least, most, ratio } in results {
-        let (case, unit, system) = (case.name, case.unit, system.name());
+/// A case, for programs.
+pub(crate) fn figures(case: &Case, results: &[Measured]) -> Vec<Figure> {
+    let of_one = |result: &Measured| {
+        let Measured { system, median, least, most, ratio } = *result;
         let metrics = [
-            ("time", median, unit),
-            ("least_time", least, unit),
-            ("most_time", most, unit),
+            ("time", median, case.unit),
+            ("least_time", least, case.unit),
+            ("most_time", most, case.unit),
             ("ratio", ratio, "handfast/system"),
         ];
-        for (metric, value, unit) in metrics {
-            // No name here has a character that JSON would have to escape.
-            writeln!(
-                rows,
-                r#"{{"bench":"core","case":"{case}","system":"{system}","metric":"{metric}","value":{value:.3},"unit":"{unit}"}}"#
-            )
-            .expect("a string takes all that is written");
-        }
-    }
-    rows
+        metrics.map(|(metric, value, unit)| {
+            let (case, system) = (case.name.to_owned(), system.name().to_owned());
+            Figure { bench: "core", case, system, metric, value, unit }
+        })
+    };
+    results.iter().flat_map(of_one).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::case::CASES;
+    use crate::figure::must_be_escaped;
     use crate::systems::System;
 
     fn measured() -> Measured {
@@ -65,14 +62,10 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_json_is_a_line_with_six_fields() {
-        let rows = json_rows(&CASES[0], &[measured()]);
-        let last = rows.lines().last().expect("four lines");
-        assert_eq!(rows.lines().count(), 4);
-        assert_eq!(
-            last,
-            r#"{"bench":"core","case":"bulk","system":"rusty_enet (no encryption)","metric":"ratio","value":0.500,"unit":"handfast/system"}"#
-        );
+    fn a_system_has_four_figures() {
+        let figures = figures(&CASES[0], &[measured(), measured()]);
+        let last = figures.last().expect("eight");
+        assert_eq!((figures.len(), last.metric, last.value), (8, "ratio", 0.5));
     }
 
     #[test]
@@ -80,7 +73,7 @@ mod tests {
         for case in &CASES {
             let names = case.systems.iter().map(|system| system.name());
             for name in names.chain([case.name, case.unit]) {
-                assert!(!name.contains(['"', '\\']) && !name.contains(char::is_control), "{name}");
+                assert!(!must_be_escaped(name), "{name}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Rounds: the systems take turns, so that what slows the machine down slows all of them.
 
 use crate::case::Case;
+use crate::figure::median;
 use crate::payload::Sequence;
 use crate::systems::System;
 
@@ -34,17 +35,11 @@ pub(crate) fn measure(case: &Case, quick: bool) -> Result<Vec<Measured>, String>
     Ok(systems.map(|(system, taken)| summary(*system, &ours, taken)).collect())
 }
 
-fn summary(system: System, ours: &[f64], mut taken: Vec<f64>) -> Measured {
-    let mut ratios: Vec<f64> = ours.iter().zip(&taken).map(|(ours, taken)| ours / taken).collect();
-    let (ratio, median) = (median(&mut ratios), median(&mut taken));
-    // Finding the median has sorted them.
-    Measured { system, median, least: taken[0], most: taken[taken.len() - 1], ratio }
-}
-
-/// Sorts, and returns the middle one, of an odd number.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+fn summary(system: System, ours: &[f64], taken: Vec<f64>) -> Measured {
+    let ratios = ours.iter().zip(&taken).map(|(ours, taken)| ours / taken).collect();
+    let least = taken.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = taken.iter().copied().fold(0.0, f64::max);
+    Measured { system, median: median(taken), least, most, ratio: median(ratios) }
 }
 
 const ROUNDS: usize = 21;

@@ -218,7 +218,7 @@ pub enum Fate {
     /// those before it is `Unknown`.
     Acked,
     /// The application withdrew it. Reliable, and some of it was sent: told once the peer knows, and `Acked` in its
-    /// place if it arrived before.
+    /// place if an acknowledgement proves that it arrived before. (One that names both at once proves nothing.)
     Cancelled {
         /// All of it was sent, so the peer's application may get it nevertheless. `false`: it does not.
         may_have_arrived: bool,

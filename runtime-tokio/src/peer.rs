@@ -88,8 +88,8 @@ impl Peer {
     }
 
     /// Withdraws a message to this peer. The fate in its receipt is then [`Fate::Cancelled`](crate::Fate::Cancelled), or
-    /// `Acked` if it arrived before the peer heard of that. If some of a reliable message was sent, the fate is told when
-    /// the peer knows. A future that is dropped may have withdrawn the message or not.
+    /// `Acked` if an acknowledgement proves that it arrived before the peer heard of that. If some of a reliable message was
+    /// sent, the fate is told when the peer knows. A future that is dropped may have withdrawn the message or not.
     ///
     /// # Errors
     /// When it is unreliable and all of it was sent, or has a fate already, the receipt is of another peer, or the peer has ended.

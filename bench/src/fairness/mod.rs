@@ -16,22 +16,24 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::figure::Figure;
+
 /// Measures every system on both flavours of the runtime, and prints a line for each.
 ///
 /// # Errors
 /// If nothing arrives.
-pub(crate) fn run(quick: bool) -> Result<String, String> {
+pub(crate) fn run(quick: bool) -> Result<Vec<Figure>, String> {
     let time = Duration::from_secs(if quick { 2 } else { 10 });
     println!("{HEAD}");
-    let mut json = String::new();
+    let mut figures = Vec::new();
     for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
         for system in [System::Handfast, System::Quinn] {
             let row = measure(system, flavour, time)?;
             println!("{row}");
-            json.push_str(&row.json());
+            figures.extend(row.figures());
         }
     }
-    Ok(json)
+    Ok(figures)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,8 +165,7 @@ struct Row {
 }
 
 impl Row {
-    fn json(&self) -> String {
-        let (system, case) = (format!("{:?}", self.system), format!("{:?}", self.flavour));
+    fn figures(&self) -> [Figure; 7] {
         let metrics = [
             ("late_p50", self.late[0], "ms"),
             ("late_p99", self.late[1], "ms"),
@@ -174,12 +175,10 @@ impl Row {
             ("age_max", self.ages[2], "ms"),
             ("bulk", self.rate, "MiB/s"),
         ];
-        let row = |(metric, value, unit): (&str, f64, &str)| {
-            format!(
-                r#"{{"bench":"fairness","case":"{case}","system":"{system}","metric":"{metric}","value":{value:.3},"unit":"{unit}"}}"#
-            ) + "\n"
-        };
-        metrics.map(row).concat()
+        metrics.map(|(metric, value, unit)| {
+            let (case, system) = (format!("{:?}", self.flavour), format!("{:?}", self.system));
+            Figure { bench: "fairness", case, system, metric, value, unit }
+        })
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::figure::{Figure, median};
+
 /// What a relay did in a round.
 #[derive(Clone, Debug)]
 pub(super) struct Round {
@@ -77,8 +79,8 @@ impl Summary {
         }
     }
 
-    pub(super) fn json(&self) -> String {
-        let system = self.system;
+    /// What is not known has none.
+    pub(super) fn figures(&self) -> Vec<Figure> {
         let metrics = [
             ("throughput", Some(self.rate / MEBIBYTE), "MiB/s"),
             ("throughput_ratio", Some(self.rate_ratio), "system/raw"),
@@ -90,15 +92,11 @@ impl Summary {
             ("added_round_trip_p99", Some(self.added.p99), "us"),
             ("memory_per_pair", self.memory, "bytes"),
         ];
-        let row = |(metric, value, unit): (&str, Option<f64>, &str)| {
-            let value = value.map(|value| format!("{value:.3}"))?;
-            Some(
-                format!(
-                    r#"{{"bench":"relay","case":"loopback","system":"{system}","metric":"{metric}","value":{value},"unit":"{unit}"}}"#
-                ) + "\n",
-            )
+        let figure = |(metric, value, unit)| {
+            let (case, system) = ("loopback".into(), self.system.into());
+            Option::map(value, |value| Figure { bench: "relay", case, system, metric, value, unit })
         };
-        metrics.into_iter().filter_map(row).collect()
+        metrics.into_iter().filter_map(figure).collect()
     }
 }
 
@@ -117,11 +115,6 @@ impl fmt::Display for Summary {
             None => write!(f, " {:>10}", "none"),
         }
     }
-}
-
-fn median(mut list: Vec<f64>) -> f64 {
-    list.sort_by(f64::total_cmp);
-    list[list.len() / 2]
 }
 
 const MEBIBYTE: f64 = 1_048_576.0;
@@ -155,18 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_json_is_a_line_and_what_is_not_known_has_none() {
+    fn what_is_not_known_has_no_figure() {
         let rounds = [round(1_048_576.0, 1.0, 2.0)];
-        let known = Summary::of("other", &rounds, &rounds, Some(94.0)).json();
-        assert_eq!(known.lines().count(), 9);
-        assert_eq!(
-            known.lines().next(),
-            Some(
-                r#"{"bench":"relay","case":"loopback","system":"other","metric":"throughput","value":1.000,"unit":"MiB/s"}"#
-            )
-        );
+        let known = Summary::of("other", &rounds, &rounds, Some(94.0)).figures();
+        assert_eq!((known.len(), known[0].metric, known[0].value), (9, "throughput", 1.0));
         let unknown = Summary::of("other", &rounds, &rounds, None);
-        assert_eq!(unknown.json().lines().count(), 8);
+        assert_eq!(unknown.figures().len(), 8);
         assert!(unknown.to_string().ends_with("none"));
     }
 

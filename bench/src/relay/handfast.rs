@@ -10,11 +10,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use super::figures::Trips;
-use super::process::Process;
-use super::{PAIRS, ROUND_TRIPS, Round};
+use super::{PAIRS, ROUND_TRIPS, Round, start};
 
 pub(super) fn measure(runtime: &str, time: Duration) -> Result<Round, String> {
-    let (relay, place) = Process::serve(runtime, &[]).map_err(|error| error.to_string())?;
+    let (relay, place) = start(runtime, &[]).map_err(|error| error.to_string())?;
     let (tell, far) = mpsc::channel();
     let (end, ended) = oneshot::channel();
     let receiver = thread::spawn(move || self::runtime().block_on(receive(place, &tell, ended)));
@@ -45,7 +44,7 @@ pub(super) fn measure(runtime: &str, time: Duration) -> Result<Round, String> {
 
 /// Bytes that a relay needs for two more peers that talk by way of it.
 pub(super) fn memory(runtime: &str) -> Result<f64, String> {
-    let (relay, place) = Process::serve(runtime, &[]).map_err(|error| error.to_string())?;
+    let (relay, place) = start(runtime, &[]).map_err(|error| error.to_string())?;
     self::runtime().block_on(async {
         // What it makes once is there.
         let _first = pair(place).await?;

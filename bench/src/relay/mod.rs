@@ -3,27 +3,30 @@
 //!
 //! Beside handfast, which seals each packet twice and controls congestion from end to end, stand a loop
 //! that copies datagrams from one socket to another, and coturn (`turnserver`), if it is installed, which puts
-//! a header before them. The ends of those two only count. Each relay is a process of its own (`serve`,
-//! `process`), so that its processor time and its memory are told apart from those of the ends.
+//! a header before them. The ends of those two only count. Each relay is a process of its own (`serve`), so that its processor time and its memory are told apart from those of the ends.
 
 mod counting;
 mod figures;
 mod handfast;
-mod process;
 mod raw;
 mod serve;
 mod turn;
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use figures::{HEAD, Round, Summary};
 pub(crate) use serve::{WORD, serve};
 
+use crate::figure::Figure;
+use crate::process::Process;
+
 /// Measures the relays in turn, round after round, and prints a line for each.
 ///
 /// # Errors
 /// If nothing arrives.
-pub(crate) fn run(quick: bool) -> Result<String, String> {
+pub(crate) fn run(quick: bool) -> Result<Vec<Figure>, String> {
     let (rounds, time) = if quick { QUICK } else { FULL };
     let mut taken: Vec<(System, Vec<Round>)> = Vec::new();
     let mut missing = None;
@@ -40,14 +43,19 @@ pub(crate) fn run(quick: bool) -> Result<String, String> {
     }
     println!("{HEAD}");
     let raw = taken[0].1.clone();
-    let mut json = String::new();
+    let mut figures = Vec::new();
     for (system, rounds) in &taken {
         let summary = Summary::of(system.name(), &raw, rounds, system.memory()?);
         println!("{summary}");
-        json.push_str(&summary.json());
+        figures.extend(summary.figures());
     }
     missing.into_iter().for_each(|line| println!("{line}"));
-    Ok(json)
+    Ok(figures)
+}
+
+/// Starts a relay of this kind. Returns where it listens, too.
+fn start(kind: &str, more: &[String]) -> io::Result<(Process, SocketAddr)> {
+    Process::serve(&[&[WORD.to_owned(), kind.to_owned()], more].concat())
 }
 
 /// What passes packets on.

@@ -4,14 +4,13 @@ use std::io;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use super::Round;
 use super::counting::{LEN, Way, flood, round_trips};
-use super::process::Process;
+use super::{Round, start};
 
 pub(super) fn measure(time: Duration) -> io::Result<Round> {
     let (near, far) = (bound()?, bound()?);
     let ends = [near.local_addr()?.to_string(), far.local_addr()?.to_string()];
-    let (relay, place) = Process::serve("raw", &ends)?;
+    let (relay, place) = start("raw", &ends)?;
     near.connect(place)?;
     let way = Way { socket: &near, header: &[] };
     let before = relay.cpu()?;

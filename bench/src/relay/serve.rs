@@ -1,12 +1,14 @@
 //! The relays of this program, each the only work of a process.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread;
 
 use handfast_core::Budget;
 use handfast_tokio::{Config, Endpoint, ForwardingPolicy, Identity, entropy};
 use tokio::runtime::Builder;
+
+use crate::process::tell;
 
 /// The first word of a command line that asks for a relay.
 pub(crate) const WORD: &str = "relay-process";
@@ -34,12 +36,6 @@ pub(crate) fn serve(words: &[String]) -> Result<(), String> {
         }
     });
     io::copy(&mut io::stdin(), &mut io::sink()).map(drop).map_err(|error| error.to_string())
-}
-
-fn tell(place: SocketAddr) -> io::Result<()> {
-    let mut out = io::stdout();
-    writeln!(out, "{place}")?;
-    out.flush()
 }
 
 /// Copies datagrams from each end to the other.

@@ -7,9 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::counting::{LEN, Way, flood, round_trips};
-use super::process::Process;
 use super::raw::{bound, direct};
 use super::{PAIRS, Round};
+use crate::process::Process;
 
 /// Whether there is such a program.
 pub(super) fn is_installed() -> bool {

@@ -7,7 +7,7 @@ use quinn_proto::{ClientConfig, MtuDiscoveryConfig, ServerConfig, TransportConfi
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::version::TLS13;
 use rustls::{CipherSuite, RootCertStore};
 
@@ -21,9 +21,11 @@ pub(crate) struct Configs {
 }
 
 impl Configs {
-    /// A server with an Ed25519 key, and a client that trusts it.
+    /// A server with an Ed25519 key, and a client that trusts it. They are the same in every process, so that a
+    /// server and its clients may be in two.
     pub(crate) fn new() -> Self {
-        let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
+        let key = PrivatePkcs8KeyDer::from([&PKCS8_HEAD[..], &[7; 32]].concat());
+        let key = KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_ED25519).expect("a key");
         let parameters = CertificateParams::new([SERVER_NAME.to_owned()]).expect("a right name");
         let certificate = parameters.self_signed(&key).expect("a certificate").der().clone();
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key that rustls reads");
@@ -83,3 +85,8 @@ fn transport() -> Arc<TransportConfig> {
 
 /// What the certificate says, and the client expects.
 pub(crate) const SERVER_NAME: &str = "localhost";
+
+/// What PKCS #8 has before the 32 bytes of an Ed25519 key (RFC 8410).
+const PKCS8_HEAD: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];

@@ -148,8 +148,8 @@ impl Endpoint {
         message
     }
 
-    /// Withdraws a message. Its fate is `Cancelled`, or `Acked` if it arrived before the peer heard of that. If some of a
-    /// reliable message was sent, the fate is told when the peer knows.
+    /// Withdraws a message. Its fate is `Cancelled`, or `Acked` if an acknowledgement proves that it arrived before the
+    /// peer heard of that. If some of a reliable message was sent, the fate is told when the peer knows.
     ///
     /// # Errors
     /// `TooLate` if it is unreliable and all of it was sent, it was given up before, or its fate is known; `UnknownPeer`.

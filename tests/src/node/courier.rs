@@ -72,6 +72,14 @@ impl Courier {
         }
     }
 
+    /// The name that the core gave to a message whose fate is not known.
+    pub(crate) fn id_of(&self, peer: PeerHandle, tag: u64) -> Option<MessageId> {
+        let named = |(key, its): (&(PeerHandle, MessageId), &u64)| {
+            (key.0 == peer && *its == tag).then_some(key.1)
+        };
+        self.tags.iter().find_map(named)
+    }
+
     fn hand_over(&mut self, core: &mut impl Core, peer: PeerHandle) {
         let Some(waiting) = self.waiting.get_mut(&peer) else { return };
         while let Some(Outgoing { tag, delivery, payload }) = waiting.front() {

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use handfast_core::{
-    Bytes, Config, Delivery, DisconnectOptions, Discovered, Drops, EndReason, Fate, Message,
-    PeerHandle, PeerId, PeerInfo, Stats, Target,
+    Bytes, CommandError, Config, Delivery, DisconnectOptions, Discovered, Drops, EndReason, Fate,
+    Message, PeerHandle, PeerId, PeerInfo, Stats, Target,
 };
 use handfast_udp::SocketStats;
 
@@ -157,6 +157,14 @@ impl Node {
         self.driver.send(peer, message);
     }
 
+    /// Withdraws a message that was sent with a receipt, named by its tag. Waits for the answer.
+    ///
+    /// # Errors
+    /// Why not; `TooLate` also if its fate was told.
+    pub fn cancel(&self, peer: PeerHandle, tag: u64) -> Result<(), CommandError> {
+        self.driver.cancel(peer, tag)
+    }
+
     /// Pings; at most eight at a time.
     pub fn ping(&self, peer: PeerHandle) {
         self.driver.ping(peer);
@@ -289,6 +297,7 @@ impl fmt::Debug for Commander {
 trait Drive: Send + Sync {
     fn connect(&self, target: Target) -> Result<PeerHandle, EndReason>;
     fn send(&self, peer: PeerHandle, message: Outgoing);
+    fn cancel(&self, peer: PeerHandle, tag: u64) -> Result<(), CommandError>;
     fn ping(&self, peer: PeerHandle);
     fn disconnect(&self, peer: PeerHandle, farewell: DisconnectOptions);
     fn report(&self) -> Report;

@@ -38,6 +38,7 @@ type Answer<T> = Sender<T>;
 enum Order {
     Connect(Target, Answer<Result<PeerHandle, EndReason>>),
     Send(PeerHandle, Outgoing),
+    Cancel(PeerHandle, u64, Answer<Result<(), CommandError>>),
     Ping(PeerHandle),
     Disconnect(PeerHandle, DisconnectOptions),
     Report(Answer<Report>),
@@ -82,6 +83,10 @@ impl Drive for MioDriver {
 
     fn send(&self, peer: PeerHandle, message: Outgoing) {
         self.order(Order::Send(peer, message));
+    }
+
+    fn cancel(&self, peer: PeerHandle, tag: u64) -> Result<(), CommandError> {
+        self.ask(|answer| Order::Cancel(peer, tag, answer))
     }
 
     fn ping(&self, peer: PeerHandle) {
@@ -154,6 +159,10 @@ impl Loop {
                 self.dials.insert(peer, answer);
             }
             Order::Send(peer, message) => self.courier.send(endpoint, peer, message),
+            Order::Cancel(peer, tag, answer) => {
+                let id = self.courier.id_of(peer, tag).ok_or(CommandError::TooLate);
+                tell(&answer, id.and_then(|id| endpoint.cancel(peer, id)));
+            }
             Order::Ping(peer) => drop(endpoint.ping(peer).expect("a ping")),
             Order::Disconnect(peer, farewell) => {
                 endpoint.disconnect(peer, farewell).expect("a peer");

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use handfast_core::SendError::NoRoom;
 use handfast_core::{
-    DisconnectOptions, Discovered, EndReason, Event, Fate, Identity, PeerHandle, PeerInfo, Target,
+    CommandError, DisconnectOptions, Discovered, EndReason, Event, Fate, Identity, PeerHandle,
+    PeerInfo, Target,
 };
-use handfast_tokio::{ConnectError, Endpoint, Peer, SendError};
+use handfast_tokio::{ConnectError, Endpoint, Peer, PeerError, Receipt, SendError};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 use super::{Drive, Happening, Outgoing, Report, Setup, Started, What};
 
@@ -52,7 +54,16 @@ struct Inner {
 #[derive(Clone)]
 struct Known {
     peer: Peer,
-    outgoing: UnboundedSender<Outgoing>,
+    outgoing: UnboundedSender<Order>,
+}
+
+/// Whether a message was withdrawn.
+type Answer = oneshot::Sender<Result<(), CommandError>>;
+
+/// What the task that sends is to do, one after the other.
+enum Order {
+    Send(Outgoing),
+    Cancel(u64, Answer),
 }
 
 impl TokioDriver {
@@ -80,8 +91,15 @@ impl Drive for TokioDriver {
     fn send(&self, peer: PeerHandle, message: Outgoing) {
         // Its end will be told, or was.
         if let Some(known) = self.inner.peers().get(&peer) {
-            known.outgoing.send(message).ok();
+            known.outgoing.send(Order::Send(message)).ok();
         }
+    }
+
+    fn cancel(&self, peer: PeerHandle, tag: u64) -> Result<(), CommandError> {
+        let (answer, answered) = oneshot::channel();
+        self.known(peer).outgoing.send(Order::Cancel(tag, answer)).ok();
+        // Nobody answers for a message whose fate was told.
+        self.tokio.block_on(answered).unwrap_or(Err(CommandError::TooLate))
     }
 
     fn ping(&self, peer: PeerHandle) {
@@ -159,28 +177,63 @@ impl Inner {
         self.tell(peer.handle(), What::Ended(reason));
     }
 
-    async fn send(self: Arc<Self>, peer: Peer, mut queue: UnboundedReceiver<Outgoing>) {
-        while let Some(Outgoing { tag, delivery, payload }) = queue.recv().await {
+    async fn send(self: Arc<Self>, peer: Peer, mut queue: UnboundedReceiver<Order>) {
+        let mut receipts = HashMap::new();
+        while let Some(order) = queue.recv().await {
+            let Outgoing { tag, delivery, payload } = match order {
+                Order::Send(message) => message,
+                Order::Cancel(tag, answer) => {
+                    if let Some(receipt) = receipts.get(&tag) {
+                        UnboundedSender::send(receipt, answer).ok();
+                    }
+                    continue;
+                }
+            };
             let fate = if delivery.requires_ack {
                 peer.send_with_receipt(delivery, payload).await.map(Some)
             } else {
                 peer.send(delivery, payload).await.map(|()| None)
             };
-            let (inner, handle) = (Arc::clone(&self), peer.handle());
             match fate {
                 Ok(None) => {}
                 Ok(Some(receipt)) => {
-                    tokio::spawn(async move { inner.tell(handle, What::Fate(tag, receipt.await)) });
+                    let (cancel, cancels) = unbounded_channel();
+                    receipts.insert(tag, cancel);
+                    tokio::spawn(Arc::clone(&self).follow(peer.clone(), tag, receipt, cancels));
                 }
                 // An unreliable one does not wait for room: as if it were lost on the way.
                 Err(SendError::Refused(NoRoom)) if !delivery.reliable => {
                     if delivery.requires_ack {
-                        inner.tell(handle, What::Fate(tag, Fate::Lost));
+                        self.tell(peer.handle(), What::Fate(tag, Fate::Lost));
                     }
                 }
                 Err(_) => return,
             }
         }
+    }
+
+    /// Tells the fate of a message, which may be withdrawn until then.
+    async fn follow(
+        self: Arc<Self>,
+        peer: Peer,
+        tag: u64,
+        mut receipt: Receipt,
+        mut cancels: UnboundedReceiver<Answer>,
+    ) {
+        let fate = loop {
+            tokio::select! {
+                fate = &mut receipt => break fate,
+                Some(answer) = cancels.recv() => {
+                    let answered = peer.cancel(&receipt).await.map_err(|error| match error {
+                        PeerError::Refused(error) => error,
+                        error => panic!("{error}"),
+                    });
+                    // Whoever asked waits.
+                    answer.send(answered).ok();
+                }
+            }
+        };
+        self.tell(peer.handle(), What::Fate(tag, fate));
     }
 
     fn tell(&self, peer: PeerHandle, what: What) {

@@ -6,6 +6,7 @@ mod bulk;
 mod cancel_safety;
 mod ecn;
 mod fresh_sockets;
+mod given_up;
 mod handles;
 mod network_pitfalls;
 mod pairings;

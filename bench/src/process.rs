@@ -1,26 +1,24 @@
-//! A relay as a process of its own.
+//! This program, or another, as a process of its own.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
-use super::serve::WORD;
-
-/// A running relay. It ends with this.
-pub(super) struct Process(Child);
+/// A running process. It ends with this.
+pub(crate) struct Process(Child);
 
 impl Process {
     /// Starts another program.
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().map(Self)
     }
 
-    /// Has this very program serve as a relay of this kind. Returns where it listens, too.
-    pub(super) fn serve(kind: &str, more: &[String]) -> io::Result<(Self, SocketAddr)> {
+    /// Runs this very program with other words, which make it tell where it listens. Returns that, too.
+    pub(crate) fn serve(words: &[String]) -> io::Result<(Self, SocketAddr)> {
         let mut command = Command::new(env::current_exe()?);
-        command.args([WORD, kind]).args(more).stdout(Stdio::piped());
+        command.args(words).stdout(Stdio::piped());
         let mut process = Self::start(&mut command)?;
         let stdout = process.0.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut line = String::new();
@@ -29,8 +27,18 @@ impl Process {
         address.map(|address| (process, address)).map_err(io::Error::other)
     }
 
+    /// Runs this very program with other words, and talks with it.
+    pub(crate) fn piped(words: &[String]) -> io::Result<(Self, ChildStdin, ChildStdout)> {
+        let mut command = Command::new(env::current_exe()?);
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let (input, output) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok((Self(child), input, output))
+    }
+
     /// What all its threads have computed so far.
-    pub(super) fn cpu(&self) -> io::Result<Duration> {
+    pub(crate) fn cpu(&self) -> io::Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
         let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
         // User and system time are the 14th and 15th field, in ticks of 10 ms.
@@ -40,7 +48,7 @@ impl Process {
     }
 
     /// The bytes of memory that it has written to, without files.
-    pub(super) fn memory(&self) -> io::Result<f64> {
+    pub(crate) fn memory(&self) -> io::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
@@ -54,4 +62,11 @@ impl Drop for Process {
         self.0.kill().ok();
         self.0.wait().ok();
     }
+}
+
+/// Tells whoever started this process where it listens.
+pub(crate) fn tell(place: SocketAddr) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "{place}")?;
+    out.flush()
 }

@@ -1,0 +1,201 @@
+//! The clients: each connects, sends its messages, waits until they are acknowledged, and stays.
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use handfast_tokio::{Config, Delivery, Endpoint, Identity, Peer, entropy};
+use quinn::{Connection, SendStream, TransportConfig};
+use rusty_enet::{EventNoRef, Host, HostSettings, Packet, PeerID};
+use tokio::runtime::Builder;
+
+use super::{CHANNELS, MESSAGES, System};
+use crate::systems::{Configs, SERVER_NAME};
+
+/// Clients that are connected until they are dropped.
+pub(super) struct Clients {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // Nobody asks any more what failed there.
+            thread.join().ok();
+        }
+    }
+}
+
+/// Connects so many clients, each of which sends its messages.
+///
+/// # Errors
+/// What the first fails at.
+pub(super) fn connect(system: System, place: SocketAddr, many: usize) -> Result<Clients, String> {
+    let over = Arc::new(AtomicBool::new(false));
+    let (ready, is_ready) = channel();
+    let staying = Stay { over: Arc::clone(&over), ready };
+    let thread = thread::spawn(move || match system {
+        System::Tokio | System::Mio => block_on(handfast(place, many, staying)),
+        System::Quinn => block_on(quinn(place, many, staying)),
+        System::Enet => enet(place, many, &staying),
+    });
+    let mut clients = Clients { over, thread: Some(thread) };
+    if is_ready.recv_timeout(LONG).is_ok() {
+        return Ok(clients);
+    }
+    clients.over.store(true, Ordering::Relaxed);
+    match clients.thread.take().map(JoinHandle::join) {
+        Some(Ok(Err(error))) => Err(error),
+        _ => Err("they do not connect".into()),
+    }
+}
+
+/// How a thread of clients says that all are there, and learns when to go.
+struct Stay {
+    over: Arc<AtomicBool>,
+    ready: Sender<()>,
+}
+
+impl Stay {
+    fn tell(&self) {
+        // Who waits for it has lost its patience, or not.
+        self.ready.send(()).ok();
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    async fn until_over(&self) {
+        self.tell();
+        while !self.is_over() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+fn block_on(clients: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    Builder::new_current_thread().enable_all().build().map_err(text)?.block_on(clients)
+}
+
+async fn handfast(place: SocketAddr, many: usize, stay: Stay) -> Result<(), String> {
+    let mut all = Vec::new();
+    for _ in 0..many {
+        all.push(one_of_handfast(place).await?);
+    }
+    stay.until_over().await;
+    // A peer that ended in the meantime would take no memory.
+    let ended = all.iter().find_map(|(_, peer)| peer.ended());
+    ended.map_or(Ok(()), |reason| Err(text(reason)))
+}
+
+async fn one_of_handfast(place: SocketAddr) -> Result<(Endpoint, Peer), String> {
+    let identity = Identity::from_seed(entropy().map_err(text)?);
+    let endpoint = Endpoint::bind(Config::default(), identity, LOOPBACK).map_err(text)?;
+    let peer = endpoint.connect(place).await.map_err(text)?;
+    for channel in 0..CHANNELS {
+        let delivery = Delivery::ordered(channel);
+        for _ in 1..MESSAGES {
+            peer.send(delivery, MESSAGE.as_slice()).await.map_err(text)?;
+        }
+        // Those before it arrived, too.
+        let last = peer.send_with_receipt(delivery, MESSAGE.as_slice());
+        let fate = last.await.map_err(text)?.await;
+        if fate != handfast_tokio::Fate::Acked {
+            return Err(format!("a message is {fate:?}"));
+        }
+    }
+    Ok((endpoint, peer))
+}
+
+async fn quinn(place: SocketAddr, many: usize, stay: Stay) -> Result<(), String> {
+    let endpoint = quinn::Endpoint::client(LOOPBACK).map_err(text)?;
+    let mut config = Configs::new().client;
+    let mut transport = TransportConfig::default();
+    // Else they end after 30 s.
+    transport.keep_alive_interval(Some(Duration::from_secs(15)));
+    config.transport_config(Arc::new(transport));
+    let mut all: Vec<(Connection, Vec<SendStream>)> = Vec::new();
+    for _ in 0..many {
+        let connecting = endpoint.connect_with(config.clone(), place, SERVER_NAME);
+        let connection = connecting.map_err(text)?.await.map_err(text)?;
+        let mut streams = Vec::new();
+        for _ in 0..CHANNELS {
+            let mut stream = connection.open_uni().await.map_err(text)?;
+            for _ in 0..MESSAGES {
+                stream.write_all(&MESSAGE).await.map_err(text)?;
+            }
+            streams.push(stream);
+        }
+        all.push((connection, streams));
+    }
+    stay.until_over().await;
+    let ended = all.iter().find_map(|(connection, _)| connection.close_reason());
+    ended.map_or(Ok(()), |reason| Err(text(reason)))
+}
+
+fn enet(place: SocketAddr, many: usize, stay: &Stay) -> Result<(), String> {
+    let mut hosts = Vec::new();
+    for _ in 0..many {
+        let socket = UdpSocket::bind(LOOPBACK).map_err(text)?;
+        let settings = HostSettings {
+            peer_limit: 1,
+            channel_limit: CHANNELS.into(),
+            ..HostSettings::default()
+        };
+        let mut host = Host::new(socket, settings).map_err(text)?;
+        host.connect(place, CHANNELS.into(), 0).map_err(text)?;
+        hosts.push(host);
+    }
+    let mut connected = 0;
+    while !stay.is_over() {
+        for host in &mut hosts {
+            while let Some(event) = next(host)? {
+                match event {
+                    EventNoRef::Connect { peer, .. } => {
+                        speak(host, peer)?;
+                        connected += 1;
+                    }
+                    EventNoRef::Receive { .. } => {}
+                    EventNoRef::Disconnect { .. } => return Err("a peer disconnected".into()),
+                }
+            }
+        }
+        if connected == many {
+            stay.tell();
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+fn next(host: &mut Host<UdpSocket>) -> Result<Option<EventNoRef>, String> {
+    Ok(host.service().map_err(text)?.map(|event| event.no_ref()))
+}
+
+fn speak(host: &mut Host<UdpSocket>, peer: PeerID) -> Result<(), String> {
+    for channel in 0..CHANNELS {
+        for _ in 0..MESSAGES {
+            let sent =
+                host.peer_mut(peer).send(channel as u8, &Packet::reliable(MESSAGE.as_slice()));
+            sent.map_err(|error| format!("{error:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+static MESSAGE: [u8; 64] = [7; 64];
+const PAUSE: Duration = Duration::from_millis(50);
+/// Longer than all of them need.
+const LONG: Duration = Duration::from_secs(120);
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
