@@ -63,7 +63,8 @@ impl ReceivedWindow {
             }
             self.words.pop_front();
         }
-        if self.words.is_empty() {
+        // Memory goes back once much was open. A little is kept: nearly always there is something.
+        if self.words.is_empty() && self.words.capacity() > KEPT {
             self.words = VecDeque::new();
         }
     }
@@ -73,6 +74,9 @@ impl ReceivedWindow {
         (usize::try_from(word).unwrap_or(usize::MAX), 1 << (number % 64))
     }
 }
+
+/// An empty window keeps room for so many words.
+const KEPT: usize = 8;
 
 /// The numbers at which streams ended, kept at both ends: each goes on there if it is used again. A stream that was opened again still counts: whether it was may be known
 /// at one end only.

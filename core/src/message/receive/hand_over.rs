@@ -14,7 +14,9 @@ impl ReceiveQueue {
         let (key, number) = (frame.stream, frame.sequence_number);
         let buffered = Buffered { payload, requires_ack: frame.requires_ack };
         let Some(stream) = self.streams.get_mut(&key) else { return };
-        if !key.is_reliable() {
+        if key.is_reliable() {
+            stream.resolved.insert(number);
+        } else {
             self.unreliable_bytes += cost(buffered.payload.len());
         }
         match key.order() {
