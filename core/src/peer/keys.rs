@@ -11,6 +11,7 @@ use crate::peer::Peer;
 use crate::peer::timers::Timer;
 use crate::session::Owner;
 use crate::session::Session;
+use crate::timer::earlier;
 
 impl Peer {
     /// Whether there are keys that may seal. If they are worn, a new handshake is begun instead.
@@ -47,8 +48,7 @@ impl Peer {
             rekey_at = None;
         }
         let offer = self.outbound.rekey.offer().map(|offer| offer.until);
-        let next = rekey_at.into_iter().chain(self.sessions.expiry()).chain(offer).min();
-        self.timers.set(Timer::Keys, next);
+        self.timers.set(Timer::Keys, earlier(earlier(rekey_at, offer), self.sessions.expiry()));
     }
 
     fn begin_rekey(&mut self, cx: &mut Context) {
