@@ -30,8 +30,11 @@ impl ReceiveQueue {
             }
             Order::Ordered if number == stream.next => {
                 stream.next += 1;
+                let may_go_on = !stream.buffered.is_empty() || self.has_given_up;
                 self.hand_over(key, number, buffered);
-                self.hand_over_in_order(key);
+                if may_go_on {
+                    self.hand_over_in_order(key);
+                }
             }
             Order::Ordered => {
                 stream.buffered.insert(number, buffered);
