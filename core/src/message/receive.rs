@@ -87,7 +87,8 @@ impl ReceiveQueue {
         if total > u64::from(self.limits.max_message) {
             return Err(Violation::MessageTooLarge);
         }
-        if !self.open_stream(frame.stream, frame.sequence_number)? {
+        let is_open = self.streams.contains_key(&frame.stream);
+        if !is_open && !self.open_stream(frame.stream, frame.sequence_number)? {
             return Ok(true);
         }
         if frame.stream.is_reliable() {
@@ -323,7 +324,7 @@ impl ReceiveQueue {
         if !is_begun {
             self.credit.charge(cost(total as usize))?;
         }
-        if !stream.is_wanted(number) {
+        if number < stream.next {
             // A newer one of its sequenced stream was handed over: it counts as received.
             stream.resolved.insert(number);
             let begun = stream.partial.remove(&number);

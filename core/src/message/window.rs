@@ -41,6 +41,11 @@ impl ReceivedWindow {
 
     /// Settles `number`, which must be near the floor: it takes a bit for each number from there on; false if it was before.
     pub(crate) fn insert(&mut self, number: u64) -> bool {
+        if number == self.floor && self.words.is_empty() {
+            // The next one, as nearly always. Bits below the floor count for nothing.
+            self.floor += 1;
+            return true;
+        }
         if self.contains(number) {
             return false;
         }
@@ -63,7 +68,7 @@ impl ReceivedWindow {
             }
             self.words.pop_front();
         }
-        // Memory goes back once much was open. A little is kept: nearly always there is something.
+        // Memory goes back once much was open. A little is kept for the next loss.
         if self.words.is_empty() && self.words.capacity() > KEPT {
             self.words = VecDeque::new();
         }
