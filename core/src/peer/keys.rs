@@ -11,6 +11,7 @@ use crate::peer::Peer;
 use crate::peer::timers::Timer;
 use crate::session::Owner;
 use crate::session::Session;
+use crate::time::Instant;
 use crate::timer::earlier;
 
 impl Peer {
@@ -36,27 +37,31 @@ impl Peer {
 
     /// Begins a change of keys if it is time, else sets the timer for it.
     pub(super) fn review_keys(&mut self, cx: &mut Context) {
-        if self.outbound.rekey.offer().is_some_and(|offer| offer.until <= cx.now) {
+        let mut offer = self.outbound.rekey.offer().map(|offer| offer.until);
+        if offer.is_some_and(|until| until <= cx.now) {
             self.withdraw_rekey(cx);
+            offer = None;
         }
-        let pending = self.outbound.rekey.offer().is_some() || self.sessions.has_next();
-        let settled = !pending && self.state.is_up();
-        let current = self.sessions.current_mut().filter(|_| settled);
-        let mut rekey_at = current.map(|session| session.rekey_at(&cx.config));
+        let mut rekey_at = None;
+        if offer.is_none() && self.state.is_up() && !self.sessions.has_next() {
+            rekey_at = self.sessions.current_mut().map(|session| session.rekey_at(&cx.config));
+        }
         if rekey_at.is_some_and(|at| at <= cx.now) {
-            self.begin_rekey(cx);
+            offer = Some(self.begin_rekey(cx));
             rekey_at = None;
         }
-        let offer = self.outbound.rekey.offer().map(|offer| offer.until);
         self.timers.set(Timer::Keys, earlier(earlier(rekey_at, offer), self.sessions.expiry()));
     }
 
-    fn begin_rekey(&mut self, cx: &mut Context) {
+    /// Asks the peer for new keys. Returns until when its answer is waited for.
+    fn begin_rekey(&mut self, cx: &mut Context) -> Instant {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.acquaintance.handle.slot));
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
-        self.outbound.rekey.begin(index, ephemeral, cx.now + OFFER_LIFE);
+        let until = cx.now + OFFER_LIFE;
+        self.outbound.rekey.begin(index, ephemeral, until);
         let peer = self.acquaintance.id.map(tracing::field::debug);
         tracing::debug!(target: "handfast::handshake", peer, "rekey begun");
+        until
     }
 
     /// Our own request for new keys, if any, is void.
