@@ -30,7 +30,7 @@ const FIRST: u32 = 4096;
 /// Room is made for so many bytes per byte that arrived.
 const PER_BYTE: u32 = 4;
 /// What [`Assembly::make_headway`] makes room for at most.
-const HEADWAY: u32 = 64 << 10;
+pub(super) const HEADWAY: u32 = 64 << 10;
 
 impl Assembly {
     /// A message of `total` bytes, which the caller has charged to the sender's credit.
@@ -47,11 +47,6 @@ impl Assembly {
     /// Makes room for the whole message, or for its first 64 KiB, whatever arrived of it.
     pub(crate) fn make_headway(&mut self) {
         make_room(&mut self.buffer, self.total.min(HEADWAY), self.total);
-    }
-
-    /// Whether it takes more room than what arrived of it is worth.
-    pub(crate) fn has_headway(&self) -> bool {
-        self.buffer.capacity() > reach(self.filled) as usize
     }
 
     /// Adds bytes at an offset; the caller checked that they lie within the message. True once it

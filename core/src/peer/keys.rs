@@ -2,17 +2,15 @@
 
 use core::time::Duration;
 
-use crate::PeerId;
-use crate::Violation;
 use crate::context::Context;
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::schedule::Role;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
-use crate::session::Owner;
-use crate::session::Session;
+use crate::session::{Owner, Session};
 use crate::time::Instant;
 use crate::timer::earlier;
+use crate::{PeerId, Violation};
 
 impl Peer {
     /// Whether there are keys that may seal. If they are worn, a new handshake is begun instead.
@@ -37,18 +35,15 @@ impl Peer {
 
     /// Begins a change of keys if it is time, else sets the timer for it.
     pub(super) fn review_keys(&mut self, cx: &mut Context) {
-        let mut offer = self.outbound.rekey.offer().map(|offer| offer.until);
-        if offer.is_some_and(|until| until <= cx.now) {
+        if self.outbound.rekey.offer().is_some_and(|offer| offer.until <= cx.now) {
             self.withdraw_rekey(cx);
-            offer = None;
         }
-        let mut rekey_at = None;
-        if offer.is_none() && self.state.is_up() && !self.sessions.has_next() {
-            rekey_at = self.sessions.current_mut().map(|session| session.rekey_at(&cx.config));
-        }
+        let mut offer = self.outbound.rekey.offer().map(|offer| offer.until);
+        let may_begin = offer.is_none() && self.state.is_up() && !self.sessions.has_next();
+        let current = self.sessions.current_mut().filter(|_| may_begin);
+        let mut rekey_at = current.map(|session| session.rekey_at(&cx.config));
         if rekey_at.is_some_and(|at| at <= cx.now) {
-            offer = Some(self.begin_rekey(cx));
-            rekey_at = None;
+            (rekey_at, offer) = (None, Some(self.begin_rekey(cx)));
         }
         self.timers.set(Timer::Keys, earlier(earlier(rekey_at, offer), self.sessions.expiry()));
     }
@@ -57,11 +52,10 @@ impl Peer {
     fn begin_rekey(&mut self, cx: &mut Context) -> Instant {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.acquaintance.handle.slot));
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
-        let until = cx.now + OFFER_LIFE;
-        self.outbound.rekey.begin(index, ephemeral, until);
+        self.outbound.rekey.begin(index, ephemeral, cx.now + OFFER_LIFE);
         let peer = self.acquaintance.id.map(tracing::field::debug);
         tracing::debug!(target: "handfast::handshake", peer, "rekey begun");
-        until
+        cx.now + OFFER_LIFE
     }
 
     /// Our own request for new keys, if any, is void.

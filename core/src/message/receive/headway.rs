@@ -1,33 +1,42 @@
-//! Messages in pieces, and which of them have room before their bytes arrive.
+//! Messages in pieces, and which of them get room before their bytes arrive.
 
 use bytes::Bytes;
 
 use super::ReceiveQueue;
 use crate::Violation;
-use crate::message::assembly::Assembly;
+use crate::message::assembly::{Assembly, HEADWAY};
 use crate::wire::{DataFrame, Fragment, StreamKey};
 
-/// The messages of a peer that were given headway.
+/// How much room may be made before bytes arrive.
 ///
 /// A message up to 64 KiB then takes one allocation. It is charged to the sender's credit, or to what unreliable messages
-/// may take, with its first piece; but what is merely announced must not take memory, so there are only a few.
-#[derive(Debug, Default)]
+/// may take, with its first piece; but lengths that are merely claimed must not take memory: beyond a newcomer's window,
+/// each byte of headway is paid by a byte that arrived.
+#[derive(Debug)]
 pub(super) struct Headway {
-    places: [Option<(StreamKey, u64)>; PLACES],
+    left: u32,
+}
+
+impl Default for Headway {
+    fn default() -> Self {
+        Self { left: MOST }
+    }
 }
 
 impl Headway {
-    /// Takes a place of a message that does not need it any more, if there is one.
-    fn take_place(
-        &mut self,
-        key: StreamKey,
-        number: u64,
-        needs: impl Fn(StreamKey, u64) -> bool,
-    ) -> bool {
-        let is_free =
-            |place: &&mut Option<_>| place.is_none_or(|(key, number)| !needs(key, number));
-        let free = self.places.iter_mut().find(is_free);
-        free.map(|place| *place = Some((key, number))).is_some()
+    /// Takes what a message of `total` bytes needs, if so much is left.
+    const fn take(&mut self, total: u32) -> bool {
+        let needed = if total < HEADWAY { total } else { HEADWAY };
+        let is_enough = self.left >= needed;
+        if is_enough {
+            self.left -= needed;
+        }
+        is_enough
+    }
+
+    /// So many bytes of a message in pieces arrived.
+    fn earn(&mut self, bytes: usize) {
+        self.left = MOST.min(self.left + bytes as u32);
     }
 }
 
@@ -44,6 +53,7 @@ impl ReceiveQueue {
         let Some(fragment) = frame.fragment.or_else(|| is_begun.then(whole)) else {
             return Ok(Some(Bytes::copy_from_slice(frame.payload)));
         };
+        self.headway.earn(frame.payload.len());
         if !is_begun {
             self.begin(key, number, fragment.total);
         }
@@ -53,18 +63,14 @@ impl ReceiveQueue {
 
     /// The first piece of a message arrived.
     fn begin(&mut self, key: StreamKey, number: u64, total: u32) {
-        let streams = &self.streams;
-        let begun = |key, number| streams.get(&key)?.partial.get(&number);
-        let needs = |key, number| begun(key, number).is_some_and(Assembly::has_headway);
-        let is_ahead = self.headway.take_place(key, number, needs);
         let Some(stream) = self.streams.get_mut(&key) else { return };
         let mut assembly = Assembly::new(total);
-        if is_ahead {
+        if self.headway.take(total) {
             assembly.make_headway();
         }
         stream.partial.insert(number, assembly);
     }
 }
 
-/// So many messages have headway at a time: together they take no more than any newcomer may hold.
-const PLACES: usize = 4;
+/// So much headway is there without anything that arrived: what any newcomer may send.
+const MOST: u32 = 256 << 10;
