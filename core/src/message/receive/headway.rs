@@ -10,17 +10,11 @@ use crate::wire::{DataFrame, Fragment, StreamKey};
 /// How much room may be made before bytes arrive.
 ///
 /// A message up to 64 KiB then takes one allocation. It is charged to the sender's credit, or to what unreliable messages
-/// may take, with its first piece; but lengths that are merely claimed must not take memory: beyond a newcomer's window,
-/// each byte of headway is paid by a byte that arrived.
-#[derive(Debug)]
+/// may take, with its first piece; but lengths that are merely claimed must not take memory: each byte of headway is
+/// paid by a byte that arrived before.
+#[derive(Debug, Default)]
 pub(super) struct Headway {
     left: u32,
-}
-
-impl Default for Headway {
-    fn default() -> Self {
-        Self { left: MOST }
-    }
 }
 
 impl Headway {
@@ -72,5 +66,5 @@ impl ReceiveQueue {
     }
 }
 
-/// So much headway is there without anything that arrived: what any newcomer may send.
+/// The most headway that is kept: what any newcomer may send.
 const MOST: u32 = 256 << 10;
