@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::Endpoint;
 use crate::peer::Peer;
 use crate::time::Instant;
+use crate::timer::earlier;
 
 impl Endpoint {
     /// When to call [`handle_timeout`](Self::handle_timeout); `None`: not before another call changes
@@ -13,7 +14,7 @@ impl Endpoint {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let peers = self.deadlines.peek().map(|(at, _)| at);
-        let first = peers.into_iter().chain(self.admission.deadline()).min();
+        let first = earlier(peers, self.admission.deadline());
         if self.shared.router.is_some() { self.or_routes(first) } else { first }
     }
 
@@ -22,7 +23,7 @@ impl Endpoint {
     #[cold]
     fn or_routes(&self, first: Option<Instant>) -> Option<Instant> {
         let routes = self.shared.router.as_ref().and_then(|router| router.deadline());
-        first.into_iter().chain(routes).min()
+        earlier(first, routes)
     }
 
     /// Acts on every deadline that `now` has reached. A call that comes too early does nothing; one that

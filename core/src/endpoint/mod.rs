@@ -45,7 +45,7 @@ use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
 use crate::crypto::rng::Rng;
 use crate::info::PeerInfo;
-use crate::net::canonical;
+use crate::net::{Place, canonical};
 use crate::peer::Peer;
 use crate::route::Forwarder;
 use crate::stats::{Drops, Stats};
@@ -252,26 +252,35 @@ impl Endpoint {
             let relays = &mut self.shared.relays;
             if is_relay { relays.insert(id) } else { relays.remove(&id) }
         }
-        let (over, id) = (peer.is_over(), peer.id());
-        let place = peer.place();
-        let listed = peer.list_at(place);
-        if listed != place {
-            if let Some(old) = listed {
-                self.peers.unplace(&old, slot);
-            }
-            if let Some(new) = place {
-                self.peers.place(new, slot);
-            }
+        let (over, place) = (peer.is_over(), peer.place());
+        if place != peer.listed_at() {
+            self.relist(slot, place);
         }
-        if let (true, Some(listed)) = (over, listed)
-            && let Some(peer) = self.peers.at_mut(slot)
-            && let Some(parting) = peer.take_parting(&self.shared)
-        {
+        if over {
+            self.unname(slot);
+        }
+    }
+
+    /// A peer is elsewhere than where it is listed, or ended.
+    fn relist(&mut self, slot: u32, place: Option<Place>) {
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        let listed = peer.list_at(place);
+        let parting = if peer.is_over() { peer.take_parting(&self.shared) } else { None };
+        if let Some(old) = listed {
+            self.peers.unplace(&old, slot);
+        }
+        if let Some(new) = place {
+            self.peers.place(new, slot);
+        }
+        if let (Some(parting), Some(listed)) = (parting, listed) {
             self.admission.part(&mut self.shared, parting, listed.into());
         }
-        if let Some(id) = id.filter(|_| over)
-            && self.peers.unname(&id, slot)
-        {
+    }
+
+    /// A peer that ended has its identity no more.
+    fn unname(&mut self, slot: u32) {
+        let Some(id) = self.peers.at(slot).and_then(Peer::id) else { return };
+        if self.peers.unname(&id, slot) {
             // What was answered on behalf of the ended peer is void.
             self.admission.forget(&mut self.shared, &id);
             self.shared.local.forget_observer(&id);

@@ -11,11 +11,12 @@ use super::spans::Spans;
 /// A message of which some fragments arrived.
 ///
 /// Memory grows with what arrived, not with what was announced: the sender may have charged a large
-/// message to its credit and send but the last bytes of it.
+/// message to its credit and send but the last bytes of it. What is kept beyond that is for the caller to grant
+/// ([`Assembly::make_headway`]).
 #[derive(Debug)]
 pub(crate) struct Assembly {
     total: u32,
-    /// The beginning of the message, with zeros for what is missing of it.
+    /// The beginning of the message, as far as a piece of it came, with zeros for what is missing before that.
     buffer: Vec<u8>,
     /// Pieces too far ahead to make room for all that goes before, by their place.
     ahead: BTreeMap<u32, Box<[u8]>>,
@@ -28,6 +29,8 @@ pub(crate) struct Assembly {
 const FIRST: u32 = 4096;
 /// Room is made for so many bytes per byte that arrived.
 const PER_BYTE: u32 = 4;
+/// What [`Assembly::make_headway`] makes room for at most.
+pub(super) const HEADWAY: u32 = 64 << 10;
 
 impl Assembly {
     /// A message of `total` bytes, which the caller has charged to the sender's credit.
@@ -41,20 +44,32 @@ impl Assembly {
         self.total
     }
 
+    /// Makes room for the whole message, or for its first 64 KiB, whatever arrived of it.
+    pub(crate) fn make_headway(&mut self) {
+        make_room(&mut self.buffer, self.total.min(HEADWAY), self.total);
+    }
+
     /// Adds bytes at an offset; the caller checked that they lie within the message. True once it
     /// is whole. What arrived first stays: a sender that contradicts itself gains nothing.
     pub(crate) fn insert(&mut self, offset: u32, bytes: &[u8]) -> bool {
         let range = offset..offset + bytes.len() as u32;
-        let gaps = self.arrived.gaps(range.clone());
-        let within_reach = range.end <= reach(self.filled + (range.end - range.start));
-        if within_reach {
+        if self.arrived.end_at(offset) {
+            // Nothing is missing before it, and nothing came that goes behind it.
+            debug_assert_eq!(self.buffer.len(), offset as usize);
             make_room(&mut self.buffer, range.end, self.total);
-        }
-        for gap in gaps {
-            let new = &bytes[(gap.start - offset) as usize..(gap.end - offset) as usize];
-            match self.buffer.get_mut(gap.start as usize..gap.end as usize) {
-                Some(room) => room.copy_from_slice(new),
-                None => drop(self.ahead.insert(gap.start, new.into())),
+            self.buffer.extend_from_slice(bytes);
+        } else {
+            let within_reach = range.end <= reach(self.filled + (range.end - range.start));
+            if within_reach {
+                make_room(&mut self.buffer, range.end, self.total);
+            }
+            for gap in self.arrived.gaps(range.clone()) {
+                let new = &bytes[(gap.start - offset) as usize..(gap.end - offset) as usize];
+                if gap.end as usize <= self.buffer.capacity() {
+                    write_at(&mut self.buffer, gap.start as usize, new);
+                } else {
+                    self.ahead.insert(gap.start, new.into());
+                }
             }
         }
         self.filled += self.arrived.insert(range);
@@ -76,7 +91,7 @@ impl Assembly {
             }
             let (start, piece) = first.remove_entry();
             make_room(&mut self.buffer, end, self.total);
-            self.buffer[start as usize..end as usize].copy_from_slice(&piece);
+            write_at(&mut self.buffer, start as usize, &piece);
         }
     }
 }
@@ -87,14 +102,24 @@ const fn reach(filled: u32) -> u32 {
     if reach > FIRST { reach } else { FIRST }
 }
 
-/// Makes the buffer reach `end`, and twice as far as before, but not beyond the message.
+/// Makes room as far as `end`, and twice as far as before, but not beyond the message.
 fn make_room(buffer: &mut Vec<u8>, end: u32, total: u32) {
-    let len = buffer.len() as u32;
-    if end > len {
-        let target = end.max(len.saturating_mul(2)).max(FIRST).min(total) as usize;
+    let room = buffer.capacity();
+    if end as usize > room {
+        let target = (end.max(FIRST) as usize).max(room.saturating_mul(2)).min(total as usize);
         buffer.reserve_exact(target - buffer.len());
-        buffer.resize(target, 0);
     }
+}
+
+/// Writes bytes for which there is room, with zeros before them where nothing came yet.
+fn write_at(buffer: &mut Vec<u8>, start: usize, bytes: &[u8]) {
+    if buffer.len() < start {
+        buffer.resize(start, 0);
+    }
+    let over = bytes.len().min(buffer.len() - start);
+    let (written, appended) = bytes.split_at(over);
+    buffer[start..start + over].copy_from_slice(written);
+    buffer.extend_from_slice(appended);
 }
 
 #[cfg(test)]
@@ -124,7 +149,7 @@ mod tests {
                 let whole = assembly.insert(start as u32, &message[start..end]);
                 came[start..end].fill(true);
                 prop_assert_eq!(whole, came.iter().all(|byte| *byte));
-                let buffered = assembly.buffer.len() + assembly.ahead.values().map(|a| a.len()).sum::<usize>();
+                let buffered = assembly.buffer.capacity() + assembly.ahead.values().map(|a| a.len()).sum::<usize>();
                 let arrived = came.iter().filter(|byte| **byte).count();
                 prop_assert!(buffered <= FIRST as usize + 9 * arrived, "{} for {}", buffered, arrived);
             }

@@ -3,6 +3,7 @@
 mod ended;
 mod given_up;
 mod hand_over;
+mod headway;
 mod unreliable;
 
 use alloc::collections::BTreeSet;
@@ -17,6 +18,7 @@ use crate::Violation;
 use crate::delivery::{Message, Order};
 use crate::memory::Room;
 use crate::wire::{DataFrame, GivenUpFrame, StreamKey};
+use headway::Headway;
 
 /// What we allow the peer.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +39,7 @@ pub(crate) struct ReceiveQueue {
     limits: ReceiveLimits,
     streams: BTreeMap<StreamKey, ReceiveStream>,
     ended: EndedStreams,
+    headway: Headway,
     waiting: Waiting,
     /// What unreliable messages may take, as far as memory allows.
     unreliable_limit: u64,
@@ -63,6 +66,7 @@ impl ReceiveQueue {
             limits,
             streams: BTreeMap::new(),
             ended: EndedStreams::default(),
+            headway: Headway::default(),
             waiting: Waiting::default(),
             unreliable_limit: limits.unreliable,
             unreliable_bytes: 0,
@@ -83,7 +87,8 @@ impl ReceiveQueue {
         if total > u64::from(self.limits.max_message) {
             return Err(Violation::MessageTooLarge);
         }
-        if !self.open_stream(frame.stream, frame.sequence_number)? {
+        let is_open = self.streams.contains_key(&frame.stream);
+        if !is_open && !self.open_stream(frame.stream, frame.sequence_number)? {
             return Ok(true);
         }
         if frame.stream.is_reliable() {
@@ -315,10 +320,11 @@ impl ReceiveQueue {
         if stream.resolved.contains(number) {
             return Ok(true);
         }
-        if !stream.partial.contains_key(&number) {
+        let is_begun = stream.partial.contains_key(&number);
+        if !is_begun {
             self.credit.charge(cost(total as usize))?;
         }
-        if !stream.is_wanted(number) {
+        if number < stream.next {
             // A newer one of its sequenced stream was handed over: it counts as received.
             stream.resolved.insert(number);
             let begun = stream.partial.remove(&number);
@@ -330,8 +336,7 @@ impl ReceiveQueue {
             self.is_unreviewed = true;
             return Ok(true);
         }
-        let Some(payload) = stream.collect(frame)? else { return Ok(false) };
-        stream.resolved.insert(number);
+        let Some(payload) = self.collect(frame, is_begun)? else { return Ok(false) };
         self.on_whole(frame, payload);
         Ok(true)
     }

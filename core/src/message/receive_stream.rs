@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::assembly::Assembly;
 use super::window::ReceivedWindow;
 use crate::Violation;
-use crate::wire::{DataFrame, Fragment, StreamKey};
+use crate::wire::{Fragment, StreamKey};
 
 /// A whole message waiting for earlier ones of its ordered stream.
 #[derive(Debug)]
@@ -49,25 +49,21 @@ impl ReceiveStream {
         !resolved && number >= self.next && !self.buffered.contains_key(&number)
     }
 
-    /// Adds a frame to its message; the message once it is whole.
-    pub(super) fn collect(&mut self, frame: &DataFrame<'_>) -> Result<Option<Bytes>, Violation> {
-        let is_begun = self.partial.contains_key(&frame.sequence_number);
-        let whole = || Fragment { total: frame.payload.len() as u32, offset: 0 };
-        // A message that was sent whole may be sent again in pieces that overtake it.
-        let Some(fragment) = frame.fragment.or_else(|| is_begun.then(whole)) else {
-            return Ok(Some(Bytes::copy_from_slice(frame.payload)));
-        };
-        let assembly = self
-            .partial
-            .entry(frame.sequence_number)
-            .or_insert_with(|| Assembly::new(fragment.total));
+    /// Adds a piece to a message that was begun; the message once it is whole.
+    pub(super) fn collect(
+        &mut self,
+        number: u64,
+        fragment: Fragment,
+        payload: &[u8],
+    ) -> Result<Option<Bytes>, Violation> {
+        let Some(assembly) = self.partial.get_mut(&number) else { return Ok(None) };
         if assembly.total() != fragment.total {
             return Err(Violation::FragmentsDisagree);
         }
-        let whole = assembly.insert(fragment.offset, frame.payload);
-        Ok(whole
-            .then(|| self.partial.remove(&frame.sequence_number).map(Assembly::into_bytes))
-            .flatten())
+        if !assembly.insert(fragment.offset, payload) {
+            return Ok(None);
+        }
+        Ok(self.partial.remove(&number).map(Assembly::into_bytes))
     }
 
     /// The buffered message whose turn it is.

@@ -1,7 +1,7 @@
 //! Which bytes of one message are known: arrived, or acknowledged.
 //!
-//! Packets received come in long runs; the pieces of a message come in whatever order the other end
-//! likes. A tree keeps the cost of a piece small however many holes there are.
+//! Mostly they are known from the first on, without a hole, and one number says so. The other end may send in any
+//! order that it likes: a tree keeps the cost of a piece small however many holes there are.
 
 use alloc::collections::BTreeMap;
 use core::ops::Range;
@@ -9,17 +9,34 @@ use core::ops::Range;
 /// Disjoint, non-adjacent ranges of bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Spans {
-    /// From where each starts to where it ends.
+    /// All bytes below are in the set.
+    front: u32,
+    /// The ranges beyond `front`, which touch neither it nor each other: from where each starts to where it ends.
     ends: BTreeMap<u32, u32>,
 }
 
 impl Spans {
+    /// Whether the set is all bytes below `start`, and no others.
+    pub(crate) fn end_at(&self, start: u32) -> bool {
+        self.front == start && self.ends.is_empty()
+    }
+
     /// Adds a range; returns how many of its bytes are new. Costs O(log holes), and as much again
     /// for each hole that it closes.
     pub(crate) fn insert(&mut self, range: Range<u32>) -> u32 {
         if range.is_empty() {
             return 0;
         }
+        if range.start > self.front {
+            return self.insert_beyond(range);
+        }
+        let before = self.front;
+        self.front = self.front.max(range.end);
+        if self.ends.is_empty() { self.front - before } else { self.close_up(before) }
+    }
+
+    /// Adds a range that starts beyond `front`.
+    fn insert_beyond(&mut self, range: Range<u32>) -> u32 {
         let Range { mut start, mut end } = range;
         let mut known = 0;
         if let Some((&before, &reach)) = self.ends.range(..=start).next_back()
@@ -37,10 +54,21 @@ impl Spans {
         end - start - known
     }
 
+    /// Moves `front`, which rose from `before`, past the ranges that it reached. Returns how many bytes are new.
+    fn close_up(&mut self, before: u32) -> u32 {
+        let mut known = 0;
+        while let Some(first) = self.ends.first_entry().filter(|first| *first.key() <= self.front) {
+            let (start, end) = first.remove_entry();
+            known += end - start;
+            self.front = self.front.max(end);
+        }
+        self.front - before - known
+    }
+
     /// The parts of `within` that are not in the set, lowest first.
     pub(crate) fn gaps(&self, within: Range<u32>) -> impl Iterator<Item = Range<u32>> + '_ {
-        let before = self.ends.range(..=within.start).next_back();
-        let mut at = before.map_or(within.start, |(_, &reach)| reach.max(within.start));
+        let before = self.ends.range(..=within.start).next_back().map_or(0, |(_, &reach)| reach);
+        let mut at = within.start.max(self.front).max(before);
         let mut known = self.ends.range(within.start.saturating_add(1)..);
         core::iter::from_fn(move || {
             while at < within.end {
@@ -83,7 +111,7 @@ mod tests {
             let missing: Vec<u32> =
                 (start..start + len).filter(|byte| !model.contains(byte)).collect();
             prop_assert_eq!(gaps, missing);
-            let edges: Vec<(u32, u32)> = spans.ends.into_iter().collect();
+            let edges: Vec<(u32, u32)> = [(0, spans.front)].into_iter().chain(spans.ends).collect();
             prop_assert!(edges.windows(2).all(|pair| pair[0].1 < pair[1].0), "{:?}", edges);
         }
     }

@@ -32,12 +32,45 @@ struct Channel {
     queues: [VecDeque<Ready>; 2],
 }
 
+/// The queues of one kind that are not empty: the place of the oldest message of each, and its channel. In the order
+/// of these places.
+#[derive(Debug, Default)]
+struct Heads(VecDeque<(u64, u16)>);
+
+impl Heads {
+    fn iter(&self) -> impl Iterator<Item = &(u64, u16)> {
+        self.0.iter()
+    }
+
+    /// A queue is not empty any more: its message is the newest of all.
+    fn push(&mut self, arrival: u64, channel: u16) {
+        self.0.push_back((arrival, channel));
+    }
+
+    /// The oldest message of a queue was taken; what comes next in it, if there is more.
+    fn advance(&mut self, taken: u64, next: Option<(u64, u16)>) {
+        let Ok(at) = self.0.binary_search_by_key(&taken, |head| head.0) else { return };
+        let behind = self.0.get(at + 1).map_or(u64::MAX, |head| head.0);
+        if let Some(next) = next.filter(|next| next.0 < behind) {
+            self.0[at] = next;
+            return;
+        }
+        self.0.remove(at);
+        if let Some(next) = next {
+            let at = self.0.partition_point(|head| head.0 < next.0);
+            self.0.insert(at, next);
+        } else if self.0.is_empty() && self.0.capacity() > KEPT {
+            self.0 = VecDeque::new();
+        }
+    }
+}
+
 /// The messages that wait for the application.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     channels: BTreeMap<u16, Channel>,
-    /// The channel of the oldest message of each queue, by that message's place.
-    heads: [BTreeMap<u64, u16>; 2],
+    /// The queues that are not empty, by kind.
+    heads: [Heads; 2],
     arrivals: u64,
     /// How many messages wait.
     len: usize,
@@ -70,7 +103,7 @@ impl Waiting {
         self.bytes[kind] += cost(message.payload.len());
         let queue = &mut self.channels.entry(channel).or_default().queues[kind];
         if queue.is_empty() {
-            self.heads[kind].insert(self.arrivals, channel);
+            self.heads[kind].push(self.arrivals, channel);
         }
         queue.push_back(Ready { arrival: self.arrivals, message });
         self.arrivals += 1;
@@ -86,8 +119,7 @@ impl Waiting {
     pub(super) fn take_except(&mut self, channels: &BTreeSet<u16>) -> Option<Taken> {
         let heads = &self.heads;
         let oldest = |kind: Kind| {
-            let mut wanted = heads[kind].iter().filter(|(_, channel)| !channels.contains(channel));
-            wanted.next().map(|(at, channel)| (*at, *channel))
+            heads[kind].iter().find(|(_, channel)| !channels.contains(channel)).copied()
         };
         let candidates = [UNRELIABLE, RELIABLE].into_iter();
         let found = candidates.filter_map(|kind| oldest(kind).map(|(at, ch)| (at, ch, kind))).min();
@@ -113,12 +145,12 @@ impl Waiting {
 
     /// The oldest unreliable message, to be dropped.
     pub(super) fn take_unreliable(&mut self) -> Option<Taken> {
-        let channel = *self.heads[UNRELIABLE].first_key_value()?.1;
+        let (_, channel) = *self.heads[UNRELIABLE].iter().next()?;
         self.pop(channel, UNRELIABLE)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.heads.iter().all(BTreeMap::is_empty)
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// How many messages wait.
@@ -173,12 +205,10 @@ impl Waiting {
         let found = self.channels.get_mut(&channel)?;
         let queue = &mut found.queues[kind];
         let Ready { arrival, message } = queue.pop_front()?;
-        self.heads[kind].remove(&arrival);
-        match queue.front() {
-            Some(next) => drop(self.heads[kind].insert(next.arrival, channel)),
-            // Memory goes back once a queue was long and is empty.
-            None if queue.capacity() > KEPT => *queue = VecDeque::new(),
-            None => {}
+        self.heads[kind].advance(arrival, queue.front().map(|next| (next.arrival, channel)));
+        // Memory goes back once a queue was long and is empty.
+        if queue.is_empty() && queue.capacity() > KEPT {
+            *queue = VecDeque::new();
         }
         if found.queues.iter().all(VecDeque::is_empty) && self.channels.len() > KEPT_CHANNELS {
             self.channels.remove(&channel);

@@ -41,6 +41,11 @@ impl ReceivedWindow {
 
     /// Settles `number`, which must be near the floor: it takes a bit for each number from there on; false if it was before.
     pub(crate) fn insert(&mut self, number: u64) -> bool {
+        if number == self.floor && self.words.is_empty() {
+            // The next one, as nearly always. Bits below the floor count for nothing.
+            self.floor += 1;
+            return true;
+        }
         if self.contains(number) {
             return false;
         }
@@ -63,7 +68,8 @@ impl ReceivedWindow {
             }
             self.words.pop_front();
         }
-        if self.words.is_empty() {
+        // Memory goes back once much was open. A little is kept for the next loss.
+        if self.words.is_empty() && self.words.capacity() > KEPT {
             self.words = VecDeque::new();
         }
     }
@@ -73,6 +79,9 @@ impl ReceivedWindow {
         (usize::try_from(word).unwrap_or(usize::MAX), 1 << (number % 64))
     }
 }
+
+/// An empty window keeps room for so many words.
+const KEPT: usize = 8;
 
 /// The numbers at which streams ended, kept at both ends: each goes on there if it is used again. A stream that was opened again still counts: whether it was may be known
 /// at one end only.

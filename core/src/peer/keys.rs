@@ -2,15 +2,15 @@
 
 use core::time::Duration;
 
-use crate::PeerId;
-use crate::Violation;
 use crate::context::Context;
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::schedule::Role;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
-use crate::session::Owner;
-use crate::session::Session;
+use crate::session::{Owner, Session};
+use crate::time::Instant;
+use crate::timer::earlier;
+use crate::{PeerId, Violation};
 
 impl Peer {
     /// Whether there are keys that may seal. If they are worn, a new handshake is begun instead.
@@ -38,25 +38,24 @@ impl Peer {
         if self.outbound.rekey.offer().is_some_and(|offer| offer.until <= cx.now) {
             self.withdraw_rekey(cx);
         }
-        let pending = self.outbound.rekey.offer().is_some() || self.sessions.has_next();
-        let settled = !pending && self.state.is_up();
-        let current = self.sessions.current_mut().filter(|_| settled);
+        let mut offer = self.outbound.rekey.offer().map(|offer| offer.until);
+        let may_begin = offer.is_none() && self.state.is_up() && !self.sessions.has_next();
+        let current = self.sessions.current_mut().filter(|_| may_begin);
         let mut rekey_at = current.map(|session| session.rekey_at(&cx.config));
         if rekey_at.is_some_and(|at| at <= cx.now) {
-            self.begin_rekey(cx);
-            rekey_at = None;
+            (rekey_at, offer) = (None, Some(self.begin_rekey(cx)));
         }
-        let offer = self.outbound.rekey.offer().map(|offer| offer.until);
-        let next = rekey_at.into_iter().chain(self.sessions.expiry()).chain(offer).min();
-        self.timers.set(Timer::Keys, next);
+        self.timers.set(Timer::Keys, earlier(earlier(rekey_at, offer), self.sessions.expiry()));
     }
 
-    fn begin_rekey(&mut self, cx: &mut Context) {
+    /// Asks the peer for new keys. Returns until when its answer is waited for.
+    fn begin_rekey(&mut self, cx: &mut Context) -> Instant {
         let index = cx.indices.allocate(&mut cx.rng, Owner::Peer(self.acquaintance.handle.slot));
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
         self.outbound.rekey.begin(index, ephemeral, cx.now + OFFER_LIFE);
         let peer = self.acquaintance.id.map(tracing::field::debug);
         tracing::debug!(target: "handfast::handshake", peer, "rekey begun");
+        cx.now + OFFER_LIFE
     }
 
     /// Our own request for new keys, if any, is void.

@@ -65,7 +65,7 @@ use crate::punch::Puncher;
 use crate::session::{Incarnations, Pair, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
-use crate::timer::Timers;
+use crate::timer::{Timers, earlier};
 use crate::wire::{MAC_LEN, StreamKey};
 use crate::{DisconnectOptions, PeerHandle, PeerId, PeerInfo};
 
@@ -399,7 +399,7 @@ impl Peer {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.timers.min().into_iter().chain(self.paths.deadline()).min()
+        earlier(self.timers.min(), self.paths.deadline())
     }
 
     /// The credit that a handshake with the peer would grant.

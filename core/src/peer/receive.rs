@@ -128,9 +128,10 @@ impl Peer {
     ) {
         let mut summary = Summary::default();
         for frame in Frames::new(plaintext) {
-            let handled = frame
-                .map_err(Violation::from)
-                .and_then(|frame| self.on_frame(cx, arrival, local_index, frame, &mut summary));
+            let handled = match frame {
+                Ok(frame) => self.on_frame(cx, arrival, local_index, frame, &mut summary),
+                Err(error) => Err(error.into()),
+            };
             if let Err(violation) = handled {
                 self.violate(cx, violation);
                 return;

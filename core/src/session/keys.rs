@@ -1,8 +1,7 @@
 //! The sessions of a peer: generations of keys, one of which seals while the others still open.
 
+use alloc::vec::Vec;
 use core::time::Duration;
-
-use smallvec::SmallVec;
 
 use super::index::{Forgotten, ForgottenList};
 use crate::config::{Config, KeyUpdates};
@@ -202,32 +201,36 @@ impl Session {
 /// The generations of one peer, at most three.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    list: SmallVec<[Session; 1]>,
+    /// The one that seals.
+    current: Option<Session>,
+    /// Those that wait for the peer, and those that only open any more. Nearly always there are none.
+    others: Vec<Session>,
 }
 
 impl Sessions {
     /// The one that seals.
-    pub(crate) fn current(&self) -> Option<&Session> {
-        self.list.iter().find(|session| session.phase == Phase::Current)
+    pub(crate) const fn current(&self) -> Option<&Session> {
+        self.current.as_ref()
     }
 
-    pub(crate) fn current_mut(&mut self) -> Option<&mut Session> {
-        self.list.iter_mut().find(|session| session.phase == Phase::Current)
+    pub(crate) const fn current_mut(&mut self) -> Option<&mut Session> {
+        self.current.as_mut()
     }
 
     pub(crate) fn by_index(&mut self, local_index: u32) -> Option<&mut Session> {
-        self.list.iter_mut().find(|session| session.local_index == local_index)
+        let mut all = self.current.iter_mut().chain(&mut self.others);
+        all.find(|session| session.local_index == local_index)
     }
 
     /// Whether keys wait for the peer to prove that it has them.
     pub(crate) fn has_next(&self) -> bool {
-        self.list.iter().any(|session| session.phase == Phase::Next)
+        self.others.iter().any(|session| session.phase == Phase::Next)
     }
 
     /// The index of the keys that wait for the peer.
     #[cfg(test)]
     pub(crate) fn next_index(&self) -> Option<u32> {
-        let next = self.list.iter().find(|session| session.phase == Phase::Next);
+        let next = self.others.iter().find(|session| session.phase == Phase::Next);
         next.map(|session| session.local_index)
     }
 
@@ -240,10 +243,7 @@ impl Sessions {
     pub(crate) fn install(&mut self, session: Session, now: Instant) -> ForgottenList {
         let mut freed = self.remove(|old| old.phase == Phase::Next);
         freed.extend(self.make_room());
-        for old in self.list.iter_mut().filter(|old| old.phase == Phase::Current) {
-            old.phase = Phase::Retired { until: now + RETIREMENT };
-        }
-        self.list.push(session);
+        self.promote(session, now);
         freed
     }
 
@@ -252,7 +252,7 @@ impl Sessions {
         let mut freed = self.remove(|old| old.phase == Phase::Next);
         freed.extend(self.make_room());
         session.phase = Phase::Next;
-        self.list.push(session);
+        self.others.push(session);
         freed
     }
 
@@ -260,7 +260,7 @@ impl Sessions {
     pub(crate) fn install_retired(&mut self, mut session: Session, now: Instant) -> ForgottenList {
         let freed = self.make_room();
         session.phase = Phase::Retired { until: now + RETIREMENT };
-        self.list.push(session);
+        self.others.push(session);
         freed
     }
 
@@ -268,16 +268,9 @@ impl Sessions {
     pub(crate) fn prove(&mut self, local_index: u32, now: Instant) -> bool {
         let waiting =
             |session: &Session| session.local_index == local_index && session.phase == Phase::Next;
-        if !self.list.iter().any(waiting) {
-            return false;
-        }
-        for session in &mut self.list {
-            if session.local_index == local_index {
-                session.phase = Phase::Current;
-            } else if session.phase == Phase::Current {
-                session.phase = Phase::Retired { until: now + RETIREMENT };
-            }
-        }
+        let Some(at) = self.others.iter().position(waiting) else { return false };
+        let proved = self.others.remove(at);
+        self.promote(proved, now);
         true
     }
 
@@ -300,7 +293,7 @@ impl Sessions {
             Phase::Next => Some(session.since + RETIREMENT),
             Phase::Current => None,
         };
-        self.list.iter().filter_map(until).min()
+        self.others.iter().filter_map(until).min()
     }
 
     /// Forgets all keys. Returns what was forgotten.
@@ -308,19 +301,31 @@ impl Sessions {
         self.remove(|_| true)
     }
 
+    /// `session` seals from now on, and the one that did only opens.
+    fn promote(&mut self, mut session: Session, now: Instant) {
+        session.phase = Phase::Current;
+        if let Some(mut old) = self.current.replace(session) {
+            old.phase = Phase::Retired { until: now + RETIREMENT };
+            self.others.push(old);
+        }
+    }
+
     fn make_room(&mut self) -> ForgottenList {
-        if self.list.len() < MAX_SESSIONS {
+        if usize::from(self.current.is_some()) + self.others.len() < MAX_SESSIONS {
             return ForgottenList::new();
         }
-        let oldest = self.list.iter().filter(|old| old.phase != Phase::Current);
-        let oldest = oldest.min_by_key(|old| old.since).map(|old| old.local_index);
+        let oldest = self.others.iter().min_by_key(|old| old.since).map(|old| old.local_index);
         self.remove(|old| Some(old.local_index) == oldest)
     }
 
     fn remove(&mut self, goes: impl Fn(&Session) -> bool) -> ForgottenList {
-        let gone = self.list.iter().filter(|session| goes(session));
+        let gone = self.current.iter().chain(&self.others).filter(|session| goes(session));
         let forgotten = gone.map(Session::forgotten).collect();
-        self.list.retain(|session| !goes(session));
+        self.current.take_if(|session| goes(session));
+        self.others.retain(|session| !goes(session));
+        if self.others.is_empty() {
+            self.others = Vec::new();
+        }
         forgotten
     }
 }

@@ -75,6 +75,22 @@ fn beginnings_of_large_messages_take_no_more_room_than_a_few_times_what_they_cos
     }
 }
 
+/// Messages of up to 64 KiB are given room as a whole with their first piece once enough arrived to pay for it: not for
+/// a length that is merely claimed.
+#[test]
+fn beginnings_of_messages_are_given_room_as_a_whole_only_for_what_arrived() {
+    for reliable in [true, false] {
+        let mut stage = stage();
+        let (_, most, cost) = hoard(&mut stage, 28, |round| {
+            let key = stream((round % 16) as u16, reliable, Order::Unordered);
+            piece(key, round / 16, if reliable { 9_000 } else { LIMIT / 16 })
+        });
+        println!("reliable {reliable}: {most} bytes for {cost}");
+        assert!(stage.reason().is_none());
+        assert!(most <= 17 * cost + (32 << 10), "{most} bytes for {cost}");
+    }
+}
+
 /// Whatever the size and the kind of messages, an application that never reads bounds them.
 #[test]
 fn an_application_that_never_reads_is_not_buried() {

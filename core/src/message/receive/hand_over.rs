@@ -14,7 +14,9 @@ impl ReceiveQueue {
         let (key, number) = (frame.stream, frame.sequence_number);
         let buffered = Buffered { payload, requires_ack: frame.requires_ack };
         let Some(stream) = self.streams.get_mut(&key) else { return };
-        if !key.is_reliable() {
+        if key.is_reliable() {
+            stream.resolved.insert(number);
+        } else {
             self.unreliable_bytes += cost(buffered.payload.len());
         }
         match key.order() {
@@ -28,8 +30,11 @@ impl ReceiveQueue {
             }
             Order::Ordered if number == stream.next => {
                 stream.next += 1;
+                let may_go_on = !stream.buffered.is_empty() || self.has_given_up;
                 self.hand_over(key, number, buffered);
-                self.hand_over_in_order(key);
+                if may_go_on {
+                    self.hand_over_in_order(key);
+                }
             }
             Order::Ordered => {
                 stream.buffered.insert(number, buffered);

@@ -28,8 +28,9 @@ impl ReceiveQueue {
         if begins {
             self.unreliable_bytes += total;
         }
-        let in_pieces = frame.fragment.is_some() || stream.partial.contains_key(&number);
-        let payload = stream.collect(frame)?;
+        let is_begun = stream.partial.contains_key(&number);
+        let in_pieces = frame.fragment.is_some() || is_begun;
+        let payload = self.collect(frame, is_begun)?;
         let is_whole = payload.is_some();
         if let Some(payload) = payload {
             if in_pieces {
