@@ -10,7 +10,6 @@ mod away;
 mod check;
 mod choice;
 mod follow;
-mod lull;
 mod manager;
 mod marking;
 mod result;

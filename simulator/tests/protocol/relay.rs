@@ -316,9 +316,11 @@ fn marks_of_a_queue_on_either_hop_slow_the_end_down_and_a_relay_marks_before_it_
         assert!(peer.stats.congestion_marks > 0, "hop {from}: {peer:?}");
         assert_eq!(peer.stats.packets_lost, 0, "hop {from}: {peer:?}");
     }
-    // 2.5 MB/s pass, with 64 KiB at once: more than 16 KiB of that is a queue.
+    // 2.5 MB/s pass, with 64 KiB at once: more than 16 KiB of that is a queue. A start that doubles is past it before
+    // the mark is back.
     let (peer, relay) = bulk(&|_| {});
-    assert!(peer.stats.congestion_marks > 0 && relay.forwards_refused == 0, "{peer:?}, {relay:?}");
+    assert!(peer.stats.congestion_marks > 0, "{peer:?}");
+    assert!(relay.forwards_refused * 30 < relay.forwards_passed, "{relay:?}");
 }
 
 #[test]

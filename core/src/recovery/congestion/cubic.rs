@@ -162,8 +162,8 @@ impl Cubic {
         self.state.window = self.state.window.saturating_add(bytes).min(MAX_WINDOW);
     }
 
-    /// The path bears `borne` bytes, or less.
-    pub(super) fn slow_down(&mut self, now: Instant, borne: u64) {
+    /// The path bears `borne` bytes, or less. Who hears of it by a mark was told early, and gives up less.
+    pub(super) fn slow_down(&mut self, now: Instant, borne: u64, marked: bool) {
         let floor = self.floor();
         let state = &mut self.state;
         // Fast convergence (RFC 9438 section 4.7): a flow that fell short of its last peak leaves bandwidth
@@ -171,8 +171,9 @@ impl Cubic {
         let fell_short = borne < state.w_max;
         state.w_max = if fell_short { borne * 17 / 20 } else { borne };
         state.prior = borne;
-        // Multiplicative decrease (RFC 9438 section 4.6).
-        state.window = (borne * 7 / 10).max(floor);
+        // Multiplicative decrease (RFC 9438 section 4.6, RFC 8511 section 3.1).
+        let kept = if marked { KEPT_AFTER_MARK } else { KEPT_AFTER_LOSS };
+        state.window = (borne * kept / 100).max(floor);
         state.threshold = state.window;
         state.recovery_start = Some(now);
         state.epoch_start = None;
@@ -244,7 +245,7 @@ impl Controller for Cubic {
             // A router's mark cannot turn out spurious.
             let earlier = self.saved.take().filter(|_| signs.is_continued);
             self.saved = earlier.or(Some(self.state)).filter(|_| !signs.ecn);
-            self.slow_down(now, borne);
+            self.slow_down(now, borne, signs.ecn);
             self.tolerance.iter_mut().for_each(|known| known.begin(now));
         }
         if signs.persistent {
@@ -314,6 +315,9 @@ const LONGEST_MILLIS: u64 = 1 << 20;
 /// alpha = 9 / 17 (RFC 9438 section 4.3).
 const RENO_ALPHA: u64 = 9;
 const RENO_UNIT: u64 = 17;
+/// What is left of the window, in percent.
+const KEPT_AFTER_LOSS: u64 = 70;
+const KEPT_AFTER_MARK: u64 = 85;
 /// `CSS_GROWTH_DIVISOR` of RFC 9406 section 4.3.
 const CAUTIOUS_DIVISOR: u64 = 4;
 /// 64 GiB.

@@ -23,9 +23,9 @@ impl Ceiling {
         Self { window: None }
     }
 
-    /// The path bore `in_flight` bytes, and no more.
-    pub(super) fn cut(&mut self, now: Instant, in_flight: u64, mtu: u16) {
-        self.window.get_or_insert_with(|| Cubic::new(mtu)).slow_down(now, in_flight);
+    /// The path bore `in_flight` bytes, and no more, as losses or a mark show.
+    pub(super) fn cut(&mut self, now: Instant, in_flight: u64, marked: bool, mtu: u16) {
+        self.window.get_or_insert_with(|| Cubic::new(mtu)).slow_down(now, in_flight, marked);
     }
 
     /// What it showed is forgotten if it is long ago.

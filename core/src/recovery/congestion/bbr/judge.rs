@@ -50,11 +50,11 @@ impl Bbr {
         self.plateau.on_round(self.model.bandwidth.most(), GROWTH);
         let stands = self.plateau.rounds();
         if has_queue && self.model.losses.trial_loses_much(self.mtu) {
-            return self.end_flood(now);
+            return self.end_flood(now, false);
         }
         let is_too_much = marked || (loses && stands > 0);
         if is_too_much {
-            self.cut(now);
+            self.cut(now, marked && !loses);
         }
         if is_too_much || stands >= FULL || (stands > 0 && has_risen) {
             self.enter(Phase::Drain, now);
@@ -64,16 +64,17 @@ impl Bbr {
         is_too_much
     }
 
-    /// Startup ends as soon as a queue overflows: until the end of the round, twice as much would be lost.
+    /// Startup ends as soon as a queue overflows, or says by marks that it is about to: until the end of the round, twice as
+    /// much would be sent.
     pub(super) fn judge_flood(&mut self, now: Instant) -> bool {
-        let is_flooded = self.cycle.phase() == Phase::Startup
-            && self.lost_queued
-            && self.model.losses.trial_loses_much(self.mtu);
-        is_flooded && self.end_flood(now)
+        let overflows = self.lost_queued && self.model.losses.trial_loses_much(self.mtu);
+        let is_flooded = self.cycle.phase() == Phase::Startup && (overflows || self.is_marked);
+        is_flooded && self.end_flood(now, !overflows)
     }
 
-    fn end_flood(&mut self, now: Instant) -> bool {
-        self.cut(now);
+    fn end_flood(&mut self, now: Instant, marked: bool) -> bool {
+        self.is_marked = false;
+        self.cut(now, marked);
         self.model.losses.forget();
         self.enter(Phase::Drain, now);
         true
@@ -91,7 +92,7 @@ impl Bbr {
 
     fn stop_probe(&mut self, now: Instant, marked: bool) -> bool {
         self.saved = self.saved.or(Some(self.model)).filter(|_| !marked);
-        self.cut(now);
+        self.cut(now, marked);
         self.enter(Phase::Down, now);
         true
     }
@@ -101,7 +102,7 @@ impl Bbr {
         let before = self.model;
         match self.model.losses.on_round(has_queue, self.mtu) {
             Advice::Nothing if marked => {
-                self.cut(now);
+                self.cut(now, true);
                 self.saved = None;
                 true
             }
@@ -114,7 +115,7 @@ impl Bbr {
             advice => {
                 self.saved = self.saved.or(Some(before));
                 if advice == Advice::Yield {
-                    self.cut(now);
+                    self.cut(now, false);
                 }
                 let is_enough = self.model.bandwidth.lower();
                 self.model.losses.on_lowered(now, is_enough);
@@ -124,9 +125,9 @@ impl Bbr {
     }
 
     /// More was in flight than the path bears: no more than what it carried.
-    fn cut(&mut self, now: Instant) {
+    fn cut(&mut self, now: Instant, marked: bool) {
         let carried = self.last_carried.max(self.carried).min(self.window);
-        self.model.ceiling.cut(now, carried.max(self.floor()), self.mtu);
+        self.model.ceiling.cut(now, carried.max(self.floor()), marked, self.mtu);
     }
 }
 

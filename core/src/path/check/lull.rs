@@ -10,7 +10,7 @@ use crate::time::Instant;
 
 /// The packets of one path that is not the only one.
 #[derive(Debug)]
-pub(super) struct Lull {
+pub(in crate::path) struct Lull {
     /// When to look next; `None` until a packet comes.
     look_at: Option<Instant>,
     /// Packets since the last look, and between the looks before.
@@ -21,23 +21,23 @@ pub(super) struct Lull {
 
 impl Lull {
     /// Nothing came so far.
-    pub(super) const fn new() -> Self {
+    pub(in crate::path) const fn new() -> Self {
         Self { look_at: None, heard: [0; 3], asked: None }
     }
 
     /// A packet arrived.
-    pub(super) fn on_heard(&mut self, now: Instant) {
+    pub(in crate::path) fn on_heard(&mut self, now: Instant) {
         self.heard[0] = self.heard[0].saturating_add(1);
         self.look_at.get_or_insert(now + SPAN);
     }
 
     /// When to call [`Self::on_look`].
-    pub(super) const fn deadline(&self) -> Option<Instant> {
+    pub(in crate::path) const fn deadline(&self) -> Option<Instant> {
         self.look_at
     }
 
     /// Time went by; the last packet came at `heard_at`. True if it is time to ask.
-    pub(super) fn on_look(&mut self, heard_at: Instant, now: Instant) -> bool {
+    pub(in crate::path) fn on_look(&mut self, heard_at: Instant, now: Instant) -> bool {
         if self.look_at.is_none_or(|at| now < at) {
             return false;
         }

@@ -1,14 +1,17 @@
 //! Whether a path still leads both ways when no data shows it: challenges to where it leads.
 
+mod lull;
+
 use core::time::Duration;
 
-use super::lull::Lull;
+use lull::Lull;
+
 use crate::crypto::rng::Rng;
 use crate::time::Instant;
 
 /// The challenges of a path that is not the only one.
 #[derive(Debug)]
-pub(super) struct Check {
+pub(in crate::path) struct Check {
     token: [u8; 8],
     /// Challenges without an answer, in a row.
     tries: u8,
@@ -21,12 +24,12 @@ pub(super) struct Check {
     /// When to look at it again; `None`: not by itself.
     at: Option<Instant>,
     /// Whether what came by it has stopped.
-    pub(super) lull: Lull,
+    pub(in crate::path) lull: Lull,
 }
 
 impl Check {
     /// To be looked at first at `at`.
-    pub(super) const fn new(at: Instant) -> Self {
+    pub(in crate::path) const fn new(at: Instant) -> Self {
         Self {
             token: [0; 8],
             tries: 0,
@@ -38,39 +41,39 @@ impl Check {
         }
     }
 
-    pub(super) const fn is_due(&self) -> bool {
+    pub(in crate::path) const fn is_due(&self) -> bool {
         self.is_due
     }
 
     /// When to look at it again.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(in crate::path) fn deadline(&self) -> Option<Instant> {
         self.at.filter(|_| !self.is_due)
     }
 
     /// Whether the challenges of a round went unanswered.
-    pub(super) const fn has_failed(&self) -> bool {
+    pub(in crate::path) const fn has_failed(&self) -> bool {
         self.tries >= MAX_TRIES
     }
 
     /// Whether an answer is awaited.
-    pub(super) const fn is_asking(&self) -> bool {
+    pub(in crate::path) const fn is_asking(&self) -> bool {
         self.tries > 0
     }
 
     /// A challenge is to be sent now.
-    pub(super) const fn ask(&mut self) {
+    pub(in crate::path) const fn ask(&mut self) {
         self.is_due = true;
     }
 
     /// A round begins with the next challenge, at `at`.
-    pub(super) const fn wait_until(&mut self, at: Instant) {
+    pub(in crate::path) const fn wait_until(&mut self, at: Instant) {
         self.tries = 0;
         self.is_due = false;
         self.at = Some(at);
     }
 
     /// The path was given up: it is asked ever more rarely, and at last no more.
-    pub(super) fn rest(&mut self, now: Instant) {
+    pub(in crate::path) fn rest(&mut self, now: Instant) {
         self.tries = 0;
         self.is_due = false;
         self.at = Some(now + DIRECT_INTERVAL);
@@ -78,14 +81,14 @@ impl Check {
     }
 
     /// A look at a path that was given up.
-    pub(super) const fn ask_again(&mut self) {
+    pub(in crate::path) const fn ask_again(&mut self) {
         self.is_due = self.rounds < MAX_ROUNDS;
         self.tries = 0;
         self.at = None;
     }
 
     /// The path was given up, and is asked after `pause` at the latest, as if for the first time.
-    pub(super) fn hasten(&mut self, now: Instant, pause: Duration) {
+    pub(in crate::path) fn hasten(&mut self, now: Instant, pause: Duration) {
         if !self.is_due && self.at.is_none_or(|at| at > now + pause) {
             self.tries = 0;
             self.at = Some(now + pause);
@@ -95,7 +98,7 @@ impl Check {
 
     /// Takes the challenge that is due. The answer is awaited for `patience`; of a path that was given up
     /// (`rests`), until the next is due.
-    pub(super) fn take(
+    pub(in crate::path) fn take(
         &mut self,
         rests: bool,
         now: Instant,
@@ -122,7 +125,11 @@ impl Check {
 
     /// An answer came. If it is to the last challenge, returns the round trip, or nothing if there were
     /// several.
-    pub(super) fn on_response(&mut self, token: [u8; 8], now: Instant) -> Option<Option<Duration>> {
+    pub(in crate::path) fn on_response(
+        &mut self,
+        token: [u8; 8],
+        now: Instant,
+    ) -> Option<Option<Duration>> {
         let asked_at = self.asked_at.filter(|_| self.tries > 0 && self.token == token)?;
         let rtt = (self.tries == 1).then(|| now.saturating_since(asked_at));
         self.tries = 0;
@@ -132,8 +139,8 @@ impl Check {
 }
 
 /// How often a path beside that of data is challenged: NATs forget a direct one sooner.
-pub(super) const DIRECT_INTERVAL: Duration = Duration::from_secs(25);
-pub(super) const ROUTED_INTERVAL: Duration = Duration::from_secs(55);
+pub(in crate::path) const DIRECT_INTERVAL: Duration = Duration::from_secs(25);
+pub(in crate::path) const ROUTED_INTERVAL: Duration = Duration::from_secs(55);
 /// How often a challenge is sent before the path counts as broken.
 const MAX_TRIES: u8 = 3;
 /// A direct path that was given up is asked so often, at pauses that double up to the longest: half an hour.
