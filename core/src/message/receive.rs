@@ -166,6 +166,11 @@ impl ReceiveQueue {
         self.waiting.is_empty()
     }
 
+    /// Memory that only traffic needs is given back, if there is none.
+    pub(crate) fn rest(&mut self) {
+        self.waiting.rest();
+    }
+
     /// Whether a part of a message is here, or a message that waits for an earlier one.
     pub(crate) fn is_receiving(&self) -> bool {
         let is_busy =

@@ -279,6 +279,15 @@ impl SendQueue {
         self.is_cut = true;
     }
 
+    /// Memory that only traffic needs is given back, if there is none. Messages that took the same place are told apart by
+    /// their numbers.
+    pub(crate) fn rest(&mut self) {
+        if self.messages.is_empty() && self.fates.is_empty() {
+            self.messages = Slab::new();
+            self.fates = VecDeque::new();
+        }
+    }
+
     /// Whether there are bytes that could be sent now.
     pub(crate) fn has_work(&self) -> bool {
         !self.schedule.is_empty() || self.redundancy.is_overdue()

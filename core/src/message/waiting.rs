@@ -110,6 +110,14 @@ impl Waiting {
         self.len += 1;
     }
 
+    /// What empty queues keep is given back.
+    pub(super) fn rest(&mut self) {
+        if self.len == 0 {
+            self.channels = BTreeMap::new();
+            self.heads = Default::default();
+        }
+    }
+
     /// The oldest message of all.
     pub(super) fn take(&mut self) -> Option<Taken> {
         self.take_except(&BTreeSet::new())

@@ -1,5 +1,6 @@
 //! The events of a peer for the application, one at a time.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use smallvec::SmallVec;
@@ -10,7 +11,7 @@ use crate::net::Via;
 use crate::peer::Peer;
 
 /// What waits to be reported, messages' fates and the state apart: flags and small bounded lists, so
-/// that no event is ever lost and none piles up.
+/// that no event is ever lost and none piles up. What is seldom and large is boxed.
 #[derive(Debug, Default)]
 pub(crate) struct PendingEvents {
     /// Connected, on this path.
@@ -18,7 +19,7 @@ pub(crate) struct PendingEvents {
     /// The peer restarted; how many whole messages could not be handed over.
     pub(super) restarted: Option<u64>,
     /// Two instances have one key.
-    pub(super) duplicate: Option<Duplicate>,
+    pub(super) duplicate: Option<Box<Duplicate>>,
     pub(super) moved: bool,
     /// The path of data does not carry packets of the least size.
     pub(super) too_narrow: bool,
@@ -27,7 +28,7 @@ pub(crate) struct PendingEvents {
     /// Bounded by the number of pings under way.
     pub(super) pongs: SmallVec<[(PingId, Duration); 1]>,
     /// What was found out about the NAT before us.
-    pub(super) nat_tested: Option<NatEvidence>,
+    pub(super) nat_tested: Option<Box<NatEvidence>>,
     pub(super) ended: Option<EndReason>,
 }
 
@@ -65,7 +66,7 @@ impl Peer {
                 Some(Event::Pong { peer, ping, rtt })
             })
             .or_else(|| {
-                let evidence = self.events.nat_tested.take()?;
+                let evidence = *self.events.nat_tested.take()?;
                 Some(Event::NatTested { peer, evidence })
             })
             .or_else(|| self.poll_flow_event())
@@ -95,7 +96,7 @@ impl Peer {
         if let (Some(path), Some(id)) = (notices.connected.take(), self.acquaintance.id) {
             return Some(Event::Connected { peer, id, path });
         }
-        if let Some(Duplicate { path, other }) = notices.duplicate.take() {
+        if let Some(Duplicate { path, other }) = notices.duplicate.take().map(|it| *it) {
             return Some(Event::DuplicateIdentity { peer, ours: other.is_none(), path, other });
         }
         if let Some(undeliverable) = notices.restarted.take() {

@@ -46,6 +46,9 @@ impl Peer {
     /// Deadlines of silence are not moved by every packet; they look back when they fire.
     pub(super) fn on_heartbeat_timer(&mut self, cx: &mut Context, slept: bool) {
         let Some(last) = self.liveness.last_received else { return };
+        // Now and then, whatever comes: who talks takes it back at once.
+        self.inbox.rest();
+        self.outbound.queue.rest();
         let due = last + cx.config.timers.heartbeat;
         if cx.now < due {
             self.timers.set(Timer::Heartbeat, Some(due));

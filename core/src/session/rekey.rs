@@ -3,6 +3,7 @@
 //! Either end may begin. When both do at once, the request of the end with the larger identity
 //! wins: that end ignores the other's request, the other drops its own.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::crypto::backend::active::SecretKey;
@@ -33,11 +34,11 @@ pub(crate) enum RekeyFrame {
     Response,
 }
 
-/// A key change under way.
+/// A key change under way. It is seldom, so its keys are boxed.
 #[derive(Default)]
 pub(crate) struct Rekey {
-    offer: Option<RekeyOffer>,
-    answer: Option<RekeyAnswer>,
+    offer: Option<Box<RekeyOffer>>,
+    answer: Option<Box<RekeyAnswer>>,
     request_due: bool,
     response_due: bool,
     /// How many requests were answered since when.
@@ -52,19 +53,19 @@ const PERIOD: Duration = Duration::from_secs(1);
 impl Rekey {
     /// Asks for new keys; packets under them will name `index`.
     pub(crate) fn begin(&mut self, index: u32, ephemeral: SecretKey, until: Instant) {
-        self.offer = Some(RekeyOffer { index, ephemeral, until });
+        self.offer = Some(Box::new(RekeyOffer { index, ephemeral, until }));
         self.request_due = true;
     }
 
     /// Our request that waits for its answer.
     pub(crate) fn offer(&self) -> Option<&RekeyOffer> {
-        self.offer.as_ref()
+        self.offer.as_deref()
     }
 
     /// Our request is answered, or withdrawn.
     pub(crate) fn take_offer(&mut self) -> Option<RekeyOffer> {
         self.request_due = false;
-        self.offer.take()
+        self.offer.take().map(|offer| *offer)
     }
 
     /// The keys that the last answer led to are forgotten.
@@ -76,7 +77,7 @@ impl Rekey {
     /// Whether this request was answered already: then the answer is due again.
     pub(crate) fn is_repeat(&mut self, request_ephemeral: &[u8; 32]) -> bool {
         let answered = |answer: &RekeyAnswer| answer.request_ephemeral == *request_ephemeral;
-        let repeat = self.answer.as_ref().is_some_and(answered);
+        let repeat = self.answer.as_deref().is_some_and(answered);
         self.response_due |= repeat;
         repeat
     }
@@ -99,7 +100,8 @@ impl Rekey {
         request_index: u32,
         request_ephemeral: [u8; 32],
     ) {
-        self.answer = Some(RekeyAnswer { index, ephemeral, request_index, request_ephemeral });
+        let answer = RekeyAnswer { index, ephemeral, request_index, request_ephemeral };
+        self.answer = Some(Box::new(answer));
         self.response_due = true;
     }
 

@@ -172,7 +172,7 @@ impl Peer {
                 "two endpoints use {whose} identity and take each other's place: stop one of them, or give \
                  it a key of its own"
             );
-            self.events.duplicate = Some(Duplicate { path, other });
+            self.events.duplicate = Some(Box::new(Duplicate { path, other }));
         }
     }
 

@@ -6,6 +6,7 @@ mod nat_test;
 mod observing;
 mod punching;
 
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use crate::context::Context;
@@ -26,7 +27,7 @@ pub(crate) use punching::FreshNews;
 /// The test of the NAT before us, while one goes on.
 #[derive(Debug, Default)]
 pub(super) struct NatTesting {
-    test: Option<(FourTuple, NatTest)>,
+    test: Option<Box<(FourTuple, NatTest)>>,
     /// Nobody asked for it: it is for the search for direct ways.
     by_itself: bool,
 }
@@ -34,7 +35,7 @@ pub(super) struct NatTesting {
 impl NatTesting {
     /// When the test goes on; `None` if none is under way.
     fn deadline(&self) -> Option<Instant> {
-        let (_, test) = self.test.as_ref()?;
+        let (_, test) = self.test.as_deref()?;
         test.deadline()
     }
 }
@@ -105,7 +106,7 @@ impl Peer {
         // More than a round trip.
         let patience = path.pto(cx.config.timers.max_ack_delay);
         let test = NatTest::new(cx.now, ports, tokens, patience);
-        self.nat_testing = NatTesting { test: Some((tuple, test)), by_itself: false };
+        self.nat_testing = NatTesting { test: Some(Box::new((tuple, test))), by_itself: false };
         self.review_nat_test(cx);
         Ok(())
     }
@@ -135,7 +136,7 @@ impl Peer {
         challenge: Option<[u8; 8]>,
         response: Option<([u8; 8], SocketAddr)>,
     ) {
-        let Some((_, test)) = &mut self.nat_testing.test else { return };
+        let Some((_, test)) = self.nat_testing.test.as_deref_mut() else { return };
         if let Some((token, observed)) = response {
             test.on_seen(cx.now, token, observed);
         }
@@ -148,7 +149,7 @@ impl Peer {
     /// Writes a question of the test.
     fn transmit_question(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let NatTesting { test, by_itself } = &mut self.nat_testing;
-        let (tuple, test) = test.as_mut()?;
+        let (tuple, test) = test.as_deref_mut()?;
         match test.ask()? {
             Question::Send { index, token } => {
                 // It is no probe: it goes with what else is due.
@@ -168,7 +169,7 @@ impl Peer {
     }
 
     pub(super) fn on_nat_test_timer(&mut self, cx: &mut Context) {
-        if let Some((_, test)) = &mut self.nat_testing.test {
+        if let Some((_, test)) = self.nat_testing.test.as_deref_mut() {
             test.on_timeout(cx.now);
         }
         self.review_nat_test(cx);
@@ -176,14 +177,14 @@ impl Peer {
 
     /// Tells what was found out, or sets the next deadline.
     fn review_nat_test(&mut self, cx: &mut Context) {
-        let test = self.nat_testing.test.as_ref().map(|(_, test)| test);
+        let test = self.nat_testing.test.as_deref().map(|(_, test)| test);
         let evidence: Option<NatEvidence> = test.and_then(NatTest::evidence);
         if let Some(evidence) = &evidence {
             cx.local.note_tested(evidence);
         }
         if evidence.is_some() {
             let NatTesting { by_itself, .. } = core::mem::take(&mut self.nat_testing);
-            self.events.nat_tested = evidence.filter(|_| !by_itself);
+            self.events.nat_tested = evidence.filter(|_| !by_itself).map(Box::new);
         }
         // The search for a direct way has the same timer, and sets it again when it is looked at next.
         self.timers.set(Timer::Probing, self.nat_testing.deadline());

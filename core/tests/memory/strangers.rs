@@ -1,46 +1,14 @@
 //! However many strangers call, an endpoint needs no more memory afterwards, and little meanwhile.
 //!
-//! `HANDFAST_STRANGERS=1000000 cargo test -p handfast-core --test strangers` lets a million call.
+//! `HANDFAST_STRANGERS=1000000 cargo test -p handfast-core --test memory strangers` lets a million call.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::SocketAddr;
 
 use blake2::digest::{KeyInit, Mac};
 use blake2::{Blake2s256, Blake2sMac256, Digest};
 use handfast_core::{Endpoint, Identity, Instant, Origin, Target, ValidConfig};
 
-/// The system's allocator, which counts the bytes that each thread has.
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    let live = LIVE.get() + bytes;
-    LIVE.set(live);
-    PEAK.set(PEAK.get().max(live));
-}
-
-// SAFETY: all is left to the system's allocator; counting does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: as the initiator promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: as the initiator promises.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::counting::{LIVE, PEAK};
 
 const KEY_REQUEST: u8 = 0xc0;
 const REQUEST: u8 = 0xc1;
