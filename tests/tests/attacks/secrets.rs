@@ -236,7 +236,7 @@ fn secrets_are_compared_in_one_place_only() {
         ("peer/outbound/pings.rs", "ping.token == token"), // A count; in a packet that was opened.
         ("punch/target.rs", "self.token == Some(token)"),  // The same.
         ("probing/nat_test.rs", "*one == token"),          // The same.
-        ("path/check.rs", "self.token == token"),          // The same.
+        ("path/check/mod.rs", "self.token == token"),      // The same.
         ("peer/probing/observing.rs", ".token == Some(token)"), // 8 bytes, one guess per opened packet.
         ("path/validation.rs", ".token == token"), // 8 bytes, one guess per opened packet.
     ];
