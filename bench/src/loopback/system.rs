@@ -15,8 +15,8 @@ pub(crate) enum System {
     /// handfast on tokio; ratios are of this one.
     Tokio,
     Mio,
-    /// With [`CongestionControl::Bbr`].
-    TokioBbr,
+    /// With [`CongestionControl::Tolerant`].
+    TokioTolerant,
     Quinn,
     /// A stream for each message.
     QuinnStreamEach,
@@ -37,7 +37,7 @@ impl System {
         match self {
             Self::Tokio => "handfast, tokio",
             Self::Mio => "handfast, mio",
-            Self::TokioBbr => "handfast, tokio, BBR",
+            Self::TokioTolerant => "handfast, tokio, tolerant",
             Self::Quinn => "quinn",
             Self::QuinnStreamEach => "quinn, a stream each",
             Self::QuinnBbr => "quinn, BBR",
@@ -52,7 +52,7 @@ impl System {
 
     /// Whether it is handfast.
     pub(crate) const fn is_ours(self) -> bool {
-        matches!(self, Self::Tokio | Self::Mio | Self::TokioBbr)
+        matches!(self, Self::Tokio | Self::Mio | Self::TokioTolerant)
     }
 
     /// Listens, tells where, and receives until it is over.
@@ -61,7 +61,7 @@ impl System {
     /// When it fails before.
     pub(super) fn receive(self, tell: &Sender<SocketAddr>, run: &Run) -> Result<(), String> {
         match self {
-            Self::Tokio | Self::TokioBbr => {
+            Self::Tokio | Self::TokioTolerant => {
                 block_on(run, on_tokio::receive(self.config(), tell, run))
             }
             Self::Mio => on_mio::receive(tell, run),
@@ -83,7 +83,9 @@ impl System {
     /// When it fails before.
     pub(super) fn send(self, to: SocketAddr, run: &Run) -> Result<(), String> {
         match self {
-            Self::Tokio | Self::TokioBbr => block_on(run, on_tokio::send(self.config(), to, run)),
+            Self::Tokio | Self::TokioTolerant => {
+                block_on(run, on_tokio::send(self.config(), to, run))
+            }
             Self::Mio => on_mio::send(to, run),
             Self::Quinn | Self::QuinnStreamEach | Self::QuinnBbr => {
                 block_on(run, quinn::send(self, to, run))
@@ -99,8 +101,8 @@ impl System {
 
     fn config(self) -> Config {
         let mut config = Config::default();
-        if self == Self::TokioBbr {
-            config.congestion = CongestionControl::Bbr;
+        if self == Self::TokioTolerant {
+            config.congestion = CongestionControl::Tolerant;
         }
         config
     }

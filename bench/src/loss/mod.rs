@@ -67,7 +67,7 @@ pub(crate) fn run(quick: bool) -> Result<Vec<Figure>, String> {
 const SYSTEMS: [System; 8] = [
     System::Tokio,
     System::Mio,
-    System::TokioBbr,
+    System::TokioTolerant,
     System::Quinn,
     System::QuinnBbr,
     System::Enet,
