@@ -38,6 +38,8 @@ mod rounds;
 #[cfg(feature = "sockets")]
 mod summary;
 mod systems;
+#[cfg(feature = "sockets")]
+mod trips;
 
 use std::process::ExitCode;
 use std::{env, fs};

@@ -21,10 +21,11 @@ use std::time::{Duration, Instant};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
-pub(crate) use run::{Job, Run, SMALL, Trips};
+pub(crate) use run::{Job, Run, SMALL};
 pub(crate) use system::System;
 
 use crate::loss::{Link, Proxy};
+use crate::trips::Trips;
 
 /// A job, and how it is measured.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::cpu_time;
 use crate::payload::{Inbox, Sequence};
+use crate::trips::Trips;
 
 /// What the ends do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,23 +183,6 @@ pub(super) fn message(number: u64) -> &'static [u8] {
     &ALL[usize::try_from(number % u64::from(MESSAGES)).unwrap_or_default()]
 }
 
-/// The median and the 99th percentile of round trips, in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Trips {
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-}
-
-impl Trips {
-    /// `None` if there is none.
-    fn of(mut list: Vec<Duration>) -> Option<Self> {
-        list.sort();
-        let last = list.len().checked_sub(1)?;
-        let [p50, p99] = [last / 2, last * 99 / 100].map(|at| list[at].as_secs_f64() * 1e6);
-        Some(Self { p50, p99 })
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -252,13 +236,5 @@ mod tests {
             taker.take_any(wrong);
             assert!(run.check().is_err(), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn percentiles_are_of_all_round_trips() {
-        let list = (1..=101).rev().map(Duration::from_micros).collect();
-        let trips = Trips::of(list).expect("some");
-        assert!((trips.p50 - 51.0).abs() < 1e-9 && (trips.p99 - 100.0).abs() < 1e-9, "{trips:?}");
-        assert_eq!(Trips::of(Vec::new()), None);
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{iter, thread};
 
 use super::ROUND_TRIPS;
-use super::figures::Trips;
+use crate::trips::Trips;
 
 /// How packets go out, and come in: with a header before them, perhaps.
 pub(super) struct Way<'s> {

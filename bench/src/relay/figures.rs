@@ -1,9 +1,9 @@
 //! Figures of relays, for people and for programs.
 
 use std::fmt;
-use std::time::Duration;
 
 use crate::figure::{Figure, median};
+use crate::trips::Trips;
 
 /// What a relay did in a round.
 #[derive(Clone, Debug)]
@@ -15,23 +15,6 @@ pub(super) struct Round {
     pub(super) cpu: f64,
     /// Round trips of small messages, directly and by way of the relay.
     pub(super) round_trips: [Trips; 2],
-}
-
-/// The median and the 99th percentile of round trips, in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Trips {
-    p50: f64,
-    p99: f64,
-}
-
-impl Trips {
-    /// `None` if there is none.
-    pub(super) fn of(mut list: Vec<Duration>) -> Option<Self> {
-        list.sort();
-        let last = list.len().checked_sub(1)?;
-        let [p50, p99] = [last / 2, last * 99 / 100].map(|at| list[at].as_secs_f64() * 1e6);
-        Some(Self { p50, p99 })
-    }
 }
 
 /// What a relay did in all rounds: medians, and the medians of the rounds' ratios to the first relay.
@@ -155,13 +138,5 @@ mod tests {
         let unknown = Summary::of("other", &rounds, &rounds, None);
         assert_eq!(unknown.figures().len(), 8);
         assert!(unknown.to_string().ends_with("none"));
-    }
-
-    #[test]
-    fn percentiles_are_of_all_round_trips() {
-        let list = (1..=101).rev().map(Duration::from_micros).collect();
-        let trips = Trips::of(list).expect("some");
-        assert!((trips.p50 - 51.0).abs() < 1e-9 && (trips.p99 - 100.0).abs() < 1e-9, "{trips:?}");
-        assert_eq!(Trips::of(Vec::new()), None);
     }
 }

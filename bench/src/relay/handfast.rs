@@ -9,8 +9,8 @@ use handfast_tokio::{Bytes, Config, Delivery, Endpoint, Identity, Peer, PeerId, 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use super::figures::Trips;
 use super::{PAIRS, ROUND_TRIPS, Round, start};
+use crate::trips::Trips;
 
 pub(super) fn measure(runtime: &str, time: Duration) -> Result<Round, String> {
     let (relay, place) = start(runtime, &[]).map_err(|error| error.to_string())?;

@@ -25,7 +25,7 @@ pub(super) fn measure(time: Duration) -> io::Result<Round> {
 }
 
 /// Round trips with nothing between.
-pub(super) fn direct() -> io::Result<super::figures::Trips> {
+pub(super) fn direct() -> io::Result<crate::trips::Trips> {
     let (near, far) = (bound()?, bound()?);
     near.connect(far.local_addr()?)?;
     round_trips(&Way { socket: &near, header: &[] }, &far)

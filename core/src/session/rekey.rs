@@ -63,9 +63,10 @@ impl Rekey {
     }
 
     /// Our request is answered, or withdrawn.
-    pub(crate) fn take_offer(&mut self) -> Option<RekeyOffer> {
+    /// It stays in its box, and with that its key is erased.
+    pub(crate) fn take_offer(&mut self) -> Option<Box<RekeyOffer>> {
         self.request_due = false;
-        self.offer.take().map(|offer| *offer)
+        self.offer.take()
     }
 
     /// The keys that the last answer led to are forgotten.
