@@ -17,6 +17,8 @@ pub(super) struct Model {
     pub(super) sent: [u64; 2],
     pub(super) acked: [u64; 2],
     pub(super) received: [u64; 2],
+    /// When each last heard something new.
+    pub(super) heard_at: [Duration; 2],
     /// What was promised and not kept.
     pub(super) broken: Option<String>,
 }
@@ -42,6 +44,7 @@ impl Model {
                 self.broken = Some(format!("end {end} got {number:?} in place of {expected}"));
             }
             self.received[end] += 1;
+            self.heard_at[end] = cx.time();
         }
     }
 }

@@ -90,6 +90,7 @@ impl Play {
             sent: [0; 2],
             acked: [0; 2],
             received: [0; 2],
+            heard_at: [Duration::ZERO; 2],
             broken: None,
         };
         Self { seed, plan, world, relays, nats, app, calm: Duration::ZERO }
@@ -208,7 +209,8 @@ impl Play {
         let mut since = None;
         self.wait(patience, |play| {
             let now = play.world.now();
-            since = play.is_direct().then(|| since.unwrap_or(now));
+            let works = play.is_direct() && play.hear_each_other();
+            since = works.then(|| since.unwrap_or(now));
             since.is_some_and(|since| now - since >= SECOND * 3)
         });
         match since {
@@ -260,6 +262,12 @@ impl Play {
         let direct = |verdict: &Verdict| verdict.path.is_some_and(|via| via.remote().is_some());
         let answers = |end: usize| self.app.peers[end].is_some_and(|it| self.is_connected(end, it));
         self.verdicts().iter().all(direct) && [0, 1].into_iter().all(answers)
+    }
+
+    /// What they say arrives: a path that leads nowhere by now may look as before for a while.
+    fn hear_each_other(&self) -> bool {
+        let now = self.world.now();
+        self.app.heard_at.iter().all(|at| now - *at < self.plan.pause + SECOND)
     }
 
     fn report(&self, direct: bool, recovered: Option<Duration>) -> MeetingReport {
