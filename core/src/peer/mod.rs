@@ -62,11 +62,11 @@ use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Place, Via};
 use crate::path::{Path, Paths};
 use crate::punch::Puncher;
-use crate::session::{Incarnations, Pair, Sessions};
+use crate::session::{Incarnations, Pair, Session, Sessions};
 use crate::stats::{DropReason, PeerStats};
 use crate::time::Instant;
 use crate::timer::{Timers, earlier};
-use crate::wire::{MAC_LEN, StreamKey};
+use crate::wire::{FORWARD_PATH, MAC_LEN, PROBE_PATH, StreamKey};
 use crate::{DisconnectOptions, PeerHandle, PeerId, PeerInfo};
 
 /// One peer.
@@ -274,19 +274,27 @@ impl Peer {
         path: u8,
         counter: u64,
     ) {
-        let Some(session) = self.sessions.current() else { return };
-        let recent = self.paths.was_sent_lately(path, counter);
+        let Some(current) = self.sessions.current().map(Session::remote_index) else { return };
+        let recent = self.was_sent_lately(path, counter);
         let early = self
             .dialing
             .last_unknown_session
             .is_some_and(|last| cx.now < last + UNKNOWN_SESSION_INTERVAL);
         let ends = self.state.is_leaving() || self.state.is_over();
-        if session.remote_index() != remote_index || !recent || early || ends {
+        if current != remote_index || !recent || early || ends {
             cx.drop_packet(DropReason::Unsolicited, &arrival.via);
             return;
         }
         self.dialing.last_unknown_session = Some(cx.now);
         self.redial(cx);
+    }
+
+    /// Whether a packet with this counter left under the path id a short while ago.
+    fn was_sent_lately(&mut self, path: u8, counter: u64) -> bool {
+        match path {
+            FORWARD_PATH | PROBE_PATH => self.acquaintance.untracked(path).was_sent_lately(counter),
+            path => self.paths.was_sent_lately(path, counter),
+        }
     }
 
     /// Whether nothing is left to do, to report or to read.

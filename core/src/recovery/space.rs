@@ -178,8 +178,7 @@ impl<F: Copy> PacketSpace<F> {
 
     /// Whether a packet with this counter was sent a short while ago.
     pub(crate) fn was_sent_lately(&self, counter: u64) -> bool {
-        let next = self.sent.next_counter();
-        counter < next && next - counter <= LATELY
+        is_recent(counter, self.sent.next_counter())
     }
 
     /// Whether more packets wait for their fate than any honest peer leaves behind.
@@ -231,5 +230,11 @@ const IN_USE: u64 = 64;
 const WINDOW_IN_USE: u64 = 2048;
 /// Packets remembered at most: 300 MB under way, 8 MB of memory.
 const MAX_REMEMBERED: usize = 1 << 18;
+
+/// Whether a counter is one of the last before `next`.
+pub(super) const fn is_recent(counter: u64, next: u64) -> bool {
+    counter < next && next - counter <= LATELY
+}
+
 /// How many numbers back an `UnknownSession` may refer to.
 const LATELY: u64 = 1024;

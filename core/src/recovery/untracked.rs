@@ -1,6 +1,7 @@
 //! The packet numbers of a path id whose packets nobody acknowledges.
 
 use super::replay::ReplayWindow;
+use super::space::is_recent;
 use crate::wire::PacketNumber;
 
 /// The numbers of packets that carry others, or of those that look for a way, in both directions. A lost one is
@@ -25,6 +26,11 @@ impl UntrackedNumbers {
         let number = PacketNumber::new(self.id, self.next)?;
         self.next += 1;
         Some(number)
+    }
+
+    /// Whether a packet with this counter was sent a short while ago.
+    pub(crate) const fn was_sent_lately(&self, counter: u64) -> bool {
+        is_recent(counter, self.next)
     }
 
     /// Whether a packet with this counter was not received and is not below the replay window.

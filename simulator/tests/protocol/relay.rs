@@ -276,6 +276,31 @@ fn a_relay_that_is_connected_again_passes_packets_on_also_when_the_old_peer_is_f
 }
 
 #[test]
+fn a_relay_that_restarts_is_noticed_by_the_packets_that_it_cannot_pass_on() {
+    for seed in 1..=8 {
+        let (mut relayed, Link { a, b, ab, ba }) = Relayed::connected(seed, 1);
+        relayed.net.run(3000);
+        for n in 0..100 {
+            relayed.net.send(a, ab, Delivery::ordered(0), payload(n, 500));
+            relayed.net.send(b, ba, Delivery::ordered(0), payload(n, 500));
+            relayed.net.run(50);
+            if n == 30 {
+                relayed.net.world.restart(relayed.relays[0]);
+            }
+        }
+        for node in [a, b] {
+            let got = relayed.net.got(node);
+            let numbers: Vec<_> = got.iter().map(|got| number_of(&got.message.payload)).collect();
+            assert!(
+                numbers.iter().copied().eq(0..numbers.len() as u64),
+                "seed {seed}: {numbers:?}"
+            );
+            assert!(numbers.len() >= 95, "seed {seed}: {} arrived", numbers.len());
+        }
+    }
+}
+
+#[test]
 fn a_dial_waits_for_a_neighbour_that_is_still_being_dialled() {
     let mut net = Net::new(9);
     let (a, b) = (net.add(Config::default()), net.add(Config::default()));
