@@ -94,7 +94,7 @@ impl<F: Copy> Path<F> {
     /// A challenge to it was answered, after `rtt` if that is known.
     pub(super) fn on_checked(&mut self, rtt: Option<Duration>, now: Instant) {
         if let Some(rtt) = rtt {
-            self.rtt.update(rtt, Duration::ZERO, Duration::ZERO);
+            self.rtt.measure(now, rtt, Duration::ZERO, Duration::ZERO);
         }
         self.on_two_way(now);
         self.schedule_challenge();

@@ -217,7 +217,7 @@ impl<F: Copy> Path<F> {
         let present = |sent_at: &Instant| Some(*sent_at) >= self.absence.until;
         if let Some(sent_at) = outcome.sample_sent_at.filter(present) {
             let delay = Duration::from_micros(frame.delay_micros);
-            rtt.update(now.saturating_since(sent_at), delay, max_delay);
+            rtt.measure(now, now.saturating_since(sent_at), delay, max_delay);
         }
         for (sent_at, size) in result.news.drain(..) {
             congestion.on_ack(now, sent_at, size.into(), rtt);

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::time::micros;
+use crate::time::{Instant, micros};
 
 /// Smoothed round-trip time and its variation.
 #[derive(Clone, Copy, Debug)]
@@ -12,13 +12,39 @@ pub(crate) struct Rtt {
     smoothed: u64,
     variation: u64,
     least: u64,
+    /// When the last sample that [`measure`](Self::measure) took was taken.
+    measured_at: Option<Instant>,
 }
 
 impl Rtt {
     /// Nothing measured yet: 333 ms is assumed (RFC 9002 section 6.2.2). It is also the first
     /// probe's whole wait, where the RFC has three times that: a probe too many costs one packet.
     pub(crate) const fn new() -> Self {
-        Self { latest: INITIAL, smoothed: INITIAL, variation: INITIAL / 2, least: 0 }
+        Self {
+            latest: INITIAL,
+            smoothed: INITIAL,
+            variation: INITIAL / 2,
+            least: 0,
+            measured_at: None,
+        }
+    }
+
+    /// Takes a sample, as [`update`](Self::update) does. If the one before is old, this one counts as the first did: in
+    /// a path that is hardly used, one late packet would count for minutes.
+    pub(crate) fn measure(
+        &mut self,
+        now: Instant,
+        sample: Duration,
+        ack_delay: Duration,
+        max_ack_delay: Duration,
+    ) {
+        let is_stale = self.measured_at.is_some_and(|at| now > at + STALE);
+        self.measured_at = Some(now);
+        self.update(sample, ack_delay, max_ack_delay);
+        if is_stale {
+            self.smoothed = self.corrected(micros(ack_delay.min(max_ack_delay)));
+            self.variation = self.smoothed / 2;
+        }
     }
 
     /// Takes a sample (RFC 9002 section 5.3). `ack_delay` is how long the peer says it waited. It is
@@ -40,13 +66,15 @@ impl Rtt {
             return;
         }
         self.least = self.least.min(sample);
-        let delay = micros(ack_delay.min(max_ack_delay));
-        let adjusted = match sample.checked_sub(delay) {
-            Some(adjusted) if adjusted >= self.least => adjusted,
-            _ => sample,
-        };
+        let adjusted = self.corrected(micros(ack_delay.min(max_ack_delay)));
         self.variation = (3 * self.variation + self.smoothed.abs_diff(adjusted)) / 4;
         self.smoothed = (7 * self.smoothed + adjusted) / 8;
+    }
+
+    /// The latest sample without the delay of its acknowledgement, as far as that is plausible.
+    fn corrected(&self, ack_delay: u64) -> u64 {
+        let without = self.latest.checked_sub(ack_delay);
+        without.filter(|it| *it >= self.least).unwrap_or(self.latest)
     }
 
     /// Whether anything was measured.
@@ -101,6 +129,8 @@ impl Default for Rtt {
 /// The finest time that timers are trusted to keep (`kGranularity` of RFC 9002 section 6.1.2).
 pub(crate) const GRANULARITY: Duration = Duration::from_millis(1);
 
+/// A sample that is older says little about a path.
+const STALE: Duration = Duration::from_secs(10);
 /// In microseconds. `INITIAL` is `kInitialRtt` of RFC 9002 section 6.2.2.
 const INITIAL: u64 = 333_000;
 const LONGEST: u64 = 1 << 45;
@@ -138,6 +168,21 @@ mod tests {
         assert_eq!(measure(16, 25), ms(88));
         assert_eq!(measure(5000, 16), ms(88), "no more than the peer promised");
         assert_eq!(measure(100, 200), ms(90), "a delay beyond the least sample is a lie");
+    }
+
+    #[test]
+    fn a_sample_long_after_the_last_one_counts_as_the_first_but_for_the_least() {
+        let at = |secs: u64| Instant::from_micros(1 + secs * 1_000_000);
+        let measure = |second: u64, sample| {
+            let mut rtt = Rtt::new();
+            rtt.measure(at(0), ms(100), NONE, NONE);
+            rtt.measure(at(second), ms(sample), ms(10), ms(25));
+            (rtt.smoothed(), rtt.variation(), rtt.min())
+        };
+        let expected = |smoothed, variation, least| (ms(smoothed), ms(variation), Some(ms(least)));
+        assert_eq!(measure(9, 20).0, ms(90), "an eighth of it");
+        assert_eq!(measure(11, 20), expected(20, 10, 20));
+        assert_eq!(measure(11, 170), expected(160, 80, 100), "slower ones as well");
     }
 
     proptest! {

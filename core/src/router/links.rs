@@ -56,6 +56,7 @@ impl Router {
         let cost = link_cost(rtt, neighbour.loss(now, packets));
         if is_news(cost, neighbour.cost) {
             neighbour.cost = cost;
+            self.changes.extend(self.wanted.answered_by(slot));
             self.reselect_all_by(now, slot, false);
             self.finish(now);
         }

@@ -90,6 +90,13 @@ impl Wanted {
         }
     }
 
+    /// The destinations that a neighbour answered for.
+    pub(super) fn answered_by(&self, slot: u32) -> impl Iterator<Item = PeerId> + '_ {
+        let by_it =
+            move |question: &Question| question.answers.iter().any(|it| it.neighbour == slot);
+        self.questions.iter().filter(move |(_, it)| by_it(it)).map(|(destination, _)| *destination)
+    }
+
     /// The neighbour is gone.
     pub(super) fn forget_neighbour(&mut self, slot: u32) {
         let questions = self.questions.values_mut();
@@ -112,6 +119,8 @@ impl Router {
         if asked.is_empty() || !self.wanted.may_ask(now, destination) {
             return;
         }
+        // How near they are themselves counts as well, and who gives them packets for others alone never measures that.
+        self.pings.extend(asked.iter().copied());
         let message = Message::RouteRequest { destination, hops: MOST_HOPS };
         self.output.extend(asked.into_iter().map(|slot| (slot, message)));
     }

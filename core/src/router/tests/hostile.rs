@@ -376,6 +376,22 @@ fn an_answer_says_whom_to_give_our_own_packets_and_nothing_else() {
     assert_eq!(router.way(at(60_009), &id(9)), None, "it is old");
 }
 
+#[test]
+fn who_asks_measures_the_neighbours_anew_and_takes_the_nearer_way_once_that_is_known() {
+    let mut router = leaf();
+    router.seek(at(1), id(9));
+    let asked_for_life: Vec<_> = core::iter::from_fn(|| router.poll_ping()).collect();
+    assert_eq!(asked_for_life, [1, 2], "those who are asked");
+    router.on_measured(at(2), 2, Some(Duration::from_millis(100)), (0, 0));
+    hear(&mut router, 3, 1, update(9, (1, 1), 50, 1));
+    hear(&mut router, 3, 2, update(9, (1, 1), 20, 1));
+    while router.poll_change().is_some() {}
+    assert_eq!(router.better_way(at(4), &id(9), &id(1)), None, "2 seems to be far");
+    router.on_measured(at(1100), 2, Some(Duration::from_millis(10)), (0, 0));
+    assert_eq!(router.poll_change(), Some(id(9)), "what 2 answered counts for something else now");
+    assert_eq!(router.better_way(at(1100), &id(9), &id(1)), Some(id(2)));
+}
+
 /// The neighbour in this slot is there, in this of its lives.
 fn back(router: &mut Router, ms: u64, slot: u32, incarnation: u64) {
     let link = Link { id: id(slot as usize), transit: true, listens: true, incarnation };
