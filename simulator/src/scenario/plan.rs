@@ -7,7 +7,7 @@ use handfast_core::Config;
 use super::Fault;
 use super::configs::{Dial, configs, dials, nat};
 use crate::attacker::Acts;
-use crate::conditions::{Bursts, Conditions};
+use crate::conditions::{Bursts, Conditions, EcnTreatment};
 use crate::nat::NatKind;
 use crate::rng::{Probability, Rng};
 
@@ -110,6 +110,7 @@ impl Plan {
         for fault in plan.faults.clone() {
             plan.add(fault, nodes, &mut rng);
         }
+        plan.storm.ecn = marks(seed);
         plan.finish(&mut rng);
         plan
     }
@@ -187,6 +188,19 @@ impl Plan {
             }
         }
     }
+}
+
+/// What becomes of ECN marks in the storm. Numbers of its own: the rest of a seed does not depend on it.
+fn marks(seed: u64) -> EcnTreatment {
+    let mut rng = Rng::from_seed(seed ^ 0x6d61_726b_7321_2121);
+    let share = Probability::percent(rng.pick(&[1, 10, 100]));
+    rng.pick(&[
+        EcnTreatment::Kept,
+        EcnTreatment::Bleached,
+        EcnTreatment::Changed,
+        EcnTreatment::Congested(share),
+        EcnTreatment::Dropped,
+    ])
 }
 
 fn bursts(rng: &mut Rng) -> Bursts {
