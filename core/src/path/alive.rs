@@ -67,8 +67,21 @@ impl<F: Copy> Path<F> {
         self.acked_at = now;
         let waits = self.space.sent().packets_in_flight() > 0;
         self.waits_since = if waits { now } else { Instant::MAX };
-        let leads_both_ways = |since| self.heard_at > since;
-        if self.suspect_since.is_some_and(leads_both_ways) {
+        self.end_distress(now);
+    }
+
+    /// A packet of the peer came by it.
+    #[inline]
+    pub(super) fn on_heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.check.iter_mut().for_each(|check| check.lull.on_heard(now));
+        self.end_distress(now);
+    }
+
+    /// Once something went each way since its distress began, it leads both ways.
+    #[inline]
+    fn end_distress(&mut self, now: Instant) {
+        if self.suspect_since.is_some_and(|since| self.two_way_at() > since) {
             self.on_two_way(now);
         }
     }

@@ -95,7 +95,8 @@ impl<F: Copy> Paths<F> {
         let path = &mut self.list[at];
         path.candidates.on_timeout(now);
         let interval = path.interval();
-        let is_seen = path.suspect_since.is_none() && path.two_way_at() + interval > now;
+        let is_suspect = path.suspect_since.is_some();
+        let is_seen = !is_suspect && path.two_way_at() + interval > now;
         let (seen_until, is_proved) = (path.two_way_at() + interval, path.is_proved);
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let check = path.check.as_mut().filter(|check| due(check.deadline()));
@@ -105,7 +106,7 @@ impl<F: Copy> Paths<F> {
                 check.ask_again();
             } else if check.is_asking() && check.has_failed() {
                 has_failed = true;
-            } else if at == 0 && !has_other {
+            } else if at == 0 && !has_other && !is_suspect {
                 check.wait_until(now + interval);
             } else if is_seen {
                 check.wait_until(seen_until);

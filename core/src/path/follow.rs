@@ -105,9 +105,7 @@ impl<F: Copy> Paths<F> {
         let Some(path) = self.get_mut(number.path()) else { return Seen::Nothing };
         let newest = path.space.on_received(number.counter(), path.rtt.smoothed(), now);
         path.home = id_toward(&arrival.via);
-        let follow = (newest, follow);
-        let Some(path) = self.of_kind_mut(&arrival.via) else { return Seen::Nothing };
-        path.on_arrival(number, arrival, len, follow, now, rng)
+        self.on_arrival(number, arrival, len, (newest, follow), now, rng)
     }
 
     /// Notes an authenticated packet that is counted elsewhere, the same way. `newest`: no later one arrived.
@@ -120,8 +118,26 @@ impl<F: Copy> Paths<F> {
         now: Instant,
         rng: &mut Rng,
     ) -> Seen {
+        self.on_arrival(number, arrival, len, (newest, true), now, rng)
+    }
+
+    #[inline]
+    fn on_arrival(
+        &mut self,
+        number: PacketNumber,
+        arrival: &Arrival,
+        len: usize,
+        follow: (bool, bool),
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Seen {
         let Some(path) = self.of_kind_mut(&arrival.via) else { return Seen::Nothing };
-        path.on_arrival(number, arrival, len, (newest, true), now, rng)
+        let was_suspect = path.suspect_since.is_some();
+        let seen = path.on_arrival(number, arrival, len, follow, now, rng);
+        if was_suspect && path.suspect_since.is_none() {
+            self.choose(now);
+        }
+        seen
     }
 
     /// The peer challenges us by a packet that arrived by `via`.
@@ -219,8 +235,7 @@ impl<F: Copy> Path<F> {
     ) -> Seen {
         let is_there = self.via.is_same_remote(&arrival.via);
         if is_there {
-            self.heard_at = now;
-            self.check.iter_mut().for_each(|check| check.lull.on_heard(now));
+            self.on_heard(now);
         }
         if !newest {
             return Seen::Nothing;

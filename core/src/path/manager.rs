@@ -554,6 +554,46 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_good_again_once_one_packet_went_each_way_whichever_was_known_first() {
+        for acknowledged_first in [true, false] {
+            let (mut paths, mut rng) = two();
+            paths.list.iter_mut().for_each(|path| path.is_proved = true);
+            let sent = Sent { size: 100, ack_eliciting: true, ..Sent::default() };
+            paths.list[0].on_sent(at(0), sent);
+            paths.list[0].suspect_since = Some(at(1000));
+            paths.choose(at(1000));
+            assert_eq!(paths.via(), Some(by_way_of(1).via));
+            for (ms, acknowledges) in [(1100, acknowledged_first), (1200, !acknowledged_first)] {
+                assert!(paths.direct().is_none());
+                if acknowledges {
+                    acknowledge(&mut paths, 0..=0, ms);
+                } else {
+                    let number = PacketNumber::new(0, 0).expect("small");
+                    paths.on_received(number, &from(1), 100, true, at(ms), &mut rng);
+                }
+            }
+            assert!(paths.direct().is_some(), "acknowledged first: {acknowledged_first}");
+        }
+    }
+
+    #[test]
+    fn the_only_path_is_challenged_while_it_is_in_distress_though_nothing_is_to_be_sent() {
+        let (mut paths, _) = two();
+        paths.list.truncate(1);
+        paths.list[0].is_proved = true;
+        paths.list[0].watch(at(0));
+        paths.list[0].suspect_since = Some(at(0));
+        let mut challenges = Vec::new();
+        for ms in 0..100_000 {
+            while paths.deadline().is_some_and(|due| due <= at(ms)) {
+                fire(&mut paths, ms);
+            }
+            challenges.extend(challenge(&mut paths, ms).map(|_| ms / 25_000));
+        }
+        assert_eq!(challenges, [1, 1, 1, 2, 2, 2, 3, 3, 3], "three, and then a pause of 25 s");
+    }
+
+    #[test]
     fn larger_packets_of_others_are_wanted_of_the_path_that_carries_them_though_data_takes_another()
     {
         for data_takes in [DIRECT, ROUTED] {
