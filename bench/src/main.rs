@@ -81,6 +81,7 @@ fn serve(words: &[String]) -> Option<Result<(), String>> {
         relay::WORD => Some(relay::serve(words)),
         loss::WORD => Some(loss::serve(words)),
         idle::WORD => Some(idle::serve(words)),
+        idle::CLIENTS => Some(idle::clients(words)),
         crowd::WORD => Some(crowd::serve()),
         _ => None,
     }

@@ -22,24 +22,39 @@ use crate::figure::{Figure, median};
 pub(crate) fn scale(quick: bool) -> Result<Vec<Figure>, String> {
     let (sizes, rounds) = if quick { (QUICK, QUICK_ROUNDS) } else { (FULL, ROUNDS) };
     println!("{HEAD}");
-    let mut crowds: Vec<_> = sizes.iter().map(|size| settled(*size)).collect::<Result<_, _>>()?;
+    let settled = sizes.iter().map(|size| settled(*size));
+    let mut figures = compare(settled.collect::<Result<_, _>>()?, rounds)?;
+    if !quick {
+        // The least is in the table already; it is there for the ratios.
+        let least = format!("{} peers", sizes[0]);
+        let more = compare(vec![self::settled(sizes[0])?, remembered(MILLION)?], rounds)?;
+        figures.extend(more.into_iter().filter(|it| it.case != least));
+    }
+    Ok(figures)
+}
+
+/// Measures these crowds, and prints a line for each.
+fn compare(mut crowds: Vec<(Crowd, Option<f64>)>, rounds: usize) -> Result<Vec<Figure>, String> {
     let mut taken = vec![[Vec::new(), Vec::new()]; crowds.len()];
     for _ in 0..rounds {
         for ((crowd, _), taken) in crowds.iter_mut().zip(&mut taken) {
             taken[0].push(one_talks(crowd)?);
-            if crowd.len() >= AT_ONCE {
+            if crowd.len() >= AT_ONCE && crowd.is_whole() {
                 taken[1].push(all_talk(crowd)?);
             }
         }
     }
     let mut figures = Vec::new();
-    for ((crowd, memory), costs) in crowds.iter().zip(&taken) {
+    for ((crowd, memory), costs) in crowds.iter_mut().zip(&taken) {
         let row = Row {
             peers: crowd.len(),
             memory: *memory,
             one: Cost::of(&costs[0], &taken[0][0]),
             // The least crowd in which all can take turns is the second.
             all: Cost::of(&costs[1], &taken[1][1]),
+            upkeep: (crowd.len() >= AT_ONCE && crowd.is_whole())
+                .then(|| upkeep(crowd))
+                .transpose()?,
         };
         row.print();
         figures.extend(row.figures());
@@ -60,6 +75,25 @@ fn settled(size: u32) -> Result<(Crowd, Option<f64>), String> {
     crowd.rest(REST)?;
     let grown = (crowd.memory()? - before) / f64::from(size.max(2) - 1);
     Ok((crowd, (size >= AT_ONCE).then_some(grown)))
+}
+
+/// A crowd that only shook hands, and of which all but one are gone without the server's knowing yet: their own
+/// memory would be more than that of the server.
+fn remembered(size: u32) -> Result<(Crowd, Option<f64>), String> {
+    let mut crowd = Crowd::new()?;
+    crowd.grow(1)?;
+    let before = crowd.memory()?;
+    crowd.grow_and_forget(size - 1)?;
+    let grown = (crowd.memory()? - before) / f64::from(size - 1);
+    Ok((crowd, Some(grown)))
+}
+
+/// The share of a core that the server needs for 100,000 silent peers: an hour of heartbeats and new keys.
+fn upkeep(crowd: &mut Crowd) -> Result<f64, String> {
+    let cpu = crowd.cpu;
+    crowd.rest(HOUR)?;
+    let share = (crowd.cpu - cpu).as_secs_f64() / HOUR.as_secs_f64();
+    Ok(share * 100_000.0 / f64::from(crowd.len()))
 }
 
 /// What a packet of one peer costs the server while the others are silent, in nanoseconds.
@@ -109,6 +143,7 @@ struct Row {
     memory: Option<f64>,
     one: Option<Cost>,
     all: Option<Cost>,
+    upkeep: Option<f64>,
 }
 
 impl Row {
@@ -118,7 +153,9 @@ impl Row {
             None => format!("{:>10} {:>6}", "-", "-"),
         };
         let memory = self.memory.map_or("-".into(), |bytes| format!("{bytes:.0}"));
-        println!("{:>9} {memory:>10}   {}   {}", self.peers, cost(self.one), cost(self.all));
+        let upkeep = self.upkeep.map_or("-".into(), |share| format!("{:.2} %", share * 100.0));
+        let (one, all) = (cost(self.one), cost(self.all));
+        println!("{:>9} {memory:>10}   {one}   {all}   {upkeep:>8}", self.peers);
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -128,6 +165,7 @@ impl Row {
             ("one_talks_ratio", self.one.map(|cost| cost.ratio), "this/least crowd"),
             ("all_talk", self.all.map(|cost| cost.nanos), "ns/packet"),
             ("all_talk_ratio", self.all.map(|cost| cost.ratio), "this/least crowd"),
+            ("upkeep", self.upkeep, "of a core"),
         ];
         let figure = |(metric, value, unit)| {
             let (case, system) = (format!("{} peers", self.peers), "handfast".to_owned());
@@ -138,12 +176,16 @@ impl Row {
 }
 
 const FULL: &[u32] = &[1, 1_000, 10_000, 100_000];
+/// So many shake hands only.
+const MILLION: u32 = 1_000_000;
 const QUICK: &[u32] = &[1, 1_000, 10_000];
 const ROUNDS: usize = 15;
 const QUICK_ROUNDS: usize = 5;
 /// Messages of each peer before it rests, on two channels.
 const MESSAGES: u32 = 100;
 const REST: Duration = Duration::from_secs(60);
+/// Peers that are silent change keys once in it.
+const HOUR: Duration = Duration::from_secs(3600);
 const PAUSE: Duration = Duration::from_millis(500);
 /// Packets of one peer that talks, and how many of them come in a turn.
 const PACKETS: u32 = 4_096;
@@ -155,5 +197,5 @@ const HEAD: &str = "\
 One server of the core in a process of its own; 64-byte reliable messages, each in a packet of its own; what the server
 computes for a packet, acknowledgements and timers included. Defaults, but as many peers and handshakes as come. Medians of
 interleaved rounds; ratios are to the least crowd of the column. Memory: what the process grows by for a peer that sent 100 messages on two
-channels and was silent for 60 s.
-    peers bytes/peer    one talks, ns  ratio    all talk, ns  ratio";
+channels and was silent for 60 s (1,000,000 peers: only shook hands). Upkeep: the share of a core that 100,000 silent peers take, an hour's heartbeats and new keys.
+    peers bytes/peer    one talks, ns  ratio    all talk, ns  ratio     upkeep";
