@@ -15,20 +15,22 @@ pub(crate) use server::{WORD, serve};
 
 use crate::figure::{Figure, median};
 
-/// Measures crowds of several sizes in turn, round after round.
+/// Measures crowds of several sizes in turn, round after round; one alone and one of so many, if that is said.
 ///
 /// # Errors
 /// If a peer ends, or a message does not arrive.
-pub(crate) fn scale(quick: bool) -> Result<Vec<Figure>, String> {
+pub(crate) fn scale(quick: bool, peers: Option<u32>) -> Result<Vec<Figure>, String> {
     let (sizes, rounds) = if quick { (QUICK, QUICK_ROUNDS) } else { (FULL, ROUNDS) };
     println!("{HEAD}");
+    if let Some(peers) = peers {
+        return compare(vec![settled(1)?, crowd_of(peers)?], rounds);
+    }
     let settled = sizes.iter().map(|size| settled(*size));
     let mut figures = compare(settled.collect::<Result<_, _>>()?, rounds)?;
     if !quick {
         // The least is in the table already; it is there for the ratios.
-        let least = format!("{} peers", sizes[0]);
-        let more = compare(vec![self::settled(sizes[0])?, remembered(MILLION)?], rounds)?;
-        figures.extend(more.into_iter().filter(|it| it.case != least));
+        let more = compare(vec![self::settled(1)?, crowd_of(MILLION)?], rounds)?;
+        figures.extend(more.into_iter().filter(|it| it.case != "1 peers"));
     }
     Ok(figures)
 }
@@ -60,6 +62,11 @@ fn compare(mut crowds: Vec<(Crowd, Option<f64>)>, rounds: usize) -> Result<Vec<F
         figures.extend(row.figures());
     }
     Ok(figures)
+}
+
+/// A crowd of this size, all of whose clients are there if it is not too large.
+fn crowd_of(size: u32) -> Result<(Crowd, Option<f64>), String> {
+    if size > LARGEST_WHOLE { remembered(size) } else { settled(size) }
 }
 
 /// A crowd that has talked and rested, and the bytes that the server needs for each of its peers; `None` if
@@ -176,8 +183,9 @@ impl Row {
 }
 
 const FULL: &[u32] = &[1, 1_000, 10_000, 100_000];
-/// So many shake hands only.
 const MILLION: u32 = 1_000_000;
+/// Of more, the clients are forgotten.
+const LARGEST_WHOLE: u32 = 100_000;
 const QUICK: &[u32] = &[1, 1_000, 10_000];
 const ROUNDS: usize = 15;
 const QUICK_ROUNDS: usize = 5;
