@@ -18,8 +18,8 @@ pub(super) struct Crowd {
     process: Process,
     input: BufWriter<ChildStdin>,
     output: BufReader<ChildStdout>,
-    /// `None`: forgotten, though the server thinks it is there.
-    clients: Vec<Option<Client>>,
+    /// `None`: forgotten, though the server thinks it is there. That is to take no memory.
+    clients: Vec<Option<Box<Client>>>,
     /// Who is to be asked what to write.
     woken: Vec<u32>,
     now: Instant,
@@ -64,11 +64,6 @@ impl Crowd {
         self.process.memory().map_err(|error| error.to_string())
     }
 
-    /// Whether none is forgotten.
-    pub(super) fn is_whole(&self) -> bool {
-        self.clients.iter().all(Option::is_some)
-    }
-
     /// So many more clients come, some at a time.
     pub(super) fn grow(&mut self, by: u32) -> Result<(), String> {
         let end = self.len() + by;
@@ -94,7 +89,7 @@ impl Crowd {
     fn welcome(&mut self, end: u32) -> Result<Range<u32>, String> {
         let newcomers = self.len()..end.min(self.len() + AT_ONCE);
         for number in newcomers.clone() {
-            self.clients.push(Some(Client::new(number, self.now)?));
+            self.clients.push(Some(Box::new(Client::new(number, self.now)?)));
             self.wake(number);
         }
         self.turns_until("a handshake", |crowd| {
@@ -104,7 +99,7 @@ impl Crowd {
     }
 
     fn client(&self, number: u32) -> Option<&Client> {
-        self.clients[number as usize].as_ref()
+        self.clients[number as usize].as_deref()
     }
 
     /// Each client sends so many messages, one after the other on two channels, and all arrive.
@@ -154,7 +149,7 @@ impl Crowd {
     }
 
     fn send(&mut self, client: u32, channel: u16) -> Result<(), String> {
-        let it = self.clients[client as usize].as_mut();
+        let it = self.clients[client as usize].as_deref_mut();
         let Client { endpoint, peer, .. } = it.ok_or("the client is forgotten")?;
         let (peer, message) = (peer.ok_or("not connected")?, Bytes::from_static(&[7; 64]));
         let sent = endpoint.send(self.now, peer, Delivery::ordered(channel), message);

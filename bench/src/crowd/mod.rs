@@ -23,14 +23,15 @@ pub(crate) fn scale(quick: bool, peers: Option<u32>) -> Result<Vec<Figure>, Stri
     let (sizes, rounds) = if quick { (QUICK, QUICK_ROUNDS) } else { (FULL, ROUNDS) };
     println!("{HEAD}");
     if let Some(peers) = peers {
-        return compare(vec![settled(1)?, crowd_of(peers)?], rounds);
+        return match peers > LARGEST_WHOLE {
+            true => remembered(peers),
+            false => compare(vec![settled(1)?, settled(peers)?], rounds),
+        };
     }
     let settled = sizes.iter().map(|size| settled(*size));
     let mut figures = compare(settled.collect::<Result<_, _>>()?, rounds)?;
     if !quick {
-        // The least is in the table already; it is there for the ratios.
-        let more = compare(vec![self::settled(1)?, crowd_of(MILLION)?], rounds)?;
-        figures.extend(more.into_iter().filter(|it| it.case != "1 peers"));
+        figures.extend(remembered(MILLION)?);
     }
     Ok(figures)
 }
@@ -41,7 +42,7 @@ fn compare(mut crowds: Vec<(Crowd, Option<f64>)>, rounds: usize) -> Result<Vec<F
     for _ in 0..rounds {
         for ((crowd, _), taken) in crowds.iter_mut().zip(&mut taken) {
             taken[0].push(one_talks(crowd)?);
-            if crowd.len() >= AT_ONCE && crowd.is_whole() {
+            if crowd.len() >= AT_ONCE {
                 taken[1].push(all_talk(crowd)?);
             }
         }
@@ -54,19 +55,12 @@ fn compare(mut crowds: Vec<(Crowd, Option<f64>)>, rounds: usize) -> Result<Vec<F
             one: Cost::of(&costs[0], &taken[0][0]),
             // The least crowd in which all can take turns is the second.
             all: Cost::of(&costs[1], &taken[1][1]),
-            upkeep: (crowd.len() >= AT_ONCE && crowd.is_whole())
-                .then(|| upkeep(crowd))
-                .transpose()?,
+            upkeep: (crowd.len() >= AT_ONCE).then(|| upkeep(crowd)).transpose()?,
         };
         row.print();
         figures.extend(row.figures());
     }
     Ok(figures)
-}
-
-/// A crowd of this size, all of whose clients are there if it is not too large.
-fn crowd_of(size: u32) -> Result<(Crowd, Option<f64>), String> {
-    if size > LARGEST_WHOLE { remembered(size) } else { settled(size) }
 }
 
 /// A crowd that has talked and rested, and the bytes that the server needs for each of its peers; `None` if
@@ -84,15 +78,17 @@ fn settled(size: u32) -> Result<(Crowd, Option<f64>), String> {
     Ok((crowd, (size >= AT_ONCE).then_some(grown)))
 }
 
-/// A crowd that only shook hands, and of which all but one are gone without the server's knowing yet: their own
-/// memory would be more than that of the server.
-fn remembered(size: u32) -> Result<(Crowd, Option<f64>), String> {
+/// The memory of so many peers that only shook hands. All but one are gone without the server's knowing yet: their own
+/// memory would be more than its. What it sends them is not answered, so nothing else can be measured.
+fn remembered(size: u32) -> Result<Vec<Figure>, String> {
     let mut crowd = Crowd::new()?;
     crowd.grow(1)?;
     let before = crowd.memory()?;
     crowd.grow_and_forget(size - 1)?;
-    let grown = (crowd.memory()? - before) / f64::from(size - 1);
-    Ok((crowd, Some(grown)))
+    let memory = Some((crowd.memory()? - before) / f64::from(size - 1));
+    let row = Row { peers: size, memory, one: None, all: None, upkeep: None };
+    row.print();
+    Ok(row.figures())
 }
 
 /// The share of a core that the server needs for 100,000 silent peers: an hour of heartbeats and new keys.
@@ -205,5 +201,5 @@ const HEAD: &str = "\
 One server of the core in a process of its own; 64-byte reliable messages, each in a packet of its own; what the server
 computes for a packet, acknowledgements and timers included. Defaults, but as many peers and handshakes as come. Medians of
 interleaved rounds; ratios are to the least crowd of the column. Memory: what the process grows by for a peer that sent 100 messages on two
-channels and was silent for 60 s (1,000,000 peers: only shook hands). Upkeep: the share of a core that 100,000 silent peers take, an hour's heartbeats and new keys.
+channels and was silent for 60 s (more than 100,000 peers: only shook hands). Upkeep: the share of a core that 100,000 silent peers take, an hour's heartbeats and new keys.
     peers bytes/peer    one talks, ns  ratio    all talk, ns  ratio     upkeep";

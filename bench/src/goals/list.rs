@@ -98,12 +98,6 @@ pub(crate) const GOALS: &[Goal] = &[
         "one_talks_ratio",
         1.05,
     ),
-    scale(
-        "a packet beside 1,000,000 silent peers, by one alone",
-        "1000000 peers",
-        "one_talks_ratio",
-        1.10,
-    ),
     loss("100 Mbit/s, 50 ms, 1 % lost each way", "100 Mbit/s, 1 % loss", Target::Figure(10.0)),
     loss("100 Mbit/s, 50 ms, 5 % lost each way", "100 Mbit/s, 5 % loss", Target::Figure(9.0)),
     loss("100 Mbit/s, 50 ms, 10 % lost each way", "100 Mbit/s, 10 % loss", Target::Figure(8.0)),
