@@ -54,7 +54,7 @@ impl Bench {
     /// How the command line is written.
     pub(crate) fn usage() -> String {
         let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
-        format!("{} [--quick] [--json FILE]", names.join("|"))
+        format!("{} [--quick] [--json FILE]` or `publish FILE", names.join("|"))
     }
 }
 
@@ -64,6 +64,12 @@ pub(crate) struct Arguments {
     pub(crate) bench: Bench,
     /// Fewer and shorter rounds, and what only the matrix knows.
     pub(crate) options: Options,
+    /// So many peers instead of the usual numbers.
+    #[cfg_attr(
+        not(feature = "sockets"),
+        allow(dead_code, reason = "only rows on sockets know it")
+    )]
+    pub(crate) peers: Option<u32>,
     /// Where to write the figures, a JSON object a line.
     pub(crate) json: Option<PathBuf>,
 }
@@ -86,6 +92,11 @@ impl Arguments {
                 "--targets" if bench == Bench::Matrix => arguments.options.targets = true,
                 "--only" if bench == Bench::Matrix => {
                     arguments.options.only.push(words.next().ok_or("--only needs a text")?);
+                }
+                "--peers" if matches!(bench, Bench::Idle | Bench::Scale) => {
+                    let many = words.next().and_then(|many| many.parse().ok());
+                    let many = many.filter(|many| (2..=1_000_000).contains(many));
+                    arguments.peers = Some(many.ok_or("--peers needs a number, 2 to 1000000")?);
                 }
                 "--json" => {
                     let file = words.next().ok_or("--json needs the name of a file")?;
@@ -110,7 +121,7 @@ mod tests {
     fn choices_come_in_any_order() {
         let json = Some("rows.json".into());
         let options = Options { quick: true, ..Options::default() };
-        let expected = Ok(Arguments { bench: Bench::Core, options, json });
+        let expected = Ok(Arguments { bench: Bench::Core, options, peers: None, json });
         assert_eq!(parse("core --quick --json rows.json"), expected);
         assert_eq!(parse("core --json rows.json --quick"), expected);
         assert_eq!(parse("core"), Ok(Arguments::default()));
@@ -129,5 +140,9 @@ mod tests {
         assert!(parse("core --fast").is_err_and(|error| error.contains("`--fast`")));
         assert!(parse("core --commit").is_err_and(|error| error.contains("`--commit`")));
         assert!(parse("core --json").is_err_and(|error| error.contains("needs the name")));
+        assert_eq!(parse("idle --peers 20000").map(|it| it.peers), Ok(Some(20_000)));
+        for wrong in ["scale --peers", "scale --peers 1", "idle --peers many", "bulk --peers 5"] {
+            assert!(parse(wrong).is_err_and(|error| error.contains("--peers")), "{wrong}");
+        }
     }
 }

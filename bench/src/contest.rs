@@ -144,6 +144,7 @@ const BULK: Contest = Contest {
         System::Tokio,
         System::Mio,
         System::Quinn,
+        System::S2n,
         System::Enet,
         System::Kcp,
         System::Raw,
@@ -238,9 +239,9 @@ const ECHO: Contest = Contest {
 const HANDSHAKES: Contest = Contest {
     bench: "handshakes",
     case: "handshakes",
-    title: "connect and part, four at a time (quinn: only the server proves who it is)",
+    title: "connect and part, four at a time (QUIC: only the server proves who it is)",
     job: Job::Handshakes,
-    systems: &[System::Tokio, System::Quinn],
+    systems: &[System::Tokio, System::Quinn, System::S2n],
     metrics: &[
         Metric {
             name: "rate",
@@ -265,7 +266,7 @@ const WARM_UP: Duration = Duration::from_millis(300);
 const BULK_HEAD: &str = "\
 Bulk over loopback, one connection, UDP payload of at most 1,452 bytes, each end on a processor of its own. Every byte that
 arrived was compared with what was sent. Medians of interleaved rounds; ratio: handfast on tokio by the system.
-CPU: both ends. handfast: defaults, 64-KiB messages on an ordered channel. quinn: defaults but windows of 8 and 16 MiB. rusty_enet: defaults,
+CPU: both ends. handfast: defaults, 64-KiB messages on an ordered channel. quinn, s2n-quic: defaults but windows of 8 and 16 MiB. rusty_enet: defaults,
 64-KiB packets. tokio_kcp: nodelay, 10 ms, resend 2, no congestion control, windows of 1,024, stream mode.";
 
 const MESSAGES_HEAD: &str = "\
@@ -278,5 +279,5 @@ interleaved rounds; ratio: handfast on tokio by the system, so below 1 handfast 
 
 const HANDSHAKES_HEAD: &str = "\
 Handshakes over loopback on tokio, the server on a thread and a processor of its own; its CPU time for each, the end of the
-connection included. Both: X25519 and AES-256-GCM of AWS-LC, Ed25519. handfast: defaults, but as many handshakes from one address as
-it asks for. quinn: defaults, no tickets, no resumption. Medians of interleaved rounds; ratio: handfast on tokio by the system.";
+connection included. All: X25519 and AES-256-GCM of AWS-LC, Ed25519. handfast: defaults, but as many handshakes from one address as
+it asks for. quinn, s2n-quic: rustls, no tickets, no resumption. Medians of interleaved rounds; ratio: handfast on tokio by the system.";

@@ -5,11 +5,16 @@
 //! cargo run --release --manifest-path bench/Cargo.toml --features sockets -- all [--quick] [--json FILE]
 //! ```
 //!
+//! `publish FILE` writes what `all --json FILE` measured into the README, and its picture to `docs`.
+//!
+//! `idle` and `scale` know `--peers N`.
+//!
 //! With `--features sockets` there are rows on real sockets too; the error of an unknown word lists all. `matrix`
 //! also knows `--only TEXT` (may be said several times), `--targets`, `--more-seeds` and `--commit`.
 
 #![forbid(unsafe_code)]
 
+mod about;
 mod arguments;
 mod case;
 mod clock;
@@ -17,9 +22,11 @@ mod clock;
 mod contest;
 #[cfg(feature = "sockets")]
 mod crowd;
+mod entry;
 #[cfg(feature = "sockets")]
 mod fairness;
 mod figure;
+mod goals;
 #[cfg(feature = "sockets")]
 mod idle;
 mod load;
@@ -31,6 +38,7 @@ mod matrix;
 mod payload;
 #[cfg(feature = "sockets")]
 mod process;
+mod publish;
 #[cfg(feature = "sockets")]
 mod relay;
 mod report;
@@ -49,18 +57,23 @@ use figure::Figure;
 
 fn main() -> ExitCode {
     let words: Vec<_> = env::args().skip(1).collect();
+    if let Some((publish::WORD, words)) =
+        words.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return finish(publish::run(words));
+    }
     #[cfg(feature = "sockets")]
     if let Some(result) = serve(&words) {
         return finish(result);
     }
-    let arguments = match Arguments::parse(words.into_iter()) {
+    let arguments = match Arguments::parse(words.iter().cloned()) {
         Ok(arguments) => arguments,
         Err(error) => {
             eprintln!("error: {error}; say `{}`", Bench::usage());
             return ExitCode::from(2);
         }
     };
-    finish(run(&arguments))
+    finish(run(&arguments, &words))
 }
 
 fn finish(result: Result<(), String>) -> ExitCode {
@@ -81,20 +94,21 @@ fn serve(words: &[String]) -> Option<Result<(), String>> {
         relay::WORD => Some(relay::serve(words)),
         loss::WORD => Some(loss::serve(words)),
         idle::WORD => Some(idle::serve(words)),
+        idle::CLIENTS => Some(idle::clients(words)),
         crowd::WORD => Some(crowd::serve()),
         _ => None,
     }
 }
 
 /// Measures each case in turn, printing its table as soon as it is there.
-fn run(arguments: &Arguments) -> Result<(), String> {
+fn run(arguments: &Arguments, words: &[String]) -> Result<(), String> {
     // A file that cannot be written is better known now than after minutes.
     if let Some(file) = &arguments.json {
         fs::write(file, "").map_err(|error| format!("{}: {error}", file.display()))?;
     }
     let json = match arguments.bench {
         Bench::Matrix => matrix::run(&arguments.options)?,
-        bench => figure::json(&measure(bench, arguments.options.quick)?),
+        _ => about::json(words) + &figure::json(&measure(arguments)?),
     };
     match &arguments.json {
         Some(file) => fs::write(file, json).map_err(|error| format!("{}: {error}", file.display())),
@@ -103,26 +117,27 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 }
 
 #[cfg(feature = "sockets")]
-fn measure(bench: Bench, quick: bool) -> Result<Vec<Figure>, String> {
-    match bench {
+fn measure(arguments: &Arguments) -> Result<Vec<Figure>, String> {
+    let (quick, peers) = (arguments.options.quick, arguments.peers);
+    match arguments.bench {
         Bench::Bulk => contest::bulk(quick),
         Bench::Messages => contest::messages(quick),
         Bench::Echo => contest::echo(quick),
-        Bench::Idle => idle::run(quick),
+        Bench::Idle => idle::run(quick, peers),
         Bench::Handshakes => contest::handshakes(quick),
         Bench::Fairness => fairness::run(quick),
         Bench::Relay => relay::run(quick),
         Bench::Loss => loss::run(quick),
-        Bench::Scale => crowd::scale(quick),
+        Bench::Scale => crowd::scale(quick, peers),
         Bench::All => summary::all(quick),
         Bench::Core | Bench::Matrix => core(quick),
     }
 }
 
 #[cfg(not(feature = "sockets"))]
-fn measure(bench: Bench, quick: bool) -> Result<Vec<Figure>, String> {
-    match bench {
-        Bench::Core => core(quick),
+fn measure(arguments: &Arguments) -> Result<Vec<Figure>, String> {
+    match arguments.bench {
+        Bench::Core => core(arguments.options.quick),
         _ => Err("this needs `--features sockets`".into()),
     }
 }

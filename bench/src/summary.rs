@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use crate::entry::Entry;
 use crate::figure::Figure;
-use crate::{contest, core, crowd, fairness, idle, loss, relay};
+use crate::{contest, core, crowd, fairness, goals, idle, loss, relay};
 
 /// Measures everything but the delivery matrix, then prints a table of the figures that matter most.
 ///
@@ -17,11 +18,11 @@ pub(crate) fn all(quick: bool) -> Result<Vec<Figure>, String> {
         ("messages", contest::messages),
         ("echo", contest::echo),
         ("handshakes", contest::handshakes),
-        ("idle", idle::run),
+        ("idle", |quick| idle::run(quick, None)),
         ("fairness", fairness::run),
         ("relay", relay::run),
         ("loss", loss::run),
-        ("scale", crowd::scale),
+        ("scale", |quick| crowd::scale(quick, None)),
     ];
     let (began, mut figures) = (Instant::now(), Vec::new());
     for (name, row) in rows {
@@ -31,6 +32,7 @@ pub(crate) fn all(quick: bool) -> Result<Vec<Figure>, String> {
         println!("-- {name}: {} s\n", row_began.elapsed().as_secs());
     }
     println!("{}", table(&figures));
+    println!("{}", goals::text(&figures.iter().map(Entry::from).collect::<Vec<_>>()));
     println!("All: {} s", began.elapsed().as_secs());
     Ok(figures)
 }

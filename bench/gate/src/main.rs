@@ -18,6 +18,7 @@ mod operations;
 mod pair;
 mod probe;
 mod profile;
+mod relayed;
 mod rows;
 mod setting;
 mod valgrind;

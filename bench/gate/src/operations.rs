@@ -6,6 +6,7 @@ use handfast_core::{Bytes, Delivery};
 
 use crate::pair::{End, Pair};
 use crate::probe::counted;
+use crate::relayed::Relayed;
 
 /// From the dial until both ends know that they are connected; the work of both. Bob stays, each
 /// Alice is new, and her endpoint is made before.
@@ -111,6 +112,35 @@ pub(crate) fn bulk_packet(pair: &mut Pair, n: u32) -> u32 {
     u32::try_from(datagrams(pair) - before).expect("a few thousand")
 }
 
+/// An idle peer is asked whether it is there, and answers: every deadline of both ends since the last time, and the
+/// two packets.
+pub(crate) fn heartbeat(pair: &mut Pair, n: u32) -> u32 {
+    // What data left behind, new keys among it, comes to an end before.
+    for _ in 0..HEARTBEATS_OF_A_REST {
+        pair.heartbeat();
+    }
+    let (rekeys, datagrams) = (pair.rekeys(), pair.datagrams());
+    for _ in 0..n {
+        counted(|| pair.heartbeat());
+    }
+    assert_eq!(pair.rekeys(), rekeys, "keys are changed in rows of handshakes only");
+    assert_eq!(pair.datagrams(), datagrams + u64::from(2 * n), "each is a question and an answer");
+    n
+}
+
+/// A relay passes a packet with a small message on: what it computes from the datagram that came to the one that goes,
+/// acknowledgements to its neighbours included.
+pub(crate) fn forward(relayed: &mut Relayed, n: u32) -> u32 {
+    for _ in 0..n {
+        relayed.send(&small());
+        let len = relayed.near_writes().expect("a packet with the message");
+        counted(|| relayed.relay_passes(len));
+        assert_eq!(relayed.ends_read(), 1, "it goes to the far end");
+        assert_eq!(relayed.turn(), SMALL, "the message arrives");
+    }
+    n
+}
+
 /// Lets `n` packets cross, each with a small message.
 pub(crate) fn exchange_packets(pair: &mut Pair, n: u32) {
     for _ in 0..n / PACKETS_PER_TURN {
@@ -147,6 +177,9 @@ fn small() -> Bytes {
 fn of_a_packet() -> Bytes {
     Bytes::from_static(&[0xa5; 1000])
 }
+
+/// Ten minutes: what is left of data is over, and the next keys are due after an hour.
+const HEARTBEATS_OF_A_REST: usize = 30;
 
 /// Fewer turns take less of valgrind's time.
 const PACKETS_PER_TURN: u32 = 10;

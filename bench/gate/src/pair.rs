@@ -8,17 +8,22 @@ use handfast_core::{
     Target,
 };
 
-/// One endpoint, and its only peer once it is connected.
+/// One endpoint, and its peer once it is connected.
 pub(crate) struct End {
     pub(crate) endpoint: Endpoint,
-    address: SocketAddr,
-    peer: Option<PeerHandle>,
+    pub(crate) address: SocketAddr,
+    /// The peer that it connected with last.
+    pub(crate) peer: Option<PeerHandle>,
 }
 
 impl End {
     /// An endpoint with keys and randomness that follow from `seed`.
     pub(crate) fn new(seed: u8, now: Instant) -> Self {
-        let mut config = Config::default();
+        Self::with(seed, now, Config::default())
+    }
+
+    /// The same with choices of its own.
+    pub(crate) fn with(seed: u8, now: Instant, mut config: Config) -> Self {
         // What drivers detect is an input here: the suite is the same on every processor.
         config.aes_hardware = true;
         let identity = Identity::from_seed([seed; 32]);
@@ -139,6 +144,32 @@ impl Pair {
             self.turn();
             self.pass(Duration::from_millis(1));
         }
+    }
+
+    /// Nothing is sent until a deadline has an end ask the other whether it is there, and until that has answered.
+    pub(crate) fn heartbeat(&mut self) {
+        let before = self.datagrams();
+        while self.datagrams() == before {
+            let deadlines = [&self.alice, &self.bob].map(|end| end.endpoint.poll_timeout());
+            let next = deadlines.into_iter().flatten().min().expect("a peer has deadlines");
+            self.pass(next.saturating_since(self.now));
+            self.turn();
+        }
+        let mut crossed = before;
+        while self.datagrams() != crossed {
+            crossed = self.datagrams();
+            self.turn();
+        }
+    }
+
+    /// Datagrams that both ends sent so far.
+    pub(crate) fn datagrams(&self) -> u64 {
+        self.alice.endpoint.stats().datagrams_sent + self.bob.endpoint.stats().datagrams_sent
+    }
+
+    /// Keys that both ends changed so far.
+    pub(crate) fn rekeys(&self) -> u64 {
+        self.alice.endpoint.stats().rekeys + self.bob.endpoint.stats().rekeys
     }
 
     /// Lets time pass, and fires what is due.

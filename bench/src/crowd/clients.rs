@@ -1,6 +1,7 @@
 //! Many clients of one server, in a process of their own and in virtual time.
 
 use std::io::{BufReader, BufWriter, Write};
+use std::ops::Range;
 use std::process::{ChildStdin, ChildStdout};
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ pub(super) struct Crowd {
     process: Process,
     input: BufWriter<ChildStdin>,
     output: BufReader<ChildStdout>,
-    clients: Vec<Client>,
+    /// `None`: forgotten, though the server thinks it is there. That is to take no memory.
+    clients: Vec<Option<Box<Client>>>,
     /// Who is to be asked what to write.
     woken: Vec<u32>,
     now: Instant,
@@ -66,16 +68,38 @@ impl Crowd {
     pub(super) fn grow(&mut self, by: u32) -> Result<(), String> {
         let end = self.len() + by;
         while self.len() < end {
-            let newcomers = self.len()..end.min(self.len() + AT_ONCE);
-            for number in newcomers.clone() {
-                self.clients.push(Client::new(number, self.now)?);
-                self.wake(number);
-            }
-            self.turns_until("a handshake", |crowd| {
-                newcomers.clone().all(|it| crowd.clients[it as usize].peer.is_some())
-            })?;
+            self.welcome(end)?;
         }
         Ok(())
+    }
+
+    /// The same, but each is forgotten once it is connected.
+    pub(super) fn grow_and_forget(&mut self, by: u32) -> Result<(), String> {
+        let end = self.len() + by;
+        while self.len() < end {
+            let newcomers = self.welcome(end)?;
+            // Whatever they have still to say, the server has heard.
+            self.turn()?;
+            newcomers.for_each(|number| self.clients[number as usize] = None);
+        }
+        Ok(())
+    }
+
+    /// Some clients come, so many that there are at most `end`, and connect. Returns which.
+    fn welcome(&mut self, end: u32) -> Result<Range<u32>, String> {
+        let newcomers = self.len()..end.min(self.len() + AT_ONCE);
+        for number in newcomers.clone() {
+            self.clients.push(Some(Box::new(Client::new(number, self.now)?)));
+            self.wake(number);
+        }
+        self.turns_until("a handshake", |crowd| {
+            newcomers.clone().all(|it| crowd.client(it).is_some_and(|it| it.peer.is_some()))
+        })?;
+        Ok(newcomers)
+    }
+
+    fn client(&self, number: u32) -> Option<&Client> {
+        self.clients[number as usize].as_deref()
     }
 
     /// Each client sends so many messages, one after the other on two channels, and all arrive.
@@ -99,7 +123,7 @@ impl Crowd {
         while self.now < end {
             self.now += STEP;
             for client in 0..self.len() {
-                let due = self.clients[client as usize].endpoint.poll_timeout();
+                let due = self.client(client).and_then(|it| it.endpoint.poll_timeout());
                 if due.is_some_and(|due| due <= self.now) {
                     self.wake(client);
                 }
@@ -125,7 +149,8 @@ impl Crowd {
     }
 
     fn send(&mut self, client: u32, channel: u16) -> Result<(), String> {
-        let Client { endpoint, peer, .. } = &mut self.clients[client as usize];
+        let it = self.clients[client as usize].as_deref_mut();
+        let Client { endpoint, peer, .. } = it.ok_or("the client is forgotten")?;
         let (peer, message) = (peer.ok_or("not connected")?, Bytes::from_static(&[7; 64]));
         let sent = endpoint.send(self.now, peer, Delivery::ordered(channel), message);
         sent.map_err(|error| error.to_string())?;
@@ -134,7 +159,9 @@ impl Crowd {
     }
 
     fn wake(&mut self, client: u32) {
-        if !std::mem::replace(&mut self.clients[client as usize].is_woken, true) {
+        // Those that are forgotten have nothing to say.
+        let Some(it) = &mut self.clients[client as usize] else { return };
+        if !std::mem::replace(&mut it.is_woken, true) {
             self.woken.push(client);
         }
     }
@@ -152,7 +179,9 @@ impl Crowd {
     /// What is to be written reaches the server, and its answers come back; half a round trip each.
     fn turn(&mut self) -> Result<(), String> {
         for client in std::mem::take(&mut self.woken) {
-            self.clients[client as usize].is_woken = false;
+            if let Some(it) = &mut self.clients[client as usize] {
+                it.is_woken = false;
+            }
             self.write(client)?;
         }
         self.now += HALF_TRIP;
@@ -165,7 +194,7 @@ impl Crowd {
 
     fn write(&mut self, client: u32) -> Result<(), String> {
         let Self { clients, now, buffer, .. } = self;
-        let it = &mut clients[client as usize];
+        let Some(it) = &mut clients[client as usize] else { return Ok(()) };
         it.attend(*now)?;
         while let Some(transmit) = it.endpoint.poll_transmit(*now, buffer) {
             let segment = transmit.segment.map_or(transmit.len, |segment| segment.get().into());
@@ -185,7 +214,7 @@ impl Crowd {
             match Told::read(&mut self.output)? {
                 Told::Datagram { client, mut bytes } => {
                     let client = client - 1;
-                    let it = &mut self.clients[client as usize];
+                    let Some(it) = &mut self.clients[client as usize] else { continue };
                     it.endpoint.handle_datagram(self.now, Origin::from_remote(PLACE), &mut bytes);
                     self.wake(client);
                 }

@@ -1,4 +1,4 @@
-//! The clients: each connects, sends its messages, waits until they are acknowledged, and stays.
+//! The clients: each connects, sends its messages, waits until they arrived, and stays.
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -8,21 +8,43 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use handfast_tokio::{Config, Delivery, Endpoint, Identity, Peer, entropy};
 use quinn::{Connection, SendStream, TransportConfig};
 use rusty_enet::{EventNoRef, Host, HostSettings, Packet, PeerID};
 use tokio::runtime::Builder;
 
-use super::{CHANNELS, MESSAGES, System};
+use super::{CHANNELS, MESSAGES, System, many};
+use crate::process::Process;
 use crate::systems::{Configs, SERVER_NAME};
 
 /// Clients that are connected until they are dropped.
-pub(super) struct Clients {
+pub(super) enum Clients {
+    Processes(Vec<Process>),
+    Thread(Thread),
+}
+
+impl Clients {
+    /// Whether all are there still, as far as they tell: one that ended would take no memory.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub(super) fn check(&mut self) -> Result<(), String> {
+        let are_there = match self {
+            Self::Processes(all) => all.iter_mut().all(Process::is_running),
+            Self::Thread(Thread { thread, .. }) => {
+                thread.as_ref().is_some_and(|it| !it.is_finished())
+            }
+        };
+        are_there.then_some(()).ok_or_else(|| "clients have ended".into())
+    }
+}
+
+/// Clients of this process.
+pub(super) struct Thread {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), String>>>,
 }
 
-impl Drop for Clients {
+impl Drop for Thread {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -38,16 +60,18 @@ impl Drop for Clients {
 /// What the first fails at.
 pub(super) fn connect(system: System, place: SocketAddr, many: usize) -> Result<Clients, String> {
     let over = Arc::new(AtomicBool::new(false));
+    if matches!(system, System::Tokio | System::Mio) {
+        return many::start(place, many).map(Clients::Processes);
+    }
     let (ready, is_ready) = channel();
     let staying = Stay { over: Arc::clone(&over), ready };
     let thread = thread::spawn(move || match system {
-        System::Tokio | System::Mio => block_on(handfast(place, many, staying)),
-        System::Quinn => block_on(quinn(place, many, staying)),
         System::Enet => enet(place, many, &staying),
+        _ => block_on(quinn(place, many, staying)),
     });
-    let mut clients = Clients { over, thread: Some(thread) };
+    let mut clients = Thread { over, thread: Some(thread) };
     if is_ready.recv_timeout(LONG).is_ok() {
-        return Ok(clients);
+        return Ok(Clients::Thread(clients));
     }
     clients.over.store(true, Ordering::Relaxed);
     match clients.thread.take().map(JoinHandle::join) {
@@ -82,36 +106,6 @@ impl Stay {
 
 fn block_on(clients: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     Builder::new_current_thread().enable_all().build().map_err(text)?.block_on(clients)
-}
-
-async fn handfast(place: SocketAddr, many: usize, stay: Stay) -> Result<(), String> {
-    let mut all = Vec::new();
-    for _ in 0..many {
-        all.push(one_of_handfast(place).await?);
-    }
-    stay.until_over().await;
-    // A peer that ended in the meantime would take no memory.
-    let ended = all.iter().find_map(|(_, peer)| peer.ended());
-    ended.map_or(Ok(()), |reason| Err(text(reason)))
-}
-
-async fn one_of_handfast(place: SocketAddr) -> Result<(Endpoint, Peer), String> {
-    let identity = Identity::from_seed(entropy().map_err(text)?);
-    let endpoint = Endpoint::bind(Config::default(), identity, LOOPBACK).map_err(text)?;
-    let peer = endpoint.connect(place).await.map_err(text)?;
-    for channel in 0..CHANNELS {
-        let delivery = Delivery::ordered(channel);
-        for _ in 1..MESSAGES {
-            peer.send(delivery, MESSAGE.as_slice()).await.map_err(text)?;
-        }
-        // Those before it arrived, too.
-        let last = peer.send_with_receipt(delivery, MESSAGE.as_slice());
-        let fate = last.await.map_err(text)?.await;
-        if fate != handfast_tokio::Fate::Acked {
-            return Err(format!("a message is {fate:?}"));
-        }
-    }
-    Ok((endpoint, peer))
 }
 
 async fn quinn(place: SocketAddr, many: usize, stay: Stay) -> Result<(), String> {

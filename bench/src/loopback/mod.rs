@@ -10,6 +10,7 @@ mod on_tokio;
 mod quinn;
 mod raw;
 mod run;
+mod s2n;
 mod system;
 
 use std::net::SocketAddr;

@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use handfast_tokio::{Config, CongestionControl, Endpoint, Identity, entropy};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Job, Run, enet, kcp, on_mio, on_tokio, quinn, raw};
+use super::{Job, Run, enet, kcp, on_mio, on_tokio, quinn, raw, s2n};
 
 /// A system, with its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(crate) enum System {
     /// A stream for each message.
     QuinnStreamEach,
     QuinnBbr,
+    S2n,
     Enet,
     Kcp,
     /// A socket, and a call for each datagram.
@@ -41,6 +42,7 @@ impl System {
             Self::Quinn => "quinn",
             Self::QuinnStreamEach => "quinn, a stream each",
             Self::QuinnBbr => "quinn, BBR",
+            Self::S2n => "s2n-quic",
             Self::Enet => "rusty_enet (no encryption)",
             Self::Kcp => "tokio_kcp turbo (no encryption)",
             Self::Raw => "raw UDP",
@@ -68,6 +70,7 @@ impl System {
             Self::Quinn | Self::QuinnStreamEach | Self::QuinnBbr => {
                 block_on(run, quinn::receive(self, tell, run))
             }
+            Self::S2n => block_on(run, s2n::receive(tell, run)),
             Self::Enet => enet::receive(tell, run),
             Self::Kcp => block_on(run, kcp::receive(tell, run)),
             Self::RawTokio => block_on(run, raw::on_tokio::receive(tell, run)),
@@ -90,6 +93,7 @@ impl System {
             Self::Quinn | Self::QuinnStreamEach | Self::QuinnBbr => {
                 block_on(run, quinn::send(self, to, run))
             }
+            Self::S2n => block_on(run, s2n::send(to, run)),
             Self::Enet => enet::send(to, run),
             Self::Kcp => block_on(run, kcp::send(to, run)),
             Self::RawTokio => block_on(run, raw::on_tokio::send(to, run)),

@@ -5,6 +5,8 @@ mod handfast;
 mod quinn;
 mod tls;
 
+#[cfg(feature = "sockets")]
+pub(crate) use tls::Rustls;
 pub(crate) use tls::{Configs, SERVER_NAME};
 
 use std::time::Duration;

@@ -21,6 +21,26 @@ pub(crate) struct Configs {
 }
 
 impl Configs {
+    /// Those of [`Rustls`], with the transport's defaults.
+    pub(crate) fn new() -> Self {
+        let Rustls { client, server } = Rustls::new();
+        let client = QuicClientConfig::try_from(client).expect("the suite of QUIC's first packets");
+        let server = QuicServerConfig::try_from(server).expect("the suite of QUIC's first packets");
+        let mut client = ClientConfig::new(Arc::new(client));
+        client.transport_config(transport());
+        let mut server = ServerConfig::with_crypto(Arc::new(server));
+        server.transport_config(transport());
+        Self { client, server: Arc::new(server) }
+    }
+}
+
+/// What TLS needs at the two ends.
+pub(crate) struct Rustls {
+    pub(crate) client: rustls::ClientConfig,
+    pub(crate) server: rustls::ServerConfig,
+}
+
+impl Rustls {
     /// A server with an Ed25519 key, and a client that trusts it. They are the same in every process, so that a
     /// server and its clients may be in two.
     pub(crate) fn new() -> Self {
@@ -29,11 +49,11 @@ impl Configs {
         let parameters = CertificateParams::new([SERVER_NAME.to_owned()]).expect("a right name");
         let certificate = parameters.self_signed(&key).expect("a certificate").der().clone();
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key that rustls reads");
-        Self { client: client(&certificate), server: Arc::new(server(certificate, key)) }
+        Self { client: client(&certificate), server: server(certificate, key) }
     }
 }
 
-fn client(trusted: &CertificateDer<'static>) -> ClientConfig {
+fn client(trusted: &CertificateDer<'static>) -> rustls::ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).expect("a right certificate");
     let builder = rustls::ClientConfig::builder_with_provider(provider());
@@ -44,13 +64,14 @@ fn client(trusted: &CertificateDer<'static>) -> ClientConfig {
         .with_no_client_auth();
     // Each handshake is a whole one.
     tls.resumption = Resumption::disabled();
-    let tls = QuicClientConfig::try_from(tls).expect("the suite of QUIC's first packets");
-    let mut config = ClientConfig::new(Arc::new(tls));
-    config.transport_config(transport());
-    config
+    tls.alpn_protocols = vec![PROTOCOL.to_vec()];
+    tls
 }
 
-fn server(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> ServerConfig {
+fn server(
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+) -> rustls::ServerConfig {
     let builder = rustls::ServerConfig::builder_with_provider(provider());
     let mut tls = builder
         .with_protocol_versions(&[&TLS13])
@@ -60,10 +81,8 @@ fn server(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> 
         .expect("the key of the certificate");
     // Nobody would use them.
     tls.send_tls13_tickets = 0;
-    let tls = QuicServerConfig::try_from(tls).expect("the suite of QUIC's first packets");
-    let mut config = ServerConfig::with_crypto(Arc::new(tls));
-    config.transport_config(transport());
-    config
+    tls.alpn_protocols = vec![PROTOCOL.to_vec()];
+    tls
 }
 
 /// AWS-LC with the suites in rustls's order, of which the first is chosen, and X25519.
@@ -85,6 +104,9 @@ fn transport() -> Arc<TransportConfig> {
 
 /// What the certificate says, and the client expects.
 pub(crate) const SERVER_NAME: &str = "localhost";
+
+/// What is spoken over it: s2n-quic wants to know.
+const PROTOCOL: &[u8] = b"bench";
 
 /// What PKCS #8 has before the 32 bytes of an Ed25519 key (RFC 8410).
 const PKCS8_HEAD: [u8; 16] = [
