@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::pack::pack;
 use crate::time::micros;
 
 /// Smoothed round-trip time and its variation.
@@ -13,6 +14,8 @@ pub(crate) struct Rtt {
     variation: u64,
     least: u64,
 }
+
+pack!(Rtt: latest, smoothed, variation, least);
 
 impl Rtt {
     /// Nothing measured yet: 333 ms is assumed (RFC 9002 section 6.2.2). It is also the first

@@ -1,6 +1,7 @@
 //! The packet numbers of a path id whose packets nobody acknowledges.
 
 use super::replay::ReplayWindow;
+use crate::pack::pack;
 use crate::wire::PacketNumber;
 
 /// The numbers of packets that carry others, or of those that look for a way, in both directions. A lost one is
@@ -13,6 +14,8 @@ pub(crate) struct UntrackedNumbers {
     received_up_to: u64,
     replay: ReplayWindow,
 }
+
+pack!(UntrackedNumbers: id, next, received_up_to, replay);
 
 impl UntrackedNumbers {
     /// Nothing was sent or received under this path id.
