@@ -237,7 +237,7 @@ impl Pack for u64 {
         let (mut value, mut shift) = (0, 0);
         loop {
             let byte = from.byte()?;
-            value |= u64::from(byte & 0x7f).checked_shl(shift)?;
+            value |= Self::from(byte & 0x7f).checked_shl(shift)?;
             if byte < 0x80 {
                 return Some(value);
             }
