@@ -30,7 +30,7 @@ struct RekeyAnswer {
     request_ephemeral: [u8; 32],
 }
 
-pack_never!(RekeyAnswer);
+pack!(RekeyAnswer: index, ephemeral, request_index, request_ephemeral);
 
 /// What a packet carried of a key change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
