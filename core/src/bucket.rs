@@ -1,6 +1,7 @@
 //! Token buckets, eight bytes each.
 
 use crate::config::Budget;
+use crate::pack::pack;
 use crate::time::Instant;
 
 /// A budget, ready to be reckoned with.
@@ -36,6 +37,8 @@ impl Limit {
 pub(crate) struct TokenBucket {
     full_at: u64,
 }
+
+pack!(TokenBucket: full_at);
 
 impl TokenBucket {
     pub(crate) const FULL: Self = Self { full_at: 0 };

@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::pack::{Pack, Packer, Unpacker};
+
 /// In which order the messages of one stream reach the application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the protocol has these three")]
@@ -28,6 +30,16 @@ pub enum Order {
 /// Classes compare by their level: the most urgent is the least.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(u8);
+
+impl Pack for Priority {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        self.0.pack(into)
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        u8::unpack(from).map(Self)
+    }
+}
 
 impl Priority {
     /// The most urgent: level 0, for what is of use only if it arrives at once.

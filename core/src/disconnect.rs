@@ -3,6 +3,8 @@
 use alloc::string::String;
 use core::time::Duration;
 
+use crate::pack::pack_never;
+
 /// Why a peer disconnects: what its `Disconnect` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -12,6 +14,8 @@ pub struct DisconnectReason {
     /// A text for people, at most 64 bytes of UTF-8.
     pub reason: String,
 }
+
+pack_never!(DisconnectReason);
 
 impl DisconnectReason {
     /// The longest text, in bytes of UTF-8.

@@ -8,6 +8,7 @@ use crate::delivery::{Delivery, Fate, MessageId};
 use crate::info::RouteInfo;
 use crate::nat::NatEvidence;
 use crate::net::{SocketId, Via};
+use crate::pack::{Pack, Packer, Unpacker, pack_never};
 use crate::wire::VERSION;
 use crate::{DisconnectReason, PeerHandle, PeerId, Violation};
 
@@ -274,6 +275,16 @@ pub enum PeerState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PingId(pub(crate) u64);
 
+impl Pack for PingId {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        self.0.pack(into)
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        u64::unpack(from).map(Self)
+    }
+}
+
 /// Why a peer ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -326,6 +337,8 @@ pub enum EndReason {
     /// The peer, though authenticated, broke the protocol.
     Violation(Violation),
 }
+
+pack_never!(EndReason);
 
 impl EndReason {
     /// Whether every reliable message that the peer's application handed over has arrived here: the

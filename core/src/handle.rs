@@ -1,5 +1,7 @@
 //! The name of a peer within an endpoint.
 
+use crate::pack::pack;
+
 /// Names a peer of one endpoint.
 ///
 /// A plain value. It stays the same when the peer changes its address, its keys or restarts. After the
@@ -9,3 +11,4 @@ pub struct PeerHandle {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
 }
+pack!(PeerHandle: slot, generation);

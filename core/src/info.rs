@@ -2,6 +2,7 @@
 
 use crate::event::PeerState;
 use crate::net::Via;
+use crate::pack::pack_enum;
 use crate::punch::Verdict;
 use crate::stats::{PathStats, PeerStats};
 use crate::time::Instant;
@@ -86,3 +87,5 @@ pub enum Direction {
     /// We did.
     Outbound,
 }
+
+pack_enum!(Direction: Inbound, Outbound);

@@ -133,6 +133,7 @@ mod message;
 mod mtu;
 mod nat;
 mod net;
+mod pack;
 mod parting;
 mod path;
 mod peer;

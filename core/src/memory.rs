@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use core::time::Duration;
 
 use crate::config::Config;
+use crate::pack::pack;
 use crate::time::Instant;
 
 /// What all peers together hold, or were told that they may send.
@@ -43,6 +44,8 @@ pub(crate) struct Booking {
     /// It waits for its turn to send us a message for which there is no room.
     ticket: Option<u64>,
 }
+
+pack!(Booking: bytes, ticket);
 
 impl Booking {
     /// Whether the peer waits for its turn, or has it.

@@ -5,6 +5,8 @@ use core::net::SocketAddr;
 
 use smallvec::SmallVec;
 
+use crate::pack::pack_never;
+
 /// What a test with the help of a server found out about the NAT before us: see
 /// [`Endpoint::test_nat`](crate::Endpoint::test_nat). It is evidence, not a verdict: nothing is left untried
 /// because of it.
@@ -26,6 +28,8 @@ pub struct NatEvidence {
     /// Ports of the server that did not answer.
     pub silent_ports: SmallVec<[u16; 3]>,
 }
+
+pack_never!(NatEvidence);
 
 /// Which of our ports others see (RFC 4787 section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::pack::pack;
 use crate::wire::PacketError;
 
 /// Declares a struct of `u64` counters that can be walked by name and added up. For the crates of
@@ -208,6 +209,13 @@ counters! {
         relayed_bytes,
     }
 }
+
+pack!(PeerStats:
+    datagrams_received, datagrams_sent, bytes_received, bytes_sent, messages_received,
+    messages_sent, packets_lost, packets_spuriously_lost, parts_retransmitted, parts_copied,
+    probe_timeouts, congestion_events, congestion_marks, messages_dropped, messages_superseded,
+    messages_overflowed, rekeys, handshakes, roams, relayed_bytes,
+);
 
 impl PeerStats {
     /// The share of our datagrams to the peer that was lost, from 0 to 1, as far as is known: what was

@@ -5,6 +5,8 @@ use core::num::NonZeroU64;
 use core::ops::{Add, AddAssign};
 use core::time::Duration;
 
+use crate::pack::pack;
+
 /// A point in time, in microseconds since an epoch that the driver chooses.
 ///
 /// The core never reads a clock: every call that depends on time takes an `Instant`. Values are
@@ -54,6 +56,8 @@ pub(crate) struct Absence {
     /// The end of the last one.
     pub(crate) until: Option<Instant>,
 }
+
+pack!(Absence: total, until);
 
 impl Absence {
     /// Notes that the driver comes at `now` for what was due at `due`.

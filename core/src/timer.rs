@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::pack::{Pack, Packer, Unpacker};
 use crate::time::Instant;
 
 /// What a peer's timers are for: a fieldless enum of `N` kinds.
@@ -19,6 +20,17 @@ pub(crate) struct Timers<const N: usize> {
     deadlines: [Instant; N],
     /// The earliest of them: it is asked for much more often than it moves.
     first: Instant,
+}
+
+impl<const N: usize> Pack for Timers<N> {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        self.deadlines.pack(into)?;
+        self.first.pack(into)
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Some(Self { deadlines: Pack::unpack(from)?, first: Pack::unpack(from)? })
+    }
 }
 
 impl<const N: usize> Timers<N> {

@@ -36,6 +36,7 @@ pub use valid::ValidConfig;
 use rule::{Rule, rule};
 
 use crate::error::ConfigError;
+use crate::pack::{Pack, Packer, Unpacker};
 
 /// The smallest datagram every path must carry, in bytes of UDP payload.
 pub const BASE_DATAGRAM: u16 = 1200;
@@ -223,6 +224,27 @@ pub enum CongestionControl {
     /// A fixed rate in bytes per second, at least 1, for tests and dedicated links: it does not slow down
     /// for other traffic.
     Fixed(u64),
+}
+
+impl Pack for CongestionControl {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        match self {
+            Self::Bbr => (0_u8, 0_u64),
+            Self::Tolerant => (1, 0),
+            Self::Cubic => (2, 0),
+            Self::Fixed(rate) => (3, *rate),
+        }
+        .pack(into)
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Some(match Pack::unpack(from)? {
+            (0_u8, _) => Self::Bbr,
+            (1, _) => Self::Tolerant,
+            (2, _) => Self::Cubic,
+            (_, rate) => Self::Fixed(rate),
+        })
+    }
 }
 
 /// When an initiator must first validate its address, which costs it a round trip (a

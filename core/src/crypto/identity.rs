@@ -11,12 +11,24 @@ use zeroize::Zeroizing;
 
 use super::backend::active::SecretKey;
 
+use crate::pack::{Pack, Packer, Unpacker};
+
 /// A peer's public key, and so its name: 32 bytes, shown as 52 characters of lower-case base32.
 ///
 /// Every value is a sound key: one that many secrets fit, that can be written in several ways, or
 /// that carries a part outside the prime-order group cannot be made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId([u8; 32]);
+
+impl Pack for PeerId {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        self.0.pack(into)
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        <[u8; 32]>::unpack(from).map(Self)
+    }
+}
 
 impl PeerId {
     /// Checks and wraps the 32 bytes of an Ed25519 public key.

@@ -12,6 +12,8 @@ use super::backend::{Suite, active::SecretKey};
 use super::hash::{Secret, expand, hmac};
 use super::noise::Split;
 
+use crate::pack::pack;
+
 /// Which end of an exchange, handshake or rekey, one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -28,12 +30,16 @@ pub(crate) struct SessionKeys {
     pub(crate) receive: Secret,
 }
 
+pack!(SessionKeys: suite, send, receive);
+
 /// Everything one generation of a session's keys consists of.
 pub(crate) struct SessionSecrets {
     pub(crate) keys: SessionKeys,
     /// What the next generation grows from; it opens no packet.
     pub(crate) rekey: Secret,
 }
+
+pack!(SessionSecrets: keys, rekey);
 
 impl SessionSecrets {
     /// The first generation.

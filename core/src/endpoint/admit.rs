@@ -17,8 +17,10 @@ impl Endpoint {
     /// An initiator asks for a session.
     pub(super) fn handle_request(&mut self, arrival: &Arrival, request: &HandshakeRequest) {
         let open = !self.closing;
-        let at_peer = self.peers.by_via(&arrival.via).and_then(|slot| self.peers.at(slot));
-        let at_peer = at_peer.is_some_and(Peer::has_session);
+        let at_peer = self.peers.by_via(&arrival.via);
+        // Whoever is asleep has one.
+        let has_session = |slot| self.peers.awake(slot).is_none_or(Peer::has_session);
+        let at_peer = at_peer.is_some_and(has_session);
         let cx = &mut self.shared;
         let genuine = self.admission.on_request(cx, arrival, request, open, at_peer);
         let Some(initiator) = genuine else { return };
@@ -100,8 +102,9 @@ impl Endpoint {
     }
 
     /// What admission has to know about the peer with this identity, if it is one.
-    fn known(&self, id: &PeerId) -> Option<KnownPeer> {
-        let peer = self.peers.by_id(id).and_then(|slot| self.peers.at(slot))?;
+    fn known(&mut self, id: &PeerId) -> Option<KnownPeer> {
+        let slot = self.peers.by_id(id)?;
+        let peer = self.peers.at_mut(slot)?;
         Some(KnownPeer {
             handle: peer.handle(),
             has_session: peer.has_session(),
@@ -139,7 +142,7 @@ impl Endpoint {
     /// incarnation: so our `Disconnect` reaches nobody any more.
     fn left_behind(&self, id: &PeerId, remote_incarnation: u64) -> Option<u32> {
         let slot = self.peers.by_id(id)?;
-        let peer = self.peers.at(slot)?;
+        let peer = self.peers.awake(slot)?;
         peer.is_left_behind(remote_incarnation).then_some(slot)
     }
 }

@@ -47,7 +47,7 @@ impl Endpoint {
             self.refresh_indices(slot);
             let next = self.shared.now + Duration::from_micros(1);
             // A peer that wants to be called again at once would keep us here for ever.
-            if self.peers.at(slot).and_then(Peer::deadline).is_some_and(|at| at < next) {
+            if self.peers.awake(slot).and_then(Peer::deadline).is_some_and(|at| at < next) {
                 self.deadlines.set(slot, Some(next));
             }
         }

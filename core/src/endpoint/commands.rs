@@ -1,7 +1,6 @@
 //! What the application asks for: the only calls that can fail.
 
 use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
@@ -72,7 +71,7 @@ impl Endpoint {
     /// Whether a dial without an address can come to anything: neighbours forward, or may do so once they are
     /// connected.
     fn may_find_relay(&self, target: &Target) -> Result<(), ConnectError> {
-        let may_come = || self.peers.iter().any(Peer::is_connecting);
+        let may_come = || self.peers.all_awake().any(Peer::is_connecting);
         let may = target.id.is_some() && (!self.shared.relays.is_empty() || may_come());
         if may { Ok(()) } else { Err(ConnectError::NoAddress) }
     }
@@ -226,8 +225,7 @@ impl Endpoint {
         self.touch(now);
         self.closing = true;
         self.admission.forget_all(&mut self.shared);
-        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();
-        for slot in slots {
+        for slot in self.peers.occupied() {
             if let Some(peer) = self.peers.at_mut(slot) {
                 // Those that are closing or over go their way already.
                 peer.disconnect(&mut self.shared, options.clone()).ok();
@@ -240,8 +238,7 @@ impl Endpoint {
     /// learns our new address.
     pub fn addresses_changed(&mut self, now: Instant) {
         self.touch(now);
-        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();
-        for slot in slots {
+        for slot in self.peers.occupied() {
             if let Some(peer) = self.peers.at_mut(slot) {
                 peer.addresses_changed(&self.shared);
             }

@@ -80,7 +80,7 @@ impl Evictions {
         let candidates = peers.some_from(from, LOOKED_AT).filter_map(|peer| {
             let idleness = peer.idleness(cx)?;
             let crowding = crowding(Source::from(peer.listed_at()?))?;
-            Some(((idleness, Reverse(crowding), peer.number()), peer.handle().slot))
+            Some(((idleness, Reverse(crowding), peer.number()), peer.slot()))
         });
         candidates.min().map(|(_, slot)| slot)
     }

@@ -3,7 +3,7 @@
 use super::Endpoint;
 use crate::event::ForwardRefusal;
 use crate::net::{Arrival, Departure, Ecn, Route};
-use crate::peer::{Carried, ForwardRefused, Peer};
+use crate::peer::{Carried, ForwardRefused};
 use crate::stats::DropReason;
 use crate::wire::{FORWARD_HEADER_LEN, ForwardFrame, HOP_LIMIT, SEALED_HEADER_LEN, TAG_LEN, kind};
 use crate::{PeerHandle, PeerId};
@@ -21,7 +21,7 @@ impl Endpoint {
         carried: &Carried,
         datagram: &[u8],
     ) -> Option<Arrival> {
-        let neighbour = self.peers.at(slot).and_then(Peer::id)?;
+        let neighbour = self.peers.id(slot)?;
         let packet = datagram.get(carried.packet.clone())?;
         let Ok(ecn) = decapsulated(arrival.ecn, Ecn::of_codepoint(carried.ecn)) else {
             self.shared.stats.forwards_dropped += 1;
@@ -108,7 +108,7 @@ impl Endpoint {
         header: &ForwardFrame<'_>,
         passed: &Result<Option<u64>, ForwardRefusal>,
     ) {
-        let next = self.peers.get(next).and_then(Peer::id);
+        let next = self.peers.id(next.slot);
         if let Some(next) = next.filter(|_| matches!(passed, Ok(Some(_)))) {
             crate::audit::note_passed(self.id(), neighbour, next, header);
         }
@@ -128,7 +128,7 @@ impl Endpoint {
         let known = self.peers.by_id(destination).filter(|next| *next != slot);
         let known = known.filter(|_| policy.admits(destination));
         let known = known.filter(|slot| self.is_neighbour(*slot));
-        let next = known.and_then(|slot| self.peers.at(slot)).map(Peer::handle);
+        let next = known.and_then(|slot| self.peers.handle(slot));
         let next = next.or_else(|| self.routed_hop(slot, destination));
         next.ok_or(ForwardRefusal::NotConnected)
     }
@@ -145,7 +145,7 @@ impl Endpoint {
     pub(super) fn fit_into(&mut self, slot: u32, route: Route) {
         let carrier = self.peers.by_id(&route.neighbour);
         let largest =
-            carrier.and_then(|carrier| self.peers.at(carrier)?.largest_carried(self.shared.now));
+            carrier.and_then(|carrier| self.peers.look(carrier)?.largest_carried(self.shared.now));
         let wants = self.peers.at_mut(slot).is_some_and(|peer| peer.fit_into(largest));
         if let Some(carrier) = carrier.filter(|_| wants) {
             self.carry_larger(carrier);
@@ -164,7 +164,7 @@ impl Endpoint {
         next: PeerHandle,
         frame: &ForwardFrame<'_>,
     ) -> Result<Option<u64>, ForwardRefusal> {
-        let Some(from) = self.peers.at(slot).map(Peer::handle) else { return Ok(None) };
+        let Some(from) = self.peers.handle(slot) else { return Ok(None) };
         let (now, rates) = (self.shared.now, &self.shared.config.forwarding);
         let passed = self.forwarder.pass(now, rates, (from, next), frame.header(), frame.packet);
         passed.map(Some).ok_or(ForwardRefusal::RateLimited)

@@ -164,7 +164,7 @@ impl Endpoint {
             Some(Owner::HalfOpen(_)) | None => None,
         };
         let dialling = slot.filter(|slot| {
-            let dial = self.peers.at(*slot).and_then(|peer| peer.dialled());
+            let dial = self.peers.awake(*slot).and_then(|peer| peer.dialled());
             dial.is_some_and(|dial| dial.local_index() == index)
         });
         if dialling.is_none() {

@@ -11,9 +11,9 @@ impl Endpoint {
     /// peer with a session lives on whatever its age.
     pub(super) fn on_identity_learned(&mut self, slot: u32, id: PeerId) {
         let own = id == self.id();
-        let learner = self.peers.at(slot).map(|peer| (peer.handle(), peer.number()));
+        let learner = self.peers.awake(slot).map(|peer| (peer.handle(), peer.number()));
         let Some((handle, number)) = learner else { return };
-        let known = self.peers.by_id(&id).and_then(|known| self.peers.at(known));
+        let known = self.peers.by_id(&id).and_then(|known| self.peers.look(known));
         let known = known.filter(|known| known.handle() != handle);
         let merge = known.map(|known| {
             let is_younger_dial = !known.has_session() && known.number() > number;
@@ -39,7 +39,7 @@ impl Endpoint {
 
     /// Who answered may have named anyone: the dial that lives on goes wherever the other went.
     fn merge_dials(&mut self, goes: PeerHandle, into: PeerHandle) {
-        let Some(other) = self.peers.get(goes) else { return };
+        let Some(other) = self.peers.awake(goes.slot) else { return };
         let until = other.dial_deadline();
         let targets = other.dialled().map(|dial| SmallVec::<[_; 8]>::from(dial.targets()));
         let Some(targets) = targets else { return };

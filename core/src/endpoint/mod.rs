@@ -185,14 +185,14 @@ impl Endpoint {
     /// The peer with this identity; `None` if there is none.
     #[must_use]
     pub fn peer_by_id(&self, id: &PeerId) -> Option<PeerHandle> {
-        self.peers.by_id(id).and_then(|slot| self.peers.at(slot)).map(|peer| peer.handle())
+        self.peers.by_id(id).and_then(|slot| self.peers.handle(slot))
     }
 
     /// The peer that is at this address now; `None` if there is none.
     #[must_use]
     pub fn peer_by_addr(&self, address: SocketAddr) -> Option<PeerHandle> {
         let slot = self.peers.by_address(canonical(address))?;
-        self.peers.at(slot).map(|peer| peer.handle())
+        self.peers.handle(slot)
     }
 
     /// All peers that have not ended, in no particular order.
@@ -279,7 +279,7 @@ impl Endpoint {
 
     /// A peer that ended has its identity no more.
     fn unname(&mut self, slot: u32) {
-        let Some(id) = self.peers.at(slot).and_then(Peer::id) else { return };
+        let Some(id) = self.peers.id(slot) else { return };
         if self.peers.unname(&id, slot) {
             // What was answered on behalf of the ended peer is void.
             self.admission.forget(&mut self.shared, &id);

@@ -113,6 +113,7 @@ impl Endpoint {
             let departure = peer.poll_transmit(&mut self.shared, buf);
             peer.review_memory(&mut self.shared);
             let has_more = departure.is_some() && (self.closing || peer.has_more(&mut self.shared));
+            let rests = !has_more && peer.rests(&self.shared);
             self.deadlines.set(slot, peer.deadline());
             if peer.has_events() {
                 self.eventful.push(slot);
@@ -121,6 +122,8 @@ impl Endpoint {
                 if has_more {
                     // Its next turn comes after everyone else's.
                     self.ready.push(slot);
+                } else if rests {
+                    self.peers.put_to_sleep(slot);
                 }
                 let transmit = self.dispatch(departure, buf);
                 if transmit.is_some() {
@@ -129,8 +132,10 @@ impl Endpoint {
                 continue;
             }
             // Its last acknowledgement has left. Whoever repeats a goodbye hears nothing more.
-            if self.closing && self.peers.at(slot).is_some_and(Peer::is_dispensable) {
+            if self.closing && self.peers.awake(slot).is_some_and(Peer::is_dispensable) {
                 self.remove(slot);
+            } else if rests {
+                self.peers.put_to_sleep(slot);
             }
         }
         None

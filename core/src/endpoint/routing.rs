@@ -3,7 +3,6 @@
 use super::Endpoint;
 use crate::event::Event;
 use crate::info::RouteInfo;
-use crate::peer::Peer;
 use crate::router::Hop;
 use crate::{PeerHandle, PeerId};
 
@@ -65,19 +64,19 @@ impl Endpoint {
     }
 
     fn route_info(&self, hop: Hop) -> Option<RouteInfo> {
-        let next_hop = self.peers.at(hop.neighbour).and_then(Peer::id)?;
+        let next_hop = self.peers.id(hop.neighbour)?;
         Some(RouteInfo { destination: hop.destination, next_hop, metric: hop.metric })
     }
 
     /// Whether packets can be carried to the peer in this slot.
     pub(super) fn is_neighbour(&self, slot: u32) -> bool {
-        self.peers.at(slot).is_some_and(|peer| peer.is_neighbour(self.shared.now))
+        self.peers.look(slot).is_some_and(|peer| peer.is_neighbour(self.shared.now))
     }
 
     /// Whether routes are exchanged with the peer in this slot. It may use ours while we take it for silent, and what
     /// it gives us goes on.
     pub(super) fn is_transit(&self, slot: u32) -> bool {
-        self.peers.at(slot).is_some_and(|peer| peer.is_transit(&self.shared.config))
+        self.peers.look(slot).is_some_and(|peer| peer.is_transit(&self.shared.config))
     }
 
     /// The neighbour that leads to a destination, if that is not the one in the slot `from`. Without a route others
@@ -89,7 +88,6 @@ impl Endpoint {
             router.want(now, from, *destination);
             return None;
         };
-        let next = self.peers.at(next).filter(|_| next != from && self.is_neighbour(next))?;
-        Some(next.handle())
+        self.peers.handle(next).filter(|_| next != from && self.is_neighbour(next))
     }
 }

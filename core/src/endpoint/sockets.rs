@@ -150,8 +150,7 @@ impl Endpoint {
     }
 
     fn punch_anew(&mut self) {
-        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();
-        for slot in slots {
+        for slot in self.peers.occupied() {
             if let Some(peer) = self.peers.at_mut(slot) {
                 peer.punch_anew(&mut self.shared);
             }
@@ -161,8 +160,7 @@ impl Endpoint {
 
     fn leave_closed_sockets(&mut self) {
         self.sockets.has_stranded = false;
-        let slots: Vec<u32> = self.peers.iter().map(|peer| peer.handle().slot).collect();
-        for slot in slots {
+        for slot in self.peers.occupied() {
             if let Some(peer) = self.peers.at_mut(slot) {
                 peer.change_sockets(&self.shared.config, |tuple| self.sockets.replace(tuple));
             }

@@ -4,17 +4,89 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::ops::Deref;
 
 use super::census::Census;
 use crate::admission::Source;
 use crate::net::{Place, Via};
-use crate::peer::Peer;
+use crate::pack::{Packed, Packer};
+use crate::peer::{Gist, Peer};
 use crate::{PeerHandle, PeerId};
 
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
-    peer: Option<Box<Peer>>,
+    entry: Entry,
+}
+
+#[derive(Debug, Default)]
+enum Entry {
+    #[default]
+    Vacant,
+    Awake(Box<Peer>),
+    /// It rests, and is unpacked when something touches it.
+    Asleep(Packed),
+}
+
+impl Slot {
+    #[inline]
+    fn wake(&mut self) -> Option<&mut Peer> {
+        if let Entry::Asleep(_) = self.entry {
+            self.unpack();
+        }
+        match &mut self.entry {
+            Entry::Awake(peer) => Some(peer),
+            Entry::Vacant | Entry::Asleep(_) => None,
+        }
+    }
+
+    #[cold]
+    fn unpack(&mut self) {
+        if let Some(Look::Asleep(peer)) = self.look() {
+            self.entry = Entry::Awake(peer);
+        }
+    }
+
+    fn awake(&self) -> Option<&Peer> {
+        match &self.entry {
+            Entry::Awake(peer) => Some(peer),
+            Entry::Vacant | Entry::Asleep(_) => None,
+        }
+    }
+
+    fn look(&self) -> Option<Look<'_>> {
+        match &self.entry {
+            Entry::Vacant => None,
+            Entry::Awake(peer) => Some(Look::Awake(peer)),
+            Entry::Asleep(packed) => Some(Look::Asleep(packed.unpack().expect("it was packed"))),
+        }
+    }
+
+    fn gist(&self) -> Option<Gist<'_>> {
+        match &self.entry {
+            Entry::Vacant => None,
+            Entry::Awake(peer) => Some(Gist::of(peer)),
+            Entry::Asleep(packed) => packed.begin(Gist::of_packed),
+        }
+    }
+}
+
+/// A peer to look at. One that is asleep stays so.
+#[derive(Debug)]
+pub(super) enum Look<'t> {
+    Awake(&'t Peer),
+    Asleep(Box<Peer>),
+}
+
+impl Deref for Look<'_> {
+    type Target = Peer;
+
+    fn deref(&self) -> &Peer {
+        match self {
+            Self::Awake(peer) => peer,
+            Self::Asleep(peer) => peer,
+        }
+    }
 }
 
 /// Peers by slot, by identity and by address.
@@ -27,6 +99,10 @@ pub(crate) struct PeerTable {
     by_address: BTreeMap<SocketAddr, u32>,
     /// How many peers are where.
     census: Census,
+    packer: Packer,
+    /// No peer is packed.
+    #[cfg(test)]
+    pub(super) is_sleepless: bool,
 }
 
 impl PeerTable {
@@ -48,40 +124,91 @@ impl PeerTable {
         });
         let slot = &mut self.slots[index as usize];
         let handle = PeerHandle { slot: index, generation: slot.generation };
-        slot.peer = Some(Box::new(make(handle)));
+        slot.entry = Entry::Awake(Box::new(make(handle)));
         handle
     }
 
     /// Removes a peer; its handle is void from now on.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Box<Peer>> {
         let entry = self.slots.get_mut(slot as usize)?;
-        let peer = entry.peer.take()?;
+        entry.wake()?;
+        let Entry::Awake(peer) = core::mem::take(&mut entry.entry) else { return None };
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(slot);
         Some(peer)
     }
 
-    pub(crate) fn get(&self, handle: PeerHandle) -> Option<&Peer> {
+    pub(super) fn get(&self, handle: PeerHandle) -> Option<Look<'_>> {
         let slot = self.slots.get(handle.slot as usize)?;
-        (slot.generation == handle.generation).then_some(slot.peer.as_deref()).flatten()
+        if slot.generation == handle.generation { slot.look() } else { None }
     }
 
     pub(crate) fn get_mut(&mut self, handle: PeerHandle) -> Option<&mut Peer> {
         let slot = self.slots.get_mut(handle.slot as usize)?;
-        (slot.generation == handle.generation).then_some(slot.peer.as_deref_mut()).flatten()
+        if slot.generation == handle.generation { slot.wake() } else { None }
     }
 
-    pub(crate) fn at(&self, slot: u32) -> Option<&Peer> {
-        self.slots.get(slot as usize)?.peer.as_deref()
-    }
-
+    /// The peer in this slot. If it was asleep, it is awake now.
+    #[inline]
     pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Peer> {
-        self.slots.get_mut(slot as usize)?.peer.as_deref_mut()
+        self.slots.get_mut(slot as usize)?.wake()
+    }
+
+    /// The peer in this slot, asleep or awake.
+    pub(super) fn look(&self, slot: u32) -> Option<Look<'_>> {
+        self.slots.get(slot as usize)?.look()
+    }
+
+    /// The peer in this slot, unless it is asleep: then it does nothing, and nothing is to be done.
+    pub(crate) fn awake(&self, slot: u32) -> Option<&Peer> {
+        self.slots.get(slot as usize)?.awake()
+    }
+
+    /// Packs the peer in this slot, if it can be. What touches it next finds it as it was.
+    pub(super) fn put_to_sleep(&mut self, slot: u32) {
+        #[cfg(test)]
+        if self.is_sleepless {
+            return;
+        }
+        let Some(slot) = self.slots.get_mut(slot as usize) else { return };
+        if let Entry::Awake(peer) = &slot.entry
+            && let Some(packed) = self.packer.pack(&**peer)
+        {
+            slot.entry = Entry::Asleep(packed);
+        }
+    }
+
+    /// How many peers are asleep.
+    #[cfg(test)]
+    pub(super) fn asleep(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot.entry, Entry::Asleep(_))).count()
+    }
+
+    /// The handle of the peer in this slot.
+    pub(super) fn handle(&self, slot: u32) -> Option<PeerHandle> {
+        let entry = self.slots.get(slot as usize)?;
+        let is_there = !matches!(entry.entry, Entry::Vacant);
+        is_there.then_some(PeerHandle { slot, generation: entry.generation })
+    }
+
+    /// The identity of the peer in this slot.
+    pub(super) fn id(&self, slot: u32) -> Option<PeerId> {
+        self.slots.get(slot as usize)?.gist()?.id()
     }
 
     /// All peers, in the order of their slots.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> {
-        self.slots.iter().filter_map(|slot| slot.peer.as_deref())
+    pub(super) fn iter(&self) -> impl Iterator<Item = Look<'_>> {
+        self.slots.iter().filter_map(Slot::look)
+    }
+
+    /// Those that are awake.
+    pub(super) fn all_awake(&self) -> impl Iterator<Item = &Peer> {
+        self.slots.iter().filter_map(Slot::awake)
+    }
+
+    /// The slots that have a peer.
+    pub(super) fn occupied(&self) -> Vec<u32> {
+        (0..self.slots.len() as u32).filter(|slot| self.handle(*slot).is_some()).collect()
     }
 
     pub(crate) fn by_id(&self, id: &PeerId) -> Option<u32> {
@@ -121,9 +248,9 @@ impl PeerTable {
 
     /// Peers from this slot on, and from the first one after the last: as many slots as there are, but at
     /// most `most`.
-    pub(super) fn some_from(&self, slot: u32, most: usize) -> impl Iterator<Item = &Peer> {
+    pub(super) fn some_from(&self, slot: u32, most: usize) -> impl Iterator<Item = Gist<'_>> {
         let (before, from) = self.slots.split_at((slot as usize).min(self.slots.len()));
-        from.iter().chain(before).take(most).filter_map(|slot| slot.peer.as_deref())
+        from.iter().chain(before).take(most).filter_map(Slot::gist)
     }
 
     /// `slot` is at this place; whoever was there before is not any more.

@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use super::spans::Spans;
 
+use crate::pack::pack_never;
+
 /// A message of which some fragments arrived.
 ///
 /// Memory grows with what arrived, not with what was announced: the sender may have charged a large
@@ -24,6 +26,8 @@ pub(crate) struct Assembly {
     /// How many bytes arrived.
     filled: u32,
 }
+
+pack_never!(Assembly);
 
 /// Room for so many bytes is made whatever arrives first.
 const FIRST: u32 = 4096;

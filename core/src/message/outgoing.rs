@@ -8,6 +8,7 @@ use super::copies::Copies;
 use super::credit::{Candidate, cost};
 use super::spans::Spans;
 use crate::delivery::{Delivery, Fate, MessageId, Order};
+use crate::pack::{pack, pack_never};
 use crate::time::Instant;
 
 /// A range of bytes of one outgoing message, as carried by one frame of one packet.
@@ -20,6 +21,8 @@ pub(crate) struct Part {
     pub(super) offset: u32,
     pub(super) len: u32,
 }
+
+pack!(Part: slot, generation, offset, len);
 
 impl Part {
     /// What is left when the first `len` bytes are taken.
@@ -63,6 +66,8 @@ pub(crate) struct Outgoing {
     /// Set when the fate is known and waits to be reported.
     pub(super) fate: Option<Fate>,
 }
+
+pack_never!(Outgoing);
 
 /// A message that was given up after some of it was sent.
 #[derive(Clone, Copy, Debug)]

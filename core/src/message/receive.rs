@@ -4,10 +4,10 @@ mod ended;
 mod given_up;
 mod hand_over;
 mod headway;
+mod streams;
 mod unreliable;
 
-use alloc::collections::BTreeSet;
-use alloc::collections::btree_map::{BTreeMap, Entry};
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::credit::cost;
 use super::credit::{ReceiveCredit, Review};
@@ -17,8 +17,10 @@ use super::window::EndedStreams;
 use crate::Violation;
 use crate::delivery::{Message, Order};
 use crate::memory::Room;
+use crate::pack::pack;
 use crate::wire::{DataFrame, GivenUpFrame, StreamKey};
 use headway::Headway;
+use streams::Streams;
 
 /// What we allow the peer.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +35,13 @@ pub(crate) struct ReceiveLimits {
     pub(crate) unreliable: u64,
 }
 
+pack!(ReceiveLimits: max_message, max_streams, stream_window, window, unreliable);
+
 /// All incoming messages of one peer.
 #[derive(Debug)]
 pub(crate) struct ReceiveQueue {
     limits: ReceiveLimits,
-    streams: BTreeMap<StreamKey, ReceiveStream>,
+    streams: Streams,
     ended: EndedStreams,
     headway: Headway,
     waiting: Waiting,
@@ -60,11 +64,16 @@ pub(crate) struct ReceiveQueue {
     missing: BTreeMap<StreamKey, u64>,
 }
 
+pack!(ReceiveQueue:
+    limits, streams, ended, headway, waiting, unreliable_limit, unreliable_bytes, credit,
+    is_unreviewed, is_closed, undeliverable, overflowed, has_given_up, missing,
+);
+
 impl ReceiveQueue {
     pub(crate) fn new(limits: ReceiveLimits) -> Self {
         Self {
             limits,
-            streams: BTreeMap::new(),
+            streams: Streams::new(),
             ended: EndedStreams::default(),
             headway: Headway::default(),
             waiting: Waiting::default(),
@@ -215,7 +224,7 @@ impl ReceiveQueue {
         if !self.is_closed {
             self.is_closed = true;
             self.undeliverable = self.count_undeliverable();
-            self.streams = BTreeMap::new();
+            self.streams.clear();
             self.unreliable_bytes = 0;
         }
     }
@@ -348,17 +357,17 @@ impl ReceiveQueue {
 
     /// Opens the stream of the message with this number, if need be. False if it ended with the message settled.
     fn open_stream(&mut self, key: StreamKey, number: u64) -> Result<bool, Violation> {
-        let full = self.streams.len() >= usize::from(self.limits.max_streams);
-        if let Entry::Vacant(place) = self.streams.entry(key) {
-            let first = self.ended.end_of(key);
-            if number < first {
-                return Ok(false);
-            }
-            if full {
-                return Err(Violation::TooManyStreams);
-            }
-            place.insert(ReceiveStream::new(key, first));
+        if self.streams.contains_key(&key) {
+            return Ok(true);
         }
+        let first = self.ended.end_of(key);
+        if number < first {
+            return Ok(false);
+        }
+        if self.streams.len() >= usize::from(self.limits.max_streams) {
+            return Err(Violation::TooManyStreams);
+        }
+        self.streams.insert(ReceiveStream::new(key, first));
         Ok(true)
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::assembly::Assembly;
 use super::window::ReceivedWindow;
 use crate::Violation;
+use crate::pack::{pack, pack_never};
 use crate::wire::{Fragment, StreamKey};
 
 /// A whole message waiting for earlier ones of its ordered stream.
@@ -15,6 +16,8 @@ pub(crate) struct Buffered {
     pub(super) payload: Bytes,
     pub(super) requires_ack: bool,
 }
+
+pack_never!(Buffered);
 
 /// The receiving end of one stream.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct ReceiveStream {
     /// Ordered: whole messages whose turn has not come.
     pub(super) buffered: BTreeMap<u64, Buffered>,
 }
+
+pack!(ReceiveStream: key, resolved, next, partial, buffered);
 
 impl ReceiveStream {
     /// All numbers below `first` are settled.

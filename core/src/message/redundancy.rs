@@ -13,6 +13,7 @@ use core::time::Duration;
 
 use super::outgoing::{Outgoing, Part};
 use crate::delivery::{Delivery, Priority};
+use crate::pack::pack;
 use crate::time::Instant;
 
 /// Which messages are to be sent once more, and what for.
@@ -31,6 +32,8 @@ pub(super) struct Redundancy {
     repaired: VecDeque<Waiting>,
 }
 
+pack!(Redundancy: loss, budget, second, overdue, third, repaired);
+
 /// A part that is to be sent once more.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
@@ -39,6 +42,8 @@ struct Waiting {
     from: Instant,
     until: Instant,
 }
+
+pack!(Waiting: part, from, until);
 
 /// A part that may be sent once more now.
 #[derive(Clone, Copy, Debug)]
@@ -191,6 +196,8 @@ struct LossShare {
     /// It is worth copies. The first loss is felt at once, and the last for some 260 parts.
     is_felt: bool,
 }
+
+pack!(LossShare: share, is_felt);
 
 impl LossShare {
     #[inline]

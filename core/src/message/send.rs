@@ -23,6 +23,7 @@ use super::send_buffer::{SendBuffer, SendLimits};
 use super::send_stream::SendStream;
 use crate::delivery::{Delivery, Fate, MessageId, Order};
 use crate::error::SendError;
+use crate::pack::pack;
 use crate::time::Instant;
 use crate::wire::StreamKey;
 
@@ -62,6 +63,11 @@ pub(crate) struct SendQueue {
     /// Sequenced messages that gave way to a newer one.
     superseded: u64,
 }
+
+pack!(SendQueue:
+    messages, streams, lanes, ends, schedule, redundancy, credit, has_lost_ordered, is_cut, fates,
+    next_id, deadlines, untold, highest_acked, stream_window, buffer, dropped, superseded,
+);
 
 impl SendQueue {
     /// Takes a message in, or says why not.

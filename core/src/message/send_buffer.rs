@@ -8,6 +8,7 @@ use super::credit::MESSAGE_CHARGE;
 use super::outgoing::Outgoing;
 use crate::delivery::Order;
 use crate::error::SendError;
+use crate::pack::pack;
 
 /// What the peer allows us.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,6 +22,8 @@ pub(crate) struct SendLimits {
     /// How long unreliable messages wait to be begun.
     pub(crate) age: Duration,
 }
+
+pack!(SendLimits: max_message, max_streams, buffer, unreliable, age);
 
 /// Bytes of messages that are not settled, charges included.
 ///
@@ -43,6 +46,8 @@ pub(super) struct SendBuffer {
     waiting: Vec<u16>,
 }
 
+pack!(SendBuffer: reliable, unreliable, unsent, channels, places, waiting);
+
 /// What a channel takes of the buffer.
 #[derive(Debug)]
 struct Channel {
@@ -52,6 +57,8 @@ struct Channel {
     /// What the reliable message would cost that found no room.
     blocked: Option<u64>,
 }
+
+pack!(Channel: number, held, blocked);
 
 impl SendBuffer {
     /// The place of a channel.

@@ -2,6 +2,7 @@
 
 use super::window::ReceivedWindow;
 use crate::delivery::{Fate, Order};
+use crate::pack::{Pack, Packer, Unpacker, pack};
 use crate::wire::StreamKey;
 use smallvec::SmallVec;
 
@@ -27,6 +28,8 @@ pub(crate) struct SendStream {
     gap: Option<(u64, u64)>,
 }
 
+pack!(SendStream: key, place, lanes, ending, open, next, resolved, newest, gap);
+
 /// Whether a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -36,6 +39,24 @@ pub(super) enum Ending {
     Asked,
     /// The peer is told, under this name. Nothing is sent on it until it knows.
     Told(u32),
+}
+
+impl Pack for Ending {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        match self {
+            Self::No => (0_u8, 0_u32).pack(into),
+            Self::Asked => (1_u8, 0_u32).pack(into),
+            Self::Told(name) => (2_u8, *name).pack(into),
+        }
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Some(match Pack::unpack(from)? {
+            (0_u8, _) => Self::No,
+            (1, _) => Self::Asked,
+            (_, name) => Self::Told(name),
+        })
+    }
 }
 
 impl SendStream {

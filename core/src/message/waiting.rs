@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::credit::cost;
 use crate::delivery::Message;
+use crate::pack::{Pack, Packer, Unpacker, pack, pack_never};
 
 /// Messages of one kind, unreliable or reliable.
 type Kind = usize;
@@ -17,6 +18,8 @@ struct Ready {
     arrival: u64,
     message: Message,
 }
+
+pack_never!(Ready);
 
 /// A message that was taken.
 #[derive(Debug)]
@@ -32,10 +35,22 @@ struct Channel {
     queues: [VecDeque<Ready>; 2],
 }
 
+pack!(Channel: queues);
+
 /// The queues of one kind that are not empty: the place of the oldest message of each, and its channel. In the order
 /// of these places.
 #[derive(Debug, Default)]
 struct Heads(VecDeque<(u64, u16)>);
+
+impl Pack for Heads {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        self.0.pack(into)
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        VecDeque::unpack(from).map(Self)
+    }
+}
 
 impl Heads {
     fn iter(&self) -> impl Iterator<Item = &(u64, u16)> {
@@ -83,6 +98,8 @@ pub(super) struct Waiting {
     news: News,
 }
 
+pack!(Waiting: channels, heads, arrivals, len, begin, older, bytes, news);
+
 /// Whether the application has to be told that messages wait.
 #[derive(Debug, Default)]
 struct News {
@@ -93,6 +110,8 @@ struct News {
     /// Channels that it found empty since their last message.
     dry: BTreeSet<u16>,
 }
+
+pack!(News: due, told, dry);
 
 impl Waiting {
     /// A message is deliverable.

@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 
+use crate::pack::pack;
 use crate::wire::StreamKey;
 
 /// A set of sequence numbers in which everything below a floor is contained.
@@ -11,6 +12,8 @@ pub(crate) struct ReceivedWindow {
     /// Bit `i` of the whole is sequence number `base + i`; `base` is `floor` rounded down to 64.
     words: VecDeque<u64>,
 }
+
+pack!(ReceivedWindow: floor, words);
 
 impl ReceivedWindow {
     /// All below `floor` is contained.
@@ -89,6 +92,8 @@ const KEPT: usize = 8;
 pub(super) struct EndedStreams {
     ends: BTreeMap<StreamKey, u64>,
 }
+
+pack!(EndedStreams: ends);
 
 impl EndedStreams {
     /// Every message of a stream below this one is settled, and was when the stream ended last.

@@ -3,6 +3,8 @@
 //! Packets are lost for many reasons. That it is their size shows only when large ones are lost and smaller ones sent
 //! among them arrive, again and again, and no large one does.
 
+use crate::pack::pack;
+
 /// A run of large packets that were lost, none of which, or of as large ones sent since, arrived.
 #[derive(Debug)]
 pub(super) struct Hole {
@@ -23,6 +25,8 @@ pub(super) struct Hole {
     /// The packet that ended the run before, and its size: what is lost of those before it was not too large.
     large: (u64, u16),
 }
+
+pack!(Hole: since, lost, first_lost, smallest, alternations, turned_at, open, small, large);
 
 impl Hole {
     /// Nothing was lost among what was sent from `since` on.

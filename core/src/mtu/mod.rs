@@ -9,6 +9,7 @@ mod search;
 
 use core::time::Duration;
 
+use crate::pack::pack;
 use crate::time::Instant;
 use hole::Hole;
 use search::Search;
@@ -34,6 +35,8 @@ pub(crate) struct Mtu {
     /// That the base does not pass was reported.
     is_told: bool,
 }
+
+pack!(Mtu: base, most, size, since, search, hole, too_large, is_alert, is_told);
 
 /// What became known about the size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

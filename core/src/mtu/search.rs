@@ -3,6 +3,7 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
+use crate::pack::pack;
 use crate::time::Instant;
 
 /// The search on one path. One probe is under way at a time.
@@ -25,6 +26,8 @@ pub(super) struct Search {
     hole_at: Option<Instant>,
 }
 
+pack!(Search: is_wanted, doubtful, too_large, tries, probe, resumes_at, pause, hole_at);
+
 /// A probe under way.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
@@ -34,6 +37,8 @@ struct Probe {
     /// A packet sent after it arrived: that it did not is because of its size, or chance.
     is_overtaken: bool,
 }
+
+pack!(Probe: counter, size, sent_at, is_overtaken);
 
 impl Search {
     pub(super) const fn new() -> Self {

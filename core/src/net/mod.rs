@@ -13,11 +13,23 @@ pub use departure::Transmit;
 pub(crate) use via::Place;
 pub use via::{FourTuple, Route, Via};
 
+use crate::pack::{Pack, Packer, Unpacker};
+
 /// Names one of the driver's sockets. An id is never used again for another socket. A driver with a
 /// single socket uses the default, zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "it is a number")]
 pub struct SocketId(pub u32);
+
+impl Pack for SocketId {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        self.0.pack(into)
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        u32::unpack(from).map(Self)
+    }
+}
 
 /// The explicit congestion notification codepoint of an IP packet (RFC 3168).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 use super::SocketId;
 use crate::PeerId;
 use crate::config::{BASE_DATAGRAM, ROUTED_DATAGRAM};
+use crate::pack::{Pack, Packer, Unpacker, pack};
 use crate::wire::{FORWARD_HEADER_LEN, SEALED_HEADER_LEN, TAG_LEN};
 
 /// What carries packets to and from a peer.
@@ -16,6 +17,23 @@ pub enum Via {
     Direct(FourTuple),
     /// A neighbour that passes them on.
     Routed(Route),
+}
+
+impl Pack for Via {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        match self {
+            Self::Direct(value) => (false, *value).pack(into),
+            Self::Routed(value) => (true, *value).pack(into),
+        }
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        if bool::unpack(from)? {
+            Route::unpack(from).map(Self::Routed)
+        } else {
+            FourTuple::unpack(from).map(Self::Direct)
+        }
+    }
 }
 
 /// A pair of UDP addresses on one of the driver's sockets, which has our port.
@@ -29,6 +47,8 @@ pub struct FourTuple {
     /// The peer's address.
     pub remote: SocketAddr,
 }
+
+pack!(FourTuple: socket, local, remote);
 
 impl FourTuple {
     /// From the first socket to `remote`; the system chooses our address.
@@ -49,6 +69,8 @@ pub struct Route {
     pub remote: PeerId,
 }
 
+pack!(Route: neighbour, remote);
+
 impl Route {
     /// To `remote` by way of `neighbour`.
     pub(crate) const fn new(neighbour: PeerId, remote: PeerId) -> Self {
@@ -62,6 +84,23 @@ pub(crate) enum Place {
     Address(SocketAddr),
     /// Behind this neighbour.
     Behind(PeerId),
+}
+
+impl Pack for Place {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        match self {
+            Self::Address(value) => (false, *value).pack(into),
+            Self::Behind(value) => (true, *value).pack(into),
+        }
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        if bool::unpack(from)? {
+            PeerId::unpack(from).map(Self::Behind)
+        } else {
+            SocketAddr::unpack(from).map(Self::Address)
+        }
+    }
 }
 
 impl From<&Via> for Place {

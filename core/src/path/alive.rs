@@ -20,6 +20,16 @@ impl<F: Copy> Path<F> {
         self.rtt.smoothed()
     }
 
+    /// Probes since the peer last acknowledged anything.
+    pub(crate) const fn unanswered_probes(&self) -> u8 {
+        self.loss.pto_count()
+    }
+
+    /// How long to wait for an acknowledgement before probing.
+    pub(crate) fn pto(&self, max_delay: Duration) -> Duration {
+        self.rtt.pto(max_delay)
+    }
+
     /// Whether it is a path that we send on: only the peer uses an id that leads elsewhere.
     pub(super) fn is_way(&self) -> bool {
         self.space.id() == id_toward(&self.via)

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::pack::{Pack, Packer, Unpacker, pack};
 use crate::time::Instant;
 use crate::wire::AckFrame;
 
@@ -20,6 +21,8 @@ pub(super) struct Away {
     trial: Trial,
 }
 
+pack!(Away: until, flaps, trial);
+
 /// Whether the path still has to show that what is as large as data arrives.
 #[derive(Debug, Default)]
 enum Trial {
@@ -31,6 +34,21 @@ enum Trial {
     Wanted,
     /// By one of these packets, given by their counters.
     Sent(Vec<u64>),
+}
+
+/// A trial under way is work.
+impl Pack for Trial {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        match self {
+            Self::None => false.pack(into),
+            Self::Waits => true.pack(into),
+            Self::Wanted | Self::Sent(_) => None,
+        }
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Some(if bool::unpack(from)? { Self::Waits } else { Self::None })
+    }
 }
 
 /// What may be done with a direct path that answers challenges.

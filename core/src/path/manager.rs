@@ -15,6 +15,7 @@ use crate::Violation;
 use crate::config::Config;
 use crate::crypto::rng::Rng;
 use crate::net::{Ecn, FourTuple, SocketId, Via};
+use crate::pack::pack;
 use crate::recovery::{AckWant, PacketSpaces};
 use crate::time::{Absence, Instant};
 use crate::timer::Timers;
@@ -40,6 +41,8 @@ pub(crate) struct Paths<F> {
     /// What the last acknowledgement or timeout led to.
     pub(super) result: AckResult<F>,
 }
+
+pack!(Paths<F>: list, answers, max_ack_delay, has_moved, has_switched, has_news, away, result);
 
 impl<F: Copy> Paths<F> {
     /// No path. The peer is taken to delay acknowledgements for `max_ack_delay` until it says so.
@@ -316,6 +319,17 @@ impl<F: Copy> Paths<F> {
     pub(crate) fn on_idle(&mut self) {
         self.result = AckResult::default();
         self.list.iter_mut().for_each(Path::on_idle);
+    }
+
+    /// Nobody talks to the peer. If nothing is in flight either, gives memory back, and forgets what was learned about the
+    /// capacity of its paths: that is stale. Returns whether nothing is.
+    pub(crate) fn rest(&mut self) -> bool {
+        if self.list.iter().any(|path| path.space.sent().packets_in_flight() > 0) {
+            return false;
+        }
+        self.on_idle();
+        self.list.iter_mut().for_each(|path| path.congestion.restart());
+        true
     }
 
     /// Whether more packets wait for their fate than any honest peer leaves behind.

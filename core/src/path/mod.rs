@@ -27,6 +27,7 @@ use crate::config::{BASE_DATAGRAM, Config};
 use crate::crypto::rng::Rng;
 use crate::mtu::Mtu;
 use crate::net::{FourTuple, Via};
+use crate::pack::pack;
 use crate::recovery::{
     Arrived, Congestion, Controller, Loss, LossOutcome, Marking, Pacer, PacketSpace,
     ResolvedPacket, Rtt, Sent, Signs, Timeout,
@@ -87,6 +88,12 @@ pub(crate) struct Path<F> {
     /// Whether they are marked as ECN-capable.
     marking: Marking,
 }
+
+pack!(Path<F>:
+    space, via, is_proved, home, suspect_since, heard_at, acked_at, waits_since, check, previous,
+    candidates, timers, rtt, loss, congestion, pacer, probes, answered_ack_at, asked_at, absence,
+    agreed_datagram, mtu, marking,
+);
 
 /// What a path waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -339,16 +346,6 @@ impl<F: Copy> Path<F> {
         let pace = self.pace();
         self.pacer.on_sent(now, bytes, &pace);
         self.congestion.on_sent(now, bytes, self.space.sent().bytes_in_flight());
-    }
-
-    /// Probes since the peer last acknowledged anything.
-    pub(crate) const fn unanswered_probes(&self) -> u8 {
-        self.loss.pto_count()
-    }
-
-    /// How long to wait for an acknowledgement before probing.
-    pub(crate) fn pto(&self, max_delay: Duration) -> Duration {
-        self.rtt.pto(max_delay)
     }
 
     pub(crate) fn stats(&self) -> PathStats {

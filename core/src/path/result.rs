@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::mtu::Mtu;
+use crate::pack::pack;
 use crate::recovery::{Marking, ResolvedPacket};
 use crate::time::Instant;
 
@@ -19,6 +20,8 @@ pub(crate) struct AckResult<F> {
     /// A path does not carry packets of the least size, which nobody was told yet.
     pub(super) is_too_narrow: bool,
 }
+
+pack!(AckResult<F>: acked, lost, doubtful, news, is_too_narrow);
 
 impl<F> AckResult<F> {
     /// Takes the frames that arrived.

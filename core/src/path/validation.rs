@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use crate::crypto::rng::Rng;
 use crate::net::Via;
+use crate::pack::{pack, pack_enum, pack_never};
 use crate::time::Instant;
 use crate::wire::PacketNumber;
 
@@ -42,6 +43,8 @@ struct Candidate {
     answered_by: Option<(PacketNumber, Instant)>,
 }
 
+pack_never!(Candidate);
+
 impl Candidate {
     /// Whether `len` more bytes may go there; they count as sent then.
     const fn charge(&mut self, len: u64) -> bool {
@@ -68,6 +71,8 @@ pub(super) struct Candidates {
     /// Those that did not answer, and until when they are none.
     barred: Vec<(Via, Instant)>,
 }
+
+pack!(Candidates: list, barred);
 
 impl Candidates {
     /// A packet of `len` bytes came from `via`. True if that is a candidate now, and was none before.
@@ -210,6 +215,8 @@ pub(super) struct Previous {
     question: Question,
 }
 
+pack!(Previous: via, since, token, question);
+
 /// Whether the peer is still at the place that it left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Question {
@@ -217,6 +224,8 @@ enum Question {
     Asked,
     Answered,
 }
+
+pack_enum!(Question: Due, Asked, Answered);
 
 impl Previous {
     /// The peer left `via`. `token` is random.

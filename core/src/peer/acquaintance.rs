@@ -2,6 +2,7 @@
 
 use crate::info::Direction;
 use crate::net::Place;
+use crate::pack::pack;
 use crate::recovery::{PacketSpaces, UntrackedNumbers};
 use crate::session::{Incarnations, Pair};
 use crate::time::Instant;
@@ -43,6 +44,11 @@ pub(super) struct Acquaintance {
     /// Where the endpoint's table lists the peer.
     pub(super) listed_at: Option<Place>,
 }
+
+pack!(Acquaintance:
+    handle, number, id, incarnation, remote_incarnation, former, is_duplicate_told, spaces,
+    carriers, probes, timestamp_ms, met, confirmed_at, confirmed_request, has_initiated, listed_at,
+);
 
 impl Acquaintance {
     /// A peer that said nothing yet. `incarnation` is ours for this peer.

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::event::{EndReason, Event, PingId};
 use crate::nat::NatEvidence;
 use crate::net::Via;
+use crate::pack::{pack, pack_never};
 use crate::peer::Peer;
 
 /// What waits to be reported, messages' fates and the state apart: flags and small bounded lists, so
@@ -32,6 +33,10 @@ pub(crate) struct PendingEvents {
     pub(super) ended: Option<EndReason>,
 }
 
+pack!(PendingEvents:
+    connected, restarted, duplicate, moved, too_narrow, verdict, pongs, nat_tested, ended,
+);
+
 /// Two instances have one key: ours if the peer says so, else the peer's.
 #[derive(Debug)]
 pub(super) struct Duplicate {
@@ -40,6 +45,8 @@ pub(super) struct Duplicate {
     /// Where the other instance of the peer is.
     pub(super) other: Option<Via>,
 }
+
+pack_never!(Duplicate);
 
 impl PendingEvents {
     pub(crate) fn is_empty(&self) -> bool {

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::context::Context;
 use crate::event::EndReason;
+use crate::pack::pack;
 use crate::path::Path;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
@@ -19,6 +20,8 @@ pub(super) struct Liveness {
     /// Our host slept through the idle timeout: the peer has this one chance to answer.
     pub(super) grace: bool,
 }
+
+pack!(Liveness: idle_timeout, last_received, grace);
 
 impl Liveness {
     pub(super) const fn new(idle_timeout: Duration) -> Self {

@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::context::Context;
 use crate::memory::Booking;
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, Review, SendLimits};
+use crate::pack::pack;
 use crate::path::Path;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
@@ -22,6 +23,8 @@ pub(super) struct Share {
     /// The last review found so much, and nothing that waits.
     is_settled: bool,
 }
+
+pack!(Share: booking, send_buffer, unreliable, plenty, is_settled);
 
 impl Share {
     pub(super) fn new(send: &SendLimits, receive: &ReceiveLimits) -> Self {

@@ -48,6 +48,7 @@ pub(crate) use probing::FreshNews;
 use probing::{Answers, NatTesting, Observing};
 use state::State;
 use timers::Timer;
+pub(crate) use usage::Gist;
 use usage::Usage;
 use ways::RouteSearch;
 
@@ -60,6 +61,7 @@ use crate::event::{EndReason, PingId};
 use crate::memory::Room;
 use crate::message::{MESSAGE_CHARGE, ReceiveLimits, ReceiveQueue, SendLimits};
 use crate::net::{Arrival, FourTuple, Place, Via};
+use crate::pack::pack;
 use crate::path::{Path, Paths};
 use crate::punch::Puncher;
 use crate::session::{Incarnations, Pair, Session, Sessions};
@@ -93,6 +95,12 @@ pub(crate) struct Peer {
     timers: Timers<{ Timer::COUNT }>,
     stats: PeerStats,
 }
+
+// Who it is and of what use comes first: that is looked at without the rest.
+pack!(Peer:
+    acquaintance, usage, state, dialing, sessions, paths, outbound, inbox, events, liveness, share,
+    carrying, answers, nat_testing, observing, search, puncher, timers, stats,
+);
 
 impl Peer {
     /// A peer that is not authenticated yet. `incarnation` is ours for this peer.

@@ -2,6 +2,7 @@
 
 use crate::disconnect::DisconnectReason;
 use crate::event::{EndReason, PeerState};
+use crate::pack::{Pack, Packer, Unpacker, pack};
 
 /// Where a peer is in its life. Only `move_to_*` changes it.
 #[derive(Debug)]
@@ -9,6 +10,8 @@ pub(crate) struct State {
     inner: Inner,
     changed: bool,
 }
+
+pack!(State: inner, changed);
 
 /// What is valid in one state only lives in it.
 #[derive(Debug)]
@@ -22,6 +25,17 @@ enum Inner {
     Leaving(Option<EndReason>),
     Draining,
     Gone,
+}
+
+/// Only where nothing is to be done.
+impl Pack for Inner {
+    fn pack(&self, _: &mut Packer) -> Option<()> {
+        matches!(self, Self::Connected).then_some(())
+    }
+
+    fn unpack(_: &mut Unpacker<'_>) -> Option<Self> {
+        Some(Self::Connected)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

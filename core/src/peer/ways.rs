@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::context::Context;
 use crate::net::{Route, Via};
+use crate::pack::pack;
 use crate::peer::Peer;
 use crate::time::Instant;
 
@@ -20,6 +21,8 @@ pub(super) struct RouteSearch {
     /// When a nearer neighbour is asked for.
     nearer_after: Option<Instant>,
 }
+
+pack!(RouteSearch: after, tries, judged_after, late, nearer_after);
 
 impl Peer {
     /// Draws the consequences of paths that change: data takes another, or what is under way on one is to be

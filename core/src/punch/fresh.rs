@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::net::SocketId;
+use crate::pack::{Pack, Packer, Unpacker, pack, pack_enum};
 use crate::time::Instant;
 
 /// Whether a direct way was looked for from a port of ours that was never used before.
@@ -23,6 +24,8 @@ pub enum FreshPort {
     /// ([`Punching::fresh_ports`](crate::Punching)), or no neighbour said where it sees it.
     LeftOut,
 }
+
+pack_enum!(FreshPort: NotTried, Preparing, Tried, LeftOut);
 
 /// What is to be done for such a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,17 @@ enum Stage {
     Seen { socket: SocketId, address: SocketAddr },
 }
 
+/// Only where no socket is in use.
+impl Pack for Stage {
+    fn pack(&self, _: &mut Packer) -> Option<()> {
+        (*self == Self::None).then_some(())
+    }
+
+    fn unpack(_: &mut Unpacker<'_>) -> Option<Self> {
+        Some(Self::None)
+    }
+}
+
 /// The fresh socket of a search: one at a time, beside that of an earlier one by which the path still goes.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
@@ -61,6 +75,8 @@ pub(super) struct Fresh {
     spent: Vec<SocketId>,
     outcome: FreshPort,
 }
+
+pack!(Fresh: stage, kept, spent, outcome);
 
 impl Fresh {
     /// One is wanted for a round that begins.

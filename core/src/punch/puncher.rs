@@ -8,11 +8,12 @@ use super::budgets::ProbeBudgets;
 use super::filter::{is_local, is_nowhere};
 use super::fresh::{Fresh, FreshPort, Step};
 use super::local::LocalAddresses;
-use super::target::{Target, Tier};
+use super::target::{Found, Target};
 use super::verdict::{Nat, PathReason};
 use crate::bucket::{Limit, TokenBucket};
 use crate::crypto::rng::Rng;
 use crate::net::{FourTuple, SocketId};
+use crate::pack::{Pack, Packer, Unpacker, pack};
 use crate::time::Instant;
 use crate::wire::{CandidateEntry, CandidatesFrame};
 
@@ -33,22 +34,17 @@ enum Phase {
     Round { since: Instant },
 }
 
-/// A direct way that was found.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    tier: Tier,
-    round_trip: Duration,
-    /// When, and how long after the round began.
-    at: Instant,
-    after: Duration,
-}
+/// A round is work.
+impl Pack for Phase {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        match self {
+            Self::Quiet { until } => until.pack(into),
+            Self::Round { .. } => None,
+        }
+    }
 
-impl Found {
-    /// Whether it is so much better that it is worth another change: of a better tier, or much faster.
-    fn is_better_than(&self, other: &Self) -> bool {
-        let faster = self.round_trip + GAIN <= other.round_trip
-            && self.round_trip * 5 <= other.round_trip * 4;
-        self.tier < other.tier || (self.tier == other.tier && faster)
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Pack::unpack(from).map(|until| Self::Quiet { until })
     }
 }
 
@@ -88,6 +84,11 @@ pub(crate) struct Puncher {
     /// Rounds are few, whoever asks for them.
     starts: TokenBucket,
 }
+
+pack!(Puncher:
+    phase, round, rounds, sent, last_sent, targets, heard, symmetric, sensitive, is_beside, peer_opened,
+    told, fresh, chooses, lost, tells, opened, found, starts,
+);
 
 impl Puncher {
     /// Nothing was tried yet: the first round is to begin at once.
@@ -474,9 +475,8 @@ const MAX_ROUNDS: u32 = 1 + PAUSES.len() as u32;
 const MAX_ROUND: u64 = 1 << 60;
 /// A round takes so long at most.
 const ROUND: Duration = Duration::from_secs(9);
-/// So long ways that are as good as the one that was found may show that they are faster: by at least this, and a fifth.
+/// So long ways that are as good as the one that was found may show that they are faster.
 const SETTLING: Duration = Duration::from_millis(300);
-const GAIN: Duration = Duration::from_millis(10);
 /// At least so long between two packets.
 const PACE: Duration = Duration::from_millis(5);
 /// How many rounds may take 100 packets.

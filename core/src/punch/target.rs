@@ -5,12 +5,15 @@ use core::time::Duration;
 
 use super::filter::is_local;
 use crate::net::FourTuple;
+use crate::pack::{pack, pack_enum};
 use crate::time::Instant;
 
 /// How long after the last probe of a target the next one leaves; the last of them goes on.
 const PAUSES: [u64; 7] = [0, 50, 50, 100, 200, 400, 1000];
 /// The most probes of one target in a round.
 const MAX_PROBES: u8 = 12;
+/// A way that shows to be faster than the one that was found is so by at least this, and a fifth.
+const GAIN: Duration = Duration::from_millis(10);
 
 /// How good a way is; the least is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +21,29 @@ pub(super) enum Tier {
     Lan,
     Ipv6,
     Ipv4,
+}
+
+pack_enum!(Tier: Lan, Ipv6, Ipv4);
+
+/// A direct way that was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) tier: Tier,
+    pub(super) round_trip: Duration,
+    /// When, and how long after the round began.
+    pub(super) at: Instant,
+    pub(super) after: Duration,
+}
+
+pack!(Found: tier, round_trip, at, after);
+
+impl Found {
+    /// Whether it is so much better that it is worth another change: of a better tier, or much faster.
+    pub(super) fn is_better_than(&self, other: &Self) -> bool {
+        let faster = self.round_trip + GAIN <= other.round_trip
+            && self.round_trip * 5 <= other.round_trip * 4;
+        self.tier < other.tier || (self.tier == other.tier && faster)
+    }
 }
 
 /// An address that is tried in a round.
@@ -35,6 +61,8 @@ pub(super) struct Target {
     asked_at: Option<Instant>,
     next: Option<Instant>,
 }
+
+pack!(Target: way, is_opened, is_heard, token, sent, asked_at, next);
 
 impl Target {
     pub(super) fn new(way: FourTuple) -> Self {

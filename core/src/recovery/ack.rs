@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::received::ReceivedRuns;
 use crate::net::Ecn;
+use crate::pack::pack;
 use crate::time::{Instant, micros};
 use crate::wire::EcnCounts;
 
@@ -28,6 +29,10 @@ pub(crate) struct AckTracker {
     /// One of them asked for it at once.
     is_asked: bool,
 }
+
+pack!(AckTracker:
+    received, highest_at, deadline, ecn, max_ack_delay, asked_at, owed, per_ack, is_asked,
+);
 
 impl AckTracker {
     /// Nothing received. An acknowledgement waits at most `max_ack_delay`.

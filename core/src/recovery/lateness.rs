@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::rtt::Rtt;
+use crate::pack::pack;
 use crate::time::{Instant, micros};
 
 /// What the late packets of one path taught about the next: how long a packet may be missed before it is
@@ -18,6 +19,8 @@ pub(super) struct Lateness {
     present: u64,
     last: u64,
 }
+
+pack!(Lateness: seen_at, since, present, last);
 
 impl Lateness {
     /// A packet sent at `sent_at` was acknowledged now, after one that was sent later.

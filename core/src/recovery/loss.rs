@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::lateness::Lateness;
 use super::rtt::{GRANULARITY, Rtt};
 use super::sent::{AckOutcome, Packet, ResolvedPacket, SentPackets};
+use crate::pack::pack;
 use crate::time::{Instant, micros};
 
 /// When packets of one path count as lost, and when to probe.
@@ -26,6 +27,8 @@ pub(crate) struct Loss {
     present_since: Option<Instant>,
     pto_count: u8,
 }
+
+pack!(Loss: deadline, lateness, epoch_start, episode_start, probed_at, present_since, pto_count);
 
 /// What a round of detection found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

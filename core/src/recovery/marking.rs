@@ -6,6 +6,7 @@
 
 use super::sent::Packet;
 use crate::config::CongestionControl;
+use crate::pack::{pack, pack_enum};
 use crate::time::Instant;
 use crate::wire::EcnCounts;
 
@@ -30,6 +31,10 @@ pub(crate) struct Marking {
     futile: u8,
 }
 
+pack!(Marking:
+    state, control, sent, counted, surplus, lost, strikes, round_start, is_congested, futile,
+);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// No marked packet was acknowledged yet.
@@ -39,6 +44,8 @@ enum State {
     /// Nothing is marked.
     Off,
 }
+
+pack_enum!(State: Tried, Valid, Off);
 
 /// The packets of the path that an acknowledgement names for the first time.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::congestion::{Controller, per_second};
 use super::rtt::Rtt;
+use crate::pack::pack;
 use crate::time::Instant;
 
 /// How fast a path may send at the moment.
@@ -35,6 +36,8 @@ pub(crate) struct Pacer {
     level: u64,
     updated: Option<Instant>,
 }
+
+pack!(Pacer: level, updated);
 
 impl Pacer {
     /// An empty bucket: a whole burst may leave.

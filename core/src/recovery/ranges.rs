@@ -4,6 +4,8 @@ use core::ops::Range;
 
 use smallvec::SmallVec;
 
+use crate::pack::pack;
+
 /// Sorted, disjoint, non-adjacent half-open ranges of `u64`. One range costs no heap memory.
 ///
 /// `u64::MAX` itself cannot be a member.
@@ -12,6 +14,8 @@ pub(crate) struct RangeSet {
     /// Lowest first: numbers mostly arrive in order, so changes are at the cheap end.
     ranges: SmallVec<[Range<u64>; 1]>,
 }
+
+pack!(RangeSet: ranges);
 
 impl RangeSet {
     /// The empty set.

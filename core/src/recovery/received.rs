@@ -5,6 +5,7 @@ use core::ops::RangeInclusive;
 
 use smallvec::SmallVec;
 
+use crate::pack::pack;
 use crate::wire::MAX_ACK_RANGES;
 
 /// Counters that arrived, in runs: sorted, disjoint, not touching. One run costs no heap memory.
@@ -13,6 +14,8 @@ pub(super) struct ReceivedRuns {
     /// Lowest first: counters mostly arrive in order, so changes are at the cheap end.
     runs: SmallVec<[Run; 1]>,
 }
+
+pack!(ReceivedRuns: runs);
 
 /// Counters without a gap between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ struct Run {
     /// An acknowledgement is owed for some of them, and none was sent that names them.
     is_news: bool,
 }
+
+pack!(Run: start, end, is_news);
 
 impl ReceivedRuns {
     /// The highest counter.

@@ -7,12 +7,16 @@ use alloc::boxed::Box;
 use alloc::vec;
 use core::ops::{Deref, DerefMut};
 
+use crate::pack::{Pack, Packer, Unpacker, pack};
+
 /// Accepts each number once, as long as it is not too far behind the highest one.
 #[derive(Debug)]
 pub(crate) struct ReplayWindow {
     floor: u64,
     ring: Ring,
 }
+
+pack!(ReplayWindow: floor, ring);
 
 impl ReplayWindow {
     /// A window of 128 numbers, which needs no heap. All below `floor` count as seen, none above.
@@ -126,6 +130,20 @@ impl ReplayWindow {
 enum Ring {
     Inline([u64; INLINE_WORDS]),
     Heap(Box<[u64]>),
+}
+
+/// One that is on the heap is one of a peer that sends fast.
+impl Pack for Ring {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        match self {
+            Self::Inline(words) => words.pack(into),
+            Self::Heap(_) => None,
+        }
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Pack::unpack(from).map(Self::Inline)
+    }
 }
 
 impl Deref for Ring {

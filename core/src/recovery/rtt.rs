@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::pack::pack;
 use crate::time::{Instant, micros};
 
 /// Smoothed round-trip time and its variation.
@@ -15,6 +16,8 @@ pub(crate) struct Rtt {
     /// When the last sample that [`measure`](Self::measure) took was taken.
     measured_at: Option<Instant>,
 }
+
+pack!(Rtt: latest, smoothed, variation, least, measured_at);
 
 impl Rtt {
     /// Nothing measured yet: 333 ms is assumed (RFC 9002 section 6.2.2). It is also the first

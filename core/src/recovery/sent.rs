@@ -12,6 +12,7 @@ use core::time::Duration;
 pub(crate) use outcome::AckOutcome;
 
 use super::ranges::RangeSet;
+use crate::pack::{pack, pack_enum};
 use crate::time::Instant;
 
 /// The packets of one path that may still be acknowledged, with their frames.
@@ -47,6 +48,11 @@ pub(crate) struct SentPackets<F> {
     generation: u8,
 }
 
+pack!(SentPackets<F>:
+    packets, frames, staged, acked, base, cursor, acked_end, bytes_in_flight, last_eliciting,
+    last_asks_ack_now, packets_in_flight, lost, missing, skipped, epoch, generation,
+);
+
 /// The record of one packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packet {
@@ -68,6 +74,10 @@ pub(crate) struct Packet {
     pub(crate) is_marked: bool,
 }
 
+pack!(Packet:
+    sent_at, first_frame, acks_up_to, size, frame_count, state, epoch, generation, is_marked,
+);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Ack-eliciting, fate unknown.
@@ -79,6 +89,8 @@ enum State {
     /// A counter that was never sent: acknowledging it is a lie.
     Skipped,
 }
+
+pack_enum!(State: InFlight, Untracked, Acked, Lost, Skipped);
 
 /// What the sender knows about a packet as it leaves.
 #[derive(Clone, Copy, Debug, Default)]

@@ -7,6 +7,7 @@ use super::replay::ReplayWindow;
 use super::sent::SentPackets;
 use crate::crypto::rng::Rng;
 use crate::net::Ecn;
+use crate::pack::pack;
 use crate::time::{Instant, micros};
 use crate::wire::{self, PacketNumber, Writer};
 
@@ -27,6 +28,8 @@ pub(crate) struct PacketSpace<F> {
     round: Option<(Instant, u64)>,
     acks: AckTracker,
 }
+
+pack!(PacketSpace<F>: id, sent, skip_at, replay, highest, round, acks);
 
 /// How soon the sender of a packet wants to hear that it arrived. The greater, the sooner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +52,8 @@ pub(super) struct Mark {
     /// Counters below count as received.
     replay_floor: u64,
 }
+
+pack!(Mark: next_counter, replay_floor);
 
 impl Mark {
     /// Whether a packet with this counter may have been received.

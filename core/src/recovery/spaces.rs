@@ -5,6 +5,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use super::space::{Mark, PacketSpace};
+use crate::pack::pack;
 use crate::wire::PacketNumber;
 
 /// Hands out the packet space of each path id; nothing else makes one.
@@ -17,6 +18,8 @@ pub(crate) struct PacketSpaces {
     used: SmallVec<[Used; 1]>,
 }
 
+pack!(PacketSpaces: used);
+
 /// A path id that was used.
 #[derive(Debug)]
 struct Used {
@@ -24,6 +27,8 @@ struct Used {
     /// How far it was used; `None` while it is open.
     closed_at: Option<Mark>,
 }
+
+pack!(Used: id, closed_at);
 
 impl PacketSpaces {
     /// The space of a path id; `None` if it is open already.

@@ -2,6 +2,7 @@
 
 use super::replay::ReplayWindow;
 use super::space::is_recent;
+use crate::pack::pack;
 use crate::wire::PacketNumber;
 
 /// The numbers of packets that carry others, or of those that look for a way, in both directions. A lost one is
@@ -14,6 +15,8 @@ pub(crate) struct UntrackedNumbers {
     received_up_to: u64,
     replay: ReplayWindow,
 }
+
+pack!(UntrackedNumbers: id, next, received_up_to, replay);
 
 impl UntrackedNumbers {
     /// Nothing was sent or received under this path id.

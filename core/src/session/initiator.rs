@@ -19,6 +19,7 @@ use crate::crypto::mac::MacKey;
 use crate::crypto::noise::Initiation;
 use crate::event::ForwardRefusal;
 use crate::net::{Departure, Route, Via};
+use crate::pack::pack_never;
 use crate::time::Instant;
 use crate::wire::{
     Cookie, HandshakeRequest, HandshakeResponse, HandshakeRetry, KeyRequest, RequestPayload,
@@ -59,6 +60,8 @@ pub(crate) struct Dial {
     /// A neighbour did not pass our handshake on, as it said last.
     not_forwarded: Option<ForwardRefusal>,
 }
+
+pack_never!(Dial);
 
 enum Stage {
     /// We ask who is at the address.

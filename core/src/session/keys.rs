@@ -8,6 +8,7 @@ use crate::config::{Config, KeyUpdates};
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::schedule::{Role, SessionSecrets};
+use crate::pack::{Pack, Packer, Unpacker, pack};
 use crate::time::Instant;
 use crate::wire::{PacketNumber, SEALED_HEADER_LEN, SealedHeader, TAG_LEN};
 
@@ -32,6 +33,11 @@ pub(crate) struct Session {
     phase: Phase,
 }
 
+pack!(Session:
+    local_index, remote_index, secrets, initiated_by_us, since, key_id, slot, data_since, deadlines,
+    sealed, failed_opens, phase,
+);
+
 /// When keys have served for so long that something must be done.
 #[derive(Clone, Copy, Debug)]
 struct KeyDeadlines {
@@ -41,6 +47,8 @@ struct KeyDeadlines {
     expiry: Instant,
 }
 
+pack!(KeyDeadlines: rekey, expiry);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Waits for a packet that proves that the peer has the keys.
@@ -49,6 +57,25 @@ enum Phase {
     Current,
     /// Opens packets that were under way when it was replaced.
     Retired { until: Instant },
+}
+
+impl Pack for Phase {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        match self {
+            Self::Current => (false, None),
+            Self::Next => (true, None),
+            Self::Retired { until } => (true, Some(*until)),
+        }
+        .pack(into)
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Some(match Pack::unpack(from)? {
+            (false, _) => Self::Current,
+            (true, None) => Self::Next,
+            (true, Some(until)) => Self::Retired { until },
+        })
+    }
 }
 
 /// How long replaced keys still open packets, and new ones wait for their first use.
@@ -206,6 +233,8 @@ pub(crate) struct Sessions {
     /// Those that wait for the peer, and those that only open any more. Nearly always there are none.
     others: Vec<Session>,
 }
+
+pack!(Sessions: current, others);
 
 impl Sessions {
     /// The one that seals.

@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::crypto::backend::active::SecretKey;
+use crate::pack::{pack, pack_never};
 use crate::time::Instant;
 use crate::wire::{Frame, Writer};
 
@@ -18,6 +19,8 @@ pub(crate) struct RekeyOffer {
     pub(crate) until: Instant,
 }
 
+pack_never!(RekeyOffer);
+
 /// Our answer to a request, as long as it may have to be repeated.
 #[derive(Debug)]
 struct RekeyAnswer {
@@ -26,6 +29,8 @@ struct RekeyAnswer {
     request_index: u32,
     request_ephemeral: [u8; 32],
 }
+
+pack!(RekeyAnswer: index, ephemeral, request_index, request_ephemeral);
 
 /// What a packet carried of a key change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub(crate) struct Rekey {
     answered: u8,
     answered_since: Option<Instant>,
 }
+
+pack!(Rekey: offer, answer, request_due, response_due, answered, answered_since);
 
 /// Each answer costs two Diffie-Hellman operations: a peer gets so many in [`PERIOD`].
 const MAX_ANSWERS: u8 = 16;

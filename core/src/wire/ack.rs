@@ -19,6 +19,8 @@ use super::reader::Reader;
 use super::varint;
 use super::writer::Writer;
 
+use crate::pack::pack;
+
 /// The most ranges that one frame holds.
 pub const MAX_ACK_RANGES: usize = 32;
 
@@ -53,6 +55,8 @@ pub struct EcnCounts {
     /// Marked congestion experienced.
     pub ce: u64,
 }
+
+pack!(EcnCounts: ect0, ect1, ce);
 
 /// Writes an acknowledgement of `path` for as many of `ranges` as fit, at most [`MAX_ACK_RANGES`],
 /// and returns how many that was. Nothing is written when not even the first fits.

@@ -21,6 +21,8 @@ pub(crate) use active::AeadKey;
 #[cfg(feature = "audit")]
 pub(crate) use audited::AeadKey;
 
+use crate::pack::pack_enum;
+
 /// How packets are sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -30,6 +32,8 @@ pub(crate) enum Suite {
     /// NIST SP 800-38D.
     Aes256Gcm = 2,
 }
+
+pack_enum!(Suite: ChaCha20Poly1305, Aes256Gcm);
 
 impl Suite {
     /// The number that stands for the suite in key derivations.

@@ -9,6 +9,7 @@ mod life;
 mod reconnect;
 mod rekey;
 mod repair;
+mod rest;
 mod routes;
 mod siege;
 mod sockets;

@@ -6,6 +6,7 @@ use core::time::Duration;
 use crate::Violation;
 use crate::memory::Room;
 use crate::message::MESSAGE_CHARGE;
+use crate::pack::pack;
 use crate::time::Instant;
 
 /// What a peer that nothing is known of may send at first.
@@ -33,6 +34,10 @@ pub(crate) struct ReceiveCredit {
     blocked: Blocked,
 }
 
+pack!(ReceiveCredit:
+    most, window, charged, returned, limit, told, channels, news, due, last_part, blocked,
+);
+
 /// What a peer may send at most.
 #[derive(Clone, Copy, Debug)]
 struct Most {
@@ -40,6 +45,8 @@ struct Most {
     /// The cost of the largest message.
     message: u64,
 }
+
+pack!(Most: window, message);
 
 /// What the peer said of being stuck.
 #[derive(Debug, Default)]
@@ -51,6 +58,8 @@ struct Blocked {
     /// The limit that was raised for such a message last.
     answered: u64,
 }
+
+pack!(Blocked: is_stuck, wanted, answered);
 
 /// What else counts when credit is reviewed.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::pack::pack;
+
 /// Credit that the receiver granted, and what was used of it, both counted from the session's start.
 #[derive(Debug, Default)]
 pub(crate) struct SendCredit {
@@ -15,6 +17,8 @@ pub(crate) struct SendCredit {
     waits_for_share: bool,
 }
 
+pack!(SendCredit: begun, limit, channels, claim, waits_for_share);
+
 /// What a channel used, and what of that the receiver took.
 #[derive(Debug, Default)]
 struct Channel {
@@ -26,12 +30,16 @@ struct Channel {
     first: Option<u32>,
 }
 
+pack!(Channel: begun, returned, passed, first);
+
 /// A message that waits for a higher limit.
 #[derive(Clone, Copy, Debug)]
 struct Claim {
     lane: u32,
     cost: u64,
 }
+
+pack!(Claim: lane, cost);
 
 /// A message that may be begun, or not: its lane, the place of its channel and what it costs.
 #[derive(Clone, Copy, Debug)]

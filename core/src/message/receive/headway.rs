@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::ReceiveQueue;
 use crate::Violation;
 use crate::message::assembly::{Assembly, HEADWAY};
+use crate::pack::pack;
 use crate::wire::{DataFrame, Fragment, StreamKey};
 
 /// How much room may be made before bytes arrive.
@@ -16,6 +17,8 @@ use crate::wire::{DataFrame, Fragment, StreamKey};
 pub(super) struct Headway {
     left: u32,
 }
+
+pack!(Headway: left);
 
 impl Headway {
     /// Takes what a message of `total` bytes needs, if so much is left.

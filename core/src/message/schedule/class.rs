@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 
 use super::repair::Repair;
 use crate::delivery::Priority;
+use crate::pack::pack;
 
 /// What waits in a class, and what others owe it.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Class {
     /// Bytes that other classes wrote while this one waited, less [`OTHERS`] times what it wrote itself.
     passed: usize,
 }
+
+pack!(Class: priority, repair, turns, passed);
 
 impl Class {
     pub(super) fn new(priority: Priority) -> Self {

@@ -6,6 +6,7 @@ use slab::Slab;
 use super::line::Line;
 use crate::delivery::{Delivery, Order, Priority};
 use crate::message::outgoing::Outgoing;
+use crate::pack::pack;
 
 /// A line of a stream. An unordered stream has one for each priority; in the others the order of sending holds, so
 /// they have one in all, and each message of it goes at its own priority once those before it are gone.
@@ -25,6 +26,8 @@ pub(crate) struct Lane {
     /// The class in which it stands in line to be written from.
     pub(super) turn: Option<Priority>,
 }
+
+pack!(Lane: stream, expires, is_in_order, priority, line, turn);
 
 impl Lane {
     pub(crate) fn new(stream: u16, delivery: Delivery) -> Self {

@@ -9,6 +9,7 @@ use slab::Slab;
 
 use crate::delivery::Order;
 use crate::message::outgoing::Outgoing;
+use crate::pack::pack;
 
 /// The messages of a stream with unsent bytes.
 #[derive(Debug)]
@@ -28,12 +29,16 @@ pub(crate) struct Line {
     is_long_next: bool,
 }
 
+pack!(Line: interleaves, begun, fresh, stale, is_begun_next, went_on, is_long_next);
+
 /// A message in the line. It may be gone: whoever is withdrawn leaves the ticket behind.
 #[derive(Clone, Copy, Debug)]
 struct Ticket {
     slot: u32,
     generation: u32,
 }
+
+pack!(Ticket: slot, generation);
 
 impl Ticket {
     fn is_valid(self, messages: &Slab<Outgoing>) -> bool {

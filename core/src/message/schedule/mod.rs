@@ -15,6 +15,7 @@ use slab::Slab;
 
 use super::outgoing::Outgoing;
 use crate::delivery::Priority;
+use crate::pack::pack;
 use class::Class;
 
 pub(crate) use lane::Lane;
@@ -27,6 +28,8 @@ pub(crate) struct Schedule {
     /// Those that were used, most urgent first.
     classes: Vec<Class>,
 }
+
+pack!(Schedule: classes);
 
 impl Schedule {
     /// Messages of this priority may come. Classes have their places from then on.

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 
 use crate::message::outgoing::Part;
+use crate::pack::pack;
 
 /// A part to send again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) struct Repair {
     probes: VecDeque<Part>,
     lost: VecDeque<Part>,
 }
+
+pack!(Repair: probes, lost);
 
 impl Repair {
     /// The part was lost: it goes behind those lost before.

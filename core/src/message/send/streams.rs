@@ -9,6 +9,7 @@ use crate::delivery::Delivery;
 use crate::error::CommandError;
 use crate::message::send_stream::Ending;
 use crate::message::window::EndedStreams;
+use crate::pack::pack;
 use crate::wire::StreamKey;
 
 /// Which streams ended, and which the peer is to be told of.
@@ -22,6 +23,8 @@ pub(super) struct StreamEnds {
     /// Streams that ended, of which the application is to be told.
     done: BTreeSet<StreamKey>,
 }
+
+pack!(StreamEnds: ended, untold, next, done);
 
 impl StreamEnds {
     /// The number with which a stream begins.

@@ -6,6 +6,7 @@
 
 use core::time::Duration;
 
+use crate::pack::pack;
 use crate::time::Instant;
 
 /// The packets of one path that is not the only one.
@@ -18,6 +19,8 @@ pub(in crate::path) struct Lull {
     /// When it was last asked, and how often within a minute of the time before.
     asked: Option<(Instant, u8)>,
 }
+
+pack!(Lull: look_at, heard, asked);
 
 impl Lull {
     /// Nothing came so far.

@@ -7,6 +7,7 @@ use core::time::Duration;
 use lull::Lull;
 
 use crate::crypto::rng::Rng;
+use crate::pack::pack;
 use crate::time::Instant;
 
 /// The challenges of a path that is not the only one.
@@ -26,6 +27,8 @@ pub(in crate::path) struct Check {
     /// Whether what came by it has stopped.
     pub(in crate::path) lull: Lull,
 }
+
+pack!(Check: token, tries, rounds, is_due, asked_at, at, lull);
 
 impl Check {
     /// To be looked at first at `at`.

@@ -13,6 +13,7 @@ use crate::PeerId;
 use crate::config::Config;
 use crate::event::ForwardRefusal;
 use crate::net::Via;
+use crate::pack::{pack, pack_never};
 use crate::path::Path;
 use crate::peer::Peer;
 use crate::peer::outbound::SentFrame;
@@ -33,6 +34,8 @@ pub(super) struct Carrying {
     refused: Vec<ForwardRefused>,
 }
 
+pack!(Carrying: forwards, routes, direct, is_listed, refused);
+
 /// Where a peer was last reached directly.
 #[derive(Debug)]
 struct LastDirect {
@@ -40,6 +43,8 @@ struct LastDirect {
     /// Not looked for there before.
     again: Instant,
 }
+
+pack!(LastDirect: via, again);
 
 /// A packet that came inside of a packet of a peer.
 #[derive(Clone, Debug)]
@@ -62,6 +67,8 @@ pub(crate) struct ForwardRefused {
     pub(crate) destination: PeerId,
     pub(crate) reason: ForwardRefusal,
 }
+
+pack_never!(ForwardRefused);
 
 /// More than are told in a second to an honest neighbour that uses few routes.
 const MAX_REFUSED: usize = 16;

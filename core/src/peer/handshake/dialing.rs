@@ -9,6 +9,7 @@ use crate::PeerId;
 use crate::bucket::TokenBucket;
 use crate::context::Context;
 use crate::net::{Arrival, Via};
+use crate::pack::pack;
 use crate::path::Path;
 use crate::peer::Peer;
 use crate::peer::events::Duplicate;
@@ -35,6 +36,8 @@ pub(in crate::peer) struct Dialing {
     /// Another instance with our key took our place at the peer: no handshake of ours before then.
     aside_until: Option<Instant>,
 }
+
+pack!(Dialing: dial, handshake_via, last_unknown_session, restarts, renewed, aside_until);
 
 impl Default for Dialing {
     fn default() -> Self {

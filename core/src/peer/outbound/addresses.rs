@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::SentFrame;
+use crate::pack::pack;
 use crate::wire::{CandidateEntry, CandidatesFrame, Frame, Writer};
 
 /// The newest list of our addresses that the peer is told, and for which round our NAT is open.
@@ -12,6 +13,8 @@ pub(crate) struct Addresses {
     /// Nothing for nearly all peers.
     told: Option<Box<Told>>,
 }
+
+pack!(Addresses: told);
 
 #[derive(Debug, Default)]
 struct Told {
@@ -24,6 +27,8 @@ struct Told {
     opened: (u64, u64),
     is_opened_due: bool,
 }
+
+pack!(Told: seq, round, flags, list, is_due, opened, is_opened_due);
 
 impl Addresses {
     /// Tells the peer of a round, and of these addresses. Returns the number of the list.

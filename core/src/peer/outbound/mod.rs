@@ -19,6 +19,7 @@ use crate::error::SendError;
 use crate::message::SendLimits;
 use crate::message::{Part, ReceiveQueue};
 use crate::message::{SendQueue, Told};
+use crate::pack::{pack, pack_never};
 use crate::session::{Rekey, RekeyFrame};
 use crate::time::Instant;
 use crate::wire::{Frame, Writer};
@@ -43,6 +44,8 @@ pub(crate) enum SentFrame {
     StreamEnd { name: u32 },
 }
 
+pack_never!(SentFrame);
+
 /// The most unanswered pings of the peer we remember; the oldest give way.
 const MAX_PONGS: usize = 8;
 
@@ -58,6 +61,8 @@ pub(crate) struct RefusedForward {
     pub(crate) destination: [u8; 32],
     pub(crate) reason: u8,
 }
+
+pack_never!(RefusedForward);
 
 impl RefusedForward {
     fn frame(&self) -> Frame<'_> {
@@ -101,6 +106,12 @@ pub(crate) struct Outbound {
     /// The peer acknowledged our `Disconnect`.
     pub(super) disconnect_acked: bool,
 }
+
+pack!(Outbound:
+    limits, queue, pings, rekey, addresses, routes, pongs, reported_blocked, ping_due, disconnect,
+    disconnect_due, ends_with_disconnect, is_complete, refused_forwards, wanted_probe,
+    disconnect_acked,
+);
 
 impl Outbound {
     /// Nothing is due.

@@ -5,6 +5,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::event::PingId;
+use crate::pack::{pack, pack_never};
 use crate::time::Instant;
 
 /// The most pings under way at once, and so the most answers that wait to be reported.
@@ -19,6 +20,8 @@ struct Ping {
     sent_at: Option<Instant>,
 }
 
+pack_never!(Ping);
+
 /// The pings of one peer.
 #[derive(Debug, Default)]
 pub(crate) struct Pings {
@@ -26,6 +29,8 @@ pub(crate) struct Pings {
     next_id: u64,
     next_token: u64,
 }
+
+pack!(Pings: under_way, next_id, next_token);
 
 impl Pings {
     /// Starts a ping; `None` if too many are under way. `unreported` answers wait to be reported.

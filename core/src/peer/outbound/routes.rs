@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::SentFrame;
+use crate::pack::{pack, pack_never};
 use crate::router::{Message, Update};
 use crate::wire::Writer;
 
@@ -16,12 +17,16 @@ pub(crate) struct Routes {
     queue: Option<Box<Queue>>,
 }
 
+pack!(Routes: queue);
+
 #[derive(Debug, Default)]
 struct Queue {
     due: VecDeque<(u32, Message)>,
     under_way: Vec<(u32, Message)>,
     next_key: u32,
 }
+
+pack_never!(Queue);
 
 impl Routes {
     /// The peer is to hear this. `false` if too much waits already: then it is not taken.

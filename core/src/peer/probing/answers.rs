@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::net::Via;
+use crate::pack::{pack, pack_never};
 
 /// A packet that the peer asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +14,15 @@ pub(super) enum Answer {
     Challenge { via: Via, token: [u8; 8] },
 }
 
+pack_never!(Answer);
+
 /// What the peer asked for and did not get yet.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     list: Vec<Answer>,
 }
+
+pack!(Answers: list);
 
 impl Answers {
     /// A packet that came by `via` challenges us.

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::nat::NatEvidence;
 use crate::net::{Arrival, Departure, FourTuple, Via};
+use crate::pack::pack;
 use crate::peer::Peer;
 use crate::peer::timers::Timer;
 use crate::time::Instant;
@@ -31,6 +32,8 @@ pub(super) struct NatTesting {
     /// Nobody asked for it: it is for the search for direct ways.
     by_itself: bool,
 }
+
+pack!(NatTesting: test, by_itself);
 
 impl NatTesting {
     /// When the test goes on; `None` if none is under way.

@@ -7,6 +7,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::nat::{NatEvidence, NatFiltering, NatMapping};
+use crate::pack::pack_never;
 use crate::time::Instant;
 
 /// A question of the test.
@@ -36,6 +37,8 @@ pub(super) struct NatTest {
     seen: [Option<SocketAddr>; 3],
     let_in: bool,
 }
+
+pack_never!(NatTest);
 
 /// What is being asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 
 use crate::context::Context;
 use crate::net::{Departure, FourTuple, SocketId, Via};
+use crate::pack::{pack, pack_never};
 use crate::peer::Peer;
 use crate::punch::Order;
 use crate::wire::{Frame, PROBE_FRAMES_LEN};
@@ -19,6 +20,8 @@ pub(in crate::peer) struct Observing {
     sockets: Vec<AboutSocket>,
 }
 
+pack!(Observing: is_due, asked, sockets);
+
 #[derive(Debug)]
 struct AboutSocket {
     socket: SocketId,
@@ -27,6 +30,8 @@ struct AboutSocket {
     /// ask again.
     token: Option<[u8; 8]>,
 }
+
+pack_never!(AboutSocket);
 
 impl Peer {
     /// The neighbour is to say where it sees us.

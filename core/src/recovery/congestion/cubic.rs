@@ -75,6 +75,15 @@ impl Cubic {
         }
     }
 
+    /// Whether losses are answered only if a queue is seen.
+    pub(super) const fn is_tolerant(&self) -> bool {
+        self.tolerance.is_some()
+    }
+
+    pub(super) const fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
     const fn in_slow_start(&self) -> bool {
         self.state.window < self.state.threshold
     }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{Controller, MIN_PACKETS, Signs};
+use crate::pack::pack;
 use crate::recovery::Rtt;
 use crate::time::{Instant, micros};
 
@@ -15,12 +16,22 @@ pub(crate) struct Fixed {
     mtu: u16,
 }
 
+pack!(Fixed: rate, window, mtu);
+
 impl Fixed {
     /// Sends `rate` bytes per second in datagrams of up to `mtu` bytes.
     pub(super) fn new(rate: u64, mtu: u16) -> Self {
         let mut fixed = Self { rate, window: 0, mtu };
         fixed.size_window(&Rtt::new());
         fixed
+    }
+
+    pub(super) const fn rate(&self) -> u64 {
+        self.rate
+    }
+
+    pub(super) const fn mtu(&self) -> u16 {
+        self.mtu
     }
 
     fn size_window(&mut self, rtt: &Rtt) {

@@ -12,6 +12,7 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::config::CongestionControl;
+use crate::pack::{Pack, Packer, Unpacker};
 use crate::recovery::Rtt;
 use crate::time::{Instant, micros};
 use bbr::Bbr;
@@ -88,6 +89,22 @@ pub(crate) enum Congestion {
     Fixed(Fixed),
 }
 
+/// Only which it is, as after [`Congestion::restart`]: what a controller learned is stale once its peer rests.
+impl Pack for Congestion {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        (self.choice(), self.mtu()).pack(into)?;
+        if let Self::Fixed(fixed) = self { fixed.pack(into) } else { Some(()) }
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        let (choice, mtu) = Pack::unpack(from)?;
+        if let CongestionControl::Fixed(_) = choice {
+            return Fixed::unpack(from).map(Self::Fixed);
+        }
+        Some(Self::new(choice, mtu))
+    }
+}
+
 impl Congestion {
     /// A controller for a path whose datagrams have up to `mtu` bytes.
     pub(crate) fn new(choice: CongestionControl, mtu: u16) -> Self {
@@ -96,6 +113,22 @@ impl Congestion {
             CongestionControl::Bbr => Self::Bbr(Box::new(Bbr::new(mtu))),
             CongestionControl::Cubic => Self::Cubic(Cubic::new(mtu)),
             CongestionControl::Fixed(rate) => Self::Fixed(Fixed::new(rate, mtu)),
+        }
+    }
+
+    /// Begins as on a fresh path: what it learned was long ago. A fixed rate is no matter of time.
+    pub(crate) fn restart(&mut self) {
+        if !matches!(self, Self::Fixed(_)) {
+            *self = Self::new(self.choice(), self.mtu());
+        }
+    }
+
+    const fn choice(&self) -> CongestionControl {
+        match self {
+            Self::Bbr(_) => CongestionControl::Bbr,
+            Self::Cubic(cubic) if cubic.is_tolerant() => CongestionControl::Tolerant,
+            Self::Cubic(_) => CongestionControl::Cubic,
+            Self::Fixed(fixed) => CongestionControl::Fixed(fixed.rate()),
         }
     }
 }
@@ -109,6 +142,13 @@ macro_rules! dispatch {
             Self::Fixed($controller) => $call,
         }
     };
+}
+
+impl Congestion {
+    /// The size of the largest datagrams.
+    const fn mtu(&self) -> u16 {
+        dispatch!(self, controller => controller.mtu())
+    }
 }
 
 impl Controller for Congestion {

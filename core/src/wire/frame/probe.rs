@@ -12,6 +12,7 @@ use core::net::SocketAddr;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::pack::pack;
 use crate::wire::error::FrameError;
 use crate::wire::handshake::Address;
 use crate::wire::reader::Reader;
@@ -58,6 +59,8 @@ pub struct CandidateEntry {
     /// The address.
     pub address: Address,
 }
+
+pack!(CandidateEntry: kind, address);
 
 impl CandidateEntry {
     /// Kind: an address of an interface.

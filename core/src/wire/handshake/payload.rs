@@ -9,6 +9,8 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::pack::{Pack, Packer, Unpacker};
+
 /// What the initiator says, 96 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -262,6 +264,17 @@ const LARGEST_WINDOW_LOG2: u8 = 30;
 pub struct Address {
     ip: [u8; 16],
     port: U16,
+}
+
+impl Pack for Address {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        (self.ip, self.port.get()).pack(into)
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        let (ip, port): (_, u16) = Pack::unpack(from)?;
+        Some(Self { ip, port: U16::new(port) })
+    }
 }
 
 impl Address {

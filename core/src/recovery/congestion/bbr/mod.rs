@@ -100,6 +100,10 @@ impl Bbr {
         }
     }
 
+    pub(super) const fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
     /// All that follows from an acknowledgement. Returns whether losses were answered.
     fn on_sample(&mut self, now: Instant, sample: &Sample, in_flight: u64, rtt: &Rtt) -> bool {
         self.trip.take(now, rtt);
