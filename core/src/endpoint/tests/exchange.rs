@@ -20,7 +20,7 @@ struct Log {
     sent: Vec<Result<MessageId, SendError>>,
     received: Vec<Message>,
     datagrams: Vec<(u64, bool, Vec<u8>)>,
-    events: Vec<std::string::String>,
+    events: Vec<String>,
 }
 
 #[test]
