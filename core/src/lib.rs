@@ -173,7 +173,7 @@ pub use crypto::identity::{Identity, PeerId, PeerIdError};
 pub use delivery::{Delivery, Fate, Message, MessageId, Order, Priority};
 pub use disconnect::{DisconnectOptions, DisconnectReason};
 pub use discovery::Discovered;
-pub use endpoint::{Endpoint, Target};
+pub use endpoint::{Endpoint, Exchange, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
 pub use event::{EndReason, Event, ForwardRefusal, PeerState, PingId, Refusal};
 pub use handle::PeerHandle;

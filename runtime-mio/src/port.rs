@@ -81,7 +81,10 @@ impl handfast_udp::Port for Port {
         }
         let Self { io, socket, .. } = self;
         match io.try_io(|| inbox.receive(socket, SockRef::from(&*io))) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.readable = !inbox.is_last();
+                Ok(true)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
                 Ok(false)
@@ -164,6 +167,30 @@ mod tests {
         }
         assert_eq!(received, SENDERS);
         assert!(!port.is_readable());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_port_that_was_emptied_leaves_the_system_alone_until_the_poll_tells_of_more() {
+        let mut poll = Poll::new().expect("a poll");
+        let listen = Listen::from("127.0.0.1:0".parse::<SocketAddr>().expect("an address"));
+        let socket = listen.bind().expect("bound").remove(0);
+        let mut port = Port::new(socket, SocketId(0), poll.registry()).expect("a port");
+        let (mut inbox, mut events) = (Inbox::new(), Events::with_capacity(8));
+        let faults = Faults::of(port.address()).expect("a socket");
+        let stranger = StdSocket::bind("127.0.0.1:0").expect("bound");
+        for _ in 0..3 {
+            stranger.send_to(b"x", port.address()).expect("sent");
+            poll.poll(&mut events, Some(Duration::from_secs(60))).expect("polled");
+            assert!(events.iter().any(mio::event::Event::is_readable));
+            port.on_readable();
+            assert!(port.receive(&mut inbox).expect("a batch"));
+            assert_eq!(inbox.left(), 1);
+        }
+        faults.inject(Fault { call: Call::Receive, errno: EAGAIN, when: When::Next(1) });
+        assert!(!port.is_readable());
+        assert!(!port.receive(&mut inbox).expect("nothing to read"));
+        assert_eq!(faults.hits(), 0, "the system was asked for what it had said");
     }
 
     #[cfg(target_os = "linux")]

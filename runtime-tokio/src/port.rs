@@ -32,8 +32,14 @@ impl Port {
 
 impl handfast_udp::Port for Port {
     fn receive(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
-        let Self { io, socket, .. } = self;
-        unless_blocked(io.try_io(Interest::READABLE, || inbox.receive(socket, SockRef::from(&*io))))
+        let (Self { io, socket, .. }, mut has_read) = (self, false);
+        let read = io.try_io(Interest::READABLE, || {
+            inbox.receive(socket, SockRef::from(&*io))?;
+            has_read = true;
+            // The socket would say so if it was asked once more.
+            if inbox.is_last() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        Ok(unless_blocked(read)? || has_read)
     }
 
     fn flush(&mut self, outbox: &mut Outbox) -> io::Result<bool> {
@@ -92,6 +98,27 @@ mod tests {
         assert!(!port.receive(&mut inbox).expect("nothing to read"));
         let now = poll_fn(|cx| Poll::Ready(port.poll_ready(cx, false).is_ready())).await;
         assert!(!now);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_port_that_was_emptied_leaves_the_system_alone_until_tokio_tells_of_more() {
+        let listen = Listen::from("127.0.0.1:0".parse::<SocketAddr>().expect("an address"));
+        let mut port = Port::new(listen.bind().expect("bound").remove(0)).expect("a port");
+        let (mut inbox, faults) = (Inbox::new(), Faults::of(port.address()).expect("a socket"));
+        let stranger = StdSocket::bind("127.0.0.1:0").expect("bound");
+        for _ in 0..3 {
+            stranger.send_to(b"x", port.address()).expect("sent");
+            // Hangs if the end of what was there before hides this.
+            poll_fn(|cx| port.poll_ready(cx, false)).await;
+            assert!(port.receive(&mut inbox).expect("a batch"));
+            assert_eq!(inbox.left(), 1);
+        }
+        faults.inject(Fault { call: Call::Receive, errno: EAGAIN, when: When::Next(1) });
+        assert!(!port.receive(&mut inbox).expect("nothing to read"));
+        assert_eq!(faults.hits(), 0, "the system was asked for what it had said");
+        let now = poll_fn(|cx| Poll::Ready(port.poll_ready(cx, false).is_ready())).await;
+        assert!(!now, "nobody told of more");
     }
 
     #[cfg(target_os = "linux")]

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 
 /// Names that a program on a runtime does not need from the core, with the reason.
-const LEFT_OUT: [(&str, &str); 6] = [
+const LEFT_OUT: [(&str, &str); 7] = [
     ("Endpoint", "each runtime has its own"),
     ("ConnectError", "tokio has its own; mio re-exports the core's"),
     ("SendError", "tokio has its own; mio re-exports the core's"),
+    ("Exchange", "for drivers"),
     ("Transmit", "for drivers"),
     ("rand_core", "for Identity::generate; the runtimes have generate_identity"),
     ("canonical", "for drivers"),

@@ -25,6 +25,7 @@ pub struct Inbox {
     offset: usize,
     /// How many reads to make at once: fewer when each brings many datagrams.
     reads: usize,
+    is_last: bool,
 }
 
 impl Inbox {
@@ -38,6 +39,7 @@ impl Inbox {
             at: 0,
             offset: 0,
             reads: BATCH_SIZE,
+            is_last: false,
         }
     }
 
@@ -50,18 +52,28 @@ impl Inbox {
     /// [pauses](Socket::pauses_until) then. Any other error is fatal: the socket has failed many
     /// times in a row, for many seconds.
     pub fn receive(&mut self, socket: &mut Socket, io: SockRef<'_>) -> io::Result<()> {
-        (self.filled, self.at, self.offset) = (0, 0, 0);
+        (self.filled, self.at, self.offset, self.is_last) = (0, 0, 0, false);
         let mut buffers = self.memory.chunks_exact_mut(BUFFER_LEN);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
         let reads = self.reads;
         self.filled = socket.receive(&io, &mut slices[..reads], &mut self.metas[..reads])?;
         if self.filled > 0 {
+            self.is_last = self.filled < reads && socket.reads_to_the_end();
             let each = self.left().div_ceil(self.filled as u64);
-            let reads = WORTHWHILE / usize::try_from(each).unwrap_or(usize::MAX).max(1);
-            self.reads = reads.clamp(1, BATCH_SIZE);
+            let worthwhile = WORTHWHILE / usize::try_from(each).unwrap_or(usize::MAX).max(1);
+            // To offer buffers costs, too, whether they are filled or not.
+            self.reads = worthwhile.min(self.filled * GROWTH).clamp(1, BATCH_SIZE);
         }
         Ok(())
+    }
+
+    /// Whether the batch emptied the socket: what comes later, the system will tell of. A driver that is told of
+    /// readiness once, at the moment it begins, may wait for that without another call that says `WouldBlock`.
+    /// `false` says nothing.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        self.is_last
     }
 
     /// The next datagram of the batch, as received by the socket called `socket`; `None` when none is
@@ -115,6 +127,9 @@ impl fmt::Debug for Inbox {
 
 /// About as many datagrams as are worth one call to the system.
 const WORTHWHILE: usize = 64;
+
+/// A read is given so many times as many buffers as the one before filled.
+const GROWTH: usize = 4;
 
 fn origin(socket: SocketId, meta: &RecvMeta) -> Origin {
     let mut origin = Origin::from_remote(meta.addr);

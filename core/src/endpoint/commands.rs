@@ -147,6 +147,13 @@ impl Endpoint {
         message
     }
 
+    /// Sends and receives many messages of one peer at one time: cheaper than to do so one by one, with the same result.
+    /// If the handle names no peer, nothing waits and nothing is taken.
+    pub fn exchange(&mut self, now: Instant, peer: PeerHandle) -> Exchange<'_> {
+        self.touch(now);
+        Exchange { endpoint: self, peer }
+    }
+
     /// Withdraws a message. Its fate is `Cancelled`, or `Acked` if an acknowledgement proves that it arrived before the
     /// peer heard of that. If some of a reliable message was sent, the fate is told when the peer knows.
     ///
@@ -257,6 +264,49 @@ impl Endpoint {
         let result = run(found, &mut self.shared);
         self.refresh_indices(peer.slot);
         result
+    }
+}
+
+/// Messages to and from one peer, many at one time ([`Endpoint::exchange`]).
+///
+/// What the endpoint has to see to after each of its calls (deadlines, who may have something to send), it sees to once,
+/// when this is dropped.
+#[derive(Debug)]
+pub struct Exchange<'e> {
+    endpoint: &'e mut Endpoint,
+    peer: PeerHandle,
+}
+
+impl Exchange<'_> {
+    /// As [`Endpoint::send`].
+    ///
+    /// # Errors
+    /// As of [`Endpoint::send`].
+    pub fn send(&mut self, delivery: Delivery, payload: Bytes) -> Result<MessageId, SendError> {
+        let Endpoint { peers, shared, .. } = &mut *self.endpoint;
+        let found = peers.get_mut(self.peer).ok_or(SendError::UnknownPeer)?;
+        let sent = found.send(shared, delivery, payload);
+        // The next message may have less room.
+        found.review_memory(shared);
+        sent
+    }
+
+    /// As [`Endpoint::receive_from`].
+    pub fn receive_from(&mut self, channel: u16) -> Option<Message> {
+        let Endpoint { peers, shared, .. } = &mut *self.endpoint;
+        peers.get_mut(self.peer)?.receive_from(shared.now, channel)
+    }
+
+    /// As [`Endpoint::receive_except`].
+    pub fn receive_except(&mut self, channels: &BTreeSet<u16>) -> Option<Message> {
+        let Endpoint { peers, shared, .. } = &mut *self.endpoint;
+        peers.get_mut(self.peer)?.receive_except(shared.now, channels)
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        self.endpoint.refresh_indices(self.peer.slot);
     }
 }
 

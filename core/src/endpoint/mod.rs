@@ -34,6 +34,7 @@ use core::net::SocketAddr;
 
 use smallvec::SmallVec;
 
+pub use commands::Exchange;
 use evict::Evictions;
 use ready::ReadyQueue;
 use sockets::Sockets;

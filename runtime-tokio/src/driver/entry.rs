@@ -1,11 +1,12 @@
 //! What the driver keeps for one peer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use handfast_core::{
-    DisconnectOptions, EndReason, Fate, Instant, MessageId, NatEvidence, PingId, SendError,
+    DisconnectOptions, EndReason, Fate, Instant, MessageId, NatEvidence, PeerHandle, PingId,
+    SendError,
 };
 use tokio::sync::oneshot;
 
@@ -60,6 +61,14 @@ impl Entry {
             nat_test: None,
             disconnect: None,
             is_cut: false,
+        }
+    }
+
+    /// Puts the peer on the list of those whose messages are to be moved, unless it is there.
+    pub(super) fn make_ready(&mut self, peer: PeerHandle, ready: &mut VecDeque<PeerHandle>) {
+        if !self.is_ready {
+            self.is_ready = true;
+            ready.push_back(peer);
         }
     }
 

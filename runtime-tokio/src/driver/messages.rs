@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use handfast_core::PeerHandle;
+use handfast_udp::Traffic;
 
 use crate::mailbox::Mailbox;
+use crate::port::Port;
 
 use super::subscriber::Subscriber;
 use super::{Driver, MESSAGES_PER_TURN};
@@ -13,11 +15,8 @@ use super::{Driver, MESSAGES_PER_TURN};
 impl Driver {
     /// Has the peer's messages moved before this turn ends, or in the next.
     pub(super) fn make_ready(&mut self, peer: PeerHandle) {
-        if let Some(entry) = self.peers.get_mut(&peer)
-            && !entry.is_ready
-        {
-            entry.is_ready = true;
-            self.ready.push_back(peer);
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            entry.make_ready(peer, &mut self.ready);
         }
     }
 
@@ -25,7 +24,7 @@ impl Driver {
     pub(super) fn move_messages(&mut self) {
         let mut moved = 0;
         for _ in 0..self.ready.len() {
-            if self.is_enough(moved) {
+            if is_enough(&self.traffic, moved) {
                 return;
             }
             let Some(peer) = self.ready.pop_front() else { return };
@@ -40,30 +39,27 @@ impl Driver {
         }
     }
 
-    /// Whether the rest is for the next turn.
-    fn is_enough(&self, moved: usize) -> bool {
-        moved >= MESSAGES_PER_TURN || (moved >= FEWEST_MESSAGES && self.traffic.is_turn_over())
-    }
-
     /// From the mailbox to the core, until the core is full for each stream, or it is enough for a turn.
     fn push(&mut self, peer: PeerHandle, moved: &mut usize) {
         let now = self.clock.now();
-        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        let Self { core, peers, ready, traffic, .. } = self;
+        let Some(entry) = peers.get_mut(&peer) else { return };
         entry.mailbox.collect(&mut entry.under_way);
+        if entry.under_way.is_stuck() {
+            return;
+        }
+        let mut exchange = core.exchange(now, peer);
         loop {
-            let Some(entry) = self.peers.get_mut(&peer) else { return };
             if entry.under_way.is_stuck() {
                 entry.mailbox.collect(&mut entry.under_way);
             }
             let Some(message) = entry.under_way.front() else { return };
-            let (delivery, payload) = (message.due_delivery(), message.payload.clone());
-            if moved.is_multiple_of(CHECKED_EVERY) && self.is_enough(*moved) {
-                return self.make_ready(peer);
+            if moved.is_multiple_of(CHECKED_EVERY) && is_enough(traffic, *moved) {
+                return entry.make_ready(peer, ready);
             }
+            let (delivery, payload) = (message.due_delivery(), message.payload.clone());
             *moved += 1;
-            let result = self.core.send(now, peer, delivery, payload);
-            let Some(entry) = self.peers.get_mut(&peer) else { return };
-            entry.on_sent(result);
+            entry.on_sent(exchange.send(delivery, payload));
         }
     }
 
@@ -95,10 +91,11 @@ impl Driver {
     ) -> bool {
         let now = self.clock.now();
         let (mut messages, mut bytes) = mailbox.room(channel);
+        let mut exchange = self.core.exchange(now, peer);
         while messages > 0 && bytes > 0 {
             let message = match channel {
-                Some(channel) => self.core.receive_from(now, peer, channel),
-                None => self.core.receive_except(now, peer, apart),
+                Some(channel) => exchange.receive_from(channel),
+                None => exchange.receive_except(apart),
             };
             let Some(message) = message else { return false };
             messages -= 1;
@@ -107,6 +104,11 @@ impl Driver {
         }
         true
     }
+}
+
+/// Whether the rest is for the next turn.
+fn is_enough(traffic: &Traffic<Port>, moved: usize) -> bool {
+    moved >= MESSAGES_PER_TURN || (moved >= FEWEST_MESSAGES && traffic.is_turn_over())
 }
 
 /// A turn that is over moves so many messages all the same: neither way waits for the other.

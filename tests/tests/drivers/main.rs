@@ -12,4 +12,5 @@ mod network_pitfalls;
 mod pairings;
 mod restart;
 mod shutdown;
+mod small_messages;
 mod streams;

@@ -36,6 +36,11 @@ impl System {
         if self.faults.has_withdrawn_offload() { 1 } else { self.real.segments() }
     }
 
+    /// Whether a read goes on until its buffers are full or the system says that there is no more.
+    pub(super) const fn reads_to_the_end(&self) -> bool {
+        self.real.reads_to_the_end()
+    }
+
     pub(super) fn send(&self, io: &SockRef<'_>, transmit: &Transmit<'_>) -> io::Result<()> {
         let longest = transmit.segment_size.unwrap_or(transmit.contents.len());
         self.faults.strike(Call::sending(transmit), longest)?;

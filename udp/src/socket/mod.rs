@@ -153,6 +153,12 @@ impl Socket {
         self.note_received(result, metas, Instant::now())
     }
 
+    /// Whether a read that fills fewer buffers than it was given found the socket empty, or an error that came while
+    /// it read: either way the system tells of all that is left.
+    pub(crate) const fn reads_to_the_end(&self) -> bool {
+        self.system.reads_to_the_end()
+    }
+
     fn note_received(
         &mut self,
         result: io::Result<usize>,

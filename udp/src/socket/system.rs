@@ -51,6 +51,11 @@ impl System {
         }
     }
 
+    /// Whether a read goes on until its buffers are full or the system says that there is no more (`recvmmsg`).
+    pub(super) const fn reads_to_the_end(&self) -> bool {
+        matches!(self, Self::Batched(_)) && cfg!(any(target_os = "linux", target_os = "android"))
+    }
+
     pub(super) fn send(&self, io: &SockRef<'_>, transmit: &Transmit<'_>) -> io::Result<()> {
         match self {
             Self::Batched(state) => state.try_send((&**io).into(), transmit),

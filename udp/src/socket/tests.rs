@@ -104,6 +104,33 @@ fn a_batch_arrives_whole_and_keeps_its_boundaries_and_its_mark() {
     }
 }
 
+/// However many wait, and however many buffers the reads before had.
+#[test]
+fn the_batch_that_says_so_is_the_last_and_nothing_is_left_behind_it() {
+    let mut bob = Node::dual();
+    let to = bob.at("127.0.0.1");
+    let mut inbox = Inbox::new();
+    let mut said = 0;
+    for count in [1, 3, 4, 5, 1, 70, 33, 64, 2, 0] {
+        // From as many sockets, so that nothing is coalesced.
+        for _ in 0..count {
+            UdpSocket::bind("127.0.0.1:0").expect("bound").send_to(b"x", to).expect("sent");
+        }
+        let mut received = 0;
+        while inbox.receive(&mut bob.socket, SockRef::from(&bob.io)).is_ok() {
+            while inbox.take(SocketId(3)).is_some() {
+                received += 1;
+            }
+            if inbox.is_last() {
+                said += 1;
+                assert_eq!(received, count, "some were left behind");
+            }
+        }
+        assert_eq!(received, count);
+    }
+    assert!(said > 5 || !bob.socket.reads_to_the_end(), "said {said} times");
+}
+
 #[test]
 fn a_batch_goes_out_one_by_one_when_offload_fails() {
     let (mut alice, mut bob) = (Node::dual(), Node::dual());

@@ -3,6 +3,7 @@
 
 mod admit;
 mod cost;
+mod exchange;
 mod flood;
 mod hostile;
 mod life;

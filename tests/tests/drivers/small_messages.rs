@@ -1,0 +1,121 @@
+//! Many small messages, which drivers and core handle many at a time, and single ones, of which each has to wake
+//! whoever waits for it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use handfast_core::{Bytes, Delivery, DisconnectOptions, DisconnectReason, EndReason, PeerHandle};
+use handfast_tests::{Node, Outgoing, Runtime, Setup, What, within};
+
+/// Reliable ones arrive once and in order, others at most once, both ways at the same time; and what was handed over
+/// before a goodbye arrives before it.
+#[test]
+fn a_flood_of_small_messages_both_ways_keeps_its_promises_up_to_the_goodbye() {
+    for (one, other) in [(0, 1), (1, 0)] {
+        let runtimes = [one, other].map(|at: usize| Runtime::ALL[at]);
+        within(HANG, move || flood(runtimes));
+    }
+}
+
+fn flood(runtimes: [Runtime; 2]) {
+    let (client, server, [to_server, to_client]) = pair(runtimes);
+    for number in 0..FLOOD {
+        for (node, peer) in [(&client, to_server), (&server, to_client)] {
+            let delivery = if number % 2 == 0 { RELIABLE } else { UNRELIABLE };
+            node.send(peer, Outgoing { tag: number, delivery, payload: payload(number) });
+        }
+    }
+    let mut heard = Heard::default();
+    while heard.reliable < FLOOD / 2 {
+        heard.note(client.next().what);
+    }
+    let reason = DisconnectReason::new(7, "said all");
+    let farewell = DisconnectOptions::after(HANG).with_reason(reason.clone());
+    client.disconnect(to_server, farewell);
+    let mut heard = Heard::default();
+    let end = loop {
+        match server.next().what {
+            What::Ended(end) => break end,
+            what => heard.note(what),
+        }
+    };
+    assert_eq!(end, EndReason::PeerDisconnected { reason, complete: true });
+    assert_eq!(heard.reliable, FLOOD / 2);
+}
+
+#[derive(Default)]
+struct Heard {
+    reliable: u64,
+    unreliable: BTreeSet<u64>,
+}
+
+impl Heard {
+    fn note(&mut self, what: What) {
+        let What::Message(message) = what else { return };
+        let number = message.payload[..8].try_into().map(u64::from_le_bytes).expect("a number");
+        assert!(message.payload == payload(number), "{number} is garbled");
+        if message.delivery.reliable {
+            assert_eq!(number, self.reliable * 2);
+            self.reliable += 1;
+        } else {
+            assert!(number % 2 == 1 && self.unreliable.insert(number), "{number} came twice");
+        }
+    }
+}
+
+/// One datagram at a time, and nothing that would come again if an end slept over it: a reader that takes a socket
+/// for empty must be told of what comes next.
+#[test]
+fn each_of_many_single_datagrams_wakes_the_end_that_waits_for_it() {
+    for runtime in Runtime::ALL {
+        within(HANG, move || {
+            let (client, server, [to_server, to_client]) = pair([runtime; 2]);
+            let mut lost = 0;
+            for number in 0..ROUNDS {
+                let say = |node: &Node, peer| {
+                    let message =
+                        Outgoing { tag: number, delivery: UNRELIABLE, payload: payload(number) };
+                    node.send(peer, message);
+                };
+                say(&client, to_server);
+                let heard = hears(&server, number);
+                say(&server, to_client);
+                lost += u64::from(!heard) + u64::from(!hears(&client, number));
+            }
+            // A system may drop a datagram of its own, but not many.
+            assert!(lost <= ROUNDS / 100, "{lost} of {ROUNDS} on {runtime:?}");
+        });
+    }
+}
+
+/// Whether this unreliable message comes. Nothing else is on the way that would bring it along.
+fn hears(node: &Node, number: u64) -> bool {
+    while let Some(happening) = node.next_within(Duration::from_secs(2)) {
+        if let What::Message(message) = happening.what
+            && message.payload == payload(number)
+        {
+            return true;
+        }
+    }
+    false
+}
+
+fn pair(runtimes: [Runtime; 2]) -> (Node, Node, [PeerHandle; 2]) {
+    let [client, server] = [(0, 1), (1, 2)].map(|(at, identity)| {
+        let runtime: Runtime = runtimes[at];
+        Node::start(Setup::new(runtime, identity))
+    });
+    let to_server = client.connect(server.address()).expect("connected");
+    let to_client = server.accept();
+    (client, server, [to_server, to_client])
+}
+
+fn payload(number: u64) -> Bytes {
+    Bytes::copy_from_slice(&[number.to_le_bytes(); 8].concat())
+}
+
+const RELIABLE: Delivery = Delivery::ordered(1);
+const UNRELIABLE: Delivery = Delivery::unreliable(2);
+const FLOOD: u64 = 20_000;
+const ROUNDS: u64 = 500;
+const HANG: Duration = Duration::from_secs(150);
