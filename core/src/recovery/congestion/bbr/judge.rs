@@ -125,8 +125,8 @@ impl Bbr {
     }
 
     /// More was in flight than the path bears: no more than what it carried.
-    fn cut(&mut self, now: Instant, marked: bool) {
-        let carried = self.last_carried.max(self.carried).min(self.window);
+    pub(super) fn cut(&mut self, now: Instant, marked: bool) {
+        let carried = self.borne.max(self.carried).min(self.window);
         self.model.ceiling.cut(now, carried.max(self.floor()), marked, self.mtu);
     }
 }
