@@ -88,7 +88,7 @@ impl AckTracker {
 
     /// Whether each gap would be told of by an acknowledgement of its own, though the next packets fill it.
     const fn expects_disorder(&self) -> bool {
-        self.per_ack > PACKETS_PER_ACK && (self.overtakes || self.overtook)
+        self.per_ack == MOST_PER_ACK && (self.overtakes || self.overtook)
     }
 
     /// A round trip ended, in which so many packets arrived: where there are many, an acknowledgement is for

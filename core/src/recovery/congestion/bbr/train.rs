@@ -14,8 +14,11 @@ pub(super) struct Train {
     left_at: Option<Instant>,
     /// When the first of them were acknowledged.
     began_at: Option<Instant>,
-    /// Bytes of those that were acknowledged after them.
+    /// Bytes of those that were acknowledged after them, when the last of them were, and the longest pause, in
+    /// microseconds.
     bytes: u64,
+    last_at: Option<Instant>,
+    pause: u64,
     /// Bytes per second.
     most: u64,
 }
@@ -23,13 +26,14 @@ pub(super) struct Train {
 impl Train {
     /// Nothing was sent.
     pub(super) const fn new() -> Self {
-        Self { left_at: None, began_at: None, bytes: 0, most: 0 }
+        Self { left_at: None, began_at: None, bytes: 0, last_at: None, pause: 0, most: 0 }
     }
 
     /// A packet of `bytes`, sent at `sent_at`, was acknowledged. The path takes packets of `mtu`.
     pub(super) fn on_ack(&mut self, now: Instant, sent_at: Instant, bytes: u64, mtu: u16) {
         if self.left_at < Some(sent_at) {
-            (self.left_at, self.began_at, self.bytes) = (Some(sent_at), Some(now), 0);
+            let most = self.most;
+            *self = Self { left_at: Some(sent_at), began_at: Some(now), most, ..Self::new() };
             return;
         }
         let Some(began_at) = self.began_at.filter(|_| self.left_at == Some(sent_at)) else {
@@ -40,7 +44,10 @@ impl Train {
             return;
         }
         self.bytes += bytes;
-        if self.bytes >= TELLING * u64::from(mtu) {
+        let last_at = self.last_at.replace(now).unwrap_or(began_at);
+        self.pause = self.pause.max(micros(now.saturating_since(last_at)));
+        // A line spreads them evenly, what holds them up does not.
+        if self.bytes >= TELLING * u64::from(mtu) && self.pause <= took / 2 {
             self.most = self.most.max(self.bytes.saturating_mul(1_000_000) / took);
         }
     }
@@ -83,6 +90,7 @@ mod tests {
         assert_eq!(shown([70_000, 500, 500, 500, 500]), shown([0, 500, 500, 500, 500]));
         // One that is held up spoils it, unless it is the last.
         assert_eq!(shown([0, 500, 500, 500, 90_000]), Some(6 * 1200 * second / 1500));
+        assert_eq!(shown([0, 500, 4000, 500, 500]), None);
     }
 
     #[test]
