@@ -290,6 +290,23 @@ fn how_little_there_was_to_send_is_not_taken_for_what_the_path_bears() {
     assert_eq!(later.model.ceiling.most(), 140_000);
 }
 
+#[test]
+fn marks_of_a_queue_that_is_left_already_leave_what_the_path_holds() {
+    let mut senders = [Sender::new(CongestionControl::Bbr, 0)];
+    share(&mut senders, &mut Road::new(LINE, 1), 0..3_000, |_, _| {});
+    let Congestion::Bbr(bbr) = &mut senders[0].congestion else { unreachable!("it was chosen") };
+    let (now, held) = (at(3_000_000), bbr.held());
+    assert!(held > 100_000);
+    bbr.cycle.enter(Phase::Down, now);
+    (0..5).for_each(|_| bbr.cut(now, true));
+    assert!(bbr.model.ceiling.most() >= held / 100 * 99, "{} of {held}", bbr.model.ceiling.most());
+    // Those in steady sending are somebody else's queue as well.
+    bbr.cycle.enter(Phase::Cruise, now);
+    (bbr.borne, bbr.carried) = (held, held);
+    bbr.cut(now, true);
+    assert!(bbr.model.ceiling.most() < held / 100 * 90);
+}
+
 /// What waits in the buffer of a socket is in flight, and that holds no more than so much.
 #[test]
 fn a_path_as_short_as_a_host_is_not_given_more_than_a_socket_holds_at_first() {
