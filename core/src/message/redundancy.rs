@@ -7,12 +7,16 @@
 //!
 //! In all classes, a small message that is sent again because it was lost is sent once more after that, in the next
 //! packet that leaves anyway, if nothing else wants the room: to lose it twice costs another round trip.
+//!
+//! Beside large messages, both are done for small ones of all classes, ahead of the large ones: what those take is so much
+//! that a hundredth or two of it pays for all copies. So it is at the beginning, too, before anything was lost:
+//! who looks for the rate of a path finds it by sending too much.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use super::outgoing::{Outgoing, Part};
-use crate::delivery::{Delivery, Priority};
+use crate::delivery::Priority;
 use crate::pack::pack;
 use crate::time::Instant;
 
@@ -30,9 +34,13 @@ pub(super) struct Redundancy {
     third: VecDeque<Waiting>,
     /// Those that were lost before. They wait for another packet with room to spare.
     repaired: VecDeque<Waiting>,
+    /// Those that were sent first, and wait for a packet with a part of a large message.
+    beside: VecDeque<Waiting>,
+    /// Bytes that copies may take of what is for large messages.
+    allowance: usize,
 }
 
-pack!(Redundancy: loss, budget, second, overdue, third, repaired);
+pack!(Redundancy: loss, budget, second, overdue, third, repaired, beside, allowance);
 
 /// A part that is to be sent once more.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +72,14 @@ impl Redundancy {
         self.budget = (self.budget + (len + PACKET_COST) * SHARE.0 / SHARE.1).min(MOST_SAVED);
     }
 
+    /// So many bytes of messages of a less urgent class were written into a packet.
+    #[inline]
+    pub(super) fn allow(&mut self, len: usize) {
+        if len > LONGEST as usize {
+            self.allowance = (self.allowance + len / ALLOWED).min(MOST_SAVED);
+        }
+    }
+
     /// Some of a message was sent for the first time; `round_trip` is what an answer takes.
     #[inline]
     pub(super) fn note_sent(
@@ -73,9 +89,34 @@ impl Redundancy {
         now: Instant,
         round_trip: Duration,
     ) {
-        if self.loss.is_felt && is_meant(message) && part.len == message.len() {
-            self.wait(part, now, round_trip);
+        if part.len > LONGEST || part.len != message.len() || !message.delivery.reliable {
+            return;
         }
+        if self.loss.is_felt && message.delivery.priority == Priority::REAL_TIME {
+            self.wait(part, now, round_trip);
+        } else if self.allowance > 0 && (self.loss.is_felt || self.loss.is_unknown()) {
+            let (gap, wait) = pauses(round_trip);
+            let is_late = |waiting: &&Waiting| waiting.until < now;
+            while self.beside.front().filter(is_late).is_some() {
+                self.beside.pop_front();
+            }
+            push(&mut self.beside, Waiting { part, from: now + gap, until: now + gap + wait });
+        }
+    }
+
+    /// The part that may be sent once more now at the cost of large messages. It is named no second time.
+    pub(super) fn take_beside(&mut self, now: Instant) -> Option<Part> {
+        for queue in [&mut self.beside, &mut self.repaired] {
+            while let Some(waiting) = queue.front().filter(|waiting| waiting.from <= now) {
+                if waiting.until >= now {
+                    let cost = cost(waiting.part.len, false);
+                    self.allowance = self.allowance.checked_sub(cost)?;
+                    return queue.pop_front().map(|waiting| waiting.part);
+                }
+                queue.pop_front();
+            }
+        }
+        None
     }
 
     /// All of a message of that priority was sent again, as it was lost.
@@ -114,6 +155,12 @@ impl Redundancy {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.second.is_empty() && self.third.is_empty()
+    }
+
+    /// Whether some wait for nothing but large messages.
+    #[inline]
+    pub(super) fn has_beside(&self) -> bool {
+        self.allowance > 0 && !(self.beside.is_empty() && self.repaired.is_empty())
     }
 
     /// Whether some copy waits for no other packet any more.
@@ -163,13 +210,8 @@ impl Redundancy {
     /// Nothing is sent once more.
     pub(super) fn clear(&mut self) {
         (self.second, self.overdue, self.third, self.repaired) = Default::default();
+        self.beside = VecDeque::new();
     }
-}
-
-/// Whether a message is one that is sent more than once.
-fn is_meant(message: &Outgoing) -> bool {
-    let Delivery { priority, reliable, .. } = message.delivery;
-    priority == Priority::REAL_TIME && reliable && message.len() <= LONGEST
 }
 
 /// By how much a copy comes later, and for how long it waits for another packet.
@@ -195,13 +237,18 @@ struct LossShare {
     share: u32,
     /// It is worth copies. The first loss is felt at once, and the last for some 260 parts.
     is_felt: bool,
+    /// So many parts were looked at, up to `KNOWN`.
+    parts: u16,
 }
 
-pack!(LossShare: share, is_felt);
+pack!(LossShare: share, is_felt, parts);
 
 impl LossShare {
     #[inline]
     fn note(&mut self, is_lost: bool) {
+        if self.parts < KNOWN {
+            self.parts += 1;
+        }
         if is_lost {
             self.share += (ALL - self.share) / PARTS;
             self.is_felt = true;
@@ -216,6 +263,11 @@ impl LossShare {
     const fn is_heavy(&self) -> bool {
         self.share >= HEAVY
     }
+
+    /// Whether the path was not seen for long enough.
+    const fn is_unknown(&self) -> bool {
+        self.parts < KNOWN
+    }
 }
 
 /// All parts, as a share.
@@ -224,6 +276,8 @@ const ALL: u32 = 1 << 24;
 const PARTS: u32 = 128;
 /// Less than a thousandth is not felt.
 const FELT: u32 = ALL / 1000;
+/// So many parts show what is lost: 50 Mbit/s are found after about half of them.
+const KNOWN: u16 = 2048;
 /// A fortieth is much.
 const HEAVY: u32 = ALL / 40;
 /// Longer messages are not sent once more.
@@ -232,6 +286,8 @@ const LONGEST: u32 = 512;
 const MOST_WAITING: usize = 128;
 /// Copies may take so much of what urgent messages take.
 const SHARE: (usize, usize) = (3, 5);
+/// Of what large messages take, copies may take one of so many bytes.
+const ALLOWED: usize = 64;
 /// At most so many bytes are saved up for copies.
 const MOST_SAVED: usize = 2048;
 /// What a packet costs beside its frames: headers, seal, and its acknowledgement with the same.

@@ -28,10 +28,14 @@ pub(crate) struct AckTracker {
     per_ack: u8,
     /// One of them asked for it at once.
     is_asked: bool,
+    /// A packet arrived that another had overtaken: in the present round trip, and in the one before.
+    overtakes: bool,
+    overtook: bool,
 }
 
 pack!(AckTracker:
     received, highest_at, deadline, ecn, max_ack_delay, asked_at, owed, per_ack, is_asked,
+    overtakes, overtook,
 );
 
 impl AckTracker {
@@ -47,6 +51,8 @@ impl AckTracker {
             owed: 0,
             per_ack: PACKETS_PER_ACK,
             is_asked: false,
+            overtakes: false,
+            overtook: false,
         }
     }
 
@@ -55,7 +61,8 @@ impl AckTracker {
     /// Ack-eliciting packets are acknowledged at once when they are the first, come out of order,
     /// leave or fill a gap, or carry a congestion mark; else every second one (or as
     /// [`Self::adapt`] says) at once and the rest
-    /// after the delay. Others never cause an acknowledgement: two idle ends would not fall silent.
+    /// after the delay. Where many arrive and overtake each other, order says nothing, and does not count.
+    /// Others never cause an acknowledgement: two idle ends would not fall silent.
     pub(crate) fn on_packet(
         &mut self,
         counter: u64,
@@ -67,24 +74,33 @@ impl AckTracker {
         if !self.received.insert(counter, ack_eliciting) {
             return;
         }
+        let in_order = highest.is_some_and(|highest| counter == highest + 1);
+        let is_surprise = highest.is_none() || (!in_order && !self.expects_disorder());
         if highest.is_none_or(|highest| counter > highest) {
             self.highest_at = Some(now);
+        } else {
+            self.overtakes = true;
         }
         count(&mut self.ecn, ecn);
         if !ack_eliciting {
             return;
         }
         self.owed = self.owed.saturating_add(1);
-        let in_order = highest.is_some_and(|highest| counter == highest + 1);
-        let at_once = !in_order || ecn == Some(Ecn::Ce) || self.owed >= self.per_ack;
+        let at_once = is_surprise || ecn == Some(Ecn::Ce) || self.owed >= self.per_ack;
         let delay = if at_once { 0 } else { self.max_ack_delay };
         let due = now + Duration::from_micros(delay.into());
         self.deadline = Some(self.deadline.map_or(due, |deadline| deadline.min(due)));
     }
 
-    /// So many packets arrived in a round trip: where there are many, an acknowledgement is for more of
-    /// them. They are still 32 in a round trip at least, so that the sender learns as much.
+    /// Whether each gap would be told of by an acknowledgement of its own, though the next packets fill it.
+    const fn expects_disorder(&self) -> bool {
+        self.per_ack == MOST_PER_ACK && (self.overtakes || self.overtook)
+    }
+
+    /// A round trip ended, in which so many packets arrived: where there are many, an acknowledgement is for
+    /// more of them. They are still 32 in a round trip at least, so that the sender learns as much.
     pub(crate) fn adapt(&mut self, arrived: u64) {
+        self.overtook = core::mem::take(&mut self.overtakes);
         let share = (arrived / ACKS_PER_ROUND).min(MOST_PER_ACK.into());
         self.per_ack = (share as u8).max(PACKETS_PER_ACK);
     }
@@ -241,6 +257,42 @@ mod tests {
         let mut first = AckTracker::new(DELAY);
         first.on_packet(0, true, None, at(0));
         assert!(first.is_due(at(0)), "the first packet");
+    }
+
+    #[test]
+    fn packets_that_come_fast_and_overtake_each_other_are_acknowledged_by_number() {
+        let mut tracker = in_order();
+        tracker.adapt(256);
+        tracker.on_packet(11, true, None, at(1));
+        assert!(tracker.is_due(at(1)), "a gap, and none of the packets before was late");
+        tracker.on_sent(at(1));
+        // Neighbours change places: each leaves a gap, or fills one.
+        let mut sent = Vec::new();
+        for pair in 6..46 {
+            for counter in [2 * pair + 1, 2 * pair] {
+                tracker.on_packet(counter, true, None, at(2));
+                if tracker.is_due(at(2)) {
+                    tracker.on_sent(at(2));
+                    sent.push(counter);
+                }
+            }
+        }
+        assert_eq!(sent[..2], [13, 12], "it is learned from the first");
+        assert!(sent[2..].iter().all(|counter| counter % 8 == 4), "{sent:?}");
+        tracker.on_sent(at(2));
+        // A round trip in order is not enough to trust it, a second one is.
+        tracker.adapt(256);
+        tracker.on_packet(100, true, None, at(100));
+        assert!(!tracker.is_due(at(100)));
+        tracker.on_sent(at(100));
+        tracker.adapt(256);
+        tracker.on_packet(110, true, None, at(200));
+        assert!(tracker.is_due(at(200)));
+        // Few packets are acknowledged as they come, whatever their order.
+        tracker.on_sent(at(200));
+        tracker.adapt(10);
+        tracker.on_packet(105, true, None, at(300));
+        assert!(tracker.is_due(at(300)));
     }
 
     #[test]

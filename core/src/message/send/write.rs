@@ -60,7 +60,7 @@ impl SendQueue {
         let begin = writer.position();
         let mut packet = Packet { pass, writer, begin, room, sent, result: Written::default() };
         // What comes to wait for that now is not due yet.
-        let has_copies = self.has_copies();
+        let has_copies = self.has_copies() || self.redundancy.has_beside();
         let mut next = self.schedule.first(room);
         while let Some(class) = next {
             let is_urgent = self.schedule.priority(class) == Priority::REAL_TIME;
@@ -72,8 +72,10 @@ impl SendQueue {
                 self.write_repairs(class, &mut packet) && self.write_class(class, &mut packet);
             let len = packet.writer.position() - before;
             self.schedule.note_written(class, len, room);
-            if is_urgent && len > 0 {
-                self.redundancy.earn(len);
+            match is_urgent {
+                true if len > 0 => self.redundancy.earn(len),
+                true => {}
+                false => self.redundancy.allow(len),
             }
             if !is_done {
                 return packet.result;
@@ -81,7 +83,7 @@ impl SendQueue {
             next = self.schedule.next();
         }
         if has_copies {
-            self.write_copies(&mut packet);
+            self.write_urgent_copies(&mut packet);
         }
         self.write_copies_of_repairs(&mut packet);
         packet.result
@@ -91,19 +93,42 @@ impl SendQueue {
     fn write_copies_of_repairs(&mut self, packet: &mut Packet<'_, '_, impl FnMut(Part)>) {
         while packet.writer.position() > packet.begin {
             let Some(part) = self.redundancy.take_repaired(packet.pass.now) else { return };
-            let message = self.find(part).filter(|message| message.given_up.is_none());
-            let Some(message) = message.filter(|it| !it.is_acknowledged(part)) else { continue };
-            let Some(len) = encode(message, part, packet.room, packet.writer) else { return };
-            let written = Part { len, ..part };
-            message.note_copy(written);
-            packet.result.copied += 1;
-            packet.result.ends_receipt |= message.is_receipt_due();
-            (packet.sent)(written);
+            if !self.write_copy(part, packet) {
+                return;
+            }
         }
     }
 
     /// Writes what is sent once more though nothing says that it was lost; false once the packet is full.
     fn write_copies(&mut self, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
+        self.write_urgent_copies(packet) && self.write_copies_beside(packet)
+    }
+
+    /// Those at the cost of large messages.
+    fn write_copies_beside(&mut self, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
+        while let Some(part) = self.redundancy.take_beside(packet.pass.now) {
+            if !self.write_copy(part, packet) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Writes one, if it may still be of use; false if it finds no room.
+    fn write_copy(&mut self, part: Part, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
+        let message = self.find(part).filter(|message| message.given_up.is_none());
+        let Some(message) = message.filter(|it| !it.is_acknowledged(part)) else { return true };
+        let Some(len) = encode(message, part, packet.room, packet.writer) else { return false };
+        let written = Part { len, ..part };
+        message.note_copy(written);
+        packet.result.copied += 1;
+        packet.result.ends_receipt |= message.is_receipt_due();
+        (packet.sent)(written);
+        true
+    }
+
+    /// Those of the most urgent class.
+    fn write_urgent_copies(&mut self, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
         while let Some(spare) = self.redundancy.take(packet.pass.now) {
             let alone = packet.writer.position() == packet.begin;
             let is_affordable = self.redundancy.affords(spare, alone);

@@ -202,6 +202,62 @@ fn what_was_lost_is_not_sent_once_more_if_it_arrived_or_something_else_wants_the
     }
 }
 
+/// Sends messages that fill packets, and so many small ones one by one between them. All arrive, and a hundred parts are
+/// under way.
+fn beside(sender: &mut Sender, small: Delivery, count: usize) {
+    let mut under_way = VecDeque::new();
+    for n in 0..20 * count {
+        sender.push(Delivery::ordered(2), 1000);
+        if n % 20 == 19 {
+            sender.push(small, 100);
+        }
+        for _ in 0..2 {
+            under_way.extend(sender.packet().0);
+            sender.wait(1);
+        }
+        while under_way.len() > 100 {
+            under_way.pop_front().into_iter().for_each(|part| sender.queue.on_acked(part));
+        }
+        while sender.queue.poll_fate().is_some() {}
+    }
+    under_way.into_iter().for_each(|part| sender.queue.on_acked(part));
+}
+
+#[test]
+fn beside_large_messages_small_ones_are_copied_while_a_path_is_unknown_or_loses_something() {
+    for small in [Delivery::ordered(1), URGENT] {
+        let mut sender = Sender::new();
+        // 659 parts in each turn.
+        for copies in [28..=30, 28..=30, 28..=30, 4..=14, 0..=0] {
+            beside(&mut sender, small, 30);
+            assert!(copies.contains(&sender.copied), "{small:?}: {} copied", sender.copied);
+            sender.copied = 0;
+        }
+        let lost = sender.push(Delivery::ordered(2), 900);
+        let (parts, _) = sender.packet();
+        assert_eq!(parts[0].slot, lost);
+        sender.queue.on_lost(parts[0]);
+        beside(&mut sender, small, 10);
+        assert!((8..=12).contains(&sender.copied), "{small:?}: {} copied", sender.copied);
+        assert_eq!(sender.repeated, 1, "nothing is sent again but what was lost");
+    }
+}
+
+/// Ten times as many small messages as there are bytes for.
+#[test]
+fn copies_beside_large_messages_take_a_sixty_fourth_of_what_those_take() {
+    let mut sender = Sender::new();
+    let mut others = 0;
+    for _ in 0..400 {
+        sender.push(Delivery::ordered(2), 600);
+        sender.push(Delivery::ordered(1), 150);
+        others += sender.packet().1;
+        sender.wait(1);
+    }
+    let spent = sender.copied as usize * 158;
+    assert!(spent > others / 100 && spent <= others / 64, "{spent} of {others}");
+}
+
 proptest! {
     /// Whatever is sent, lost and acknowledged, copies keep to their budget, and all arrives.
     #[test]

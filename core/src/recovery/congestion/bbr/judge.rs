@@ -125,9 +125,13 @@ impl Bbr {
     }
 
     /// More was in flight than the path bears: no more than what it carried.
-    fn cut(&mut self, now: Instant, marked: bool) {
-        let carried = self.last_carried.max(self.carried).min(self.window);
-        self.model.ceiling.cut(now, carried.max(self.floor()), marked, self.mtu);
+    pub(super) fn cut(&mut self, now: Instant, marked: bool) {
+        let carried = self.borne.max(self.carried).min(self.window);
+        // Marks are of the queue that Startup or a probe made, and that is left already: what the path holds is no
+        // part of it, and 17/20 are kept.
+        let is_own = matches!(self.cycle.phase(), Phase::Startup | Phase::Drain | Phase::Down);
+        let held = if marked && is_own { self.held().min(self.window) / 17 * 20 } else { 0 };
+        self.model.ceiling.cut(now, carried.max(held).max(self.floor()), marked, self.mtu);
     }
 }
 

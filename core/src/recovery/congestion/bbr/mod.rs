@@ -15,6 +15,7 @@ mod phases;
 mod plateau;
 mod sizes;
 mod surplus;
+mod train;
 mod trip;
 
 use core::time::Duration;
@@ -30,6 +31,7 @@ use losses::Losses;
 use marks::{Marks, Sample};
 use plateau::Plateau;
 use surplus::Surplus;
+use train::Train;
 use trip::Trip;
 
 /// Sends at the rate that the path delivers, and keeps in flight little more than it holds.
@@ -45,11 +47,14 @@ pub(crate) struct Bbr {
     trip: Trip,
     surplus: Surplus,
     plateau: Plateau,
+    train: Train,
     /// The rate when the last probe for more began.
     rate_before: u64,
     /// The most that was delivered while one packet was under way, in this round and in the one before.
     carried: u64,
     last_carried: u64,
+    /// The same of the last round in which there was enough to send, or more since.
+    borne: u64,
     usage: Usage,
     /// When the path was seen to be nearly empty, while it is looked at.
     emptied_at: Option<Instant>,
@@ -87,9 +92,11 @@ impl Bbr {
             trip: Trip::new(),
             surplus: Surplus::new(),
             plateau: Plateau::new(),
+            train: Train::new(),
             rate_before: 0,
             carried: 0,
             last_carried: 0,
+            borne: 0,
             usage: Usage::new(),
             emptied_at: None,
             lost_queued: false,
@@ -109,7 +116,7 @@ impl Bbr {
         self.trip.take(now, rtt);
         let begins_round = sample.prior >= self.round_ends;
         if begins_round {
-            self.begin_round();
+            self.begin_round(sample.is_limited);
         }
         self.carried = self.carried.max(sample.delivered);
         self.model.bandwidth.take(sample);
@@ -123,12 +130,15 @@ impl Bbr {
         answers
     }
 
-    fn begin_round(&mut self) {
+    fn begin_round(&mut self, is_limited: bool) {
         self.round_ends = self.marks.delivered();
         self.cycle.begin_round();
         self.surplus.begin_round();
         self.model.bandwidth.begin_round();
         self.last_carried = core::mem::replace(&mut self.carried, 0);
+        // How little there was to send is no measure of the path.
+        let least = if is_limited { self.borne } else { 0 };
+        self.borne = self.last_carried.max(least);
     }
 }
 
@@ -147,6 +157,7 @@ impl Controller for Bbr {
         self.marks.on_ack(now, sent_at, bytes);
         self.model.losses.on_ack(sent_at, bytes);
         self.usage.on_ack(now, sent_at);
+        self.train.on_ack(now, sent_at, bytes, self.mtu);
     }
 
     fn after_ack(&mut self, now: Instant, in_flight: u64, rtt: &Rtt) -> bool {

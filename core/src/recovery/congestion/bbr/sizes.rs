@@ -85,14 +85,30 @@ impl Bbr {
             Phase::Up if self.model.ceiling.is_known() => CAREFUL_GAIN,
             phase => phase.pacing_gain(),
         };
-        let rate = self.usable_rate().saturating_mul(gain * SLIGHTLY_LESS) / 10_000;
+        let rate = self.usable_rate().saturating_mul(gain * self.margin()) / 10_000;
         if self.cycle.phase() == Phase::Startup {
             let started = self.rate.unwrap_or_else(|| self.initial_rate(rtt));
-            self.rate = Some(rate.max(started));
+            self.rate = Some(self.careful(rate).max(started));
         } else {
             // The least window leaves in a round trip.
             self.rate = Some(rate.max(per_second(self.floor(), rtt.smoothed())));
         }
+    }
+
+    /// The part of the rate that is used, in percent: queues are to become shorter with time. Where there is none, all of
+    /// it.
+    fn margin(&self) -> u64 {
+        let is_steady = matches!(self.cycle.phase(), Phase::Cruise | Phase::Refill);
+        if is_steady && self.trip.is_clear() { 100 } else { SLIGHTLY_LESS }
+    }
+
+    /// A rate of Startup: what a train showed is exceeded by little more than is known to arrive. Few packets do
+    /// not tell what the path carries from jitter.
+    fn careful(&self, rate: u64) -> u64 {
+        let least = self.trip.least().unwrap_or_default();
+        let is_telling = |shown: &u64| bytes_in(*shown, least) >= MANY * u64::from(self.mtu);
+        let Some(shown) = self.train.rate().filter(is_telling) else { return rate };
+        rate.min(shown.max(self.usable_rate() / 100 * Phase::Up.pacing_gain()))
     }
 
     pub(super) fn initial_rate(&self, rtt: &Rtt) -> u64 {

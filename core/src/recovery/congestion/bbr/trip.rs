@@ -110,6 +110,13 @@ impl Trip {
             || quiet > micros(bound).saturating_add(spread)
     }
 
+    /// Whether some sample of the present round, or of the last one if there is none yet, says that nothing waits
+    /// in the path.
+    pub(super) fn is_clear(&self) -> bool {
+        let least = self.least.unwrap_or(Duration::ZERO);
+        self.present().is_some_and(|quiet| quiet <= least + LEAST_RISE)
+    }
+
     /// Whether all samples of the present round, or of the last one if there is none yet, say that something
     /// waits in the path.
     pub(super) fn is_queued(&self) -> bool {
