@@ -81,12 +81,15 @@ impl Packer {
     }
 
     /// Writes a byte.
+    #[inline]
     pub(crate) fn byte(&mut self, byte: u8) -> Option<()> {
         if byte == 0 && self.zeros < u8::MAX {
             self.zeros += 1;
             return Some(());
         }
-        self.end_zeros()?;
+        if self.zeros > 0 {
+            self.end_zeros()?;
+        }
         match byte {
             0 => self.zeros = 1,
             MANY => return self.put(MANY).and_then(|()| self.put(0)),
@@ -124,6 +127,7 @@ pub(crate) struct Unpacker<'r> {
 
 impl Unpacker<'_> {
     /// The next byte.
+    #[inline]
     pub(crate) fn byte(&mut self) -> Option<u8> {
         if self.zeros > 0 {
             self.zeros -= 1;
@@ -142,6 +146,7 @@ impl Unpacker<'_> {
         }
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         let (byte, rest) = self.rest.split_first()?;
         self.rest = rest;

@@ -291,6 +291,12 @@ impl Exchange<'_> {
         sent
     }
 
+    /// As [`Endpoint::receive`].
+    pub fn receive(&mut self) -> Option<Message> {
+        let Endpoint { peers, shared, .. } = &mut *self.endpoint;
+        peers.get_mut(self.peer)?.receive(shared.now)
+    }
+
     /// As [`Endpoint::receive_from`].
     pub fn receive_from(&mut self, channel: u16) -> Option<Message> {
         let Endpoint { peers, shared, .. } = &mut *self.endpoint;

@@ -72,6 +72,18 @@ impl Peer {
         }
     }
 
+    /// What they would find when they look back is known now: they need not wake a peer that rests for that.
+    pub(super) fn put_off_silence(&mut self, heartbeat: Duration) {
+        let Some(last) = self.liveness.last_received else { return };
+        for (timer, pause) in
+            [(Timer::Heartbeat, heartbeat), (Timer::Idle, self.liveness.idle_timeout)]
+        {
+            if self.timers.get(timer).is_some_and(|at| at < last + pause) {
+                self.timers.set(timer, Some(last + pause));
+            }
+        }
+    }
+
     pub(super) fn on_idle_timer(&mut self, cx: &mut Context, slept: bool) {
         let Some(last) = self.liveness.last_received else { return };
         let due = last + self.liveness.idle_timeout;

@@ -216,6 +216,7 @@ impl Peer {
         if rests {
             self.usage.traffic.rests += 1;
             self.outbound.queue.rest();
+            self.put_off_silence(heartbeat);
         }
         rests
     }

@@ -107,6 +107,7 @@ fn an_exchange_with_nobody_takes_and_gives_nothing() {
     let mut exchange = pair.a.endpoint.exchange(pair.now, peer);
     let sent = exchange.send(Delivery::ordered(0), message(1));
     assert_eq!(sent, Err(SendError::UnknownPeer));
+    assert!(exchange.receive().is_none());
     assert!(exchange.receive_from(0).is_none());
     assert!(exchange.receive_except(&BTreeSet::new()).is_none());
 }
