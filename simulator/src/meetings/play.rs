@@ -67,6 +67,7 @@ impl Play {
             let n = end as u8 + 1;
             let mut config = Config::default();
             config.punching.enabled = plan.looks[end];
+            config.timers.connect_timeout = MEETING;
             let identity = [n; 32];
             let node = match plan.sites[end].nat(plan.ports[end]) {
                 None => world.add_node(config, identity, &[([198, 18, 0, n], 4263).into()]),
@@ -138,7 +139,7 @@ impl Play {
         let ids = [1, 2].map(|n| Identity::from_seed([n; 32]).id());
         let dialled = self.world.with(ends[0], |it, now| it.connect(now, Target::from(ids[1])));
         self.app.peers[0] = Some(dialled.expect("a dial"));
-        let patience = self.world.now() + SECOND * 10;
+        let patience = self.world.now() + MEETING;
         self.wait(patience, |play| {
             let called = play.world.endpoint(ends[1]).and_then(|it| it.peer_by_id(&ids[0]));
             play.app.peers[1] = called.filter(|peer| play.is_connected(1, *peer));
@@ -323,6 +324,8 @@ fn relay(n: u8) -> SocketAddr {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+/// How long two may take to meet: one of some thousand pairs loses eight exchanges in a row, each by four links.
+const MEETING: Duration = Duration::from_secs(30);
 /// How long after the last message everything may take to be through.
 const CONVERGENCE: Duration = Duration::from_secs(30);
 /// What two ends that are direct say by way of relays in twenty seconds, to know that these ways are there.
