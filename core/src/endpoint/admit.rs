@@ -91,7 +91,7 @@ impl Endpoint {
         let peer = self.peers.at_mut(peer_slot)?;
         peer.on_confirmed(timestamp_ms, request_mac);
         peer.establish(&mut self.shared, established);
-        peer.on_handshake(&arrival.via, rtt);
+        peer.on_handshake(self.shared.now, &arrival.via, rtt);
         self.refresh_indices(peer_slot);
         Some(peer_slot)
     }

@@ -124,9 +124,9 @@ impl<F: Copy> Path<F> {
     }
 
     /// The handshake by it took `rtt`.
-    pub(super) fn on_handshake(&mut self, rtt: Duration) {
+    pub(super) fn on_handshake(&mut self, now: Instant, rtt: Duration) {
         if !self.rtt.is_sampled() {
-            self.rtt.update(rtt, Duration::ZERO, Duration::ZERO);
+            self.rtt.measure(now, rtt, Duration::ZERO, Duration::ZERO);
         }
     }
 

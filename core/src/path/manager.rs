@@ -290,11 +290,11 @@ impl<F: Copy> Paths<F> {
 
     /// The handshake with whoever is at the far end of `via` took `rtt`: so long a packet and its answer
     /// take.
-    pub(crate) fn on_handshake(&mut self, via: &Via, rtt: Duration) {
+    pub(crate) fn on_handshake(&mut self, now: Instant, via: &Via, rtt: Duration) {
         if let Some(path) = self.primary_mut()
             && path.via.is_same_remote(via)
         {
-            path.on_handshake(rtt);
+            path.on_handshake(now, rtt);
         }
     }
 
@@ -588,6 +588,16 @@ mod tests {
             }
             assert!(paths.direct().is_some(), "acknowledged first: {acknowledged_first}");
         }
+    }
+
+    #[test]
+    fn the_round_trip_of_a_handshake_long_ago_gives_way_to_the_next_sample() {
+        let (mut paths, _) = two();
+        paths.on_handshake(at(0), &from(1).via, Duration::from_millis(100));
+        let sent = Sent { size: 100, ack_eliciting: true, ..Sent::default() };
+        paths.list[0].on_sent(at(20_000), sent);
+        acknowledge(&mut paths, 0..=0, 20_020);
+        assert_eq!(paths.list[0].stats().rtt, Some(Duration::from_millis(20)));
     }
 
     #[test]

@@ -72,10 +72,10 @@ impl SendQueue {
                 self.write_repairs(class, &mut packet) && self.write_class(class, &mut packet);
             let len = packet.writer.position() - before;
             self.schedule.note_written(class, len, room);
-            match is_urgent {
-                true if len > 0 => self.redundancy.earn(len),
-                true => {}
-                false => self.redundancy.allow(len),
+            if !is_urgent {
+                self.redundancy.allow(len);
+            } else if len > 0 {
+                self.redundancy.earn(len);
             }
             if !is_done {
                 return packet.result;

@@ -11,6 +11,7 @@ use crate::path::NO_PACKET;
 use crate::peer::Peer;
 use crate::session::{Answer, Established, Opened, Pair, Session, Terms, Unopened};
 use crate::stats::DropReason;
+use crate::time::Instant;
 use crate::wire::{HandshakeRequest, HandshakeResponse, Parameters};
 
 /// Two handshakes, one begun by each end, crossed if this is the time between them or less.
@@ -80,14 +81,14 @@ impl Peer {
         self.dialing.dial = None;
         self.establish(cx, established);
         self.seek_where_dialled(cx, dialled);
-        self.on_handshake(&arrival.via, rtt);
+        self.on_handshake(cx.now, &arrival.via, rtt);
         // The other end may not send before it heard from us under the new keys.
         self.outbound.queue_ping();
     }
 
     /// The last packet of a handshake and its answer took `rtt`, if that is known.
-    pub(crate) fn on_handshake(&mut self, via: &Via, rtt: Option<Duration>) {
-        rtt.into_iter().for_each(|rtt| self.paths.on_handshake(via, rtt));
+    pub(crate) fn on_handshake(&mut self, now: Instant, via: &Via, rtt: Option<Duration>) {
+        rtt.into_iter().for_each(|rtt| self.paths.on_handshake(now, via, rtt));
     }
 
     /// Takes in a session; both ends have its keys.
