@@ -90,7 +90,7 @@ fn versions(lock: &str) -> String {
 }
 
 /// Their packages.
-const PEERS: [&str; 5] = ["quinn", "quinn-proto", "s2n-quic", "rusty_enet", "tokio_kcp"];
+const PEERS: [&str; 6] = ["quinn", "quinn-proto", "s2n-quic", "rusty_enet", "tokio_kcp", "renet"];
 
 #[cfg(test)]
 mod tests {

@@ -147,6 +147,7 @@ const BULK: Contest = Contest {
         System::S2n,
         System::Enet,
         System::Kcp,
+        System::Renet,
         System::Raw,
         System::RawOffload,
     ],
@@ -173,6 +174,7 @@ const RELIABLE: Contest = Contest {
         System::QuinnStreamEach,
         System::Enet,
         System::Kcp,
+        System::Renet,
     ],
     metrics: PER_MESSAGE,
 };
@@ -182,7 +184,7 @@ const UNRELIABLE: Contest = Contest {
     case: "unreliable",
     title: "64-byte messages that are not sent again (quinn: DATAGRAM; raw UDP: a datagram each): those that arrive",
     job: Job::Messages { reliable: false },
-    systems: &[System::Tokio, System::Mio, System::Quinn, System::Enet, System::Raw],
+    systems: &[System::Tokio, System::Mio, System::Quinn, System::Enet, System::Renet, System::Raw],
     metrics: PER_MESSAGE,
 };
 
@@ -216,6 +218,7 @@ const ECHO: Contest = Contest {
         System::Quinn,
         System::Enet,
         System::Kcp,
+        System::Renet,
         System::RawTokio,
         System::RawMio,
         System::Raw,
@@ -267,7 +270,8 @@ const BULK_HEAD: &str = "\
 Bulk over loopback, one connection, UDP payload of at most 1,452 bytes, each end on a processor of its own. Every byte that
 arrived was compared with what was sent. Medians of interleaved rounds; ratio: handfast on tokio by the system.
 CPU: both ends. handfast: defaults, 64-KiB messages on an ordered channel. quinn, s2n-quic: defaults but windows of 8 and 16 MiB. rusty_enet: defaults,
-64-KiB packets. tokio_kcp: nodelay, 10 ms, resend 2, no congestion control, windows of 1,024, stream mode.";
+64-KiB packets. tokio_kcp: nodelay, 10 ms, resend 2, no congestion control, windows of 1,024, stream mode. renet:
+defaults (60,000 bytes a tick, resent after 300 ms), a tick for each datagram that comes, at least each millisecond.";
 
 const MESSAGES_HEAD: &str = "\
 Messages of 64 bytes over loopback, each handed over by a call of its own; those that arrived, each compared with what was sent.

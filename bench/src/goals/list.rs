@@ -263,8 +263,9 @@ const TOKIO: &[&str] = &["handfast, tokio"];
 const BOTH: &[&str] = &["handfast, tokio", "handfast, mio"];
 const QUINN_PROTO: &[&str] = &["quinn-proto"];
 const DATAGRAM: &[&str] = &["quinn-proto, DATAGRAM"];
-const RELIABLE: &[&str] = &["quinn", "quinn, a stream each", "rusty_enet (no encryption)"];
-const UNRELIABLE: &[&str] = &["quinn", "rusty_enet (no encryption)"];
+const RELIABLE: &[&str] =
+    &["quinn", "quinn, a stream each", "rusty_enet (no encryption)", "renet, netcode"];
+const UNRELIABLE: &[&str] = &["quinn", "rusty_enet (no encryption)", "renet, netcode"];
 /// Of the time of the peer.
 const ONE_A_PACKET: Target = Target::Peers(1.0 / 0.45);
 const MANY_A_TURN: Target = Target::Peers(1.0 / 0.60);

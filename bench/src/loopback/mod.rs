@@ -9,6 +9,7 @@ mod on_mio;
 mod on_tokio;
 mod quinn;
 mod raw;
+mod renet;
 mod run;
 mod s2n;
 mod system;

@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use handfast_tokio::{Config, CongestionControl, Endpoint, Identity, entropy};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Job, Run, enet, kcp, on_mio, on_tokio, quinn, raw, s2n};
+use super::{Job, Run, enet, kcp, on_mio, on_tokio, quinn, raw, renet, s2n};
 
 /// A system, with its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub(crate) enum System {
     S2n,
     Enet,
     Kcp,
+    Renet,
     /// A socket, and a call for each datagram.
     Raw,
     /// A socket with segmentation and coalescing by the kernel.
@@ -45,6 +46,7 @@ impl System {
             Self::S2n => "s2n-quic",
             Self::Enet => "rusty_enet (no encryption)",
             Self::Kcp => "tokio_kcp turbo (no encryption)",
+            Self::Renet => "renet, netcode",
             Self::Raw => "raw UDP",
             Self::RawOffload => "raw UDP, GSO and GRO",
             Self::RawTokio => "raw UDP, tokio",
@@ -73,6 +75,7 @@ impl System {
             Self::S2n => block_on(run, s2n::receive(tell, run)),
             Self::Enet => enet::receive(tell, run),
             Self::Kcp => block_on(run, kcp::receive(tell, run)),
+            Self::Renet => renet::receive(tell, run),
             Self::RawTokio => block_on(run, raw::on_tokio::receive(tell, run)),
             Self::RawMio => raw::on_mio::receive(tell, run),
             Self::RawOffload => raw::offload::receive(tell, run),
@@ -96,6 +99,7 @@ impl System {
             Self::S2n => block_on(run, s2n::send(to, run)),
             Self::Enet => enet::send(to, run),
             Self::Kcp => block_on(run, kcp::send(to, run)),
+            Self::Renet => renet::send(to, run),
             Self::RawTokio => block_on(run, raw::on_tokio::send(to, run)),
             Self::RawMio => raw::on_mio::send(to, run),
             Self::RawOffload => raw::offload::send(to, run),
