@@ -52,7 +52,13 @@ pub(crate) const CASES: [Case; 6] = [
         name: "small_unreliable",
         title: "64-byte unreliable messages, one per packet",
         load: Load::Messages { at_once: 1 },
-        systems: &[System::HandfastUnreliable, System::QuinnDatagram, System::EnetUnreliable],
+        systems: &[
+            System::HandfastUnreliable,
+            System::QuinnDatagram,
+            System::EnetUnreliable,
+            #[cfg(feature = "sockets")]
+            System::Tunnel,
+        ],
         times: 100_000,
         quick_times: 50_000,
         unit: "ns/message",
@@ -70,7 +76,13 @@ pub(crate) const CASES: [Case; 6] = [
         name: "handshake",
         title: "handshakes, both ends (quinn-proto: only the server proves who it is)",
         load: Load::Handshakes,
-        systems: &[System::Handfast, System::Quinn, System::Enet],
+        systems: &[
+            System::Handfast,
+            System::Quinn,
+            System::Enet,
+            #[cfg(feature = "sockets")]
+            System::Tunnel,
+        ],
         times: 500,
         quick_times: 250,
         unit: "ns/handshake",

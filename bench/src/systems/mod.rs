@@ -4,6 +4,8 @@ mod enet;
 mod handfast;
 mod quinn;
 mod tls;
+#[cfg(feature = "sockets")]
+mod tunnel;
 
 #[cfg(feature = "sockets")]
 pub(crate) use tls::Rustls;
@@ -46,6 +48,8 @@ pub(crate) enum System {
     QuinnDatagram,
     Enet,
     EnetUnreliable,
+    #[cfg(feature = "sockets")]
+    Tunnel,
 }
 
 impl System {
@@ -64,6 +68,8 @@ impl System {
             Self::QuinnDatagram => load.run::<quinn::Quinn>(quinn::Kind::Datagram, n, payloads),
             Self::Enet => load.run::<enet::Enet>(enet::Kind::Reliable, n, payloads),
             Self::EnetUnreliable => load.run::<enet::Enet>(enet::Kind::Unreliable, n, payloads),
+            #[cfg(feature = "sockets")]
+            Self::Tunnel => load.run::<tunnel::Tunnel>((), n, payloads),
         };
         time.map_err(|error| format!("{}: {error}", self.name()))
     }
@@ -76,6 +82,8 @@ impl System {
             Self::QuinnStreamEach => "quinn-proto, a stream each",
             Self::QuinnDatagram => "quinn-proto, DATAGRAM",
             Self::Enet | Self::EnetUnreliable => "rusty_enet (no encryption)",
+            #[cfg(feature = "sockets")]
+            Self::Tunnel => "boringtun",
         }
     }
 }
