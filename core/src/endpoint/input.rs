@@ -5,6 +5,7 @@ use crate::PeerId;
 use crate::context::Context;
 use crate::net::{Arrival, Origin};
 use crate::session::Owner;
+use crate::shards::Redirect;
 use crate::stats::DropReason;
 use crate::stun::is_stun;
 use crate::time::Instant;
@@ -24,6 +25,25 @@ impl Endpoint {
         self.shared.stats.datagrams_received += 1;
         self.shared.stats.bytes_received += datagram.len() as u64;
         self.handle_packet(&Arrival::from(&origin), datagram);
+    }
+
+    /// Where the last datagram is to be looked at, unchanged, instead of here; `None` if it was for this endpoint, as always
+    /// without [`Config::siblings`](crate::Config::siblings). To be asked after each call of
+    /// [`handle_datagram`](Self::handle_datagram) then. What was sent on already goes no further: it is lost.
+    pub fn take_redirect(&mut self) -> Option<Redirect> {
+        self.redirect.take()
+    }
+
+    /// A packet of `len` bytes is for other shards. It counts where it is looked at. What a neighbour carried here, only we
+    /// could answer.
+    pub(super) fn redirect(&mut self, arrival: &Arrival, to: Redirect, len: usize) {
+        if arrival.via.route().is_some() {
+            self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+            return;
+        }
+        self.shared.stats.datagrams_received -= 1;
+        self.shared.stats.bytes_received -= len as u64;
+        self.redirect = Some(to);
     }
 
     /// Takes one packet, however it arrived.
@@ -111,7 +131,11 @@ impl Endpoint {
 
     fn handle_unknown_session(&mut self, arrival: &Arrival, hint: &UnknownSession) {
         let Some(slot) = self.peers.by_via(&arrival.via) else {
-            self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+            if self.shared.config.siblings.is_some() {
+                self.redirect(arrival, Redirect::Others, size_of::<UnknownSession>());
+            } else {
+                self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+            }
             return;
         };
         if let Some(peer) = self.peers.at_mut(slot) {

@@ -49,6 +49,7 @@ use crate::info::PeerInfo;
 use crate::net::{Place, canonical};
 use crate::peer::Peer;
 use crate::route::Forwarder;
+use crate::shards::Redirect;
 use crate::stats::{Drops, Stats};
 use crate::time::Instant;
 use crate::timer::Deadlines;
@@ -83,6 +84,8 @@ pub struct Endpoint {
     /// Until when a silent peer is not given up: the driver came so late for a deadline that the host
     /// must have been asleep.
     grace_until: Option<Instant>,
+    /// The last datagram is for another shard.
+    redirect: Option<Redirect>,
 }
 
 /// Which peer to dial, and where.
@@ -138,8 +141,8 @@ impl Endpoint {
         let shared = Context::new(config, identity, rng, now);
         Self {
             admission: Admission::new(&shared, cookies),
+            peers: PeerTable::new(shared.config.shard),
             shared,
-            peers: PeerTable::default(),
             forwarder: Forwarder::default(),
             changed_routes: BTreeSet::new(),
             evictions: Evictions::new(),
@@ -151,6 +154,7 @@ impl Endpoint {
             passed: false,
             closing: false,
             grace_until: None,
+            redirect: None,
         }
     }
 
@@ -295,6 +299,9 @@ impl Endpoint {
         peer.release_memory(&mut self.shared);
         if let Some(id) = peer.id() {
             self.peers.unname(&id, slot);
+            if self.peers.by_id(&id).is_none() {
+                self.shared.disclaim(&id, self.admission.parted_until(&id));
+            }
         }
         if let Some(place) = peer.listed_at() {
             self.peers.unplace(&place, slot);
