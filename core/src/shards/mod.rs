@@ -12,4 +12,4 @@ mod steer;
 pub(crate) mod tests;
 
 pub use map::{PeerMap, Siblings};
-pub use steer::{Redirect, Steering, spread, steer};
+pub use steer::{Redirect, Steering, steer};

@@ -1,8 +1,5 @@
 //! Which shard a datagram is for.
 
-use core::net::{IpAddr, SocketAddr};
-
-use crate::net::canonical;
 use crate::wire::kind;
 
 /// For which shard a datagram is, as far as its bytes say.
@@ -39,21 +36,6 @@ pub fn steer(datagram: &[u8], shards: u16) -> Steering {
     } else {
         Steering::Any
     }
-}
-
-/// The shard that looks at what comes from `remote` and names none, where one socket receives for all: the same for the
-/// same address. A stranger may choose an address for a shard, as it may choose an index.
-#[must_use]
-pub fn spread(remote: SocketAddr, shards: u16) -> u8 {
-    let remote = canonical(remote);
-    let ip = match remote.ip() {
-        IpAddr::V4(ip) => u64::from(ip.to_bits()),
-        IpAddr::V6(ip) => (ip.to_bits() ^ (ip.to_bits() >> 64)) as u64,
-    };
-    // The multiplier is 2^64 divided by the golden ratio, made odd (Knuth, volume 3, 6.4).
-    let mixed = (ip ^ (u64::from(remote.port()) << 40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    // The high bits are the mixed ones: they choose, in proportion.
-    (((mixed >> 32) * u64::from(shards.clamp(1, 256))) >> 32) as u8
 }
 
 /// Whether packets of this type name an index that their receiver chose.

@@ -279,3 +279,29 @@ fn a_short_idle_timeout_brings_the_heartbeat_down_with_it() {
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("idle-timeout"), "{error}");
 }
+
+#[test]
+fn what_does_not_go_with_several_shards_is_refused_by_the_name_of_its_flag() {
+    let layer = |change: &dyn Fn(&mut Layer)| {
+        let mut layer = Layer { shards: Some(2), identity: Some("k".into()), ..Layer::default() };
+        change(&mut layer);
+        Settings::resolve(layer).map(|settings| settings.shards).map_err(|error| error.to_string())
+    };
+    assert_eq!(layer(&|_| {}), Ok(2));
+    assert_eq!(layer(&|layer| layer.shards = None), Ok(1));
+    assert_eq!(layer(&|layer| layer.shards = Some(256)), Ok(256));
+    for (change, flag) in [
+        (&(|layer: &mut Layer| layer.shards = Some(0)) as &dyn Fn(&mut Layer), "1 to 256"),
+        (&|layer| layer.shards = Some(257), "1 to 256"),
+        (&|layer| layer.runtime = Some(RuntimeKind::Mio), "--runtime"),
+        (&|layer| layer.relay = Some(true), "--relay=false"),
+        (&|layer| layer.allow = Some("a".into()), "--relay=false"),
+        (&|layer| layer.transit = Some("t".into()), "--transit"),
+        (&|layer| layer.probe_ports = Some(vec![1, 2]), "--probe-ports"),
+    ] {
+        let refused = layer(change).expect_err(flag);
+        assert!(refused.contains("--shards") && refused.contains(flag), "{refused}");
+    }
+    let private = |layer: &mut Layer| (layer.allow, layer.relay) = (Some("a".into()), Some(false));
+    assert_eq!(layer(&private), Ok(2));
+}
