@@ -49,10 +49,10 @@ impl Door {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there was room.
-    fn put(&self, parcel: Parcel) -> bool {
+    /// Whether fewer than `most` waited, so that there was room.
+    fn put(&self, parcel: Parcel, most: usize) -> bool {
         let mut waiting = self.lock();
-        if waiting.len() >= MAX_WAITING {
+        if waiting.len() >= most {
             return false;
         }
         waiting.push_back(parcel);
@@ -94,16 +94,16 @@ impl Crossing {
         if let Steering::Shard(shard) = steer(datagram, shards)
             && shard != self.shard
         {
-            return self.hand_over(shard, &origin, datagram);
+            return self.hand_over(shard, &origin, datagram, MAX_WAITING);
         }
         core.handle_datagram(now, origin, datagram);
         match core.take_redirect() {
             None => {}
-            Some(Redirect::Shard(shard)) => self.hand_over(shard, &origin, datagram),
+            Some(Redirect::Shard(shard)) => self.hand_over(shard, &origin, datagram, MAX_WAITING),
             Some(Redirect::Others) => {
                 for shard in (0..=u8::MAX).take(shards.into()) {
                     if shard != self.shard {
-                        self.hand_over(shard, &origin, datagram);
+                        self.hand_over(shard, &origin, datagram, MAX_HINTS);
                     }
                 }
             }
@@ -112,18 +112,25 @@ impl Crossing {
 
     /// Hands what other shards left here to our core, a bounded number. Returns how many those were.
     pub(crate) fn take_in(&mut self, core: &mut Endpoint, clock: &Clock) -> u64 {
-        if self.taken.is_empty()
-            && let Some(door) = self.doors.get(usize::from(self.shard))
-        {
-            mem::swap(&mut *door.lock(), &mut self.taken);
-        }
+        self.refill();
         let count = self.taken.len().min(TAKEN_AT_ONCE);
         for mut parcel in self.taken.drain(..count) {
             core.handle_datagram(clock.now(), parcel.origin, &mut parcel.datagram);
             // The peer went elsewhere meanwhile. Who sent it sends it again.
             self.stats.handovers_dropped += u64::from(core.take_redirect().is_some());
         }
+        // What came meanwhile has rung, and does not ring again.
+        self.refill();
         count as u64
+    }
+
+    /// Takes all that waits at our door, unless something is left of what was taken before.
+    fn refill(&mut self) {
+        if self.taken.is_empty()
+            && let Some(door) = self.doors.get(usize::from(self.shard))
+        {
+            mem::swap(&mut *door.lock(), &mut self.taken);
+        }
     }
 
     /// Whether something was taken from other shards and not handed to the core yet.
@@ -135,10 +142,10 @@ impl Crossing {
         &self.stats
     }
 
-    fn hand_over(&mut self, shard: u8, origin: &Origin, datagram: &[u8]) {
+    fn hand_over(&mut self, shard: u8, origin: &Origin, datagram: &[u8], most: usize) {
         let Some(door) = self.doors.get(usize::from(shard)) else { return };
         let parcel = Parcel { origin: *origin, datagram: datagram.into() };
-        let there_was_room = door.put(parcel);
+        let there_was_room = door.put(parcel, most);
         self.stats.datagrams_handed_over += u64::from(there_was_room);
         self.stats.handovers_dropped += u64::from(!there_was_room);
     }
@@ -155,19 +162,42 @@ impl fmt::Debug for Crossing {
 
 /// How many datagrams wait before a shard at most: about as much as the kernel queues for a socket.
 const MAX_WAITING: usize = 1024;
+/// The same before what nothing authenticates makes it wait: a flood of hints leaves room for what names its shard.
+const MAX_HINTS: usize = MAX_WAITING / 4;
 /// Of those, in one turn.
 const TAKEN_AT_ONCE: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handfast_core::{Identity, ValidConfig};
+    use handfast_core::{Config, Identity};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn core() -> (Endpoint, Clock) {
         let clock = Clock::start();
         let identity = Identity::from_seed([1; 32]);
-        (Endpoint::new(ValidConfig::default(), identity, [2; 32], clock.now()), clock)
+        let config = Config::default().for_shard(0, 2, Arc::new(SharedPeers::default()));
+        let config = config.validate().expect("sound");
+        (Endpoint::new(config, identity, [2; 32], clock.now()), clock)
+    }
+
+    #[test]
+    fn hints_that_anyone_can_send_leave_room_for_what_names_its_shard() {
+        let mut crossings = Crossing::among(vec![Box::new(|| {}), Box::new(|| {})]);
+        let (mut core, clock) = core();
+        let origin = Origin::from_remote(([127, 0, 0, 1], 1).into());
+        let mut hint = [0; 16];
+        (hint[0], hint[1]) = (0xc6, 6);
+        for _ in 0..2 * MAX_HINTS {
+            crossings[0].deliver(&mut core, clock.now(), origin, &mut hint);
+        }
+        let stats = *crossings[0].stats();
+        assert_eq!((stats.datagrams_handed_over, stats.handovers_dropped), (256, 256));
+        assert_eq!(core.stats().datagrams_received, 0, "they count where they are looked at");
+        let mut sealed = [0; 40];
+        (sealed[0], sealed[1], sealed[4]) = (0xc4, 6, 1);
+        crossings[0].deliver(&mut core, clock.now(), origin, &mut sealed);
+        assert_eq!(crossings[0].stats().datagrams_handed_over, 257);
     }
 
     #[test]
@@ -201,7 +231,15 @@ mod tests {
         }
         assert_eq!((turns, core.stats().datagrams_received), (16, 1026));
         assert!(!crossings[1].is_behind());
+
+        // What comes while some are left rings, and is not slept over when the ring was heard before they are done.
+        for _ in 0..TAKEN_AT_ONCE + 1 {
+            send(&mut crossings[0], &mut core, 1);
+        }
+        crossings[1].take_in(&mut core, &clock);
         send(&mut crossings[0], &mut core, 1);
-        assert_eq!(rings.load(Ordering::Relaxed), 2);
+        assert_eq!(rings.load(Ordering::Relaxed), 3);
+        assert_eq!(crossings[1].take_in(&mut core, &clock), 1);
+        assert!(crossings[1].is_behind());
     }
 }

@@ -131,11 +131,13 @@ pub struct Config {
     pub shard: u8,
     /// Which of the endpoints behind one address has which peer, if there are several: then a peer is a peer of one of them,
     /// and who comes to another is sent on ([`Endpoint::take_redirect`](crate::Endpoint::take_redirect)). See
-    /// [`for_shard`](Self::for_shard). Such endpoints pass nothing on between peers. Default `None`: this is the only one.
+    /// [`for_shard`](Self::for_shard), which a runtime that has shards calls by itself. Such endpoints pass nothing on between
+    /// peers. Default `None`: this is the only one.
     pub siblings: Option<Arc<dyn Siblings>>,
     /// The secret with which cookies are made. Set it if several endpoints of one server are to accept
     /// each other's cookies. They then need the same identity, and times that count from the same
-    /// moment: each endpoint of the runtimes has a clock of its own, so there it is of no use. Default `None`: the endpoint draws a secret of its own.
+    /// moment: two endpoints of the runtimes have two clocks, so there it is of no use; the shards of one have
+    /// one, and are given a secret. Default `None`: the endpoint draws a secret of its own.
     pub cookie_secret: Option<CookieSecret>,
 }
 

@@ -11,6 +11,7 @@ fn all_keys_are_read() {
     let text = r#"
         runtime = "mio"
         listen = ["127.0.0.1:1", "[::1]:2"]
+        shards = 1
         identity = "a"
         network-secret-file = "b"
         allow = "c"
@@ -54,7 +55,7 @@ fn all_keys_are_read() {
         advertise = ["192.0.2.1:7", "[2001:db8::1]:9"]
     "#;
     let mut layer = parse(text).expect("understood");
-    assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
+    assert_eq!((layer.runtime, layer.shards), (Some(RuntimeKind::Mio), Some(1)));
     // The one of the file may not be built in.
     let runtime = RuntimeKind::default();
     layer.runtime = Some(runtime);
@@ -72,6 +73,7 @@ fn all_keys_are_read() {
     assert_eq!(ports(&settings), [7, 9]);
     let usual = Settings { probe_ports: None, ..settings.clone() };
     assert_eq!(ports(&usual), [6, 7]);
+    assert_eq!(ports(&Settings { shards: 2, ..usual.clone() }), [0; 0]);
     // What the system chose has neighbours that belong to others.
     let anywhere = Settings { listen: Listen::all(0), ..usual };
     assert_eq!(ports(&anywhere), [0_u16; 0]);
