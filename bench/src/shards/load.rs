@@ -205,7 +205,7 @@ fn batches(
         while let Some(sent) = endpoint.poll_transmit(now, &mut buffer) {
             let packet = &buffer[..sent.len];
             match batches.last_mut() {
-                Some((size, batch)) if *size == sent.len && batch.len() < size * A_BATCH => {
+                Some((size, batch)) if *size == sent.len && batch.len() < *size * A_BATCH => {
                     batch.extend_from_slice(packet);
                 }
                 _ => batches.push((sent.len, packet.to_vec())),

@@ -27,25 +27,6 @@ impl Endpoint {
         self.handle_packet(&Arrival::from(&origin), datagram);
     }
 
-    /// Where the last datagram is to be looked at, unchanged, instead of here; `None` if it was for this endpoint, as always
-    /// without [`Config::siblings`](crate::Config::siblings). To be asked after each call of
-    /// [`handle_datagram`](Self::handle_datagram) then. What was sent on already goes no further: it is lost.
-    pub fn take_redirect(&mut self) -> Option<Redirect> {
-        self.redirect.take()
-    }
-
-    /// A packet of `len` bytes is for other shards. It counts where it is looked at. What a neighbour carried here, only we
-    /// could answer.
-    pub(super) fn redirect(&mut self, arrival: &Arrival, to: Redirect, len: usize) {
-        if arrival.via.route().is_some() {
-            self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
-            return;
-        }
-        self.shared.stats.datagrams_received -= 1;
-        self.shared.stats.bytes_received -= len as u64;
-        self.redirect = Some(to);
-    }
-
     /// Takes one packet, however it arrived.
     fn handle_packet(&mut self, arrival: &Arrival, datagram: &mut [u8]) {
         trace::unsealed("received", &arrival.via, datagram);

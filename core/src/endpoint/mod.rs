@@ -46,11 +46,11 @@ use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
 use crate::crypto::rng::Rng;
 use crate::info::PeerInfo;
-use crate::net::{Place, canonical};
+use crate::net::{Arrival, Place, canonical};
 use crate::peer::Peer;
 use crate::route::Forwarder;
 use crate::shards::Redirect;
-use crate::stats::{Drops, Stats};
+use crate::stats::{DropReason, Drops, Stats};
 use crate::time::Instant;
 use crate::timer::Deadlines;
 use crate::{Identity, PeerHandle, PeerId};
@@ -223,6 +223,25 @@ impl Endpoint {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closing && self.peers.len() == 0
+    }
+
+    /// Where the last datagram is to be looked at, unchanged, instead of here; `None` if it was for this endpoint, as always
+    /// without [`Config::siblings`](crate::Config::siblings). To be asked after each call of
+    /// [`handle_datagram`](Self::handle_datagram) then. What was sent on already goes no further: it is lost.
+    pub fn take_redirect(&mut self) -> Option<Redirect> {
+        self.redirect.take()
+    }
+
+    /// A packet of `len` bytes is for other shards. It counts where it is looked at. What a neighbour carried here, only we
+    /// could answer.
+    fn redirect(&mut self, arrival: &Arrival, to: Redirect, len: usize) {
+        if arrival.via.route().is_some() {
+            self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+            return;
+        }
+        self.shared.stats.datagrams_received -= 1;
+        self.shared.stats.bytes_received -= len as u64;
+        self.redirect = Some(to);
     }
 
     /// Makes a peer that has not validated anything yet.

@@ -415,18 +415,43 @@ fn what_a_shard_left_is_told_so_by_it_and_by_no_other() {
     // The goodbye is lost, for the client is elsewhere by then.
     net.perform(Deed::PutOut(0, false));
     net.run(10_000);
-    assert_eq!(net.hosts(0), []);
+    assert!(net.hosts(0).is_empty());
     assert_eq!(shard_of(&net), Some(host), "it remembers");
     // From wherever it asks, as the one it was: it is told that it was put out.
     net.clients[0].endpoint.addresses_changed(net.now);
     net.run(3000);
-    assert_eq!(net.hosts(0), []);
+    assert!(net.hosts(0).is_empty());
     let server = Identity::from_seed([1; 32]).id();
     assert_eq!(net.clients[0].endpoint.peer_by_id(&server), None, "it heard");
     // Who comes with nothing is a newcomer, as ever.
     net.perform(Deed::Restart(0));
     net.run(3000);
     assert_eq!(net.hosts(0), [usize::from(host)]);
+}
+
+#[test]
+fn a_hint_reaches_the_shard_that_has_a_peer_where_it_came_from() {
+    let mut net = Net::new(2, 1, 0);
+    net.dial(0);
+    net.run(100);
+    let host = net.hosts(0);
+    while net.landing(net.clients[0].address) == host[0] {
+        net.perform(Deed::Roam(0));
+        net.run(300);
+    }
+    assert_eq!(net.hosts(0), host, "who moved stays");
+    // It forgets all, where it is, and says nothing by itself.
+    let address = net.clients[0].address;
+    let forgetful = net.make(0);
+    net.clients[0] = Client { address, ..forgetful };
+    let (now, id) = (net.now, identity(0).id());
+    let shard = &mut net.shards[host[0]];
+    let peer = shard.peer_by_id(&id).expect("a peer");
+    shard.send(now, peer, Delivery::ordered(0), "are you there?".into()).expect("sent");
+    net.run(1000);
+    let server = Identity::from_seed([1; 32]).id();
+    assert!(net.clients[0].endpoint.peer_by_id(&server).is_some(), "they met again at once");
+    assert_eq!((net.hosts(0), net.lost), (host, 0));
 }
 
 #[test]
