@@ -32,11 +32,13 @@ pub(crate) enum Bench {
     All,
     /// Messages in bad networks, in virtual time.
     Matrix,
+    /// One server with several tasks, on as many cores as there are.
+    Shards,
 }
 
 impl Bench {
     /// All of them, as they are called.
-    const NAMES: [(&str, Self); 12] = [
+    const NAMES: [(&str, Self); 13] = [
         ("core", Self::Core),
         ("bulk", Self::Bulk),
         ("messages", Self::Messages),
@@ -49,6 +51,7 @@ impl Bench {
         ("scale", Self::Scale),
         ("all", Self::All),
         ("matrix", Self::Matrix),
+        ("shards", Self::Shards),
     ];
 
     /// How the command line is written.

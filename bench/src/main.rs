@@ -44,6 +44,8 @@ mod relay;
 mod report;
 mod rounds;
 #[cfg(feature = "sockets")]
+mod shards;
+#[cfg(feature = "sockets")]
 mod summary;
 mod systems;
 #[cfg(feature = "sockets")]
@@ -129,6 +131,7 @@ fn measure(arguments: &Arguments) -> Result<Vec<Figure>, String> {
         Bench::Relay => relay::run(quick),
         Bench::Loss => loss::run(quick),
         Bench::Scale => crowd::scale(quick, peers),
+        Bench::Shards => shards::run(quick),
         Bench::All => summary::all(quick),
         Bench::Core | Bench::Matrix => core(quick),
     }

@@ -74,6 +74,9 @@ pub enum ConnectError {
     /// None of the addresses can be dialled. This is the first: no open socket reaches it, for none is of
     /// its family, or those that are reach this machine alone.
     NoSocket(SocketAddr),
+    /// Another shard of this endpoint ([`Config::siblings`](crate::Config::siblings)) has the peer, or remembers that it
+    /// left it: dial there.
+    OtherShard(u8),
     /// The target is this endpoint's own identity.
     OwnIdentity,
     /// The peer is being disconnected: wait for `Event::Ended` and connect again.
@@ -142,6 +145,7 @@ impl fmt::Display for ConnectError {
             Self::AlreadyConnected(_) => "the peer is connected already",
             Self::Closing => "the endpoint is closing",
             Self::NoAddress => "no address is known for this peer: give one",
+            Self::OtherShard(_) => "another shard of this endpoint has the peer: dial there",
             Self::OwnIdentity => "the target is this endpoint itself",
             Self::PeerClosing => "the peer is being disconnected: wait until it ended",
             Self::TooManyPeers => "too many peers: raise limits.max_peers or disconnect one",

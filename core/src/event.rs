@@ -312,6 +312,15 @@ pub enum EndReason {
         /// The handle that stays.
         into: PeerHandle,
     },
+    /// A dial by address reached a peer that another shard of this endpoint
+    /// ([`Config::siblings`](crate::Config::siblings)) has: it goes on there.
+    #[non_exhaustive]
+    OtherShard {
+        /// Who was reached.
+        id: PeerId,
+        /// Which shard has it.
+        shard: u8,
+    },
     /// A dial by address reached this endpoint itself.
     OwnIdentity,
     /// The peer disconnected.
@@ -434,6 +443,7 @@ impl fmt::Display for EndReason {
             Self::Disconnected { heard: false } => f.write_str("disconnected, unheard"),
             Self::Evicted => f.write_str("gave way to a newcomer"),
             Self::IdleTimeout => f.write_str("idle timeout"),
+            Self::OtherShard { .. } => f.write_str("another shard of this endpoint has the peer"),
             Self::OwnIdentity => f.write_str("the address leads to this endpoint itself"),
             Self::Merged { .. } => f.write_str("merged with an older handle of the same peer"),
             Self::PeerDisconnected { reason, complete } => {

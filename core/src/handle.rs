@@ -10,5 +10,16 @@ use crate::pack::pack;
 pub struct PeerHandle {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
+    pub(crate) shard: u8,
 }
-pack!(PeerHandle: slot, generation);
+pack!(PeerHandle: slot, generation, shard);
+
+impl PeerHandle {
+    /// The number of the endpoint whose peer it names, among the shards of an endpoint ([`Config::shard`]); else 0.
+    ///
+    /// [`Config::shard`]: crate::Config::shard
+    #[must_use]
+    pub const fn shard(&self) -> u8 {
+        self.shard
+    }
+}

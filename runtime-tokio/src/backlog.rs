@@ -22,7 +22,8 @@ struct State {
     /// Those in the queue that ended, in the order in which they did so, with the bytes each left.
     ended: VecDeque<(Arc<Mailbox>, usize)>,
     ended_bytes: usize,
-    closed: bool,
+    /// Drivers that may bring peers.
+    open: usize,
 }
 
 impl State {
@@ -49,8 +50,10 @@ impl State {
 }
 
 impl Backlog {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::default(), changed: Notify::new() }
+    /// A backlog of so many drivers.
+    pub(crate) fn new(limit: usize, drivers: usize) -> Self {
+        let state = State { open: drivers, ..State::default() };
+        Self { limit, state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// The next peer; `None` when there will be none.
@@ -62,7 +65,7 @@ impl Backlog {
                 if let Some(mailbox) = state.take_next() {
                     return Some(mailbox);
                 }
-                if state.closed {
+                if state.open == 0 {
                     return None;
                 }
             }
@@ -103,9 +106,11 @@ impl Backlog {
         }
     }
 
-    /// No peer will follow.
+    /// No peer of this driver will follow.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        state.open = state.open.saturating_sub(1);
+        drop(state);
         self.changed.notify_waiters();
     }
 
@@ -125,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn peers_come_out_in_order_and_none_after_the_end() {
-        let backlog = Backlog::new(8);
+        let backlog = Backlog::new(8, 1);
         let peers = [(); 3].map(|()| Arc::new(Mailbox::default()));
         for peer in &peers {
             backlog.push(Arc::clone(peer));
@@ -140,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_backlog_forgets_those_that_ended() {
-        let backlog = Backlog::new(2);
+        let backlog = Backlog::new(2, 1);
         let peers = [(); 3].map(|()| left(1, 10));
         backlog.push(Arc::clone(&peers[0]));
         backlog.push(Arc::clone(&peers[1]));
@@ -174,7 +179,7 @@ mod tests {
 
     #[test]
     fn of_peers_that_ended_unaccepted_the_newest_are_kept_and_of_living_ones_all() {
-        let backlog = Backlog::new(4096);
+        let backlog = Backlog::new(4096, 1);
         let living = Arc::new(Mailbox::default());
         backlog.push(Arc::clone(&living));
         let peers: Vec<_> = (0..MAX_ENDED + 10).map(|_| left(1, 10)).collect();
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_peers_left_that_ended_unaccepted_is_bounded() {
-        let backlog = Backlog::new(4096);
+        let backlog = Backlog::new(4096, 1);
         let peers: Vec<_> = (0..5).map(|_| left(4, MAX_ENDED_BYTES / 2)).collect();
         assert_eq!(push_all(&backlog, &peers), [3, 4]);
         let giant = left(1, MAX_ENDED_BYTES + 1);
@@ -194,7 +199,7 @@ mod tests {
 
     #[test]
     fn those_that_ended_longest_ago_are_forgotten_whenever_they_connected() {
-        let backlog = Backlog::new(4096);
+        let backlog = Backlog::new(4096, 1);
         let peers: Vec<_> = (0..4).map(|_| left(1, MAX_ENDED_BYTES / 2)).collect();
         peers.iter().for_each(|peer| backlog.push(Arc::clone(peer)));
         for at in [3, 0, 2, 1] {
@@ -208,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_accepted_no_longer_counts() {
-        let backlog = Backlog::new(4096);
+        let backlog = Backlog::new(4096, 1);
         let giants = [(); 2].map(|()| left(1, MAX_ENDED_BYTES));
         backlog.push(Arc::clone(&giants[0]));
         assert!(Arc::ptr_eq(&backlog.accept().await.expect("a peer"), &giants[0]));

@@ -73,6 +73,7 @@ pub(crate) type Change =
     Box<dyn FnOnce(&mut handfast_core::Endpoint) -> Result<(), ConfigError> + Send>;
 
 /// How a peer is looked up.
+#[derive(Clone, Copy)]
 pub(crate) enum PeerSelector {
     Address(SocketAddr),
     Handle(PeerHandle),

@@ -3,26 +3,25 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use handfast_core::{
     Admission, Bytes, Config, ConfigError, Delivery, DisconnectOptions, Discovered, Drops,
-    Identity, NetworkSecret, PeerHandle, PeerId, PeerInfo, RouteInfo, SocketId, Stats, Target,
+    EndReason, Identity, NetworkSecret, PeerHandle, PeerId, PeerInfo, RouteInfo, SocketId, Stats,
+    Target,
 };
-use handfast_udp::{
-    Backoff, Listen, PortMapping, PortNews, Reconnect, SocketError, SocketStats, host_config,
-};
+use handfast_udp::{Backoff, Listen, PortMapping, PortNews, Reconnect, SocketError, SocketStats};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::backlog::Backlog;
-use crate::command::{Change, Command, PeerSelector};
+use crate::command::{Command, PeerSelector};
 use crate::connections::Connections;
-use crate::driver::{self, Driver, Item, Subscriber};
+use crate::driver::{Item, Subscriber};
 use crate::error::{ConnectError, SendError, Stopped};
 use crate::events::{Events, Incoming};
 use crate::link::Link;
 use crate::peer::Peer;
+use crate::shards;
 
 /// A handfast endpoint: a cheap handle to the task that owns it, usable from any task.
 #[derive(Clone)]
@@ -42,30 +41,37 @@ impl Endpoint {
     /// # Panics
     /// When the runtime was built without I/O or time.
     pub fn bind(config: Config, identity: Identity, listen: impl Into<Listen>) -> io::Result<Self> {
-        let runtime = Handle::try_current().map_err(io::Error::other)?;
-        let config = host_config(config).validate();
-        let config = config.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let id = identity.id();
-        let backlog = Arc::new(Backlog::new(config.limits.max_peers));
-        let (commands, from_handles) = mpsc::channel(MAX_COMMANDS);
-        // At most one ring per peer and one per question is under way.
-        let (wake, wakes) = mpsc::unbounded_channel();
-        let last_stats = Arc::new(OnceLock::new());
-        let inputs = driver::Inputs {
-            commands: from_handles,
-            wakes,
-            wake: wake.clone(),
-            last_stats: Arc::clone(&last_stats),
-        };
-        let driver = Driver::new(config, identity, &listen.into(), inputs, Arc::clone(&backlog))?;
-        let addresses = driver.addresses();
-        let (result, stopped) = watch::channel(None);
-        runtime.spawn(driver.run(result));
-        let link = Link { id, addresses, backlog, commands, wake, stopped, last_stats };
-        let endpoint = Self { link: Arc::new(link) };
-        let addresses = endpoint.local_addresses();
-        tracing::info!(target: "handfast::driver", %id, ?addresses, "listening");
-        Ok(endpoint)
+        shards::bind(config, &identity, &listen.into(), 1)
+    }
+
+    /// The same with several tasks, so that the work of many peers is done by as many processor cores (of a runtime with
+    /// several threads). Each is a *shard* with its own sockets, 1 to 256 of them; each peer is a peer of one. The
+    /// application sees one endpoint, with these differences:
+    ///
+    /// - What [`Budgets`](crate::Budgets) and [`Limits`](crate::Limits) say for all is divided evenly, rounded up: a newcomer
+    ///   may find its shard full while another has room.
+    /// - What comes of one peer comes in one order, as ever. What comes of two does so only if they are of one shard.
+    /// - Sockets are neither added nor removed ([`SocketError::Sharded`]).
+    /// - Nothing is passed on between peers, and no routes are exchanged.
+    ///
+    /// # Errors
+    /// As [`Self::bind`]. `InvalidInput` also if the number of shards is not 1 to 256, or there are several and `config` has
+    /// forwarding or routing. `Unsupported` where the system does not spread datagrams over sockets: elsewhere than on Linux
+    /// and Android.
+    ///
+    /// # Panics
+    /// As [`Self::bind`].
+    pub fn bind_shards(
+        config: Config,
+        identity: Identity,
+        listen: impl Into<Listen>,
+        shards: u16,
+    ) -> io::Result<Self> {
+        shards::bind(config, &identity, &listen.into(), shards)
+    }
+
+    pub(crate) fn of(link: Link) -> Self {
+        Self { link: Arc::new(link) }
     }
 
     /// Dials a peer: by address, by [`PeerId`] with addresses in a [`Target`], or by the `PeerId`
@@ -74,9 +80,26 @@ impl Endpoint {
     /// # Errors
     /// When the dial could not start, or ended without success: the error says why.
     pub async fn connect(&self, target: impl Into<Target>) -> Result<Peer, ConnectError> {
+        let (mut target, mut shard) = (target.into(), self.link.next_shard());
+        loop {
+            // Each time another shard says that the peer is with it, or was until just now.
+            match self.dial(shard, target.clone()).await {
+                Err(ConnectError::Refused(handfast_core::ConnectError::OtherShard(other))) => {
+                    shard = other;
+                }
+                Err(ConnectError::Ended(EndReason::OtherShard { id, shard: other, .. })) => {
+                    (target.id, shard) = (Some(id), other);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn dial(&self, shard: u8, target: Target) -> Result<Peer, ConnectError> {
         let (reply, answer) = oneshot::channel();
-        let connect = Command::Connect { target: target.into(), reply };
-        self.link.command(connect).await.map_err(|Stopped| ConnectError::Stopped)?;
+        let connect = Command::Connect { target, reply };
+        let driver = self.link.driver(shard);
+        driver.command(connect).await.map_err(|Stopped| ConnectError::Stopped)?;
         let offer = answer.await.map_err(|_| ConnectError::Stopped)??;
         let peer = offer.take().and_then(|mailbox| Peer::new(&self.link, mailbox));
         peer.ok_or(ConnectError::Stopped)
@@ -133,8 +156,11 @@ impl Endpoint {
 
     async fn subscribe(&self, takes_messages: bool) -> Result<mpsc::Receiver<Item>, Stopped> {
         let (sender, receiver) = mpsc::channel(MAX_EVENTS);
-        let subscriber = Subscriber::new(sender, takes_messages);
-        self.link.command(Command::Subscribe(subscriber)).await?;
+        let is_shared = !self.link.others.is_empty();
+        for driver in self.link.drivers() {
+            let subscriber = Subscriber::new(sender.clone(), is_shared, takes_messages);
+            driver.command(Command::Subscribe(subscriber)).await?;
+        }
         Ok(receiver)
     }
 
@@ -172,7 +198,11 @@ impl Endpoint {
     /// # Errors
     /// When the endpoint has stopped.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
-        self.link.query(|core, _| core.peers().collect()).await
+        let mut peers = Vec::new();
+        for driver in self.link.drivers() {
+            peers.extend(driver.query(|core, _| core.peers().collect::<Vec<_>>()).await?);
+        }
+        Ok(peers)
     }
 
     /// The routes over several hops that are used, as of now; none without [`Config::routing`](crate::Config::routing).
@@ -180,7 +210,7 @@ impl Endpoint {
     /// # Errors
     /// When the endpoint has stopped.
     pub async fn routes(&self) -> Result<Vec<RouteInfo>, Stopped> {
-        self.link.query(|core, _| core.routes().collect()).await
+        self.link.first.query(|core, _| core.routes().collect()).await
     }
 
     /// Who was heard of by beacons in the last minute: see
@@ -189,7 +219,7 @@ impl Endpoint {
     /// # Errors
     /// When the endpoint has stopped.
     pub async fn discovered(&self) -> Result<Vec<Discovered>, Stopped> {
-        self.link.query(|core, _| core.discovered().collect()).await
+        self.link.first.query(|core, _| core.discovered().collect()).await
     }
 
     /// Statistics as of now, or as of the end if the endpoint has stopped.
@@ -198,8 +228,22 @@ impl Endpoint {
     /// None today: an endpoint leaves its last statistics even if its task is aborted or panics. So whoever
     /// wants to know whether the endpoint runs asks for something else.
     pub async fn stats(&self) -> Result<EndpointStats, Stopped> {
-        let now = self.link.query(EndpointStats::of).await;
-        now.or_else(|Stopped| self.link.last_stats.get().copied().ok_or(Stopped))
+        let shards = self.stats_of_shards().await?;
+        shards.into_iter().reduce(|sum, next| sum.and(next)).ok_or(Stopped)
+    }
+
+    /// The same for each shard by itself, in the order of their numbers; one, unless there are several
+    /// ([`Self::bind_shards`]).
+    ///
+    /// # Errors
+    /// As [`Self::stats`].
+    pub async fn stats_of_shards(&self) -> Result<Vec<EndpointStats>, Stopped> {
+        let mut shards = Vec::new();
+        for driver in self.link.drivers() {
+            let now = driver.query(EndpointStats::of).await;
+            shards.push(now.or_else(|Stopped| driver.last_stats.get().copied().ok_or(Stopped))?);
+        }
+        Ok(shards)
     }
 
     /// Call this when the addresses of this machine changed: each peer is sent a packet at once, from
@@ -208,7 +252,10 @@ impl Endpoint {
     /// # Errors
     /// When the endpoint has stopped.
     pub async fn addresses_changed(&self) -> Result<(), Stopped> {
-        self.link.command(Command::AddressesChanged).await
+        for driver in self.link.drivers() {
+            driver.command(Command::AddressesChanged).await?;
+        }
+        Ok(())
     }
 
     /// Who may shake hands with us from now on. Peers stay: see
@@ -217,11 +264,11 @@ impl Endpoint {
     /// # Errors
     /// When the endpoint has stopped.
     pub async fn set_admission(&self, admission: Admission) -> Result<(), Stopped> {
-        let change: Change = Box::new(|core| {
-            core.set_admission(admission);
+        let set = move |core: &mut handfast_core::Endpoint| {
+            core.set_admission(admission.clone());
             Ok(())
-        });
-        self.change(change).await.map(drop)
+        };
+        self.change(set).await.map(drop)
     }
 
     /// The secrets of the private network from now on: with `current` we begin handshakes, and others may
@@ -236,7 +283,8 @@ impl Endpoint {
         current: Option<NetworkSecret>,
         previous: Option<NetworkSecret>,
     ) -> io::Result<()> {
-        let changed = self.change(Box::new(|core| core.set_secrets(current, previous))).await;
+        let changed =
+            self.change(move |core| core.set_secrets(current.clone(), previous.clone())).await;
         let changed = changed.map_err(io::Error::other)?;
         changed.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
@@ -256,11 +304,11 @@ impl Endpoint {
     /// # Errors
     /// When the endpoint has stopped.
     pub async fn set_probe_sockets(&self, sockets: Vec<SocketId>) -> Result<(), Stopped> {
-        let set = |core: &mut handfast_core::Endpoint| {
-            core.set_probe_sockets(sockets);
+        let set = move |core: &mut handfast_core::Endpoint| {
+            core.set_probe_sockets(sockets.clone());
             Ok(())
         };
-        self.change(Box::new(set)).await.map(drop)
+        self.change(set).await.map(drop)
     }
 
     /// Has a router forward a port to the first socket, and tells peers to which a direct way is looked for of it. `report`
@@ -284,9 +332,11 @@ impl Endpoint {
             while told.changed().await.is_ok() {
                 let address: Option<SocketAddr> = *told.borrow_and_update();
                 let Some(link) = link.upgrade() else { return };
-                let addresses = address.into_iter().collect();
-                if link.commands.send(Command::MappedAddresses(addresses)).await.is_err() {
-                    return;
+                for driver in link.drivers() {
+                    let addresses = address.into_iter().collect();
+                    if driver.command(Command::MappedAddresses(addresses)).await.is_err() {
+                        return;
+                    }
                 }
             }
         });
@@ -314,10 +364,11 @@ impl Endpoint {
     /// # Errors
     /// When a socket failed permanently instead.
     pub async fn close(&self, options: DisconnectOptions) -> io::Result<()> {
-        match self.link.command(Command::Close { options }).await {
+        for driver in self.link.drivers() {
             // Stopped is what it shall be.
-            Ok(()) | Err(Stopped) => self.closed().await,
+            driver.command(Command::Close { options: options.clone() }).await.ok();
         }
+        self.closed().await
     }
 
     /// Completes when the endpoint has stopped.
@@ -325,13 +376,18 @@ impl Endpoint {
     /// # Errors
     /// When it stopped because a socket failed permanently.
     pub async fn closed(&self) -> io::Result<()> {
-        let mut stopped = self.link.stopped.clone();
-        let result = stopped.wait_for(Option::is_some).await;
-        match result.as_deref() {
-            Ok(Some(Err(error))) => Err(io::Error::new(error.kind(), error.to_string())),
-            Ok(_) => Ok(()),
-            Err(_) => Err(io::Error::other("the endpoint's task was aborted")),
+        let mut ended = Ok(());
+        for driver in self.link.drivers() {
+            let mut stopped = driver.stopped.clone();
+            let result = stopped.wait_for(Option::is_some).await;
+            let result = match result.as_deref() {
+                Ok(Some(Err(error))) => Err(io::Error::new(error.kind(), error.to_string())),
+                Ok(_) => Ok(()),
+                Err(_) => Err(io::Error::other("the endpoint's task was aborted")),
+            };
+            ended = ended.and(result);
         }
+        ended
     }
 
     /// This endpoint's identity.
@@ -358,23 +414,43 @@ impl Endpoint {
         &self,
         question: impl FnOnce(oneshot::Sender<Result<T, SocketError>>) -> Command,
     ) -> Result<T, SocketError> {
+        if !self.link.others.is_empty() {
+            return Err(SocketError::Sharded);
+        }
         let (reply, answer) = oneshot::channel();
-        let sent = self.link.command(question(reply)).await;
+        let sent = self.link.first.command(question(reply)).await;
         sent.map_err(|Stopped| SocketError::Stopped)?;
         answer.await.unwrap_or(Err(SocketError::Stopped))
     }
 
-    async fn change(&self, change: Change) -> Result<Result<(), ConfigError>, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.link.command(Command::Change { change, reply }).await?;
-        answer.await.map_err(|_| Stopped)
+    /// Has every shard choose something anew. One that cannot says so, and so would the others.
+    async fn change(
+        &self,
+        change: impl Fn(&mut handfast_core::Endpoint) -> Result<(), ConfigError>
+        + Clone
+        + Send
+        + 'static,
+    ) -> Result<Result<(), ConfigError>, Stopped> {
+        for driver in self.link.drivers() {
+            let (reply, answer) = oneshot::channel();
+            let change = Box::new(change.clone());
+            driver.command(Command::Change { change, reply }).await?;
+            if let Err(error) = answer.await.map_err(|_| Stopped)? {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
     }
 
     async fn find(&self, whom: PeerSelector) -> Option<Peer> {
-        let (reply, answer) = oneshot::channel();
-        self.link.command(Command::Find { whom, reply }).await.ok()?;
-        let offer = answer.await.ok()??;
-        Peer::new(&self.link, offer.take()?)
+        for driver in self.link.drivers() {
+            let (reply, answer) = oneshot::channel();
+            driver.command(Command::Find { whom, reply }).await.ok()?;
+            if let Some(offer) = answer.await.ok()? {
+                return Peer::new(&self.link, offer.take()?);
+            }
+        }
+        None
     }
 }
 
@@ -403,7 +479,14 @@ impl EndpointStats {
     pub(crate) fn of(core: &handfast_core::Endpoint, sockets: SocketStats) -> Self {
         Self { stats: *core.stats(), drops: *core.drops(), sockets }
     }
+
+    /// Both together.
+    fn and(mut self, other: Self) -> Self {
+        self.stats += other.stats;
+        self.drops += other.drops;
+        self.sockets += other.sockets;
+        self
+    }
 }
 
-const MAX_COMMANDS: usize = 256;
 const MAX_EVENTS: usize = 1024;

@@ -76,6 +76,7 @@ mod receipt_key;
 mod recv_stream;
 mod resolve;
 mod send_stream;
+mod shards;
 mod wake;
 
 pub use connections::Connections;

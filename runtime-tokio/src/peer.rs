@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::command::Command;
 use crate::error::{PeerError, SendError, Stopped, TryRecvError};
-use crate::link::Link;
+use crate::link::{DriverLink, Link};
 use crate::mailbox::{Mailbox, Outgoing, Pop, Push};
 use crate::receipt::Receipt;
 use crate::recv_stream::RecvStream;
@@ -209,7 +209,7 @@ impl Peer {
             return reason;
         }
         let disconnect = Command::Disconnect { peer: self.handle, options };
-        match self.link.command(disconnect).await {
+        match self.driver().command(disconnect).await {
             // Without a driver the peer has ended as well.
             Ok(()) | Err(Stopped) => self.closed().await,
         }
@@ -262,12 +262,16 @@ impl Peer {
         self.handle
     }
 
+    fn driver(&self) -> &DriverLink {
+        self.link.driver(self.handle.shard())
+    }
+
     async fn ask<T>(
         &self,
         question: impl FnOnce(oneshot::Sender<Result<T, PeerError>>) -> Command,
     ) -> Result<T, PeerError> {
         let (reply, answer) = oneshot::channel();
-        if self.link.command(question(reply)).await.is_ok()
+        if self.driver().command(question(reply)).await.is_ok()
             && let Ok(result) = answer.await
         {
             return result;

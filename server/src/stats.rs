@@ -55,6 +55,21 @@ impl Statistics {
     }
 }
 
+/// A line with the totals of each shard.
+pub fn report_shards<'a>(shards: impl Iterator<Item = (&'a Stats, &'a SocketStats)>) {
+    for (shard, (stats, sockets)) in shards.enumerate() {
+        info!(
+            shard,
+            handshakes = stats.handshakes,
+            datagrams_received = stats.datagrams_received,
+            datagrams_sent = stats.datagrams_sent,
+            handed_over = sockets.datagrams_handed_over,
+            handovers_dropped = sockets.handovers_dropped,
+            "shard"
+        );
+    }
+}
+
 fn log(message: &str, totals: &Totals, before: &Totals, span: Duration) {
     let Totals { peers, counters, stats, sockets, log_lines_dropped, .. } = *totals;
     let rate = |of: fn(&Totals) -> u64| rate(of(totals) - of(before), span);

@@ -19,7 +19,7 @@ use crate::access::{Access, News};
 use crate::app::App;
 use crate::config::Settings;
 use crate::logging::Writer;
-use crate::stats::{Statistics, Totals};
+use crate::stats::{Statistics, Totals, report_shards};
 use crate::status::{self, Answer, Ask, Handler, Snapshot, farewell_to_the_kicked};
 use crate::{
     CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
@@ -37,7 +37,8 @@ pub fn serve(start: Start) -> Result<(), Error> {
         runtime.map_err(|error| Error::Run(format!("cannot start tokio: {}", explain(&error))))?;
     runtime.block_on(async {
         let clock = Clock::start();
-        let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
+        let listen = settings.listen.clone();
+        let endpoint = Endpoint::bind_shards(config, identity, listen, settings.shards);
         let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
         let app = Arc::new(Mutex::new(App::new(settings.echo)));
         Server { endpoint, clock, app, settings, servers, log }.run(access).await
@@ -304,6 +305,13 @@ impl Server {
         let report = async || {
             let Some(totals) = self.totals().await else { return };
             statistics.borrow_mut().report(std::time::Instant::now(), &totals);
+            if self.settings.shards > 1
+                && let Ok(shards) = self.endpoint.stats_of_shards().await
+            {
+                let each =
+                    shards.iter().map(|EndpointStats { stats, sockets, .. }| (stats, sockets));
+                report_shards(each);
+            }
         };
         repeat(every, stopping, report).await;
     }

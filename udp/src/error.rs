@@ -15,6 +15,8 @@ pub enum SocketError {
     /// The system does not open it, for instance because the address is in use
     /// ([`io::ErrorKind::AddrInUse`]). The error names the address.
     Open(io::Error),
+    /// The endpoint has several shards: its sockets are those that it was bound with.
+    Sharded,
     /// The endpoint has stopped: its sockets are closed.
     Stopped,
     /// 1,024 sockets are open.
@@ -30,6 +32,7 @@ impl fmt::Display for SocketError {
                 write!(f, "socket {id} is the last one of the endpoint: add another first")
             }
             Self::Open(error) => error.fmt(f),
+            Self::Sharded => f.write_str("an endpoint with several shards keeps its sockets"),
             Self::Stopped => f.write_str("the endpoint has stopped"),
             Self::TooMany => f.write_str("too many sockets are open: remove one"),
             Self::Unknown(SocketId(id)) => write!(f, "there is no socket {id}"),
@@ -41,7 +44,9 @@ impl Error for SocketError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Open(error) => error.source(),
-            Self::Last(_) | Self::Stopped | Self::TooMany | Self::Unknown(_) => None,
+            Self::Last(_) | Self::Sharded | Self::Stopped | Self::TooMany | Self::Unknown(_) => {
+                None
+            }
         }
     }
 }

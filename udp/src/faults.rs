@@ -2,11 +2,27 @@
 //!
 //! Only there with the feature `faults`, which only tests ask for.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use socket2::SockRef;
+
+thread_local! {
+    static STEERED: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Whether the kernel steers what comes to the sockets of shards that this thread opens from now on; else it spreads
+/// datagrams by addresses and ports alone.
+pub fn steer_in_kernel(steer: bool) {
+    STEERED.set(steer);
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn steers_in_kernel() -> bool {
+    STEERED.get()
+}
 
 /// The faults of one socket. A driver's socket is found by the address it is bound to.
 #[derive(Debug, Default)]

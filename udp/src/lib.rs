@@ -37,6 +37,7 @@
 #![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 mod clock;
+mod crossing;
 mod discovery;
 mod error;
 mod explain;
@@ -60,10 +61,12 @@ mod port;
 mod reconnect;
 mod socket;
 mod stats;
+mod steering;
 mod target_name;
 mod traffic;
 
 pub use clock::Clock;
+pub use crossing::{Crossing, MAX_SHARDS, SharedPeers};
 pub use discovery::{BeaconPort, Beacons};
 pub use error::SocketError;
 pub use explain::explain;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use handfast_core::canonical;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::explain;
+use crate::{explain, steering};
 
 /// The port a handfast peer listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 4263;
@@ -47,6 +47,32 @@ impl Listen {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many addresses"));
         }
         self.addresses.iter().map(|address| self.bind_one(*address)).collect()
+    }
+
+    /// Opens the sockets for so many shards, which share each address: the system spreads what arrives there over them, and
+    /// steers it to the right one if it can. The sockets of each shard, in the order of the addresses.
+    ///
+    /// # Errors
+    /// As [`Self::bind`]; `Unsupported` where the system does not spread datagrams over sockets (elsewhere than on Linux and
+    /// Android) and more than one shard is asked for.
+    pub fn bind_shards(&self, shards: u16) -> io::Result<Vec<Vec<UdpSocket>>> {
+        // Also finds out whether somebody else is there: sockets that share an address let others of the same user share it.
+        let firsts = self.bind()?;
+        if shards <= 1 {
+            return Ok(vec![firsts]);
+        }
+        let addresses = firsts.iter().map(UdpSocket::local_addr).collect::<io::Result<Vec<_>>>()?;
+        drop(firsts);
+        let mut of_shards: Vec<Vec<UdpSocket>> = (0..shards).map(|_| Vec::new()).collect();
+        for address in addresses {
+            for sockets in &mut of_shards {
+                sockets.push(open(address, steering::share)?);
+            }
+            if let Some(socket) = of_shards.first().and_then(|sockets| sockets.last()) {
+                steering::attach(socket, address);
+            }
+        }
+        Ok(of_shards)
     }
 
     fn bind_one(&self, address: SocketAddr) -> io::Result<UdpSocket> {
@@ -98,14 +124,26 @@ impl<const N: usize> From<[SocketAddr; N]> for Listen {
 /// # Errors
 /// Names the address and the system's reason.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    open(address, |_| Ok(()))
+}
+
+/// The same; `prepare` is called before it is bound.
+fn open(
+    address: SocketAddr,
+    prepare: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<UdpSocket> {
     let address = canonical(address);
-    try_bind(address).map_err(|error| {
+    try_bind(address, prepare).map_err(|error| {
         io::Error::new(error.kind(), format!("cannot listen on UDP {address}: {}", explain(&error)))
     })
 }
 
-fn try_bind(address: SocketAddr) -> io::Result<UdpSocket> {
+fn try_bind(
+    address: SocketAddr,
+    prepare: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    prepare(&socket)?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
@@ -149,6 +187,21 @@ mod tests {
         let error = Listen::all(port).bind().expect_err("taken");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&port.to_string()), "{error}");
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[test]
+    fn shards_share_their_addresses_among_themselves_and_with_nobody_else() {
+        let addresses = ["127.0.0.1:0", "[::1]:0"].map(|a| a.parse().expect("an address"));
+        let bound = |sockets: &Vec<UdpSocket>| -> Vec<SocketAddr> {
+            sockets.iter().map(|socket| socket.local_addr().expect("an address")).collect()
+        };
+        let shards = Listen::from(addresses).bind_shards(3).expect("bound");
+        let places: Vec<_> = shards.iter().map(bound).collect();
+        assert_eq!(places.len(), 3);
+        assert!(places.iter().all(|place| *place == places[0] && place.len() == 2), "{places:?}");
+        let again = Listen::from(places[0].clone()).bind_shards(2).expect_err("taken");
+        assert_eq!(again.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]

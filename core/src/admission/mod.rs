@@ -108,6 +108,11 @@ impl Admission {
         cx.stats.partings_forgotten += u64::from(forgot);
     }
 
+    /// Until when we remember that we parted from the peer with this identity, if we do.
+    pub(crate) fn parted_until(&self, id: &PeerId) -> Option<Instant> {
+        self.parted.until(id)
+    }
+
     /// Forgets all handshakes that the initiator with this identity has not confirmed.
     pub(crate) fn forget(&mut self, cx: &mut Context, id: &PeerId) {
         while let Some(index) = self.half_open.forget(id) {

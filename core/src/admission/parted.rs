@@ -42,6 +42,12 @@ impl Parted {
         self.by_name.get(&(*id, incarnation)).map(|entry| &entry.reason)
     }
 
+    /// When the last parting from the peer with this identity is over, if any is remembered.
+    pub(super) fn until(&self, id: &PeerId) -> Option<Instant> {
+        let partings = self.by_name.range((*id, 0)..=(*id, u64::MAX));
+        partings.map(|(_, entry)| entry.until).max()
+    }
+
     /// Remembers a parting from a peer that was at `source`. True if another had to be forgotten before
     /// its time.
     pub(super) fn insert(&mut self, parting: Parting, source: Source, now: Instant) -> bool {

@@ -18,6 +18,7 @@ mod tests;
 mod timing;
 mod valid;
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
 pub use admission::{Admission, AdmissionHook};
@@ -37,6 +38,7 @@ use rule::{Rule, rule};
 
 use crate::error::ConfigError;
 use crate::pack::{Pack, Packer, Unpacker};
+use crate::shards::Siblings;
 
 /// The smallest datagram every path must carry, in bytes of UDP payload.
 pub const BASE_DATAGRAM: u16 = 1200;
@@ -127,9 +129,15 @@ pub struct Config {
     /// The low byte of every index we hand out, by which datagrams are steered to one of several
     /// endpoints behind one address. Default 0.
     pub shard: u8,
+    /// Which of the endpoints behind one address has which peer, if there are several: then a peer is a peer of one of them,
+    /// and who comes to another is sent on ([`Endpoint::take_redirect`](crate::Endpoint::take_redirect)). See
+    /// [`for_shard`](Self::for_shard), which a runtime that has shards calls by itself. Such endpoints pass nothing on between
+    /// peers. Default `None`: this is the only one.
+    pub siblings: Option<Arc<dyn Siblings>>,
     /// The secret with which cookies are made. Set it if several endpoints of one server are to accept
     /// each other's cookies. They then need the same identity, and times that count from the same
-    /// moment: each endpoint of the runtimes has a clock of its own, so there it is of no use. Default `None`: the endpoint draws a secret of its own.
+    /// moment: two endpoints of the runtimes have two clocks, so there it is of no use; the shards of one have
+    /// one, and are given a secret. Default `None`: the endpoint draws a secret of its own.
     pub cookie_secret: Option<CookieSecret>,
 }
 
@@ -157,6 +165,7 @@ impl Default for Config {
             aes_hardware: false,
             wall_clock: None,
             shard: 0,
+            siblings: None,
             cookie_secret: None,
         }
     }
@@ -182,13 +191,15 @@ impl Config {
         self.rules_of_no_group().into_iter().chain(groups)
     }
 
-    fn rules_of_no_group(&self) -> [Rule; 6] {
+    fn rules_of_no_group(&self) -> [Rule; 8] {
         let guessed = self.cookie_secret.as_ref().is_some_and(CookieSecret::is_zero);
         let is_zero =
             |secret: &Option<NetworkSecret>| secret.as_ref().is_some_and(NetworkSecret::is_zero);
         let (secret, previous) = (&self.network_secret, &self.previous_network_secret);
         let is_alone = previous.is_some() && secret.is_none();
         let datagrams = BASE_DATAGRAM..=MAX_DATAGRAM;
+        let forwards = self.forwarding.policy != ForwardingPolicy::Nobody;
+        let routes = self.routing.is_on();
         let stands_still = self.congestion == CongestionControl::Fixed(0);
         [
             rule("network_secret", ZEROS, !is_zero(secret)),
@@ -197,6 +208,10 @@ impl Config {
                 .than("network_secret"),
             rule("cookie_secret", "must not be all zeros: anyone could make cookies", !guessed),
             rule("max_datagram", "must be 1,200 to 2,048", datagrams.contains(&self.max_datagram)),
+            rule("siblings", "must not be set with", self.siblings.is_none() || !forwards)
+                .than("forwarding.policy"),
+            rule("siblings", "must not be set with", self.siblings.is_none() || !routes)
+                .than("routing"),
             rule("congestion", "must be at least 1 byte per second", !stands_still),
         ]
     }

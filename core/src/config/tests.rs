@@ -5,6 +5,11 @@ use alloc::format;
 use core::time::Duration;
 
 use super::*;
+use crate::shards::tests::Map;
+
+fn siblings() -> Option<Arc<dyn Siblings>> {
+    Some(Arc::new(Map::default()))
+}
 
 /// A change of the defaults to the edge of a rule, or just beyond it.
 type Change = fn(&mut Config);
@@ -57,6 +62,18 @@ const OF_NO_GROUP: &[Case] = &[
         "must be 1,200 to 2,048",
         |c| c.max_datagram = 2048,
         |c| c.max_datagram = 2049,
+    ),
+    (
+        "siblings",
+        "must not be set with forwarding.policy",
+        |c| c.siblings = siblings(),
+        |c| (c.siblings, c.forwarding.policy) = (siblings(), ForwardingPolicy::Anyone),
+    ),
+    (
+        "siblings",
+        "must not be set with routing",
+        |c| c.siblings = siblings(),
+        |c| (c.siblings, c.routing.announce) = (siblings(), true),
     ),
     (
         "congestion",

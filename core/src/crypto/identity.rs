@@ -170,7 +170,17 @@ impl Identity {
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Self {
         let seed = Zeroizing::new(seed);
-        let signing = SigningKey::from_bytes(&seed);
+        Self::of(SigningKey::from_bytes(&seed))
+    }
+
+    /// The same once more, for another shard of the same endpoint ([`Config::for_shard`](crate::Config::for_shard)). Its
+    /// copy of the secret is wiped when it is dropped, too.
+    #[must_use]
+    pub fn for_shard(&self) -> Self {
+        Self::of(self.signing.clone())
+    }
+
+    fn of(signing: SigningKey) -> Self {
         let scalar = Zeroizing::new(signing.to_scalar_bytes());
         // A clamped multiple of the base point is canonical and has the prime order.
         let id = PeerId(signing.verifying_key().to_bytes());

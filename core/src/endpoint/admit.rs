@@ -6,6 +6,7 @@ use crate::admission::{HalfOpen, Initiator, KnownPeer, Load, Source, has_place};
 use crate::net::Arrival;
 use crate::peer::Peer;
 use crate::session::Owner;
+use crate::shards::Redirect;
 use crate::wire::{HandshakeRequest, KeyRequest, SealedHeader};
 
 impl Endpoint {
@@ -24,6 +25,10 @@ impl Endpoint {
         let cx = &mut self.shared;
         let genuine = self.admission.on_request(cx, arrival, request, open, at_peer);
         let Some(initiator) = genuine else { return };
+        if let Some(shard) = self.shared.other_shard(&initiator.id) {
+            self.redirect(arrival, Redirect::Shard(shard), size_of::<HandshakeRequest>());
+            return;
+        }
         // A peer that we are leaving and that lost its state since is a newcomer.
         let left = self.left_behind(&initiator.id, initiator.incarnation()).is_some();
         let known = self.known(&initiator.id).filter(|_| !left);
@@ -63,10 +68,10 @@ impl Endpoint {
             self.refresh_indices(slot);
         }
         let known = self.known(&half_open.id);
-        if self.closing || !half_open.still_fits(known.as_ref()) {
-            // The initiator gets an `UnknownSession`, and begins a new handshake.
-            self.shared.indices.release(half_open.established.terms.local_index);
-            self.admission.send_unknown_session(&mut self.shared, arrival, header, datagram.len());
+        // Of shards that answered the same initiator, one has it.
+        let is_elsewhere = self.shared.other_shard(&half_open.id).is_some();
+        if self.closing || is_elsewhere || !half_open.still_fits(known.as_ref()) {
+            self.turn_away(arrival, &half_open, header, datagram.len());
             return None;
         }
         if known.is_none() && !self.make_room(&half_open.source()) {
@@ -74,6 +79,10 @@ impl Endpoint {
             let parting = self.admission.refuse_confirmed(cx, arrival, half_open, len);
             self.admission.forget(cx, &parting.id);
             self.admission.part(cx, parting, Source::of(&arrival.via));
+            return None;
+        }
+        if known.is_none() && self.shared.claim(&half_open.id).is_some() {
+            self.turn_away(arrival, &half_open, header, datagram.len());
             return None;
         }
         let HalfOpen { id, timestamp_ms, request_mac, mut established, responded_at, .. } =
@@ -94,6 +103,18 @@ impl Endpoint {
         peer.on_handshake(self.shared.now, &arrival.via, rtt);
         self.refresh_indices(peer_slot);
         Some(peer_slot)
+    }
+
+    /// A handshake was confirmed and cannot become a peer: the initiator gets an `UnknownSession`, and begins a new one.
+    fn turn_away(
+        &mut self,
+        arrival: &Arrival,
+        half_open: &HalfOpen,
+        header: &SealedHeader,
+        len: usize,
+    ) {
+        self.shared.indices.release(half_open.established.terms.local_index);
+        self.admission.send_unknown_session(&mut self.shared, arrival, header, len);
     }
 
     /// Whether there is a place for a newcomer at this source, if need be that of somebody else.

@@ -51,6 +51,9 @@ impl Endpoint {
                 _ => Ok(known),
             };
         }
+        if let Some(shard) = target.id.and_then(|id| self.shared.other_shard(&id)) {
+            return Err(ConnectError::OtherShard(shard));
+        }
         let ways = if target.addresses.is_empty() {
             self.may_find_relay(&target)?;
             SmallVec::new()
@@ -59,6 +62,9 @@ impl Endpoint {
         };
         if self.places_taken() >= self.shared.config.limits.max_peers {
             return Err(ConnectError::TooManyPeers);
+        }
+        if let Some(shard) = target.id.and_then(|id| self.shared.claim(&id)) {
+            return Err(ConnectError::OtherShard(shard));
         }
         let handle = self.add_peer(target.id);
         if let Some(peer) = self.peers.get_mut(handle) {

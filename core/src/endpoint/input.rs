@@ -5,6 +5,7 @@ use crate::PeerId;
 use crate::context::Context;
 use crate::net::{Arrival, Origin};
 use crate::session::Owner;
+use crate::shards::Redirect;
 use crate::stats::DropReason;
 use crate::stun::is_stun;
 use crate::time::Instant;
@@ -111,7 +112,11 @@ impl Endpoint {
 
     fn handle_unknown_session(&mut self, arrival: &Arrival, hint: &UnknownSession) {
         let Some(slot) = self.peers.by_via(&arrival.via) else {
-            self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+            if self.shared.config.siblings.is_some() {
+                self.redirect(arrival, Redirect::Others, size_of::<UnknownSession>());
+            } else {
+                self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+            }
             return;
         };
         if let Some(peer) = self.peers.at_mut(slot) {

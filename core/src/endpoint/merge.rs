@@ -13,6 +13,13 @@ impl Endpoint {
         let own = id == self.id();
         let learner = self.peers.awake(slot).map(|peer| (peer.handle(), peer.number()));
         let Some((handle, number)) = learner else { return };
+        if !own && let Some(shard) = self.shared.claim(&id) {
+            if let Some(peer) = self.peers.get_mut(handle) {
+                peer.end(&mut self.shared, EndReason::OtherShard { id, shard });
+            }
+            self.refresh_indices(slot);
+            return;
+        }
         let known = self.peers.by_id(&id).and_then(|known| self.peers.look(known));
         let known = known.filter(|known| known.handle() != handle);
         let merge = known.map(|known| {

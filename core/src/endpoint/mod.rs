@@ -46,10 +46,11 @@ use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
 use crate::crypto::rng::Rng;
 use crate::info::PeerInfo;
-use crate::net::{Place, canonical};
+use crate::net::{Arrival, Place, canonical};
 use crate::peer::Peer;
 use crate::route::Forwarder;
-use crate::stats::{Drops, Stats};
+use crate::shards::Redirect;
+use crate::stats::{DropReason, Drops, Stats};
 use crate::time::Instant;
 use crate::timer::Deadlines;
 use crate::{Identity, PeerHandle, PeerId};
@@ -83,6 +84,8 @@ pub struct Endpoint {
     /// Until when a silent peer is not given up: the driver came so late for a deadline that the host
     /// must have been asleep.
     grace_until: Option<Instant>,
+    /// The last datagram is for another shard.
+    redirect: Option<Redirect>,
 }
 
 /// Which peer to dial, and where.
@@ -138,8 +141,8 @@ impl Endpoint {
         let shared = Context::new(config, identity, rng, now);
         Self {
             admission: Admission::new(&shared, cookies),
+            peers: PeerTable::new(shared.config.shard),
             shared,
-            peers: PeerTable::default(),
             forwarder: Forwarder::default(),
             changed_routes: BTreeSet::new(),
             evictions: Evictions::new(),
@@ -151,6 +154,7 @@ impl Endpoint {
             passed: false,
             closing: false,
             grace_until: None,
+            redirect: None,
         }
     }
 
@@ -219,6 +223,25 @@ impl Endpoint {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closing && self.peers.len() == 0
+    }
+
+    /// Where the last datagram is to be looked at, unchanged, instead of here; `None` if it was for this endpoint, as always
+    /// without [`Config::siblings`](crate::Config::siblings). To be asked after each call of
+    /// [`handle_datagram`](Self::handle_datagram) then. What was sent on already goes no further: it is lost.
+    pub fn take_redirect(&mut self) -> Option<Redirect> {
+        self.redirect.take()
+    }
+
+    /// A packet of `len` bytes is for other shards. It counts where it is looked at. What a neighbour carried here, only we
+    /// could answer.
+    fn redirect(&mut self, arrival: &Arrival, to: Redirect, len: usize) {
+        if arrival.via.route().is_some() {
+            self.shared.drop_packet(DropReason::Unsolicited, &arrival.via);
+            return;
+        }
+        self.shared.stats.datagrams_received -= 1;
+        self.shared.stats.bytes_received -= len as u64;
+        self.redirect = Some(to);
     }
 
     /// Makes a peer that has not validated anything yet.
@@ -295,6 +318,9 @@ impl Endpoint {
         peer.release_memory(&mut self.shared);
         if let Some(id) = peer.id() {
             self.peers.unname(&id, slot);
+            if self.peers.by_id(&id).is_none() {
+                self.shared.disclaim(&id, self.admission.parted_until(&id));
+            }
         }
         if let Some(place) = peer.listed_at() {
             self.peers.unplace(&place, slot);

@@ -29,6 +29,12 @@ enum Entry {
 }
 
 impl Slot {
+    /// Whether a handle with the number of this slot, in the table of this shard, is that of its peer.
+    #[inline]
+    const fn is_named_by(&self, handle: PeerHandle, shard: u8) -> bool {
+        self.generation == handle.generation && shard == handle.shard
+    }
+
     #[inline]
     fn wake(&mut self) -> Option<&mut Peer> {
         if let Entry::Asleep(_) = self.entry {
@@ -99,6 +105,8 @@ pub(crate) struct PeerTable {
     by_address: BTreeMap<SocketAddr, u32>,
     /// How many peers are where.
     census: Census,
+    /// What handles have in common.
+    shard: u8,
     packer: Packer,
     /// No peer is packed.
     #[cfg(test)]
@@ -106,6 +114,11 @@ pub(crate) struct PeerTable {
 }
 
 impl PeerTable {
+    /// No peers; handles will name this shard.
+    pub(super) fn new(shard: u8) -> Self {
+        Self { shard, ..Self::default() }
+    }
+
     /// How many peers there are.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -123,7 +136,7 @@ impl PeerTable {
             (self.slots.len() - 1) as u32
         });
         let slot = &mut self.slots[index as usize];
-        let handle = PeerHandle { slot: index, generation: slot.generation };
+        let handle = PeerHandle { slot: index, generation: slot.generation, shard: self.shard };
         slot.entry = Entry::Awake(Box::new(make(handle)));
         handle
     }
@@ -140,12 +153,12 @@ impl PeerTable {
 
     pub(super) fn get(&self, handle: PeerHandle) -> Option<Look<'_>> {
         let slot = self.slots.get(handle.slot as usize)?;
-        if slot.generation == handle.generation { slot.look() } else { None }
+        if slot.is_named_by(handle, self.shard) { slot.look() } else { None }
     }
 
     pub(crate) fn get_mut(&mut self, handle: PeerHandle) -> Option<&mut Peer> {
         let slot = self.slots.get_mut(handle.slot as usize)?;
-        if slot.generation == handle.generation { slot.wake() } else { None }
+        if slot.is_named_by(handle, self.shard) { slot.wake() } else { None }
     }
 
     /// The peer in this slot. If it was asleep, it is awake now.
@@ -188,7 +201,8 @@ impl PeerTable {
     pub(super) fn handle(&self, slot: u32) -> Option<PeerHandle> {
         let entry = self.slots.get(slot as usize)?;
         let is_there = !matches!(entry.entry, Entry::Vacant);
-        is_there.then_some(PeerHandle { slot, generation: entry.generation })
+        let (generation, shard) = (entry.generation, self.shard);
+        is_there.then_some(PeerHandle { slot, generation, shard })
     }
 
     /// The identity of the peer in this slot.

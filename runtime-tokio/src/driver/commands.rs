@@ -36,6 +36,8 @@ impl Driver {
 
     pub(super) fn on_ring(&mut self, ring: Wake) {
         match ring {
+            // Every turn looks for them.
+            Wake::Datagrams => {}
             Wake::Declined(peer) => self.on_declined(peer),
             Wake::Mailbox(peer) => {
                 if let Some(entry) = self.peers.get(&peer) {

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use handfast_core::{
     DisconnectOptions, EndReason, Identity, Instant, Message, PeerHandle, SocketId, ValidConfig,
 };
-use handfast_udp::{Beacons, Clock, Listen, Traffic, entropy, fire_timers};
+use handfast_udp::{Beacons, Clock, Crossing, Traffic, entropy, fire_timers};
 use tokio::sync::{mpsc, watch};
 
 use crate::backlog::Backlog;
@@ -86,19 +86,25 @@ enum Closing {
 }
 
 impl Driver {
+    /// Tests of applications hold tokio's time, and ours with it.
+    pub(crate) fn clock() -> Clock {
+        Clock::following(|| tokio::time::Instant::now().into_std())
+    }
+
+    /// A driver of these sockets, with the way to those of the other shards if there are any.
     pub(crate) fn new(
         config: ValidConfig,
         identity: Identity,
-        listen: &Listen,
+        clock: Clock,
+        sockets: (Vec<UdpSocket>, Option<Crossing>),
         inputs: Inputs,
         backlog: Arc<Backlog>,
     ) -> io::Result<Self> {
-        // Tests of applications hold tokio's time, and ours with it.
-        let clock = Clock::following(|| tokio::time::Instant::now().into_std());
         let (seed, now) = (entropy()?, clock.now());
         let discovery = Beacons::new(config.discovery, now);
         let mut core = handfast_core::Endpoint::new(config, identity, seed, now);
-        let traffic = Traffic::bind(&mut core, now, listen, LONGEST_TURN, |_, io| Port::new(io))?;
+        let make = |_, io| Port::new(io);
+        let traffic = Traffic::with_sockets(&mut core, now, sockets, LONGEST_TURN, make)?;
         Ok(Self {
             addresses: watch::Sender::new(traffic.addresses().collect()),
             core,
@@ -122,8 +128,8 @@ impl Driver {
         self.addresses.subscribe()
     }
 
-    /// Runs until the endpoint is closed, or a socket fails for good.
-    pub(crate) async fn run(mut self, outcome: watch::Sender<Outcome>) {
+    /// Runs until the endpoint is closed, or a socket fails for good. Whether it was closed.
+    pub(crate) async fn run(mut self, outcome: watch::Sender<Outcome>) -> bool {
         let result = self.drive().await.map_err(Arc::new);
         if let Err(error) = &result {
             let error = handfast_udp::explain(error);
@@ -131,7 +137,9 @@ impl Driver {
         }
         // The sockets are closed before anyone is told.
         drop(self);
+        let is_closed = result.is_ok();
         outcome.send_replace(Some(result));
+        is_closed
     }
 
     async fn drive(&mut self) -> io::Result<()> {

@@ -59,6 +59,7 @@ mod tests {
     use std::sync::Arc;
 
     use handfast_core::{Identity, ValidConfig};
+    use handfast_udp::Listen;
     use tokio::sync::mpsc;
 
     use super::*;
@@ -71,9 +72,10 @@ mod tests {
         let (_handles, commands) = mpsc::channel(1);
         let (wake, wakes) = mpsc::unbounded_channel();
         let inputs = Inputs { commands, wakes, wake, last_stats: Arc::default() };
-        let (identity, backlog) = (Identity::from_seed([1; 32]), Arc::new(Backlog::new(1)));
-        let driver =
-            Driver::new(ValidConfig::default(), identity, &loopback.into(), inputs, backlog);
+        let (identity, backlog) = (Identity::from_seed([1; 32]), Arc::new(Backlog::new(1, 1)));
+        let sockets = (Listen::from(loopback).bind().expect("bound"), None);
+        let config = ValidConfig::default();
+        let driver = Driver::new(config, identity, Driver::clock(), sockets, inputs, backlog);
         let mut driver = driver.expect("bound");
         let known = driver.addresses();
         let wanted = driver.core.request_socket(driver.clock.now(), loopback).expect("room");

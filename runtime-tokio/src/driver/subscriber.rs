@@ -20,6 +20,10 @@ pub(crate) enum Item {
 /// The driver's end of a stream.
 pub(crate) struct Subscriber {
     items: mpsc::Sender<Item>,
+    /// Other shards send by the same channel: they may take room that was free a moment ago.
+    is_shared: bool,
+    /// Room that nobody else can take.
+    reserved: Option<mpsc::OwnedPermit<Item>>,
     takes_messages: bool,
     /// Messages that were taken from the core before there was this subscriber.
     overdue: VecDeque<(Arc<Mailbox>, Message)>,
@@ -28,8 +32,15 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(crate) fn new(items: mpsc::Sender<Item>, takes_messages: bool) -> Self {
-        Self { items, takes_messages, overdue: VecDeque::new(), reading: VecDeque::new() }
+    pub(crate) fn new(items: mpsc::Sender<Item>, is_shared: bool, takes_messages: bool) -> Self {
+        Self {
+            items,
+            is_shared,
+            reserved: None,
+            takes_messages,
+            overdue: VecDeque::new(),
+            reading: VecDeque::new(),
+        }
     }
 
     /// Whether messages go the same way as events.
@@ -37,8 +48,14 @@ impl Subscriber {
         self.takes_messages
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.items.capacity() > 0
+    pub(super) fn has_room(&mut self) -> bool {
+        if !self.is_shared {
+            return self.items.capacity() > 0;
+        }
+        if self.reserved.is_none() {
+            self.reserved = self.items.clone().try_reserve_owned().ok();
+        }
+        self.reserved.is_some()
     }
 
     /// Completes when there is room, or nobody left to need it.
@@ -46,8 +63,10 @@ impl Subscriber {
         drop(self.items.reserve().await);
     }
 
-    fn tell(&self, item: Item) {
-        if let Err(error) = self.items.try_send(item) {
+    fn tell(&mut self, item: Item) {
+        if let Some(room) = self.reserved.take() {
+            room.send(item);
+        } else if let Err(error) = self.items.try_send(item) {
             tracing::debug!(target: "handfast::driver", %error, "something was not read in time");
         }
     }
@@ -88,15 +107,16 @@ impl Driver {
             self.unsubscribe();
         }
         // To close, nobody's leisure is waited for.
-        self.subscriber.as_ref().is_none_or(Subscriber::has_room) || self.is_closing()
+        self.subscriber.as_mut().is_none_or(Subscriber::has_room) || self.is_closing()
     }
 
     /// Passes on the next message that is to be told before any further event, if there is one.
     pub(super) fn tell_message(&mut self) -> bool {
         let now = self.clock.now();
-        let Some(subscriber) = self.subscriber.as_mut().filter(|it| it.has_room()) else {
+        let Some(subscriber) = &mut self.subscriber else { return false };
+        if !subscriber.has_room() {
             return false;
-        };
+        }
         if let Some((mailbox, message)) = subscriber.overdue.pop_front() {
             subscriber.tell(Item::Message(mailbox, message));
             return true;

@@ -26,6 +26,11 @@ pub struct Layer {
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "listed")]
     pub listen: Option<Vec<ListenOn>>,
+    /// How many tasks, each with a socket of its own per address, share the work, 1 to 256: about as many as there are
+    /// processor cores. Only with --runtime tokio, on Linux, and without --relay, --transit and --probe-ports; budgets and
+    /// limits are divided among them [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    pub shards: Option<u16>,
     /// The file with the server's secret key, made if missing [default: server.key in
     /// $CREDENTIALS_DIRECTORY if it is there, in $STATE_DIRECTORY, or in the directory handfast where
     /// this system keeps configurations, see below]
@@ -193,7 +198,7 @@ impl Layer {
     #[must_use]
     pub fn or(self, below: Self) -> Self {
         or!(self, below:
-            runtime listen server identity network_secret_file allow status_socket echo relay relay_rate relay_peer_rate
+            runtime listen shards server identity network_secret_file allow status_socket echo relay relay_rate relay_peer_rate
             relay_total transit probe_ports stun discover disclose map_port advertise idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated

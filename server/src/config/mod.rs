@@ -16,7 +16,7 @@ use handfast_core::{
 };
 use handfast_program::values::{ListenOn, MapPort};
 use handfast_program::{Error, places};
-use handfast_udp::{Listen, TargetName};
+use handfast_udp::{Listen, MAX_SHARDS, TargetName};
 
 pub(crate) use file::log_format;
 pub use file::read_file;
@@ -37,6 +37,8 @@ pub struct Settings {
     pub runtime: RuntimeKind,
     /// Where to listen.
     pub listen: Listen,
+    /// How many tasks share the work.
+    pub shards: u16,
     /// Servers to stay connected to.
     pub servers: Vec<TargetName>,
     /// The file with the secret key.
@@ -93,6 +95,7 @@ impl Settings {
         if !runtime.is_built_in() {
             return Err(runtime.not_built_in());
         }
+        let shards = shards(&layer, runtime)?;
         let defaults = Config::default();
         let idle_timeout = layer.idle_timeout.map_or(defaults.timers.idle_timeout, |span| span.0);
         let usual_heartbeat = defaults.timers.heartbeat.min(idle_timeout / 3);
@@ -100,6 +103,7 @@ impl Settings {
         let stats_interval = layer.stats_interval.map_or(STATS_INTERVAL, |span| span.0);
         Ok(Self {
             runtime,
+            shards,
             listen: layer.listen.as_deref().map_or_else(Listen::default, ListenOn::merge),
             servers: layer.server.clone().unwrap_or_default(),
             limits: limits(&layer),
@@ -163,7 +167,8 @@ impl Settings {
     pub(crate) fn probe_addresses(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         let Some(first) = addresses.first() else { return Vec::new() };
         let chosen = self.listen.addresses().first().is_some_and(|listen| listen.port() != 0);
-        let further = if chosen { 2 } else { 0 };
+        // Shards keep the sockets that they begin with.
+        let further = if chosen && self.shards == 1 { 2 } else { 0 };
         let next = || (1..=further).filter_map(|n| first.port().checked_add(n)).collect();
         let ports = self.probe_ports.clone().unwrap_or_else(next);
         ports.into_iter().map(|port| SocketAddr::new(first.ip(), port)).collect()
@@ -173,6 +178,35 @@ impl Settings {
     pub(crate) fn summary_interval(&self) -> Duration {
         self.stats_interval.map_or(SUMMARY_INTERVAL, |every| every.min(SUMMARY_INTERVAL))
     }
+}
+
+/// How many shards there are, if what else was chosen works with several.
+fn shards(layer: &Layer, runtime: RuntimeKind) -> Result<u16, Error> {
+    let shards = layer.shards.unwrap_or(1);
+    let refused = |why: &str| Err(Error::Usage(why.to_owned()));
+    if !(1..=MAX_SHARDS).contains(&shards) {
+        return refused("--shards must be 1 to 256");
+    }
+    if shards == 1 {
+        return Ok(shards);
+    }
+    if runtime != RuntimeKind::Tokio {
+        return refused("--shards above 1 needs --runtime tokio: mio has one thread");
+    }
+    if layer.transit.is_some() {
+        return refused(
+            "--shards above 1 exchanges no routes: leave out --transit, or use one shard",
+        );
+    }
+    if forwarding(layer).policy != ForwardingPolicy::Nobody {
+        return refused(
+            "--shards above 1 passes nothing on between peers: add --relay=false, or use one shard",
+        );
+    }
+    if layer.probe_ports.is_some() {
+        return refused("--shards above 1 opens no further ports: leave out --probe-ports");
+    }
+    Ok(shards)
 }
 
 fn limits(layer: &Layer) -> Limits {

@@ -11,6 +11,7 @@ fn all_keys_are_read() {
     let text = r#"
         runtime = "mio"
         listen = ["127.0.0.1:1", "[::1]:2"]
+        shards = 1
         identity = "a"
         network-secret-file = "b"
         allow = "c"
@@ -54,7 +55,7 @@ fn all_keys_are_read() {
         advertise = ["192.0.2.1:7", "[2001:db8::1]:9"]
     "#;
     let mut layer = parse(text).expect("understood");
-    assert_eq!(layer.runtime, Some(RuntimeKind::Mio));
+    assert_eq!((layer.runtime, layer.shards), (Some(RuntimeKind::Mio), Some(1)));
     // The one of the file may not be built in.
     let runtime = RuntimeKind::default();
     layer.runtime = Some(runtime);
@@ -72,6 +73,7 @@ fn all_keys_are_read() {
     assert_eq!(ports(&settings), [7, 9]);
     let usual = Settings { probe_ports: None, ..settings.clone() };
     assert_eq!(ports(&usual), [6, 7]);
+    assert_eq!(ports(&Settings { shards: 2, ..usual.clone() }), [0; 0]);
     // What the system chose has neighbours that belong to others.
     let anywhere = Settings { listen: Listen::all(0), ..usual };
     assert_eq!(ports(&anywhere), [0_u16; 0]);
@@ -278,4 +280,30 @@ fn a_short_idle_timeout_brings_the_heartbeat_down_with_it() {
     let error = settings.endpoint_config(&Access::default()).expect_err("odd");
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("idle-timeout"), "{error}");
+}
+
+#[test]
+fn what_does_not_go_with_several_shards_is_refused_by_the_name_of_its_flag() {
+    let layer = |change: &dyn Fn(&mut Layer)| {
+        let mut layer = Layer { shards: Some(2), identity: Some("k".into()), ..Layer::default() };
+        change(&mut layer);
+        Settings::resolve(layer).map(|settings| settings.shards).map_err(|error| error.to_string())
+    };
+    assert_eq!(layer(&|_| {}), Ok(2));
+    assert_eq!(layer(&|layer| layer.shards = None), Ok(1));
+    assert_eq!(layer(&|layer| layer.shards = Some(256)), Ok(256));
+    for (change, flag) in [
+        (&(|layer: &mut Layer| layer.shards = Some(0)) as &dyn Fn(&mut Layer), "1 to 256"),
+        (&|layer| layer.shards = Some(257), "1 to 256"),
+        (&|layer| layer.runtime = Some(RuntimeKind::Mio), "--runtime"),
+        (&|layer| layer.relay = Some(true), "--relay=false"),
+        (&|layer| layer.allow = Some("a".into()), "--relay=false"),
+        (&|layer| layer.transit = Some("t".into()), "--transit"),
+        (&|layer| layer.probe_ports = Some(vec![1, 2]), "--probe-ports"),
+    ] {
+        let refused = layer(change).expect_err(flag);
+        assert!(refused.contains("--shards") && refused.contains(flag), "{refused}");
+    }
+    let private = |layer: &mut Layer| (layer.allow, layer.relay) = (Some("a".into()), Some(false));
+    assert_eq!(layer(&private), Ok(2));
 }

@@ -11,6 +11,8 @@ mod handles;
 mod network_pitfalls;
 mod pairings;
 mod restart;
+#[cfg(target_os = "linux")]
+mod shards;
 mod shutdown;
 mod small_messages;
 mod streams;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use handfast_core::{Endpoint, Instant, SocketId};
 
 use crate::interfaces::Interfaces;
-use crate::{Clock, Inbox, Outbox, Port, SocketStats};
+use crate::{Clock, Crossing, Inbox, Outbox, Port, SocketStats};
 
 mod sockets;
 mod turn;
@@ -41,6 +41,8 @@ pub struct Traffic<P> {
     give_up: Option<Instant>,
     /// What the core is told of this machine; nothing unless it tells its peers.
     interfaces: Option<Interfaces>,
+    /// The way to the other shards, if this is a shard.
+    crossing: Option<Box<Crossing>>,
 }
 
 /// A socket, and what it had no room for.
@@ -74,6 +76,7 @@ impl<P: Port> Traffic<P> {
             retired: SocketStats::default(),
             give_up: None,
             interfaces: None,
+            crossing: None,
         }
     }
 
@@ -88,6 +91,9 @@ impl<P: Port> Traffic<P> {
             self.tell_interfaces(core, clock.now());
         }
         self.hand_over(core, clock);
+        if let Some(crossing) = &mut self.crossing {
+            self.turn.count(crossing.take_in(core, clock));
+        }
         for _ in 0..self.lanes.len() {
             if self.turn.is_over() {
                 return Ok(());
@@ -106,7 +112,10 @@ impl<P: Port> Traffic<P> {
         while !self.turn.is_over()
             && let Some((origin, datagram)) = self.inbox.take(self.reading)
         {
-            core.handle_datagram(clock.now(), origin, datagram);
+            match &mut self.crossing {
+                None => core.handle_datagram(clock.now(), origin, datagram),
+                Some(crossing) => crossing.deliver(core, clock.now(), origin, datagram),
+            }
             self.turn.count(1);
         }
     }
@@ -117,10 +126,10 @@ impl<P: Port> Traffic<P> {
         later.or_else(|| self.lanes.first_key_value()).map_or(socket, |(next, _)| *next)
     }
 
-    /// Whether datagrams were read and not handed to the core yet: another turn is due at once.
+    /// Whether datagrams were read, here or by another shard, and not handed to the core yet: another turn is due at once.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.inbox.left() > 0
+        self.inbox.left() > 0 || self.crossing.as_ref().is_some_and(|crossing| crossing.is_behind())
     }
 
     /// Whether the turn is over: what is not urgent waits for the next.
@@ -238,6 +247,9 @@ impl<P: Port> Traffic<P> {
     #[must_use]
     pub fn stats(&self) -> SocketStats {
         let mut sum = self.retired;
+        if let Some(crossing) = &self.crossing {
+            sum += *crossing.stats();
+        }
         for lane in self.lanes.values() {
             sum += *lane.port.socket().stats();
         }

@@ -8,7 +8,7 @@ use handfast_core::{Endpoint, Event, Instant, SocketId};
 
 use super::{Lane, Traffic};
 use crate::interfaces::Interfaces;
-use crate::{Clock, Listen, Port, SocketError, bind, explain};
+use crate::{Clock, Crossing, Listen, Port, SocketError, bind, explain};
 
 /// Each takes a way to make a port of a socket that was opened.
 impl<P: Port> Traffic<P> {
@@ -24,8 +24,23 @@ impl<P: Port> Traffic<P> {
         longest_turn: Duration,
         make: impl Fn(SocketId, UdpSocket) -> io::Result<P>,
     ) -> io::Result<Self> {
+        Self::with_sockets(core, now, (listen.bind()?, None), longest_turn, make)
+    }
+
+    /// The same with sockets that are open, and with the way to the other shards if this is one of several.
+    ///
+    /// # Errors
+    /// What `make` refused.
+    pub fn with_sockets(
+        core: &mut Endpoint,
+        now: Instant,
+        (sockets, crossing): (Vec<UdpSocket>, Option<Crossing>),
+        longest_turn: Duration,
+        make: impl Fn(SocketId, UdpSocket) -> io::Result<P>,
+    ) -> io::Result<Self> {
         let mut traffic = Self::new(longest_turn);
-        for (socket, io) in (0..).map(SocketId).zip(listen.bind()?) {
+        traffic.crossing = crossing.map(Box::new);
+        for (socket, io) in (0..).map(SocketId).zip(sockets) {
             traffic.attach(core, now, socket, Lane::new(make(socket, io)?, false));
         }
         traffic.interfaces = Interfaces::of(core);

@@ -36,7 +36,7 @@ fn claim(seed: u8, host: u8, timestamp_ms: u64, validated: bool) -> Claim {
 /// A peer that made its newest request at 100.
 fn known(has_session: bool) -> KnownPeer {
     KnownPeer {
-        handle: PeerHandle { slot: 3, generation: 5 },
+        handle: PeerHandle { slot: 3, generation: 5, shard: 0 },
         has_session,
         incarnation: 7,
         next_incarnation: 8,
@@ -203,7 +203,7 @@ fn a_handshake_is_confirmed_only_if_what_was_told_is_still_true() {
     assert!(fits(Some(peer)));
     assert!(!fits(None), "the peer ended");
     assert!(!fits(Some(KnownPeer { incarnation: 8, ..peer })), "it is told another incarnation");
-    let other = PeerHandle { slot: 3, generation: 6 };
+    let other = PeerHandle { slot: 3, generation: 6, shard: 0 };
     assert!(!fits(Some(KnownPeer { handle: other, ..peer })), "another one, which has a session");
     let unmet = KnownPeer { handle: other, remote_incarnation: None, ..peer };
     assert!(fits(Some(unmet)), "another one that knows no more");

@@ -14,7 +14,7 @@ fn connected() -> (Context, Peer) {
     let rng = Rng::from_seed([1; 32]);
     let mut cx = Context::new(ValidConfig::default(), Identity::from_seed([1; 32]), rng, now);
     let id = Identity::from_seed([2; 32]).id();
-    let mut peer = Peer::new(&mut cx, PeerHandle { slot: 0, generation: 0 }, Some(id), 0);
+    let mut peer = Peer::new(&mut cx, PeerHandle { slot: 0, generation: 0, shard: 0 }, Some(id), 0);
     let split = Split {
         initiator: [1; 32].into(),
         responder: [2; 32].into(),

@@ -1,0 +1,61 @@
+//! One server with one shard and with several: what it does in a second when cores are its limit.
+//!
+//! What it is sent was made before: requests of many strangers, and packets of established peers. So the load is a
+//! thread that sends bytes, and costs little beside the server.
+
+mod load;
+mod server;
+
+use crate::figure::{Figure, median};
+
+use load::{Packets, Requests};
+use server::Server;
+
+/// Measures servers with different numbers of shards in turn, round after round.
+///
+/// # Errors
+/// When a socket fails, or the server does not answer.
+pub(crate) fn run(quick: bool) -> Result<Vec<Figure>, String> {
+    let (rounds, requests, packets) = if quick { QUICK } else { FULL };
+    let requests = Requests::make(requests)?;
+    let mut rates = vec![[Vec::new(), Vec::new()]; SHARDS.len()];
+    println!("{HEAD}");
+    for _ in 0..rounds {
+        for (shards, rates) in SHARDS.iter().zip(&mut rates) {
+            let server = Server::start(*shards)?;
+            rates[0].push(requests.put_to(&server)?);
+            drop(server);
+            let server = Server::start(*shards)?;
+            rates[1].push(Packets::make(&server, packets)?.put_to(&server)?);
+        }
+    }
+    let mut figures = Vec::new();
+    for (shards, measured) in SHARDS.iter().zip(&rates) {
+        print!("{shards:>7}");
+        for ((metric, unit), (of, one)) in METRICS.iter().zip(measured.iter().zip(&rates[0])) {
+            let ratios = of.iter().zip(one).map(|(this, one)| this / one).collect();
+            let (rate, ratio) = (median(of.clone()), median(ratios));
+            print!(" {rate:>14.0} {ratio:>7.2}");
+            let figure = |metric, value, unit| {
+                let (case, system) = (format!("{shards} shards"), "handfast (tokio)".to_owned());
+                Figure { bench: "shards", case, system, metric, value, unit }
+            };
+            figures.push(figure(metric, rate, unit));
+            figures.push(figure("ratio", ratio, "this/one shard"));
+        }
+        println!();
+    }
+    Ok(figures)
+}
+
+const SHARDS: [u16; 2] = [1, 2];
+const METRICS: [(&str, &str); 2] = [("handshakes", "/s"), ("messages", "/s")];
+/// Rounds, requests of strangers, packets of each peer.
+const QUICK: (usize, usize, usize) = (3, 3000, 4000);
+const FULL: (usize, usize, usize) = (9, 6000, 10_000);
+
+const HEAD: &str = "\
+One server on tokio, with a thread for each core; one more thread of this process sends it what was made before, from 64 addresses: requests
+for handshakes of strangers, which it answers; unreliable messages of 64 bytes, each in a packet of its own, in batches of 32, which a
+task for each peer receives. Medians of interleaved rounds; ratios are to one shard of the same round.
+ shards   handshakes/s   ratio     messages/s   ratio";
