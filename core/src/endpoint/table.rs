@@ -54,6 +54,16 @@ impl Slot {
         }
     }
 
+    /// Whether a peer is here that is not over.
+    fn is_present(&self) -> bool {
+        match &self.entry {
+            Entry::Vacant => false,
+            Entry::Awake(peer) => !peer.is_over(),
+            // Who is over does not rest.
+            Entry::Asleep(_) => true,
+        }
+    }
+
     fn look(&self) -> Option<Look<'_>> {
         match &self.entry {
             Entry::Vacant => None,
@@ -189,6 +199,20 @@ impl PeerTable {
         let entry = self.slots.get(slot as usize)?;
         let is_there = !matches!(entry.entry, Entry::Vacant);
         is_there.then_some(PeerHandle { slot, generation: entry.generation })
+    }
+
+    /// Whether the handle names a peer that is not over.
+    pub(super) fn has(&self, handle: PeerHandle) -> bool {
+        let slot = self.slots.get(handle.slot as usize);
+        slot.is_some_and(|slot| slot.generation == handle.generation && slot.is_present())
+    }
+
+    /// The handles of all peers that are not over, from this slot on.
+    pub(super) fn handles(&self, from: u32) -> impl Iterator<Item = PeerHandle> {
+        let slots = self.slots.iter().enumerate().skip(from as usize);
+        slots
+            .filter(|(_, slot)| slot.is_present())
+            .map(|(at, slot)| PeerHandle { slot: at as u32, generation: slot.generation })
     }
 
     /// The identity of the peer in this slot.
