@@ -167,12 +167,45 @@ impl Endpoint {
         self.find(PeerSelector::Address(address)).await
     }
 
-    /// All peers, in whatever state, as of now.
+    /// All peers, in whatever state, each as it was during this call. The driver looks at a few at a time, so that its other
+    /// work goes on: if peers come or end meanwhile, they may be in it or not.
     ///
     /// # Errors
     /// When the endpoint has stopped.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
-        self.link.query(|core, _| core.peers().collect()).await
+        let mut all: Vec<PeerInfo> = Vec::new();
+        loop {
+            let after = all.last().map(|last| last.handle);
+            let some = move |core: &handfast_core::Endpoint, _| -> Vec<PeerInfo> {
+                let handles = core.peer_handles(after).take(PEERS_AT_ONCE);
+                handles.filter_map(|peer| core.peer(peer)).collect()
+            };
+            let some = self.link.query(some).await?;
+            if some.is_empty() {
+                return Ok(all);
+            }
+            all.extend(some);
+        }
+    }
+
+    /// The handles of all peers, in whatever state: for whoever has many, and wants to know of which there are. It costs much
+    /// less than [`peers`](Self::peers). If peers come or end meanwhile, they may be in it or not.
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn peer_handles(&self) -> Result<Vec<PeerHandle>, Stopped> {
+        let mut all = Vec::new();
+        loop {
+            let after = all.last().copied();
+            let some = move |core: &handfast_core::Endpoint, _| -> Vec<PeerHandle> {
+                core.peer_handles(after).take(HANDLES_AT_ONCE).collect()
+            };
+            let some = self.link.query(some).await?;
+            if some.is_empty() {
+                return Ok(all);
+            }
+            all.extend(some);
+        }
     }
 
     /// The routes over several hops that are used, as of now; none without [`Config::routing`](crate::Config::routing).
@@ -406,4 +439,7 @@ impl EndpointStats {
 }
 
 const MAX_COMMANDS: usize = 256;
+/// To look at a peer that was quiet for long takes some microseconds.
+const PEERS_AT_ONCE: usize = 32;
+const HANDLES_AT_ONCE: usize = 1024;
 const MAX_EVENTS: usize = 1024;
