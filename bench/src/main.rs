@@ -7,7 +7,7 @@
 //!
 //! `publish FILE` writes what `all --json FILE` measured into the README, and its picture to `docs`.
 //!
-//! `idle` and `scale` know `--peers N`.
+//! `idle` and `scale` know `--peers N`. With `--features sockets,mimalloc` every process has the allocator of `p2p_server`.
 //!
 //! With `--features sockets` there are rows on real sockets too; the error of an unknown word lists all. `matrix`
 //! also knows `--only TEXT` (may be said several times), `--targets`, `--more-seeds` and `--commit`.
@@ -56,6 +56,10 @@ use std::{env, fs};
 
 use arguments::{Arguments, Bench};
 use figure::Figure;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let words: Vec<_> = env::args().skip(1).collect();

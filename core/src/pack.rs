@@ -10,6 +10,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use smallvec::SmallVec;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A value that can be written into a record.
@@ -19,6 +20,18 @@ pub(crate) trait Pack: Sized {
 
     /// Reads what [`pack`](Self::pack) wrote.
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self>;
+
+    /// Writes so many.
+    fn pack_array<const N: usize>(values: &[Self; N], into: &mut Packer) -> Option<()> {
+        values.iter().try_for_each(|value| value.pack(into))
+    }
+
+    /// Reads what [`pack_array`](Self::pack_array) wrote.
+    fn unpack_array<const N: usize>(from: &mut Unpacker<'_>) -> Option<[Self; N]> {
+        let values: SmallVec<[Self; N]> =
+            core::iter::repeat_with(|| Self::unpack(from)).take(N).collect::<Option<_>>()?;
+        values.into_inner().ok()
+    }
 }
 
 /// A value that was written. It may hold keys.
@@ -58,12 +71,16 @@ impl fmt::Debug for Packed {
 /// Writes records. Takes no memory before the first.
 ///
 /// Most bytes are zeros: three or more are written as [`MANY`] and how many they are, and that byte itself as if it were
-/// none of them. Instants are close to each other, so each is written as what it differs by from the one before.
+/// none of them. Arrays of bytes are keys, for the most part, and written as they are. Instants are close to each other, so
+/// each is written as what it differs by from the one before.
 #[derive(Default)]
 pub(crate) struct Packer {
-    /// Never more than the capacity that it was made with: growing would leave keys behind.
+    /// As long as a record may be, once there was one: growing would leave keys behind.
     bytes: Vec<u8>,
-    zeros: u8,
+    /// So many of them are written.
+    len: usize,
+    /// So many zeros come next.
+    zeros: usize,
     /// In microseconds, the last that was written.
     instant: u64,
 }
@@ -71,43 +88,58 @@ pub(crate) struct Packer {
 impl Packer {
     /// The record of a value; `None` if it cannot be written, or is too large for a record.
     pub(crate) fn pack<T: Pack>(&mut self, value: &T) -> Option<Packed> {
-        self.bytes.reserve_exact(LARGEST);
+        self.bytes.resize(LARGEST, 0);
         let written = value.pack(self).and_then(|()| self.end_zeros());
-        let packed = written.map(|()| Packed(Box::from(&self.bytes[..])));
-        (self.zeros, self.instant) = (0, 0);
-        self.bytes.as_mut_slice().zeroize();
-        self.bytes.clear();
+        let bytes = &mut self.bytes[..self.len];
+        let packed = written.map(|()| Packed(Box::from(&*bytes)));
+        bytes.zeroize();
+        (self.len, self.zeros, self.instant) = (0, 0, 0);
         packed
     }
 
     /// Writes a byte.
     #[inline]
     pub(crate) fn byte(&mut self, byte: u8) -> Option<()> {
-        if byte == 0 && self.zeros < u8::MAX {
+        if byte == 0 {
             self.zeros += 1;
             return Some(());
         }
+        self.nonzero(byte)
+    }
+
+    fn nonzero(&mut self, byte: u8) -> Option<()> {
         if self.zeros > 0 {
             self.end_zeros()?;
         }
-        match byte {
-            0 => self.zeros = 1,
-            MANY => return self.put(MANY).and_then(|()| self.put(0)),
-            _ => return self.put(byte),
-        }
+        self.put(byte)?;
+        if byte == MANY { self.put(0) } else { Some(()) }
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> Option<()> {
+        self.end_zeros()?;
+        let end = self.len + bytes.len();
+        self.bytes.get_mut(self.len..end)?.copy_from_slice(bytes);
+        self.len = end;
         Some(())
     }
 
     fn end_zeros(&mut self) -> Option<()> {
-        match core::mem::take(&mut self.zeros) {
-            few @ 0..3 => (0..few).try_for_each(|_| self.put(0)),
-            many => self.put(MANY).and_then(|()| self.put(many)),
+        let mut left = core::mem::take(&mut self.zeros);
+        while left > 2 {
+            let some = left.min(u8::MAX.into());
+            self.put(MANY)?;
+            self.put(some as u8)?;
+            left -= some;
         }
+        (0..left).try_for_each(|_| self.put(0))
     }
 
+    #[inline]
     fn put(&mut self, byte: u8) -> Option<()> {
-        let fits = self.bytes.len() < LARGEST;
-        fits.then(|| self.bytes.push(byte))
+        *self.bytes.get_mut(self.len)? = byte;
+        self.len += 1;
+        Some(())
     }
 }
 
@@ -144,6 +176,15 @@ impl Unpacker<'_> {
                 Some(0)
             }
         }
+    }
+
+    /// So many bytes as they are.
+    pub(crate) fn raw(&mut self, bytes: &mut [u8]) -> Option<()> {
+        // Zeros never go on into them.
+        let (read, rest) = self.rest.split_at_checked(bytes.len())?;
+        bytes.copy_from_slice(read);
+        self.rest = rest;
+        Some(())
     }
 
     #[inline]
@@ -274,7 +315,7 @@ mod tests {
         let packed = packer.pack(&[0x55_u8; 32]).expect("small");
         assert_wiped(&packed);
         assert_eq!(format!("{packed:?} {packer:?}"), "Packed { len: 32, .. } Packer");
-        assert!(packer.bytes.is_empty() && packer.bytes.capacity() >= LARGEST);
+        assert_eq!(packer.bytes, [0; LARGEST]);
     }
 
     #[test]

@@ -345,7 +345,19 @@ impl Endpoint {
         self.core.peer_by_addr(address)
     }
 
-    /// All peers that have not ended, in no particular order.
+    /// Whether the handle names a peer that has not ended: see [`has_peer`](handfast_core::Endpoint::has_peer) of the core.
+    #[must_use]
+    pub fn has_peer(&self, peer: PeerHandle) -> bool {
+        self.core.has_peer(peer)
+    }
+
+    /// The handles of all peers that have not ended, or of those behind `after`: see
+    /// [`peer_handles`](handfast_core::Endpoint::peer_handles) of the core.
+    pub fn peer_handles(&self, after: Option<PeerHandle>) -> impl Iterator<Item = PeerHandle> + '_ {
+        self.core.peer_handles(after)
+    }
+
+    /// All peers that have not ended, in no particular order: see [`peers`](handfast_core::Endpoint::peers) of the core.
     pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
         self.core.peers()
     }

@@ -193,16 +193,29 @@ impl Endpoint {
         self.find(PeerSelector::Address(address)).await
     }
 
-    /// All peers, in whatever state, as of now.
+    /// All peers, in whatever state, each as it was during this call. The driver looks at a few at a time, so that its other
+    /// work goes on: if peers come or end meanwhile, they may be in it or not.
     ///
     /// # Errors
     /// When the endpoint has stopped.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
-        let mut peers = Vec::new();
-        for driver in self.link.drivers() {
-            peers.extend(driver.query(|core, _| core.peers().collect::<Vec<_>>()).await?);
-        }
-        Ok(peers)
+        let some = |core: &handfast_core::Endpoint, after: Option<PeerHandle>| {
+            let handles = core.peer_handles(after).take(PEERS_AT_ONCE);
+            handles.filter_map(|peer| core.peer(peer)).collect()
+        };
+        self.all(some, |peer: &PeerInfo| peer.handle).await
+    }
+
+    /// The handles of all peers, in whatever state: for whoever has many, and wants to know of which there are. It costs much
+    /// less than [`peers`](Self::peers). If peers come or end meanwhile, they may be in it or not.
+    ///
+    /// # Errors
+    /// When the endpoint has stopped.
+    pub async fn peer_handles(&self) -> Result<Vec<PeerHandle>, Stopped> {
+        let some = |core: &handfast_core::Endpoint, after: Option<PeerHandle>| {
+            core.peer_handles(after).take(HANDLES_AT_ONCE).collect()
+        };
+        self.all(some, |peer: &PeerHandle| *peer).await
     }
 
     /// The routes over several hops that are used, as of now; none without [`Config::routing`](crate::Config::routing).
@@ -442,6 +455,26 @@ impl Endpoint {
         Ok(Ok(()))
     }
 
+    /// What there is of each peer of all shards. A turn of a driver lists `some`, those after the peer that
+    /// `handle` tells of the last one, so that it never keeps what is due waiting.
+    async fn all<T: Send + 'static>(
+        &self,
+        some: fn(&handfast_core::Endpoint, Option<PeerHandle>) -> Vec<T>,
+        handle: fn(&T) -> PeerHandle,
+    ) -> Result<Vec<T>, Stopped> {
+        let mut all = Vec::new();
+        for driver in self.link.drivers() {
+            let mut last = None;
+            loop {
+                let next = driver.query(move |core, _| some(core, last)).await?;
+                let Some(peer) = next.last() else { break };
+                last = Some(handle(peer));
+                all.extend(next);
+            }
+        }
+        Ok(all)
+    }
+
     async fn find(&self, whom: PeerSelector) -> Option<Peer> {
         for driver in self.link.drivers() {
             let (reply, answer) = oneshot::channel();
@@ -489,4 +522,7 @@ impl EndpointStats {
     }
 }
 
+/// To look at a peer that was quiet for long takes some microseconds.
+const PEERS_AT_ONCE: usize = 32;
+const HANDLES_AT_ONCE: usize = 1024;
 const MAX_EVENTS: usize = 1024;

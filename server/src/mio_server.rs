@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use handfast_core::{Event, PeerHandle, SendError};
-use handfast_mio::{Endpoint, PortMapping, Reconnect};
+use handfast_core::{Event, PeerHandle, PeerId, PeerInfo, SendError};
+use handfast_mio::{Endpoint, PortMapping, Reconnect, Remote};
 
 use crate::access::Access;
 use crate::app::{App, Reply};
@@ -101,30 +101,56 @@ fn catch_signals(
 fn status(endpoint: &Endpoint) -> Handler {
     let remote = endpoint.remote();
     Arc::new(move |ask| {
-        let (sender, answer) = sync_channel(1);
-        let job = move |endpoint: &mut Endpoint| {
-            // Whoever asked may be gone.
-            sender.send(answer_status(endpoint, ask)).ok();
-        };
-        remote.run(job).ok()?;
-        answer.recv_timeout(PATIENCE).ok()
+        Some(match ask {
+            Ask::Peers => {
+                let peers = all_peers(&remote)?;
+                let snapshot = move |endpoint: &mut Endpoint| {
+                    let (stats, routes) = (*endpoint.stats(), endpoint.routes().collect());
+                    Snapshot { now: endpoint.now(), peers, stats, routes }
+                };
+                Answer::Peers(Box::new(query(&remote, snapshot)?))
+            }
+            Ask::Kick(id) => Answer::Kicked(query(&remote, move |endpoint| kick(endpoint, &id))?),
+        })
     })
 }
 
-fn answer_status(endpoint: &mut Endpoint, ask: Ask) -> Answer {
-    match ask {
-        Ask::Peers => {
-            let (now, peers) = (endpoint.now(), endpoint.peers().collect());
-            let (stats, routes) = (*endpoint.stats(), endpoint.routes().collect());
-            Answer::Peers(Box::new(Snapshot { now, peers, stats, routes }))
+/// What `read` makes of the endpoint, on its thread; `None` if that does not answer.
+fn query<R: Send + 'static>(
+    remote: &Remote,
+    read: impl FnOnce(&mut Endpoint) -> R + Send + 'static,
+) -> Option<R> {
+    let (sender, answer) = sync_channel(1);
+    let job = move |endpoint: &mut Endpoint| {
+        // Whoever asked may be gone.
+        sender.send(read(endpoint)).ok();
+    };
+    remote.run(job).ok()?;
+    answer.recv_timeout(PATIENCE).ok()
+}
+
+/// All peers, a few at a time: the thread has other work as well.
+fn all_peers(remote: &Remote) -> Option<Vec<PeerInfo>> {
+    let mut all: Vec<PeerInfo> = Vec::new();
+    loop {
+        let after = all.last().map(|last| last.handle);
+        let some = move |endpoint: &mut Endpoint| -> Vec<PeerInfo> {
+            let handles = endpoint.peer_handles(after).take(PEERS_AT_ONCE);
+            handles.filter_map(|peer| endpoint.peer(peer)).collect()
+        };
+        let some = query(remote, some)?;
+        if some.is_empty() {
+            return Some(all);
         }
-        Ask::Kick(id) => {
-            let peer = endpoint.peer_by_id(&id);
-            // One that is parting already goes as well.
-            peer.map(|peer| endpoint.disconnect(peer, farewell_to_the_kicked()).ok());
-            Answer::Kicked(peer.is_some())
-        }
+        all.extend(some);
     }
+}
+
+/// Parts from the peer with this identity, also if it is parting already. Whether there is one.
+fn kick(endpoint: &mut Endpoint, id: &PeerId) -> bool {
+    let peer = endpoint.peer_by_id(id);
+    peer.map(|peer| endpoint.disconnect(peer, farewell_to_the_kicked()).ok());
+    peer.is_some()
 }
 
 /// From now on these may come in, and the others go.
@@ -232,7 +258,7 @@ impl Server {
             }
             Job::CleanUp => {
                 let Self { app, endpoint, .. } = self;
-                app.forget_ended(|peer| endpoint.peer(peer).is_some());
+                app.forget_ended(|peer| endpoint.has_peer(peer));
             }
             Job::Summary => self.app.summarise(),
             Job::Report => {
@@ -297,6 +323,8 @@ impl Timers {
 
 /// How long who asks for the status waits for the thread.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// To look at a peer that was quiet for long takes some microseconds.
+const PEERS_AT_ONCE: usize = 32;
 /// The sockets have their turn in between.
 const EVENTS_PER_TURN: usize = 256;
 

@@ -288,8 +288,8 @@ impl Server {
         let sweep = async || {
             // Taken before the answer is: whoever connects in between is not in the answer.
             let recorded = lock(&self.app).peers();
-            let Ok(peers) = self.endpoint.peers().await else { return };
-            let known: BTreeSet<_> = peers.iter().map(|peer| peer.handle).collect();
+            let Ok(peers) = self.endpoint.peer_handles().await else { return };
+            let known: BTreeSet<_> = peers.into_iter().collect();
             lock(&self.app).forget_ended(|peer| !recorded.contains(&peer) || known.contains(&peer));
         };
         repeat(CLEANUP_INTERVAL, stopping, sweep).await;

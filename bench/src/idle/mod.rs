@@ -21,7 +21,9 @@ use crate::process::Process;
 /// # Errors
 /// If a client cannot connect, or what it sends does not arrive.
 pub(crate) fn run(quick: bool, peers: Option<u32>) -> Result<Vec<Figure>, String> {
-    println!("{HEAD}");
+    let allocator =
+        if cfg!(feature = "mimalloc") { "mimalloc, as in p2p_server" } else { "of the system" };
+    println!("Allocator of all servers: {allocator}.\n{HEAD}");
     let rest = if quick { QUICK_REST } else { REST };
     if let Some(peers) = peers {
         let capable = if peers < ENET_PEERS { &System::ALL[..] } else { &System::ALL[..2] };

@@ -8,7 +8,7 @@ use super::rule::{Rule, rule};
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Limits {
-    /// The most peers, connecting ones included, 1 to 4,194,304. Default 4,096.
+    /// The most peers, connecting ones included, 1 to 4,194,304. Default 16,384.
     ///
     /// When they are all there, a newcomer may get the place of a peer with which our application has nothing
     /// to do, if that comes from a network with more peers
@@ -20,10 +20,12 @@ pub struct Limits {
     /// more. At least 1. Default 256.
     pub max_peers_per_source: usize,
     /// Bytes that the messages of all peers may take together: those that wait in send buffers or for
-    /// `receive`, those in pieces, and those that peers were told that they may send. Above it each peer
-    /// keeps 64 KiB in each direction, or a quarter of its even share of this if that is less, and one
-    /// peer at a time may send us a larger message. What peers were told stands, so it can be exceeded by
-    /// that. At least 1 MiB. Default 1 GiB.
+    /// `receive`, those in pieces, those that peers were told that they may send, and what is noted of which
+    /// came. Above it each peer keeps 64 KiB in each direction, or a quarter of its even share of this if that
+    /// is less (16 KiB by default), and one peer at a time may send us a larger message. What peers were told
+    /// stands, so it can be exceeded by that. At least 1 MiB. Default 1 GiB.
+    ///
+    /// A peer takes memory beside this: about 12 KB while it is used, and about 1 KB while it is quiet.
     pub max_memory: u64,
     /// The most unconfirmed incoming handshakes of strangers, about 1 KB each; those of peers, one
     /// each, come on top. At least 1. Default 1,024.
@@ -36,7 +38,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_peers: 4096,
+            max_peers: 1 << 14,
             max_peers_per_source: 256,
             max_memory: 1 << 30,
             max_half_open: 1024,

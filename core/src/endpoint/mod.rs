@@ -200,7 +200,22 @@ impl Endpoint {
         self.peers.handle(slot)
     }
 
-    /// All peers that have not ended, in no particular order.
+    /// Whether the handle names a peer that has not ended. Unlike [`peer`](Self::peer) it costs next to nothing, however long
+    /// the peer was quiet.
+    #[must_use]
+    pub fn has_peer(&self, peer: PeerHandle) -> bool {
+        self.peers.has(peer)
+    }
+
+    /// The handles of all peers that have not ended, in an order of their own; of those behind `after` in that order, if
+    /// that is given. So whoever has many peers asks for a few at a time. Unlike [`peers`](Self::peers) it costs next to
+    /// nothing for each.
+    pub fn peer_handles(&self, after: Option<PeerHandle>) -> impl Iterator<Item = PeerHandle> + '_ {
+        self.peers.handles(after.map_or(0, |after| after.slot.saturating_add(1)))
+    }
+
+    /// All peers that have not ended, in no particular order. One that was quiet for long is kept packed: to look at it takes
+    /// some microseconds. [`peer_handles`](Self::peer_handles) does not look at them.
     pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
         self.peers.iter().filter(|peer| !peer.is_over()).map(|peer| peer.info(&self.shared))
     }

@@ -60,6 +60,16 @@ impl Slot {
         }
     }
 
+    /// Whether a peer is here that is not over.
+    fn is_present(&self) -> bool {
+        match &self.entry {
+            Entry::Vacant => false,
+            Entry::Awake(peer) => !peer.is_over(),
+            // Who is over does not rest.
+            Entry::Asleep(_) => true,
+        }
+    }
+
     fn look(&self) -> Option<Look<'_>> {
         match &self.entry {
             Entry::Vacant => None,
@@ -203,6 +213,23 @@ impl PeerTable {
         let is_there = !matches!(entry.entry, Entry::Vacant);
         let (generation, shard) = (entry.generation, self.shard);
         is_there.then_some(PeerHandle { slot, generation, shard })
+    }
+
+    /// Whether the handle names a peer that is not over.
+    pub(super) fn has(&self, handle: PeerHandle) -> bool {
+        let slot = self.slots.get(handle.slot as usize);
+        slot.is_some_and(|slot| slot.is_named_by(handle, self.shard) && slot.is_present())
+    }
+
+    /// The handles of all peers that are not over, from this slot on.
+    pub(super) fn handles(&self, from: u32) -> impl Iterator<Item = PeerHandle> {
+        let slots = self.slots.iter().enumerate().skip(from as usize);
+        let handle = |(at, slot): (usize, &Slot)| PeerHandle {
+            slot: at as u32,
+            generation: slot.generation,
+            shard: self.shard,
+        };
+        slots.filter(|(_, slot)| slot.is_present()).map(handle)
     }
 
     /// The identity of the peer in this slot.

@@ -13,7 +13,7 @@ use super::credit::cost;
 use super::credit::{ReceiveCredit, Review};
 use super::receive_stream::ReceiveStream;
 use super::waiting::{Taken, Waiting};
-use super::window::EndedStreams;
+use super::window::{EndedStreams, ReceivedWindow};
 use crate::Violation;
 use crate::delivery::{Message, Order};
 use crate::memory::Room;
@@ -50,6 +50,9 @@ pub(crate) struct ReceiveQueue {
     /// Bytes of unreliable messages that are not deliverable yet, charges included.
     unreliable_bytes: u64,
     credit: ReceiveCredit,
+    /// Bytes that tell which numbers of reliable streams came, and how many they may be.
+    noted: u64,
+    noted_limit: u64,
     /// Credit is to be reviewed however much memory there is.
     is_unreviewed: bool,
     /// Nothing more comes.
@@ -66,7 +69,7 @@ pub(crate) struct ReceiveQueue {
 
 pack!(ReceiveQueue:
     limits, streams, ended, headway, waiting, unreliable_limit, unreliable_bytes, credit,
-    is_unreviewed, is_closed, undeliverable, overflowed, has_given_up, missing,
+    noted, noted_limit, is_unreviewed, is_closed, undeliverable, overflowed, has_given_up, missing,
 );
 
 impl ReceiveQueue {
@@ -80,6 +83,8 @@ impl ReceiveQueue {
             unreliable_limit: limits.unreliable,
             unreliable_bytes: 0,
             credit: ReceiveCredit::new(limits.window, limits.max_message),
+            noted: 0,
+            noted_limit: u64::MAX,
             is_unreviewed: true,
             is_closed: false,
             undeliverable: 0,
@@ -123,8 +128,7 @@ impl ReceiveQueue {
     /// These messages will not come. What is whole stays; of the others nothing does, and their credit goes back.
     pub(crate) fn on_given_up(&mut self, frame: &GivenUpFrame<'_>) -> Result<(), Violation> {
         let key = frame.stream;
-        let highest = frame.ranges().last().map_or(0, |range| range.first + range.further);
-        if !self.open_stream(key, highest)? {
+        if !self.open_stream(key, frame.highest())? {
             return Ok(());
         }
         for range in frame.ranges() {
@@ -225,17 +229,37 @@ impl ReceiveQueue {
             self.is_closed = true;
             self.undeliverable = self.count_undeliverable();
             self.streams.clear();
-            self.unreliable_bytes = 0;
+            (self.unreliable_bytes, self.noted) = (0, 0);
         }
     }
 
-    /// What the messages take, and those that the peer was told that it may send.
+    /// So much memory there is for what comes next.
+    #[inline]
+    pub(crate) fn note_room(&mut self, room: Room) {
+        self.noted_limit = room.allowance(self.noted, u64::MAX);
+    }
+
+    /// Whether there is memory to note that this message came: numbers far ahead take a bit for each before them. There
+    /// always is for one that is missed, or next.
+    pub(crate) fn has_place(&self, key: StreamKey, number: u64) -> bool {
+        let most = self.limits.stream_window / 8 + 8;
+        if self.noted + most <= self.noted_limit || !key.is_reliable() {
+            return true;
+        }
+        let new = || ReceivedWindow::from_floor(self.ended.end_of(key)).growth(number);
+        let growth = self.streams.get(&key).map_or_else(new, |it| it.resolved.growth(number));
+        // What is beyond the window is no question of memory.
+        growth == 0 || growth > most || self.noted + growth <= self.noted_limit
+    }
+
+    /// What the messages take, and those that the peer was told that it may send, and what tells which came.
     pub(crate) const fn memory(&self) -> u64 {
         let waiting = self.waiting.unreliable_bytes();
         if self.is_closed {
             return waiting + self.waiting.reliable_bytes();
         }
-        waiting + self.unreliable_bytes + self.waiting.older_bytes() + self.credit.promised()
+        let reliable = self.noted + self.waiting.older_bytes() + self.credit.promised();
+        waiting + self.unreliable_bytes + reliable
     }
 
     /// Decides what the peer may send. `has_turn` if memory is no obstacle to a message that waits.
@@ -309,7 +333,7 @@ impl ReceiveQueue {
         let undeliverable = self.count_undeliverable();
         self.streams.clear();
         self.ended = EndedStreams::default();
-        self.unreliable_bytes = 0;
+        (self.unreliable_bytes, self.noted) = (0, 0);
         self.waiting.restart();
         self.is_unreviewed = true;
         self.credit.restart(told);
@@ -340,7 +364,7 @@ impl ReceiveQueue {
         }
         if number < stream.next {
             // A newer one of its sequenced stream was handed over: it counts as received.
-            stream.resolved.insert(number);
+            stream.resolve(number, &mut self.noted);
             let begun = stream.partial.remove(&number);
             if begun.is_some_and(|begun| u64::from(begun.total()) != total) {
                 // Credit comes back as it was charged, not as the peer now claims.

@@ -48,6 +48,13 @@ impl ReceiveStream {
         }
     }
 
+    /// The message with this number is settled. What that takes is added to `noted`.
+    pub(super) fn resolve(&mut self, number: u64, noted: &mut u64) {
+        let before = self.resolved.memory();
+        self.resolved.insert(number);
+        *noted = *noted + self.resolved.memory() - before;
+    }
+
     /// Whether a message with this number could still be handed over.
     pub(crate) fn is_wanted(&self, number: u64) -> bool {
         let resolved = self.key.is_reliable() && self.resolved.contains(number);

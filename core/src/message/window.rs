@@ -54,11 +54,27 @@ impl ReceivedWindow {
         }
         let (word, bit) = self.locate(number);
         if word >= self.words.len() {
+            // What is far ahead is booked as long as it is.
+            self.words.reserve_exact((word + 1 - self.words.len()).next_multiple_of(KEPT));
             self.words.resize(word + 1, 0);
         }
         self.words[word] |= bit;
         self.raise_floor();
         true
+    }
+
+    /// The bytes of its bits.
+    pub(crate) fn memory(&self) -> u64 {
+        self.words.len() as u64 * WORD
+    }
+
+    /// By so many bytes it grows if this number is settled.
+    pub(crate) fn growth(&self, number: u64) -> u64 {
+        if number < self.floor || (number == self.floor && self.words.is_empty()) {
+            return 0;
+        }
+        let (word, _) = self.locate(number);
+        (word as u64).saturating_add(1).saturating_sub(self.words.len() as u64).saturating_mul(WORD)
     }
 
     fn raise_floor(&mut self) {
@@ -83,8 +99,10 @@ impl ReceivedWindow {
     }
 }
 
-/// An empty window keeps room for so many words.
+/// An empty window keeps room for so many words. It grows by as many at least.
 const KEPT: usize = 8;
+/// The bytes of a word.
+const WORD: u64 = 8;
 
 /// The numbers at which streams ended, kept at both ends: each goes on there if it is used again. A stream that was opened again still counts: whether it was may be known
 /// at one end only.

@@ -15,46 +15,75 @@ use super::{Pack, Packer, Unpacker};
 use crate::time::Instant;
 
 impl Pack for u8 {
+    #[inline]
     fn pack(&self, into: &mut Packer) -> Option<()> {
         into.byte(*self)
     }
 
+    #[inline]
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         from.byte()
     }
-}
 
-/// Seven bits a byte, the lowest first; all but the last have the highest bit.
-impl Pack for u64 {
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        let mut left = *self;
-        while left >= 0x80 {
-            into.byte(left as u8 | 0x80)?;
-            left >>= 7;
-        }
-        into.byte(left as u8)
+    fn pack_array<const N: usize>(values: &[Self; N], into: &mut Packer) -> Option<()> {
+        into.raw(values)
     }
 
+    fn unpack_array<const N: usize>(from: &mut Unpacker<'_>) -> Option<[Self; N]> {
+        let mut bytes = [0; N];
+        from.raw(&mut bytes)?;
+        Some(bytes)
+    }
+}
+
+/// Seven bits a byte, the lowest first; all but the last have the highest bit. Most are one byte.
+impl Pack for u64 {
+    #[inline]
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        if *self < 0x80 { into.byte(*self as u8) } else { pack_large(*self, into) }
+    }
+
+    #[inline]
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        let (mut value, mut shift) = (0, 0);
-        loop {
-            let byte = from.byte()?;
-            value |= Self::from(byte & 0x7f).checked_shl(shift)?;
-            if byte < 0x80 {
-                return Some(value);
-            }
-            shift += 7;
+        let first = from.byte()?;
+        if first < 0x80 { Some(first.into()) } else { unpack_large(first, from) }
+    }
+}
+
+/// Only the first byte of a number can be one of many zeros: the others are written as they are.
+fn pack_large(value: u64, into: &mut Packer) -> Option<()> {
+    into.byte(value as u8 | 0x80)?;
+    let (mut left, mut bytes, mut len) = (value >> 7, [0; 9], 0);
+    while left >= 0x80 {
+        *bytes.get_mut(len)? = left as u8 | 0x80;
+        left >>= 7;
+        len += 1;
+    }
+    *bytes.get_mut(len)? = left as u8;
+    into.raw(bytes.get(..=len)?)
+}
+
+fn unpack_large(first: u8, from: &mut Unpacker<'_>) -> Option<u64> {
+    let (mut value, mut shift) = (u64::from(first & 0x7f), 7);
+    loop {
+        let byte = from.next()?;
+        value |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte < 0x80 {
+            return Some(value);
         }
+        shift += 7;
     }
 }
 
 macro_rules! pack_number {
     ($($number:ty),+) => {$(
         impl Pack for $number {
+            #[inline]
             fn pack(&self, into: &mut Packer) -> Option<()> {
                 u64::try_from(*self).ok()?.pack(into)
             }
 
+            #[inline]
             fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
                 u64::unpack(from)?.try_into().ok()
             }
@@ -65,10 +94,12 @@ macro_rules! pack_number {
 pack_number!(u16, u32, usize);
 
 impl Pack for bool {
+    #[inline]
     fn pack(&self, into: &mut Packer) -> Option<()> {
         into.byte((*self).into())
     }
 
+    #[inline]
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         Some(from.byte()? != 0)
     }
@@ -139,22 +170,18 @@ impl<const N: usize> Pack for Zeroizing<[u8; N]> {
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         let mut secret = Self::new([0; N]);
-        for byte in secret.iter_mut() {
-            *byte = from.byte()?;
-        }
+        from.raw(&mut *secret)?;
         Some(secret)
     }
 }
 
 impl<T: Pack, const N: usize> Pack for [T; N] {
     fn pack(&self, into: &mut Packer) -> Option<()> {
-        self.iter().try_for_each(|value| value.pack(into))
+        T::pack_array(self, into)
     }
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        let values: SmallVec<[T; N]> =
-            core::iter::repeat_with(|| T::unpack(from)).take(N).collect::<Option<_>>()?;
-        values.into_inner().ok()
+        T::unpack_array(from)
     }
 }
 

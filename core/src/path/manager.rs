@@ -321,10 +321,13 @@ impl<F: Copy> Paths<F> {
         self.list.iter_mut().for_each(Path::on_idle);
     }
 
-    /// Nobody talks to the peer. If nothing is in flight either, gives memory back, and forgets what was learned about the
-    /// capacity of its paths: that is stale. Returns whether nothing is.
+    /// Nobody talks to the peer. If nothing is in flight, and no acknowledgement owed, gives memory back, and forgets what
+    /// was learned about the capacity of its paths: that is stale. Returns whether that is so.
     pub(crate) fn rest(&mut self) -> bool {
-        if self.list.iter().any(|path| path.space.sent().packets_in_flight() > 0) {
+        let is_busy = |path: &Path<F>| {
+            path.space.sent().packets_in_flight() > 0 || path.space.acks().deadline().is_some()
+        };
+        if self.list.iter().any(is_busy) {
             return false;
         }
         self.on_idle();

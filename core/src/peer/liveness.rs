@@ -19,13 +19,24 @@ pub(super) struct Liveness {
     pub(super) last_received: Option<Instant>,
     /// Our host slept through the idle timeout: the peer has this one chance to answer.
     pub(super) grace: bool,
+    /// When we asked for a sign of life, unless the peer asked since.
+    asked_at: Option<Instant>,
 }
 
-pack!(Liveness: idle_timeout, last_received, grace);
+pack!(Liveness: idle_timeout, last_received, grace, asked_at);
 
 impl Liveness {
     pub(super) const fn new(idle_timeout: Duration) -> Self {
-        Self { idle_timeout, last_received: None, grace: false }
+        Self { idle_timeout, last_received: None, grace: false, asked_at: None }
+    }
+
+    /// How long the peer may be silent before we ask. Who asked last waits a little longer, so that it is the other's turn:
+    /// both would ask at one time, and pay twice. What is left until the idle timeout remains long enough for an answer.
+    fn patience(&self, heartbeat: Duration) -> Duration {
+        let spare = self.idle_timeout.saturating_sub(heartbeat) / 4;
+        let longer =
+            if self.asked_at.is_some() { spare.min(heartbeat / 8) } else { Duration::ZERO };
+        heartbeat + longer
     }
 }
 
@@ -52,7 +63,8 @@ impl Peer {
         // Now and then, whatever comes: who talks takes it back at once.
         self.inbox.rest();
         self.outbound.queue.rest();
-        let due = last + cx.config.timers.heartbeat;
+        let heartbeat = cx.config.timers.heartbeat;
+        let due = last + self.liveness.patience(heartbeat);
         if cx.now < due {
             self.timers.set(Timer::Heartbeat, Some(due));
             return;
@@ -61,23 +73,35 @@ impl Peer {
         self.keep_route(cx);
         self.ask_where_we_are();
         if self.state.is_up() {
-            self.outbound.pings.heartbeat();
-            self.timers.set(Timer::Heartbeat, Some(cx.now + cx.config.timers.heartbeat));
+            self.outbound.heartbeat();
+            self.liveness.asked_at = Some(cx.now);
+            self.timers.set(Timer::Heartbeat, Some(cx.now + heartbeat));
         }
         // Probes may have to wait for longer than a heartbeat, and each heartbeat puts them off: what
         // we know about the round trip may be wrong, or a lie.
-        let unanswered = !slept && cx.now >= due + cx.config.timers.heartbeat.max(ANSWER_TIME);
+        let unanswered = !slept && cx.now >= last + heartbeat + heartbeat.max(ANSWER_TIME);
         if unanswered && self.state.is_live() {
             self.on_unresponsive(cx);
+        }
+    }
+
+    /// The peer asks for a sign of life, so the next time is ours. If it did before it can have heard that we ask, both did
+    /// at one time: then the next time is that of the smaller identity.
+    pub(super) fn on_asked(&mut self, cx: &Context) {
+        let Some(asked_at) = self.liveness.asked_at else { return };
+        let trip = self.paths.primary().map_or(Duration::ZERO, Path::round_trip);
+        let both = cx.now < asked_at + trip;
+        if !(both && self.acquaintance.id.is_some_and(|peer| peer < cx.identity.id())) {
+            self.liveness.asked_at = None;
         }
     }
 
     /// What they would find when they look back is known now: they need not wake a peer that rests for that.
     pub(super) fn put_off_silence(&mut self, heartbeat: Duration) {
         let Some(last) = self.liveness.last_received else { return };
-        for (timer, pause) in
-            [(Timer::Heartbeat, heartbeat), (Timer::Idle, self.liveness.idle_timeout)]
-        {
+        let Liveness { idle_timeout, .. } = self.liveness;
+        let patience = self.liveness.patience(heartbeat);
+        for (timer, pause) in [(Timer::Heartbeat, patience), (Timer::Idle, idle_timeout)] {
             if self.timers.get(timer).is_some_and(|at| at < last + pause) {
                 self.timers.set(timer, Some(last + pause));
             }

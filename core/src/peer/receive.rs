@@ -72,6 +72,7 @@ impl Peer {
             Seen::Candidate(via) => self.on_seen_elsewhere(&via),
             Seen::Back(via) => self.follow(cx, via),
         }
+        self.inbox.note_room(cx.memory.room());
         self.handle_frames(cx, arrival, local_index, number, plaintext);
         if self.paths.is_overfull() {
             self.violate(cx, Violation::NeverAcknowledges);
@@ -164,8 +165,10 @@ impl Peer {
                 self.on_disconnect(cx, code, reason, complete);
             }
             Frame::Data(data) => {
-                summary.refused |= !self.accepts_messages();
-                if self.accepts_messages() {
+                let is_taken = self.accepts_messages()
+                    && self.inbox.has_place(data.stream, data.sequence_number);
+                summary.refused |= !is_taken;
+                if is_taken {
                     if self.inbox.on_data(&data)? && data.requires_ack {
                         summary.wants(AckWant::Asked);
                     }
@@ -177,8 +180,10 @@ impl Peer {
                 self.note_data_received(cx, local_index);
             }
             Frame::GivenUp(frame) => {
-                summary.refused |= !self.accepts_messages();
-                if self.accepts_messages() {
+                let is_taken =
+                    self.accepts_messages() && self.inbox.has_place(frame.stream, frame.highest());
+                summary.refused |= !is_taken;
+                if is_taken {
                     self.inbox.on_given_up(&frame)?;
                     self.note_data_received(cx, local_index);
                 }
@@ -189,7 +194,10 @@ impl Peer {
                     self.inbox.on_stream_end(stream, end)?;
                 }
             }
-            Frame::Ping { token } => self.outbound.on_ping(token),
+            Frame::Ping { token } => {
+                self.on_asked(cx);
+                self.outbound.on_ping(token);
+            }
             Frame::Pong { token } => {
                 let pong = self.outbound.pings.on_pong(token, cx.now);
                 self.events.pongs.extend(pong.filter(|_| !self.state.is_over()));

@@ -210,9 +210,9 @@ impl Peer {
         let datagrams = self.stats.datagrams_received + self.stats.datagrams_sent;
         let are_few = self.usage.traffic.look(datagrams, cx.now, heartbeat);
         let met = self.acquaintance.met.map(|(at, _)| at);
-        let is_quiet = |last: Instant| cx.now >= last + heartbeat * 2;
-        let is_unused = self.usage.last.or(met).is_some_and(is_quiet);
-        let rests = are_few && is_unused && cx.router.is_none() && self.paths.rest();
+        let is_unused = self.usage.last.or(met).is_some_and(|last| cx.now >= last + heartbeat * 2);
+        let is_quiet = are_few && is_unused && !self.state.is_over();
+        let rests = is_quiet && cx.router.is_none() && self.paths.rest();
         if rests {
             self.usage.traffic.rests += 1;
             self.outbound.queue.rest();

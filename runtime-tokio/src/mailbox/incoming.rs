@@ -25,8 +25,7 @@ impl Inbox {
     /// should come with more is the second.
     pub(super) fn pop(&mut self, channel: Option<u16>) -> Option<(Message, bool)> {
         let queue = self.queue(channel)?;
-        let message = queue.messages.pop_front()?;
-        queue.bytes -= message.payload.len();
+        let message = queue.pop()?;
         Some((message, queue.wants_more()))
     }
 
@@ -71,6 +70,9 @@ impl Inbox {
         messages: &mut VecDeque<Message>,
         withheld: bool,
     ) {
+        if let Some(queue) = self.queue(channel) {
+            queue.messages.reserve(messages.len());
+        }
         for message in messages.drain(..) {
             let apart = self.apart.get_mut(&message.delivery.channel);
             apart.unwrap_or(&mut self.others).push(message);
@@ -98,6 +100,12 @@ impl Inbox {
         self.queues().map(|queue| queue.bytes).sum()
     }
 
+    /// For how many messages there is memory.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.queues().map(|queue| queue.messages.capacity()).sum()
+    }
+
     /// Takes all messages that are not received apart.
     pub(super) fn drain(&mut self) -> VecDeque<Message> {
         self.others.bytes = 0;
@@ -122,6 +130,16 @@ impl Queue {
         self.messages.push_back(message);
     }
 
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.payload.len();
+        if self.messages.is_empty() && self.messages.capacity() > KEPT {
+            // Nobody knows how long the peer says nothing. The next of many find room in one piece.
+            self.messages = VecDeque::new();
+        }
+        Some(message)
+    }
+
     fn room(&self) -> (usize, usize) {
         if self.messages.len() >= MAX_MESSAGES || self.bytes >= MAX_BYTES {
             return (0, 0);
@@ -135,6 +153,8 @@ impl Queue {
     }
 }
 
+/// An empty queue keeps room for so many messages.
+const KEPT: usize = 8;
 /// Bounds of each queue. A message that begins below the bound may exceed it.
 pub(super) const MAX_MESSAGES: usize = 256;
 pub(super) const MAX_BYTES: usize = 1 << 18;

@@ -352,3 +352,26 @@ fn who_leaves_takes_no_more_and_knows_whether_it_held_something_back() {
         assert!(matches!(mailbox.push(message(2)), Push::Refused(SendError::Closing)));
     }
 }
+
+/// Thousands of peers may say nothing after they said much.
+#[test]
+fn a_mailbox_that_was_emptied_keeps_little_room() {
+    for channel in [None, Some(3)] {
+        let mailbox = connected();
+        // From now on it is received apart.
+        mailbox.pop(channel);
+        mailbox.deposit(channel, &mut incoming(3, MAX_MESSAGES), false);
+        let room = || mailbox.lock().incoming.capacity();
+        assert!(room() >= MAX_MESSAGES);
+        for _ in 0..MAX_MESSAGES {
+            pop(&mailbox, channel);
+        }
+        assert_eq!(room(), 0);
+        // One at a time takes no memory anew.
+        mailbox.deposit(channel, &mut incoming(3, 1), false);
+        let before = room();
+        pop(&mailbox, channel);
+        assert_eq!(room(), before);
+        assert!((1..=8).contains(&before));
+    }
+}

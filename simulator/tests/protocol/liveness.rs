@@ -1,6 +1,7 @@
 //! Signs of life: heartbeats, silence, expiry, pings, goodbyes, and clocks that jump.
 
 mod parting;
+mod quiet;
 
 use std::time::Duration;
 

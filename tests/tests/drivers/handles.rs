@@ -1,6 +1,8 @@
 //! Handles of the tokio runtime: what is withdrawn is withdrawn, and no peer is left without one.
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -80,6 +82,34 @@ fn messages_are_cancelled_wherever_they_wait_and_only_those_never_arrive() {
     });
 }
 
+/// They are asked for a few at a time.
+#[test]
+fn many_peers_are_listed_each_once() {
+    run(async {
+        let alice = endpoint(Config::default());
+        // Nobody answers there.
+        let targets = (0..PEERS).map(|n| Target::from(SocketAddr::from(([127, 0, 1, n], 9))));
+        let mut dials: Vec<_> = targets.map(|target| Box::pin(alice.connect(target))).collect();
+        for dial in &mut dials {
+            assert!(!poll_once(dial.as_mut()));
+            yield_times(2).await;
+        }
+        let mut handles = alice.peer_handles().await.expect("it lives");
+        while handles.len() < dials.len() {
+            tokio::task::yield_now().await;
+            handles = alice.peer_handles().await.expect("it lives");
+        }
+        let unique: BTreeSet<_> = handles.iter().copied().collect();
+        assert_eq!((unique.len(), handles.len()), (dials.len(), dials.len()));
+        let peers = alice.peers().await.expect("it lives");
+        assert_eq!(peers.iter().map(|peer| peer.handle).collect::<Vec<_>>(), handles);
+        drop(dials);
+        while !alice.peer_handles().await.expect("it lives").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
 /// Including the moment when the peer is there and nobody has looked yet.
 #[test]
 fn a_dial_dropped_at_any_moment_leaves_nobody_behind() {
@@ -150,5 +180,7 @@ async fn yield_times(turns: usize) {
     }
 }
 
+/// More than are asked for at a time.
+const PEERS: u8 = 100;
 const LEN: usize = 50_000;
 const HANG: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@ use std::format;
 use proptest::prelude::*;
 
 use super::*;
+use crate::tests::pair::address;
 use crate::{MessageId, Order};
 
 /// What happens next, and what follows it: a silence of so many milliseconds.
@@ -324,6 +325,37 @@ fn packets_that_nobody_authenticated_have_a_peer_packed_a_few_times_only() {
     assert_eq!(pair.b.endpoint.drops().authentication, before + 1000);
     pair.run(200_000);
     assert_eq!(pair.b.endpoint.peers.asleep(), 1);
+}
+
+/// Whoever has many peers asks which there are, a few at a time, and unpacks none.
+#[test]
+fn handles_are_those_of_all_that_did_not_end_and_wake_nobody() {
+    let mut pair = resting();
+    let first = pair.initiator();
+    let b = &mut pair.b.endpoint;
+    let mut dial = |n| b.connect(pair.now, Target::from(address(n))).expect("room");
+    let mut expected: Vec<_> = [first].into_iter().chain((10..15).map(&mut dial)).collect();
+    let listed = |b: &Endpoint| {
+        let (mut all, mut after) = (vec![], None);
+        loop {
+            let some: Vec<_> = b.peer_handles(after).take(2).collect();
+            let Some(last) = some.last() else { return all };
+            after = Some(*last);
+            all.extend(some);
+        }
+    };
+    assert_eq!(listed(b), expected);
+    assert_eq!(b.peers().map(|peer| peer.handle).collect::<Vec<_>>(), expected);
+    assert_eq!(b.peers.asleep(), 1, "it was looked at");
+    // One that parts is over, and there until that is through.
+    let gone = expected.remove(3);
+    b.disconnect(pair.now, gone, DisconnectOptions::now()).expect("connected");
+    while b.poll_transmit(pair.now, &mut [0; 2048]).is_some() {}
+    assert_eq!(listed(b), b.peers().map(|peer| peer.handle).collect::<Vec<_>>());
+    b.handle_timeout(pair.now + Duration::from_secs(100));
+    while b.poll_event().is_some() {}
+    assert!(!b.has_peer(gone) && b.has_peer(first));
+    assert!(!listed(b).contains(&gone) && listed(b).contains(&first));
 }
 
 /// Who may have to give way is decided without waking anybody.

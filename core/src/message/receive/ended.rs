@@ -20,6 +20,7 @@ impl ReceiveQueue {
             if stream.resolved.floor() != end || stream.resolved.has_gaps() {
                 return Err(Violation::StreamEnd);
             }
+            self.noted -= stream.resolved.memory();
         } else {
             self.finish_unreliable(key, end)?;
         }

@@ -34,7 +34,7 @@ impl ReceiveQueue {
             if stream.is_wanted(number) && key.order() != Order::Ordered {
                 *self.missing.entry(key).or_default() += 1;
             }
-            stream.resolved.insert(number);
+            stream.resolve(number, &mut self.noted);
             self.credit.give_back(key.channel(), cost);
         }
         Ok(())

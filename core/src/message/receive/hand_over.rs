@@ -15,7 +15,7 @@ impl ReceiveQueue {
         let buffered = Buffered { payload, requires_ack: frame.requires_ack };
         let Some(stream) = self.streams.get_mut(&key) else { return };
         if key.is_reliable() {
-            stream.resolved.insert(number);
+            stream.resolve(number, &mut self.noted);
         } else {
             self.unreliable_bytes += cost(buffered.payload.len());
         }

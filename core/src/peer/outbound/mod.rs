@@ -92,6 +92,8 @@ pub(crate) struct Outbound {
     reported_blocked: Option<(u64, u64)>,
     /// A ping without a token is due: it only makes the peer acknowledge.
     ping_due: bool,
+    /// It is a heartbeat: the acknowledgement is the sign of life that is waited for, and may come at once.
+    is_heartbeat: bool,
     /// Our `Disconnect`, once it may go out, and whether it is due.
     disconnect: Option<DisconnectReason>,
     disconnect_due: bool,
@@ -108,8 +110,8 @@ pub(crate) struct Outbound {
 }
 
 pack!(Outbound:
-    limits, queue, pings, rekey, addresses, routes, pongs, reported_blocked, ping_due, disconnect,
-    disconnect_due, ends_with_disconnect, is_complete, refused_forwards, wanted_probe,
+    limits, queue, pings, rekey, addresses, routes, pongs, reported_blocked, ping_due, is_heartbeat,
+    disconnect, disconnect_due, ends_with_disconnect, is_complete, refused_forwards, wanted_probe,
     disconnect_acked,
 );
 
@@ -126,6 +128,7 @@ impl Outbound {
             pongs: SmallVec::new(),
             reported_blocked: None,
             ping_due: false,
+            is_heartbeat: false,
             disconnect: None,
             disconnect_due: false,
             ends_with_disconnect: false,
@@ -149,6 +152,21 @@ impl Outbound {
     /// Makes the peer acknowledge something soon.
     pub(crate) fn queue_ping(&mut self) {
         self.ping_due = true;
+    }
+
+    /// Asks for a sign of life: by the pings under way, which are sent anew, or by one that only makes the peer
+    /// acknowledge.
+    pub(super) fn heartbeat(&mut self) {
+        self.pings.restart();
+        if !self.pings.has_unsent() {
+            self.ping_due = true;
+            self.is_heartbeat = true;
+        }
+    }
+
+    /// Whether the packet that was written holds a heartbeat.
+    pub(super) const fn take_heartbeat(&mut self) -> bool {
+        !self.ping_due && core::mem::replace(&mut self.is_heartbeat, false)
     }
 
     /// The peer asked for an answer.

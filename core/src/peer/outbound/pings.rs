@@ -13,8 +13,7 @@ pub(crate) const MAX_PINGS: usize = 8;
 
 #[derive(Debug)]
 struct Ping {
-    /// `None` for a heartbeat, which nobody waits for.
-    id: Option<PingId>,
+    id: PingId,
     /// What travels: fresh for every transmission, so that the round-trip time is never ambiguous.
     token: u64,
     sent_at: Option<Instant>,
@@ -40,16 +39,8 @@ impl Pings {
         }
         let id = PingId(self.next_id);
         self.next_id += 1;
-        self.under_way.push(Ping { id: Some(id), token: 0, sent_at: None });
+        self.under_way.push(Ping { id, token: 0, sent_at: None });
         Some(id)
-    }
-
-    /// Asks for a sign of life: by the pings under way, or by one of its own.
-    pub(crate) fn heartbeat(&mut self) {
-        self.restart();
-        if self.under_way.is_empty() {
-            self.under_way.push(Ping { id: None, token: 0, sent_at: None });
-        }
     }
 
     /// Nothing that was sent will be answered: sends everything again.
@@ -78,7 +69,7 @@ impl Pings {
         let answered = |ping: &Ping| ping.token == token && ping.sent_at.is_some();
         let index = self.under_way.iter().position(answered)?;
         let ping = self.under_way.remove(index);
-        Some((ping.id?, now.saturating_since(ping.sent_at?)))
+        Some((ping.id, now.saturating_since(ping.sent_at?)))
     }
 
     /// The packet with this token was lost: send the ping again.

@@ -269,7 +269,8 @@ impl Peer {
         content.leaves_more = content.data && self.outbound.queue.has_work();
         // If nothing comes after it that would show its loss, its acknowledgement may be asked for.
         let ends_burst = content.data && !content.leaves_more && !content.asks_ack_now;
-        if ends_burst && self.paths.may_ask_ack_now(cx.now) {
+        let is_heartbeat = due.control && self.outbound.take_heartbeat();
+        if is_heartbeat || (ends_burst && self.paths.may_ask_ack_now(cx.now)) {
             content.asks_ack_now = (Frame::AckNow).encode(writer);
         }
         Some(content)

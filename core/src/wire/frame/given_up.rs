@@ -87,6 +87,11 @@ impl<'a> GivenUpFrame<'a> {
         GivenUpRanges { next: 0, rest: Reader::new(self.ranges) }
     }
 
+    /// The highest number that was given up.
+    pub(crate) fn highest(&self) -> u64 {
+        self.ranges().last().map_or(0, |range| range.first + range.further)
+    }
+
     pub(super) fn parse(reader: &mut Reader<'a>) -> Result<Self, FrameError> {
         let stream = StreamKey::read(reader)?;
         if !stream.is_reliable() {
