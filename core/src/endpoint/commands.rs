@@ -92,10 +92,10 @@ impl Endpoint {
         delivery: Delivery,
         payload: Bytes,
     ) -> Result<MessageId, SendError> {
-        self.touch(now);
+        self.touch_for(now, peer.slot);
         let found = self.peers.get_mut(peer).ok_or(SendError::UnknownPeer)?;
         let sent = found.send(&self.shared, delivery, payload);
-        self.refresh_indices(peer.slot);
+        self.unsettle(peer.slot);
         sent
     }
 
@@ -107,9 +107,9 @@ impl Endpoint {
     /// that is all that the peer's application sent, [`EndReason::is_complete`](crate::EndReason::is_complete)
     /// says.
     pub fn receive(&mut self, now: Instant, peer: PeerHandle) -> Option<Message> {
-        self.touch(now);
+        self.touch_for(now, peer.slot);
         let message = self.peers.get_mut(peer)?.receive(self.shared.now);
-        self.refresh_indices(peer.slot);
+        self.unsettle(peer.slot);
         message
     }
 
@@ -127,9 +127,9 @@ impl Endpoint {
         peer: PeerHandle,
         channel: u16,
     ) -> Option<Message> {
-        self.touch(now);
+        self.touch_for(now, peer.slot);
         let message = self.peers.get_mut(peer)?.receive_from(self.shared.now, channel);
-        self.refresh_indices(peer.slot);
+        self.unsettle(peer.slot);
         message
     }
 
@@ -141,16 +141,16 @@ impl Endpoint {
         peer: PeerHandle,
         channels: &BTreeSet<u16>,
     ) -> Option<Message> {
-        self.touch(now);
+        self.touch_for(now, peer.slot);
         let message = self.peers.get_mut(peer)?.receive_except(self.shared.now, channels);
-        self.refresh_indices(peer.slot);
+        self.unsettle(peer.slot);
         message
     }
 
     /// Sends and receives many messages of one peer at one time: cheaper than to do so one by one, with the same result.
     /// If the handle names no peer, nothing waits and nothing is taken.
     pub fn exchange(&mut self, now: Instant, peer: PeerHandle) -> Exchange<'_> {
-        self.touch(now);
+        self.touch_for(now, peer.slot);
         Exchange { endpoint: self, peer }
     }
 
@@ -312,7 +312,7 @@ impl Exchange<'_> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        self.endpoint.refresh_indices(self.peer.slot);
+        self.endpoint.unsettle(self.peer.slot);
     }
 }
 

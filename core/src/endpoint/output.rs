@@ -144,6 +144,7 @@ impl Endpoint {
     /// The next event; `None` when there are no more. Requests for sockets come first; routes that changed, those
     /// who were found and those who were refused last.
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.settle();
         self.hand_on_local_news();
         let request = self.sockets.poll_event();
         let event = request.or_else(|| self.poll_peer_event());
