@@ -56,6 +56,12 @@ impl Endpoint {
         }
     }
 
+    /// What calls begin with: lists and indices are brought up to date, and the clock moves.
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.settle();
+        self.advance(now);
+    }
+
     /// The same before a message to or from the peer in `slot`, which may join those before it.
     #[inline]
     pub(super) fn touch_for(&mut self, now: Instant, slot: u32) {
@@ -66,8 +72,8 @@ impl Endpoint {
 
     /// Moves the clock, and notices when the driver comes much too late for a deadline: then the
     /// host was asleep, and silence proves nothing.
-    pub(super) fn touch(&mut self, now: Instant) {
-        self.settle();
+    #[inline]
+    pub(super) fn advance(&mut self, now: Instant) {
         if let Some(due) = self.poll_timeout().filter(|due| *due < now) {
             let patience = self.shared.config.timers.idle_timeout / 4;
             self.shared.absence.observe(due, now);

@@ -95,7 +95,8 @@ impl Endpoint {
         self.touch_for(now, peer.slot);
         let found = self.peers.get_mut(peer).ok_or(SendError::UnknownPeer)?;
         let sent = found.send(&self.shared, delivery, payload);
-        self.unsettle(peer.slot);
+        let may_wait = found.book_messages(&mut self.shared);
+        self.unsettle(peer.slot, may_wait);
         sent
     }
 
@@ -108,8 +109,10 @@ impl Endpoint {
     /// says.
     pub fn receive(&mut self, now: Instant, peer: PeerHandle) -> Option<Message> {
         self.touch_for(now, peer.slot);
-        let message = self.peers.get_mut(peer)?.receive(self.shared.now);
-        self.unsettle(peer.slot);
+        let found = self.peers.get_mut(peer)?;
+        let message = found.receive(self.shared.now);
+        let may_wait = found.book_messages(&mut self.shared);
+        self.unsettle(peer.slot, may_wait);
         message
     }
 
@@ -128,8 +131,10 @@ impl Endpoint {
         channel: u16,
     ) -> Option<Message> {
         self.touch_for(now, peer.slot);
-        let message = self.peers.get_mut(peer)?.receive_from(self.shared.now, channel);
-        self.unsettle(peer.slot);
+        let found = self.peers.get_mut(peer)?;
+        let message = found.receive_from(self.shared.now, channel);
+        let may_wait = found.book_messages(&mut self.shared);
+        self.unsettle(peer.slot, may_wait);
         message
     }
 
@@ -142,8 +147,10 @@ impl Endpoint {
         channels: &BTreeSet<u16>,
     ) -> Option<Message> {
         self.touch_for(now, peer.slot);
-        let message = self.peers.get_mut(peer)?.receive_except(self.shared.now, channels);
-        self.unsettle(peer.slot);
+        let found = self.peers.get_mut(peer)?;
+        let message = found.receive_except(self.shared.now, channels);
+        let may_wait = found.book_messages(&mut self.shared);
+        self.unsettle(peer.slot, may_wait);
         message
     }
 
@@ -270,7 +277,7 @@ impl Endpoint {
 /// Messages to and from one peer, many at one time ([`Endpoint::exchange`]).
 ///
 /// What the endpoint has to see to after each of its calls (deadlines, who may have something to send), it sees to once,
-/// when this is dropped.
+/// after the last.
 #[derive(Debug)]
 pub struct Exchange<'e> {
     endpoint: &'e mut Endpoint,
@@ -312,7 +319,10 @@ impl Exchange<'_> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        self.endpoint.unsettle(self.peer.slot);
+        let Endpoint { peers, shared, .. } = &mut *self.endpoint;
+        let found = peers.get_mut(self.peer);
+        let may_wait = found.is_some_and(|found| found.book_messages(shared));
+        self.endpoint.unsettle(self.peer.slot, may_wait);
     }
 }
 

@@ -246,12 +246,22 @@ impl Endpoint {
         }
     }
 
-    /// Messages went to or from the peer in `slot`. Unless what that leads to concerns others as well, it is seen to once
-    /// the next call is about something else.
-    fn unsettle(&mut self, slot: u32) {
-        let Self { peers, shared, .. } = self;
-        let may_wait = |peer: &mut Peer| peer.book_messages(shared) && shared.router.is_none();
-        if peers.at_mut(slot).is_some_and(may_wait) {
+    /// Before peers are asked for packets: after its turn, everything of the unsettled one is up to date.
+    #[inline]
+    fn list_unsettled(&mut self) {
+        if let Some(slot) = self.unsettled
+            && let Some(peer) = self.peers.at_mut(slot)
+        {
+            peer.review_memory(&mut self.shared);
+            self.ready.push(slot);
+        }
+    }
+
+    /// Messages went to or from the peer in `slot`. If what that leads to `may_wait`, since it concerns nobody else, it is
+    /// seen to once the next call is about something else.
+    #[inline]
+    fn unsettle(&mut self, slot: u32, may_wait: bool) {
+        if may_wait && self.shared.router.is_none() {
             self.unsettled = Some(slot);
         } else {
             self.unsettled = None;

@@ -16,7 +16,8 @@ impl Endpoint {
     /// datagram; into a larger one, as many of equal size as are to be sent and fit (the last may be
     /// shorter). If the buffer is smaller than one datagram, it writes nothing and returns `None`.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
-        self.touch(now);
+        self.list_unsettled();
+        self.advance(now);
         if buf.len() < usize::from(self.shared.config.max_datagram) {
             return None;
         }
@@ -117,6 +118,9 @@ impl Endpoint {
             self.deadlines.set(slot, peer.deadline());
             if peer.has_events() {
                 self.eventful.push(slot);
+            }
+            if self.unsettled == Some(slot) {
+                self.unsettled = None;
             }
             if let Some(departure) = departure {
                 if has_more {
