@@ -14,6 +14,9 @@ impl Endpoint {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let peers = self.deadlines.peek().map(|(at, _)| at);
+        // It may have a deadline that is not listed yet.
+        let unsettled = self.unsettled.and_then(|slot| self.peers.awake(slot));
+        let peers = earlier(peers, unsettled.and_then(Peer::deadline));
         let first = earlier(peers, self.admission.deadline());
         if self.shared.router.is_some() { self.or_routes(first) } else { first }
     }
@@ -53,9 +56,24 @@ impl Endpoint {
         }
     }
 
+    /// What calls begin with: lists and indices are brought up to date, and the clock moves.
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.settle();
+        self.advance(now);
+    }
+
+    /// The same before a message to or from the peer in `slot`, which may join those before it.
+    #[inline]
+    pub(super) fn touch_for(&mut self, now: Instant, slot: u32) {
+        if self.unsettled != Some(slot) || self.shared.now != now {
+            self.touch(now);
+        }
+    }
+
     /// Moves the clock, and notices when the driver comes much too late for a deadline: then the
     /// host was asleep, and silence proves nothing.
-    pub(super) fn touch(&mut self, now: Instant) {
+    #[inline]
+    pub(super) fn advance(&mut self, now: Instant) {
         if let Some(due) = self.poll_timeout().filter(|due| *due < now) {
             let patience = self.shared.config.timers.idle_timeout / 4;
             self.shared.absence.observe(due, now);

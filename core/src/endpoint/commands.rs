@@ -98,10 +98,11 @@ impl Endpoint {
         delivery: Delivery,
         payload: Bytes,
     ) -> Result<MessageId, SendError> {
-        self.touch(now);
+        self.touch_for(now, peer.slot);
         let found = self.peers.get_mut(peer).ok_or(SendError::UnknownPeer)?;
         let sent = found.send(&self.shared, delivery, payload);
-        self.refresh_indices(peer.slot);
+        let may_wait = found.book_messages(&mut self.shared);
+        self.unsettle(peer.slot, may_wait);
         sent
     }
 
@@ -113,9 +114,11 @@ impl Endpoint {
     /// that is all that the peer's application sent, [`EndReason::is_complete`](crate::EndReason::is_complete)
     /// says.
     pub fn receive(&mut self, now: Instant, peer: PeerHandle) -> Option<Message> {
-        self.touch(now);
-        let message = self.peers.get_mut(peer)?.receive(self.shared.now);
-        self.refresh_indices(peer.slot);
+        self.touch_for(now, peer.slot);
+        let found = self.peers.get_mut(peer)?;
+        let message = found.receive(self.shared.now);
+        let may_wait = found.book_messages(&mut self.shared);
+        self.unsettle(peer.slot, may_wait);
         message
     }
 
@@ -133,9 +136,11 @@ impl Endpoint {
         peer: PeerHandle,
         channel: u16,
     ) -> Option<Message> {
-        self.touch(now);
-        let message = self.peers.get_mut(peer)?.receive_from(self.shared.now, channel);
-        self.refresh_indices(peer.slot);
+        self.touch_for(now, peer.slot);
+        let found = self.peers.get_mut(peer)?;
+        let message = found.receive_from(self.shared.now, channel);
+        let may_wait = found.book_messages(&mut self.shared);
+        self.unsettle(peer.slot, may_wait);
         message
     }
 
@@ -147,16 +152,18 @@ impl Endpoint {
         peer: PeerHandle,
         channels: &BTreeSet<u16>,
     ) -> Option<Message> {
-        self.touch(now);
-        let message = self.peers.get_mut(peer)?.receive_except(self.shared.now, channels);
-        self.refresh_indices(peer.slot);
+        self.touch_for(now, peer.slot);
+        let found = self.peers.get_mut(peer)?;
+        let message = found.receive_except(self.shared.now, channels);
+        let may_wait = found.book_messages(&mut self.shared);
+        self.unsettle(peer.slot, may_wait);
         message
     }
 
     /// Sends and receives many messages of one peer at one time: cheaper than to do so one by one, with the same result.
     /// If the handle names no peer, nothing waits and nothing is taken.
     pub fn exchange(&mut self, now: Instant, peer: PeerHandle) -> Exchange<'_> {
-        self.touch(now);
+        self.touch_for(now, peer.slot);
         Exchange { endpoint: self, peer }
     }
 
@@ -276,7 +283,7 @@ impl Endpoint {
 /// Messages to and from one peer, many at one time ([`Endpoint::exchange`]).
 ///
 /// What the endpoint has to see to after each of its calls (deadlines, who may have something to send), it sees to once,
-/// when this is dropped.
+/// after the last.
 #[derive(Debug)]
 pub struct Exchange<'e> {
     endpoint: &'e mut Endpoint,
@@ -318,7 +325,10 @@ impl Exchange<'_> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        self.endpoint.refresh_indices(self.peer.slot);
+        let Endpoint { peers, shared, .. } = &mut *self.endpoint;
+        let found = peers.get_mut(self.peer);
+        let may_wait = found.is_some_and(|found| found.book_messages(shared));
+        self.endpoint.unsettle(self.peer.slot, may_wait);
     }
 }
 

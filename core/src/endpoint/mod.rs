@@ -6,7 +6,8 @@
 //! is decided in `evict`, by what `census` counts. Commands are in `commands`, what can
 //! be chosen anew in `choices`, deadlines in `clock`, packets that are passed on in `forward`, routes over several
 //! hops in `routing`, beacons of the local network in `discovery`, the driver's sockets in `sockets`. After every
-//! input that touched a peer, `refresh_indices` brings the lists and indices up to date.
+//! input that touched a peer, `refresh_indices` brings the lists and indices up to date; after messages, `settle` does so
+//! before anything else happens.
 
 mod admit;
 mod census;
@@ -71,6 +72,9 @@ pub struct Endpoint {
     sockets: Sockets,
     /// The next deadline of each peer.
     deadlines: Deadlines,
+    /// The peer to or from which messages went last, if its lists and indices were not brought up to date since: many
+    /// messages in a row are seen to once.
+    unsettled: Option<u32>,
     /// Peers that may have something to transmit.
     ready: ReadyQueue,
     /// Peers that may have events.
@@ -148,6 +152,7 @@ impl Endpoint {
             evictions: Evictions::new(),
             sockets: Sockets::default(),
             deadlines: Deadlines::new(),
+            unsettled: None,
             ready: ReadyQueue::default(),
             eventful: ReadyQueue::default(),
             answered: false,
@@ -268,6 +273,38 @@ impl Endpoint {
             self.peers.name(id, handle.slot);
         }
         handle
+    }
+
+    /// Brings lists and indices up to date after messages to or from a peer. To be called before they are looked at, and
+    /// before another peer is touched.
+    #[inline]
+    fn settle(&mut self) {
+        if let Some(slot) = self.unsettled.take() {
+            self.refresh_indices(slot);
+        }
+    }
+
+    /// Before peers are asked for packets: after its turn, everything of the unsettled one is up to date.
+    #[inline]
+    fn list_unsettled(&mut self) {
+        if let Some(slot) = self.unsettled
+            && let Some(peer) = self.peers.at_mut(slot)
+        {
+            peer.review_memory(&mut self.shared);
+            self.ready.push(slot);
+        }
+    }
+
+    /// Messages went to or from the peer in `slot`. If what that leads to `may_wait`, since it concerns nobody else, it is
+    /// seen to once the next call is about something else.
+    #[inline]
+    fn unsettle(&mut self, slot: u32, may_wait: bool) {
+        if may_wait && self.shared.router.is_none() {
+            self.unsettled = Some(slot);
+        } else {
+            self.unsettled = None;
+            self.refresh_indices(slot);
+        }
     }
 
     /// Brings lists and indices up to date after `slot` was touched.

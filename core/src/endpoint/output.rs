@@ -16,7 +16,8 @@ impl Endpoint {
     /// datagram; into a larger one, as many of equal size as are to be sent and fit (the last may be
     /// shorter). If the buffer is smaller than one datagram, it writes nothing and returns `None`.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
-        self.touch(now);
+        self.list_unsettled();
+        self.advance(now);
         if buf.len() < usize::from(self.shared.config.max_datagram) {
             return None;
         }
@@ -118,6 +119,9 @@ impl Endpoint {
             if peer.has_events() {
                 self.eventful.push(slot);
             }
+            if self.unsettled == Some(slot) {
+                self.unsettled = None;
+            }
             if let Some(departure) = departure {
                 if has_more {
                     // Its next turn comes after everyone else's.
@@ -144,6 +148,7 @@ impl Endpoint {
     /// The next event; `None` when there are no more. Requests for sockets come first; routes that changed, those
     /// who were found and those who were refused last.
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.settle();
         self.hand_on_local_news();
         let request = self.sockets.poll_event();
         let event = request.or_else(|| self.poll_peer_event());

@@ -9,6 +9,8 @@ mod unreliable;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+
 use super::credit::cost;
 use super::credit::{ReceiveCredit, Review};
 use super::receive_stream::ReceiveStream;
@@ -107,7 +109,8 @@ impl ReceiveQueue {
         }
         if frame.stream.is_reliable() {
             let is_whole = self.on_reliable(frame, total);
-            self.is_unreviewed |= self.credit.is_worth_telling(self.unread_credit());
+            let is_news = || self.credit.is_worth_telling(self.unread_credit());
+            self.is_unreviewed = self.is_unreviewed || is_news();
             is_whole
         } else {
             self.on_unreliable(frame, total)
@@ -372,6 +375,10 @@ impl ReceiveQueue {
             }
             self.credit.give_back(frame.stream.channel(), cost(total as usize));
             self.is_unreviewed = true;
+            return Ok(true);
+        }
+        if frame.fragment.is_none() && !is_begun {
+            self.on_whole(frame, Bytes::copy_from_slice(frame.payload));
             return Ok(true);
         }
         let Some(payload) = self.collect(frame, is_begun)? else { return Ok(false) };

@@ -108,13 +108,14 @@ impl SendQueue {
         self.schedule.open(delivery.priority);
         let line = &mut self.lanes[lane as usize];
         line.push(slot, &message);
-        let (expires, has_turn) = (line.expires, line.has_turn(delivery.priority));
+        let may_be_late = line.may_be_late(now, limits.age);
+        let has_turn = line.has_turn(delivery.priority);
         self.streams[stream].open += 1;
         if let Some(at) = message.expires_at {
             self.deadlines.insert((at, slot));
         }
         self.messages.insert(message);
-        if expires {
+        if may_be_late {
             self.expire(lane, now, limits.age);
         }
         if !has_turn {
@@ -183,18 +184,24 @@ impl SendQueue {
     }
 
     /// Drops what waited in a lane for too long.
-    #[inline]
     fn expire(&mut self, lane: u32, now: Instant, age: Duration) {
         while let Some(slot) = self.first_late(lane, now, age) {
             self.drop_unsent(slot);
         }
     }
 
-    /// A message of a lane that waited for too long.
-    #[inline]
-    fn first_late(&self, lane: u32, now: Instant, age: Duration) -> Option<usize> {
-        let lane = self.lanes.get(lane as usize).filter(|lane| lane.expires)?;
-        lane.line.oldest(&self.messages).find(|slot| now >= self.messages[*slot].queued_at + age)
+    /// A message of a lane that waited for too long. If there is none, none is looked for until one may have.
+    fn first_late(&mut self, lane: u32, now: Instant, age: Duration) -> Option<usize> {
+        let Self { lanes, messages, .. } = self;
+        let lane = lanes.get_mut(lane as usize).filter(|lane| lane.may_be_late(now, age))?;
+        let queued_at = |slot: usize| messages[slot].queued_at;
+        let late = lane.line.oldest(messages).find(|slot| now >= queued_at(*slot) + age);
+        if late.is_none() {
+            // Whatever comes is queued now or later.
+            let oldest = lane.line.oldest(messages).map(queued_at).min();
+            lane.queued_from = oldest.unwrap_or(now);
+        }
+        late
     }
 
     /// An unreliable message gives way before it was begun.

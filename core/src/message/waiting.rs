@@ -1,6 +1,7 @@
 //! The messages that wait for the application, by channel and by age.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
 
 use super::credit::cost;
 use crate::delivery::Message;
@@ -30,12 +31,13 @@ pub(super) struct Taken {
 }
 
 /// The messages of a channel that wait, by kind, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Channel {
+    number: u16,
     queues: [VecDeque<Ready>; 2],
 }
 
-pack!(Channel: queues);
+pack!(Channel: number, queues);
 
 /// The queues of one kind that are not empty: the place of the oldest message of each, and its channel. In the order
 /// of these places.
@@ -64,7 +66,13 @@ impl Heads {
 
     /// The oldest message of a queue was taken; what comes next in it, if there is more.
     fn advance(&mut self, taken: u64, next: Option<(u64, u16)>) {
-        let Ok(at) = self.0.binary_search_by_key(&taken, |head| head.0) else { return };
+        // Mostly the oldest of all.
+        let at = if self.0.front().is_some_and(|head| head.0 == taken) {
+            0
+        } else {
+            let Ok(at) = self.0.binary_search_by_key(&taken, |head| head.0) else { return };
+            at
+        };
         let behind = self.0.get(at + 1).map_or(u64::MAX, |head| head.0);
         if let Some(next) = next.filter(|next| next.0 < behind) {
             self.0[at] = next;
@@ -83,7 +91,8 @@ impl Heads {
 /// The messages that wait for the application.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    channels: BTreeMap<u16, Channel>,
+    /// In the order of their numbers.
+    channels: Vec<Channel>,
     /// The queues that are not empty, by kind.
     heads: [Heads; 2],
     arrivals: u64,
@@ -117,10 +126,14 @@ impl Waiting {
     /// A message is deliverable.
     pub(super) fn push(&mut self, message: Message) {
         let (channel, kind) = (message.delivery.channel, kind(&message));
-        let was_dry = self.news.dry.remove(&channel);
+        let was_dry = !self.news.dry.is_empty() && self.news.dry.remove(&channel);
         self.news.due |= was_dry || !self.news.told;
         self.bytes[kind] += cost(message.payload.len());
-        let queue = &mut self.channels.entry(channel).or_default().queues[kind];
+        let at = self.place(channel).unwrap_or_else(|at| {
+            self.channels.insert(at, Channel { number: channel, queues: Default::default() });
+            at
+        });
+        let queue = &mut self.channels[at].queues[kind];
         if queue.is_empty() {
             self.heads[kind].push(self.arrivals, channel);
         }
@@ -132,35 +145,56 @@ impl Waiting {
     /// What empty queues keep is given back.
     pub(super) fn rest(&mut self) {
         if self.len == 0 {
-            self.channels = BTreeMap::new();
+            self.channels = Vec::new();
             self.heads = Default::default();
         }
     }
 
     /// The oldest message of all.
     pub(super) fn take(&mut self) -> Option<Taken> {
-        self.take_except(&BTreeSet::new())
+        let found = self.oldest(|_| true);
+        self.pop_or_be_told(found)
     }
 
     /// The oldest message on none of these channels.
     pub(super) fn take_except(&mut self, channels: &BTreeSet<u16>) -> Option<Taken> {
-        let heads = &self.heads;
-        let oldest = |kind: Kind| {
-            heads[kind].iter().find(|(_, channel)| !channels.contains(channel)).copied()
-        };
-        let candidates = [UNRELIABLE, RELIABLE].into_iter();
-        let found = candidates.filter_map(|kind| oldest(kind).map(|(at, ch)| (at, ch, kind))).min();
-        let Some((_, channel, kind)) = found else {
+        let found = self.oldest(|channel| !channels.contains(&channel));
+        self.pop_or_be_told(found)
+    }
+
+    /// The queue with the oldest message on a channel that is `wanted`.
+    #[inline]
+    fn oldest(&self, wanted: impl Fn(u16) -> bool) -> Option<(u16, Kind)> {
+        let first = |kind: Kind| self.heads[kind].iter().find(|(_, channel)| wanted(*channel));
+        match (first(UNRELIABLE), first(RELIABLE)) {
+            (Some(one), other) if other.is_none_or(|other| one.0 < other.0) => {
+                Some((one.1, UNRELIABLE))
+            }
+            (_, other) => other.map(|other| (other.1, RELIABLE)),
+        }
+    }
+
+    /// The first message of that queue. If there is none, the application is to be told of the next.
+    #[inline]
+    fn pop_or_be_told(&mut self, found: Option<(u16, Kind)>) -> Option<Taken> {
+        let Some((channel, kind)) = found else {
             self.news.told = false;
             return None;
         };
         self.pop(channel, kind)
     }
 
+    /// Where the channel with this number is, or would be.
+    #[inline]
+    fn place(&self, number: u16) -> Result<usize, usize> {
+        self.channels.binary_search_by_key(&number, |channel| channel.number)
+    }
+
     /// The oldest message of a channel.
     pub(super) fn take_from(&mut self, channel: u16) -> Option<Taken> {
-        let found = self.channels.get(&channel).and_then(|found| {
-            let first = |kind: Kind| found.queues[kind].front().map(|ready| (ready.arrival, kind));
+        let found = self.place(channel).ok().and_then(|at| {
+            let queues = &self.channels[at].queues;
+            let first = |kind: Kind| queues[kind].front().map(|ready| (ready.arrival, kind));
             first(UNRELIABLE).into_iter().chain(first(RELIABLE)).min()
         });
         let Some((_, kind)) = found else {
@@ -228,17 +262,21 @@ impl Waiting {
         core::mem::replace(&mut self.news.due, false)
     }
 
+    #[inline]
     fn pop(&mut self, channel: u16, kind: Kind) -> Option<Taken> {
-        let found = self.channels.get_mut(&channel)?;
-        let queue = &mut found.queues[kind];
+        let at = self.place(channel).ok()?;
+        let queues = &mut self.channels[at].queues;
+        let queue = &mut queues[kind];
         let Ready { arrival, message } = queue.pop_front()?;
         self.heads[kind].advance(arrival, queue.front().map(|next| (next.arrival, channel)));
         // Memory goes back once a queue was long and is empty.
-        if queue.is_empty() && queue.capacity() > KEPT {
-            *queue = VecDeque::new();
-        }
-        if found.queues.iter().all(VecDeque::is_empty) && self.channels.len() > KEPT_CHANNELS {
-            self.channels.remove(&channel);
+        if queue.is_empty() {
+            if queue.capacity() > KEPT {
+                *queue = VecDeque::new();
+            }
+            if queues.iter().all(VecDeque::is_empty) && self.channels.len() > KEPT_CHANNELS {
+                self.channels.remove(at);
+            }
         }
         let cost = cost(message.payload.len());
         self.bytes[kind] -= cost;

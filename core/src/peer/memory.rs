@@ -56,6 +56,17 @@ impl Peer {
         }
     }
 
+    /// Books what the peer holds after a message to or from it. Whether all else may wait until messages went that follow
+    /// it: memory limits nothing that the peer may do, and it did not end.
+    #[inline]
+    pub(crate) fn book_messages(&mut self, cx: &mut Context) -> bool {
+        if self.state.is_over() {
+            return false;
+        }
+        self.book(cx);
+        self.has_plenty(cx)
+    }
+
     /// The same if there may be too little.
     fn share_memory(&mut self, cx: &mut Context) {
         let room = cx.memory.room();

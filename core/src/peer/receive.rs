@@ -8,7 +8,7 @@ use crate::peer::Peer;
 use crate::recovery::AckWant;
 use crate::stats::DropReason;
 use crate::trace;
-use crate::wire::{AckFrame, Frame, Frames, PacketNumber};
+use crate::wire::{AckFrame, DataFrame, Frame, Frames, PacketNumber};
 
 /// What the frames of one packet amount to.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ struct Summary {
     want: AckWant,
     /// A message that the peer must not believe to have arrived.
     refused: bool,
+    /// Something of messages that were accepted.
+    has_messages: bool,
     /// An answer to a challenge.
     answer: Option<[u8; 8]>,
 }
@@ -128,15 +130,15 @@ impl Peer {
         plaintext: &[u8],
     ) {
         let mut summary = Summary::default();
-        for frame in Frames::new(plaintext) {
-            let handled = match frame {
-                Ok(frame) => self.on_frame(cx, arrival, local_index, frame, &mut summary),
-                Err(error) => Err(error.into()),
-            };
-            if let Err(violation) = handled {
-                self.violate(cx, violation);
-                return;
-            }
+        let read = self.read_frames(cx, arrival, local_index, plaintext, &mut summary);
+        if let Err(violation) = read {
+            self.violate(cx, violation);
+            return;
+        }
+        if summary.has_messages
+            && let Some(session) = self.sessions.by_index(local_index)
+        {
+            session.note_data(cx.now);
         }
         if let Some(token) = summary.answer.filter(|_| !self.state.is_over()) {
             let from = (number, arrival.via);
@@ -144,6 +146,25 @@ impl Peer {
         }
         if !summary.refused {
             self.paths.on_processed(number, summary.want, arrival.ecn, cx.now);
+        }
+    }
+
+    /// Takes frame by frame, up to the first that is illegal.
+    fn read_frames(
+        &mut self,
+        cx: &mut Context,
+        arrival: &Arrival,
+        local_index: u32,
+        plaintext: &[u8],
+        summary: &mut Summary,
+    ) -> Result<(), Violation> {
+        let mut frames = Frames::new(plaintext);
+        loop {
+            while let Some(data) = frames.next_data() {
+                self.on_data(&data?, summary)?;
+            }
+            let Some(frame) = frames.next() else { return Ok(()) };
+            self.on_frame(cx, arrival, local_index, frame?, summary)?;
         }
     }
 
@@ -164,20 +185,10 @@ impl Peer {
                 summary.wants(AckWant::AtOnce);
                 self.on_disconnect(cx, code, reason, complete);
             }
-            Frame::Data(data) => {
-                let is_taken = self.accepts_messages()
-                    && self.inbox.has_place(data.stream, data.sequence_number);
-                summary.refused |= !is_taken;
-                if is_taken {
-                    if self.inbox.on_data(&data)? && data.requires_ack {
-                        summary.wants(AckWant::Asked);
-                    }
-                    self.note_data_received(cx, local_index);
-                }
-            }
+            Frame::Data(data) => return self.on_data(&data, summary),
             Frame::Skip { stream, sequence_number } if self.accepts_messages() => {
                 self.inbox.on_skip(stream, sequence_number)?;
-                self.note_data_received(cx, local_index);
+                summary.has_messages = true;
             }
             Frame::GivenUp(frame) => {
                 let is_taken =
@@ -185,7 +196,7 @@ impl Peer {
                 summary.refused |= !is_taken;
                 if is_taken {
                     self.inbox.on_given_up(&frame)?;
-                    self.note_data_received(cx, local_index);
+                    summary.has_messages = true;
                 }
             }
             Frame::StreamEnd { stream, end } => {
@@ -243,6 +254,20 @@ impl Peer {
         Ok(())
     }
 
+    #[inline]
+    fn on_data(&mut self, data: &DataFrame<'_>, summary: &mut Summary) -> Result<(), Violation> {
+        summary.wants(AckWant::InTime);
+        if !self.accepts_messages() || !self.inbox.has_place(data.stream, data.sequence_number) {
+            summary.refused = true;
+            return Ok(());
+        }
+        summary.has_messages = true;
+        if self.inbox.on_data(data)? && data.requires_ack {
+            summary.wants(AckWant::Asked);
+        }
+        Ok(())
+    }
+
     fn on_ack(&mut self, cx: &Context, ack: &AckFrame<'_>) -> Result<(), Violation> {
         self.outbound.queue.note_ack((ack.path, ack.largest));
         let taken = self.paths.on_ack(&self.acquaintance.spaces, cx.now, ack, &mut self.stats);
@@ -265,12 +290,6 @@ impl Peer {
 
     fn accepts_messages(&self) -> bool {
         self.state.is_up()
-    }
-
-    fn note_data_received(&mut self, cx: &Context, local_index: u32) {
-        if let Some(session) = self.sessions.by_index(local_index) {
-            session.note_data(cx.now);
-        }
     }
 
     /// Where the endpoint should list the peer.

@@ -146,20 +146,46 @@ impl<'a> DataFrame<'a> {
         if self.fragment.is_some() {
             kind |= FRAGMENT;
         }
-        let place = |writer: &mut Writer<'_>| match self.fragment {
-            Some(Fragment { total, offset }) => {
-                writer.varint(total.into()) && writer.varint(offset.into())
-            }
-            None => true,
+        let len = self.payload.len() as u64;
+        if self.sequence_number.max(len) > varint::MAX {
+            return false;
+        }
+        let is_written = if let Some(out) = writer.ahead() {
+            let len = self.write_header(kind, out);
+            writer.advance(len);
+            true
+        } else {
+            // Near the end of the packet.
+            let mut out = [0; MOST_BEFORE];
+            let len = self.write_header(kind, &mut out);
+            writer.bytes(&out[..len])
         };
-        writer.u8(kind)
-            && self.stream.write_channel(writer)
-            && writer.varint(self.sequence_number)
-            && place(writer)
-            && writer.varint(self.payload.len() as u64)
-            && writer.bytes(self.payload)
+        is_written && writer.bytes(self.payload)
+    }
+
+    /// Writes what precedes the payload where there is room for it in any case: each number is one store. Returns its length.
+    #[inline]
+    fn write_header(&self, kind: u8, out: &mut [u8; MOST_BEFORE]) -> usize {
+        out[0] = kind;
+        let mut len = 1;
+        let mut put = |value: u64| {
+            if let Some(out) = out.get_mut(len..).and_then(<[u8]>::first_chunk_mut) {
+                len += varint::store(value, out);
+            }
+        };
+        put(self.stream.channel().into());
+        put(self.sequence_number);
+        if let Some(Fragment { total, offset }) = self.fragment {
+            put(total.into());
+            put(offset.into());
+        }
+        put(self.payload.len() as u64);
+        len
     }
 }
+
+/// The kind and five numbers of at most eight bytes each.
+const MOST_BEFORE: usize = 1 + 5 * 8;
 
 impl fmt::Display for DataFrame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -232,6 +232,16 @@ impl<'a> Frames<'a> {
         Self { reader: Reader::new(plaintext) }
     }
 
+    /// The next frame, if it is a message or a part of one: most are, and these come without a detour by [`Frame`].
+    #[inline]
+    pub fn next_data(&mut self) -> Option<Result<DataFrame<'a>, FrameError>> {
+        let mut reader = self.reader;
+        let kind = reader.u8().ok().filter(|kind| (0x20..0x40).contains(kind))?;
+        let frame = DataFrame::parse(kind, &mut reader);
+        self.reader = if frame.is_ok() { reader } else { Reader::new(&[]) };
+        Some(frame)
+    }
+
     /// The bytes of the frames to come; none after an error.
     #[must_use]
     pub const fn rest(&self) -> &'a [u8] {

@@ -48,6 +48,20 @@ pub fn encode(value: u64, out: &mut [u8]) -> Option<usize> {
     Some(size(value))
 }
 
+/// Writes `value`, which is at most [`MAX`], to the start of `out`, and returns its size in bytes: a single store, whatever
+/// the size. What lies behind is unspecified.
+#[inline]
+pub(super) const fn store(value: u64, out: &mut [u8; 8]) -> usize {
+    let (tag, size) = match value {
+        0..0x40 => (0, 1),
+        0x40..0x4000 => (1, 2),
+        0x4000..0x4000_0000 => (2, 4),
+        _ => (3, 8),
+    };
+    *out = (value << 2 | tag).to_le_bytes();
+    size
+}
+
 /// Reads the integer at the start of `bytes`: its value and its size in bytes.
 ///
 /// # Errors
@@ -122,6 +136,9 @@ mod tests {
         ) {
             let exact = encoded(value);
             prop_assert_eq!(exact.len(), size(value));
+            let mut stored = [0; 8];
+            let size = store(value, &mut stored);
+            prop_assert_eq!(&stored[..size], &exact[..]);
             prop_assert_eq!(decode(&exact), Ok((value, exact.len())));
             for cut in 0..exact.len() {
                 prop_assert_eq!(decode(&exact[..cut]), Err(ReadError::Truncated));

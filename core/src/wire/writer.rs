@@ -116,6 +116,18 @@ impl<'a> Writer<'a> {
         true
     }
 
+    /// The next `N` bytes, if so many are free. What is written there counts from [`advance`](Self::advance) on.
+    #[inline]
+    pub(super) fn ahead<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        self.free().first_chunk_mut()
+    }
+
+    /// The next `len` bytes, which are free, were written.
+    #[inline]
+    pub(super) fn advance(&mut self, len: usize) {
+        self.position = self.buffer.len().min(self.position + len);
+    }
+
     #[inline]
     fn free(&mut self) -> &mut [u8] {
         self.buffer.get_mut(self.position..).unwrap_or_default()

@@ -10,8 +10,12 @@ use crate::{Message, MessageId, SendError};
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AtOnce {
     Nobody,
+    /// In one exchange.
     Sender,
     Receiver,
+    /// One by one, with nothing else in between.
+    SenderInRow,
+    ReceiverInRow,
 }
 
 /// All that could be told apart.
@@ -28,18 +32,22 @@ fn many_messages_are_sent_at_once_as_they_would_be_one_by_one_to_the_last_byte()
     let mut config = Config::default();
     config.flow.max_message = 2000;
     (config.flow.send_buffer, config.flow.unreliable_buffer) = (20_000, 20_000);
-    let [apart, at_once] = [AtOnce::Nobody, AtOnce::Sender].map(|who| converse(&config, who));
+    let who = [AtOnce::Nobody, AtOnce::Sender, AtOnce::SenderInRow];
+    let [apart, at_once, in_row] = who.map(|who| converse(&config, who));
     assert!(apart.sent.contains(&Err(SendError::Blocked)), "there was always room");
-    assert!(apart == at_once);
+    assert!(apart == at_once && apart == in_row);
 }
 
 #[test]
 fn many_messages_are_received_at_once_as_they_would_be_one_by_one() {
     let config = Config::default();
-    let [apart, at_once] = [AtOnce::Nobody, AtOnce::Receiver].map(|who| converse(&config, who));
+    let apart = converse(&config, AtOnce::Nobody);
     assert_eq!(apart.received.len(), apart.sent.len());
-    assert!(apart.received == at_once.received);
-    assert!(apart.sent == at_once.sent && apart.events == at_once.events);
+    for who in [AtOnce::Receiver, AtOnce::ReceiverInRow] {
+        let at_once = converse(&config, who);
+        assert!(apart.received == at_once.received);
+        assert!(apart.sent == at_once.sent && apart.events == at_once.events);
+    }
 }
 
 fn converse(config: &Config, who: AtOnce) -> Log {
@@ -52,8 +60,14 @@ fn converse(config: &Config, who: AtOnce) -> Log {
             let mut exchange = pair.a.endpoint.exchange(now, peer);
             log.sent.extend(messages.map(|(delivery, bytes)| exchange.send(delivery, bytes)));
         } else {
-            let mut send = |(delivery, bytes)| pair.a.endpoint.send(now, peer, delivery, bytes);
-            log.sent.extend(messages.map(&mut send));
+            let endpoint = &mut pair.a.endpoint;
+            log.sent.extend(messages.map(|(delivery, bytes)| {
+                let sent = endpoint.send(now, peer, delivery, bytes);
+                if who != AtOnce::SenderInRow {
+                    settle(endpoint);
+                }
+                sent
+            }));
         }
         receive(&mut pair, initiator, who, &mut log.received);
         let datagrams = &mut log.datagrams;
@@ -80,9 +94,40 @@ fn receive(pair: &mut Pair, initiator: PeerHandle, who: AtOnce, received: &mut V
         received.extend(std::iter::from_fn(|| exchange.receive_from(3)));
         received.extend(std::iter::from_fn(|| exchange.receive_except(&apart)));
     } else {
-        received.extend(std::iter::from_fn(|| endpoint.receive_from(now, initiator, 3)));
-        received.extend(std::iter::from_fn(|| endpoint.receive_except(now, initiator, &apart)));
+        let see_to = |endpoint: &mut Endpoint| {
+            if who != AtOnce::ReceiverInRow {
+                settle(endpoint);
+            }
+        };
+        while let Some(message) = endpoint.receive_from(now, initiator, 3) {
+            received.push(message);
+            see_to(endpoint);
+        }
+        while let Some(message) = endpoint.receive_except(now, initiator, &apart) {
+            received.push(message);
+            see_to(endpoint);
+        }
     }
+}
+
+/// What waits until the next call is about something else is seen to now. The next deadline was known before.
+fn settle(endpoint: &mut Endpoint) {
+    let due = endpoint.poll_timeout();
+    endpoint.settle();
+    assert_eq!(endpoint.poll_timeout(), due);
+}
+
+#[test]
+fn a_deadline_of_the_last_message_counts_at_once() {
+    let mut pair = Pair::connected(&Config::default());
+    let (now, peer) = (pair.now, pair.peer());
+    let delivery = Delivery::ordered(0).with_deadline(Duration::from_millis(1));
+    pair.a.endpoint.send(now, peer, delivery, message(10)).expect("room");
+    assert_eq!(pair.a.endpoint.unsettled, Some(peer.slot), "nothing was looked at since");
+    let deadline = now + Duration::from_millis(1);
+    assert_eq!(pair.a.endpoint.poll_timeout(), Some(deadline));
+    pair.a.endpoint.settle();
+    assert_eq!(pair.a.endpoint.poll_timeout(), Some(deadline));
 }
 
 fn delivery(number: usize) -> Delivery {

@@ -1,6 +1,7 @@
 //! Credit: how much a peer may have on the way or waiting, seen from both ends.
 
 mod receive;
+mod returned;
 mod send;
 
 pub(crate) use receive::{FIRST_WINDOW, ReceiveCredit, Review};

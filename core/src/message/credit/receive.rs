@@ -1,8 +1,8 @@
 //! The receiver's side of credit: how much the peer may send, and what it is told of that.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
+use super::returned::Returned;
 use crate::Violation;
 use crate::memory::Room;
 use crate::message::MESSAGE_CHARGE;
@@ -25,9 +25,7 @@ pub(crate) struct ReceiveCredit {
     limit: u64,
     told: u64,
     /// What was given back, by channel.
-    channels: BTreeMap<u16, u64>,
-    /// Channels of which the peer was not told the newest value.
-    news: BTreeSet<u16>,
+    channels: Returned,
     due: bool,
     /// When a part of the window last came together.
     last_part: Option<Instant>,
@@ -35,7 +33,7 @@ pub(crate) struct ReceiveCredit {
 }
 
 pack!(ReceiveCredit:
-    most, window, charged, returned, limit, told, channels, news, due, last_part, blocked,
+    most, window, charged, returned, limit, told, channels, due, last_part, blocked,
 );
 
 /// What a peer may send at most.
@@ -79,8 +77,7 @@ impl ReceiveCredit {
             returned: 0,
             limit: first,
             told: first,
-            channels: BTreeMap::new(),
-            news: BTreeSet::new(),
+            channels: Returned::default(),
             due: false,
             last_part: None,
             blocked: Blocked::default(),
@@ -96,8 +93,7 @@ impl ReceiveCredit {
     /// A message of a channel was taken, or is not wanted any more.
     pub(crate) fn give_back(&mut self, channel: u16, cost: u64) {
         self.returned += cost;
-        *self.channels.entry(channel).or_default() += cost;
-        self.news.insert(channel);
+        self.channels.add(channel, cost);
     }
 
     /// The sender is stuck at `limit`, for want of a higher one if a message's cost is named.
@@ -137,7 +133,7 @@ impl ReceiveCredit {
             self.limit += cost;
             self.blocked = Blocked { is_stuck: true, wanted: None, answered: self.limit };
         }
-        self.due |= self.blocked.is_stuck && (self.limit > self.told || !self.news.is_empty());
+        self.due |= self.blocked.is_stuck && (self.limit > self.told || self.channels.has_news());
     }
 
     /// Whether the peer may send so much more than it was told that it should hear of it, while so many
@@ -146,8 +142,8 @@ impl ReceiveCredit {
         let free = self.promised().saturating_sub(unread);
         // A sender that starts slowly doubles what it sends with each round trip. A window that may still grow
         // has to keep ahead of it, and is told of in smaller parts.
-        let parts = if self.window < self.most.window { 8 } else { 4 };
-        self.limit - self.told >= (free / parts).max(self.window / 32).max(1)
+        let part = if self.window < self.most.window { free / 8 } else { free / 4 };
+        self.limit - self.told >= part.max(self.window / 32).max(1)
     }
 
     /// Raises the limit as far as window and memory allow; it never falls.
@@ -190,8 +186,7 @@ impl ReceiveCredit {
 
     /// A channel of which the peer is to be told what was given back, and how much that is.
     pub(crate) fn next_channel(&mut self) -> Option<(u16, u64)> {
-        let channel = self.news.pop_first()?;
-        Some((channel, self.channels.get(&channel).copied().unwrap_or_default()))
+        self.channels.take_news()
     }
 
     /// The limit sent last did not arrive, or did not fit.
@@ -201,10 +196,7 @@ impl ReceiveCredit {
 
     /// What was sent last of a channel did not arrive, or did not fit.
     pub(crate) fn repeat_channel(&mut self, channel: u16) {
-        if self.channels.contains_key(&channel) {
-            self.news.insert(channel);
-            self.due = true;
-        }
+        self.due |= self.channels.repeat(channel);
     }
 
     /// What a peer that starts over is granted while `unread` bytes wait: the first window, or what

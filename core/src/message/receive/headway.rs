@@ -38,18 +38,16 @@ impl Headway {
 }
 
 impl ReceiveQueue {
-    /// Adds a frame to its message, of which pieces arrived before if it `is_begun`; the message once it is whole.
+    /// Adds a piece to its message, of which others arrived before if it `is_begun`; the message once it is whole.
     pub(super) fn collect(
         &mut self,
         frame: &DataFrame<'_>,
         is_begun: bool,
     ) -> Result<Option<Bytes>, Violation> {
         let (key, number) = (frame.stream, frame.sequence_number);
-        let whole = || Fragment { total: frame.payload.len() as u32, offset: 0 };
         // A message that was sent whole may be sent again in pieces that overtake it.
-        let Some(fragment) = frame.fragment.or_else(|| is_begun.then(whole)) else {
-            return Ok(Some(Bytes::copy_from_slice(frame.payload)));
-        };
+        let whole = Fragment { total: frame.payload.len() as u32, offset: 0 };
+        let fragment = frame.fragment.unwrap_or(whole);
         self.headway.earn(frame.payload.len());
         if !is_begun {
             self.begin(key, number, fragment.total);

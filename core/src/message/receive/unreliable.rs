@@ -1,5 +1,7 @@
 //! Messages that may be lost, and make room for others.
 
+use bytes::Bytes;
+
 use super::ReceiveQueue;
 use crate::Violation;
 use crate::delivery::Order;
@@ -29,15 +31,16 @@ impl ReceiveQueue {
             self.unreliable_bytes += total;
         }
         let is_begun = stream.partial.contains_key(&number);
-        let in_pieces = frame.fragment.is_some() || is_begun;
-        let payload = self.collect(frame, is_begun)?;
-        let is_whole = payload.is_some();
-        if let Some(payload) = payload {
-            if in_pieces {
-                self.unreliable_bytes -= total;
-            }
+        let is_whole = if frame.fragment.is_none() && !is_begun {
+            self.on_whole(frame, Bytes::copy_from_slice(frame.payload));
+            true
+        } else if let Some(payload) = self.collect(frame, is_begun)? {
+            self.unreliable_bytes -= total;
             self.on_whole(frame, payload);
-        }
+            true
+        } else {
+            false
+        };
         self.make_room();
         Ok(is_whole)
     }

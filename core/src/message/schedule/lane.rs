@@ -1,12 +1,15 @@
 //! Messages of one stream that are written one after the other, or side by side, but not past each other by
 //! priority.
 
+use core::time::Duration;
+
 use slab::Slab;
 
 use super::line::Line;
 use crate::delivery::{Delivery, Order, Priority};
 use crate::message::outgoing::Outgoing;
 use crate::pack::pack;
+use crate::time::Instant;
 
 /// A line of a stream. An unordered stream has one for each priority; in the others the order of sending holds, so
 /// they have one in all, and each message of it goes at its own priority once those before it are gone.
@@ -17,6 +20,8 @@ pub(crate) struct Lane {
     /// Messages are dropped once they waited for too long. The newest of a sequenced stream is not: it says what is
     /// newest.
     pub(crate) expires: bool,
+    /// None of those that wait was queued before.
+    pub(crate) queued_from: Instant,
     /// The order of sending holds, whatever the priorities.
     is_in_order: bool,
     /// The priority of all that wait, if it is the same.
@@ -27,7 +32,7 @@ pub(crate) struct Lane {
     pub(super) turn: Option<Priority>,
 }
 
-pack!(Lane: stream, expires, is_in_order, priority, line, turn);
+pack!(Lane: stream, expires, queued_from, is_in_order, priority, line, turn);
 
 impl Lane {
     pub(crate) fn new(stream: u16, delivery: Delivery) -> Self {
@@ -35,11 +40,18 @@ impl Lane {
         Self {
             stream,
             expires: !reliable && order != Order::Sequenced,
+            queued_from: Instant::from_micros(0),
             is_in_order: order != Order::Unordered,
             priority: Some(priority),
             line: Line::new(order),
             turn: None,
         }
+    }
+
+    /// Whether some may have waited for so long that they are dropped.
+    #[inline]
+    pub(crate) fn may_be_late(&self, now: Instant, age: Duration) -> bool {
+        self.expires && now >= self.queued_from + age
     }
 
     /// Whether messages of this priority wait here.

@@ -187,7 +187,7 @@ impl SendQueue {
     /// Writes the fresh messages of a class, lane by lane; false once the packet is full.
     fn write_class(&mut self, class: usize, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
         while let Some(lane) = self.schedule.current(class) {
-            if self.lanes[lane as usize].expires {
+            if self.lanes[lane as usize].may_be_late(packet.pass.now, packet.pass.age) {
                 self.expire(lane, packet.pass.now, packet.pass.age);
                 if self.schedule.current(class) != Some(lane) {
                     continue; // That was the last of its stream, which ended.
@@ -201,7 +201,8 @@ impl SendQueue {
         true
     }
 
-    /// Writes the next unsent bytes of the lane whose turn it is; false once the packet is full.
+    /// Writes unsent bytes of the lane whose turn it is, message by message while nothing but the lane is concerned; false
+    /// once the packet is full.
     fn write_fresh(
         &mut self,
         class: usize,
@@ -210,63 +211,75 @@ impl SendQueue {
     ) -> bool {
         let lane = &mut self.lanes[index as usize];
         let stream = &mut self.streams[usize::from(lane.stream)];
-        let takes_more = !stream.is_full(self.stream_window) && !stream.is_ending();
-        let credit = (&mut self.credit, stream.place);
-        let Some(slot) = next_slot(&mut lane.line, takes_more, credit, &self.messages) else {
-            self.schedule.leave(index, lane);
-            return true;
-        };
-        let message = &mut self.messages[slot as usize];
-        if message.delivery.priority != self.schedule.priority(class) {
-            // What came before it in the stream was of another class.
-            self.schedule.wake(index, lane, &self.messages);
-            return true;
-        }
-        let fresh = message.sequence_number.is_none();
-        if fresh {
-            message.sequence_number = Some(stream.next());
-        }
-        let part = message.unsent(slot);
-        let Some(len) = encode(message, part, packet.room, packet.writer) else {
-            if fresh {
-                message.sequence_number = None;
+        let (place, priority) = (stream.place, self.schedule.priority(class));
+        loop {
+            let takes_more = !stream.is_full(self.stream_window) && !stream.is_ending();
+            let credit = (&mut self.credit, place);
+            let Some(slot) = next_slot(&mut lane.line, takes_more, credit, &self.messages) else {
+                self.schedule.leave(index, lane);
+                return true;
+            };
+            let message = &mut self.messages[slot as usize];
+            if message.delivery.priority != priority {
+                // What came before it in the stream was of another class.
+                self.schedule.wake(index, lane, &self.messages);
+                return true;
             }
-            lane.line.on_full();
-            return false;
-        };
-        if fresh {
-            stream.advance();
-            self.buffer.begin(message);
+            let fresh = message.sequence_number.is_none();
+            if fresh {
+                message.sequence_number = Some(stream.next());
+            }
+            let part = message.unsent(slot);
+            let Some(len) = encode(message, part, packet.room, packet.writer) else {
+                if fresh {
+                    message.sequence_number = None;
+                }
+                lane.line.on_full();
+                return false;
+            };
+            if fresh {
+                stream.advance();
+                self.buffer.begin(message);
+            }
+            let spent = (fresh && message.delivery.reliable).then(|| message.candidate(place));
+            message.sent += len;
+            packet.result.ends_receipt |= message.is_receipt_due();
+            let is_tracked = message.is_tracked();
+            if is_tracked {
+                let part = Part { len, ..part };
+                (packet.sent)(part);
+                let Pass { now, round_trip, .. } = packet.pass;
+                self.redundancy.note_sent(message, part, now, round_trip);
+            }
+            let is_fully_sent = message.is_fully_sent();
+            if fresh {
+                lane.line.begin(slot, is_fully_sent);
+            } else {
+                lane.line.go_on(is_fully_sent);
+            }
+            let is_last = lane.line.is_empty();
+            let is_mixed = is_fully_sent && lane.is_mixed();
+            if is_last {
+                self.schedule.leave(index, lane);
+            } else if is_mixed {
+                // What comes after it may be more urgent, or less.
+                self.schedule.wake(index, lane, &self.messages);
+            }
+            let is_done = is_fully_sent && !is_tracked;
+            let others_waited = spent.is_some_and(|spent| self.credit.spend(spent));
+            if is_done || others_waited {
+                if is_done {
+                    self.finish(slot as usize, Fate::Acked);
+                }
+                if others_waited {
+                    self.wake_all();
+                }
+                return true;
+            }
+            if is_last || is_mixed {
+                return true;
+            }
         }
-        let spent = (fresh && message.delivery.reliable).then(|| message.candidate(stream.place));
-        message.sent += len;
-        packet.result.ends_receipt |= message.is_receipt_due();
-        let is_tracked = message.is_tracked();
-        if is_tracked {
-            let part = Part { len, ..part };
-            (packet.sent)(part);
-            let Pass { now, round_trip, .. } = packet.pass;
-            self.redundancy.note_sent(message, part, now, round_trip);
-        }
-        let is_fully_sent = message.is_fully_sent();
-        if fresh {
-            lane.line.begin(slot, is_fully_sent);
-        } else {
-            lane.line.go_on(is_fully_sent);
-        }
-        if lane.line.is_empty() {
-            self.schedule.leave(index, lane);
-        } else if is_fully_sent && lane.is_mixed() {
-            // What comes after it may be more urgent, or less.
-            self.schedule.wake(index, lane, &self.messages);
-        }
-        if is_fully_sent && !is_tracked {
-            self.finish(slot as usize, Fate::Acked);
-        }
-        if spent.is_some_and(|spent| self.credit.spend(spent)) {
-            self.wake_all();
-        }
-        true
     }
 }
 

@@ -25,7 +25,21 @@ fn encoded(frame: &Frame<'_>) -> Vec<u8> {
 }
 
 fn parsed(bytes: &[u8]) -> Result<Vec<Frame<'_>>, FrameError> {
-    Frames::new(bytes).collect()
+    let all = Frames::new(bytes).collect();
+    assert_eq!(messages_first(bytes), all);
+    all
+}
+
+/// The same, as a receiver reads them: messages apart.
+fn messages_first(bytes: &[u8]) -> Result<Vec<Frame<'_>>, FrameError> {
+    let (mut frames, mut all) = (Frames::new(bytes), vec![]);
+    loop {
+        while let Some(data) = frames.next_data() {
+            all.push(Frame::Data(data?));
+        }
+        let Some(frame) = frames.next() else { return Ok(all) };
+        all.push(frame?);
+    }
 }
 
 /// Checks that the frame and the bytes say the same, and what a trace says of them.
