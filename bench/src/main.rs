@@ -7,6 +7,8 @@
 //!
 //! `publish FILE` writes what `all --json FILE` measured into the README, and its picture to `docs`.
 //!
+//! `shards`, which `all` leaves out, has one server with several tasks.
+//!
 //! `idle` and `scale` know `--peers N`. With `--features sockets,mimalloc` every process has the allocator of `p2p_server`.
 //!
 //! With `--features sockets` there are rows on real sockets too; the error of an unknown word lists all. `matrix`
