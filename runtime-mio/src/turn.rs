@@ -30,7 +30,7 @@ impl Endpoint {
         self.traffic.receive(&mut self.core, &self.clock)?;
         self.exchange_beacons();
         self.run_jobs();
-        fire_timers(&mut self.core, &self.clock);
+        fire_timers(&mut self.core, self.clock.now());
         self.dial_again();
         self.transmit()?;
         self.peek_event();

@@ -174,7 +174,7 @@ impl Driver {
 
     /// Disconnects those who have nothing left to hand over, or no time.
     pub(super) fn drain(&mut self) {
-        let now = self.clock.now();
+        let now = self.now;
         let Self { leaving, peers, core, .. } = self;
         leaving.retain(|peer| {
             let Some(entry) = peers.get_mut(peer) else { return false };

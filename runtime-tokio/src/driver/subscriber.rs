@@ -93,7 +93,7 @@ impl Driver {
 
     /// Passes on the next message that is to be told before any further event, if there is one.
     pub(super) fn tell_message(&mut self) -> bool {
-        let now = self.clock.now();
+        let now = self.now;
         let Some(subscriber) = self.subscriber.as_mut().filter(|it| it.has_room()) else {
             return false;
         };

@@ -24,7 +24,7 @@ impl<P: Port> Traffic<P> {
         longest_turn: Duration,
         make: impl Fn(SocketId, UdpSocket) -> io::Result<P>,
     ) -> io::Result<Self> {
-        let mut traffic = Self::new(longest_turn);
+        let mut traffic = Self::new(now, longest_turn);
         for (socket, io) in (0..).map(SocketId).zip(listen.bind()?) {
             traffic.attach(core, now, socket, Lane::new(make(socket, io)?, false));
         }
