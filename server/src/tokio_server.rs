@@ -39,6 +39,8 @@ pub fn serve(start: Start) -> Result<(), Error> {
         let clock = Clock::start();
         let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
         let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
+        let stopped = |error| Error::Run(format!("cannot start: {error}"));
+        endpoint.set_busy_poll(settings.busy_poll).await.map_err(stopped)?;
         let app = Arc::new(Mutex::new(App::new(settings.echo)));
         Server { endpoint, clock, app, settings, servers, log }.run(access).await
     })

@@ -57,6 +57,7 @@ impl Driver {
         match command {
             Command::AddSocket { address, reply } => self.add_socket(address, reply),
             Command::AddressesChanged => self.core.addresses_changed(self.clock.now()),
+            Command::BusyPoll(longest) => self.busy_poll = longest,
             Command::Cancel { peer, key, reply } => {
                 if let Some(result) = self.cancel(peer, &key) {
                     answer(reply, result);

@@ -26,6 +26,7 @@ use crate::port::Port;
 use crate::wake::Wake;
 
 mod alarm;
+mod busy;
 mod commands;
 mod entry;
 mod events;
@@ -76,6 +77,8 @@ pub(crate) struct Driver {
     stalled: bool,
     /// There were messages for the application since it had its turn.
     has_handed_over: bool,
+    /// For how long to ask again and again before waiting.
+    busy_poll: Duration,
     closing: Closing,
 }
 
@@ -119,6 +122,7 @@ impl Driver {
             subscriber: None,
             stalled: false,
             has_handed_over: false,
+            busy_poll: Duration::ZERO,
             closing: Closing::No,
         })
     }
@@ -208,6 +212,7 @@ impl Driver {
             suspended = true;
         }
         alarm.set(self.deadline(), &self.clock);
+        let busy_poll = self.busy_poll;
         let Self { inputs, traffic, discovery, subscriber, stalled, closing, .. } = self;
         // That the last handle is gone is told once, and then again and again.
         let listening = matches!(closing, Closing::No) || !inputs.commands.is_closed();
@@ -237,7 +242,10 @@ impl Driver {
                 () = room, if *stalled => (None, None),
             }
         };
-        let (command, ring) = noting_suspension(reason, &mut suspended).await;
+        let found = || traffic.ports().any(|(_, port)| port.peek());
+        let reason = busy::poll(reason, busy_poll, found);
+        let reason = noting_suspension(reason, &mut suspended).await;
+        let (command, ring) = reason.unwrap_or_default();
         match command {
             Some(Some(command)) => self.execute(command),
             Some(None) => self.on_abandoned(),
