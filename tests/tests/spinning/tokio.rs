@@ -247,7 +247,7 @@ impl Spinner {
             0 => drop(self.try_for(endpoint.stats()).await),
             6 => {
                 let longest = Duration::from_micros(self.rng.index(2) as u64 * 100);
-                drop(self.try_for(endpoint.set_busy_poll(longest)).await);
+                _ = self.try_for(endpoint.set_busy_poll(longest)).await;
             }
             1 => drop(self.try_for(endpoint.addresses_changed()).await),
             2 => drop(self.try_for(endpoint.peer_by_id(other.id())).await),
