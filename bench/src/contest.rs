@@ -215,6 +215,8 @@ const ECHO: Contest = Contest {
     systems: &[
         System::Tokio,
         System::Mio,
+        System::TokioBusy,
+        System::MioBusy,
         System::Quinn,
         System::Enet,
         System::Kcp,
@@ -279,7 +281,8 @@ Settings as of `bulk`; medians of interleaved rounds; ratio: handfast on tokio b
 
 const ECHO_HEAD: &str = "\
 A message of 64 bytes there and back over loopback, each end on a processor of its own. Settings as of `bulk`; medians of
-interleaved rounds; ratio: handfast on tokio by the system, so below 1 handfast is faster.";
+interleaved rounds; ratio: handfast on tokio by the system, so below 1 handfast is faster. busy-poll: sockets are asked again and
+again for 1 ms before a thread sleeps (`set_busy_poll`, off by default).";
 
 const HANDSHAKES_HEAD: &str = "\
 Handshakes over loopback on tokio, the server on a thread and a processor of its own; its CPU time for each, the end of the

@@ -39,6 +39,8 @@ pub struct Endpoint {
     pub(crate) next_event: Option<Event>,
     pub(crate) more_jobs: bool,
     pub(crate) more_to_send: bool,
+    /// For how long to ask again and again before waiting.
+    pub(crate) busy_poll: Duration,
     pub(crate) readiness: Events,
     pub(crate) poll: Poll,
 }
@@ -69,6 +71,7 @@ impl Endpoint {
             next_event: None,
             more_jobs: false,
             more_to_send: false,
+            busy_poll: Duration::ZERO,
             readiness: Events::with_capacity(READINESS_PER_TURN),
             poll,
         };
@@ -281,6 +284,13 @@ impl Endpoint {
     /// sent a packet, from which it learns our new address.
     pub fn addresses_changed(&mut self) {
         self.core.addresses_changed(self.clock.now());
+    }
+
+    /// From now on a [`turn`](Self::turn) that may wait asks the system again and again for so long before it does. That
+    /// keeps a processor busy, and saves what it takes to wake one that sleeps, which is most of the round trip in a local
+    /// network. Zero, as in the beginning: it waits at once. A loop of your own polls as it likes.
+    pub const fn set_busy_poll(&mut self, longest: Duration) {
+        self.busy_poll = longest;
     }
 
     /// Who may shake hands with us from now on. Peers stay: see

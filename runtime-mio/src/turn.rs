@@ -1,8 +1,9 @@
 //! The loop.
 
+use std::hint;
 use std::io;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use handfast_core::Event;
 use handfast_udp::{Beacons, fire_timers};
@@ -30,7 +31,7 @@ impl Endpoint {
         self.traffic.receive(&mut self.core, &self.clock)?;
         self.exchange_beacons();
         self.run_jobs();
-        fire_timers(&mut self.core, &self.clock);
+        fire_timers(&mut self.core, self.clock.now());
         self.dial_again();
         self.transmit()?;
         self.peek_event();
@@ -158,7 +159,7 @@ impl Endpoint {
     }
 
     fn poll(&mut self, wait: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.readiness, wait) {
+        match self.poll_busily(wait) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
@@ -184,6 +185,23 @@ impl Endpoint {
             }
         }
         Ok(())
+    }
+
+    /// Waits for readiness; first without sleeping, for as long as that was chosen.
+    fn poll_busily(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        let longest = wait.map_or(self.busy_poll, |wait| wait.min(self.busy_poll));
+        if longest.is_zero() {
+            return self.poll.poll(&mut self.readiness, wait);
+        }
+        let began = Instant::now();
+        while began.elapsed() < longest {
+            self.poll.poll(&mut self.readiness, Some(Duration::ZERO))?;
+            if !self.readiness.is_empty() {
+                return Ok(());
+            }
+            hint::spin_loop();
+        }
+        self.poll.poll(&mut self.readiness, wait.map(|wait| wait.saturating_sub(longest)))
     }
 
     fn run_jobs(&mut self) {
@@ -217,7 +235,7 @@ const JOBS_PER_TURN: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handfast_core::{Config, Identity, SocketId};
+    use handfast_core::{Config, DisconnectOptions, Identity, SocketId};
     use std::net::{SocketAddr, UdpSocket};
 
     #[test]
@@ -242,5 +260,28 @@ mod tests {
             }
         }
         assert_eq!(endpoint.socket_stats().datagrams_received, 1);
+    }
+
+    #[test]
+    fn a_busy_poll_ends_with_the_wait_and_finds_what_comes_meanwhile() {
+        let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let identity = Identity::from_seed([1; 32]);
+        let endpoint = Endpoint::bind(Config::default(), identity, loopback);
+        let mut endpoint = endpoint.expect("bound");
+        endpoint.set_busy_poll(Duration::MAX);
+        endpoint.turn(Some(Duration::from_millis(1))).expect("no fatal error");
+        UdpSocket::bind(loopback)
+            .and_then(|io| io.send_to(b"x", endpoint.local_addresses()[0]))
+            .expect("sent");
+        while endpoint.socket_stats().datagrams_received == 0 {
+            endpoint.turn(None).expect("no fatal error");
+        }
+        let remote = endpoint.remote();
+        let closing =
+            std::thread::spawn(move || remote.run(|it| it.close(DisconnectOptions::now())));
+        while !endpoint.is_closed() {
+            endpoint.turn(None).expect("no fatal error");
+        }
+        closing.join().expect("no panic").expect("it lives");
     }
 }

@@ -21,6 +21,7 @@ pub(crate) enum Command {
         reply: oneshot::Sender<Result<SocketId, SocketError>>,
     },
     AddressesChanged,
+    BusyPoll(Duration),
     Cancel {
         peer: PeerHandle,
         key: MessageKey,

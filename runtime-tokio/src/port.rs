@@ -1,7 +1,9 @@
 //! A socket of the runtime.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use handfast_udp::{Inbox, Outbox, SockRef, Socket};
@@ -13,12 +15,15 @@ pub(crate) struct Port {
     io: UdpSocket,
     socket: Socket,
     address: SocketAddr,
+    /// There is something to read, though tokio may not know yet.
+    peeked: AtomicBool,
 }
 
 impl Port {
     pub(crate) fn new(std: StdSocket) -> io::Result<Self> {
         let io = UdpSocket::from_std(std)?;
-        Ok(Self { socket: Socket::new(SockRef::from(&io))?, address: io.local_addr()?, io })
+        let (socket, address) = (Socket::new(SockRef::from(&io))?, io.local_addr()?);
+        Ok(Self { io, socket, address, peeked: AtomicBool::new(false) })
     }
 
     /// Ready when there may be something to read or, if `to_send`, room to send.
@@ -28,11 +33,27 @@ impl Port {
         let writable = to_send && self.io.poll_send_ready(cx).is_ready();
         if readable || writable { Poll::Ready(()) } else { Poll::Pending }
     }
+
+    /// Whether there is something to read: the system is asked, whatever tokio knows.
+    pub(crate) fn peek(&self) -> bool {
+        if self.socket.is_pausing() {
+            return false;
+        }
+        let peeked = SockRef::from(&self.io).peek(&mut [MaybeUninit::uninit()]);
+        // An error will be found by the read that follows.
+        let is_there = !peeked.is_err_and(|error| is_blocked(&error));
+        self.peeked.fetch_or(is_there, Ordering::Relaxed);
+        is_there
+    }
 }
 
 impl handfast_udp::Port for Port {
     fn receive(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
-        let (Self { io, socket, .. }, mut has_read) = (self, false);
+        let Self { io, socket, peeked, .. } = self;
+        if std::mem::take(peeked.get_mut()) {
+            return unless_blocked(inbox.receive(socket, SockRef::from(&*io)));
+        }
+        let mut has_read = false;
         let read = io.try_io(Interest::READABLE, || {
             inbox.receive(socket, SockRef::from(&*io))?;
             has_read = true;
@@ -59,9 +80,13 @@ impl handfast_udp::Port for Port {
 fn unless_blocked(result: io::Result<()>) -> io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) if is_blocked(&error) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+fn is_blocked(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 #[cfg(test)]

@@ -15,6 +15,51 @@ fn endpoint() -> Endpoint {
     Endpoint::bind(Config::default(), identity, Listen::from(address)).expect("bound")
 }
 
+/// After a pause each message asks for an acknowledgement at once. What is answered as soon as it is heard takes it along.
+#[tokio::test]
+async fn an_answer_shares_a_packet_with_the_acknowledgement() {
+    let (alice, bob) = (endpoint(), endpoint());
+    let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+    let to_alice = bob.accept().await.expect("a peer");
+    tokio::spawn(async move {
+        while let Some(message) = to_alice.recv().await {
+            to_alice.try_send(Delivery::unreliable(1), message.payload).expect("room");
+        }
+    });
+    let (mut before, rounds) = (0, 20);
+    for round in 0..=rounds {
+        tokio::time::sleep(2 * Config::default().timers.max_ack_delay).await;
+        if round == 1 {
+            before = bob.stats().await.expect("it runs").sockets.datagrams_sent;
+        }
+        to_bob.try_send(Delivery::unreliable(1), "and you?").expect("room");
+        assert_eq!(to_bob.recv().await.expect("an answer").payload, "and you?");
+    }
+    let packets = bob.stats().await.expect("it runs").sockets.datagrams_sent - before;
+    assert!(packets < rounds + rounds / 4, "{packets} packets for {rounds} answers");
+}
+
+#[tokio::test]
+async fn endpoints_that_never_wait_leave_others_their_turn() {
+    let (alice, bob) = (endpoint(), endpoint());
+    for endpoint in [&alice, &bob] {
+        endpoint.set_busy_poll(Duration::MAX).await.expect("it runs");
+    }
+    let to_bob = alice.connect(bob.local_addresses()[0]).await.expect("connected");
+    let to_alice = bob.accept().await.expect("a peer");
+    for number in 0..100_u32 {
+        let [there, back] = [number, !number].map(|it| it.to_le_bytes().to_vec());
+        to_bob.send(Delivery::ordered(1), there.clone()).await.expect("sent");
+        assert_eq!(to_alice.recv().await.expect("a message").payload, there);
+        to_alice.send(Delivery::ordered(1), back.clone()).await.expect("sent");
+        assert_eq!(to_bob.recv().await.expect("a message").payload, back);
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    alice.close(DisconnectOptions::default()).await.expect("closed");
+    assert!(matches!(to_alice.closed().await, EndReason::PeerDisconnected { .. }));
+    bob.close(DisconnectOptions::default()).await.expect("closed");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peers_meet_talk_and_part() {
     tokio::time::timeout(Duration::from_secs(60), talk()).await.expect("in time");

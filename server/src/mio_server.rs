@@ -28,6 +28,7 @@ pub fn serve(start: Start) -> Result<(), Error> {
     let Start { settings, access, config, identity, servers, log } = start;
     let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
     let mut endpoint = endpoint.map_err(|error| Error::bind(&error))?;
+    endpoint.set_busy_poll(settings.busy_poll);
     catch_signals(&endpoint, settings.clone(), access, log.clone())?;
     let _status = status::open(settings.status_socket.as_deref(), status(&endpoint))?;
     let addresses = endpoint.local_addresses();

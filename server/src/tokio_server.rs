@@ -40,6 +40,8 @@ pub fn serve(start: Start) -> Result<(), Error> {
         let listen = settings.listen.clone();
         let endpoint = Endpoint::bind_shards(config, identity, listen, settings.shards);
         let endpoint = endpoint.map_err(|error| Error::bind(&error))?;
+        let stopped = |error| Error::Run(format!("cannot start: {error}"));
+        endpoint.set_busy_poll(settings.busy_poll).await.map_err(stopped)?;
         let app = Arc::new(Mutex::new(App::new(settings.echo)));
         Server { endpoint, clock, app, settings, servers, log }.run(access).await
     })

@@ -4,19 +4,21 @@ use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use handfast_mio::{Bytes, Config, Endpoint, Event, Identity, PeerHandle, SendError, entropy};
+use handfast_mio::{Bytes, Endpoint, Event, Identity, PeerHandle, SendError, entropy};
 
 use super::on_tokio::{ORDERED, UNRELIABLE};
 use super::run::{Job, LARGE, LOST, Run, SMALL, message, sequence};
-use super::system::{LOOPBACK, cannot, text};
+use super::system::{LOOPBACK, System, cannot, text};
 
-fn endpoint() -> Result<Endpoint, String> {
+fn endpoint(system: System) -> Result<Endpoint, String> {
     let identity = Identity::from_seed(entropy().map_err(text)?);
-    Endpoint::bind(Config::default(), identity, LOOPBACK).map_err(text)
+    let mut endpoint = Endpoint::bind(system.config(), identity, LOOPBACK).map_err(text)?;
+    endpoint.set_busy_poll(system.busy_poll());
+    Ok(endpoint)
 }
 
-pub(super) fn send(to: SocketAddr, run: &Run) -> Result<(), String> {
-    let mut endpoint = endpoint()?;
+pub(super) fn send(system: System, to: SocketAddr, run: &Run) -> Result<(), String> {
+    let mut endpoint = endpoint(system)?;
     let peer = endpoint.connect(to).map_err(text)?;
     let mut sender = Speaker { run, peer, sent: 0, called: None };
     let mut is_connected = false;
@@ -107,8 +109,8 @@ impl Speaker<'_> {
     }
 }
 
-pub(super) fn receive(tell: &Sender<SocketAddr>, run: &Run) -> Result<(), String> {
-    let mut endpoint = endpoint()?;
+pub(super) fn receive(system: System, tell: &Sender<SocketAddr>, run: &Run) -> Result<(), String> {
+    let mut endpoint = endpoint(system)?;
     tell.send(endpoint.local_addresses()[0]).ok();
     let mut taker = run.taker();
     while !run.is_over() {

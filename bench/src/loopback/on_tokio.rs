@@ -11,15 +11,15 @@ use handfast_tokio::{
 use tokio::time::timeout;
 
 use super::run::{Job, LARGE, LOST, Run, SMALL, message, sequence};
-use super::system::{cannot, endpoint, text};
+use super::system::{System, cannot, endpoint, text};
 
-pub(super) async fn send(config: Config, to: SocketAddr, run: &Run) -> Result<(), String> {
+pub(super) async fn send(system: System, to: SocketAddr, run: &Run) -> Result<(), String> {
     if run.job == Job::Handshakes {
         run.begin();
-        let one = || knock(config.clone(), to, run);
+        let one = || knock(system, to, run);
         return tokio::try_join!(one(), one(), one(), one()).map(drop);
     }
-    let endpoint = endpoint(config)?;
+    let endpoint = endpoint(system, system.config()).await?;
     let peer = endpoint.connect(to).await.map_err(text)?;
     run.begin();
     match run.job {
@@ -32,8 +32,8 @@ pub(super) async fn send(config: Config, to: SocketAddr, run: &Run) -> Result<()
 }
 
 /// Connects and parts, again and again. A peer has one session, so each that knocks is a peer of its own.
-async fn knock(config: Config, to: SocketAddr, run: &Run) -> Result<(), String> {
-    let endpoint = endpoint(config)?;
+async fn knock(system: System, to: SocketAddr, run: &Run) -> Result<(), String> {
+    let endpoint = endpoint(system, system.config()).await?;
     while !run.is_over() {
         let peer = endpoint.connect(to).await.map_err(text)?;
         run.shook_hands();
@@ -81,11 +81,13 @@ async fn call(peer: &Peer, run: &Run) -> Result<(), String> {
 }
 
 pub(super) async fn receive(
-    config: Config,
+    system: System,
     tell: &Sender<SocketAddr>,
     run: &Run,
 ) -> Result<(), String> {
-    let endpoint = endpoint(if run.job == Job::Handshakes { open(config) } else { config })?;
+    let config = system.config();
+    let config = if run.job == Job::Handshakes { open(config) } else { config };
+    let endpoint = endpoint(system, config).await?;
     tell.send(endpoint.local_addresses()[0]).ok();
     if run.job == Job::Handshakes {
         return welcome(&endpoint, run).await;

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use handfast_tokio::{Config, CongestionControl, Endpoint, Identity, entropy};
 use tokio::runtime::{Builder, Runtime};
@@ -15,6 +16,9 @@ pub(crate) enum System {
     /// handfast on tokio; ratios are of this one.
     Tokio,
     Mio,
+    /// Each end keeps a processor busy rather than have it woken.
+    TokioBusy,
+    MioBusy,
     /// With [`CongestionControl::Tolerant`].
     TokioTolerant,
     Quinn,
@@ -39,6 +43,8 @@ impl System {
         match self {
             Self::Tokio => "handfast, tokio",
             Self::Mio => "handfast, mio",
+            Self::TokioBusy => "handfast, tokio, busy-poll",
+            Self::MioBusy => "handfast, mio, busy-poll",
             Self::TokioTolerant => "handfast, tokio, tolerant",
             Self::Quinn => "quinn",
             Self::QuinnStreamEach => "quinn, a stream each",
@@ -56,7 +62,10 @@ impl System {
 
     /// Whether it is handfast.
     pub(crate) const fn is_ours(self) -> bool {
-        matches!(self, Self::Tokio | Self::Mio | Self::TokioTolerant)
+        matches!(
+            self,
+            Self::Tokio | Self::Mio | Self::TokioBusy | Self::MioBusy | Self::TokioTolerant
+        )
     }
 
     /// Listens, tells where, and receives until it is over.
@@ -65,10 +74,10 @@ impl System {
     /// When it fails before.
     pub(super) fn receive(self, tell: &Sender<SocketAddr>, run: &Run) -> Result<(), String> {
         match self {
-            Self::Tokio | Self::TokioTolerant => {
-                block_on(run, on_tokio::receive(self.config(), tell, run))
+            Self::Tokio | Self::TokioBusy | Self::TokioTolerant => {
+                block_on(run, on_tokio::receive(self, tell, run))
             }
-            Self::Mio => on_mio::receive(tell, run),
+            Self::Mio | Self::MioBusy => on_mio::receive(self, tell, run),
             Self::Quinn | Self::QuinnStreamEach | Self::QuinnBbr => {
                 block_on(run, quinn::receive(self, tell, run))
             }
@@ -89,10 +98,10 @@ impl System {
     /// When it fails before.
     pub(super) fn send(self, to: SocketAddr, run: &Run) -> Result<(), String> {
         match self {
-            Self::Tokio | Self::TokioTolerant => {
-                block_on(run, on_tokio::send(self.config(), to, run))
+            Self::Tokio | Self::TokioBusy | Self::TokioTolerant => {
+                block_on(run, on_tokio::send(self, to, run))
             }
-            Self::Mio => on_mio::send(to, run),
+            Self::Mio | Self::MioBusy => on_mio::send(self, to, run),
             Self::Quinn | Self::QuinnStreamEach | Self::QuinnBbr => {
                 block_on(run, quinn::send(self, to, run))
             }
@@ -107,7 +116,15 @@ impl System {
         }
     }
 
-    fn config(self) -> Config {
+    /// How long an end of ours asks its sockets again and again before it waits.
+    pub(super) const fn busy_poll(self) -> Duration {
+        match self {
+            Self::TokioBusy | Self::MioBusy => Duration::from_millis(1),
+            _ => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn config(self) -> Config {
         let mut config = Config::default();
         if self == Self::TokioTolerant {
             config.congestion = CongestionControl::Tolerant;
@@ -131,9 +148,11 @@ fn runtime() -> Result<Runtime, String> {
     Builder::new_current_thread().enable_all().build().map_err(text)
 }
 
-pub(super) fn endpoint(config: Config) -> Result<Endpoint, String> {
+pub(super) async fn endpoint(system: System, config: Config) -> Result<Endpoint, String> {
     let identity = Identity::from_seed(entropy().map_err(text)?);
-    Endpoint::bind(config, identity, LOOPBACK).map_err(text)
+    let endpoint = Endpoint::bind(config, identity, LOOPBACK).map_err(text)?;
+    endpoint.set_busy_poll(system.busy_poll()).await.map_err(text)?;
+    Ok(endpoint)
 }
 
 pub(super) fn text(error: impl Display) -> String {

@@ -59,6 +59,7 @@ impl Driver {
         match command {
             Command::AddSocket { address, reply } => self.add_socket(address, reply),
             Command::AddressesChanged => self.core.addresses_changed(self.clock.now()),
+            Command::BusyPoll(longest) => self.busy_poll = longest,
             Command::Cancel { peer, key, reply } => {
                 if let Some(result) = self.cancel(peer, &key) {
                     answer(reply, result);
@@ -176,7 +177,7 @@ impl Driver {
 
     /// Disconnects those who have nothing left to hand over, or no time.
     pub(super) fn drain(&mut self) {
-        let now = self.clock.now();
+        let now = self.now;
         let Self { leaving, peers, core, .. } = self;
         leaving.retain(|peer| {
             let Some(entry) = peers.get_mut(peer) else { return false };

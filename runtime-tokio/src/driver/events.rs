@@ -33,6 +33,7 @@ impl Driver {
                 *unread += entry.mailbox.unread();
             }
             self.tell_event(&event);
+            self.has_handed_over |= matches!(event, Event::Readable { .. });
             self.on_event(event);
         }
         EVENTS_PER_TURN

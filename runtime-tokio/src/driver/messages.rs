@@ -1,10 +1,11 @@
 //! Moving messages between mailboxes and the core.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::sync::Arc;
 
 use handfast_core::PeerHandle;
-use handfast_udp::Traffic;
+use handfast_udp::{Clock, Traffic};
 
 use crate::mailbox::Mailbox;
 use crate::port::Port;
@@ -24,7 +25,7 @@ impl Driver {
     pub(super) fn move_messages(&mut self) {
         let mut moved = 0;
         for _ in 0..self.ready.len() {
-            if is_enough(&self.traffic, moved) {
+            if is_enough(&self.traffic, &self.clock, moved) {
                 return;
             }
             let Some(peer) = self.ready.pop_front() else { return };
@@ -41,23 +42,28 @@ impl Driver {
 
     /// From the mailbox to the core, until the core is full for each stream, or it is enough for a turn.
     fn push(&mut self, peer: PeerHandle, moved: &mut usize) {
-        let now = self.clock.now();
-        let Self { core, peers, ready, traffic, .. } = self;
+        let Self { core, clock, now, peers, ready, traffic, .. } = self;
         let Some(entry) = peers.get_mut(&peer) else { return };
         entry.mailbox.collect(&mut entry.under_way);
         if entry.under_way.is_stuck() {
             return;
         }
-        let mut exchange = core.exchange(now, peer);
+        let mut exchange = core.exchange(*now, peer);
         loop {
             if entry.under_way.is_stuck() {
                 entry.mailbox.collect(&mut entry.under_way);
             }
-            let Some(message) = entry.under_way.front() else { return };
-            if moved.is_multiple_of(CHECKED_EVERY) && is_enough(traffic, *moved) {
+            let Some(message) = entry.under_way.front_mut() else { return };
+            if moved.is_multiple_of(CHECKED_EVERY) && is_enough(traffic, clock, *moved) {
                 return entry.make_ready(peer, ready);
             }
-            let (delivery, payload) = (message.due_delivery(), message.payload.clone());
+            let delivery = message.due_delivery();
+            // None but a reliable one may have to be offered again.
+            let payload = if delivery.reliable {
+                message.payload.clone()
+            } else {
+                mem::take(&mut message.payload)
+            };
             *moved += 1;
             entry.on_sent(exchange.send(delivery, payload));
         }
@@ -89,9 +95,8 @@ impl Driver {
         channel: Option<u16>,
         apart: &BTreeSet<u16>,
     ) -> bool {
-        let now = self.clock.now();
         let (mut messages, mut bytes) = mailbox.room(channel);
-        let mut exchange = self.core.exchange(now, peer);
+        let mut exchange = self.core.exchange(self.now, peer);
         while messages > 0 && bytes > 0 {
             let message = match channel {
                 Some(channel) => exchange.receive_from(channel),
@@ -107,8 +112,8 @@ impl Driver {
 }
 
 /// Whether the rest is for the next turn.
-fn is_enough(traffic: &Traffic<Port>, moved: usize) -> bool {
-    moved >= MESSAGES_PER_TURN || (moved >= FEWEST_MESSAGES && traffic.is_turn_over())
+fn is_enough(traffic: &Traffic<Port>, clock: &Clock, moved: usize) -> bool {
+    moved >= MESSAGES_PER_TURN || (moved >= FEWEST_MESSAGES && traffic.is_turn_over(clock))
 }
 
 /// A turn that is over moves so many messages all the same: neither way waits for the other.

@@ -26,6 +26,7 @@ use crate::port::Port;
 use crate::wake::Wake;
 
 mod alarm;
+mod busy;
 mod commands;
 mod entry;
 mod events;
@@ -55,6 +56,8 @@ pub(crate) struct Inputs {
 pub(crate) struct Driver {
     core: handfast_core::Endpoint,
     clock: Clock,
+    /// As of when this turn began, or went on.
+    now: Instant,
     traffic: Traffic<Port>,
     /// Beacons of the local network, if they are wanted.
     discovery: Option<Beacons<BeaconSocket>>,
@@ -72,6 +75,10 @@ pub(crate) struct Driver {
     subscriber: Option<Subscriber>,
     /// The subscriber has no room: events wait in the core.
     stalled: bool,
+    /// There were messages for the application since it had its turn.
+    has_handed_over: bool,
+    /// For how long to ask again and again before waiting.
+    busy_poll: Duration,
     closing: Closing,
 }
 
@@ -109,6 +116,7 @@ impl Driver {
             addresses: watch::Sender::new(traffic.addresses().collect()),
             core,
             clock,
+            now,
             traffic,
             discovery,
             inputs,
@@ -119,6 +127,8 @@ impl Driver {
             scratch: VecDeque::new(),
             subscriber: None,
             stalled: false,
+            has_handed_over: false,
+            busy_poll: Duration::ZERO,
             closing: Closing::No,
         })
     }
@@ -145,26 +155,42 @@ impl Driver {
     async fn drive(&mut self) -> io::Result<()> {
         let mut alarm = Alarm::new();
         loop {
-            let more = self.turn()?;
+            self.take_in()?;
+            // Who got a message may answer: the answer and the acknowledgement share a packet then.
+            let mut others_ran = self.has_handed_over;
+            if others_ran {
+                tokio::task::yield_now().await;
+                self.now = self.clock.now();
+                self.traffic.resume(self.now);
+            }
+            let more = self.give_out()?;
             if self.is_done(more) {
                 return Ok(());
             }
-            if more || !self.wait(&mut alarm).await {
+            others_ran |= !more && self.wait(&mut alarm).await;
+            if !others_ran {
                 // Other tasks have their turn, and this one is sure to be run again.
                 tokio::task::yield_now().await;
             }
+            self.has_handed_over = false;
         }
     }
 
-    /// A bounded amount of all work that is due. Returns whether some is left, other than what a
-    /// wait would notice.
-    fn turn(&mut self) -> io::Result<bool> {
+    /// The first half of a turn: a bounded amount of what came, which the application is told of.
+    fn take_in(&mut self) -> io::Result<()> {
+        self.traffic.receive(&mut self.core, &self.clock)?;
+        self.now = self.clock.now();
+        fire_timers(&mut self.core, self.now);
+        self.drain_events();
+        Ok(())
+    }
+
+    /// The second half: a bounded amount of what the application asks for, and what is to be sent. Returns whether some
+    /// work is left, other than what a wait would notice.
+    fn give_out(&mut self) -> io::Result<bool> {
         self.run_commands();
         self.answer_rings();
-        self.traffic.receive(&mut self.core, &self.clock)?;
         let mut more = self.exchange_beacons();
-        fire_timers(&mut self.core, &self.clock);
-        self.drain_events();
         self.move_messages();
         self.drain();
         more |= self.traffic.transmit(&mut self.core, &self.clock)?;
@@ -177,23 +203,24 @@ impl Driver {
 
     /// Beacons, out and in. Returns whether there may be more of them.
     fn exchange_beacons(&mut self) -> bool {
-        let Self { core, clock, traffic, discovery: Some(discovery), .. } = self else {
+        let Self { core, now, traffic, discovery: Some(discovery), .. } = self else {
             return false;
         };
         let bound = || traffic.addresses().map(|(_, address)| address);
-        discovery.turn(core, clock.now(), bound, BeaconSocket::new)
+        discovery.turn(core, *now, bound, BeaconSocket::new)
     }
 
     /// Waits for a reason to take another turn. Whether other tasks had their turn meanwhile.
     async fn wait(&mut self, alarm: &mut Alarm) -> bool {
         let mut suspended = false;
-        if self.clock.stands_still() {
+        if self.clock.now() == self.now && self.clock.stands_still() {
             // Time that is held jumps to the next deadline when every task waits, even if a datagram
             // arrived meanwhile: that is looked after first.
             tokio::task::yield_now().await;
             suspended = true;
         }
         alarm.set(self.deadline(), &self.clock);
+        let busy_poll = self.busy_poll;
         let Self { inputs, traffic, discovery, subscriber, stalled, closing, .. } = self;
         // That the last handle is gone is told once, and then again and again.
         let listening = matches!(closing, Closing::No) || !inputs.commands.is_closed();
@@ -223,7 +250,10 @@ impl Driver {
                 () = room, if *stalled => (None, None),
             }
         };
-        let (command, ring) = noting_suspension(reason, &mut suspended).await;
+        let found = || traffic.ports().any(|(_, port)| port.peek());
+        let reason = busy::poll(reason, busy_poll, found);
+        let reason = noting_suspension(reason, &mut suspended).await;
+        let (command, ring) = reason.unwrap_or_default();
         match command {
             Some(Some(command)) => self.execute(command),
             Some(None) => self.on_abandoned(),
@@ -247,7 +277,7 @@ impl Driver {
     }
 
     fn is_done(&mut self, more: bool) -> bool {
-        self.traffic.shutdown(&self.core, self.clock.now()) && !more
+        self.traffic.shutdown(&self.core, self.now) && !more
     }
 }
 

@@ -79,7 +79,7 @@ mod tests {
         let mut driver = driver.expect("bound");
         let known = driver.addresses();
         let wanted = driver.core.request_socket(driver.clock.now(), loopback).expect("room");
-        driver.turn().expect("no fatal error");
+        driver.take_in().expect("no fatal error");
         let sockets: Vec<_> = known.borrow().iter().map(|(socket, _)| *socket).collect();
         assert_eq!(sockets, [SocketId(0), wanted]);
         assert!(known.borrow().iter().all(|(_, address)| address.port() != 0));

@@ -112,7 +112,7 @@ impl Driver {
 
     /// Passes on the next message that is to be told before any further event, if there is one.
     pub(super) fn tell_message(&mut self) -> bool {
-        let now = self.clock.now();
+        let now = self.now;
         let Some(subscriber) = &mut self.subscriber else { return false };
         if !subscriber.has_room() {
             return false;

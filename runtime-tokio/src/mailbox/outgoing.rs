@@ -1,6 +1,7 @@
 //! Messages on their way to the core, by stream.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,12 +110,13 @@ impl Outbox {
             return Err(Untaken::Refused(SendError::TooLarge(allowed.max_message)));
         }
         let stream = stream(&message.delivery);
-        if !self.queues.contains_key(&stream)
-            && self.queues.len() >= usize::from(allowed.max_streams)
-        {
-            return Err(Untaken::Refused(SendError::TooManyStreams));
-        }
-        let queue = self.queues.entry(stream).or_default();
+        let is_full = self.queues.len() >= usize::from(allowed.max_streams);
+        let queue = match self.queues.entry(stream) {
+            Entry::Vacant(_) if is_full => {
+                return Err(Untaken::Refused(SendError::TooManyStreams));
+            }
+            entry => entry.or_default(),
+        };
         if message.delivery.order == Order::Sequenced {
             queue.messages.drain(..).for_each(Outgoing::supersede);
             queue.bytes = 0;
@@ -276,6 +278,11 @@ impl UnderWay {
     /// The next message for the core. Streams take turns.
     pub(crate) fn front(&self) -> Option<&Outgoing> {
         self.lanes.get(self.active.front()?)?.messages.front()
+    }
+
+    /// The same, for its payload to be taken by who removes it next.
+    pub(crate) fn front_mut(&mut self) -> Option<&mut Outgoing> {
+        self.lanes.get_mut(self.active.front()?)?.messages.front_mut()
     }
 
     /// Removes that message.

@@ -115,6 +115,10 @@ pub struct Layer {
     /// --idle-timeout if that is less]
     #[arg(long, value_name = "TIME")]
     pub heartbeat: Option<Span>,
+    /// Ask the sockets again and again for so long before waiting for them, 1s at most: keeps a processor busy, and
+    /// saves what it takes to wake one that sleeps [default: 0s]
+    #[arg(long, value_name = "TIME")]
+    pub busy_poll: Option<Span>,
     /// How often statistics are logged, 0s for only at the end [default: 60s]
     #[arg(long, value_name = "TIME")]
     pub stats_interval: Option<Span>,
@@ -199,7 +203,8 @@ impl Layer {
     pub fn or(self, below: Self) -> Self {
         or!(self, below:
             runtime listen shards server identity network_secret_file allow status_socket echo relay relay_rate relay_peer_rate
-            relay_total transit probe_ports stun discover disclose map_port advertise idle_timeout heartbeat stats_interval log_format max_peers max_peers_per_source max_half_open
+            relay_total transit probe_ports stun discover disclose map_port advertise idle_timeout heartbeat busy_poll stats_interval
+            log_format max_peers max_peers_per_source max_half_open
             max_half_open_per_source max_memory max_message send_buffer receive_window unreliable_buffer
             max_streams active_keys budget_unvalidated budget_unvalidated_per_source budget_validated
             budget_validated_per_source budget_at_peers budget_retries budget_retries_per_share

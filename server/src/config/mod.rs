@@ -55,6 +55,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// When a silent peer is pinged.
     pub heartbeat: Duration,
+    /// For how long sockets are asked again and again before they are waited for.
+    pub busy_poll: Duration,
     /// How often statistics are logged; `None` for only at the end.
     pub stats_interval: Option<Duration>,
     /// How log lines are written.
@@ -89,7 +91,7 @@ impl Settings {
     ///
     /// # Errors
     /// When there is no place for the key (neither chosen, nor a home directory), when the chosen
-    /// runtime is not built in, or a size is beyond what the protocol can express.
+    /// runtime is not built in, or a size or a time is beyond what may be chosen.
     pub fn resolve(layer: Layer) -> Result<Self, Error> {
         let runtime = layer.runtime.unwrap_or_default();
         if !runtime.is_built_in() {
@@ -101,6 +103,10 @@ impl Settings {
         let usual_heartbeat = defaults.timers.heartbeat.min(idle_timeout / 3);
         let heartbeat = layer.heartbeat.map_or(usual_heartbeat, |span| span.0);
         let stats_interval = layer.stats_interval.map_or(STATS_INTERVAL, |span| span.0);
+        let busy_poll = layer.busy_poll.map_or(Duration::ZERO, |span| span.0);
+        if busy_poll > LONGEST_BUSY_POLL {
+            return Err(Error::Usage("--busy-poll must be at most 1s".to_owned()));
+        }
         Ok(Self {
             runtime,
             shards,
@@ -124,6 +130,7 @@ impl Settings {
             echo: layer.echo.unwrap_or_default(),
             idle_timeout,
             heartbeat,
+            busy_poll,
             stats_interval: (!stats_interval.is_zero()).then_some(stats_interval),
             log_format: layer.log_format.unwrap_or_default(),
         })
@@ -294,3 +301,5 @@ fn discovery(layer: &Layer) -> Discovery {
 
 const STATS_INTERVAL: Duration = Duration::from_secs(60);
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
+/// More would keep a processor busy for nothing.
+const LONGEST_BUSY_POLL: Duration = Duration::from_secs(1);

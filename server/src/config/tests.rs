@@ -20,6 +20,7 @@ fn all_keys_are_read() {
         idle-timeout = "2m"
         heartbeat = "500ms"
         stats-interval = "0s"
+        busy-poll = "50us"
         log-format = "json"
         max-peers = 10
         max-peers-per-source = 5
@@ -66,6 +67,7 @@ fn all_keys_are_read() {
     assert_eq!(settings.idle_timeout, Duration::from_secs(120));
     assert_eq!(settings.heartbeat, Duration::from_millis(500));
     assert_eq!(settings.stats_interval, None);
+    assert_eq!(settings.busy_poll, Duration::from_micros(50));
     let listen = "192.0.2.1:5".parse().expect("an address");
     let ports = |settings: &Settings| {
         settings.probe_addresses(&[listen]).iter().map(SocketAddr::port).collect::<Vec<_>>()
@@ -227,6 +229,22 @@ fn a_bad_value_is_named_with_its_line() {
     assert!(line == 1 && what.contains("tokio"), "{line}: {what}");
     let (line, _) = mistake("echo = true\necho = \n");
     assert_eq!(line, 2);
+}
+
+#[test]
+fn a_busy_poll_without_end_is_refused() {
+    let resolve = |text: &str| Settings::resolve(parse(text).expect("understood"));
+    let longest = resolve("identity = \"k\"\nbusy-poll = \"1s\"").expect("resolved");
+    assert_eq!(longest.busy_poll, Duration::from_secs(1));
+    let none = resolve("identity = \"k\"").expect("resolved");
+    assert_eq!(none.busy_poll, Duration::ZERO);
+    let error = resolve("identity = \"k\"\nbusy-poll = \"1001ms\"").expect_err("refused");
+    assert_eq!(
+        (error.exit_code(), error.to_string().as_str()),
+        (2, "--busy-poll must be at most 1s")
+    );
+    let (line, what) = mistake("busy-poll = 50");
+    assert!(line == 1 && what.contains("500ms"), "{line}: {what}");
 }
 
 #[test]

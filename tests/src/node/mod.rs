@@ -43,6 +43,8 @@ pub struct Setup {
     pub listen: SocketAddr,
     /// Take no messages, as an application does that is busy for ever.
     pub deaf: bool,
+    /// For how long to ask again and again before waiting.
+    pub busy_poll: Duration,
 }
 
 impl Setup {
@@ -50,7 +52,8 @@ impl Setup {
     #[must_use]
     pub fn new(runtime: Runtime, identity: u8) -> Self {
         let (config, identity) = (Config::default(), [identity; 32]);
-        Self { runtime, config, identity, listen: loopback(), deaf: false }
+        let busy_poll = Duration::ZERO;
+        Self { runtime, config, identity, listen: loopback(), deaf: false, busy_poll }
     }
 }
 

@@ -15,9 +15,10 @@ use super::courier::{Core, Courier};
 use super::{Drive, Happening, Outgoing, Report, Setup, Started, What};
 
 pub(super) fn start(setup: Setup, happened: Sender<Happening>) -> Started {
-    let Setup { config, identity, listen, deaf, .. } = setup;
+    let Setup { config, identity, listen, deaf, busy_poll, .. } = setup;
     let identity = Identity::from_seed(identity);
-    let endpoint = Endpoint::bind(config, identity, listen).expect("bound");
+    let mut endpoint = Endpoint::bind(config, identity, listen).expect("bound");
+    endpoint.set_busy_poll(busy_poll);
     let (address, id, remote) = (endpoint.local_addresses()[0], endpoint.id(), endpoint.remote());
     let (orders, queue) = channel();
     let (courier, dials) = (Courier::default(), HashMap::new());

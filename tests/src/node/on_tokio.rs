@@ -19,10 +19,11 @@ use super::{Drive, Happening, Outgoing, Report, Setup, Started, What};
 pub(super) fn start(setup: Setup, happened: Sender<Happening>) -> Started {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let Setup { config, identity, listen, deaf, .. } = setup;
+    let Setup { config, identity, listen, deaf, busy_poll, .. } = setup;
     let inner = runtime.block_on(async {
         let identity = Identity::from_seed(identity);
         let endpoint = Endpoint::bind(config, identity, listen).expect("bound");
+        endpoint.set_busy_poll(busy_poll).await.expect("it lives");
         let inner = Arc::new(Inner { endpoint, happened, peers: Mutex::default(), deaf });
         let events = inner.endpoint.events().await.expect("it lives");
         tokio::spawn(Arc::clone(&inner).watch(events));

@@ -41,8 +41,9 @@ pub fn serve(options: &ServeOptions) -> io::Result<()> {
     let mut journal = options.journal.as_deref().map(open).transpose()?;
     let (runtime, listen) = (options.runtime, options.listen);
     let identity = [options.identity; 32];
-    let config = Config::default();
-    let node = Node::start(Setup { runtime, config, identity, listen, deaf: false });
+    let (config, busy_poll) = (Config::default(), Duration::ZERO);
+    let setup = Setup { runtime, config, identity, listen, deaf: false, busy_poll };
+    let node = Node::start(setup);
     let mut out = io::stdout().lock();
     writeln!(out, "{READY} {} {}", node.address(), node.id())?;
     let mut due = Instant::now();

@@ -13,12 +13,21 @@ use handfast_tests::{Node, Outgoing, Runtime, Setup, What, within};
 fn a_flood_of_small_messages_both_ways_keeps_its_promises_up_to_the_goodbye() {
     for (one, other) in [(0, 1), (1, 0)] {
         let runtimes = [one, other].map(|at: usize| Runtime::ALL[at]);
-        within(HANG, move || flood(runtimes));
+        within(HANG, move || flood(runtimes, Duration::ZERO));
     }
 }
 
-fn flood(runtimes: [Runtime; 2]) {
-    let (client, server, [to_server, to_client]) = pair(runtimes);
+/// The same of ends that ask their sockets again and again before they wait.
+#[test]
+fn ends_that_poll_busily_keep_the_same_promises() {
+    for (one, other) in [(0, 1), (1, 0)] {
+        let runtimes = [one, other].map(|at: usize| Runtime::ALL[at]);
+        within(HANG, move || flood(runtimes, BUSY));
+    }
+}
+
+fn flood(runtimes: [Runtime; 2], busy_poll: Duration) {
+    let (client, server, [to_server, to_client]) = pair(runtimes, busy_poll);
     for number in 0..FLOOD {
         for (node, peer) in [(&client, to_server), (&server, to_client)] {
             let delivery = if number % 2 == 0 { RELIABLE } else { UNRELIABLE };
@@ -67,9 +76,11 @@ impl Heard {
 /// for empty must be told of what comes next.
 #[test]
 fn each_of_many_single_datagrams_wakes_the_end_that_waits_for_it() {
-    for runtime in Runtime::ALL {
+    for (runtime, busy_poll) in
+        Runtime::ALL.into_iter().flat_map(|it| [(it, Duration::ZERO), (it, BUSY)])
+    {
         within(HANG, move || {
-            let (client, server, [to_server, to_client]) = pair([runtime; 2]);
+            let (client, server, [to_server, to_client]) = pair([runtime; 2], busy_poll);
             let mut lost = 0;
             for number in 0..ROUNDS {
                 let say = |node: &Node, peer| {
@@ -100,10 +111,10 @@ fn hears(node: &Node, number: u64) -> bool {
     false
 }
 
-fn pair(runtimes: [Runtime; 2]) -> (Node, Node, [PeerHandle; 2]) {
+fn pair(runtimes: [Runtime; 2], busy_poll: Duration) -> (Node, Node, [PeerHandle; 2]) {
     let [client, server] = [(0, 1), (1, 2)].map(|(at, identity)| {
         let runtime: Runtime = runtimes[at];
-        Node::start(Setup::new(runtime, identity))
+        Node::start(Setup { busy_poll, ..Setup::new(runtime, identity) })
     });
     let to_server = client.connect(server.address()).expect("connected");
     let to_client = server.accept();
@@ -116,6 +127,8 @@ fn payload(number: u64) -> Bytes {
 
 const RELIABLE: Delivery = Delivery::ordered(1);
 const UNRELIABLE: Delivery = Delivery::unreliable(2);
+/// Short beside the pauses of the test, long beside a round trip.
+const BUSY: Duration = Duration::from_micros(300);
 const FLOOD: u64 = 20_000;
 const ROUNDS: u64 = 500;
 const HANG: Duration = Duration::from_secs(150);

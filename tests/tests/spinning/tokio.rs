@@ -243,8 +243,12 @@ impl Spinner {
 
     async fn query(&mut self) {
         let (endpoint, other) = (self.endpoint(), self.endpoint());
-        match self.rng.index(6) {
+        match self.rng.index(7) {
             0 => drop(self.try_for(endpoint.stats()).await),
+            6 => {
+                let longest = Duration::from_micros(self.rng.index(2) as u64 * 100);
+                _ = self.try_for(endpoint.set_busy_poll(longest)).await;
+            }
             1 => drop(self.try_for(endpoint.addresses_changed()).await),
             2 => drop(self.try_for(endpoint.peer_by_id(other.id())).await),
             3 => {

@@ -150,7 +150,7 @@ impl Socket {
         metas: &mut [RecvMeta],
     ) -> io::Result<usize> {
         let result = self.system.receive(io, buffers, metas);
-        self.note_received(result, metas, Instant::now())
+        self.note_received(result, metas, Instant::now)
     }
 
     /// Whether a read that fills fewer buffers than it was given found the socket empty, or an error that came while
@@ -163,7 +163,7 @@ impl Socket {
         &mut self,
         result: io::Result<usize>,
         metas: &[RecvMeta],
-        now: Instant,
+        now: impl FnOnce() -> Instant,
     ) -> io::Result<usize> {
         let error = match result {
             Ok(count) => {
@@ -178,21 +178,20 @@ impl Socket {
             }
             Err(error) => error,
         };
-        match ReceiveFailure::of(&error) {
-            ReceiveFailure::Drained => {
-                self.breakage = None;
-                return Err(error);
+        let failure = ReceiveFailure::of(&error);
+        if failure == ReceiveFailure::Drained {
+            self.breakage = None;
+            return Err(error);
+        }
+        let now = now();
+        self.stats.receive_errors += 1;
+        if failure == ReceiveFailure::Broken {
+            match &mut self.breakage {
+                Some(breakage) => breakage.repeat(now),
+                none => *none = Some(Breakage::new(now)),
             }
-            ReceiveFailure::Notice => self.stats.receive_errors += 1,
-            ReceiveFailure::Broken => {
-                self.stats.receive_errors += 1;
-                match &mut self.breakage {
-                    Some(breakage) => breakage.repeat(now),
-                    none => *none = Some(Breakage::new(now)),
-                }
-                if self.breakage.as_ref().is_some_and(|breakage| breakage.is_fatal(now)) {
-                    return Err(error);
-                }
+            if self.breakage.as_ref().is_some_and(|breakage| breakage.is_fatal(now)) {
+                return Err(error);
             }
         }
         if self.log.permits(now) {

@@ -249,7 +249,7 @@ fn a_socket_is_given_up_only_after_many_failures_in_a_row_and_a_long_time() {
     let mut now = Instant::now();
     let mut note = |socket: &mut Socket, result: io::Result<usize>, pause: Duration| {
         now += pause;
-        socket.note_received(result, &[], now)
+        socket.note_received(result, &[], || now)
     };
     let broken = || Err(io::Error::other("bad descriptor"));
     let drained = || Err(io::ErrorKind::WouldBlock.into());
@@ -284,7 +284,7 @@ fn a_socket_that_failed_pauses_ever_longer_but_never_long() {
     let mut now = Instant::now();
     let start = now;
     let mut pauses = Vec::new();
-    while let Ok(0) = node.socket.note_received(Err(io::Error::other("no memory")), &[], now) {
+    while let Ok(0) = node.socket.note_received(Err(io::Error::other("no memory")), &[], || now) {
         let until = node.socket.pauses_until().expect("a pause");
         pauses.push((until - now).as_millis());
         now = until;

@@ -65,11 +65,11 @@ impl<P> Lane<P> {
 }
 
 impl<P: Port> Traffic<P> {
-    fn new(longest_turn: Duration) -> Self {
+    fn new(now: Instant, longest_turn: Duration) -> Self {
         Self {
             inbox: Inbox::new(),
             reading: SocketId::default(),
-            turn: Turn::begin(longest_turn),
+            turn: Turn::begin(now, longest_turn),
             filling: Outbox::new(),
             spare: None,
             lanes: BTreeMap::new(),
@@ -86,38 +86,42 @@ impl<P: Port> Traffic<P> {
     /// # Errors
     /// When a socket failed for good.
     pub fn receive(&mut self, core: &mut Endpoint, clock: &Clock) -> io::Result<()> {
-        self.turn = self.turn.next();
-        if self.interfaces.is_some() {
-            self.tell_interfaces(core, clock.now());
-        }
-        self.hand_over(core, clock);
+        let now = clock.now();
+        self.turn = self.turn.next(now);
+        self.tell_interfaces(core, now);
+        let mut is_over = self.hand_over(core, clock, now);
         if let Some(crossing) = &mut self.crossing {
             self.turn.count(crossing.take_in(core, clock));
+            is_over = self.turn.is_over(clock.now());
         }
         for _ in 0..self.lanes.len() {
-            if self.turn.is_over() {
+            if is_over {
                 return Ok(());
             }
             self.reading = self.after(self.reading);
             let Some(Lane { port, .. }) = self.lanes.get_mut(&self.reading) else { continue };
             if !port.socket().is_pausing() && port.receive(&mut self.inbox)? {
-                self.hand_over(core, clock);
+                is_over = self.hand_over(core, clock, clock.now());
             }
         }
         Ok(())
     }
 
-    /// Hands over what was read, as far as the turn allows.
-    fn hand_over(&mut self, core: &mut Endpoint, clock: &Clock) {
-        while !self.turn.is_over()
-            && let Some((origin, datagram)) = self.inbox.take(self.reading)
-        {
+    /// Hands over what was read, as far as the turn allows: one datagram at least, however long it took to read. Whether the
+    /// turn is over.
+    fn hand_over(&mut self, core: &mut Endpoint, clock: &Clock, mut now: Instant) -> bool {
+        while let Some((origin, datagram)) = self.inbox.take(self.reading) {
             match &mut self.crossing {
-                None => core.handle_datagram(clock.now(), origin, datagram),
-                Some(crossing) => crossing.deliver(core, clock.now(), origin, datagram),
+                None => core.handle_datagram(now, origin, datagram),
+                Some(crossing) => crossing.deliver(core, now, origin, datagram),
             }
             self.turn.count(1);
+            now = clock.now();
+            if self.turn.is_over(now) {
+                return true;
+            }
         }
+        false
     }
 
     /// The socket whose turn comes after that of `socket`.
@@ -134,8 +138,13 @@ impl<P: Port> Traffic<P> {
 
     /// Whether the turn is over: what is not urgent waits for the next.
     #[must_use]
-    pub fn is_turn_over(&self) -> bool {
-        self.turn.is_over()
+    pub fn is_turn_over(&self, clock: &Clock) -> bool {
+        self.turn.is_over(clock.now())
+    }
+
+    /// Others had their turn in the middle of ours: what is left of it may last as long as a whole one.
+    pub fn resume(&mut self, now: Instant) {
+        self.turn.resume(now);
     }
 
     /// Sends until there is nothing to send, or no room, or the turn is over. Returns whether it
@@ -152,14 +161,16 @@ impl<P: Port> Traffic<P> {
             }
         }
         let batch_len = self.lanes.values().map(|lane| lane.port.socket().batch_len()).min();
+        let mut now = clock.now();
         loop {
             let all_blocked = self.lanes.values().all(|lane| !lane.waiting.is_empty());
-            if all_blocked || !self.filling.fill(core, clock.now(), batch_len.unwrap_or(0)) {
+            if all_blocked || !self.filling.fill(core, now, batch_len.unwrap_or(0)) {
                 return Ok(false);
             }
             self.turn.count(self.filling.left());
             self.dispatch()?;
-            if self.turn.is_over() {
+            now = clock.now();
+            if self.turn.is_over(now) {
                 return Ok(true);
             }
         }
@@ -269,8 +280,7 @@ impl<P> fmt::Debug for Traffic<P> {
 
 /// Fires the core's deadline if it is due: by the clock, for what woke the driver may be late or
 /// early.
-pub fn fire_timers(core: &mut Endpoint, clock: &Clock) {
-    let now = clock.now();
+pub fn fire_timers(core: &mut Endpoint, now: Instant) {
     if core.poll_timeout().is_some_and(|deadline| now >= deadline) {
         core.handle_timeout(now);
     }

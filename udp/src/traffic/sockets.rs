@@ -38,7 +38,7 @@ impl<P: Port> Traffic<P> {
         longest_turn: Duration,
         make: impl Fn(SocketId, UdpSocket) -> io::Result<P>,
     ) -> io::Result<Self> {
-        let mut traffic = Self::new(longest_turn);
+        let mut traffic = Self::new(now, longest_turn);
         traffic.crossing = crossing.map(Box::new);
         for (socket, io) in (0..).map(SocketId).zip(sockets) {
             traffic.attach(core, now, socket, Lane::new(make(socket, io)?, false));

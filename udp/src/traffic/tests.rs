@@ -97,7 +97,7 @@ impl Node {
     fn turn(&mut self) {
         let Self { core, clock, traffic, .. } = self;
         traffic.receive(core, clock).expect("no fatal error");
-        fire_timers(core, clock);
+        fire_timers(core, clock.now());
         while let Some(event) = traffic.poll_event(core, clock, port, drop) {
             match event {
                 Event::Connected { peer, .. } => self.connected.push(peer),
@@ -224,6 +224,22 @@ fn at_the_end_a_blocked_socket_has_a_second_and_no_more() {
     assert!(traffic.is_closed(core));
     assert_eq!(traffic.deadline(clock), None);
     assert_eq!(traffic.stats().datagrams_overflowed, 1);
+}
+
+/// However long it took to read them: a turn that did nothing would be followed by another such.
+#[test]
+fn a_turn_that_is_over_at_once_takes_in_one_datagram_all_the_same() {
+    let mut node = Node::new(1);
+    node.traffic.turn = Turn::begin(node.clock.now(), Duration::ZERO);
+    let stranger = UdpSocket::bind(loopback()).expect("bound");
+    for _ in 0..5 {
+        stranger.send_to(b"noise", node.address(0)).expect("sent");
+    }
+    for taken in 1..=5 {
+        node.traffic.receive(&mut node.core, &node.clock).expect("no fatal error");
+        assert_eq!(node.traffic.stats().datagrams_received, taken);
+        assert_eq!(node.traffic.is_behind(), taken < 5);
+    }
 }
 
 const FIRST: SocketId = SocketId(0);

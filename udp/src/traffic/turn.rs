@@ -1,26 +1,33 @@
 //! How much a driver does before it lets others run.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use handfast_core::Instant;
 
 /// One turn of a driver: it is over after so many datagrams, in and out, or so much time.
 #[derive(Debug)]
 pub(super) struct Turn {
     datagrams: u64,
     longest: Duration,
-    /// By the system's clock, whatever the driver's clock says: others wait in real time.
+    /// By the driver's clock. One that is held ends no turn: the datagrams do.
     ends: Instant,
 }
 
 impl Turn {
     /// A turn that lasts so long at most. A datagram, or a batch on its way out, that begins before is
     /// finished.
-    pub(super) fn begin(longest: Duration) -> Self {
-        Self { datagrams: 0, longest, ends: Instant::now() + longest }
+    pub(super) fn begin(now: Instant, longest: Duration) -> Self {
+        Self { datagrams: 0, longest, ends: now + longest }
     }
 
     /// The next one.
-    pub(super) fn next(&self) -> Self {
-        Self::begin(self.longest)
+    pub(super) fn next(&self, now: Instant) -> Self {
+        Self::begin(now, self.longest)
+    }
+
+    /// Others had their turn meanwhile: the time begins anew.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.ends = now + self.longest;
     }
 
     /// Counts datagrams that were handled.
@@ -29,8 +36,8 @@ impl Turn {
     }
 
     /// Whether others should have their turn.
-    pub(super) fn is_over(&self) -> bool {
-        self.datagrams >= MOST_DATAGRAMS || Instant::now() >= self.ends
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.datagrams >= MOST_DATAGRAMS || now >= self.ends
     }
 }
 
