@@ -102,7 +102,9 @@ impl ReceiveQueue {
         }
         if frame.stream.is_reliable() {
             let is_whole = self.on_reliable(frame, total);
-            self.is_unreviewed |= self.credit.is_worth_telling(self.unread_credit());
+            let credit = &self.credit;
+            self.is_unreviewed |=
+                credit.is_worth_telling(self.unread_credit()) || credit.is_held_up();
             is_whole
         } else {
             self.on_unreliable(frame, total)
