@@ -2,7 +2,7 @@
 //! before, and what losses showed since (draft-ietf-ccwg-bbr section 5.5.4 to 5.5.6). In bytes per second.
 //!
 //! In the draft, the largest sample counts. An acknowledgement that comes early makes one too large, as jitter
-//! does each time; so here it is the mean of a round, once Startup is over.
+//! does each time; so where delays differ it is the mean of a round, once Startup is over.
 
 use super::marks::Sample;
 
@@ -50,7 +50,7 @@ impl Bandwidth {
         Self { present: 0, last: 0, low: u64::MAX, round: 0, last_round: 0, mean: Mean::NEW }
     }
 
-    /// Takes a measurement: it counts with the others of its round. One of a sender that had too little to send
+    /// Takes a measurement of a path that jitters: it counts with the others of its round. One of a sender that had too little to send
     /// shows only that it is no less.
     pub(super) fn take(&mut self, sample: &Sample) {
         let Some(rate) = sample.rate else { return };
@@ -61,8 +61,8 @@ impl Bandwidth {
         }
     }
 
-    /// Takes a measurement of a sender that looks for the rate: it counts at once.
-    pub(super) fn take_first(&mut self, sample: &Sample) {
+    /// Takes a measurement that counts at once, by the same rule.
+    pub(super) fn take_at_once(&mut self, sample: &Sample) {
         let Some(rate) = sample.rate else { return };
         self.round = self.round.max(rate);
         if !sample.is_limited || rate > self.most() {
@@ -133,8 +133,8 @@ mod tests {
     #[test]
     fn the_most_of_two_cycles_counts_and_a_sender_with_little_to_send_lowers_nothing() {
         let mut bandwidth = Bandwidth::new();
-        bandwidth.take_first(&sample(1000, false));
-        bandwidth.take_first(&sample(1500, true));
+        bandwidth.take_at_once(&sample(1000, false));
+        bandwidth.take_at_once(&sample(1500, true));
         round(&mut bandwidth, &[700], false);
         assert_eq!(bandwidth.most(), 1500);
         bandwidth.begin_cycle();
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn what_jitter_adds_to_one_measurement_it_takes_from_another() {
         let mut bandwidth = Bandwidth::new();
-        bandwidth.take_first(&sample(1000, false));
+        bandwidth.take_at_once(&sample(1000, false));
         bandwidth.begin_cycle();
         for _ in 0..20 {
             round(&mut bandwidth, &[900, 1100, 950, 1050], false);
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn losses_lower_it_to_what_arrives_by_halves() {
         let mut bandwidth = Bandwidth::new();
-        bandwidth.take_first(&sample(1000, false));
+        bandwidth.take_at_once(&sample(1000, false));
         bandwidth.begin_round();
         bandwidth.begin_round();
         round(&mut bandwidth, &[300], false);

@@ -119,8 +119,8 @@ impl Bbr {
             self.begin_round(sample.is_limited);
         }
         self.carried = self.carried.max(sample.delivered);
-        if self.cycle.phase() == Phase::Startup {
-            self.model.bandwidth.take_first(sample);
+        if self.cycle.phase() == Phase::Startup || !self.trip.jitters() {
+            self.model.bandwidth.take_at_once(sample);
         } else {
             self.model.bandwidth.take(sample);
         }

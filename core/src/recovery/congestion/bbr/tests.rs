@@ -244,7 +244,7 @@ fn a_line_is_used_whatever_it_loses_by_itself_and_no_queue_overflows() {
         (Line { loss: 100, ..LINE }, 70, 20),
         (Line { loss: 200, ..LINE }, 55, 20),
         (Line { jitter: 60, ..LINE }, 70, 20),
-        (Line { jitter: 60, loss: 50, ..LINE }, 30, 20),
+        (Line { jitter: 60, loss: 50, ..LINE }, 40, 30),
     ];
     for (line, least, most) in cases {
         let (share, dropped) = alone(line, 10);

@@ -95,6 +95,13 @@ impl Trip {
         micros(shown) > least + margin && quiet > least + margin + spread
     }
 
+    /// Whether the last samples differ so much that a measurement of a round trip is not to be trusted by itself.
+    pub(super) fn jitters(&self) -> bool {
+        let least = self.least.unwrap_or_default();
+        let (_, spread) = self.delays.least_and_spread();
+        spread > micros((least / NEARLY).max(LEAST_RISE))
+    }
+
     /// More is sent from here on.
     pub(super) fn set_level(&mut self) {
         self.level = self.present().unwrap_or(Duration::MAX);
@@ -198,7 +205,7 @@ mod tests {
             [100, 160, 130, 110, 150, 120, 140, 105, 155, 125, 135, 115, 145, 101, 159, 128];
         assert!(!take_all(0, jitter));
         // More packets, each of which waits for the slowest before it.
-        assert!(!take_all(200, jitter.map(|millis| 130 + millis / 4)));
+        assert!(!take_all(200, jitter.map(|millis| 60 + millis / 2)));
         // All that comes is the same, and longer.
         assert!(take_all(400, [180; 16]));
     }
