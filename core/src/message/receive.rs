@@ -109,7 +109,8 @@ impl ReceiveQueue {
         }
         if frame.stream.is_reliable() {
             let is_whole = self.on_reliable(frame, total);
-            let is_news = || self.credit.is_worth_telling(self.unread_credit());
+            let is_news =
+                || self.credit.is_worth_telling(self.unread_credit()) || self.credit.is_held_up();
             self.is_unreviewed = self.is_unreviewed || is_news();
             is_whole
         } else {

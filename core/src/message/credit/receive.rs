@@ -29,11 +29,13 @@ pub(crate) struct ReceiveCredit {
     due: bool,
     /// When a part of the window last came together.
     last_part: Option<Instant>,
+    /// The cost of whole messages that came and wait for an earlier one, since a message was last given back.
+    early: u64,
     blocked: Blocked,
 }
 
 pack!(ReceiveCredit:
-    most, window, charged, returned, limit, told, channels, due, last_part, blocked,
+    most, window, charged, returned, limit, told, channels, due, last_part, early, blocked,
 );
 
 /// What a peer may send at most.
@@ -80,6 +82,7 @@ impl ReceiveCredit {
             channels: Returned::default(),
             due: false,
             last_part: None,
+            early: 0,
             blocked: Blocked::default(),
         }
     }
@@ -93,7 +96,19 @@ impl ReceiveCredit {
     /// A message of a channel was taken, or is not wanted any more.
     pub(crate) fn give_back(&mut self, channel: u16, cost: u64) {
         self.returned += cost;
+        self.early = 0;
         self.channels.add(channel, cost);
+    }
+
+    /// A message is whole and waits for an earlier one.
+    pub(crate) const fn note_early(&mut self, cost: u64) {
+        self.early += cost;
+    }
+
+    /// Whether a good part of the window waits for a message that is sent again: what comes meanwhile is more than
+    /// the window was made for, and its sender would be stuck before that message is there.
+    pub(crate) const fn is_held_up(&self) -> bool {
+        self.early >= self.window / 4 && self.window < self.most.window
     }
 
     /// The sender is stuck at `limit`, for want of a higher one if a message's cost is named.
@@ -127,6 +142,12 @@ impl ReceiveCredit {
             }
             self.due = true;
         }
+        // The application took all that it could.
+        if unread == 0 && self.is_held_up() {
+            self.early = 0;
+            self.double(review.room, older);
+            self.due |= self.limit > self.told;
+        }
         if let Some(cost) = self.blocked.wanted.filter(|cost| self.may_raise(*cost, older))
             && (has_turn || cost <= review.room.free)
         {
@@ -159,9 +180,15 @@ impl ReceiveCredit {
         let patience = (review.round_trip * 2).max(LEAST_PATIENCE);
         let fast = self.last_part.is_none_or(|last| review.now <= last + patience);
         self.last_part = Some(review.now);
-        if fast && self.window < self.most.window && self.window <= review.room.free {
+        if fast {
+            self.double(review.room, older);
+        }
+    }
+
+    fn double(&mut self, room: Room, older: u64) {
+        if self.window < self.most.window && self.window <= room.free {
             self.window = (self.window * 2).min(self.most.window);
-            self.raise(review.room, older);
+            self.raise(room, older);
         }
     }
 

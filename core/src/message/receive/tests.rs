@@ -56,6 +56,35 @@ fn credit_flows_again_when_a_restarted_peer_filled_its_window_before_it_was_read
     assert_eq!(inbox.advertise(), 2 * granted);
 }
 
+/// While a lost message is sent again, others come that wait for it: the application is not to blame.
+#[test]
+fn the_window_grows_while_much_of_it_waits_for_one_message() {
+    let stream = StreamKey::new(0, true, Order::Ordered);
+    let whole = |sequence_number| DataFrame {
+        stream,
+        requires_ack: false,
+        sequence_number,
+        fragment: None,
+        payload: &[0; 936],
+    };
+    let limits = ReceiveLimits { window: 1 << 20, stream_window: 4096, ..LIMITS };
+    let first = ReceiveQueue::new(limits).advertise();
+    let told = |numbers: core::ops::Range<u64>| {
+        let mut inbox = ReceiveQueue::new(limits);
+        for number in numbers {
+            inbox.on_data(&whole(number)).expect("within the credit");
+            if inbox.is_unreviewed() {
+                inbox.review_credit(REVIEW, false);
+            }
+        }
+        if inbox.is_credit_due() { inbox.advertise() } else { 0 }
+    };
+    let quarter = first / 4 / 1000;
+    assert_eq!(told(1..quarter), 0, "little waits");
+    assert_eq!(told(1..quarter + 2), 2 * first);
+    assert_eq!(told(0..quarter + 2), 0, "the application could take them");
+}
+
 /// It was sent whole, and again in pieces that overtook it.
 #[test]
 fn a_message_that_comes_whole_after_pieces_of_it_counts_once() {

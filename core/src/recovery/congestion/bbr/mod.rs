@@ -26,7 +26,7 @@ use crate::recovery::Rtt;
 use crate::time::Instant;
 use bandwidth::Bandwidth;
 use ceiling::Ceiling;
-use cycle::Cycle;
+use cycle::{Cycle, Phase};
 use losses::Losses;
 use marks::{Marks, Sample};
 use plateau::Plateau;
@@ -119,7 +119,11 @@ impl Bbr {
             self.begin_round(sample.is_limited);
         }
         self.carried = self.carried.max(sample.delivered);
-        self.model.bandwidth.take(sample);
+        if self.cycle.phase() == Phase::Startup || !self.trip.jitters() {
+            self.model.bandwidth.take_at_once(sample);
+        } else {
+            self.model.bandwidth.take(sample);
+        }
         let rate = self.model.bandwidth.usable();
         self.surplus.on_ack(now, sample.acked, rate, self.window);
         let answers = if begins_round { self.end_round(now, sample) } else { false };

@@ -95,19 +95,26 @@ impl Trip {
         micros(shown) > least + margin && quiet > least + margin + spread
     }
 
+    /// Whether the last samples differ so much that a measurement of a round trip is not to be trusted by itself.
+    pub(super) fn jitters(&self) -> bool {
+        let least = self.least.unwrap_or_default();
+        let (_, spread) = self.delays.least_and_spread();
+        spread > micros((least / NEARLY).max(LEAST_RISE))
+    }
+
     /// More is sent from here on.
     pub(super) fn set_level(&mut self) {
         self.level = self.present().unwrap_or(Duration::MAX);
     }
 
     /// Whether the samples of the present round, or the last of them, are longer than those before more was sent,
-    /// by more than that part of the least. Jitter is as much as it was before.
+    /// by more than that part of the least and by more than they differ from each other. Where a path jitters in
+    /// order, all samples are the longer the more is sent: each packet waits for the slowest before it.
     pub(super) fn has_risen(&self, part: u32) -> bool {
         let margin = (self.least.unwrap_or(Duration::MAX) / part).max(LEAST_RISE);
-        let bound = self.level.saturating_add(margin);
         let (quiet, spread) = self.delays.least_and_spread();
-        self.present().is_some_and(|present| present > bound)
-            || quiet > micros(bound).saturating_add(spread)
+        let bound = micros(self.level.saturating_add(margin)).saturating_add(spread);
+        quiet > bound || self.present().is_some_and(|present| micros(present) > bound)
     }
 
     /// Whether some sample of the present round, or of the last one if there is none yet, says that nothing waits
@@ -180,5 +187,26 @@ mod tests {
         trip.take(at(140), &rtt(MS * 80));
         trip.begin_round();
         assert!(trip.is_queued(), "nothing newer is known");
+    }
+
+    #[test]
+    fn where_delays_differ_a_rise_is_one_only_if_it_is_more_than_that() {
+        let mut trip = Trip::new();
+        let mut take_all = |from: u64, trips: [u32; 16]| {
+            trip.begin_round();
+            for (n, millis) in (0..).zip(trips) {
+                trip.take(at(from + n), &rtt(MS * millis));
+            }
+            let has_risen = trip.has_risen(16);
+            trip.set_level();
+            has_risen
+        };
+        let jitter =
+            [100, 160, 130, 110, 150, 120, 140, 105, 155, 125, 135, 115, 145, 101, 159, 128];
+        assert!(!take_all(0, jitter));
+        // More packets, each of which waits for the slowest before it.
+        assert!(!take_all(200, jitter.map(|millis| 60 + millis / 2)));
+        // All that comes is the same, and longer.
+        assert!(take_all(400, [180; 16]));
     }
 }
