@@ -12,8 +12,12 @@
 //! that a hundredth or two of it pays for all copies. So it is at the beginning, too, before anything was lost:
 //! who looks for the rate of a path finds it by sending too much.
 
+mod loss_share;
+
 use alloc::collections::VecDeque;
 use core::time::Duration;
+
+use loss_share::LossShare;
 
 use super::outgoing::{Outgoing, Part};
 use crate::delivery::Priority;
@@ -92,9 +96,9 @@ impl Redundancy {
         if part.len > LONGEST || part.len != message.len() || !message.delivery.reliable {
             return;
         }
-        if self.loss.is_felt && message.delivery.priority == Priority::REAL_TIME {
+        if self.loss.is_felt() && message.delivery.priority == Priority::REAL_TIME {
             self.wait(part, now, round_trip);
-        } else if self.allowance > 0 && (self.loss.is_felt || self.loss.is_unknown()) {
+        } else if self.allowance > 0 && (self.loss.is_felt() || self.loss.is_unknown()) {
             let (gap, wait) = pauses(round_trip);
             let is_late = |waiting: &&Waiting| waiting.until < now;
             while self.beside.front().filter(is_late).is_some() {
@@ -230,56 +234,6 @@ const fn cost(len: u32, alone: bool) -> usize {
     len as usize + FRAME_COST + if alone { PACKET_COST } else { 0 }
 }
 
-/// How many of the last parts were lost.
-#[derive(Debug, Default)]
-struct LossShare {
-    /// A moving average, in 2^-24.
-    share: u32,
-    /// It is worth copies. The first loss is felt at once, and the last for some 260 parts.
-    is_felt: bool,
-    /// So many parts were looked at, up to `KNOWN`.
-    parts: u16,
-}
-
-pack!(LossShare: share, is_felt, parts);
-
-impl LossShare {
-    #[inline]
-    fn note(&mut self, is_lost: bool) {
-        if self.parts < KNOWN {
-            self.parts += 1;
-        }
-        if is_lost {
-            self.share += (ALL - self.share) / PARTS;
-            self.is_felt = true;
-        } else if self.share > 0 {
-            self.share -= self.share / PARTS;
-            self.is_felt &= self.share >= FELT;
-        }
-    }
-}
-
-impl LossShare {
-    const fn is_heavy(&self) -> bool {
-        self.share >= HEAVY
-    }
-
-    /// Whether the path was not seen for long enough.
-    const fn is_unknown(&self) -> bool {
-        self.parts < KNOWN
-    }
-}
-
-/// All parts, as a share.
-const ALL: u32 = 1 << 24;
-/// How many parts the average looks at, about.
-const PARTS: u32 = 128;
-/// Less than a thousandth is not felt.
-const FELT: u32 = ALL / 1000;
-/// So many parts show what is lost: 50 Mbit/s are found after about half of them.
-const KNOWN: u16 = 2048;
-/// A fortieth is much.
-const HEAVY: u32 = ALL / 40;
 /// Longer messages are not sent once more.
 const LONGEST: u32 = 512;
 /// So many wait at most; of others there are no copies.
