@@ -181,7 +181,7 @@ impl Endpoint {
         peers.into_iter().filter_map(send).collect()
     }
 
-    /// A handle to a peer that an event or a [`PeerInfo`] named; `None` if it is not connected, or the
+    /// A handle to a peer that an event or a [`PeerInfo`](crate::PeerInfo) named; `None` if it is not connected, or the
     /// endpoint has stopped.
     pub async fn peer(&self, handle: PeerHandle) -> Option<Peer> {
         self.find(PeerSelector::Handle(handle)).await
@@ -312,7 +312,7 @@ impl Endpoint {
 
     /// Closes a socket, and completes when it is closed. Its peers go on by another socket that
     /// reaches them, and learn our new address at once. Reliable messages are not lost; datagrams under way to the
-    /// socket are, and those that waited for room in it ([`SocketStats::datagrams_overflowed`]). A peer
+    /// socket are, and those that waited for room in it ([`datagrams_overflowed`](crate::SocketStats::datagrams_overflowed)). A peer
     /// that no other socket reaches ends by its idle timeout, unless one is added before. So does one
     /// that leaves its own address before it noticed: neither end knows then where the other is.
     ///
