@@ -18,6 +18,8 @@ pub(super) struct Delays {
 struct Range {
     least: u32,
     most: u32,
+    /// By how much a sample was less than one before it.
+    fall: u32,
 }
 
 impl Delays {
@@ -38,6 +40,7 @@ impl Delays {
         let sample = u32::try_from(micros(rtt.latest())).unwrap_or(u32::MAX);
         self.present.least = self.present.least.min(sample);
         self.present.most = self.present.most.max(sample);
+        self.present.fall = self.present.fall.max(self.present.most - sample);
     }
 
     /// The least, and how much more the most is. In microseconds.
@@ -46,10 +49,15 @@ impl Delays {
         let most = self.present.most.max(self.last.most);
         (least.into(), most.saturating_sub(least).into())
     }
+
+    /// By how much they fell, in microseconds: a queue that grows only rises, and jitter does both.
+    pub(super) fn fall(&self) -> u64 {
+        self.present.fall.max(self.last.fall).into()
+    }
 }
 
 impl Range {
-    const EMPTY: Self = Self { least: u32::MAX, most: 0 };
+    const EMPTY: Self = Self { least: u32::MAX, most: 0, fall: 0 };
 }
 
 /// Rises of the round-trip time that mean nothing, in microseconds: timers, and who shares the processor.

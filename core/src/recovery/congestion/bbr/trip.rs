@@ -108,13 +108,14 @@ impl Trip {
     }
 
     /// Whether the samples of the present round, or the last of them, are longer than those before more was sent,
-    /// by more than that part of the least and by more than they differ from each other. Where a path jitters in
-    /// order, all samples are the longer the more is sent: each packet waits for the slowest before it.
+    /// by more than that part of the least, and the former by more than samples fell again, the latter by more than they
+    /// differ. Where a path jitters in order, all are the longer the more is sent: each packet waits for the slowest before it.
     pub(super) fn has_risen(&self, part: u32) -> bool {
         let margin = (self.least.unwrap_or(Duration::MAX) / part).max(LEAST_RISE);
         let (quiet, spread) = self.delays.least_and_spread();
-        let bound = micros(self.level.saturating_add(margin)).saturating_add(spread);
-        quiet > bound || self.present().is_some_and(|present| micros(present) > bound)
+        let bound = micros(self.level.saturating_add(margin));
+        let present = self.present().map_or(0, micros);
+        quiet > bound.saturating_add(spread) || present > bound.saturating_add(self.delays.fall())
     }
 
     /// Whether some sample of the present round, or of the last one if there is none yet, says that nothing waits
