@@ -241,7 +241,8 @@ const WHILE_DOWN: u64 = 30;
 /// vanishes, and the one that is left is served.
 #[test]
 fn instances_of_one_key_that_come_and_go_lose_nothing_that_was_acknowledged() {
-    let reports: Vec<_> = (0..100).map(|seed| Instances::from_seed(seed).run()).collect();
+    // Something waits behind a gap when an instance comes in about one run of eighty: in three of these.
+    let reports: Vec<_> = (100..200).map(|seed| Instances::from_seed(seed).run()).collect();
     let sum = |of: fn(&InstancesReport) -> u64| reports.iter().map(of).sum::<u64>();
     let told = [sum(|one| one.told_server), sum(|one| one.told_instances)];
     let (restarts, undeliverable) = (sum(|one| one.restarts), sum(|one| one.undeliverable));
