@@ -300,6 +300,7 @@ fn a_short_idle_timeout_brings_the_heartbeat_down_with_it() {
     assert!(error.to_string().contains("idle-timeout"), "{error}");
 }
 
+#[cfg(feature = "tokio")]
 #[test]
 fn what_does_not_go_with_several_shards_is_refused_by_the_name_of_its_flag() {
     let layer = |change: &dyn Fn(&mut Layer)| {
@@ -313,6 +314,7 @@ fn what_does_not_go_with_several_shards_is_refused_by_the_name_of_its_flag() {
     for (change, flag) in [
         (&(|layer: &mut Layer| layer.shards = Some(0)) as &dyn Fn(&mut Layer), "1 to 256"),
         (&|layer| layer.shards = Some(257), "1 to 256"),
+        #[cfg(feature = "mio")]
         (&|layer| layer.runtime = Some(RuntimeKind::Mio), "--runtime"),
         (&|layer| layer.relay = Some(true), "--relay=false"),
         (&|layer| layer.allow = Some("a".into()), "--relay=false"),
