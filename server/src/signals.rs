@@ -48,8 +48,9 @@ fn spawn(
         };
         wait_for_stop();
         let first = Instant::now();
-        stop();
+        // Said before: a server without peers is gone at once.
         tracing::info!("stopping: saying goodbye to everyone (a second signal stops at once)");
+        stop();
         loop {
             wait_for_stop();
             if first.elapsed() >= SAME_SIGNAL {
