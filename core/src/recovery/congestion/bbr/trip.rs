@@ -210,4 +210,14 @@ mod tests {
         // All that comes is the same, and longer.
         assert!(take_all(400, [180; 16]));
     }
+
+    #[test]
+    fn a_queue_that_grows_within_a_round_is_no_jitter() {
+        let mut trip = Trip::new();
+        (0..16).for_each(|n| trip.take(at(n), &rtt(MS * 100)));
+        trip.set_level();
+        trip.begin_round();
+        (110..126).for_each(|millis| trip.take(at(u64::from(millis)), &rtt(MS * millis)));
+        assert!(trip.has_risen(16));
+    }
 }
