@@ -238,7 +238,8 @@ fn a_turn_that_is_over_at_once_takes_in_one_datagram_all_the_same() {
     for taken in 1..=5 {
         node.traffic.receive(&mut node.core, &node.clock).expect("no fatal error");
         assert_eq!(node.traffic.stats().datagrams_received, taken);
-        assert_eq!(node.traffic.is_behind(), taken < 5);
+        // Only where one call reads several is anything left of it.
+        assert_eq!(node.traffic.is_behind(), quinn_udp::BATCH_SIZE > 1 && taken < 5);
     }
 }
 
