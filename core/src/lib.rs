@@ -183,6 +183,7 @@ pub use nat::{NatEvidence, NatFiltering, NatMapping};
 pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
 pub use punch::{FreshPort, Nat, PathReason, Verdict};
 pub use rand_core;
+pub use route::Handover;
 pub use shards::{PeerMap, Redirect, Siblings, Steering, steer};
 pub use stats::{Drops, PathStats, PeerStats, Stats};
 pub use time::Instant;

@@ -6,8 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 use handfast_core::{
-    Config, CookieSecret, DisconnectOptions, ForwardingPolicy, Identity, Siblings, SocketId,
-    ValidConfig,
+    Config, CookieSecret, DisconnectOptions, Identity, Siblings, SocketId, ValidConfig,
 };
 use handfast_udp::{Clock, Crossing, Listen, MAX_SHARDS, SharedPeers, entropy, host_config};
 use tokio::runtime::Handle;
@@ -29,18 +28,7 @@ pub(crate) fn bind(
     count: u16,
 ) -> io::Result<Endpoint> {
     let runtime = Handle::try_current().map_err(io::Error::other)?;
-    let config = host_config(config).validate().map_err(invalid)?;
-    let configs = shares(&config, count)?;
-    let backlog = Arc::new(Backlog::new(config.limits.max_peers, configs.len()));
-    let all = All { identity, clock: Driver::clock(), backlog: &backlog };
-    // At most one ring per peer, one per question and one for what other shards hand over is under way.
-    let rings: Vec<_> = configs.iter().map(|_| mpsc::unbounded_channel()).collect();
-    let crossings = crossings(&rings);
-    let ports = listen.bind_shards(count)?.into_iter().zip(crossings);
-    let parts = configs.into_iter().zip(ports).zip(rings);
-    let shards: io::Result<Vec<_>> =
-        parts.map(|((config, ports), ring)| all.shard(config, ports, ring)).collect();
-    let shards = shards?;
+    let (shards, backlog) = make(config, identity, listen, count)?;
     let addresses = addresses(&shards)?;
     let mut drivers = spawn(&runtime, shards).into_iter();
     let first = drivers.next().ok_or_else(|| invalid(WRONG_NUMBER))?;
@@ -52,6 +40,40 @@ pub(crate) fn bind(
     Ok(endpoint)
 }
 
+/// Opens the sockets, and makes a driver for those of each shard.
+fn make(
+    config: Config,
+    identity: &Identity,
+    listen: &Listen,
+    count: u16,
+) -> io::Result<(Vec<Shard>, Arc<Backlog>)> {
+    let config = host_config(config).validate().map_err(invalid)?;
+    let configs = shares(&config, count)?;
+    let backlog = Arc::new(Backlog::new(config.limits.max_peers, configs.len()));
+    let all = All { identity, clock: Driver::clock(), backlog: &backlog };
+    // At most one ring per peer, one per question and one for what other shards hand over is under way.
+    let rings: Vec<_> = configs.iter().map(|_| mpsc::unbounded_channel()).collect();
+    let crossings = crossings(&rings);
+    let ports = listen.bind_shards(count)?.into_iter().zip(crossings);
+    let parts = configs.into_iter().zip(ports).zip(rings);
+    let shards: io::Result<Vec<_>> =
+        parts.map(|((config, ports), ring)| all.shard(config, ports, ring)).collect();
+    Ok((shards?, backlog))
+}
+
+/// The drivers of all shards, of which a test takes the turns.
+#[cfg(test)]
+pub(crate) fn drivers(
+    config: Config,
+    identity: &Identity,
+    listen: &Listen,
+    count: u16,
+) -> io::Result<Vec<Driver>> {
+    handfast_udp::faults::steer_in_kernel(false);
+    let (shards, _) = make(config, identity, listen, count)?;
+    Ok(shards.into_iter().map(|shard| shard.driver).collect())
+}
+
 /// What each shard gets of the choices.
 fn shares(config: &ValidConfig, count: u16) -> io::Result<Vec<ValidConfig>> {
     if count == 1 {
@@ -60,9 +82,8 @@ fn shares(config: &ValidConfig, count: u16) -> io::Result<Vec<ValidConfig>> {
     if !(1..=MAX_SHARDS).contains(&count) {
         return Err(invalid(WRONG_NUMBER));
     }
-    let (forwards, routes) = (&config.forwarding.policy, &config.routing);
-    if *forwards != ForwardingPolicy::Nobody || routes.announce || !routes.transit.is_empty() {
-        return Err(invalid(PASSES_ON));
+    if config.routing.announce || !config.routing.transit.is_empty() {
+        return Err(invalid(ROUTES));
     }
     let mut config = config.clone().into_inner();
     let drawn = CookieSecret::new(entropy()?);
@@ -163,8 +184,7 @@ fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Erro
 
 const MAX_COMMANDS: usize = 256;
 const WRONG_NUMBER: &str = "an endpoint has 1 to 256 shards";
-const PASSES_ON: &str =
-    "an endpoint with several shards passes nothing on: neither forwarding nor routing";
+const ROUTES: &str = "an endpoint with several shards exchanges no routes: leave out routing";
 
 #[cfg(test)]
 mod tests {
@@ -181,10 +201,8 @@ mod tests {
         let because = |why: &str| (io::ErrorKind::InvalidInput, why.to_owned());
         assert_eq!(refused(Config::default(), 0), because(WRONG_NUMBER));
         assert_eq!(refused(Config::default(), 257), because(WRONG_NUMBER));
-        let (mut forwards, mut routes) = (Config::default(), Config::default());
-        forwards.forwarding.policy = ForwardingPolicy::Anyone;
-        assert_eq!(refused(forwards, 2), because(PASSES_ON));
+        let mut routes = Config::default();
         routes.routing.announce = true;
-        assert_eq!(refused(routes, 2), because(PASSES_ON));
+        assert_eq!(refused(routes, 2), because(ROUTES));
     }
 }

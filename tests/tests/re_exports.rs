@@ -13,6 +13,7 @@ const LEFT_OUT: [(&str, &str); 12] = [
     ("Transmit", "for drivers"),
     ("rand_core", "for Identity::generate; the runtimes have generate_identity"),
     ("canonical", "for drivers"),
+    ("Handover", "for drivers with shards"),
     ("PeerMap", "for drivers with shards"),
     ("Redirect", "for drivers with shards"),
     ("Siblings", "for drivers with shards"),

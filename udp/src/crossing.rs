@@ -1,11 +1,13 @@
-//! Datagrams that arrive at one shard and are for another.
+//! What arrives at one shard and is for another.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use handfast_core::{Endpoint, Instant, Origin, PeerMap, Redirect, Siblings, Steering, steer};
+use handfast_core::{
+    Endpoint, Handover, Instant, Origin, PeerMap, Redirect, Siblings, Steering, steer,
+};
 
 use crate::{Clock, SocketStats};
 
@@ -39,9 +41,11 @@ struct Door {
     bell: Bell,
 }
 
-struct Parcel {
-    origin: Origin,
-    datagram: Box<[u8]>,
+enum Parcel {
+    /// For another shard as a whole.
+    Datagram(Origin, Box<[u8]>),
+    /// What another shard made of a datagram.
+    Handover(Handover),
 }
 
 impl Door {
@@ -97,6 +101,7 @@ impl Crossing {
             return self.hand_over(shard, &origin, datagram, MAX_WAITING);
         }
         core.handle_datagram(now, origin, datagram);
+        self.send_handover(core);
         match core.take_redirect() {
             None => {}
             Some(Redirect::Shard(shard)) => self.hand_over(shard, &origin, datagram, MAX_WAITING),
@@ -114,10 +119,17 @@ impl Crossing {
     pub(crate) fn take_in(&mut self, core: &mut Endpoint, clock: &Clock) -> u64 {
         self.refill();
         let count = self.taken.len().min(TAKEN_AT_ONCE);
-        for mut parcel in self.taken.drain(..count) {
-            core.handle_datagram(clock.now(), parcel.origin, &mut parcel.datagram);
+        for _ in 0..count {
+            match self.taken.pop_front() {
+                Some(Parcel::Datagram(origin, mut datagram)) => {
+                    core.handle_datagram(clock.now(), origin, &mut datagram);
+                }
+                Some(Parcel::Handover(handover)) => core.handle_handover(clock.now(), handover),
+                None => break,
+            }
             // The peer went elsewhere meanwhile. Who sent it sends it again.
             self.stats.handovers_dropped += u64::from(core.take_redirect().is_some());
+            self.send_handover(core);
         }
         // What came meanwhile has rung, and does not ring again.
         self.refill();
@@ -143,8 +155,18 @@ impl Crossing {
     }
 
     fn hand_over(&mut self, shard: u8, origin: &Origin, datagram: &[u8], most: usize) {
+        self.put(shard, Parcel::Datagram(*origin, datagram.into()), most);
+    }
+
+    /// Sends on what our core has for another one.
+    fn send_handover(&mut self, core: &mut Endpoint) {
+        if let Some(handover) = core.take_handover() {
+            self.put(handover.shard(), Parcel::Handover(handover), MAX_WAITING);
+        }
+    }
+
+    fn put(&mut self, shard: u8, parcel: Parcel, most: usize) {
         let Some(door) = self.doors.get(usize::from(shard)) else { return };
-        let parcel = Parcel { origin: *origin, datagram: datagram.into() };
         let there_was_room = door.put(parcel, most);
         self.stats.datagrams_handed_over += u64::from(there_was_room);
         self.stats.handovers_dropped += u64::from(!there_was_room);
@@ -160,7 +182,7 @@ impl fmt::Debug for Crossing {
     }
 }
 
-/// How many datagrams wait before a shard at most: about as much as the kernel queues for a socket.
+/// How many parcels wait before a shard at most: about as much as the kernel queues for a socket.
 const MAX_WAITING: usize = 1024;
 /// The same before what nothing authenticates makes it wait: a flood of hints leaves room for what names its shard.
 const MAX_HINTS: usize = MAX_WAITING / 4;

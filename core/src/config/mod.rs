@@ -131,8 +131,8 @@ pub struct Config {
     pub shard: u8,
     /// Which of the endpoints behind one address has which peer, if there are several: then a peer is a peer of one of them,
     /// and who comes to another is sent on ([`Endpoint::take_redirect`](crate::Endpoint::take_redirect)). See
-    /// [`for_shard`](Self::for_shard), which a runtime that has shards calls by itself. Such endpoints pass nothing on between
-    /// peers. Default `None`: this is the only one.
+    /// [`for_shard`](Self::for_shard), which a runtime that has shards calls by itself. Such endpoints exchange no
+    /// routes. Default `None`: this is the only one.
     pub siblings: Option<Arc<dyn Siblings>>,
     /// The secret with which cookies are made. Set it if several endpoints of one server are to accept
     /// each other's cookies. They then need the same identity, and times that count from the same
@@ -182,23 +182,22 @@ impl Config {
     }
 
     fn rules(&self) -> impl Iterator<Item = Rule> {
+        let forwards = self.forwarding.policy != ForwardingPolicy::Nobody;
         let groups = self.timers.rules().into_iter().chain(self.limits.rules());
         let groups = groups.chain(self.budgets.rules()).chain(self.flow.rules());
         let groups = groups.chain(self.keys.rules()).chain(self.forwarding.rules());
-        let forwards = self.forwarding.policy != ForwardingPolicy::Nobody;
         let groups = groups.chain(self.routing.rules(forwards));
         let groups = groups.chain(self.discovery.rules(self.network_secret.as_ref()));
         self.rules_of_no_group().into_iter().chain(groups)
     }
 
-    fn rules_of_no_group(&self) -> [Rule; 8] {
+    fn rules_of_no_group(&self) -> [Rule; 7] {
         let guessed = self.cookie_secret.as_ref().is_some_and(CookieSecret::is_zero);
         let is_zero =
             |secret: &Option<NetworkSecret>| secret.as_ref().is_some_and(NetworkSecret::is_zero);
         let (secret, previous) = (&self.network_secret, &self.previous_network_secret);
         let is_alone = previous.is_some() && secret.is_none();
         let datagrams = BASE_DATAGRAM..=MAX_DATAGRAM;
-        let forwards = self.forwarding.policy != ForwardingPolicy::Nobody;
         let routes = self.routing.is_on();
         let stands_still = self.congestion == CongestionControl::Fixed(0);
         [
@@ -208,8 +207,6 @@ impl Config {
                 .than("network_secret"),
             rule("cookie_secret", "must not be all zeros: anyone could make cookies", !guessed),
             rule("max_datagram", "must be 1,200 to 2,048", datagrams.contains(&self.max_datagram)),
-            rule("siblings", "must not be set with", self.siblings.is_none() || !forwards)
-                .than("forwarding.policy"),
             rule("siblings", "must not be set with", self.siblings.is_none() || !routes)
                 .than("routing"),
             rule("congestion", "must be at least 1 byte per second", !stands_still),

@@ -65,12 +65,6 @@ const OF_NO_GROUP: &[Case] = &[
     ),
     (
         "siblings",
-        "must not be set with forwarding.policy",
-        |c| c.siblings = siblings(),
-        |c| (c.siblings, c.forwarding.policy) = (siblings(), ForwardingPolicy::Anyone),
-    ),
-    (
-        "siblings",
         "must not be set with routing",
         |c| c.siblings = siblings(),
         |c| (c.siblings, c.routing.announce) = (siblings(), true),

@@ -4,7 +4,9 @@ use super::Endpoint;
 use crate::event::ForwardRefusal;
 use crate::net::{Arrival, Departure, Ecn, Route};
 use crate::peer::{Carried, ForwardRefused};
+use crate::route::{HandedOver, Handover, Passage};
 use crate::stats::DropReason;
+use crate::time::Instant;
 use crate::wire::{FORWARD_HEADER_LEN, ForwardFrame, HOP_LIMIT, SEALED_HEADER_LEN, TAG_LEN, kind};
 use crate::{PeerHandle, PeerId};
 
@@ -57,60 +59,24 @@ impl Endpoint {
         packet: &[u8],
     ) {
         let destination = PeerId::claimed(carried.destination);
-        let next = self.next_hop(slot, &neighbour, &destination);
-        let passed = match next {
+        let frame = ForwardFrame {
+            hop_limit: carried.hop_limit.saturating_sub(1),
+            ecn: Ecn::codepoint(ecn),
+            source: &carried.source,
+            destination: &carried.destination,
+            packet,
+        };
+        let passed = match self.next_hop(slot, &neighbour, &destination) {
             Err(refusal) => Err(refusal),
             Ok(_) if carried.hop_limit == 0 => Err(ForwardRefusal::TooFar),
-            // Nobody is told: an honest path tries its size.
-            Ok(next) if !self.can_carry(next, packet.len()) => {
-                self.carry_larger(next.slot);
-                Ok(None)
-            }
-            Ok(next) => {
-                let header = ForwardFrame {
-                    hop_limit: carried.hop_limit - 1,
-                    ecn: Ecn::codepoint(ecn),
-                    source: &carried.source,
-                    destination: &carried.destination,
-                    packet,
-                };
-                let passed = self.queue_passage(slot, next, &header);
-                #[cfg(feature = "audit")]
-                self.note_passed(neighbour, next, &header, &passed);
-                passed
-            }
+            Ok(NextHop::Peer(next)) => self.queue_passage(slot, next, &frame),
+            Ok(NextHop::Shard(shard)) => self.hand_over(slot, shard, destination, &frame),
         };
-        match passed {
-            Ok(Some(dropped)) => {
-                self.shared.stats.forwards_passed += 1;
-                self.shared.stats.forward_bytes_passed += packet.len() as u64;
-                self.shared.stats.forwards_dropped += dropped;
-                for slot in next.map(|next| next.slot).into_iter().chain([slot]) {
-                    let peer = self.peers.at_mut(slot);
-                    peer.into_iter().for_each(|peer| peer.note_relayed(packet.len()));
-                }
-            }
-            Ok(None) => self.shared.stats.forwards_dropped += 1,
-            Err(reason) => {
-                self.shared.stats.forwards_refused += 1;
-                let source = PeerId::claimed(carried.source);
-                let source = (source != neighbour).then_some((source, MOST_HOPS_BACK));
-                self.tell_refused(slot, &ForwardRefused { source, destination, reason });
-            }
-        }
-    }
-
-    #[cfg(feature = "audit")]
-    fn note_passed(
-        &self,
-        neighbour: PeerId,
-        next: PeerHandle,
-        header: &ForwardFrame<'_>,
-        passed: &Result<Option<u64>, ForwardRefusal>,
-    ) {
-        let next = self.peers.id(next.slot);
-        if let Some(next) = next.filter(|_| matches!(passed, Ok(Some(_)))) {
-            crate::audit::note_passed(self.id(), neighbour, next, header);
+        if let Err(reason) = passed {
+            let source = PeerId::claimed(carried.source);
+            let source = (source != neighbour).then_some((source, MOST_HOPS_BACK));
+            self.shared.stats.forwards_refused += 1;
+            self.tell_refused(slot, &ForwardRefused { source, destination, reason });
         }
     }
 
@@ -120,16 +86,22 @@ impl Endpoint {
         slot: u32,
         neighbour: &PeerId,
         destination: &PeerId,
-    ) -> Result<PeerHandle, ForwardRefusal> {
+    ) -> Result<NextHop, ForwardRefusal> {
         let policy = &self.shared.config.forwarding.policy;
         if !policy.admits(neighbour) && !self.is_transit(slot) {
             return Err(ForwardRefusal::NotForwarding);
         }
-        let known = self.peers.by_id(destination).filter(|next| *next != slot);
-        let known = known.filter(|_| policy.admits(destination));
-        let known = known.filter(|slot| self.is_neighbour(*slot));
-        let next = known.and_then(|slot| self.peers.handle(slot));
-        let next = next.or_else(|| self.routed_hop(slot, destination));
+        if policy.admits(destination) {
+            let known = self.peers.by_id(destination).filter(|next| *next != slot);
+            let known = known.filter(|slot| self.is_neighbour(*slot));
+            if let Some(next) = known.and_then(|slot| self.peers.handle(slot)) {
+                return Ok(NextHop::Peer(next));
+            }
+            if let Some(shard) = self.shared.other_shard(destination) {
+                return Ok(NextHop::Shard(shard));
+            }
+        }
+        let next = self.routed_hop(slot, destination).map(NextHop::Peer);
         next.ok_or(ForwardRefusal::NotConnected)
     }
 
@@ -152,22 +124,119 @@ impl Endpoint {
         }
     }
 
-    fn can_carry(&self, next: PeerHandle, len: usize) -> bool {
+    /// Whether a packet of so many bytes fits the datagrams of a peer. If not, nobody is told: an honest path tries its size.
+    fn fits(&mut self, next: PeerHandle, len: usize) -> bool {
         let largest = self.peers.get(next).and_then(|next| next.largest_carried(self.shared.now));
-        largest.is_some_and(|largest| len <= largest)
+        let fits = largest.is_some_and(|largest| len <= largest);
+        if !fits {
+            self.shared.stats.forwards_dropped += 1;
+            self.carry_larger(next.slot);
+        }
+        fits
     }
 
-    /// A packet waits to go on, if it is within the rates. Returns how many give way to it.
+    /// A packet of the peer in `slot` waits to go on to another, if it fits and is within the rates.
     fn queue_passage(
         &mut self,
         slot: u32,
         next: PeerHandle,
         frame: &ForwardFrame<'_>,
-    ) -> Result<Option<u64>, ForwardRefusal> {
-        let Some(from) = self.peers.handle(slot) else { return Ok(None) };
+    ) -> Result<(), ForwardRefusal> {
+        let Some(from) = self.peers.handle(slot) else { return Ok(()) };
+        if !self.fits(next, frame.packet.len()) {
+            return Ok(());
+        }
         let (now, rates) = (self.shared.now, &self.shared.config.forwarding);
-        let passed = self.forwarder.pass(now, rates, (from, next), frame.header(), frame.packet);
-        passed.map(Some).ok_or(ForwardRefusal::RateLimited)
+        let dropped = self.forwarder.pass(now, rates, (from, next), frame.header(), frame.packet);
+        self.note_passage(next, frame.packet.len(), dropped)?;
+        self.note_relayed(slot, frame.packet.len());
+        #[cfg(feature = "audit")]
+        self.note_passed(slot, self.peers.id(next.slot), frame);
+        Ok(())
+    }
+
+    /// A packet of the peer in `slot` goes to the shard of the peer that it is for, if it is within the rates.
+    fn hand_over(
+        &mut self,
+        slot: u32,
+        shard: u8,
+        destination: PeerId,
+        frame: &ForwardFrame<'_>,
+    ) -> Result<(), ForwardRefusal> {
+        let Some(from) = self.peers.handle(slot) else { return Ok(()) };
+        let (now, rates) = (self.shared.now, &self.shared.config.forwarding);
+        let passage = self.forwarder.leave(now, rates, from, frame.header(), frame.packet);
+        let passage = passage.ok_or(ForwardRefusal::RateLimited)?;
+        self.handover = Some(Handover::packet(shard, from, destination, passage));
+        self.note_relayed(slot, frame.packet.len());
+        #[cfg(feature = "audit")]
+        self.note_passed(slot, Some(destination), frame);
+        Ok(())
+    }
+
+    /// Takes what another shard of this endpoint [handed over](Self::take_handover).
+    pub fn handle_handover(&mut self, now: Instant, handover: Handover) {
+        self.touch(now);
+        match handover.content {
+            HandedOver::Packet { from, destination, passage } => {
+                let Err(reason) = self.take_passage(from, &destination, passage) else { return };
+                self.shared.stats.forwards_refused += 1;
+                if self.forwarder.may_refuse(self.shared.now, from, destination.as_bytes()) {
+                    self.handover = Some(Handover::refused(from, destination, reason));
+                }
+            }
+            HandedOver::Refused { to, destination, reason } if self.peers.has(to) => {
+                self.tell_refused(to.slot, &ForwardRefused { source: None, destination, reason });
+            }
+            HandedOver::Refused { .. } => {}
+        }
+    }
+
+    /// A packet of a peer of another shard waits to go on to ours, if we have it, and it fits and is within the rate.
+    fn take_passage(
+        &mut self,
+        from: PeerHandle,
+        destination: &PeerId,
+        passage: Passage,
+    ) -> Result<(), ForwardRefusal> {
+        let slot = self.peers.by_id(destination).filter(|slot| self.is_neighbour(*slot));
+        let next = slot.and_then(|slot| self.peers.handle(slot));
+        let next = next.ok_or(ForwardRefusal::NotConnected)?;
+        let len = passage.packet.len();
+        if !self.fits(next, len) {
+            return Ok(());
+        }
+        let (now, rates) = (self.shared.now, &self.shared.config.forwarding);
+        let dropped = self.forwarder.enter(now, rates, (from, next), passage);
+        self.note_passage(next, len, dropped)
+    }
+
+    /// A packet waits to go to `next`, and so many gave way to it; `None` if it is beyond the rates.
+    fn note_passage(
+        &mut self,
+        next: PeerHandle,
+        len: usize,
+        dropped: Option<u64>,
+    ) -> Result<(), ForwardRefusal> {
+        let dropped = dropped.ok_or(ForwardRefusal::RateLimited)?;
+        self.shared.stats.forwards_passed += 1;
+        self.shared.stats.forward_bytes_passed += len as u64;
+        self.shared.stats.forwards_dropped += dropped;
+        self.note_relayed(next.slot, len);
+        Ok(())
+    }
+
+    fn note_relayed(&mut self, slot: u32, len: usize) {
+        if let Some(peer) = self.peers.at_mut(slot) {
+            peer.note_relayed(len);
+        }
+    }
+
+    #[cfg(feature = "audit")]
+    fn note_passed(&self, slot: u32, to: Option<PeerId>, frame: &ForwardFrame<'_>) {
+        if let (Some(neighbour), Some(to)) = (self.peers.id(slot), to) {
+            crate::audit::note_passed(self.id(), neighbour, to, frame);
+        }
     }
 
     /// The peer in `slot` hears of a packet that did not pass, not too often.
@@ -284,6 +353,13 @@ impl Endpoint {
         self.deadlines.set(slot, neighbour.deadline());
         carried
     }
+}
+
+/// Where a packet goes that is passed on.
+enum NextHop {
+    Peer(PeerHandle),
+    /// To another shard, which has the peer that it is for.
+    Shard(u8),
 }
 
 /// The mark of a packet out of another (RFC 6040 section 4.2, normal mode).

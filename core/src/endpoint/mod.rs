@@ -49,7 +49,7 @@ use crate::crypto::rng::Rng;
 use crate::info::PeerInfo;
 use crate::net::{Arrival, Place, canonical};
 use crate::peer::Peer;
-use crate::route::Forwarder;
+use crate::route::{Forwarder, Handover};
 use crate::shards::Redirect;
 use crate::stats::{DropReason, Drops, Stats};
 use crate::time::Instant;
@@ -90,6 +90,8 @@ pub struct Endpoint {
     grace_until: Option<Instant>,
     /// The last datagram is for another shard.
     redirect: Option<Redirect>,
+    /// The last input has something for another shard.
+    handover: Option<Handover>,
 }
 
 /// Which peer to dial, and where.
@@ -160,6 +162,7 @@ impl Endpoint {
             closing: false,
             grace_until: None,
             redirect: None,
+            handover: None,
         }
     }
 
@@ -250,6 +253,14 @@ impl Endpoint {
     /// [`handle_datagram`](Self::handle_datagram) then. What was sent on already goes no further: it is lost.
     pub fn take_redirect(&mut self) -> Option<Redirect> {
         self.redirect.take()
+    }
+
+    /// What the last input has for another shard: a packet between two peers that are not of one shard, or the word that such
+    /// a packet did not pass. `None` without [`Config::siblings`](crate::Config::siblings). To be asked after each call of
+    /// [`handle_datagram`](Self::handle_datagram) and [`handle_handover`](Self::handle_handover), and given to the latter of
+    /// the shard that it names; it may be lost on the way.
+    pub fn take_handover(&mut self) -> Option<Handover> {
+        self.handover.take()
     }
 
     /// A packet of `len` bytes is for other shards. It counts where it is looked at. What a neighbour carried here, only we

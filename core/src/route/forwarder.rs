@@ -36,7 +36,6 @@ impl Forwarder {
         packet: &[u8],
     ) -> Option<u64> {
         self.sweep(now);
-        let bytes = packet.len();
         let of_peer = self.peers.entry(pair.0).or_default();
         let of_pair = self.pairs.entry(pair).or_default();
         let buckets = [
@@ -44,17 +43,40 @@ impl Forwarder {
             (of_peer, rates.peer_rate),
             (of_pair, rates.pair_rate),
         ];
-        if !buckets.iter().all(|(bucket, rate)| bucket.has(now, *rate, bytes)) {
-            return None;
-        }
-        let mut passage = Passage::new(header, packet, now);
-        for (bucket, rate) in buckets {
-            bucket.spend(now, rate, bytes);
-            if bucket.is_low(now, rate) {
-                passage.mark();
-            }
-        }
+        let is_low = spend(now, buckets, packet.len())?;
+        let passage = Passage::new(header, packet, now).marked(is_low);
         Some(self.queue.push(pair.1.slot, passage))
+    }
+
+    /// A packet of a peer goes to another shard, if it is within the rates: of its peer and of all here, of the pair there.
+    /// `None` if it does not pass.
+    pub(crate) fn leave(
+        &mut self,
+        now: Instant,
+        rates: &Forwarding,
+        from: PeerHandle,
+        header: [u8; FORWARD_HEADER_LEN],
+        packet: &[u8],
+    ) -> Option<Passage> {
+        self.sweep(now);
+        let of_peer = self.peers.entry(from).or_default();
+        let buckets = [(&mut self.total, rates.total_rate), (of_peer, rates.peer_rate)];
+        let is_low = spend(now, buckets, packet.len())?;
+        Some(Passage::new(header, packet, now).marked(is_low))
+    }
+
+    /// The same packet comes to the shard that it is for. Returns how many gave way to it; `None` if it does not pass.
+    pub(crate) fn enter(
+        &mut self,
+        now: Instant,
+        rates: &Forwarding,
+        pair: Pair,
+        passage: Passage,
+    ) -> Option<u64> {
+        self.sweep(now);
+        let of_pair = self.pairs.entry(pair).or_default();
+        let is_low = spend(now, [(of_pair, rates.pair_rate)], passage.packet.len())?;
+        Some(self.queue.push(pair.1.slot, passage.marked(is_low)))
     }
 
     /// Whether a peer may be told that its packets for this destination do not pass: once a second.
@@ -103,11 +125,28 @@ impl Forwarder {
 
     /// Forgets full buckets once there are many: a new one is as full.
     fn sweep(&mut self, now: Instant) {
-        if self.pairs.len() >= MAX_PAIRS {
+        if self.pairs.len().max(self.peers.len()) >= MAX_PAIRS {
             self.pairs.retain(|_, bucket| !bucket.is_full(now));
             self.peers.retain(|_, bucket| !bucket.is_full(now));
         }
     }
+}
+
+/// Takes so many bytes out of all these buckets, if each has them. Says whether one is low then.
+fn spend<const N: usize>(
+    now: Instant,
+    buckets: [(&mut ByteBucket, u64); N],
+    bytes: usize,
+) -> Option<bool> {
+    if !buckets.iter().all(|(bucket, rate)| bucket.has(now, *rate, bytes)) {
+        return None;
+    }
+    let mut is_low = false;
+    for (bucket, rate) in buckets {
+        bucket.spend(now, rate, bytes);
+        is_low |= bucket.is_low(now, rate);
+    }
+    Some(is_low)
 }
 
 /// Then full buckets are forgotten. The rates bound how many can be less than full.

@@ -2,9 +2,13 @@
 //! bytes, and neither sessions nor keys.
 
 mod forwarder;
+mod handover;
 mod police;
 mod queue;
 mod relays;
 
 pub(crate) use forwarder::Forwarder;
+pub(crate) use handover::Content as HandedOver;
+pub use handover::Handover;
+pub(crate) use queue::Passage;
 pub(crate) use relays::Relays;

@@ -38,8 +38,16 @@ impl Passage {
         Self { header, packet: packet.to_vec(), arrived: now }
     }
 
+    /// The same, marked if `is_low` says that a rate is nearly used up.
+    pub(super) fn marked(mut self, is_low: bool) -> Self {
+        if is_low {
+            self.mark();
+        }
+        self
+    }
+
     /// Its ends are to send less, if they take marks.
-    pub(super) fn mark(&mut self) {
+    fn mark(&mut self) {
         ForwardFrame::mark(&mut self.header);
     }
 }

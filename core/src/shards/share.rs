@@ -8,7 +8,7 @@ use super::Siblings;
 
 impl Config {
     /// The choices for shard number `shard` of `of` that have this map in common. What the endpoint may spend on
-    /// strangers and on memory is divided evenly, rounded up: a peer, a source or a stranger may find its shard full while
+    /// strangers, on memory and on packets of others is divided evenly, rounded up: a peer, a source or a stranger may find its shard full while
     /// another has room. Only the first takes part in the discovery of the local network.
     ///
     /// All shards need the same identity, the same [`cookie_secret`](Self::cookie_secret), and times that count from the
@@ -25,6 +25,8 @@ impl Config {
         ] {
             *limit = limit.div_ceil(part);
         }
+        let total = &mut self.forwarding.total_rate;
+        *total = total.div_ceil(part as u64).max(LEAST_RATE);
         self.keys.active_keys = self.keys.active_keys.div_ceil(u32::from(of.max(1)));
         limits.max_memory = limits.max_memory.div_ceil(part as u64).max(LEAST_MEMORY);
         for budget in [
@@ -52,4 +54,5 @@ impl Config {
 
 /// As the rules of the configuration demand.
 const LEAST_MEMORY: u64 = 1 << 20;
+const LEAST_RATE: u64 = 10_000;
 const FEWEST_SOURCES: usize = 8;

@@ -1,7 +1,8 @@
 //! Several shards behind one address, and clients that come, go, roam, restart and are dialled.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -10,11 +11,11 @@ use std::sync::Mutex;
 use proptest::prelude::*;
 
 use super::{PeerMap, Redirect, Siblings, Steering, steer};
-use crate::config::{Config, CookieSecret};
+use crate::config::{Config, CookieSecret, ForwardingPolicy};
 use crate::wire::{VERSION, kind};
 use crate::{
-    Bytes, ConnectError, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Identity,
-    Instant, Origin, PeerHandle, PeerId, Target,
+    Bytes, ConnectError, Delivery, DisconnectOptions, EndReason, Endpoint, Event, Handover,
+    Identity, Instant, Origin, PeerHandle, PeerId, Target,
 };
 
 /// The map of a test.
@@ -46,7 +47,12 @@ struct Net {
     told: BTreeMap<PeerId, Vec<bool>>,
     names: BTreeMap<PeerHandle, PeerId>,
     received: BTreeMap<PeerId, Vec<Bytes>>,
+    /// What clients received.
+    heard: Vec<Bytes>,
     redirected: usize,
+    /// What shards have for each other.
+    crossing: VecDeque<Handover>,
+    handed_over: usize,
     lost: usize,
     next_port: u16,
     salt: u64,
@@ -60,11 +66,12 @@ impl Net {
     fn new(shards: u8, clients: usize, salt: u64) -> Self {
         let (map, now) = (Arc::new(Map::default()), Instant::from_micros(1_000_000));
         let shard = |number: u8| {
-            let config = Config {
+            let mut config = Config {
                 cookie_secret: Some(CookieSecret::new([9; 32])),
                 wall_clock: Some(Duration::from_secs(1_000_000)),
                 ..Config::default()
             };
+            config.forwarding.policy = ForwardingPolicy::Anyone;
             let siblings: Arc<dyn Siblings> = Arc::clone(&map) as _;
             let config = config.for_shard(number, shards.into(), siblings);
             let config = config.validate().expect("sound");
@@ -80,7 +87,10 @@ impl Net {
             told: BTreeMap::new(),
             names: BTreeMap::new(),
             received: BTreeMap::new(),
+            heard: Vec::new(),
             redirected: 0,
+            crossing: VecDeque::new(),
+            handed_over: 0,
             lost: 0,
             next_port: 1000,
             salt,
@@ -124,12 +134,20 @@ impl Net {
     }
 
     fn say(&mut self, client: usize, text: &'static str) {
+        self.say_to(client, Identity::from_seed([1; 32]).id(), text.into());
+    }
+
+    fn say_to(&mut self, client: usize, to: PeerId, text: Bytes) {
         let Client { endpoint, .. } = &mut self.clients[client];
-        let server = Identity::from_seed([1; 32]).id();
-        if let Some(peer) = endpoint.peer_by_id(&server) {
-            let said = endpoint.send(self.now, peer, Delivery::ordered(0), text.into());
-            said.ok();
+        if let Some(peer) = endpoint.peer_by_id(&to) {
+            endpoint.send(self.now, peer, Delivery::ordered(0), text).ok();
         }
+    }
+
+    /// Has clients dial each other, who can meet nowhere but at the server.
+    fn introduce(&mut self, one: usize, other: usize) {
+        let to = Target::from(identity(other).id());
+        self.clients[one].endpoint.connect(self.now, to).expect("dialled");
     }
 
     /// The shards that have a client among their peers.
@@ -155,6 +173,7 @@ impl Net {
         let (now, origin) = (self.now, Origin::from_remote(from));
         let before = datagram.to_vec();
         self.shards[at].handle_datagram(now, origin, datagram);
+        self.crossing.extend(self.shards[at].take_handover());
         let redirect = self.shards[at].take_redirect();
         let to: Vec<usize> = match redirect {
             None => return,
@@ -165,6 +184,7 @@ impl Net {
         self.redirected += 1;
         for shard in to {
             self.shards[shard].handle_datagram(now, origin, datagram);
+            self.crossing.extend(self.shards[shard].take_handover());
             self.lost += usize::from(self.shards[shard].take_redirect().is_some());
         }
     }
@@ -179,10 +199,19 @@ impl Net {
                 for client in 0..self.clients.len() {
                     assert!(self.hosts(client).len() <= 1, "one peer in two shards");
                 }
-            } else if let Some(client) = self.clients.iter_mut().find(|it| it.address == to) {
+            } else if let Some(client) = self.clients.iter_mut().find(|it| it.address == to)
+                && from == server
+            {
+                // Clients cannot reach each other.
                 let origin = Origin::from_remote(server);
                 client.endpoint.handle_datagram(now, origin, &mut datagram);
             }
+        }
+        while let Some(handover) = self.crossing.pop_front() {
+            self.handed_over += 1;
+            let shard = usize::from(handover.shard());
+            self.shards[shard].handle_handover(now, handover);
+            self.crossing.extend(self.shards[shard].take_handover());
         }
         for shard in 0..self.shards.len() {
             self.run_shard(shard);
@@ -190,7 +219,11 @@ impl Net {
         for Client { endpoint, address } in &mut self.clients {
             turn(endpoint, now, *address, &mut self.flying);
             while let Some(event) = endpoint.poll_event() {
-                drop(event);
+                if let Event::Readable { peer } = event {
+                    while let Some(message) = endpoint.receive(now, peer) {
+                        self.heard.push(message.payload);
+                    }
+                }
             }
         }
     }
@@ -452,6 +485,91 @@ fn a_hint_reaches_the_shard_that_has_a_peer_where_it_came_from() {
     let server = Identity::from_seed([1; 32]).id();
     assert!(net.clients[0].endpoint.peer_by_id(&server).is_some(), "they met again at once");
     assert_eq!((net.hosts(0), net.lost), (host, 0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// Whichever shards have them, and wherever the kernel delivers: all clients meet at the server, which passes on what they
+    /// say, whole and in order. So it is after some restarted elsewhere.
+    #[test]
+    fn packets_pass_between_peers_of_all_shards(
+        shards in 2..=4_u8,
+        salt in 0..1_000_000_u64,
+        restarts in prop::collection::vec(0..4_usize, 0..3),
+    ) {
+        let mut net = Net::new(shards, 4, salt);
+        let pairs = || (0..4).flat_map(|one| (0..one).map(move |other| (one, other)));
+        (0..4).for_each(|client| net.dial(client));
+        net.run(300);
+        for client in restarts {
+            net.perform(Deed::Restart(client));
+            net.run(300);
+        }
+        pairs().for_each(|(one, other)| net.introduce(one, other));
+        net.run(1500);
+        for (number, (one, other)) in (0..20).flat_map(|number| pairs().map(move |pair| (number, pair))) {
+            net.say_to(one, identity(other).id(), vec![number].into());
+            net.say_to(other, identity(one).id(), vec![100 + number].into());
+        }
+        net.run(1500);
+        prop_assert_eq!(net.heard.len(), 20 * 12);
+        let spread: BTreeSet<_> = (0..4).flat_map(|client| net.hosts(client)).collect();
+        prop_assert_eq!(net.handed_over > 0, spread.len() > 1);
+        let passed: u64 = net.shards.iter().map(|shard| shard.stats().forwards_passed).sum();
+        prop_assert!(passed > 0 && net.lost == 0);
+    }
+}
+
+/// Clients that dialled the server, until two of them are of two shards.
+fn apart() -> Net {
+    let mut net = (0..).map(|salt| Net::new(2, 2, salt)).find_map(|mut net| {
+        (0..2).for_each(|client| net.dial(client));
+        net.run(300);
+        (net.hosts(0) != net.hosts(1)).then_some(net)
+    });
+    net.take().expect("one of them")
+}
+
+#[test]
+fn who_sends_to_a_peer_of_another_shard_hears_that_it_is_gone() {
+    let mut net = apart();
+    net.introduce(0, 1);
+    net.run(500);
+    net.say_to(0, identity(1).id(), "hello".into());
+    net.run(500);
+    assert_eq!(net.heard, ["hello"]);
+    let refused = |net: &Net| net.clients[0].endpoint.stats().packets_not_forwarded;
+    assert_eq!(refused(&net), 0);
+    net.perform(Deed::PutOut(1, false));
+    net.run(100);
+    // The shard that had it remembers it still, and says that it is gone.
+    net.say_to(0, identity(1).id(), "anyone there?".into());
+    net.run(500);
+    let told = refused(&net);
+    assert!(told > 0);
+    // Once all have forgotten it, the shard that was asked says so.
+    net.run(200_000);
+    let handed_over = net.handed_over;
+    net.introduce(0, 1);
+    net.run(500);
+    assert!(refused(&net) > told);
+    assert_eq!(net.handed_over, handed_over);
+}
+
+#[test]
+fn rates_hold_between_peers_of_two_shards() {
+    let mut net = apart();
+    net.introduce(0, 1);
+    net.run(500);
+    // More than a pair may pass in these seconds.
+    net.say_to(0, identity(1).id(), vec![1; 16 << 20].into());
+    let passed =
+        |net: &Net| net.shards.iter().map(|it| it.stats().forward_bytes_passed).sum::<u64>();
+    let before = passed(&net);
+    net.run(4000);
+    let rate = (passed(&net) - before) / 4;
+    assert!((1_000_000..2_600_000).contains(&rate), "{rate} of 2,500,000 bytes per second");
 }
 
 #[test]

@@ -36,8 +36,8 @@ impl Driver {
 
     pub(super) fn on_ring(&mut self, ring: Wake) {
         match ring {
-            // Every turn looks for them.
-            Wake::Datagrams => {}
+            // Looked after when a turn begins, which may have been before this one came.
+            Wake::Datagrams => self.was_called = true,
             Wake::Declined(peer) => self.on_declined(peer),
             Wake::Mailbox(peer) => {
                 if let Some(entry) = self.peers.get(&peer) {

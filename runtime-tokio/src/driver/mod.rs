@@ -79,6 +79,8 @@ pub(crate) struct Driver {
     has_handed_over: bool,
     /// For how long to ask again and again before waiting.
     busy_poll: Duration,
+    /// Another shard has something for this one, and said so since the turn began.
+    was_called: bool,
     closing: Closing,
 }
 
@@ -129,6 +131,7 @@ impl Driver {
             stalled: false,
             has_handed_over: false,
             busy_poll: Duration::ZERO,
+            was_called: false,
             closing: Closing::No,
         })
     }
@@ -178,6 +181,7 @@ impl Driver {
 
     /// The first half of a turn: a bounded amount of what came, which the application is told of.
     fn take_in(&mut self) -> io::Result<()> {
+        self.was_called = false;
         self.traffic.receive(&mut self.core, &self.clock)?;
         self.now = self.clock.now();
         fire_timers(&mut self.core, self.now);
@@ -194,7 +198,7 @@ impl Driver {
         self.move_messages();
         self.drain();
         more |= self.traffic.transmit(&mut self.core, &self.clock)?;
-        more |= self.traffic.is_behind();
+        more |= self.traffic.is_behind() || self.was_called;
         // Sending may have told us more, and what follows from that may be to send again.
         more |= self.drain_events() > 0;
         more |= !self.ready.is_empty();
@@ -311,3 +315,43 @@ const LONGEST_TURN: Duration = Duration::from_micros(50);
 const RINGS_PER_TURN: usize = 256;
 const EVENTS_PER_TURN: usize = 256;
 const MESSAGES_PER_TURN: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use handfast_core::{Config, Identity};
+    use handfast_udp::Listen;
+
+    use super::*;
+    use crate::shards;
+
+    /// Else what another shard has for this one waits until something else wakes it.
+    #[tokio::test]
+    async fn a_call_of_another_shard_in_the_middle_of_a_turn_is_not_missed() {
+        let listen = Listen::from("127.0.0.1:0".parse::<SocketAddr>().expect("an address"));
+        let identity = Identity::from_seed([1; 32]);
+        let mut drivers = shards::drivers(Config::default(), &identity, &listen, 2).expect("bound");
+        let [first, second] = &mut drivers[..] else { panic!("two shards") };
+        let address = first.addresses.borrow()[0].1;
+        second.take_in().expect("no fatal error");
+        // From so many ports, some come to the first socket: without a filter by chance, else because they name its shard.
+        // Those that name the second shard cross over.
+        let strangers: Vec<_> =
+            (0..64).map(|_| UdpSocket::bind("127.0.0.1:0").expect("bound")).collect();
+        for stranger in &strangers {
+            stranger.send_to(&[0xc4, 6, 0, 0, 1, 0, 0, 0, 0], address).expect("sent");
+        }
+        let mut alarm = Alarm::new();
+        while first.traffic.stats().datagrams_handed_over == 0 {
+            first.wait(&mut alarm).await;
+            first.take_in().expect("no fatal error");
+        }
+        assert!(second.give_out().expect("no fatal error"), "another turn is due");
+        second.take_in().expect("no fatal error");
+        assert!(second.core.stats().datagrams_received > 0, "it finds what is there");
+        while second.give_out().expect("no fatal error") {
+            second.take_in().expect("no fatal error");
+        }
+    }
+}

@@ -56,11 +56,11 @@ impl Endpoint {
     ///   may find its shard full while another has room.
     /// - What comes of one peer comes in one order, as ever. What comes of two does so only if they are of one shard.
     /// - Sockets are neither added nor removed ([`SocketError::Sharded`]).
-    /// - Nothing is passed on between peers, and no routes are exchanged.
+    /// - No routes are exchanged.
     ///
     /// # Errors
     /// As [`Self::bind`]. `InvalidInput` also if the number of shards is not 1 to 256, or there are several and `config` has
-    /// forwarding or routing. `Unsupported` where the system does not spread datagrams over sockets: elsewhere than on Linux
+    /// routing. `Unsupported` where the system does not spread datagrams over sockets: elsewhere than on Linux
     /// and Android.
     ///
     /// # Panics

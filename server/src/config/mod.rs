@@ -205,11 +205,6 @@ fn shards(layer: &Layer, runtime: RuntimeKind) -> Result<u16, Error> {
             "--shards above 1 exchanges no routes: leave out --transit, or use one shard",
         );
     }
-    if forwarding(layer).policy != ForwardingPolicy::Nobody {
-        return refused(
-            "--shards above 1 passes nothing on between peers: add --relay=false, or use one shard",
-        );
-    }
     if layer.probe_ports.is_some() {
         return refused("--shards above 1 opens no further ports: leave out --probe-ports");
     }

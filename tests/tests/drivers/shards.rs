@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use handfast_core::{
-    Config, Delivery, DisconnectOptions, EndReason, Event, Identity, PeerId, SocketId,
+    Config, Delivery, DisconnectOptions, EndReason, Event, ForwardingPolicy, Identity, PeerId,
+    SocketId,
 };
 use handfast_tests::{loopback, within};
 use handfast_tokio::{Endpoint, EndpointStats, Events, Peer, SocketError};
@@ -31,6 +32,37 @@ fn sixty_four_clients_of_shards_meet_one_endpoint() {
     let (steered, spread) = (count(4, true), count(3, false));
     // Requests of who restarts elsewhere, and little else; two of three packets of those that moved.
     assert!(steered < spread / 2, "{steered} of {spread}");
+}
+
+/// They know each other by name, and meet at the server, whichever shards have them.
+#[test]
+fn clients_of_different_shards_meet_at_the_server() {
+    let stats = within(HANG, || threads(2).block_on(introduce(3)));
+    assert!(stats.stats.forwards_passed > 0 && stats.sockets.datagrams_handed_over > 0);
+    assert_eq!(stats.sockets.handovers_dropped, 0);
+}
+
+async fn introduce(shards: u16) -> EndpointStats {
+    let mut config = Config::default();
+    config.forwarding.policy = ForwardingPolicy::Anyone;
+    let server = Endpoint::bind_shards(config, Identity::from_seed([99; 32]), loopback(), shards);
+    let server = server.expect("bound");
+    let address = server.local_addresses()[0];
+    let mut clients = Vec::new();
+    // Among so many, some are of different shards, but for one time in 10^7.
+    for number in 0..16 {
+        clients.push(client(number, address).await);
+        tokio::spawn(echo(clients[clients.len() - 1].0.clone()));
+    }
+    let of: BTreeSet<u8> = hosts(&server).await.values().map(|(shard, _)| *shard).collect();
+    assert!(of.len() > 1);
+    for (one, _) in &clients[..4] {
+        for (other, _) in &clients[4..] {
+            exchange(&one.connect(other.id()).await.expect("connected")).await;
+        }
+    }
+    server.close(DisconnectOptions::default()).await.expect("closed");
+    server.stats().await.expect("the last")
 }
 
 fn threads(workers: usize) -> Runtime {
@@ -125,7 +157,7 @@ async fn meet(shards: u16) -> EndpointStats {
     for (endpoint, peer) in clients.values().skip(1).take(8) {
         endpoint.add_socket(loopback()).await.expect("added");
         endpoint.remove_socket(SocketId(0)).await.expect("removed");
-        for _ in 0..4 {
+        for _ in 0..16 {
             exchange(peer).await;
         }
     }
