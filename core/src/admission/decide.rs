@@ -202,7 +202,7 @@ impl HalfOpen {
     /// initiator.
     pub(crate) fn still_fits(&self, known: Option<&KnownPeer>) -> bool {
         let Some(known) = known else {
-            // If it was a peer when it was answered, that peer has ended since.
+            // If it was a peer when it was answered, that peer has ended since, and this was of it.
             return self.peer.is_none();
         };
         let terms = &self.established.terms;
@@ -213,6 +213,12 @@ impl HalfOpen {
         // no more than what was answered.
         let fits = self.peer == Some(known.handle) || known.remote_incarnation.is_none();
         known.incarnation_for(theirs) == ours && may_grant && fits
+    }
+
+    /// Whether both ends begin anew, with nothing of what was between us and the peer that had these incarnations.
+    pub(crate) fn renews(&self, ours: u64, theirs: Option<u64>) -> bool {
+        let incarnations = self.established.terms.incarnations;
+        incarnations.ours != ours && Some(incarnations.theirs) != theirs
     }
 
     /// Where its request came from.

@@ -170,7 +170,19 @@ impl HalfOpenTable {
         self.remove(slot).map(|half_open| half_open.established.terms.local_index)
     }
 
-    fn slots_of(&self, id: &PeerId) -> impl Iterator<Item = u32> + '_ {
+    /// The initiator is no peer any more: the handshake goes on as that of a stranger.
+    pub(crate) fn orphan(&mut self, slot: u32) {
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+        entry.half_open.peer = None;
+        if matches!(entry.place, Place::Peer { .. }) {
+            let source = entry.half_open.source();
+            entry.place = Place::Stranger(source);
+            self.strangers.insert(entry.number, slot);
+            self.by_source.insert((source, entry.number), slot);
+        }
+    }
+
+    pub(crate) fn slots_of(&self, id: &PeerId) -> impl Iterator<Item = u32> + '_ {
         self.by_id.range((*id, 0)..=(*id, u32::MAX)).map(|(_, slot)| *slot)
     }
 

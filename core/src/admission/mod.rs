@@ -32,6 +32,8 @@ use refusals::Refusals;
 use refuse::Refused;
 use reply::Replies;
 
+use smallvec::SmallVec;
+
 use crate::PeerId;
 use crate::context::Context;
 use crate::crypto::cookie::CookieJar;
@@ -117,6 +119,25 @@ impl Admission {
     pub(crate) fn forget(&mut self, cx: &mut Context, id: &PeerId) {
         while let Some(index) = self.half_open.forget(id) {
             cx.indices.release(index);
+        }
+    }
+
+    /// The peer with this identity, and with these incarnations, ended: with it ends what it began. If it restarted and was
+    /// answered, it takes itself for a peer, and that handshake goes on as a stranger's, as long as those have room.
+    pub(crate) fn on_peer_ended(
+        &mut self,
+        cx: &mut Context,
+        id: &PeerId,
+        ours: u64,
+        theirs: Option<u64>,
+    ) {
+        for slot in self.half_open.slots_of(id).collect::<SmallVec<[u32; 4]>>() {
+            let renews = self.half_open.get(slot).is_some_and(|it| it.renews(ours, theirs));
+            if renews && self.half_open.strangers() < cx.config.limits.max_half_open {
+                self.half_open.orphan(slot);
+            } else if let Some(index) = self.half_open.forget_slot(slot) {
+                cx.indices.release(index);
+            }
         }
     }
 

@@ -367,9 +367,11 @@ impl Endpoint {
     /// A peer that ended has its identity no more.
     fn unname(&mut self, slot: u32) {
         let Some(id) = self.peers.id(slot) else { return };
-        if self.peers.unname(&id, slot) {
-            // What was answered on behalf of the ended peer is void.
-            self.admission.forget(&mut self.shared, &id);
+        if self.peers.unname(&id, slot)
+            && let Some(peer) = self.peers.at_mut(slot)
+        {
+            let (ours, theirs) = (peer.incarnation(), peer.remote_incarnation());
+            self.admission.on_peer_ended(&mut self.shared, &id, ours, theirs);
             self.shared.local.forget_observer(&id);
         }
     }

@@ -159,3 +159,43 @@ fn a_peer_that_lingers_outlives_its_keys() {
         |event: &Event| matches!(event, Event::Ended { reason: told, .. } if *told == reason);
     assert_eq!(pair.a.count(ended), 1, "{:?}", pair.a.events);
 }
+
+/// It says goodbye, forgets everything and is there again at once, and its goodbye comes last. What it says as soon as it takes
+/// itself for a peer must arrive: nobody tells it that it was forgotten.
+#[test]
+fn a_goodbye_that_comes_late_ends_nothing_but_what_it_is_about() {
+    let mut pair = Pair::connected(&Config::default());
+    let now = pair.now;
+    let before = pair.peer();
+    pair.a.endpoint.disconnect(now, before, DisconnectOptions::now()).expect("a peer");
+    let goodbye = pair.a.sent_one(now);
+    let is_up = |event: &Event| matches!(event, Event::Connected { .. });
+    let (mut again, b) = (Node::restarted(1, now), &mut pair.b);
+    let peer = again.call(now, b);
+    for _ in 0..2 {
+        for (_, datagram) in again.sent(now) {
+            b.take(now, again.address, &datagram);
+        }
+        for (_, answer) in b.sent(now) {
+            again.take(now, b.address, &answer);
+        }
+        if again.count(is_up) > 0 {
+            break;
+        }
+    }
+    assert_eq!(again.count(is_up), 1);
+    again.send(now, peer, Delivery::ordered(0), 100);
+    b.take(now, again.address, &goodbye);
+    assert!(b.has_ended());
+    for datagram in again.sent(now) {
+        b.take(now, again.address, &datagram.1);
+    }
+    assert_eq!(b.count(is_up), 2);
+    let known = b.knows(&again).expect("a peer");
+    assert_eq!(b.received(now, known).len(), 1);
+    for (_, datagram) in b.sent(now) {
+        again.take(now, b.address, &datagram);
+    }
+    assert_eq!(again.count(|event| matches!(event, Event::Restarted { .. })), 0);
+    assert_eq!((again.endpoint.peers().count(), b.endpoint.peers().count()), (1, 1));
+}
