@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::config::{ForwardingPolicy, NetworkSecret, ValidConfig};
 use crate::crypto::keycache::KeyCache;
+use crate::crypto::known::KnownKeys;
 use crate::crypto::mac::MacKey;
 use crate::crypto::network::Network;
 use crate::crypto::rng::Rng;
@@ -35,6 +36,8 @@ pub(crate) struct Context {
     pub(crate) identity: Identity,
     pub(crate) rng: Rng,
     pub(crate) keys: KeyCache,
+    /// Keys of peers that shook hands before.
+    pub(crate) known: KnownKeys,
     pub(crate) indices: Indices,
     pub(crate) network: Network,
     pub(crate) stats: Stats,
@@ -67,6 +70,7 @@ impl Context {
             absence: Absence::default(),
             network: network(&config, &identity),
             keys: KeyCache::new(config.keys.active_keys),
+            known: KnownKeys::default(),
             indices: Indices::new(config.shard),
             memory: Memory::new(&config),
             relays: Relays::default(),

@@ -160,6 +160,12 @@ impl Peer {
     }
 
     async fn next(&self, channel: Option<u16>) -> Option<Message> {
+        // Most find a message, and need not be told of one.
+        match self.try_next(channel) {
+            Ok(message) => return Some(message),
+            Err(TryRecvError::Ended) => return None,
+            Err(TryRecvError::Empty) => {}
+        }
         loop {
             let readable = self.mailbox.readable();
             match self.try_next(channel) {

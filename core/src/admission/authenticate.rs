@@ -46,20 +46,25 @@ impl Initiator {
         let opening =
             Opening { ephemeral: request.ephemeral, static_ciphertext: request.static_ciphertext };
         let mut text = request.payload_ciphertext;
-        let accepted = Accepted::read(cx.identity.x25519(), &prologue, &opening, &mut text);
+        let own = cx.identity.x25519();
+        let agree = |remote: &[u8; 32]| cx.known.agree(own, remote);
+        let accepted = Accepted::read(own, &prologue, &opening, &mut text, agree);
         let accepted = accepted.ok_or(Outcome::Drop(DropReason::Authentication))?;
         let payload = RequestPayload::read_from_prefix(&text).map(|(payload, _)| payload);
         let payload = payload.map_err(|_| Outcome::Drop(DropReason::Malformed))?;
         // A neighbour says who made what it carries: nobody else's request.
         let carried = arrival.via.route().map(|route| route.remote);
-        let owner = |id: &PeerId| {
-            id.x25519() == *accepted.remote_static()
+        let owner = |(id, x25519): &(PeerId, [u8; 32])| {
+            x25519 == accepted.remote_static()
                 && *id != cx.identity.id()
                 && carried.is_none_or(|carried| carried == *id)
         };
-        let id = PeerId::from_bytes(payload.identity).ok().filter(owner);
-        let id = id.ok_or(Outcome::Drop(DropReason::BadIdentity))?;
+        let owner = cx.known.identify(payload.identity).ok().filter(owner);
+        let (id, x25519) = owner.ok_or(Outcome::Drop(DropReason::BadIdentity))?;
         let admitted = cx.config.admission.admits(&id, &arrival.via);
+        if admitted {
+            cx.known.remember(id, x25519, accepted.static_secret());
+        }
         let request_mac = request.mac;
         Ok(Self { id, source, payload, cookie_time, request_mac, admitted, accepted, psk })
     }

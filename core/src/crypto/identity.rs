@@ -3,13 +3,16 @@
 use core::fmt;
 use core::str::FromStr;
 
-use curve25519_dalek::edwards::CompressedEdwardsY;
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::IsIdentity;
 use data_encoding::{BASE32_NOPAD, BASE32_NOPAD_NOCASE};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use rand_core::TryCryptoRng;
 use zeroize::Zeroizing;
 
 use super::backend::active::SecretKey;
+use super::backend::is_canonical;
 
 use crate::pack::{Pack, Packer, Unpacker};
 
@@ -37,16 +40,27 @@ impl PeerId {
     /// [`PeerIdError::NotAKey`] if the bytes are not the canonical encoding of a point of the curve,
     /// [`PeerIdError::Weak`] if the point is not of the large prime order.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, PeerIdError> {
-        let encoded = CompressedEdwardsY(bytes);
-        let point = encoded.decompress().ok_or(PeerIdError::NotAKey)?;
-        if point.compress() != encoded {
+        Self::with_point(bytes).map(|(id, _)| id)
+    }
+
+    /// The same, with the key's X25519 form: to take the point out of its encoding once gives both.
+    pub(crate) fn with_x25519(bytes: [u8; 32]) -> Result<(Self, [u8; 32]), PeerIdError> {
+        Self::with_point(bytes).map(|(id, point)| (id, point.to_montgomery().to_bytes()))
+    }
+
+    fn with_point(bytes: [u8; 32]) -> Result<(Self, EdwardsPoint), PeerIdError> {
+        let mut y = bytes;
+        y[31] &= 0x7f;
+        // Two points have the same y, one of each sign; but for 1 and -1 x is 0, and has no sign.
+        let is_signed_zero = bytes != y && (y == ONE || y == MINUS_ONE);
+        if !is_canonical(&y) || is_signed_zero {
             return Err(PeerIdError::NotAKey);
         }
-        // The identity is torsion free, hence both questions.
-        if point.is_small_order() || !point.is_torsion_free() {
+        let point = CompressedEdwardsY(bytes).decompress().ok_or(PeerIdError::NotAKey)?;
+        if point.is_identity() || !is_torsion_free(&point) {
             return Err(PeerIdError::Weak);
         }
-        Ok(Self(bytes))
+        Ok((Self(bytes), point))
     }
 
     /// The identity that somebody claims for another: to be compared with those that were checked, no more.
@@ -222,6 +236,26 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// Whether the point is of the subgroup of large prime order: then that order less one makes its opposite of it. The
+/// key is public, so this takes the time that it takes: most bits of this number are zeros.
+fn is_torsion_free(point: &EdwardsPoint) -> bool {
+    let multiple =
+        EdwardsPoint::vartime_double_scalar_mul_basepoint(&-Scalar::ONE, point, &Scalar::ZERO);
+    multiple == -point
+}
+
+/// 1 and -1, as a y is written.
+const ONE: [u8; 32] = {
+    let mut one = [0; 32];
+    one[0] = 1;
+    one
+};
+const MINUS_ONE: [u8; 32] = {
+    let mut bytes = [0xff; 32];
+    (bytes[0], bytes[31]) = (0xec, 0x7f);
+    bytes
+};
+
 /// Characters of base32 that hold 32 bytes.
 const TEXT: usize = 52;
 
@@ -279,6 +313,36 @@ mod tests {
             assert_eq!(PeerId::from_bytes(mixed), Err(PeerIdError::Weak));
         }
         assert!(PeerId::from_bytes(ED25519_BASEPOINT_POINT.compress().to_bytes()).is_ok());
+    }
+
+    proptest! {
+        /// What is asked in few steps is what the protocol demands, in its own words.
+        #[test]
+        fn a_key_is_taken_exactly_if_it_is_canonical_and_of_the_prime_order(
+            scalar: [u8; 32],
+            torsion in 0..8_usize,
+            other: [u8; 32],
+        ) {
+            let sound = EdwardsPoint::mul_base_clamped(scalar);
+            let made = (sound + EIGHT_TORSION[torsion]).compress().to_bytes();
+            for bytes in [made, other, ONE, MINUS_ONE].into_iter().flat_map(|bytes| {
+                let mut flipped = bytes;
+                flipped[31] ^= 0x80;
+                [bytes, flipped]
+            }) {
+                let encoded = CompressedEdwardsY(bytes);
+                let point = encoded.decompress().filter(|point| point.compress() == encoded);
+                let expected = match point {
+                    None => Err(PeerIdError::NotAKey),
+                    Some(point) if point.is_small_order() || !point.is_torsion_free() => {
+                        Err(PeerIdError::Weak)
+                    }
+                    Some(point) => Ok((PeerId(bytes), point.to_montgomery().to_bytes())),
+                };
+                prop_assert_eq!(PeerId::with_x25519(bytes), expected);
+                prop_assert_eq!(PeerId::from_bytes(bytes), expected.map(|(id, _)| id));
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod identity;
 #[cfg(feature = "serde")]
 mod identity_serde;
 pub(crate) mod keycache;
+pub(crate) mod known;
 pub(crate) mod mac;
 pub(crate) mod network;
 pub(crate) mod noise;

@@ -40,14 +40,15 @@ impl Initiation {
     /// Makes the first message for the owner of `remote`.
     ///
     /// `payload` is the plaintext followed by 16 bytes of room for its tag, and is encrypted in
-    /// place. `ephemeral` is fresh for every call. `None` if `remote` is not a usable key or
-    /// `payload` has no room for a tag.
+    /// place. `ephemeral` is fresh for every call. `agree` tells what `local` and `remote` agree on. `None` if `remote` is
+    /// not a usable key or `payload` has no room for a tag.
     pub(crate) fn new(
         local: &SecretKey,
         remote: &[u8; 32],
         prologue: &[u8],
         ephemeral: SecretKey,
         payload: &mut [u8],
+        agree: impl FnOnce(&[u8; 32]) -> Option<Secret>,
     ) -> Option<(Self, Opening)> {
         let mut state = Symmetric::new(prologue, remote);
         state.mix_ephemeral(&ephemeral.public());
@@ -55,7 +56,7 @@ impl Initiation {
         let mut static_ciphertext = [0; 32 + TAG];
         static_ciphertext[..32].copy_from_slice(&local.public());
         state.encrypt(&mut static_ciphertext)?;
-        state.mix_key(&*local.agree(remote)?);
+        state.mix_key(&*agree(remote)?);
         state.encrypt(payload)?;
         let opening = Opening { ephemeral: ephemeral.public(), static_ciphertext };
         Some((Self { state, ephemeral }, opening))
@@ -92,17 +93,20 @@ impl Initiation {
 pub(crate) struct Accepted {
     state: Symmetric,
     remote_static: [u8; 32],
+    static_secret: Secret,
     remote_ephemeral: [u8; 32],
 }
 
 impl Accepted {
     /// Reads a first message: a pure function of it. `payload` is decrypted in place: the plaintext
-    /// is all but its last 16 bytes. `None` if the message is not genuine.
+    /// is all but its last 16 bytes. `agree` tells what `local` and the initiator's static key agree on. `None` if the
+    /// message is not genuine.
     pub(crate) fn read(
         local: &SecretKey,
         prologue: &[u8],
         opening: &Opening,
         payload: &mut [u8],
+        agree: impl FnOnce(&[u8; 32]) -> Option<Secret>,
     ) -> Option<Self> {
         let mut state = Symmetric::new(prologue, &local.public());
         state.mix_ephemeral(&opening.ephemeral);
@@ -110,14 +114,20 @@ impl Accepted {
         let mut static_key = opening.static_ciphertext;
         state.decrypt(&mut static_key)?;
         let (&remote_static, _) = static_key.split_first_chunk()?;
-        state.mix_key(&*local.agree(&remote_static)?);
+        let static_secret = agree(&remote_static)?;
+        state.mix_key(&static_secret);
         state.decrypt(payload)?;
-        Some(Self { state, remote_static, remote_ephemeral: opening.ephemeral })
+        Some(Self { state, remote_static, static_secret, remote_ephemeral: opening.ephemeral })
     }
 
     /// The initiator's static key, which it has proved to own.
     pub(crate) const fn remote_static(&self) -> &[u8; 32] {
         &self.remote_static
+    }
+
+    /// What the static keys of both agree on.
+    pub(crate) const fn static_secret(&self) -> &Secret {
+        &self.static_secret
     }
 
     /// Makes the answer; its ephemeral key is the public half of `ephemeral`.

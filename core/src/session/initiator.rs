@@ -430,13 +430,12 @@ impl Dial {
         cx.distortion.apply(&mut text[..size_of::<RequestPayload>()]);
         let prologue = prologue(&cx.config.application, request.prologue());
         let ephemeral = SecretKey::from_bytes(&cx.rng.secret());
-        let (initiation, opening) = Initiation::new(
-            cx.identity.x25519(),
-            &id.x25519(),
-            &prologue,
-            ephemeral,
-            &mut request.payload_ciphertext,
-        )?;
+        let (own, remote) = (cx.identity.x25519(), cx.known.x25519(id));
+        let shared = cx.known.agree(own, &remote)?;
+        cx.known.remember(*id, remote, &shared);
+        let text = &mut request.payload_ciphertext;
+        let (initiation, opening) =
+            Initiation::new(own, &remote, &prologue, ephemeral, text, |_| Some(shared))?;
         request.ephemeral = opening.ephemeral;
         request.static_ciphertext = opening.static_ciphertext;
         request.mac = cx.request_mac_for(id).mac(request.authenticated());

@@ -1,12 +1,13 @@
 //! What the driver keeps for one peer.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use handfast_core::{
-    DisconnectOptions, EndReason, Fate, Instant, MessageId, NatEvidence, PeerHandle, PingId,
-    SendError,
+    DisconnectOptions, EndReason, Exchange, Fate, Instant, MessageId, NatEvidence, PeerHandle,
+    PingId, SendError,
 };
 use tokio::sync::oneshot;
 
@@ -81,32 +82,55 @@ impl Entry {
         self.is_cut || self.under_way.has_reliable() || self.mailbox.has_reliable()
     }
 
-    /// What the core said to the next message under way.
-    pub(super) fn on_sent(&mut self, result: Result<MessageId, SendError>) {
-        let is_reliable = self.under_way.front().is_some_and(|message| message.delivery.reliable);
+    /// Hands the next messages under way to the core. Returns how many were offered.
+    pub(super) fn hand_over(&mut self, exchange: &mut Exchange<'_>) -> usize {
+        let mut under_way = mem::take(&mut self.under_way);
+        let offered = under_way.offer(|message| self.send(exchange, message));
+        self.under_way = under_way;
+        offered
+    }
+
+    /// Hands a message to the core. Whether that is done with it: if not, it may wait for room.
+    fn send(&mut self, exchange: &mut Exchange<'_>, message: &mut Outgoing) -> bool {
+        let delivery = message.due_delivery();
+        // None but a reliable one may have to be offered again.
+        let payload = if delivery.reliable {
+            message.payload.clone()
+        } else {
+            mem::take(&mut message.payload)
+        };
+        let result = exchange.send(delivery, payload);
         // A sequenced one that was accepted waits as well, unless a newer one takes its place: the last
         // state arrives.
-        if matches!(result, Err(SendError::Blocked | SendError::NoRoom)) && is_reliable {
-            self.under_way.block();
-            return;
+        if matches!(result, Err(SendError::Blocked | SendError::NoRoom)) && delivery.reliable {
+            return false;
         }
-        let Some(message) = self.under_way.pop() else { return };
-        self.is_cut |= result.is_err() && message.delivery.reliable;
+        self.is_cut |= result.is_err() && delivery.reliable;
+        self.on_sent(message, result);
+        true
+    }
+
+    /// What the core said to a message that need not be offered again.
+    fn on_sent(&mut self, message: &mut Outgoing, result: Result<MessageId, SendError>) {
         match result {
             Ok(id) => {
-                if let Some(receipt) = message.receipt {
+                if let Some(receipt) = message.receipt.take() {
                     receipt.name(id);
                     self.receipts.insert(id, receipt);
                 }
             }
-            // As if it were lost on the way.
-            Err(SendError::Blocked | SendError::NoRoom) => message.finish(Fate::Lost),
-            Err(SendError::Closing | SendError::UnknownPeer) => message.give_up(),
+            // As if it were lost on the way, or the peer ended before.
+            Err(
+                SendError::Blocked
+                | SendError::NoRoom
+                | SendError::Closing
+                | SendError::UnknownPeer,
+            ) => message.tell(Fate::Lost),
             // The peer restarted with smaller limits since.
             Err(error) => {
                 tracing::debug!(target: "handfast::driver", %error, "a message was refused");
                 self.refused += 1;
-                message.finish(Fate::Refused);
+                message.tell(Fate::Refused);
             }
         }
     }

@@ -1,7 +1,6 @@
 //! Moving messages between mailboxes and the core.
 
 use std::collections::BTreeSet;
-use std::mem;
 use std::sync::Arc;
 
 use handfast_core::PeerHandle;
@@ -49,23 +48,21 @@ impl Driver {
             return;
         }
         let mut exchange = core.exchange(*now, peer);
+        let mut next_check = *moved;
         loop {
             if entry.under_way.is_stuck() {
                 entry.mailbox.collect(&mut entry.under_way);
             }
-            let Some(message) = entry.under_way.front_mut() else { return };
-            if moved.is_multiple_of(CHECKED_EVERY) && is_enough(traffic, clock, *moved) {
-                return entry.make_ready(peer, ready);
+            if entry.under_way.is_stuck() {
+                return;
             }
-            let delivery = message.due_delivery();
-            // None but a reliable one may have to be offered again.
-            let payload = if delivery.reliable {
-                message.payload.clone()
-            } else {
-                mem::take(&mut message.payload)
-            };
-            *moved += 1;
-            entry.on_sent(exchange.send(delivery, payload));
+            if *moved >= next_check {
+                if is_enough(traffic, clock, *moved) {
+                    return entry.make_ready(peer, ready);
+                }
+                next_check = *moved + CHECKED_EVERY;
+            }
+            *moved += entry.hand_over(&mut exchange);
         }
     }
 

@@ -42,8 +42,13 @@ impl Outgoing {
     }
 
     /// Reports what became of it.
-    pub(crate) fn finish(self, fate: Fate) {
-        if let Some(receipt) = self.receipt {
+    pub(crate) fn finish(mut self, fate: Fate) {
+        self.tell(fate);
+    }
+
+    /// The same, where it lies.
+    pub(crate) fn tell(&mut self, fate: Fate) {
+        if let Some(receipt) = self.receipt.take() {
             receipt.tell(fate);
         }
     }
@@ -218,8 +223,6 @@ pub(crate) struct UnderWay {
     lanes: BTreeMap<Stream, Lane>,
     /// Streams with messages that the core may take, each once: the first has its turn.
     active: VecDeque<Stream>,
-    /// Messages taken in this turn.
-    taken: usize,
 }
 
 #[derive(Default)]
@@ -275,38 +278,27 @@ impl UnderWay {
         }
     }
 
-    /// The next message for the core. Streams take turns.
-    pub(crate) fn front(&self) -> Option<&Outgoing> {
-        self.lanes.get(self.active.front()?)?.messages.front()
-    }
-
-    /// The same, for its payload to be taken by who removes it next.
-    pub(crate) fn front_mut(&mut self) -> Option<&mut Outgoing> {
-        self.lanes.get_mut(self.active.front()?)?.messages.front_mut()
-    }
-
-    /// Removes that message.
-    pub(crate) fn pop(&mut self) -> Option<Outgoing> {
-        let lane = self.lanes.get_mut(self.active.front()?)?;
-        let message = lane.messages.pop_front();
-        self.taken += 1;
-        if lane.messages.is_empty() {
-            self.active.pop_front();
-            self.taken = 0;
-        } else if self.taken >= MESSAGES_PER_TURN {
-            self.active.rotate_left(1);
-            self.taken = 0;
+    /// Offers the next messages to the core, [`MESSAGES_PER_TURN`] of one stream at most. Streams take turns. `take` gets
+    /// each in its turn, and says whether it took it, or the core has no room for it: its stream waits then, and the others
+    /// go on. Returns how many were offered: none if the core may take none of what is here.
+    pub(crate) fn offer(&mut self, mut take: impl FnMut(&mut Outgoing) -> bool) -> usize {
+        let Some(stream) = self.active.pop_front() else { return 0 };
+        let Some(lane) = self.lanes.get_mut(&stream) else { return 0 };
+        let (mut taken, mut offered) = (0, 0);
+        // They are taken where they lie, so that none is copied.
+        for message in lane.messages.iter_mut().take(MESSAGES_PER_TURN) {
+            offered += 1;
+            lane.is_blocked = !take(message);
+            if lane.is_blocked {
+                break;
+            }
+            taken += 1;
         }
-        message
-    }
-
-    /// The core has no room for that message: its stream waits, the others go on.
-    pub(crate) fn block(&mut self) {
-        let lane = self.active.pop_front().and_then(|stream| self.lanes.get_mut(&stream));
-        if let Some(lane) = lane {
-            lane.is_blocked = true;
+        lane.messages.drain(..taken);
+        if !lane.messages.is_empty() && !lane.is_blocked {
+            self.active.push_back(stream);
         }
-        self.taken = 0;
+        offered
     }
 
     /// The core has room again for messages of a channel.

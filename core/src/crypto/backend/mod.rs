@@ -53,7 +53,7 @@ fn nonce_bytes(number: u64) -> [u8; 12] {
 ///
 /// X25519 itself (RFC 7748) takes any 32 bytes. Refusing the other encodings leaves each key one
 /// name.
-fn is_canonical(key: &[u8; 32]) -> bool {
+pub(super) fn is_canonical(key: &[u8; 32]) -> bool {
     // From the top byte down, the first that differs from p's decides; public data, so in any time.
     key.iter().rev().cmp(PRIME.iter().rev()).is_lt()
 }

@@ -49,13 +49,16 @@ impl Pair {
         let ephemeral = key(&self.ephemerals[0]);
         let local = key(&self.initiator);
         let (state, opening) =
-            Initiation::new(&local, &remote, &self.prologue, ephemeral, &mut payload)
-                .expect("sound keys");
+            Initiation::new(&local, &remote, &self.prologue, ephemeral, &mut payload, |remote| {
+                local.agree(remote)
+            })
+            .expect("sound keys");
         (state, opening, payload)
     }
 
     fn accept(&self, opening: &Opening, payload: &mut [u8]) -> Option<Accepted> {
-        Accepted::read(&key(&self.responder), &self.prologue, opening, payload)
+        let local = key(&self.responder);
+        Accepted::read(&local, &self.prologue, opening, payload, |remote| local.agree(remote))
     }
 
     fn respond(&self, accepted: Accepted) -> (Vec<u8>, Split) {
@@ -311,7 +314,11 @@ fn keys_of_low_order_are_refused_wherever_they_stand() {
         let mut answer = roomy(b"");
         assert!(initiation.finish(&key(&pair.initiator), psk, &point, &mut answer).is_none());
         let (local, ephemeral) = (key(&pair.initiator), key(&pair.ephemerals[0]));
-        assert!(Initiation::new(&local, &point, &[], ephemeral, &mut answer).is_none());
+        assert!(
+            Initiation::new(&local, &point, &[], ephemeral, &mut answer, |remote| local
+                .agree(remote))
+            .is_none()
+        );
         assert!(pair.accept_with_static(point).is_none());
     }
 }
@@ -358,10 +365,18 @@ fn payloads_without_room_for_a_tag_are_refused() {
 fn an_identity_can_shake_hands() {
     let [a, b] = [8, 9].map(|n| Identity::from_seed([n; 32]));
     let mut payload = roomy(b"hello");
-    let (initiation, opening) =
-        Initiation::new(a.x25519(), &b.id().x25519(), b"p", key(&[1; 32]), &mut payload)
-            .expect("sound keys");
-    let accepted = Accepted::read(b.x25519(), b"p", &opening, &mut payload).expect("genuine");
+    let (initiation, opening) = Initiation::new(
+        a.x25519(),
+        &b.id().x25519(),
+        b"p",
+        key(&[1; 32]),
+        &mut payload,
+        |remote| a.x25519().agree(remote),
+    )
+    .expect("sound keys");
+    let accepted =
+        Accepted::read(b.x25519(), b"p", &opening, &mut payload, |remote| b.x25519().agree(remote))
+            .expect("genuine");
     assert_eq!(plain(&payload), b"hello");
     assert_eq!(*accepted.remote_static(), a.id().x25519());
     let mut payload = roomy(b"welcome");

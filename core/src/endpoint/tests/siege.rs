@@ -185,6 +185,7 @@ impl Siege {
             &prologue,
             SecretKey::from_bytes(&seed),
             &mut request.payload_ciphertext,
+            |remote| identity.x25519().agree(remote),
         )
         .expect("a usable key");
         request.ephemeral = opening.ephemeral;

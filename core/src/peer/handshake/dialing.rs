@@ -217,7 +217,7 @@ impl Peer {
         }
         let mut learned = None;
         if dial.remote().is_none() {
-            let id = PeerId::from_bytes(*retry.identity()?).ok()?;
+            let (id, _) = cx.known.identify(*retry.identity()?).ok()?;
             dial.expect(id);
             (self.acquaintance.id, learned) = (Some(id), Some(id));
             self.acquaintance.incarnation = incarnation(cx, &id);

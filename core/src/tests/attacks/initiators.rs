@@ -197,6 +197,28 @@ fn ours_a_caller_cannot_name_anyone_but_the_owner_of_its_key() {
     assert_eq!(victim.node.endpoint.drops().bad_identity, 2);
 }
 
+/// Two who shook hands before, so that the victim remembers their keys: neither passes for the other.
+#[test]
+fn ours_callers_whose_keys_are_remembered_cannot_name_each_other() {
+    let mut victim = Victim::new(Config::default());
+    let mut callers = [Forger::new(8), Forger::new(9)];
+    let to = victim.node.endpoint.id();
+    let names = [0, 1].map(|at: usize| *callers[at].identity.id().as_bytes());
+    for round in 0..2 {
+        for (at, caller) in callers.iter_mut().enumerate() {
+            let payload = caller.payload();
+            // The victim and the caller agree on the same secrets, remembered or computed.
+            caller.call(&mut victim, &payload);
+            victim.pass(Duration::from_secs(6));
+            let mut payload = caller.payload();
+            payload.identity = names[1 - at];
+            let (request, _) = caller.request(&to, Cookie::NONE, &payload);
+            assert!(victim.take(caller.address, request.as_bytes()).is_empty());
+            assert_eq!(victim.node.endpoint.drops().bad_identity, 2 * round + at as u64 + 1);
+        }
+    }
+}
+
 /// The same index for many handshakes, and indices that are in use elsewhere: what an initiator chooses
 /// is written into packets for that initiator, and nothing else.
 #[test]

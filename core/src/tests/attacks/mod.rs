@@ -118,7 +118,10 @@ impl Forger {
         let (local, ephemeral) = (SecretKey::from_bytes(&scalar(&self.identity)), self.ephemeral());
         let text = &mut request.payload_ciphertext;
         let (initiation, opening) =
-            Initiation::new(&local, &to.x25519(), &prologue, ephemeral, text).expect("sound");
+            Initiation::new(&local, &to.x25519(), &prologue, ephemeral, text, |remote| {
+                local.agree(remote)
+            })
+            .expect("sound");
         request.ephemeral = opening.ephemeral;
         request.static_ciphertext = opening.static_ciphertext;
         sign(&mut request, to);
@@ -155,7 +158,9 @@ impl Forger {
             Opening { ephemeral: request.ephemeral, static_ciphertext: request.static_ciphertext };
         let mut text = request.payload_ciphertext;
         let local = SecretKey::from_bytes(&scalar(&self.identity));
-        let accepted = Accepted::read(&local, &prologue, &opening, &mut text).expect("genuine");
+        let accepted =
+            Accepted::read(&local, &prologue, &opening, &mut text, |remote| local.agree(remote))
+                .expect("genuine");
         let (asked, _) = RequestPayload::read_from_prefix(&text).expect("long enough");
         let mut response = HandshakeResponse::new(request.sender_index.get(), self.index);
         let len = size_of::<ResponsePayload>();

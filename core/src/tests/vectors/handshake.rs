@@ -207,7 +207,9 @@ impl Handshake {
         let (ephemeral, static_ciphertext) = (request.ephemeral, request.static_ciphertext);
         let opening = Opening { ephemeral, static_ciphertext };
         let mut text = request.payload_ciphertext;
-        let accepted = Accepted::read(b.x25519(), &prologue, &opening, &mut text);
+        let accepted = Accepted::read(b.x25519(), &prologue, &opening, &mut text, |remote| {
+            b.x25519().agree(remote)
+        });
         let accepted = accepted.expect("it is genuine");
         let request_payload = text[..96].to_vec();
 
@@ -215,7 +217,10 @@ impl Handshake {
         let ephemeral = SecretKey::from_bytes(&initiator_ephemeral);
         let (to, local) = (b.id().x25519(), a.x25519());
         let (initiation, again) =
-            Initiation::new(local, &to, &prologue, ephemeral, &mut text).expect("B's key is sound");
+            Initiation::new(local, &to, &prologue, ephemeral, &mut text, |remote| {
+                local.agree(remote)
+            })
+            .expect("B's key is sound");
         assert_eq!((again, text), (opening, request.payload_ciphertext));
 
         let mut text = response.payload_ciphertext;
