@@ -1,5 +1,7 @@
 //! A peer as queries show it.
 
+use alloc::boxed::Box;
+
 use crate::event::PeerState;
 use crate::net::Via;
 use crate::pack::pack_enum;
@@ -42,8 +44,8 @@ pub struct PeerInfo {
     pub verdict: Verdict,
     /// The path in numbers.
     pub path_stats: PathStats,
-    /// Another path to it, which takes over when `path` fails; `None` if there is none.
-    pub standby: Option<StandbyPath>,
+    /// Another path to it, which takes over when `path` fails; `None` if there is none, as with most peers: so it is apart.
+    pub standby: Option<Box<StandbyPath>>,
     /// What happened with this peer so far.
     pub stats: PeerStats,
 }

@@ -8,6 +8,7 @@
 
 use alloc::collections::BTreeMap;
 
+use crate::PeerId;
 use crate::admission::Source;
 
 /// The number of peers in each network that has any.
@@ -19,9 +20,18 @@ pub(super) struct Census {
 /// The networks of one width.
 #[derive(Debug, Default)]
 struct Level {
-    counts: BTreeMap<Source, u32>,
+    /// Those that are not the same at a wider level: there they are counted.
+    counts: Counts,
     /// How many networks have so many peers.
     sizes: BTreeMap<u32, u32>,
+}
+
+/// A number for each network that has peers. Each kind is apart, or addresses would take the room of identities.
+#[derive(Debug, Default)]
+struct Counts {
+    v4: BTreeMap<[u8; 4], u32>,
+    v6: BTreeMap<[u8; 8], u32>,
+    neighbours: BTreeMap<PeerId, u32>,
 }
 
 /// Where a newcomer may find a place.
@@ -36,20 +46,28 @@ pub(super) enum Relief {
 impl Census {
     /// A peer is at this source.
     pub(super) fn add(&mut self, source: &Source) {
-        for (width, level) in self.levels.iter_mut().enumerate() {
-            let network = source.network(width);
-            let before = level.count(&network);
-            level.set(network, before, before + 1);
-        }
+        self.change(source, |before| before + 1);
     }
 
     /// A peer is not at this source any more.
     pub(super) fn remove(&mut self, source: &Source) {
-        for (width, level) in self.levels.iter_mut().enumerate() {
-            let network = source.network(width);
-            let before = level.count(&network);
-            level.set(network, before, before.saturating_sub(1));
+        self.change(source, |before| before.saturating_sub(1));
+    }
+
+    fn change(&mut self, source: &Source, count: impl Fn(u32) -> u32) {
+        let crowding = self.crowding(source);
+        for ((width, level), before) in self.levels.iter_mut().enumerate().zip(crowding) {
+            let after = count(before);
+            level.resize(before, after);
+            if source.widest(width) == width {
+                level.counts.set(source.network(width), after);
+            }
         }
+    }
+
+    /// How many peers are in the network of this level in which this source is.
+    fn count(&self, source: &Source, level: usize) -> u32 {
+        self.levels[source.widest(level)].counts.get(&source.network(level))
     }
 
     /// How many peers are at this source.
@@ -59,16 +77,13 @@ impl Census {
 
     /// How many peers are in the networks of this source, the widest first.
     pub(super) fn crowding(&self, source: &Source) -> [u32; Source::LEVELS] {
-        core::array::from_fn(|level| self.levels[level].count(&source.network(level)))
+        core::array::from_fn(|level| self.count(source, level))
     }
 
     /// Whether the numbers come closer together when a peer at `from` gives way to a newcomer at `to`.
     pub(super) fn evens_out(&self, from: &Source, to: &Source) -> bool {
         let apart = (0..Source::LEVELS).find(|level| from.network(*level) != to.network(*level));
-        apart.is_some_and(|level| {
-            let count = |source: &Source| self.levels[level].count(&source.network(level));
-            exceeds(count(from), count(to))
-        })
+        apart.is_some_and(|level| exceeds(self.count(from, level), self.count(to, level)))
     }
 
     /// Where a newcomer at this source may find a place, without a look at the peers. `None`: nowhere.
@@ -84,28 +99,50 @@ impl Census {
 }
 
 impl Level {
-    fn count(&self, network: &Source) -> u32 {
-        self.counts.get(network).copied().unwrap_or(0)
-    }
-
     /// The most peers of a network.
     fn most(&self) -> u32 {
         self.sizes.last_key_value().map_or(0, |(size, _)| *size)
     }
 
-    fn set(&mut self, network: Source, before: u32, after: u32) {
+    /// A network has so many peers now.
+    fn resize(&mut self, before: u32, after: u32) {
         if let Some(others) = self.sizes.get_mut(&before) {
             *others -= 1;
             if *others == 0 {
                 self.sizes.remove(&before);
             }
         }
-        if after == 0 {
-            self.counts.remove(&network);
-        } else {
-            self.counts.insert(network, after);
+        if after > 0 {
             *self.sizes.entry(after).or_default() += 1;
         }
+    }
+}
+
+impl Counts {
+    fn get(&self, network: &Source) -> u32 {
+        let count = match network {
+            Source::V4(bytes) => self.v4.get(bytes),
+            Source::V6(bytes) => self.v6.get(bytes),
+            Source::Neighbour(id) => self.neighbours.get(id),
+        };
+        count.copied().unwrap_or(0)
+    }
+
+    fn set(&mut self, network: Source, count: u32) {
+        match network {
+            Source::V4(bytes) => set(&mut self.v4, bytes, count),
+            Source::V6(bytes) => set(&mut self.v6, bytes, count),
+            Source::Neighbour(id) => set(&mut self.neighbours, id, count),
+        }
+    }
+}
+
+/// Networks without peers are left out.
+fn set<K: Ord>(counts: &mut BTreeMap<K, u32>, network: K, count: u32) {
+    if count == 0 {
+        counts.remove(&network);
+    } else {
+        counts.insert(network, count);
     }
 }
 
@@ -117,23 +154,40 @@ const fn exceeds(from: u32, to: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Identity;
     use crate::crypto::rng::Rng;
     use alloc::vec::Vec;
 
     /// Networks in networks, of which some share their beginning.
     fn source(rng: &mut Rng) -> Source {
         let mut byte = |most: u64| rng.below(most) as u8;
-        if byte(2) == 0 {
-            Source::V4([10, 0, byte(3), byte(3)])
-        } else {
-            Source::V6([0x20, 1, 0, byte(2), 0, byte(3), byte(2), byte(3)])
+        match byte(9) {
+            0 => Source::Neighbour(Identity::from_seed([byte(2); 32]).id()),
+            1..5 => Source::V4([10, 0, byte(3), byte(3)]),
+            _ => Source::V6([0x20, 1, 0, byte(2), 0, byte(3), byte(2), byte(3)]),
         }
     }
 
     /// How unequal the numbers are, the widest networks first.
     fn inequality(census: &Census) -> [u64; Source::LEVELS] {
-        let squares = |level: &Level| level.counts.values().map(|n| u64::from(*n).pow(2)).sum();
-        core::array::from_fn(|level| squares(&census.levels[level]))
+        let square = |(n, networks): (&u32, &u32)| u64::from(*n).pow(2) * u64::from(*networks);
+        core::array::from_fn(|level| census.levels[level].sizes.iter().map(square).sum())
+    }
+
+    /// It tells of each peer what a look at all of them tells.
+    fn assert_counted(census: &Census, peers: &[Source]) {
+        for level in 0..Source::LEVELS {
+            let mut networks: BTreeMap<Source, u32> = BTreeMap::new();
+            for peer in peers {
+                *networks.entry(peer.network(level)).or_default() += 1;
+            }
+            let mut sizes: BTreeMap<u32, u32> = BTreeMap::new();
+            networks.values().for_each(|size| *sizes.entry(*size).or_default() += 1);
+            assert_eq!(census.levels[level].sizes, sizes);
+            for peer in peers {
+                assert_eq!(census.crowding(peer)[level], networks[&peer.network(level)]);
+            }
+        }
     }
 
     #[test]
@@ -175,10 +229,14 @@ mod tests {
                 peers[at] = newcomer;
                 assert!(inequality(&census) < before, "seed {seed}: {before:?}");
             }
+            assert_counted(&census, &peers);
             for source in peers.drain(..) {
                 census.remove(&source);
             }
-            assert!(census.levels.iter().all(|level| level.counts.is_empty()));
+            let is_empty = |Counts { v4, v6, neighbours }: &Counts| {
+                v4.is_empty() && v6.is_empty() && neighbours.is_empty()
+            };
+            assert!(census.levels.iter().all(|level| is_empty(&level.counts)));
             assert!(census.levels.iter().all(|level| level.sizes.is_empty()));
         }
         assert!(

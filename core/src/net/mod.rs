@@ -2,6 +2,7 @@
 
 mod arrival;
 mod departure;
+mod directory;
 mod via;
 
 use core::net::SocketAddr;
@@ -10,6 +11,7 @@ pub(crate) use arrival::Arrival;
 pub use arrival::Origin;
 pub(crate) use departure::Departure;
 pub use departure::Transmit;
+pub(crate) use directory::Directory;
 pub(crate) use via::Place;
 pub use via::{FourTuple, Route, Via};
 

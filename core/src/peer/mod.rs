@@ -444,7 +444,7 @@ impl Peer {
             last_received: self.liveness.last_received,
             verdict: self.verdict(cx),
             path_stats,
-            standby: self.paths.standby().map(Path::info),
+            standby: self.paths.standby().map(Path::info).map(Box::new),
             stats: self.stats_now(),
         }
     }

@@ -46,6 +46,15 @@ impl Source {
         }
     }
 
+    /// The widest level at which its network is the same as at this one.
+    pub(crate) const fn widest(&self, level: usize) -> usize {
+        match self {
+            Self::V4(_) if level > 0 => 1,
+            Self::V6(_) => level,
+            Self::V4(_) | Self::Neighbour(_) => 0,
+        }
+    }
+
     /// How many levels of networks there are.
     pub(crate) const LEVELS: usize = 4;
 }
