@@ -116,7 +116,7 @@ impl Driver {
     /// Answers `diallers` when `peer` is connected.
     pub(super) fn await_peer(&mut self, peer: PeerHandle, diallers: Vec<Dialler>) {
         let entry =
-            self.peers.entry(peer).or_insert_with(|| Entry::new(Arc::new(Mailbox::default())));
+            self.peers.entry(peer).or_insert_with(|| Entry::boxed(Arc::new(Mailbox::default())));
         if entry.is_connected {
             for dialler in diallers {
                 answer(dialler, Ok(PendingHandle::new(&entry.mailbox, &self.inputs.wake)));
@@ -159,7 +159,7 @@ impl Driver {
             return;
         }
         let by = self.clock.now() + options.linger;
-        entry.disconnect = Some((options, by));
+        entry.disconnect = Some(Box::new((options, by)));
         self.leaving.push(peer);
         self.make_ready(peer);
     }
@@ -181,7 +181,7 @@ impl Driver {
         let Self { leaving, peers, core, .. } = self;
         leaving.retain(|peer| {
             let Some(entry) = peers.get_mut(peer) else { return false };
-            let Some((options, by)) = &entry.disconnect else { return false };
+            let Some((options, by)) = entry.disconnect.as_deref() else { return false };
             let is_late = now >= *by;
             let has_more = entry.is_ready || !entry.under_way.is_empty();
             if !is_late && has_more || !entry.mailbox.close(is_late) {

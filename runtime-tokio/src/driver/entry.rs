@@ -41,14 +41,14 @@ pub(super) struct Entry {
     /// Who waits for what the peer helps to find out about the NAT before us.
     pub(super) nat_test: Option<oneshot::Sender<Result<NatEvidence, PeerError>>>,
     /// To be said when all messages are with the core, or at that time.
-    pub(super) disconnect: Option<(DisconnectOptions, Instant)>,
+    pub(super) disconnect: Option<Box<(DisconnectOptions, Instant)>>,
     /// A reliable message was taken from the application and not by the core.
     pub(super) is_cut: bool,
 }
 
 impl Entry {
-    pub(super) fn new(mailbox: Arc<Mailbox>) -> Self {
-        Self {
+    pub(super) fn boxed(mailbox: Arc<Mailbox>) -> Box<Self> {
+        Box::new(Self {
             mailbox,
             is_connected: false,
             is_incoming: false,
@@ -62,7 +62,7 @@ impl Entry {
             nat_test: None,
             disconnect: None,
             is_cut: false,
-        }
+        })
     }
 
     /// Puts the peer on the list of those whose messages are to be moved, unless it is there.
@@ -74,7 +74,7 @@ impl Entry {
     }
 
     pub(super) fn leave_by(&self) -> Option<Instant> {
-        self.disconnect.as_ref().map(|(_, by)| *by)
+        self.disconnect.as_ref().map(|disconnect| disconnect.1)
     }
 
     /// Whether the application handed over a reliable message that the core did not take.
@@ -149,5 +149,19 @@ impl Entry {
             answer(dialler, Err(ConnectError::Ended(reason.clone())));
         }
         self.mailbox.end(reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server has one of each for every peer, however quiet.
+    #[test]
+    fn what_each_peer_takes_of_the_driver_does_not_grow_unnoticed() {
+        let (entry, mailbox) = (size_of::<Entry>(), size_of::<Mailbox>());
+        println!("an entry takes {entry} bytes, a mailbox {mailbox}");
+        assert!(entry <= 256, "{entry} bytes");
+        assert!(mailbox <= 760, "{mailbox} bytes");
     }
 }

@@ -83,7 +83,7 @@ impl Driver {
         let (entry, is_incoming) = match self.peers.entry(peer) {
             hash_map::Entry::Occupied(entry) => (entry.into_mut(), false),
             hash_map::Entry::Vacant(vacant) => {
-                (vacant.insert(Entry::new(Arc::new(Mailbox::default()))), true)
+                (vacant.insert(Entry::boxed(Arc::new(Mailbox::default()))), true)
             }
         };
         entry.mailbox.set_owner(peer, id);

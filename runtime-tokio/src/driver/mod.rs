@@ -65,7 +65,8 @@ pub(crate) struct Driver {
     addresses: watch::Sender<Vec<(SocketId, SocketAddr)>>,
     inputs: Inputs,
     backlog: Arc<Backlog>,
-    peers: HashMap<PeerHandle, Entry>,
+    /// Apart from the table, half of which may be free.
+    peers: HashMap<PeerHandle, Box<Entry>>,
     /// Peers whose messages are to be moved, each at most once.
     ready: VecDeque<PeerHandle>,
     /// Peers to disconnect once their blocked messages are with the core, or time is up.

@@ -45,7 +45,8 @@ struct State {
     rung: bool,
     /// The peer is being disconnected: no further message will be taken.
     closing: bool,
-    ended: Option<EndReason>,
+    /// Apart: most peers have not.
+    ended: Option<Box<EndReason>>,
     /// Somebody got a handle to the peer.
     taken: bool,
     /// Handles to the peer that are on their way to somebody.
@@ -84,7 +85,7 @@ impl Mailbox {
     /// message is taken or not before this returns: whoever gives up waiting for room has sent nothing.
     pub(crate) fn push(&self, message: Outgoing) -> Push {
         let mut state = self.lock();
-        if let Some(reason) = &state.ended {
+        if let Some(reason) = state.ended.as_deref() {
             return Push::Ended(reason.clone());
         }
         let Some(allowed) = state.allowed.filter(|_| !state.closing) else {
@@ -119,7 +120,7 @@ impl Mailbox {
 
     /// Why the peer ended, if it has.
     pub(crate) fn ended(&self) -> Option<EndReason> {
-        self.lock().ended.clone()
+        self.lock().ended.as_deref().cloned()
     }
 
     /// Completes at the next change that `pop` or `ended` may see, counted from this call.
@@ -272,7 +273,7 @@ impl Mailbox {
     /// The peer ended. Incoming messages stay for the application to take.
     pub(crate) fn end(&self, reason: EndReason) {
         let mut state = self.lock();
-        state.ended.get_or_insert(reason);
+        state.ended.get_or_insert_with(|| Box::new(reason));
         state.incoming.end();
         let (unsent, waiting) = (state.outgoing.drain(), state.outgoing.waiting());
         drop(state);
