@@ -292,6 +292,14 @@ impl Peer {
         self.state.is_up()
     }
 
+    /// Whether what a packet of it led to may wait until more packets came, or messages went: it concerns this peer alone.
+    /// Books what it holds.
+    pub(crate) fn stays_listed(&mut self, cx: &mut Context) -> bool {
+        self.book_messages(cx)
+            && !self.has_relay_change(cx.now)
+            && self.place() == self.listed_at()
+    }
+
     /// Where the endpoint should list the peer.
     pub(crate) fn place(&self) -> Option<Place> {
         let live = !self.state.is_over();
