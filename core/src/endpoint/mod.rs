@@ -6,8 +6,8 @@
 //! is decided in `evict`, by what `census` counts. Commands are in `commands`, what can
 //! be chosen anew in `choices`, deadlines in `clock`, packets that are passed on in `forward`, routes over several
 //! hops in `routing`, beacons of the local network in `discovery`, the driver's sockets in `sockets`. After every
-//! input that touched a peer, `refresh_indices` brings the lists and indices up to date; after messages, `settle` does so
-//! before anything else happens.
+//! input that touched a peer, `refresh_indices` brings the lists and indices up to date; after packets and messages,
+//! `settle` does so before anything else happens.
 
 mod admit;
 mod census;
@@ -90,6 +90,9 @@ pub struct Endpoint {
     grace_until: Option<Instant>,
     /// The last datagram is for another shard.
     redirect: Option<Redirect>,
+    /// Nothing is left for later.
+    #[cfg(test)]
+    is_eager: bool,
 }
 
 /// Which peer to dial, and where.
@@ -160,6 +163,8 @@ impl Endpoint {
             closing: false,
             grace_until: None,
             redirect: None,
+            #[cfg(test)]
+            is_eager: false,
         }
     }
 
@@ -313,6 +318,8 @@ impl Endpoint {
     /// seen to once the next call is about something else.
     #[inline]
     fn unsettle(&mut self, slot: u32, may_wait: bool) {
+        #[cfg(test)]
+        let may_wait = may_wait && !self.is_eager;
         if may_wait && self.shared.router.is_none() {
             self.unsettled = Some(slot);
         } else {

@@ -174,7 +174,10 @@ impl Endpoint {
         while let Some(slot) = self.eventful.pop() {
             let Some(peer) = self.peers.at_mut(slot) else { continue };
             let event = peer.poll_event();
-            peer.review_memory(&mut self.shared);
+            // These leave what is held, and what waits for room, as it was.
+            if !matches!(event, None | Some(Event::Readable { .. })) {
+                peer.review_memory(&mut self.shared);
+            }
             if let Some(event) = event {
                 self.eventful.push_front(slot);
                 return Some(event);
