@@ -40,6 +40,11 @@ impl Instant {
         Duration::from_micros(self.as_micros().saturating_sub(earlier.as_micros()))
     }
 
+    /// The same in microseconds.
+    pub(crate) const fn micros_since(self, earlier: Self) -> u64 {
+        self.as_micros().saturating_sub(earlier.as_micros())
+    }
+
     /// `self` moved back by `duration`, not before the epoch.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {

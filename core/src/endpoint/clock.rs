@@ -74,6 +74,13 @@ impl Endpoint {
     /// host was asleep, and silence proves nothing.
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
+        // Most calls come many at one time.
+        if self.shared.now != now {
+            self.advance_to(now);
+        }
+    }
+
+    fn advance_to(&mut self, now: Instant) {
         if let Some(due) = self.poll_timeout().filter(|due| *due < now) {
             let patience = self.shared.config.timers.idle_timeout / 4;
             self.shared.absence.observe(due, now);

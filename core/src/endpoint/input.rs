@@ -21,7 +21,10 @@ impl Endpoint {
     /// It never fails: a datagram that is not for us, not genuine or not legal is dropped and counted in
     /// [`drops`](Self::drops).
     pub fn handle_datagram(&mut self, now: Instant, origin: Origin, datagram: &mut [u8]) {
-        self.touch(now);
+        if self.shared.now != now {
+            self.settle();
+        }
+        self.advance(now);
         self.shared.stats.datagrams_received += 1;
         self.shared.stats.bytes_received += datagram.len() as u64;
         self.handle_packet(&Arrival::from(&origin), datagram);
@@ -30,7 +33,12 @@ impl Endpoint {
     /// Takes one packet, however it arrived.
     fn handle_packet(&mut self, arrival: &Arrival, datagram: &mut [u8]) {
         trace::unsealed("received", &arrival.via, datagram);
-        match Packet::parse(datagram) {
+        let packet = Packet::parse(datagram);
+        // What is sealed may be of the peer that is unsettled.
+        if !matches!(packet, Ok(Packet::Sealed(_))) {
+            self.settle();
+        }
+        match packet {
             Ok(Packet::Sealed(header)) => {
                 let header = *header;
                 self.handle_sealed(arrival, header, datagram);
@@ -70,7 +78,12 @@ impl Endpoint {
 
     fn handle_sealed(&mut self, arrival: &Arrival, header: SealedHeader, datagram: &mut [u8]) {
         let index = header.receiver_index.get();
-        let owner = match self.shared.indices.owner(index) {
+        let number = header.packet_number();
+        let owner = self.shared.indices.owner(index);
+        if !self.joins_unsettled(owner, number.path()) {
+            self.settle();
+        }
+        let owner = match owner {
             Some(Owner::HalfOpen(slot)) => self.confirm(arrival, slot, &header, datagram),
             Some(Owner::Peer(slot)) => Some(slot),
             None => {
@@ -85,7 +98,6 @@ impl Endpoint {
         };
         let Some(slot) = owner else { return };
         if let Some(peer) = self.peers.at_mut(slot) {
-            let number = header.packet_number();
             if number.path() == FORWARD_PATH {
                 let cx = &mut self.shared;
                 let carried = peer.handle_carrier(cx, arrival, index, number, datagram);
@@ -103,11 +115,19 @@ impl Endpoint {
             }
             peer.handle_sealed(&mut self.shared, arrival, index, number, datagram);
             let has_refused = peer.has_refused();
-            self.refresh_indices(slot);
+            let may_wait = !has_refused && peer.stays_listed(&mut self.shared);
+            self.unsettle(slot, may_wait);
             if has_refused {
                 self.handle_refused_forwards(slot);
             }
         }
+    }
+
+    /// Whether a packet under this path id is of the peer that is unsettled, and no other peer may be concerned.
+    fn joins_unsettled(&self, owner: Option<Owner>, path: u8) -> bool {
+        let Some(unsettled) = self.unsettled else { return true };
+        let is_its = matches!(owner, Some(Owner::Peer(slot)) if slot == unsettled);
+        is_its && !matches!(path, FORWARD_PATH | PROBE_PATH)
     }
 
     fn handle_unknown_session(&mut self, arrival: &Arrival, hint: &UnknownSession) {

@@ -6,8 +6,8 @@
 //! is decided in `evict`, by what `census` counts. Commands are in `commands`, what can
 //! be chosen anew in `choices`, deadlines in `clock`, packets that are passed on in `forward`, routes over several
 //! hops in `routing`, beacons of the local network in `discovery`, the driver's sockets in `sockets`. After every
-//! input that touched a peer, `refresh_indices` brings the lists and indices up to date; after messages, `settle` does so
-//! before anything else happens.
+//! input that touched a peer, `refresh_indices` brings the lists and indices up to date; after packets and messages,
+//! `settle` does so before anything else happens.
 
 mod admit;
 mod census;
@@ -72,8 +72,8 @@ pub struct Endpoint {
     sockets: Sockets,
     /// The next deadline of each peer.
     deadlines: Deadlines,
-    /// The peer to or from which messages went last, if its lists and indices were not brought up to date since: many
-    /// messages in a row are seen to once.
+    /// The peer to or from which messages or packets went last, if its lists and indices were not brought up to date since:
+    /// many in a row are seen to once.
     unsettled: Option<u32>,
     /// Peers that may have something to transmit.
     ready: ReadyQueue,
@@ -92,6 +92,9 @@ pub struct Endpoint {
     redirect: Option<Redirect>,
     /// The last input has something for another shard.
     handover: Option<Handover>,
+    /// Nothing is left for later.
+    #[cfg(test)]
+    is_eager: bool,
 }
 
 /// Which peer to dial, and where.
@@ -163,6 +166,8 @@ impl Endpoint {
             grace_until: None,
             redirect: None,
             handover: None,
+            #[cfg(test)]
+            is_eager: false,
         }
     }
 
@@ -286,8 +291,8 @@ impl Endpoint {
         handle
     }
 
-    /// Brings lists and indices up to date after messages to or from a peer. To be called before they are looked at, and
-    /// before another peer is touched.
+    /// Brings lists and indices up to date after messages or packets to or from a peer. To be called before they are looked
+    /// at, and before another peer is touched.
     #[inline]
     fn settle(&mut self) {
         if let Some(slot) = self.unsettled.take() {
@@ -297,19 +302,35 @@ impl Endpoint {
 
     /// Before peers are asked for packets: after its turn, everything of the unsettled one is up to date.
     #[inline]
-    fn list_unsettled(&mut self) {
+    fn list_unsettled(&mut self, now: Instant) {
         if let Some(slot) = self.unsettled
             && let Some(peer) = self.peers.at_mut(slot)
         {
             peer.review_memory(&mut self.shared);
             self.ready.push(slot);
+            // The clock is about to move: a deadline that was put off must not seem to be missed.
+            if self.shared.now != now {
+                self.deadlines.set(slot, peer.deadline());
+            }
         }
     }
 
-    /// Messages went to or from the peer in `slot`. If what that leads to `may_wait`, since it concerns nobody else, it is
+    /// Before peers are asked for events.
+    #[inline]
+    fn list_unsettled_events(&mut self) {
+        if let Some(slot) = self.unsettled
+            && self.peers.awake(slot).is_some_and(Peer::has_events)
+        {
+            self.eventful.push(slot);
+        }
+    }
+
+    /// Messages or packets went to or from the peer in `slot`. If what that leads to `may_wait`, since it concerns nobody else, it is
     /// seen to once the next call is about something else.
     #[inline]
     fn unsettle(&mut self, slot: u32, may_wait: bool) {
+        #[cfg(test)]
+        let may_wait = may_wait && !self.is_eager;
         if may_wait && self.shared.router.is_none() {
             self.unsettled = Some(slot);
         } else {
@@ -377,6 +398,7 @@ impl Endpoint {
     }
 
     fn remove(&mut self, slot: u32) {
+        self.unsettled.take_if(|unsettled| *unsettled == slot);
         self.deadlines.set(slot, None);
         let Some(mut peer) = self.peers.remove(slot) else { return };
         self.evictions.on_gone(slot);

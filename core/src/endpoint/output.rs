@@ -16,7 +16,7 @@ impl Endpoint {
     /// datagram; into a larger one, as many of equal size as are to be sent and fit (the last may be
     /// shorter). If the buffer is smaller than one datagram, it writes nothing and returns `None`.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
-        self.list_unsettled();
+        self.list_unsettled(now);
         self.advance(now);
         if buf.len() < usize::from(self.shared.config.max_datagram) {
             return None;
@@ -55,12 +55,22 @@ impl Endpoint {
 
     /// What became known about ourselves goes to those that it concerns. Here and not where it became known: what they
     /// make of it may be news again.
+    #[inline]
     fn hand_on_local_news(&mut self) {
+        if self.shared.local.has_news() {
+            self.hand_on_all_local_news();
+        }
+    }
+
+    #[cold]
+    fn hand_on_all_local_news(&mut self) {
+        self.settle();
         while self.shared.local.has_news() {
             self.on_local_news();
         }
     }
 
+    #[inline]
     fn has_route_output(&self) -> bool {
         self.shared.router.as_ref().is_some_and(|router| router.has_output())
     }
@@ -148,7 +158,7 @@ impl Endpoint {
     /// The next event; `None` when there are no more. Requests for sockets come first; routes that changed, those
     /// who were found and those who were refused last.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.settle();
+        self.list_unsettled_events();
         self.hand_on_local_news();
         let request = self.sockets.poll_event();
         let event = request.or_else(|| self.poll_peer_event());
@@ -164,7 +174,10 @@ impl Endpoint {
         while let Some(slot) = self.eventful.pop() {
             let Some(peer) = self.peers.at_mut(slot) else { continue };
             let event = peer.poll_event();
-            peer.review_memory(&mut self.shared);
+            // These leave what is held, and what waits for room, as it was.
+            if !matches!(event, None | Some(Event::Readable { .. })) {
+                peer.review_memory(&mut self.shared);
+            }
             if let Some(event) = event {
                 self.eventful.push_front(slot);
                 return Some(event);

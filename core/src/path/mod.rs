@@ -298,6 +298,9 @@ impl<F: Copy> Path<F> {
         if self.space.sent().bytes_in_flight() + bytes > self.congestion.window() {
             return Permit::Full;
         }
+        if self.pacer.is_low(bytes, self.mtu.size()) {
+            return Permit::Now;
+        }
         self.pacer.delay(now, bytes, &self.pace()).map_or(Permit::Now, Permit::Later)
     }
 

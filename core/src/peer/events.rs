@@ -61,12 +61,13 @@ impl PendingEvents {
 impl Peer {
     /// The next event. Causes come before consequences, the end comes last.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        if self.events.is_empty() && !self.state.has_changed() {
+            // Mostly there is only something about messages.
+            return self.poll_fate().or_else(|| self.poll_flow_event());
+        }
         let peer = self.acquaintance.handle;
         self.poll_session_event()
-            .or_else(|| {
-                let (message, fate) = self.outbound.queue.poll_fate()?;
-                Some(Event::Fate { peer, message, fate })
-            })
+            .or_else(|| self.poll_fate())
             .or_else(|| {
                 let told = &mut self.events.pongs;
                 let (ping, rtt) = (!told.is_empty()).then(|| told.remove(0))?;
@@ -83,6 +84,11 @@ impl Peer {
                 let undeliverable = self.inbox.undeliverable();
                 Some(Event::Ended { peer, id, reason, undeliverable, unread })
             })
+    }
+
+    fn poll_fate(&mut self) -> Option<Event> {
+        let (message, fate) = self.outbound.queue.poll_fate()?;
+        Some(Event::Fate { peer: self.acquaintance.handle, message, fate })
     }
 
     /// Whether an event waits.

@@ -35,6 +35,23 @@ impl Peer {
 
     /// Begins a change of keys if it is time, else sets the timer for it.
     pub(super) fn review_keys(&mut self, cx: &mut Context) {
+        if !self.are_keys_settled(cx) {
+            self.settle_keys(cx);
+        }
+    }
+
+    /// Whether nothing about keys changed since the timer was set, and it is not due: so it is after nearly every packet.
+    fn are_keys_settled(&self, cx: &Context) -> bool {
+        let lasting = self.sessions.lasting(&cx.config);
+        lasting.is_some_and(|until| {
+            until > cx.now
+                && self.timers.get(Timer::Keys) == lasting
+                && self.state.is_up()
+                && self.outbound.rekey.offer().is_none()
+        })
+    }
+
+    fn settle_keys(&mut self, cx: &mut Context) {
         if self.outbound.rekey.offer().is_some_and(|offer| offer.until <= cx.now) {
             self.withdraw_rekey(cx);
         }

@@ -292,6 +292,22 @@ impl Peer {
         self.state.is_up()
     }
 
+    /// Whether what a packet of it led to may wait until more packets came, or messages went: it concerns this peer alone.
+    /// Books what it holds.
+    pub(crate) fn stays_listed(&mut self, cx: &mut Context) -> bool {
+        self.book_messages(cx) && !self.has_relay_change(cx.now) && self.is_listed_rightly()
+    }
+
+    /// Whether it is listed where its packets go.
+    fn is_listed_rightly(&self) -> bool {
+        let Some(path) = self.paths.primary() else { return false };
+        match (path.way(), &self.acquaintance.listed_at) {
+            (Via::Direct(tuple), Some(Place::Address(listed))) => tuple.remote == *listed,
+            (Via::Routed(route), Some(Place::Behind(listed))) => route.neighbour == *listed,
+            _ => false,
+        }
+    }
+
     /// Where the endpoint should list the peer.
     pub(crate) fn place(&self) -> Option<Place> {
         let live = !self.state.is_over();

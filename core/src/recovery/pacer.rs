@@ -45,6 +45,13 @@ impl Pacer {
         Self { level: 0, updated: None }
     }
 
+    /// Whether so little left lately that `bytes` may leave at any pace: less than the smallest burst with datagrams of `mtu`.
+    /// That is so for all who send little, and asked before each packet.
+    pub(crate) fn is_low(&self, bytes: u64, mtu: u16) -> bool {
+        let burst = MIN_BURST_PACKETS * u64::from(mtu);
+        bytes <= burst && self.level <= scaled(burst - bytes)
+    }
+
     /// When `bytes` may leave, if that is later than now.
     pub(crate) fn delay(&self, now: Instant, bytes: u64, pace: &Pace) -> Option<Instant> {
         // What is larger than a burst may leave when the bucket is empty.
@@ -62,8 +69,7 @@ impl Pacer {
     }
 
     fn level_at(&self, now: Instant, pace: &Pace) -> u64 {
-        let elapsed = self.updated.map_or(Duration::ZERO, |at| now.saturating_since(at));
-        let elapsed = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let elapsed = self.updated.map_or(0, |at| now.micros_since(at));
         self.level.saturating_sub(elapsed.saturating_mul(pace.rate))
     }
 }
@@ -136,6 +142,7 @@ mod tests {
                     now = at;
                 }
                 prop_assert_eq!(pacer.delay(now, bytes, &pace), None);
+                prop_assert!(!pacer.is_low(bytes, 1500) || pacer.delay(start, bytes, &pace).is_none());
                 pacer.on_sent(now, bytes, &pace);
                 sent += bytes;
                 let elapsed = now.saturating_since(start).as_micros();

@@ -251,6 +251,14 @@ impl Sessions {
         all.find(|session| session.local_index == local_index)
     }
 
+    /// Until when nothing is to be done about the keys as far as is known: there are no others than those that seal, and
+    /// packets do not wear them out. None if there is, or it was not worked out yet.
+    pub(crate) fn lasting(&self, config: &Config) -> Option<Instant> {
+        let current = self.current().filter(|_| self.others.is_empty())?;
+        let deadlines = current.deadlines.filter(|_| !current.wants_rekey(config))?;
+        Some(deadlines.rekey)
+    }
+
     /// Whether keys wait for the peer to prove that it has them.
     pub(crate) fn has_next(&self) -> bool {
         self.others.iter().any(|session| session.phase == Phase::Next)

@@ -130,6 +130,30 @@ fn a_deadline_of_the_last_message_counts_at_once() {
     assert_eq!(pair.a.endpoint.poll_timeout(), Some(deadline));
 }
 
+/// An acknowledgement puts a deadline off, and the endpoint is asked for packets only when that would have passed long ago.
+#[test]
+fn a_deadline_that_a_packet_put_off_is_not_missed() {
+    let mut pair = Pair::connected(&Config::default());
+    pair.run(1000);
+    let (now, peer) = (pair.now, pair.peer());
+    pair.a.endpoint.send(now, peer, Delivery::ordered(0), message(10)).expect("room");
+    pair.exchange(&mut |_, _, _| true);
+    let due = pair.a.endpoint.poll_timeout().expect("an acknowledgement is awaited");
+    for _ in 0..2 {
+        pair.now += Duration::from_millis(LATENCY);
+        pair.deliver();
+        if pair.now < now + Duration::from_millis(2 * LATENCY) {
+            pair.exchange(&mut |_, _, _| true);
+        }
+    }
+    assert!(pair.now < due);
+    assert_eq!(pair.a.endpoint.unsettled, Some(peer.slot), "nothing was looked at since");
+    let later = due + Duration::from_secs(1);
+    assert!(pair.a.sent(later).is_empty(), "nothing is lost");
+    assert!(pair.a.endpoint.poll_timeout().expect("a heartbeat") > later);
+    assert_eq!(pair.a.endpoint.shared.absence.until, None, "nobody was away");
+}
+
 fn delivery(number: usize) -> Delivery {
     let channel = number as u16 % 5;
     if number.is_multiple_of(3) {

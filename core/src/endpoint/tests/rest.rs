@@ -1,4 +1,5 @@
-//! Peers at rest: one that was packed does and tells exactly what it would have without.
+//! Peers at rest: one that was packed does and tells exactly what it would have without. So does one to which is seen only
+//! when it must be.
 
 use std::format;
 
@@ -79,12 +80,23 @@ struct Story {
     told: Vec<String>,
 }
 
+/// What both ends do otherwise than usual.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Habit {
+    Usual,
+    /// No peer is packed.
+    Sleepless,
+    /// Whatever a packet or a message leads to is seen to at once.
+    Eager,
+}
+
 /// Plays a schedule; `lost` says which of 64 datagrams that follow each other are lost. Returns its story, and how often
 /// a peer was asleep after a step.
-fn play(steps: &[Step], lost: u64, is_sleepless: bool) -> (Story, usize) {
+fn play(steps: &[Step], lost: u64, habit: Habit) -> (Story, usize) {
     let mut pair = Pair::connected(&Config::default());
     for node in [&mut pair.a, &mut pair.b] {
-        node.endpoint.peers.is_sleepless = is_sleepless;
+        node.endpoint.peers.is_sleepless = habit == Habit::Sleepless;
+        node.endpoint.is_eager = habit == Habit::Eager;
     }
     let (mut story, mut slept, mut dozes) = (Story::default(), 0, false);
     let handles = [pair.peer(), pair.initiator()];
@@ -148,20 +160,21 @@ proptest! {
 
     /// The same bytes at the same times, events, messages, fates and counters.
     #[test]
-    fn nobody_can_tell_whether_a_peer_was_packed(
+    fn nobody_can_tell_whether_a_peer_was_packed_or_seen_to_at_once(
         steps in schedules(),
         lost in prop_oneof![3 => Just(0), 2 => any::<(u64, u64)>().prop_map(|(a, b)| a & b)],
     ) {
-        let (packed, _) = play(&steps, lost, false);
-        let (unpacked, slept) = play(&steps, lost, true);
+        let (usual, _) = play(&steps, lost, Habit::Usual);
+        let (unpacked, slept) = play(&steps, lost, Habit::Sleepless);
         prop_assert_eq!(slept, 0);
-        let pairs = packed.datagrams.iter().zip(&unpacked.datagrams);
-        for (number, (packed, unpacked)) in pairs.enumerate() {
-            prop_assert_eq!(packed, unpacked, "datagram {}", number);
-        }
-        prop_assert_eq!(packed.datagrams.len(), unpacked.datagrams.len());
-        for (packed, unpacked) in packed.told.iter().zip(&unpacked.told) {
-            prop_assert_eq!(packed, unpacked);
+        for other in [unpacked, play(&steps, lost, Habit::Eager).0] {
+            for (number, pair) in usual.datagrams.iter().zip(&other.datagrams).enumerate() {
+                prop_assert_eq!(pair.0, pair.1, "datagram {}", number);
+            }
+            prop_assert_eq!(usual.datagrams.len(), other.datagrams.len());
+            for (usual, other) in usual.told.iter().zip(&other.told) {
+                prop_assert_eq!(usual, other);
+            }
         }
     }
 }

@@ -97,6 +97,11 @@ impl Peer {
             && self.acquaintance.id.is_some_and(|id| config.routing.transit.contains(&id))
     }
 
+    /// Whether there is news of whether it passes packets on.
+    pub(super) fn has_relay_change(&self, now: Instant) -> bool {
+        self.carrying.is_listed != self.is_relay(now)
+    }
+
     /// Whether it passes packets on, if that is news.
     pub(crate) fn take_relay_change(&mut self, now: Instant) -> Option<bool> {
         let is_relay = self.is_relay(now);

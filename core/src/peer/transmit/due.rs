@@ -1,7 +1,7 @@
 //! What is due, and whether more may follow.
 
 use crate::context::Context;
-use crate::path::Permit;
+use crate::path::{Path, Permit};
 use crate::peer::Peer;
 use crate::session::Session;
 use crate::time::Instant;
@@ -23,16 +23,32 @@ impl Peer {
         let Some(path) = self.paths.primary() else { return true };
         // Keys that wear out with the last packet are replaced at the next.
         let wears_out = |session: &Session| session.wants_rekey(&cx.config);
+        // What is most often due comes first.
         self.outbound.queue.has_work()
+            || self.paths.is_ack_due(cx.now)
             || self.dialing.dial.is_some()
             || self.sessions.current().is_none_or(wears_out)
             || self.may_probe(cx)
             || path.wants_larger()
             || path.owes_probe()
             || self.paths.has_validation_work()
-            || self.paths.is_ack_due(cx.now)
             || self.paths.beside(cx.now).is_some()
             || self.outbound.has_control(&self.inbox)
+    }
+
+    /// Whether it is certain that nothing is to be sent now, as after most packets that came: that takes less than to look for
+    /// something.
+    pub(super) fn lacks_output(&mut self, cx: &mut Context) -> bool {
+        // Keys that are too old are replaced by a handshake, which has something to send.
+        !self.outbound.queue.has_work() && self.has_usable_keys(cx) && !self.may_transmit(cx)
+    }
+
+    /// Nothing was to be sent.
+    pub(super) fn note_nothing(&mut self, now: Instant) {
+        let path = self.paths.primary().filter(|path| path.is_proved());
+        if let Some(bytes) = path.map(Path::next_limit) {
+            self.note_lack(now, bytes);
+        }
     }
 
     /// Whether the next packet of a batch may be sealed. Of what keys depend on, only the number of packets changes within

@@ -35,7 +35,13 @@ impl Peer {
     /// Writes the next packets for the peer, all on one path.
     pub(crate) fn poll_transmit(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         self.paths.on_absence(cx.absence);
-        let departure = self.transmit(cx, buf);
+        let departure = if self.lacks_output(cx) {
+            debug_assert!(self.transmit(cx, buf).is_none(), "it had something");
+            self.note_nothing(cx.now);
+            None
+        } else {
+            self.transmit(cx, buf)
+        };
         self.review(cx);
         departure
     }
