@@ -41,7 +41,7 @@ impl Meeting {
         for end in 0..2 {
             let info = meeting.world.endpoint(meeting.ends[end]).expect("up");
             let info = info.peer(meeting.peers[end]).expect("connected");
-            assert!(info.standby.is_some_and(|standby| standby.is_answering), "{info:?}");
+            assert!(info.standby.as_ref().is_some_and(|standby| standby.is_answering), "{info:?}");
         }
         meeting.take([0; 2]);
         meeting

@@ -11,7 +11,7 @@ impl Relayed {
         for (node, peer) in [(link.a, link.ab), (link.b, link.ba)] {
             let info = relayed.net.endpoint(node).peer(peer).expect("connected");
             assert!(matches!(info.path, Some(Via::Direct(_))), "{info:?}");
-            assert!(info.standby.is_some_and(|standby| standby.is_answering), "{info:?}");
+            assert!(info.standby.as_ref().is_some_and(|standby| standby.is_answering), "{info:?}");
         }
         (relayed, link)
     }
