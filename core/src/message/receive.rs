@@ -110,7 +110,7 @@ impl ReceiveQueue {
         if frame.stream.is_reliable() {
             let is_whole = self.on_reliable(frame, total);
             let is_news =
-                || self.credit.is_worth_telling(self.unread_credit()) || self.credit.is_held_up();
+                || self.credit.is_worth_telling(self.unread_credit()) || self.credit.is_outrun();
             self.is_unreviewed = self.is_unreviewed || is_news();
             is_whole
         } else {
@@ -362,6 +362,7 @@ impl ReceiveQueue {
         if stream.resolved.contains(number) {
             return Ok(true);
         }
+        self.credit.note_arrival(frame.payload.len());
         let is_begun = stream.partial.contains_key(&number);
         if !is_begun {
             self.credit.charge(cost(total as usize))?;
