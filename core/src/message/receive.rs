@@ -362,11 +362,12 @@ impl ReceiveQueue {
         if stream.resolved.contains(number) {
             return Ok(true);
         }
-        self.credit.note_arrival(frame.payload.len());
         let is_begun = stream.partial.contains_key(&number);
         if !is_begun {
             self.credit.charge(cost(total as usize))?;
         }
+        let len = frame.payload.len();
+        self.credit.note_arrival(if is_begun { len as u64 } else { cost(len) });
         if number < stream.next {
             // A newer one of its sequenced stream was handed over: it counts as received.
             stream.resolve(number, &mut self.noted);

@@ -90,7 +90,6 @@ impl ReceiveCredit {
     /// A message arrives of which nothing arrived before.
     pub(crate) fn charge(&mut self, cost: u64) -> Result<(), Violation> {
         self.charged += cost;
-        self.came += MESSAGE_CHARGE;
         if self.charged > self.told { Err(Violation::BeyondCredit) } else { Ok(()) }
     }
 
@@ -100,9 +99,9 @@ impl ReceiveCredit {
         self.channels.add(channel, cost);
     }
 
-    /// So many bytes of messages came.
-    pub(crate) const fn note_arrival(&mut self, bytes: usize) {
-        self.came += bytes as u64;
+    /// Part of a message came, or all of it: what that costs.
+    pub(crate) const fn note_arrival(&mut self, cost: u64) {
+        self.came += cost;
     }
 
     /// Whether a good part of the window came since it was last judged, and it may still grow. A sender that starts
