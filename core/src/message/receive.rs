@@ -110,7 +110,7 @@ impl ReceiveQueue {
         if frame.stream.is_reliable() {
             let is_whole = self.on_reliable(frame, total);
             let is_news =
-                || self.credit.is_worth_telling(self.unread_credit()) || self.credit.is_held_up();
+                || self.credit.is_worth_telling(self.unread_credit()) || self.credit.is_outrun();
             self.is_unreviewed = self.is_unreviewed || is_news();
             is_whole
         } else {
@@ -366,6 +366,8 @@ impl ReceiveQueue {
         if !is_begun {
             self.credit.charge(cost(total as usize))?;
         }
+        let len = frame.payload.len();
+        self.credit.note_arrival(if is_begun { len as u64 } else { cost(len) });
         if number < stream.next {
             // A newer one of its sequenced stream was handed over: it counts as received.
             stream.resolve(number, &mut self.noted);

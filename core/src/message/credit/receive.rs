@@ -29,13 +29,13 @@ pub(crate) struct ReceiveCredit {
     due: bool,
     /// When a part of the window last came together.
     last_part: Option<Instant>,
-    /// The cost of whole messages that came and wait for an earlier one, since a message was last given back.
-    early: u64,
+    /// What came, as it is charged, since the window was last judged.
+    came: u64,
     blocked: Blocked,
 }
 
 pack!(ReceiveCredit:
-    most, window, charged, returned, limit, told, channels, due, last_part, early, blocked,
+    most, window, charged, returned, limit, told, channels, due, last_part, came, blocked,
 );
 
 /// What a peer may send at most.
@@ -82,7 +82,7 @@ impl ReceiveCredit {
             channels: Returned::default(),
             due: false,
             last_part: None,
-            early: 0,
+            came: 0,
             blocked: Blocked::default(),
         }
     }
@@ -96,19 +96,19 @@ impl ReceiveCredit {
     /// A message of a channel was taken, or is not wanted any more.
     pub(crate) fn give_back(&mut self, channel: u16, cost: u64) {
         self.returned += cost;
-        self.early = 0;
         self.channels.add(channel, cost);
     }
 
-    /// A message is whole and waits for an earlier one.
-    pub(crate) const fn note_early(&mut self, cost: u64) {
-        self.early += cost;
+    /// Part of a message came, or all of it: what that costs.
+    pub(crate) const fn note_arrival(&mut self, cost: u64) {
+        self.came += cost;
     }
 
-    /// Whether a good part of the window waits for a message that is sent again: what comes meanwhile is more than
-    /// the window was made for, and its sender would be stuck before that message is there.
-    pub(crate) const fn is_held_up(&self) -> bool {
-        self.early >= self.window / 4 && self.window < self.most.window
+    /// Whether a good part of the window came since it was last judged, and it may still grow. A sender that starts
+    /// slowly doubles what it sends with each round trip, and what it sends again takes one or two more. Nothing may be
+    /// given back until that is there, so the window is to be many times what comes in a round trip.
+    pub(crate) const fn is_outrun(&self) -> bool {
+        self.window < self.most.window && self.came >= self.window / 8
     }
 
     /// The sender is stuck at `limit`, for want of a higher one if a message's cost is named.
@@ -135,19 +135,13 @@ impl ReceiveCredit {
     /// `older` incarnations wait; `has_turn` if memory is no obstacle to a message that waits.
     pub(crate) fn review(&mut self, review: Review, unread: u64, older: u64, has_turn: bool) {
         self.raise(review.room, older);
-        if self.is_worth_telling(unread) {
-            // Once for each part, however many reads come before it is told.
-            if !self.due {
-                self.widen(review, older);
-            }
-            self.due = true;
-        }
-        // The application took all that it could.
-        if unread == 0 && self.is_held_up() {
-            self.early = 0;
-            self.double(review.room, older);
+        let is_worth_telling = self.is_worth_telling(unread);
+        // The application took what it could, or goes on taking.
+        if self.is_outrun() && (unread == 0 || is_worth_telling) {
+            self.widen(review, older);
             self.due |= self.limit > self.told;
         }
+        self.due |= is_worth_telling;
         if let Some(cost) = self.blocked.wanted.filter(|cost| self.may_raise(*cost, older))
             && (has_turn || cost <= review.room.free)
         {
@@ -174,9 +168,10 @@ impl ReceiveCredit {
         self.limit = self.limit.max(self.returned + affordable);
     }
 
-    /// Doubles the window of an application that reads fast. For the first part it is not judged: a sender that
+    /// Doubles the window of a sender that is fast. For the first part it is not judged: a sender that
     /// starts slowly must not be held back by credit, or its congestion window outgrows what is in flight.
     fn widen(&mut self, review: Review, older: u64) {
+        self.came = 0;
         let patience = (review.round_trip * 2).max(LEAST_PATIENCE);
         let fast = self.last_part.is_none_or(|last| review.now <= last + patience);
         self.last_part = Some(review.now);

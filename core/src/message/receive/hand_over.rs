@@ -37,9 +37,6 @@ impl ReceiveQueue {
                 }
             }
             Order::Ordered => {
-                if key.is_reliable() {
-                    self.credit.note_early(cost(buffered.payload.len()));
-                }
                 stream.buffered.insert(number, buffered);
                 if !key.is_reliable() && stream.buffered.len() > MAX_BUFFERED {
                     let first = stream.buffered.keys().next().copied().unwrap_or(number);

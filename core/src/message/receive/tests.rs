@@ -79,10 +79,43 @@ fn the_window_grows_while_much_of_it_waits_for_one_message() {
         }
         if inbox.is_credit_due() { inbox.advertise() } else { 0 }
     };
-    let quarter = first / 4 / 1000;
-    assert_eq!(told(1..quarter), 0, "little waits");
-    assert_eq!(told(1..quarter + 2), 2 * first);
-    assert_eq!(told(0..quarter + 2), 0, "the application could take them");
+    let part = first / 8 / 1000;
+    assert_eq!(told(1..part), 0, "little waits");
+    assert_eq!(told(1..part + 2), 2 * first);
+    assert_eq!(told(0..part + 2), 0, "the application could take them");
+}
+
+/// Where much is lost, no message may be whole for long.
+#[test]
+fn the_window_grows_with_what_comes_of_messages_that_are_not_whole() {
+    let key = StreamKey::new(0, true, Order::Ordered);
+    let piece = |sequence_number, offset| DataFrame {
+        stream: key,
+        requires_ack: false,
+        sequence_number,
+        fragment: Some(Fragment { total: 60_000, offset }),
+        payload: &[0; 1000],
+    };
+    let limits =
+        ReceiveLimits { max_message: 60_000, window: 1 << 20, stream_window: 4096, ..LIMITS };
+    // All but the first piece of each of so many messages, at times that are so far apart.
+    let told = |messages: u64, apart: u64| {
+        let mut inbox = ReceiveQueue::new(limits);
+        let first = inbox.advertise();
+        let mut now = NOW;
+        for (number, offset) in (0..messages).flat_map(|n| (1..60).map(move |at| (n, at * 1000))) {
+            now += core::time::Duration::from_millis(apart);
+            inbox.on_data(&piece(number, offset)).expect("within the credit");
+            if inbox.is_unreviewed() {
+                inbox.review_credit(Review { now, ..REVIEW }, false);
+            }
+        }
+        inbox.advertise() / first
+    };
+    assert_eq!(told(1, 0), 2, "an eighth of the window came");
+    assert_eq!(told(2, 0), 4);
+    assert_eq!(told(4, 0), 4, "no more than it may be");
+    assert_eq!(told(4, 10), 2, "a slow sender needs no more");
 }
 
 /// It was sent whole, and again in pieces that overtook it.
