@@ -67,12 +67,31 @@ fn a_sender_that_measures_the_path_uses_it_whatever_it_loses_or_delays() {
     }
 }
 
+/// On an ordered stream what is lost holds up all that follows for a round trip or two, while a sender that starts
+/// sends twice as much in each.
+#[test]
+fn credit_does_not_hold_up_a_sender_that_starts_on_a_path_that_loses_much() {
+    // 50 Mbit/s: 2 s are 40 round trips.
+    let (rate, loss, span) = (6_250_000, Probability::percent(10), SECOND * 2);
+    let conditions =
+        Conditions { latency: MS * 25, rate: Some(rate), queue: 312_500, loss, ..road() };
+    let share = |seed| {
+        let plan = Plan { bulk_len: Some(64 << 10), ..bulk(span) };
+        let mut load = Load::new(seed, plan, &Config::default(), conditions);
+        load.run_until(span);
+        load.payload() * 100 / (rate * span.as_secs())
+    };
+    // A single one may lose its handshake.
+    let mean = (1..9).map(share).sum::<u64>() / 8;
+    assert!(mean >= 55, "{mean} % of the rate");
+}
+
 #[test]
 fn a_sender_that_measures_the_path_overruns_no_short_queue() {
     for queue in [12_000, 3_000] {
         let (share, load) = share(Conditions { queue, ..road() }, &measuring(), 1);
         let (drops, sent) = (load.world.faults().queue_drops, load.sender().datagrams_sent);
-        assert!(drops * 100 <= 12 * sent, "{queue} bytes: {drops} of {sent} dropped");
+        assert!(drops * 100 <= 14 * sent, "{queue} bytes: {drops} of {sent} dropped");
         assert!(share >= 25, "{queue} bytes: {share} % of the rate");
     }
 }

@@ -15,8 +15,9 @@ pub(crate) struct Plan {
     pub(crate) paced: Option<(Duration, usize)>,
     /// No paced message is sent after this.
     pub(crate) paced_until: Duration,
-    /// When there is always more to send, in messages of 16 KiB, and how many of them at most.
+    /// When there is always more to send, in messages of 16 KiB or of so many bytes, and how many of them at most.
     pub(crate) bulk: Range<Duration>,
+    pub(crate) bulk_len: Option<usize>,
     pub(crate) bulk_messages: u64,
 }
 
@@ -138,9 +139,10 @@ impl Apps {
     }
 
     fn send_bulk(&mut self, cx: &mut Cx<'_>) {
+        let len = self.plan.bulk_len.unwrap_or(16 << 10);
         while self.plan.bulk.contains(&cx.time())
             && self.plan.bulk_messages > 0
-            && self.send(cx, BULK, vec![0; 16 << 10])
+            && self.send(cx, BULK, vec![0; len])
         {
             self.plan.bulk_messages -= 1;
         }
