@@ -1,7 +1,7 @@
 //! The clients: each connects, sends its messages, waits until they arrived, and stays.
 
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -9,7 +9,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use quinn::{Connection, SendStream, TransportConfig};
-use rusty_enet::{EventNoRef, Host, HostSettings, Packet, PeerID};
 use tokio::runtime::Builder;
 
 use super::{CHANNELS, MESSAGES, System, many};
@@ -59,18 +58,15 @@ impl Drop for Thread {
 /// # Errors
 /// What the first fails at.
 pub(super) fn connect(system: System, place: SocketAddr, many: usize) -> Result<Clients, String> {
-    let over = Arc::new(AtomicBool::new(false));
-    if matches!(system, System::Tokio | System::Mio) {
-        return many::start(place, many).map(Clients::Processes);
+    if system != System::Quinn {
+        return many::start(system, place, many).map(Clients::Processes);
     }
+    let over = Arc::new(AtomicBool::new(false));
     let (ready, is_ready) = channel();
     let staying = Stay { over: Arc::clone(&over), ready };
-    let thread = thread::spawn(move || match system {
-        System::Enet => enet(place, many, &staying),
-        _ => block_on(quinn(place, many, staying)),
-    });
+    let thread = thread::spawn(move || block_on(quinn(place, many, staying)));
     let mut clients = Thread { over, thread: Some(thread) };
-    if is_ready.recv_timeout(LONG).is_ok() {
+    if is_ready.recv_timeout(PATIENCE).is_ok() {
         return Ok(Clients::Thread(clients));
     }
     clients.over.store(true, Ordering::Relaxed);
@@ -134,62 +130,14 @@ async fn quinn(place: SocketAddr, many: usize, stay: Stay) -> Result<(), String>
     ended.map_or(Ok(()), |reason| Err(text(reason)))
 }
 
-fn enet(place: SocketAddr, many: usize, stay: &Stay) -> Result<(), String> {
-    let mut hosts = Vec::new();
-    for _ in 0..many {
-        let socket = UdpSocket::bind(LOOPBACK).map_err(text)?;
-        let settings = HostSettings {
-            peer_limit: 1,
-            channel_limit: CHANNELS.into(),
-            ..HostSettings::default()
-        };
-        let mut host = Host::new(socket, settings).map_err(text)?;
-        host.connect(place, CHANNELS.into(), 0).map_err(text)?;
-        hosts.push(host);
-    }
-    let mut connected = 0;
-    while !stay.is_over() {
-        for host in &mut hosts {
-            while let Some(event) = next(host)? {
-                match event {
-                    EventNoRef::Connect { peer, .. } => {
-                        speak(host, peer)?;
-                        connected += 1;
-                    }
-                    EventNoRef::Receive { .. } => {}
-                    EventNoRef::Disconnect { .. } => return Err("a peer disconnected".into()),
-                }
-            }
-        }
-        if connected == many {
-            stay.tell();
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
-}
-
-fn next(host: &mut Host<UdpSocket>) -> Result<Option<EventNoRef>, String> {
-    Ok(host.service().map_err(text)?.map(|event| event.no_ref()))
-}
-
-fn speak(host: &mut Host<UdpSocket>, peer: PeerID) -> Result<(), String> {
-    for channel in 0..CHANNELS {
-        for _ in 0..MESSAGES {
-            let sent =
-                host.peer_mut(peer).send(channel as u8, &Packet::reliable(MESSAGE.as_slice()));
-            sent.map_err(|error| format!("{error:?}"))?;
-        }
-    }
-    Ok(())
-}
-
-fn text(error: impl Display) -> String {
+/// An error in words.
+pub(super) fn text(error: impl Display) -> String {
     error.to_string()
 }
 
-static MESSAGE: [u8; 64] = [7; 64];
+/// What each of them says again and again.
+pub(super) static MESSAGE: [u8; 64] = [7; 64];
 const PAUSE: Duration = Duration::from_millis(50);
 /// Longer than all of them need.
-const LONG: Duration = Duration::from_secs(120);
-const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

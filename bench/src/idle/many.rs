@@ -1,4 +1,4 @@
-//! Clients of handfast: an endpoint of the core and a socket for each, some hundred in a process, all on one thread.
+//! Clients with a socket each, some hundred in a process, all on one thread. Those of handfast are here: endpoints of the core.
 //!
 //! Their processes are small enough for the usual limit of open files, and each has an address of its own, since one
 //! has fewer ports than a large crowd needs.
@@ -17,18 +17,23 @@ use handfast_core::{
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
-use super::{CHANNELS, MESSAGES};
+use super::{CHANNELS, MESSAGES, System, enet};
 use crate::process::{Process, tell};
 
 /// The first word of a command line that asks for clients.
 pub(crate) const WORD: &str = "idle-clients";
 
-/// Starts so many clients of the server at this place, and waits until each has talked to it.
-pub(super) fn start(place: SocketAddr, many: usize) -> Result<Vec<Process>, String> {
+/// Starts so many clients of the server at this place, and waits until each is connected (rusty_enet), or has talked to it.
+pub(super) fn start(
+    system: System,
+    place: SocketAddr,
+    many: usize,
+) -> Result<Vec<Process>, String> {
     let groups = (0..many).step_by(GROUP).enumerate().map(|(group, first)| {
         let len = GROUP.min(many - first);
-        let words = [WORD.to_owned(), place.to_string(), group.to_string(), len.to_string()];
-        Process::serve(&words).map(|(process, _)| process)
+        let numbers = [group.to_string(), len.to_string()];
+        let words = [WORD.to_owned(), system.word().to_owned(), place.to_string()];
+        Process::serve(&[&words[..], &numbers].concat()).map(|(process, _)| process)
     });
     // Theirs end with the ones that were started.
     groups.collect::<Result<_, _>>().map_err(|error| format!("clients: {error}"))
@@ -39,7 +44,9 @@ pub(super) fn start(place: SocketAddr, many: usize) -> Result<Vec<Process>, Stri
 /// # Errors
 /// When the words are not understood, or a client fails.
 pub(crate) fn run(words: &[String]) -> Result<(), String> {
-    let [place, group, len] = words else { return Err("name the server and the clients".into()) };
+    let [system, place, group, len] = words else {
+        return Err("name the system, the server and the clients".into());
+    };
     let place: SocketAddr = place.parse().map_err(|_| "name the place of the server")?;
     let [group, len] = [group, len].map(|it| it.parse::<u16>());
     let (Ok(group), Ok(len)) = (group, len) else { return Err("name the clients".into()) };
@@ -47,6 +54,9 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
         io::copy(&mut io::stdin(), &mut io::sink()).ok();
         process::exit(0);
     });
+    if system == System::Enet.word() {
+        return enet::run(place, len.into());
+    }
     let mut clients = Clients::new(place, group).map_err(|error| error.to_string())?;
     clients.gather(len.into()).and_then(|()| tell(place)).map_err(|error| error.to_string())?;
     loop {
