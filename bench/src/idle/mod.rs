@@ -8,14 +8,13 @@ mod enet;
 mod many;
 mod server;
 
-use std::fmt::Display;
 use std::thread;
 use std::time::Duration;
 
 pub(crate) use many::{WORD as CLIENTS, run as clients};
 pub(crate) use server::{WORD, serve};
 
-use clients::Clients;
+use clients::{Clients, text};
 
 use crate::figure::Figure;
 use crate::process::Process;
@@ -48,8 +47,16 @@ fn compare(
     let mut figures = Vec::new();
     let mut ours = None;
     for systems in systems.chunks(if are_side_by_side { systems.len() } else { 1 }) {
-        for (system, Needs { bytes, share }) in systems.iter().zip(measure(systems, peers)?) {
+        for (system, needs) in systems.iter().zip(measure(systems, peers)) {
             let name = system.name();
+            let Needs { bytes, share } = match needs {
+                Ok(needs) => needs,
+                Err(error) if system.is_ours() => return Err(format!("{name}: {error}")),
+                Err(error) => {
+                    println!("{name:31} {peers:>7} {error}");
+                    continue;
+                }
+            };
             let (ours, upkeep) = (*ours.get_or_insert(bytes), share * 100.0);
             let ratio = ours / bytes;
             println!("{name:31} {peers:>7} {bytes:>12.0} {ratio:>7.2} {upkeep:>8.2} %");
@@ -86,8 +93,8 @@ impl System {
         }
     }
 
-    fn failed(self, error: impl Display) -> String {
-        format!("{}: {error}", self.name())
+    const fn is_ours(self) -> bool {
+        matches!(self, Self::Tokio | Self::Mio)
     }
 
     /// What it is called on the command line of its process.
@@ -109,27 +116,52 @@ struct Needs {
 }
 
 /// The bytes by which a server of so many peers is larger than that of one, for each of them, and what 100,000 would
-/// have it compute; of each system. All are silent at the same time.
-fn measure(systems: &[System], peers: usize) -> Result<Vec<Needs>, String> {
-    let mut crowds = Vec::new();
-    for &system in systems {
-        // What it makes once is in both.
-        for peers in [1, 1 + peers] {
-            crowds.push(Crowd::gather(system, peers)?);
+/// have it compute; of each system, or why not. All are silent at the same time.
+fn measure(systems: &[System], peers: usize) -> Vec<Result<Needs, String>> {
+    let gather = |system: &System| Pair::gather(*system, peers);
+    let mut pairs: Vec<_> = systems.iter().map(gather).collect();
+    // In the second half all that they said is settled, and heartbeats have begun.
+    thread::sleep(REST / 2);
+    for pair in &mut pairs {
+        let begun = pair.as_mut().map_err(|error| error.clone()).and_then(Pair::begin);
+        if let Err(error) = begun {
+            *pair = Err(error);
         }
     }
-    let needs = be_silent(&mut crowds)?;
-    let of_each = |pair: &[Needs]| {
-        let [few, many] = pair else { return None };
-        let bytes = (many.bytes - few.bytes) / peers as f64;
-        Some(Needs { bytes, share: many.share * 100_000.0 / peers as f64 })
-    };
-    Ok(needs.chunks(2).filter_map(of_each).collect())
+    thread::sleep(REST / 2);
+    pairs.into_iter().map(|pair| pair?.needs()).collect()
+}
+
+/// A server with one peer and another with so many more. What a server makes once is in both.
+struct Pair {
+    few: Crowd,
+    many: Crowd,
+    more: usize,
+    /// What that with many had computed when it was looked at first.
+    cpu: Duration,
+}
+
+impl Pair {
+    fn gather(system: System, more: usize) -> Result<Self, String> {
+        let (few, many) = (Crowd::gather(system, 1)?, Crowd::gather(system, 1 + more)?);
+        Ok(Self { few, many, more, cpu: Duration::ZERO })
+    }
+
+    fn begin(&mut self) -> Result<(), String> {
+        self.cpu = self.many.server.cpu().map_err(text)?;
+        Ok(())
+    }
+
+    fn needs(mut self) -> Result<Needs, String> {
+        let cpu = self.many.server.cpu().map_err(text)?.saturating_sub(self.cpu);
+        let (bytes, more) = (self.many.memory()? - self.few.memory()?, self.more as f64);
+        let share = cpu.as_secs_f64() / (REST / 2).as_secs_f64();
+        Ok(Needs { bytes: bytes / more, share: share * 100_000.0 / more })
+    }
 }
 
 /// A server, and clients that have talked to it.
 struct Crowd {
-    system: System,
     server: Process,
     clients: Clients,
 }
@@ -137,30 +169,15 @@ struct Crowd {
 impl Crowd {
     fn gather(system: System, peers: usize) -> Result<Self, String> {
         let words = [WORD.to_owned(), system.word().to_owned(), peers.to_string()];
-        let (server, place) = Process::serve(&words).map_err(|error| system.failed(error))?;
-        let clients = clients::connect(system, place, peers);
-        Ok(Self { system, server, clients: clients.map_err(|error| system.failed(error))? })
+        let (server, place) = Process::serve(&words).map_err(text)?;
+        Ok(Self { server, clients: clients::connect(system, place, peers)? })
     }
 
-    fn cpu(&self) -> Result<Duration, String> {
-        self.server.cpu().map_err(|error| self.system.failed(error))
+    /// What the server takes, if all its clients are there.
+    fn memory(&mut self) -> Result<f64, String> {
+        self.clients.check()?;
+        self.server.memory().map_err(text)
     }
-}
-
-/// What each server needs after all rested.
-fn be_silent(crowds: &mut [Crowd]) -> Result<Vec<Needs>, String> {
-    // In the second half all that they said is settled, and heartbeats have begun.
-    thread::sleep(REST / 2);
-    let before: Vec<_> = crowds.iter().map(Crowd::cpu).collect::<Result<_, _>>()?;
-    thread::sleep(REST / 2);
-    let needs = crowds.iter_mut().zip(before).map(|(crowd, before)| {
-        let system = crowd.system;
-        crowd.clients.check().map_err(|error| system.failed(error))?;
-        let bytes = crowd.server.memory().map_err(|error| system.failed(error))?;
-        let cpu = crowd.cpu()?.saturating_sub(before);
-        Ok(Needs { bytes, share: cpu.as_secs_f64() / (REST / 2).as_secs_f64() })
-    });
-    needs.collect()
 }
 
 /// How many peers, and for how long they are silent.
