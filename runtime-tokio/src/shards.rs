@@ -62,7 +62,7 @@ fn make(
 }
 
 /// The drivers of all shards, of which a test takes the turns.
-#[cfg(test)]
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
 pub(crate) fn drivers(
     config: Config,
     identity: &Identity,

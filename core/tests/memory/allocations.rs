@@ -144,7 +144,8 @@ fn a_message_that_arrives_asks_for_memory_once_and_a_packet_that_leaves_never() 
 fn a_larger_message_asks_once_more_each_time_that_what_arrived_doubles() {
     for (len, most) in [(65_537, 2), (131_072, 2), (131_073, 3), (1 << 20, 5)] {
         let mut pair = Pair::connected();
-        pair.exchange(Delivery::ordered(0), len, 2);
+        // Meanwhile the window grows, and what is kept of it with it.
+        pair.exchange(Delivery::ordered(0), len, 8);
         let [_, receiver] = pair.exchange(Delivery::ordered(0), len, 4);
         assert!(receiver <= 4 * most + 2, "{receiver} times for 4 messages of {len} bytes");
     }

@@ -317,6 +317,7 @@ const RINGS_PER_TURN: usize = 256;
 const EVENTS_PER_TURN: usize = 256;
 const MESSAGES_PER_TURN: usize = 1024;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
