@@ -1,12 +1,13 @@
 //! Packets inside of packets: those for us are taken in, those for others go on.
 
+mod handover;
+mod passage;
+
 use super::Endpoint;
 use crate::event::ForwardRefusal;
 use crate::net::{Arrival, Departure, Ecn, Route};
 use crate::peer::{Carried, ForwardRefused};
-use crate::route::{HandedOver, Handover, Passage};
 use crate::stats::DropReason;
-use crate::time::Instant;
 use crate::wire::{FORWARD_HEADER_LEN, ForwardFrame, HOP_LIMIT, SEALED_HEADER_LEN, TAG_LEN, kind};
 use crate::{PeerHandle, PeerId};
 
@@ -105,14 +106,6 @@ impl Endpoint {
         next.ok_or(ForwardRefusal::NotConnected)
     }
 
-    /// Packets do not fit the direct path of the peer in `slot`, as far as is known.
-    fn carry_larger(&mut self, slot: u32) {
-        if let Some(peer) = self.peers.at_mut(slot) {
-            peer.carry_larger(self.shared.now);
-            self.ready.push(slot);
-        }
-    }
-
     /// The next packets of the peer in `slot` are to fit those of the neighbour that carries them.
     pub(super) fn fit_into(&mut self, slot: u32, route: Route) {
         let carrier = self.peers.by_id(&route.neighbour);
@@ -122,17 +115,6 @@ impl Endpoint {
         if let Some(carrier) = carrier.filter(|_| wants) {
             self.carry_larger(carrier);
         }
-    }
-
-    /// Whether a packet of so many bytes fits the datagrams of a peer. If not, nobody is told: an honest path tries its size.
-    fn fits(&mut self, next: PeerHandle, len: usize) -> bool {
-        let largest = self.peers.get(next).and_then(|next| next.largest_carried(self.shared.now));
-        let fits = largest.is_some_and(|largest| len <= largest);
-        if !fits {
-            self.shared.stats.forwards_dropped += 1;
-            self.carry_larger(next.slot);
-        }
-        fits
     }
 
     /// A packet of the peer in `slot` waits to go on to another, if it fits and is within the rates.
@@ -153,103 +135,6 @@ impl Endpoint {
         #[cfg(feature = "audit")]
         self.note_passed(slot, self.peers.id(next.slot), frame);
         Ok(())
-    }
-
-    /// A packet of the peer in `slot` goes to the shard of the peer that it is for, if it is within the rates.
-    fn hand_over(
-        &mut self,
-        slot: u32,
-        shard: u8,
-        destination: PeerId,
-        frame: &ForwardFrame<'_>,
-    ) -> Result<(), ForwardRefusal> {
-        let Some(from) = self.peers.handle(slot) else { return Ok(()) };
-        let (now, rates) = (self.shared.now, &self.shared.config.forwarding);
-        let passage = self.forwarder.leave(now, rates, from, frame.header(), frame.packet);
-        let passage = passage.ok_or(ForwardRefusal::RateLimited)?;
-        self.handover = Some(Handover::packet(shard, from, destination, passage));
-        self.note_relayed(slot, frame.packet.len());
-        #[cfg(feature = "audit")]
-        self.note_passed(slot, Some(destination), frame);
-        Ok(())
-    }
-
-    /// Takes what another shard of this endpoint [handed over](Self::take_handover).
-    pub fn handle_handover(&mut self, now: Instant, handover: Handover) {
-        self.touch(now);
-        match handover.content {
-            HandedOver::Packet { from, destination, passage } => {
-                let Err(reason) = self.take_passage(from, &destination, passage) else { return };
-                self.shared.stats.forwards_refused += 1;
-                if self.forwarder.may_refuse(self.shared.now, from, destination.as_bytes()) {
-                    self.handover = Some(Handover::refused(from, destination, reason));
-                }
-            }
-            HandedOver::Refused { to, destination, reason } if self.peers.has(to) => {
-                self.tell_refused(to.slot, &ForwardRefused { source: None, destination, reason });
-            }
-            HandedOver::Refused { .. } => {}
-        }
-    }
-
-    /// A packet of a peer of another shard waits to go on to ours, if we have it, and it fits and is within the rate.
-    fn take_passage(
-        &mut self,
-        from: PeerHandle,
-        destination: &PeerId,
-        passage: Passage,
-    ) -> Result<(), ForwardRefusal> {
-        let slot = self.peers.by_id(destination).filter(|slot| self.is_neighbour(*slot));
-        let next = slot.and_then(|slot| self.peers.handle(slot));
-        let next = next.ok_or(ForwardRefusal::NotConnected)?;
-        let len = passage.packet.len();
-        if !self.fits(next, len) {
-            return Ok(());
-        }
-        let (now, rates) = (self.shared.now, &self.shared.config.forwarding);
-        let dropped = self.forwarder.enter(now, rates, (from, next), passage);
-        self.note_passage(next, len, dropped)
-    }
-
-    /// A packet waits to go to `next`, and so many gave way to it; `None` if it is beyond the rates.
-    fn note_passage(
-        &mut self,
-        next: PeerHandle,
-        len: usize,
-        dropped: Option<u64>,
-    ) -> Result<(), ForwardRefusal> {
-        let dropped = dropped.ok_or(ForwardRefusal::RateLimited)?;
-        self.shared.stats.forwards_passed += 1;
-        self.shared.stats.forward_bytes_passed += len as u64;
-        self.shared.stats.forwards_dropped += dropped;
-        self.note_relayed(next.slot, len);
-        Ok(())
-    }
-
-    fn note_relayed(&mut self, slot: u32, len: usize) {
-        if let Some(peer) = self.peers.at_mut(slot) {
-            peer.note_relayed(len);
-        }
-    }
-
-    #[cfg(feature = "audit")]
-    fn note_passed(&self, slot: u32, to: Option<PeerId>, frame: &ForwardFrame<'_>) {
-        if let (Some(neighbour), Some(to)) = (self.peers.id(slot), to) {
-            crate::audit::note_passed(self.id(), neighbour, to, frame);
-        }
-    }
-
-    /// The peer in `slot` hears of a packet that did not pass, not too often.
-    fn tell_refused(&mut self, slot: u32, refused: &ForwardRefused) {
-        let Some(peer) = self.peers.at_mut(slot) else { return };
-        let mut pair = *refused.destination.as_bytes();
-        if let Some((source, _)) = &refused.source {
-            pair.iter_mut().zip(source.as_bytes()).for_each(|(byte, other)| *byte ^= other);
-        }
-        if self.forwarder.may_refuse(self.shared.now, peer.handle(), &pair) {
-            peer.refuse_forward(refused);
-            self.refresh_indices(slot);
-        }
     }
 
     /// The peer in `slot` said that packets did not pass: of ours, or of others that are to hear of it.
