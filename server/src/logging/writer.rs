@@ -193,11 +193,16 @@ mod tests {
         let (tell, told) = channel();
         let tell = move |count| tell.send(count).expect("somebody hears");
         let writer = Writer::start(Slow { turns, written }, tell).expect("a thread");
+        writer.push(b"the first\n");
+        // However late the thread begins, it has these lines alone.
+        while !writer.0.lock().is_writing {
+            thread::yield_now();
+        }
         for _ in 0..4096 {
             writer.push(&[b'x'; 1024]);
         }
         assert!(told.try_recv().is_err(), "nobody reads");
-        // The first lines, perhaps few, and those that waited behind them.
+        // The first line, and those that waited behind it.
         turn.send(()).expect("waiting");
         turn.send(()).expect("waiting");
         drop(out.recv_timeout(Duration::from_secs(60)).expect("written"));
