@@ -20,7 +20,8 @@ handfast_core::counters! {
         /// Datagrams dropped because too many waited for a blocked socket already, because it was
         /// still blocked a second after the endpoint was closed, or because their socket is closed.
         datagrams_overflowed,
-        /// Datagrams that arrived at the socket of one shard and were handed over to another, of an endpoint that has several.
+        /// Datagrams that arrived at the socket of one shard and were handed over to another, whole or a packet out of them that passes
+        /// on to its peer, and words that such a packet did not pass; of an endpoint that has several.
         datagrams_handed_over,
         /// Of these, or that were to be: dropped because too many waited for that shard already, or because they had been
         /// handed over before.

@@ -192,7 +192,7 @@ impl Admission {
     }
 
     /// Whether strangers have taken a quarter of their places.
-    fn is_crowded(&self, cx: &Context) -> bool {
+    pub(super) fn is_crowded(&self, cx: &Context) -> bool {
         self.half_open.strangers() >= cx.config.limits.max_half_open / 4
     }
 }

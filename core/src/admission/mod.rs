@@ -123,7 +123,8 @@ impl Admission {
     }
 
     /// The peer with this identity, and with these incarnations, ended: with it ends what it began. If it restarted and was
-    /// answered, it takes itself for a peer, and that handshake goes on as a stranger's, as long as those have room.
+    /// answered, it takes itself for a peer, and that handshake goes on as a stranger's, unless those are many: then a source has no
+    /// more than its part of the places, and this would be a way around that.
     pub(crate) fn on_peer_ended(
         &mut self,
         cx: &mut Context,
@@ -133,7 +134,7 @@ impl Admission {
     ) {
         for slot in self.half_open.slots_of(id).collect::<SmallVec<[u32; 4]>>() {
             let renews = self.half_open.get(slot).is_some_and(|it| it.renews(ours, theirs));
-            if renews && self.half_open.strangers() < cx.config.limits.max_half_open {
+            if renews && !self.is_crowded(cx) {
                 self.half_open.orphan(slot);
             } else if let Some(index) = self.half_open.forget_slot(slot) {
                 cx.indices.release(index);

@@ -52,8 +52,9 @@ impl Endpoint {
     /// several threads). Each is a *shard* with its own sockets, 1 to 256 of them; each peer is a peer of one. The
     /// application sees one endpoint, with these differences:
     ///
-    /// - What [`Budgets`](crate::Budgets) and [`Limits`](crate::Limits) say for all is divided evenly, rounded up: a newcomer
-    ///   may find its shard full while another has room.
+    /// - What [`Budgets`](crate::Budgets) and [`Limits`](crate::Limits) say for all, and
+    ///   [`Forwarding::total_rate`](crate::Forwarding::total_rate), is divided evenly, rounded up: a newcomer may find its shard
+    ///   full while another has room.
     /// - What comes of one peer comes in one order, as ever. What comes of two does so only if they are of one shard.
     /// - Sockets are neither added nor removed ([`SocketError::Sharded`]).
     /// - No routes are exchanged.
