@@ -6,14 +6,19 @@ use std::{fs, thread};
 use crate::figure::must_be_escaped;
 
 /// What is told, in this order.
-pub(crate) const TOLD: [&str; 8] =
-    ["date", "command", "handfast", "machine", "load", "system", "compiler", "peers"];
+pub(crate) const TOLD: [&str; 9] =
+    ["date", "command", "allocator", "handfast", "machine", "load", "system", "compiler", "peers"];
+
+/// What gives memory to all that is measured.
+pub(crate) const ALLOCATOR: &str =
+    if cfg!(feature = "mimalloc") { "mimalloc" } else { "that of the system" };
 
 /// The lines of JSON that say what a run with these words is made with: `{"about", "text"}`.
 pub(crate) fn json(words: &[String]) -> String {
     let texts = [
         time::OffsetDateTime::now_utc().date().to_string(),
         command(words),
+        ALLOCATOR.to_owned(),
         commit(),
         machine(),
         load(),
@@ -104,7 +109,7 @@ mod tests {
         assert_eq!(told.iter().map(|(about, _)| *about).collect::<Vec<_>>(), TOLD);
         assert_eq!(told[1].1, "all a b c");
         for peer in PEERS {
-            let peers = told[7].1.split(", ");
+            let peers = told[8].1.split(", ");
             assert!(peers.clone().any(|it| it.starts_with(&format!("{peer} "))), "{peer}");
         }
         assert_eq!(parse(r#"{"bench":"core"}"#), None);

@@ -246,7 +246,7 @@ const HANDSHAKES: Contest = Contest {
     case: "handshakes",
     title: "connect and part, four at a time (QUIC: only the server proves who it is)",
     job: Job::Handshakes,
-    systems: &[System::Tokio, System::Quinn, System::S2n],
+    systems: &[System::Tokio, System::TokioStrangers, System::Quinn, System::S2n],
     metrics: &[
         Metric {
             name: "rate",
@@ -287,4 +287,4 @@ again for 1 ms before a thread sleeps (`set_busy_poll`, off by default).";
 const HANDSHAKES_HEAD: &str = "\
 Handshakes over loopback on tokio, the server on a thread and a processor of its own; its CPU time for each, the end of the
 connection included. All: X25519 and AES-256-GCM of AWS-LC, Ed25519. handfast: defaults, but as many handshakes from one address as
-it asks for. quinn, s2n-quic: rustls, no tickets, no resumption. Medians of interleaved rounds; ratio: handfast on tokio by the system.";
+it asks for; the same four peers come back, or each is new (strangers: the time to make its endpoint counts). quinn, s2n-quic: rustls, no tickets, no resumption. Medians of interleaved rounds; ratio: handfast on tokio by the system.";

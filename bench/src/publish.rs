@@ -64,13 +64,14 @@ impl<'a> Run<'a> {
     fn block(&self) -> String {
         let about = |name| self.about(name).unwrap_or_default();
         format!(
-            "{}\n![How many times better than the best peer](docs/bench.svg)\n\nOne run of `{}` on {}: {}, load average before it {}, {}; {}; {}; handfast {}.\n",
+            "{}\n![How many times better than the best peer](docs/bench.svg)\n\nOne run of `{}` on {}: {}, load average before it {}, {}; allocator of all programs: {}; {}; {}; handfast {}.\n",
             markdown(&self.entries),
             about("command"),
             about("date"),
             about("machine"),
             about("load"),
             about("system"),
+            about("allocator"),
             about("peers"),
             about("compiler"),
             about("handfast"),

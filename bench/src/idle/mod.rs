@@ -16,6 +16,7 @@ pub(crate) use server::{WORD, serve};
 
 use clients::{Clients, text};
 
+use crate::about::ALLOCATOR;
 use crate::figure::Figure;
 use crate::process::Process;
 
@@ -24,7 +25,7 @@ use crate::process::Process;
 /// # Errors
 /// If a client cannot connect, or what it sends does not arrive.
 pub(crate) fn run(quick: bool, peers: Option<u32>) -> Result<Vec<Figure>, String> {
-    println!("Allocator of all servers: {ALLOCATOR}.\n{HEAD}");
+    println!("Allocator of all servers: {ALLOCATOR}, {OF_THE_SERVER}.\n{HEAD}");
     if let Some(peers) = peers {
         let capable = if peers < ENET_PEERS { &System::ALL[..] } else { &System::ALL[..2] };
         return compare(capable, peers as usize, quick);
@@ -191,10 +192,10 @@ const REST: Duration = Duration::from_secs(60);
 const MESSAGES: u32 = 50;
 const CHANNELS: u16 = 2;
 
-const ALLOCATOR: &str = if cfg!(feature = "mimalloc") {
-    "mimalloc, as in p2p_server"
+const OF_THE_SERVER: &str = if cfg!(feature = "mimalloc") {
+    "as in p2p_server"
 } else {
-    "that of the system, which gives little back (p2p_server has mimalloc: build with --features sockets,mimalloc)"
+    "which gives little back (p2p_server has mimalloc: build with --features sockets,mimalloc)"
 };
 
 const HEAD: &str = "\

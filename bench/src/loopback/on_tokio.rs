@@ -33,11 +33,14 @@ pub(super) async fn send(system: System, to: SocketAddr, run: &Run) -> Result<()
 
 /// Connects and parts, again and again. A peer has one session, so each that knocks is a peer of its own.
 async fn knock(system: System, to: SocketAddr, run: &Run) -> Result<(), String> {
-    let endpoint = endpoint(system, system.config()).await?;
+    let mut visitor = endpoint(system, system.config()).await?;
     while !run.is_over() {
-        let peer = endpoint.connect(to).await.map_err(text)?;
+        let peer = visitor.connect(to).await.map_err(text)?;
         run.shook_hands();
         peer.disconnect(DisconnectOptions::now()).await;
+        if system == System::TokioStrangers {
+            visitor = endpoint(system, system.config()).await?;
+        }
     }
     Ok(())
 }

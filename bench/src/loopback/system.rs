@@ -21,6 +21,8 @@ pub(crate) enum System {
     MioBusy,
     /// With [`CongestionControl::Tolerant`].
     TokioTolerant,
+    /// Whoever shakes hands was never here before.
+    TokioStrangers,
     Quinn,
     /// A stream for each message.
     QuinnStreamEach,
@@ -46,6 +48,7 @@ impl System {
             Self::TokioBusy => "handfast, tokio, busy-poll",
             Self::MioBusy => "handfast, mio, busy-poll",
             Self::TokioTolerant => "handfast, tokio, tolerant",
+            Self::TokioStrangers => "handfast, tokio, strangers",
             Self::Quinn => "quinn",
             Self::QuinnStreamEach => "quinn, a stream each",
             Self::QuinnBbr => "quinn, BBR",
@@ -64,7 +67,12 @@ impl System {
     pub(crate) const fn is_ours(self) -> bool {
         matches!(
             self,
-            Self::Tokio | Self::Mio | Self::TokioBusy | Self::MioBusy | Self::TokioTolerant
+            Self::Tokio
+                | Self::Mio
+                | Self::TokioBusy
+                | Self::MioBusy
+                | Self::TokioTolerant
+                | Self::TokioStrangers
         )
     }
 
@@ -74,7 +82,7 @@ impl System {
     /// When it fails before.
     pub(super) fn receive(self, tell: &Sender<SocketAddr>, run: &Run) -> Result<(), String> {
         match self {
-            Self::Tokio | Self::TokioBusy | Self::TokioTolerant => {
+            Self::Tokio | Self::TokioBusy | Self::TokioTolerant | Self::TokioStrangers => {
                 block_on(run, on_tokio::receive(self, tell, run))
             }
             Self::Mio | Self::MioBusy => on_mio::receive(self, tell, run),
@@ -98,7 +106,7 @@ impl System {
     /// When it fails before.
     pub(super) fn send(self, to: SocketAddr, run: &Run) -> Result<(), String> {
         match self {
-            Self::Tokio | Self::TokioBusy | Self::TokioTolerant => {
+            Self::Tokio | Self::TokioBusy | Self::TokioTolerant | Self::TokioStrangers => {
                 block_on(run, on_tokio::send(self, to, run))
             }
             Self::Mio | Self::MioBusy => on_mio::send(self, to, run),
