@@ -23,7 +23,7 @@ pub(crate) fn encode(
         payload: &message.payload,
     };
     if part.len == total {
-        if frame.encode(writer) {
+        if frame.encode_whole(writer) || frame.encode(writer) {
             return Some(total);
         }
         if frame.encoded_len() <= room {

@@ -1,5 +1,6 @@
 //! One message on its way out, and the parts of it that packets carry.
 
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use super::copies::Copies;
 use super::credit::{Candidate, cost};
 use super::spans::Spans;
-use crate::delivery::{Delivery, Fate, MessageId, Order};
+use crate::delivery::{Delivery, Fate, Order};
 use crate::pack::{pack, pack_never};
 use crate::time::Instant;
 
@@ -42,7 +43,8 @@ const SHORT: usize = 1024;
 /// A message from `send` until its fate is known and reported.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    pub(super) id: MessageId,
+    /// That of its id.
+    pub(super) number: u64,
     pub(super) delivery: Delivery,
     /// From when on it waits to be sent.
     pub(super) queued_at: Instant,
@@ -54,20 +56,30 @@ pub(crate) struct Outgoing {
     pub(super) payload: Bytes,
     /// Bytes below this were sent at least once.
     pub(super) sent: u32,
+    /// When it is of no use any more.
+    pub(super) expires_at: Option<Instant>,
+    /// Set when the fate is known and waits to be reported.
+    pub(super) fate: Option<Fate>,
+    /// What most messages do without.
+    rare: Option<Box<Rare>>,
+}
+
+pack_never!(Outgoing);
+
+// Two lines of a cache.
+const _: () = assert!(size_of::<Outgoing>() <= 128);
+
+/// What there is to know of a message that is sent in parts, more than once, or in vain.
+#[derive(Debug, Default)]
+struct Rare {
     /// Bytes known to have arrived, when there is more than one part.
     acked: Spans,
     acked_bytes: u32,
     /// Parts that are under way more than once.
     copies: Copies,
-    /// When it is of no use any more.
-    pub(super) expires_at: Option<Instant>,
     /// Set once the peer is to be told that it will not come.
-    pub(super) given_up: Option<GivenUp>,
-    /// Set when the fate is known and waits to be reported.
-    pub(super) fate: Option<Fate>,
+    given_up: Option<GivenUp>,
 }
-
-pack_never!(Outgoing);
 
 /// A message that was given up after some of it was sent.
 #[derive(Clone, Copy, Debug)]
@@ -82,14 +94,14 @@ pub(super) struct GivenUp {
 
 impl Outgoing {
     pub(crate) fn new(
-        id: MessageId,
+        number: u64,
         delivery: Delivery,
         queued_at: Instant,
         (stream, lane): (u16, u32),
         payload: Bytes,
     ) -> Self {
         Self {
-            id,
+            number,
             delivery,
             queued_at,
             stream,
@@ -97,12 +109,9 @@ impl Outgoing {
             sequence_number: None,
             payload,
             sent: 0,
-            acked: Spans::default(),
-            acked_bytes: 0,
-            copies: Copies::default(),
             expires_at: delivery.deadline.map(|deadline| queued_at + deadline),
-            given_up: None,
             fate: None,
+            rare: None,
         }
     }
 
@@ -132,7 +141,7 @@ impl Outgoing {
     }
 
     pub(crate) fn generation(&self) -> u32 {
-        (self.id.number & u64::from(u32::MAX)) as u32
+        (self.number & u64::from(u32::MAX)) as u32
     }
 
     /// Whether nothing of it was sent, and something is to be.
@@ -163,7 +172,7 @@ impl Outgoing {
     pub(crate) fn reports(&self, fate: Fate) -> bool {
         // Who gave it up hears that it arrived nevertheless. That was not the application if a newer one did.
         let by_us = |given_up: GivenUp| !matches!(given_up.fate, Fate::Superseded { .. });
-        let is_news = fate != Fate::Acked || self.given_up.is_some_and(by_us);
+        let is_news = fate != Fate::Acked || self.given_up().is_some_and(|it| by_us(*it));
         self.delivery.requires_ack || (self.delivery.reliable && is_news)
     }
 
@@ -178,24 +187,53 @@ impl Outgoing {
         if part.len == self.len() {
             return true;
         }
-        self.acked_bytes += self.acked.insert(part.offset..part.offset + part.len);
-        self.acked_bytes == self.len()
+        let len = self.len();
+        let Rare { acked, acked_bytes, .. } = self.rare();
+        *acked_bytes += acked.insert(part.offset..part.offset + part.len);
+        *acked_bytes == len
     }
 
     /// `part` was sent while an earlier copy of it is under way.
     pub(super) fn note_copy(&mut self, part: Part) {
-        self.copies.add(part.counted());
+        self.rare().copies.add(part.counted());
     }
 
     /// A copy of `part` was lost. Returns whether that makes a difference: the part is not known to
     /// have arrived, and for some byte of it no other copy is under way.
     pub(super) fn lose(&mut self, part: Part) -> bool {
-        !self.is_acknowledged(part) && !self.copies.lose(part.counted())
+        let has_copies = |rare: &mut Box<Rare>| rare.copies.lose(part.counted());
+        !self.is_acknowledged(part) && !self.rare.as_mut().is_some_and(has_copies)
     }
 
     /// Whether all of `part` is known to have arrived.
     pub(crate) fn is_acknowledged(&self, part: Part) -> bool {
         let range = part.offset..part.offset + part.len;
-        part.len > 0 && self.acked.gaps(range).next().is_none()
+        let acked = self.rare.as_ref().map(|rare| &rare.acked);
+        part.len > 0 && acked.is_some_and(|acked| acked.gaps(range).next().is_none())
+    }
+
+    /// What the peer is to be told of it, if it will not come.
+    #[inline]
+    pub(super) fn given_up(&self) -> Option<&GivenUp> {
+        self.rare.as_ref()?.given_up.as_ref()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn given_up_mut(&mut self) -> Option<&mut GivenUp> {
+        self.rare.as_mut()?.given_up.as_mut()
+    }
+
+    #[inline]
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up().is_some()
+    }
+
+    /// The peer is to be told that it will not come.
+    pub(super) fn give_up(&mut self, fate: Fate) {
+        self.rare().given_up = Some(GivenUp { fate, told: None, is_doubtful: false });
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 }

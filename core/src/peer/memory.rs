@@ -103,11 +103,16 @@ impl Peer {
     }
 
     /// How much may be queued as far as memory allows.
+    #[inline]
     pub(super) fn limit_sending(&mut self, cx: &Context) {
         if self.has_plenty(cx) {
             debug_assert_eq!(self.outbound.limits.buffer, self.share.send_buffer);
-            return;
+        } else {
+            self.share_sending(cx);
         }
+    }
+
+    fn share_sending(&mut self, cx: &Context) {
         self.share.is_settled = false;
         let (reliable, unsent) = self.outbound.queue.held();
         let room = cx.memory.room();

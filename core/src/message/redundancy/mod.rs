@@ -93,7 +93,8 @@ impl Redundancy {
         now: Instant,
         round_trip: Duration,
     ) {
-        if part.len > LONGEST || part.len != message.len() || !message.delivery.reliable {
+        let may_be = self.allowance > 0 || message.delivery.priority == Priority::REAL_TIME;
+        if !may_be || part.len > LONGEST || part.len != message.len() || !message.delivery.reliable {
             return;
         }
         if self.loss.is_felt() && message.delivery.priority == Priority::REAL_TIME {
