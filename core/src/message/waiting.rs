@@ -71,7 +71,7 @@ impl Heads {
     }
 
     /// The oldest message of a queue was taken; what comes next in it, if there is more.
-    #[inline]
+    #[inline(always)]
     fn advance(&mut self, taken: u64, next: Option<(u64, u16)>) {
         match (next, self.0.len()) {
             (Some(next), 1) => self.0[0] = next,
@@ -79,6 +79,7 @@ impl Heads {
         }
     }
 
+    #[inline(never)]
     fn advance_one_of(&mut self, taken: u64, next: Option<(u64, u16)>) {
         // Mostly the oldest of all.
         let at = if self.0.front().is_some_and(|head| head.0 == taken) {

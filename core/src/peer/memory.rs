@@ -127,8 +127,9 @@ impl Peer {
         cx.stats.memory_used = cx.memory.used();
     }
 
+    /// Books what the peer holds.
     #[inline]
-    fn book(&mut self, cx: &mut Context) {
+    pub(crate) fn book(&mut self, cx: &mut Context) {
         let bytes = self.inbox.memory() + self.outbound.queue.memory();
         cx.memory.book(&mut self.share.booking, bytes);
         cx.stats.memory_used = cx.memory.used();

@@ -157,28 +157,32 @@ impl<'a> DataFrame<'a> {
         written
     }
 
-    /// Writes a frame with a whole message where there is room for it however long its numbers are; false, and nothing
-    /// written, if there is not or it is a fragment: then the frame is for [`encode`](Self::encode).
+    /// Writes a frame with a whole message where there is room for it however long its numbers are. False, and nothing
+    /// written, if there is not: then it is for [`encode`](Self::encode).
     #[inline]
     #[must_use]
-    pub(crate) fn encode_whole(&self, writer: &mut Writer<'_>) -> bool {
-        let Self { stream, sequence_number, payload, .. } = *self;
-        let numbers = sequence_number.max(payload.len() as u64);
-        if self.fragment.is_some() || numbers > varint::MAX {
+    pub(crate) fn encode_whole(
+        (stream, sequence_number): (StreamKey, u64),
+        requires_ack: bool,
+        payload: &[u8],
+        writer: &mut Writer<'_>,
+    ) -> bool {
+        let len = payload.len();
+        if sequence_number.max(len as u64) > varint::MAX {
             return false;
         }
-        let Some(out) = writer.ahead_of(MOST_BEFORE_WHOLE + payload.len()) else { return false };
+        let Some(out) = writer.ahead_of(MOST_BEFORE_WHOLE + len) else { return false };
         let Some(head) = out.first_chunk_mut::<MOST_BEFORE_WHOLE>() else { return false };
-        head[0] = KIND | stream.mode() | if self.requires_ack { REQUIRES_ACK } else { 0 };
+        head[0] = KIND | stream.mode() | if requires_ack { REQUIRES_ACK } else { 0 };
         let mut at = 1;
-        for number in [stream.channel().into(), sequence_number, payload.len() as u64] {
+        for number in [stream.channel().into(), sequence_number, len as u64] {
             if let Some(out) = head.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
                 at += varint::store(number, out);
             }
         }
-        let Some(target) = out.get_mut(at..at + payload.len()) else { return false };
+        let Some(target) = out.get_mut(at..at + len) else { return false };
         target.copy_from_slice(payload);
-        writer.advance(at + payload.len());
+        writer.advance(at + len);
         true
     }
 
@@ -393,14 +397,18 @@ pub(super) mod tests {
             prop_assert_eq!(parse(&buffer), Ok(frame));
 
             // Where there is ample room, the short way writes the same.
-            let mut ample = vec![0; len + MOST_BEFORE_WHOLE];
-            let mut writer = Writer::new(&mut ample);
-            prop_assert_eq!(frame.encode_whole(&mut writer), frame.fragment.is_none());
             if frame.fragment.is_none() {
+                let DataFrame { stream, sequence_number, requires_ack, payload, .. } = frame;
+                let mut ample = vec![0; len + MOST_BEFORE_WHOLE];
+                let short = |writer: &mut Writer<'_>| {
+                    DataFrame::encode_whole((stream, sequence_number), requires_ack, payload, writer)
+                };
+                let mut writer = Writer::new(&mut ample);
+                prop_assert!(short(&mut writer));
                 prop_assert_eq!(writer.written(), &buffer[..]);
+                let mut writer = Writer::new(&mut ample[..len]);
+                prop_assert!(!short(&mut writer) || writer.written() == &buffer[..]);
             }
-            let mut writer = Writer::new(&mut ample[..len]);
-            prop_assert!(!frame.encode_whole(&mut writer) || writer.written() == &buffer[..]);
         }
     }
 }

@@ -157,14 +157,15 @@ impl ReceiveCredit {
     /// bytes wait.
     #[inline]
     pub(crate) fn is_worth_telling(&self, unread: u64) -> bool {
-        if self.limit == self.told {
+        let news = self.limit - self.told;
+        if news < (self.window / 32).max(1) {
             return false;
         }
         let free = self.promised().saturating_sub(unread);
         // A sender that starts slowly doubles what it sends with each round trip. A window that may still grow
         // has to keep ahead of it, and is told of in smaller parts.
         let part = if self.window < self.most.window { free / 8 } else { free / 4 };
-        self.limit - self.told >= part.max(self.window / 32).max(1)
+        news >= part
     }
 
     /// Raises the limit as far as window and memory allow; it never falls.

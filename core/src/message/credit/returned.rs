@@ -37,8 +37,12 @@ impl Returned {
             && channel.is_news
         {
             channel.bytes += bytes;
-            return;
+        } else {
+            self.add_news(number, bytes);
         }
+    }
+
+    fn add_news(&mut self, number: u16, bytes: u64) {
         let at = self.place(number).unwrap_or_else(|at| {
             self.channels.insert(at, Channel { number, is_news: false, bytes: 0 });
             at

@@ -93,8 +93,10 @@ impl Redundancy {
         now: Instant,
         round_trip: Duration,
     ) {
-        let may_be = self.allowance > 0 || message.delivery.priority == Priority::REAL_TIME;
-        if !may_be || part.len > LONGEST || part.len != message.len() || !message.delivery.reliable {
+        if !self.loss.is_felt() && (self.allowance == 0 || !self.loss.is_unknown()) {
+            return;
+        }
+        if part.len > LONGEST || part.len != message.len() || !message.delivery.reliable {
             return;
         }
         if self.loss.is_felt() && message.delivery.priority == Priority::REAL_TIME {

@@ -33,24 +33,23 @@ impl SendQueue {
     /// no time is set.
     #[inline]
     fn joins(&self, limits: &SendLimits, now: Instant, delivery: &Delivery, len: usize) -> bool {
-        let (stream, lane) = self.recent;
-        let (Some(found), Some(lane)) =
-            (self.streams.get(usize::from(stream)), self.lanes.get(lane as usize))
-        else {
+        let (at, lane) = self.recent;
+        let stream = self.streams.get(usize::from(at));
+        let (Some(stream), Some(lane)) = (stream, self.lanes.get(lane as usize)) else {
             return false;
         };
-        let is_there = found.key == StreamKey::from(*delivery)
-            && lane.stream == stream
+        let is_there = stream.key == StreamKey::from(*delivery)
+            && lane.stream == at
             && lane.takes(delivery.priority)
-            && stream < limits.max_streams;
-        let is_plain = delivery.order != Order::Sequenced
-            && delivery.deadline.is_none()
-            && !lane.may_be_late(now, limits.age);
-        if !is_there || !is_plain || len > limits.max_message as usize {
+            && at < limits.max_streams;
+        if !is_there || delivery.order == Order::Sequenced || delivery.deadline.is_some() {
+            return false;
+        }
+        if lane.may_be_late(now, limits.age) || len > limits.max_message as usize {
             return false;
         }
         if delivery.reliable {
-            return self.buffer.has_room_for(limits, found.place, cost(len));
+            return self.buffer.has_room_for(limits, stream.place, cost(len));
         }
         let fates = self.fates.len() as u64 * MESSAGE_CHARGE;
         fates <= limits.buffer && self.buffer.excess(limits, cost(len), 0) == 0
@@ -59,20 +58,21 @@ impl SendQueue {
     /// Takes in a message that joins the one before.
     #[inline]
     fn join(&mut self, now: Instant, delivery: Delivery, payload: Bytes) -> MessageId {
-        let (stream, lane) = self.recent;
-        let entry = self.messages.vacant_entry();
-        let id = MessageId { number: self.next_id, slot: slot_number(entry.key()) };
+        let (at, lane_at) = self.recent;
+        let slot = slot_number(self.messages.vacant_key());
+        let id = MessageId { number: self.next_id, slot };
         self.next_id += 1;
-        let message =
-            entry.insert(Outgoing::new(id.number, delivery, now, (stream, lane), payload));
-        let joined = &mut self.streams[usize::from(stream)];
-        joined.open += 1;
-        self.buffer.add(message, joined.place);
-        let joined = &mut self.lanes[lane as usize];
-        joined.push(id.slot, message);
-        if !joined.has_turn(delivery.priority) {
+        let message = Outgoing::new(id.number, delivery, now, (at, lane_at), payload);
+        let stream = &mut self.streams[usize::from(at)];
+        stream.open += 1;
+        self.buffer.add(&message, stream.place);
+        let lane = &mut self.lanes[lane_at as usize];
+        lane.push(slot, &message);
+        let has_turn = lane.has_turn(delivery.priority);
+        self.messages.insert(message);
+        if !has_turn {
             self.schedule.open(delivery.priority);
-            self.schedule.wake(lane, joined, &self.messages);
+            self.wake(lane_at);
         }
         id
     }
