@@ -15,8 +15,7 @@ pub(crate) fn encode(
         return None;
     }
     let total = message.len();
-    let (stream, requires_ack) =
-        (StreamKey::from(message.delivery), message.delivery.requires_ack);
+    let (stream, requires_ack) = (StreamKey::from(message.delivery), message.delivery.requires_ack);
     let (sequence_number, payload) = (message.sequence_number?, &message.payload[..]);
     if part.len == total
         && DataFrame::encode_whole((stream, sequence_number), requires_ack, payload, writer)

@@ -60,6 +60,8 @@ pub(crate) struct Outgoing {
     pub(super) expires_at: Option<Instant>,
     /// Set when the fate is known and waits to be reported.
     pub(super) fate: Option<Fate>,
+    /// Bytes below this are known to have arrived. Once others are, too, that is in `rare`.
+    arrived: u32,
     /// What most messages do without.
     rare: Option<Box<Rare>>,
 }
@@ -72,9 +74,8 @@ const _: () = assert!(size_of::<Outgoing>() <= 128);
 /// What there is to know of a message that is sent in parts, more than once, or in vain.
 #[derive(Debug, Default)]
 struct Rare {
-    /// Bytes known to have arrived, when there is more than one part.
-    acked: Spans,
-    acked_bytes: u32,
+    /// Bytes known to have arrived, once they came past others, and how many those are.
+    scattered: Option<(Spans, u32)>,
     /// Parts that are under way more than once.
     copies: Copies,
     /// Set once the peer is to be told that it will not come.
@@ -111,6 +112,7 @@ impl Outgoing {
             sent: 0,
             expires_at: delivery.deadline.map(|deadline| queued_at + deadline),
             fate: None,
+            arrived: 0,
             rare: None,
         }
     }
@@ -187,10 +189,19 @@ impl Outgoing {
         if part.len == self.len() {
             return true;
         }
-        let len = self.len();
-        let Rare { acked, acked_bytes, .. } = self.rare();
-        *acked_bytes += acked.insert(part.offset..part.offset + part.len);
-        *acked_bytes == len
+        let (len, arrived) = (self.len(), self.arrived);
+        let range = part.offset..part.offset + part.len;
+        if range.start <= arrived && self.scattered().is_none() {
+            self.arrived = arrived.max(range.end);
+            return self.arrived == len;
+        }
+        let (spans, bytes) = self.rare().scattered.get_or_insert_with(|| {
+            let mut spans = Spans::default();
+            spans.insert(0..arrived);
+            (spans, arrived)
+        });
+        *bytes += spans.insert(range);
+        *bytes == len
     }
 
     /// `part` was sent while an earlier copy of it is under way.
@@ -208,8 +219,15 @@ impl Outgoing {
     /// Whether all of `part` is known to have arrived.
     pub(crate) fn is_acknowledged(&self, part: Part) -> bool {
         let range = part.offset..part.offset + part.len;
-        let acked = self.rare.as_ref().map(|rare| &rare.acked);
-        part.len > 0 && acked.is_some_and(|acked| acked.gaps(range).next().is_none())
+        let is_known = self.scattered().map_or_else(
+            || range.end <= self.arrived,
+            |(spans, _)| spans.gaps(range.clone()).next().is_none(),
+        );
+        part.len > 0 && is_known
+    }
+
+    fn scattered(&self) -> Option<&(Spans, u32)> {
+        self.rare.as_ref()?.scattered.as_ref()
     }
 
     /// What the peer is to be told of it, if it will not come.
@@ -235,5 +253,49 @@ impl Outgoing {
 
     fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Parts may be acknowledged in any order, twice, and cut anew: a set of bytes knows the same. While they come in
+        /// order, nothing is allocated for that.
+        #[test]
+        fn what_is_acknowledged_is_known_whatever_the_order(
+            parts in proptest::collection::vec((any::<bool>(), 0_u32..100, 1_u32..40), 1..40),
+            (asked_at, asked) in (0_u32..100, 1_u32..40),
+        ) {
+            const LEN: u32 = 100;
+            let payload = Bytes::from(vec![0; LEN as usize]);
+            let now = Instant::from_micros(1);
+            let mut message = Outgoing::new(7, Delivery::reliable(0), now, (0, 0), payload);
+            let part = |offset: u32, len: u32| {
+                Part { slot: 0, generation: 7, offset, len: len.min(LEN - offset) }
+            };
+            let (mut known, mut is_in_order) = (BTreeSet::new(), true);
+            for (goes_on, offset, len) in parts {
+                let next = known.len() as u32;
+                let acked = part(if goes_on && is_in_order && next < LEN { next } else { offset }, len);
+                is_in_order &= acked.offset <= next;
+                known.extend(acked.offset..acked.offset + acked.len);
+                let is_whole = known.len() as u32 == LEN;
+                prop_assert_eq!(message.acknowledge(acked), is_whole);
+                prop_assert!(!is_in_order || message.rare.is_none());
+                let asked = part(asked_at, asked);
+                let all = (asked.offset..asked.offset + asked.len).all(|byte| known.contains(&byte));
+                prop_assert_eq!(message.is_acknowledged(asked), all);
+                if is_whole {
+                    break;
+                }
+            }
+        }
     }
 }

@@ -297,12 +297,7 @@ impl Waiting {
 
     /// The oldest message of a queue. It is moved once, when all else is done.
     #[inline]
-    fn pop(
-        &mut self,
-        channel: u16,
-        kind: Kind,
-        seen: impl FnOnce(Taken<'_>),
-    ) -> Option<Message> {
+    fn pop(&mut self, channel: u16, kind: Kind, seen: impl FnOnce(Taken<'_>)) -> Option<Message> {
         if !self.is_recent(channel) {
             self.recent = self.place(channel).ok()?;
         }

@@ -46,3 +46,93 @@ impl ReceiveQueue {
         Some(Ok(true))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::borrow::ToOwned;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+    use alloc::{format, vec};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::memory::Room;
+    use crate::message::credit::Review;
+    use crate::message::receive::ReceiveLimits;
+    use crate::time::Instant;
+    use crate::wire::{Fragment, StreamKey};
+
+    const LIMITS: ReceiveLimits = ReceiveLimits {
+        max_message: 1000,
+        max_streams: 4,
+        stream_window: 16,
+        window: 8_000,
+        unreliable: 2_000,
+    };
+
+    /// Frames of a few streams, mostly whole, and with numbers near those that are next.
+    fn any_frame() -> impl Strategy<Value = (StreamKey, i64, usize, bool, u8)> {
+        let orders = [Order::Unordered, Order::Sequenced, Order::Ordered];
+        let stream = (0_u16..2, any::<bool>(), 0_usize..3)
+            .prop_map(move |(channel, reliable, at)| StreamKey::new(channel, reliable, orders[at]));
+        let number = prop_oneof![4 => Just(0_i64), 1 => -3_i64..4];
+        (stream, number, 0_usize..700, any::<bool>(), 0_u8..10)
+    }
+
+    /// All there is to know, but for where things were found last.
+    fn state(inbox: &ReceiveQueue) -> Vec<String> {
+        let all = format!("{inbox:?}");
+        let parts = all.split(", ").filter(|part| !part.starts_with("recent: "));
+        parts.map(ToOwned::to_owned).collect()
+    }
+
+    proptest! {
+        /// The short way comes to the same as the long one, whatever came before.
+        #[test]
+        fn a_message_in_its_turn_is_where_the_long_way_leads(
+            steps in proptest::collection::vec(any_frame(), 1..120),
+        ) {
+            let (mut inbox, mut model) = (ReceiveQueue::new(LIMITS), ReceiveQueue::new(LIMITS));
+            let mut next = vec![0_i64; 16];
+            for (stream, ahead, len, requires_ack, step) in steps {
+                let place = usize::from(stream.channel()) * 8
+                    + usize::from(stream.is_reliable()) * 4
+                    + stream.order() as usize;
+                let number = (next[place] + ahead).max(0);
+                next[place] = next[place].max(number + 1);
+                let fragment = Fragment { total: 900, offset: if requires_ack { 0 } else { 300 } };
+                let is_fragment = step == 0 && fragment.admits(len.max(300).min(600));
+                let bytes = vec![7; if is_fragment { len.max(300).min(600) } else { len }];
+                let frame = DataFrame {
+                    stream,
+                    requires_ack,
+                    sequence_number: number.unsigned_abs(),
+                    fragment: is_fragment.then_some(fragment),
+                    payload: &bytes,
+                };
+                let long = model.on_any(&frame);
+                prop_assert_eq!(inbox.on_data(&frame), long);
+                if long.is_err() {
+                    return Ok(()); // The peer ends.
+                }
+                if step > 3 {
+                    prop_assert_eq!(inbox.take(), model.take());
+                }
+                if step == 1 && stream == StreamKey::new(0, false, Order::Ordered) {
+                    let end = number.unsigned_abs() + 1;
+                    prop_assert_eq!(inbox.on_skip(stream, end), model.on_skip(stream, end));
+                }
+                if step > 7 {
+                    let room = Room { free: 1 << 40, floor: 1000 };
+                    let now = Instant::from_micros(1);
+                    let review = Review { now, round_trip: core::time::Duration::ZERO, room };
+                    inbox.review_credit(review, false);
+                    model.review_credit(review, false);
+                    prop_assert_eq!(inbox.advertise(), model.advertise());
+                }
+                prop_assert_eq!(state(&inbox), state(&model));
+            }
+        }
+    }
+}
