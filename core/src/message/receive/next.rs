@@ -94,7 +94,7 @@ mod tests {
             steps in proptest::collection::vec(any_frame(), 1..120),
         ) {
             let (mut inbox, mut model) = (ReceiveQueue::new(LIMITS), ReceiveQueue::new(LIMITS));
-            let mut next = vec![0_i64; 16];
+            let mut next = [0_i64; 16];
             for (stream, ahead, len, requires_ack, step) in steps {
                 let place = usize::from(stream.channel()) * 8
                     + usize::from(stream.is_reliable()) * 4
@@ -102,8 +102,8 @@ mod tests {
                 let number = (next[place] + ahead).max(0);
                 next[place] = next[place].max(number + 1);
                 let fragment = Fragment { total: 900, offset: if requires_ack { 0 } else { 300 } };
-                let is_fragment = step == 0 && fragment.admits(len.max(300).min(600));
-                let bytes = vec![7; if is_fragment { len.max(300).min(600) } else { len }];
+                let is_fragment = step == 0 && fragment.admits(len.clamp(300, 600));
+                let bytes = vec![7; if is_fragment { len.clamp(300, 600) } else { len }];
                 let frame = DataFrame {
                     stream,
                     requires_ack,
