@@ -97,13 +97,7 @@ impl ReceiveQueue {
         }
     }
 
-    /// Takes in one data frame. Returns whether its message is whole now, or needs nothing more because it
-    /// was whole before or gave way.
-    #[inline]
-    pub(crate) fn on_data(&mut self, frame: &DataFrame<'_>) -> Result<bool, Violation> {
-        self.on_next(frame).unwrap_or_else(|| self.on_any(frame))
-    }
-
+    /// Takes in one data frame, whatever it holds. Returns as [`on_data`](Self::on_data).
     fn on_any(&mut self, frame: &DataFrame<'_>) -> Result<bool, Violation> {
         let total = frame.fragment.map_or(frame.payload.len() as u64, |part| part.total.into());
         if total > u64::from(self.limits.max_message) {

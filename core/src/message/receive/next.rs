@@ -9,10 +9,17 @@ use crate::message::credit::cost;
 use crate::wire::DataFrame;
 
 impl ReceiveQueue {
+    /// Takes in one data frame. Returns whether its message is whole now, or needs nothing more because it
+    /// was whole before or gave way.
+    #[inline]
+    pub(crate) fn on_data(&mut self, frame: &DataFrame<'_>) -> Result<bool, Violation> {
+        self.on_next(frame).unwrap_or_else(|| self.on_any(frame))
+    }
+
     /// Takes in a message that is handed over at once, and after which nothing else is. `None`, and nothing changed, if
     /// more is to be seen to. [`on_any`](Self::on_any) would come to the same.
     #[inline]
-    pub(super) fn on_next(&mut self, frame: &DataFrame<'_>) -> Option<Result<bool, Violation>> {
+    fn on_next(&mut self, frame: &DataFrame<'_>) -> Option<Result<bool, Violation>> {
         let len = frame.payload.len();
         if frame.fragment.is_some() || len > self.limits.max_message as usize {
             return None;
