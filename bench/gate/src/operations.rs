@@ -94,6 +94,11 @@ pub(crate) fn unreliable_message(pair: &mut Pair, n: u32) -> u32 {
     exchange(pair, n, 1, Delivery::unreliable(1))
 }
 
+/// 32 such messages at once.
+pub(crate) fn batched_unreliable(pair: &mut Pair, n: u32) -> u32 {
+    exchange(pair, n, 32, Delivery::unreliable(1))
+}
+
 /// A full datagram of a large message, from `send` to `receive`, acknowledgements included.
 pub(crate) fn bulk_packet(pair: &mut Pair, n: u32) -> u32 {
     let payload = Bytes::from(vec![0x5a; LARGE]);

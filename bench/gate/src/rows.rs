@@ -41,7 +41,7 @@ impl Row {
 }
 
 /// All rows, in the order of the table.
-pub(crate) const ROWS: [Row; 20] = [
+pub(crate) const ROWS: [Row; 22] = [
     fresh("handshake", operations::handshake, 16),
     Row { left_out: &[AEAD, CURVE], ..fresh("handshake_without_curve", operations::handshake, 16) },
     fresh("seal", operations::seal, 1000),
@@ -51,6 +51,7 @@ pub(crate) const ROWS: [Row; 20] = [
     fresh("small_message", operations::small_message, 2000),
     fresh("batched_message", operations::batched_message, 8000),
     fresh("unreliable_message", operations::unreliable_message, 2000),
+    fresh("batched_unreliable", operations::batched_unreliable, 8000),
     fresh("bulk_packet", operations::bulk_packet, 4000),
     fresh("heartbeat", operations::heartbeat, 60),
     Row { name: "forward", left_out: &[AEAD], run: Run::Relayed(operations::forward), times: 1000 },
@@ -61,6 +62,7 @@ pub(crate) const ROWS: [Row; 20] = [
     steady("steady_small_message", operations::small_message, 2000),
     steady("steady_batched_message", operations::batched_message, 8000),
     steady("steady_unreliable_message", operations::unreliable_message, 2000),
+    steady("steady_batched_unreliable", operations::batched_unreliable, 8000),
     steady("steady_bulk_packet", operations::bulk_packet, 4000),
 ];
 

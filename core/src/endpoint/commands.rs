@@ -114,12 +114,7 @@ impl Endpoint {
     /// that is all that the peer's application sent, [`EndReason::is_complete`](crate::EndReason::is_complete)
     /// says.
     pub fn receive(&mut self, now: Instant, peer: PeerHandle) -> Option<Message> {
-        self.touch_for(now, peer.slot);
-        let found = self.peers.get_mut(peer)?;
-        let message = found.receive(self.shared.now);
-        let may_wait = found.book_messages(&mut self.shared);
-        self.unsettle(peer.slot, may_wait);
-        message
+        self.take(now, peer, |found, now| found.receive(now))
     }
 
     /// Takes the next message of a peer on one channel, whatever its reliability and order, as
@@ -136,12 +131,7 @@ impl Endpoint {
         peer: PeerHandle,
         channel: u16,
     ) -> Option<Message> {
-        self.touch_for(now, peer.slot);
-        let found = self.peers.get_mut(peer)?;
-        let message = found.receive_from(self.shared.now, channel);
-        let may_wait = found.book_messages(&mut self.shared);
-        self.unsettle(peer.slot, may_wait);
-        message
+        self.take(now, peer, |found, now| found.receive_from(now, channel))
     }
 
     /// Takes the next message of a peer on any channel but these, as [`receive`](Self::receive) does on
@@ -152,12 +142,7 @@ impl Endpoint {
         peer: PeerHandle,
         channels: &BTreeSet<u16>,
     ) -> Option<Message> {
-        self.touch_for(now, peer.slot);
-        let found = self.peers.get_mut(peer)?;
-        let message = found.receive_except(self.shared.now, channels);
-        let may_wait = found.book_messages(&mut self.shared);
-        self.unsettle(peer.slot, may_wait);
-        message
+        self.take(now, peer, |found, now| found.receive_except(now, channels))
     }
 
     /// Sends and receives many messages of one peer at one time: cheaper than to do so one by one, with the same result.
@@ -264,6 +249,26 @@ impl Endpoint {
             }
             self.refresh_indices(slot);
         }
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        now: Instant,
+        peer: PeerHandle,
+        take: impl FnOnce(&mut Peer, Instant) -> Option<Message>,
+    ) -> Option<Message> {
+        self.touch_for(now, peer.slot);
+        let found = self.peers.get_mut(peer)?;
+        let message = take(found, now);
+        if self.unsettled == Some(peer.slot) {
+            // As after the message before it: whoever takes one only makes room.
+            found.book(&mut self.shared);
+        } else {
+            let may_wait = found.book_messages(&mut self.shared);
+            self.unsettle(peer.slot, may_wait);
+        }
+        message
     }
 
     fn command<T>(

@@ -15,13 +15,14 @@ pub(crate) fn encode(
         return None;
     }
     let total = message.len();
-    let mut frame = DataFrame {
-        stream: StreamKey::from(message.delivery),
-        requires_ack: message.delivery.requires_ack,
-        sequence_number: message.sequence_number?,
-        fragment: None,
-        payload: &message.payload,
-    };
+    let (stream, requires_ack) = (StreamKey::from(message.delivery), message.delivery.requires_ack);
+    let (sequence_number, payload) = (message.sequence_number?, &message.payload[..]);
+    if part.len == total
+        && DataFrame::encode_whole((stream, sequence_number), requires_ack, payload, writer)
+    {
+        return Some(total);
+    }
+    let mut frame = DataFrame { stream, requires_ack, sequence_number, fragment: None, payload };
     if part.len == total {
         if frame.encode(writer) {
             return Some(total);

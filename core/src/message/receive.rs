@@ -4,6 +4,7 @@ mod ended;
 mod given_up;
 mod hand_over;
 mod headway;
+mod next;
 mod streams;
 mod unreliable;
 
@@ -96,9 +97,8 @@ impl ReceiveQueue {
         }
     }
 
-    /// Takes in one data frame. Returns whether its message is whole now, or needs nothing more because it
-    /// was whole before or gave way.
-    pub(crate) fn on_data(&mut self, frame: &DataFrame<'_>) -> Result<bool, Violation> {
+    /// Takes in one data frame, whatever it holds. Returns as [`on_data`](Self::on_data).
+    fn on_any(&mut self, frame: &DataFrame<'_>) -> Result<bool, Violation> {
         let total = frame.fragment.map_or(frame.payload.len() as u64, |part| part.total.into());
         if total > u64::from(self.limits.max_message) {
             return Err(Violation::MessageTooLarge);
@@ -109,9 +109,7 @@ impl ReceiveQueue {
         }
         if frame.stream.is_reliable() {
             let is_whole = self.on_reliable(frame, total);
-            let is_news =
-                || self.credit.is_worth_telling(self.unread_credit()) || self.credit.is_outrun();
-            self.is_unreviewed = self.is_unreviewed || is_news();
+            self.note_credit_used();
             is_whole
         } else {
             self.on_unreliable(frame, total)
@@ -153,30 +151,22 @@ impl ReceiveQueue {
     }
 
     /// The oldest message that waits.
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<Message> {
-        let taken = self.waiting.take()?;
-        Some(self.on_taken(taken))
+        let Self { waiting, credit, is_unreviewed, .. } = self;
+        waiting.take(|taken| note_taken(taken, credit, is_unreviewed))
     }
 
     /// The oldest message of a channel that waits.
     pub(crate) fn take_from(&mut self, channel: u16) -> Option<Message> {
-        let taken = self.waiting.take_from(channel)?;
-        Some(self.on_taken(taken))
+        let Self { waiting, credit, is_unreviewed, .. } = self;
+        waiting.take_from(channel, |taken| note_taken(taken, credit, is_unreviewed))
     }
 
     /// The oldest message that waits on none of these channels.
     pub(crate) fn take_except(&mut self, channels: &BTreeSet<u16>) -> Option<Message> {
-        let taken = self.waiting.take_except(channels)?;
-        Some(self.on_taken(taken))
-    }
-
-    fn on_taken(&mut self, taken: Taken) -> Message {
-        self.is_unreviewed = true;
-        let Taken { message, is_older } = taken;
-        if message.delivery.reliable && !is_older {
-            self.credit.give_back(message.delivery.channel, cost(message.payload.len()));
-        }
-        message
+        let Self { waiting, credit, is_unreviewed, .. } = self;
+        waiting.take_except(channels, |taken| note_taken(taken, credit, is_unreviewed))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -245,11 +235,15 @@ impl ReceiveQueue {
 
     /// Whether there is memory to note that this message came: numbers far ahead take a bit for each before them. There
     /// always is for one that is missed, or next.
+    #[inline]
     pub(crate) fn has_place(&self, key: StreamKey, number: u64) -> bool {
         let most = self.limits.stream_window / 8 + 8;
-        if self.noted + most <= self.noted_limit || !key.is_reliable() {
-            return true;
-        }
+        self.noted + most <= self.noted_limit
+            || !key.is_reliable()
+            || self.has_scarce_place(key, number, most)
+    }
+
+    fn has_scarce_place(&self, key: StreamKey, number: u64, most: u64) -> bool {
         let new = || ReceivedWindow::from_floor(self.ended.end_of(key)).growth(number);
         let growth = self.streams.get(&key).map_or_else(new, |it| it.resolved.growth(number));
         // What is beyond the window is no question of memory.
@@ -353,6 +347,14 @@ impl ReceiveQueue {
         self.streams.values().map(|stream| stream.buffered.len() as u64).sum()
     }
 
+    /// Something of a reliable message came: the peer may have to hear of more credit.
+    #[inline]
+    fn note_credit_used(&mut self) {
+        let is_news =
+            || self.credit.is_worth_telling(self.unread_credit()) || self.credit.is_outrun();
+        self.is_unreviewed = self.is_unreviewed || is_news();
+    }
+
     fn on_reliable(&mut self, frame: &DataFrame<'_>, total: u64) -> Result<bool, Violation> {
         let number = frame.sequence_number;
         let stream = self.streams.get_mut(&frame.stream).ok_or(Violation::TooManyStreams)?;
@@ -403,6 +405,16 @@ impl ReceiveQueue {
         }
         self.streams.insert(ReceiveStream::new(key, first));
         Ok(true)
+    }
+}
+
+/// The application takes a message: its credit goes back, if it was charged.
+#[inline]
+fn note_taken(taken: Taken<'_>, credit: &mut ReceiveCredit, is_unreviewed: &mut bool) {
+    let Taken { message, is_older } = taken;
+    *is_unreviewed = true;
+    if message.delivery.reliable && !is_older {
+        credit.give_back(message.delivery.channel, cost(message.payload.len()));
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::assembly::Assembly;
 use super::window::ReceivedWindow;
 use crate::Violation;
+use crate::delivery::Order;
 use crate::pack::{pack, pack_never};
 use crate::wire::{Fragment, StreamKey};
 
@@ -53,6 +54,18 @@ impl ReceiveStream {
         let before = self.resolved.memory();
         self.resolved.insert(number);
         *noted = *noted + self.resolved.memory() - before;
+    }
+
+    /// Whether a message with this number, if it comes whole, is handed over at once, and no other with it. Of a reliable
+    /// stream it may have come before.
+    #[inline]
+    pub(super) fn is_next(&self, number: u64) -> bool {
+        let is_turn = match self.key.order() {
+            Order::Unordered => number >= self.next,
+            Order::Ordered => number == self.next,
+            Order::Sequenced => false,
+        };
+        is_turn && self.partial.is_empty() && self.buffered.is_empty()
     }
 
     /// Whether a message with this number could still be handed over.

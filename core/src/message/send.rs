@@ -2,6 +2,7 @@
 
 mod ending;
 mod given_up;
+mod join;
 mod skip;
 mod streams;
 mod superseded;
@@ -48,6 +49,8 @@ pub(crate) struct SendQueue {
     /// Messages whose fate waits to be reported.
     fates: VecDeque<u32>,
     next_id: u64,
+    /// The positions of the stream and of the lane to which the last message came: mostly the next one comes there as well.
+    recent: (u16, u32),
     /// When messages are of no use any more, with their slots.
     deadlines: BTreeSet<(Instant, u32)>,
     /// Messages that were given up and of which the peer is to be told: stream, number, slot.
@@ -66,11 +69,12 @@ pub(crate) struct SendQueue {
 
 pack!(SendQueue:
     messages, streams, lanes, ends, schedule, redundancy, credit, has_lost_ordered, is_cut, fates,
-    next_id, deadlines, untold, highest_acked, stream_window, buffer, dropped, superseded,
+    next_id, recent, deadlines, untold, highest_acked, stream_window, buffer, dropped, superseded,
 );
 
 impl SendQueue {
     /// Takes a message in, or says why not.
+    #[inline(never)] // The short way goes by it.
     fn accept(
         &mut self,
         limits: &SendLimits,
@@ -103,18 +107,19 @@ impl SendQueue {
         let id = MessageId { number: self.next_id, slot };
         self.next_id += 1;
         let lane = self.lane(stream as u16, delivery);
-        let message = Outgoing::new(id, delivery, now, (stream as u16, lane), payload);
-        self.buffer.add(&message, place);
+        self.recent = (stream as u16, lane);
+        let message = Outgoing::new(id.number, delivery, now, (stream as u16, lane), payload);
+        let message = self.messages.vacant_entry().insert(message);
+        self.buffer.add(message, place);
         self.schedule.open(delivery.priority);
         let line = &mut self.lanes[lane as usize];
-        line.push(slot, &message);
+        line.push(slot, message);
         let may_be_late = line.may_be_late(now, limits.age);
         let has_turn = line.has_turn(delivery.priority);
         self.streams[stream].open += 1;
         if let Some(at) = message.expires_at {
             self.deadlines.insert((at, slot));
         }
-        self.messages.insert(message);
         if may_be_late {
             self.expire(lane, now, limits.age);
         }
@@ -179,7 +184,7 @@ impl SendQueue {
         let oldest = unreliable.flat_map(|lane| lane.line.oldest(&self.messages));
         oldest.min_by_key(|slot| {
             let message = &self.messages[*slot];
-            (Reverse(message.delivery.priority), message.id)
+            (Reverse(message.delivery.priority), message.number)
         })
     }
 
@@ -244,7 +249,8 @@ impl SendQueue {
         let slot = self.fates.pop_front()? as usize;
         let message = self.messages.remove(slot);
         self.buffer.forget(&message);
-        message.fate.map(|fate| (message.id, fate))
+        let id = MessageId { number: message.number, slot: slot_number(slot) };
+        message.fate.map(|fate| (id, fate))
     }
 
     pub(crate) fn has_fates(&self) -> bool {
@@ -338,6 +344,16 @@ impl SendQueue {
 
     /// The message is done: forget it, or keep its slot until the fate is polled.
     fn finish(&mut self, slot: usize, fate: Fate) {
+        self.finish_with(slot, fate);
+    }
+
+    /// The message arrived, or nobody asks whether it did.
+    fn finish_well(&mut self, slot: usize) {
+        self.finish_with(slot, Fate::Acked);
+    }
+
+    #[inline(always)] // Twice, since most of it is about other fates than that of nearly all messages.
+    fn finish_with(&mut self, slot: usize, fate: Fate) {
         let message = &mut self.messages[slot];
         let (index, lane) = (message.stream, message.lane);
         let settled = matches!(
@@ -350,7 +366,7 @@ impl SendQueue {
             self.deadlines.remove(&(at, slot_number(slot)));
         }
         if let Some(number) = message.sequence_number {
-            if message.given_up.is_some() {
+            if message.is_given_up() {
                 self.untold.remove(&(index, number, slot_number(slot)));
             }
             self.has_lost_ordered |= !message.delivery.reliable && fate != Fate::Acked;
@@ -360,6 +376,7 @@ impl SendQueue {
         let place = stream.place;
         // Else nothing of the stream waited for it.
         let is_awaited = fate != Fate::Acked || stream.is_full(self.stream_window);
+        let may_end = stream.may_end();
         if let Some(number) = message.sequence_number {
             stream.resolve(number, fate);
         }
@@ -382,7 +399,9 @@ impl SendQueue {
         if is_awaited {
             self.wake_stream(index);
         }
-        self.end_if_settled(index);
+        if may_end {
+            self.end_if_settled(index);
+        }
     }
 
     fn find(&mut self, part: Part) -> Option<&mut Outgoing> {

@@ -95,7 +95,14 @@ impl SendBuffer {
         Err(if order == Order::Sequenced { SendError::NoRoom } else { SendError::Blocked })
     }
 
+    /// The same without a note that it found none.
+    #[inline]
+    pub(super) fn has_room_for(&self, limits: &SendLimits, place: u16, cost: u64) -> bool {
+        self.has_room(limits, (place, cost), 0, self.claim())
+    }
+
     /// How many bytes of unreliable messages have to give way to one that costs so much.
+    #[inline]
     pub(super) const fn excess(&self, limits: &SendLimits, cost: u64, freed: u64) -> u64 {
         (self.unsent - freed + cost).saturating_sub(limits.unreliable)
     }

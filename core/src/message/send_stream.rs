@@ -92,11 +92,14 @@ impl SendStream {
     }
 
     /// The message with this number met its fate.
+    #[inline]
     pub(crate) fn resolve(&mut self, number: u64, fate: Fate) {
         if !self.is_resolving() {
             return;
         }
-        self.resolved.insert(number);
+        if !self.resolved.insert_next(number) {
+            self.resolved.insert(number);
+        }
         if fate == Fate::Acked && self.key.order() == Order::Sequenced {
             self.newest = self.newest.max(Some(number));
         }

@@ -22,10 +22,10 @@ struct Ready {
 
 pack_never!(Ready);
 
-/// A message that was taken.
+/// A message that is about to be taken.
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) message: Message,
+pub(super) struct Taken<'m> {
+    pub(super) message: &'m Message,
     /// An earlier incarnation of the peer sent it.
     pub(super) is_older: bool,
 }
@@ -59,13 +59,28 @@ impl Heads {
         self.0.iter()
     }
 
+    /// The oldest message of all.
+    #[inline]
+    fn first(&self) -> Option<(u64, u16)> {
+        self.0.front().copied()
+    }
+
     /// A queue is not empty any more: its message is the newest of all.
     fn push(&mut self, arrival: u64, channel: u16) {
         self.0.push_back((arrival, channel));
     }
 
     /// The oldest message of a queue was taken; what comes next in it, if there is more.
+    #[inline(always)]
     fn advance(&mut self, taken: u64, next: Option<(u64, u16)>) {
+        match (next, self.0.len()) {
+            (Some(next), 1) => self.0[0] = next,
+            _ => self.advance_one_of(taken, next),
+        }
+    }
+
+    #[inline(never)]
+    fn advance_one_of(&mut self, taken: u64, next: Option<(u64, u16)>) {
         // Mostly the oldest of all.
         let at = if self.0.front().is_some_and(|head| head.0 == taken) {
             0
@@ -93,6 +108,8 @@ impl Heads {
 pub(super) struct Waiting {
     /// In the order of their numbers.
     channels: Vec<Channel>,
+    /// Where the channel is that was used last.
+    recent: usize,
     /// The queues that are not empty, by kind.
     heads: [Heads; 2],
     arrivals: u64,
@@ -107,7 +124,7 @@ pub(super) struct Waiting {
     news: News,
 }
 
-pack!(Waiting: channels, heads, arrivals, len, begin, older, bytes, news);
+pack!(Waiting: channels, recent, heads, arrivals, len, begin, older, bytes, news);
 
 /// Whether the application has to be told that messages wait.
 #[derive(Debug, Default)]
@@ -124,16 +141,19 @@ pack!(News: due, told, dry);
 
 impl Waiting {
     /// A message is deliverable.
+    #[inline(always)] // Where it is written, the message need not be moved once more.
     pub(super) fn push(&mut self, message: Message) {
         let (channel, kind) = (message.delivery.channel, kind(&message));
         let was_dry = !self.news.dry.is_empty() && self.news.dry.remove(&channel);
         self.news.due |= was_dry || !self.news.told;
         self.bytes[kind] += cost(message.payload.len());
-        let at = self.place(channel).unwrap_or_else(|at| {
-            self.channels.insert(at, Channel { number: channel, queues: Default::default() });
-            at
-        });
-        let queue = &mut self.channels[at].queues[kind];
+        if !self.is_recent(channel) {
+            self.recent = self.place(channel).unwrap_or_else(|at| {
+                self.channels.insert(at, Channel { number: channel, queues: Default::default() });
+                at
+            });
+        }
+        let queue = &mut self.channels[self.recent].queues[kind];
         if queue.is_empty() {
             self.heads[kind].push(self.arrivals, channel);
         }
@@ -150,48 +170,61 @@ impl Waiting {
         }
     }
 
-    /// The oldest message of all.
-    pub(super) fn take(&mut self) -> Option<Taken> {
-        let found = self.oldest(|_| true);
-        self.pop_or_be_told(found)
+    /// The oldest message of all. `seen` is shown it before.
+    #[inline]
+    pub(super) fn take(&mut self, seen: impl FnOnce(Taken<'_>)) -> Option<Message> {
+        let found = older(self.heads[UNRELIABLE].first(), self.heads[RELIABLE].first());
+        self.pop_or_be_told(found, seen)
     }
 
     /// The oldest message on none of these channels.
-    pub(super) fn take_except(&mut self, channels: &BTreeSet<u16>) -> Option<Taken> {
+    pub(super) fn take_except(
+        &mut self,
+        channels: &BTreeSet<u16>,
+        seen: impl FnOnce(Taken<'_>),
+    ) -> Option<Message> {
         let found = self.oldest(|channel| !channels.contains(&channel));
-        self.pop_or_be_told(found)
+        self.pop_or_be_told(found, seen)
     }
 
     /// The queue with the oldest message on a channel that is `wanted`.
-    #[inline]
     fn oldest(&self, wanted: impl Fn(u16) -> bool) -> Option<(u16, Kind)> {
-        let first = |kind: Kind| self.heads[kind].iter().find(|(_, channel)| wanted(*channel));
-        match (first(UNRELIABLE), first(RELIABLE)) {
-            (Some(one), other) if other.is_none_or(|other| one.0 < other.0) => {
-                Some((one.1, UNRELIABLE))
-            }
-            (_, other) => other.map(|other| (other.1, RELIABLE)),
-        }
+        let first =
+            |kind: Kind| self.heads[kind].iter().find(|(_, channel)| wanted(*channel)).copied();
+        older(first(UNRELIABLE), first(RELIABLE))
     }
 
     /// The first message of that queue. If there is none, the application is to be told of the next.
     #[inline]
-    fn pop_or_be_told(&mut self, found: Option<(u16, Kind)>) -> Option<Taken> {
+    fn pop_or_be_told(
+        &mut self,
+        found: Option<(u16, Kind)>,
+        seen: impl FnOnce(Taken<'_>),
+    ) -> Option<Message> {
         let Some((channel, kind)) = found else {
             self.news.told = false;
             return None;
         };
-        self.pop(channel, kind)
+        self.pop(channel, kind, seen)
+    }
+
+    /// Whether the channel with this number was used last.
+    #[inline]
+    fn is_recent(&self, number: u16) -> bool {
+        self.channels.get(self.recent).is_some_and(|channel| channel.number == number)
     }
 
     /// Where the channel with this number is, or would be.
-    #[inline]
     fn place(&self, number: u16) -> Result<usize, usize> {
         self.channels.binary_search_by_key(&number, |channel| channel.number)
     }
 
     /// The oldest message of a channel.
-    pub(super) fn take_from(&mut self, channel: u16) -> Option<Taken> {
+    pub(super) fn take_from(
+        &mut self,
+        channel: u16,
+        seen: impl FnOnce(Taken<'_>),
+    ) -> Option<Message> {
         let found = self.place(channel).ok().and_then(|at| {
             let queues = &self.channels[at].queues;
             let first = |kind: Kind| queues[kind].front().map(|ready| (ready.arrival, kind));
@@ -201,13 +234,13 @@ impl Waiting {
             self.news.dry.insert(channel);
             return None;
         };
-        self.pop(channel, kind)
+        self.pop(channel, kind, seen)
     }
 
-    /// The oldest unreliable message, to be dropped.
-    pub(super) fn take_unreliable(&mut self) -> Option<Taken> {
-        let (_, channel) = *self.heads[UNRELIABLE].iter().next()?;
-        self.pop(channel, UNRELIABLE)
+    /// Drops the oldest unreliable message. False if there is none.
+    pub(super) fn drop_unreliable(&mut self) -> bool {
+        let first = self.heads[UNRELIABLE].first();
+        first.and_then(|(_, channel)| self.pop(channel, UNRELIABLE, |_| {})).is_some()
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -262,30 +295,52 @@ impl Waiting {
         core::mem::replace(&mut self.news.due, false)
     }
 
+    /// The oldest message of a queue. It is moved once, when all else is done.
     #[inline]
-    fn pop(&mut self, channel: u16, kind: Kind) -> Option<Taken> {
-        let at = self.place(channel).ok()?;
-        let queues = &mut self.channels[at].queues;
-        let queue = &mut queues[kind];
-        let Ready { arrival, message } = queue.pop_front()?;
-        self.heads[kind].advance(arrival, queue.front().map(|next| (next.arrival, channel)));
-        // Memory goes back once a queue was long and is empty.
-        if queue.is_empty() {
-            if queue.capacity() > KEPT {
-                *queue = VecDeque::new();
-            }
-            if queues.iter().all(VecDeque::is_empty) && self.channels.len() > KEPT_CHANNELS {
-                self.channels.remove(at);
-            }
+    fn pop(&mut self, channel: u16, kind: Kind, seen: impl FnOnce(Taken<'_>)) -> Option<Message> {
+        if !self.is_recent(channel) {
+            self.recent = self.place(channel).ok()?;
         }
-        let cost = cost(message.payload.len());
+        let queue = &mut self.channels[self.recent].queues[kind];
+        let Ready { arrival, message } = queue.front()?;
+        let (arrival, cost) = (*arrival, cost(message.payload.len()));
+        let is_older = arrival < self.begin;
+        seen(Taken { message, is_older });
         self.bytes[kind] -= cost;
         self.len -= 1;
-        let is_older = arrival < self.begin;
         if is_older && kind == RELIABLE {
             self.older -= cost;
         }
-        Some(Taken { message, is_older })
+        let next = queue.get(1).map(|next| (next.arrival, channel));
+        self.heads[kind].advance(arrival, next);
+        if next.is_none() {
+            return self.pop_last(kind);
+        }
+        queue.pop_front().map(|ready| ready.message)
+    }
+
+    /// The only message of a queue of the channel that was used last. Memory goes back once the queue was long.
+    fn pop_last(&mut self, kind: Kind) -> Option<Message> {
+        let queues = &mut self.channels[self.recent].queues;
+        let last = queues[kind].pop_front();
+        if queues[kind].capacity() > KEPT {
+            queues[kind] = VecDeque::new();
+        }
+        if queues.iter().all(VecDeque::is_empty) && self.channels.len() > KEPT_CHANNELS {
+            self.channels.remove(self.recent);
+        }
+        last.map(|ready| ready.message)
+    }
+}
+
+/// Which of these messages came first, the oldest of each kind: its channel and its kind.
+#[inline]
+fn older(unreliable: Option<(u64, u16)>, reliable: Option<(u64, u16)>) -> Option<(u16, Kind)> {
+    match (unreliable, reliable) {
+        (Some(one), other) if other.is_none_or(|other| one.0 < other.0) => {
+            Some((one.1, UNRELIABLE))
+        }
+        (_, other) => other.map(|other| (other.1, RELIABLE)),
     }
 }
 
@@ -320,6 +375,8 @@ mod tests {
                 let unreliable = Delivery::unreliable(channel);
                 let delivery = if step == 0 { Delivery::reliable(channel) } else { unreliable };
                 let place = |is: &dyn Fn(&Delivery) -> bool| model.iter().position(|m| is(&m.delivery));
+                let mut seen = None;
+                let see = |taken: Taken<'_>| seen = Some(taken.message.clone());
                 let (taken, at) = match step {
                     0 | 1 => {
                         let payload = Bytes::from(alloc::vec![7; len]);
@@ -328,11 +385,17 @@ mod tests {
                         waiting.push(message);
                         continue;
                     }
-                    2 => (waiting.take(), place(&|_| true)),
-                    3 => (waiting.take_from(channel), place(&|of| of.channel == channel)),
-                    _ => (waiting.take_unreliable(), place(&|of| !of.reliable)),
+                    2 => (waiting.take(see), place(&|_| true)),
+                    3 => (waiting.take_from(channel, see), place(&|of| of.channel == channel)),
+                    _ => {
+                        let first = place(&|of| !of.reliable);
+                        prop_assert_eq!(waiting.drop_unreliable(), first.is_some());
+                        (first.map(|at| model[at].clone()), first)
+                    }
                 };
-                let taken = taken.map(|taken| taken.message);
+                if step == 2 || step == 3 {
+                    prop_assert_eq!(&seen, &taken, "it is shown before it is taken");
+                }
                 prop_assert_eq!(taken, at.map(|at| model.remove(at)));
                 let bytes = |reliable: bool| {
                     let of = model.iter().filter(|m| m.delivery.reliable == reliable);

@@ -42,11 +42,24 @@ impl ReceivedWindow {
         self.words.get(word).is_some_and(|bits| bits & bit != 0)
     }
 
+    /// Settles `number` if it is the next and no other is settled beyond it, as nearly always; false if it is not.
+    #[inline]
+    pub(crate) fn insert_next(&mut self, number: u64) -> bool {
+        let is_next = self.is_next(number);
+        // Bits below the floor count for nothing.
+        self.floor += u64::from(is_next);
+        is_next
+    }
+
+    /// Whether `number` is the next, and no other is settled beyond it.
+    #[inline]
+    pub(crate) fn is_next(&self, number: u64) -> bool {
+        number == self.floor && self.words.is_empty()
+    }
+
     /// Settles `number`, which must be near the floor: it takes a bit for each number from there on; false if it was before.
     pub(crate) fn insert(&mut self, number: u64) -> bool {
-        if number == self.floor && self.words.is_empty() {
-            // The next one, as nearly always. Bits below the floor count for nothing.
-            self.floor += 1;
+        if self.insert_next(number) {
             return true;
         }
         if self.contains(number) {
@@ -70,7 +83,7 @@ impl ReceivedWindow {
 
     /// By so many bytes it grows if this number is settled.
     pub(crate) fn growth(&self, number: u64) -> u64 {
-        if number < self.floor || (number == self.floor && self.words.is_empty()) {
+        if number < self.floor || self.is_next(number) {
             return 0;
         }
         let (word, _) = self.locate(number);

@@ -103,11 +103,16 @@ impl Peer {
     }
 
     /// How much may be queued as far as memory allows.
+    #[inline]
     pub(super) fn limit_sending(&mut self, cx: &Context) {
         if self.has_plenty(cx) {
             debug_assert_eq!(self.outbound.limits.buffer, self.share.send_buffer);
-            return;
+        } else {
+            self.share_sending(cx);
         }
+    }
+
+    fn share_sending(&mut self, cx: &Context) {
         self.share.is_settled = false;
         let (reliable, unsent) = self.outbound.queue.held();
         let room = cx.memory.room();
@@ -122,8 +127,9 @@ impl Peer {
         cx.stats.memory_used = cx.memory.used();
     }
 
+    /// Books what the peer holds.
     #[inline]
-    fn book(&mut self, cx: &mut Context) {
+    pub(crate) fn book(&mut self, cx: &mut Context) {
         let bytes = self.inbox.memory() + self.outbound.queue.memory();
         cx.memory.book(&mut self.share.booking, bytes);
         cx.stats.memory_used = cx.memory.used();

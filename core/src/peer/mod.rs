@@ -157,11 +157,9 @@ impl Peer {
         delivery: Delivery,
         payload: Bytes,
     ) -> Result<MessageId, SendError> {
-        if self.state.is_over() {
-            return Err(SendError::UnknownPeer);
-        }
-        if self.state.is_closing() {
-            return Err(SendError::Closing);
+        if !self.state.takes_messages() {
+            let is_over = self.state.is_over();
+            return Err(if is_over { SendError::UnknownPeer } else { SendError::Closing });
         }
         self.limit_sending(cx);
         let id = self.outbound.push(cx.now, delivery, payload)?;
@@ -174,16 +172,20 @@ impl Peer {
     }
 
     pub(crate) fn receive(&mut self, now: Instant) -> Option<Message> {
-        let taken = self.inbox.take()?;
-        self.usage.on_taken(now);
-        Some(taken)
+        let taken = self.inbox.take();
+        if taken.is_some() {
+            self.usage.on_taken(now);
+        }
+        taken
     }
 
     /// The same for one channel.
     pub(crate) fn receive_from(&mut self, now: Instant, channel: u16) -> Option<Message> {
-        let taken = self.inbox.take_from(channel)?;
-        self.usage.on_taken(now);
-        Some(taken)
+        let taken = self.inbox.take_from(channel);
+        if taken.is_some() {
+            self.usage.on_taken(now);
+        }
+        taken
     }
 
     pub(crate) fn receive_except(
@@ -191,9 +193,11 @@ impl Peer {
         now: Instant,
         channels: &BTreeSet<u16>,
     ) -> Option<Message> {
-        let taken = self.inbox.take_except(channels)?;
-        self.usage.on_taken(now);
-        Some(taken)
+        let taken = self.inbox.take_except(channels);
+        if taken.is_some() {
+            self.usage.on_taken(now);
+        }
+        taken
     }
 
     pub(crate) fn cancel(&mut self, message: MessageId) -> Result<(), CommandError> {

@@ -160,8 +160,12 @@ impl Peer {
     ) -> Result<(), Violation> {
         let mut frames = Frames::new(plaintext);
         loop {
-            while let Some(data) = frames.next_data() {
+            while let Some(data) = frames.next_whole() {
+                self.on_data(&data, summary)?;
+            }
+            if let Some(data) = frames.next_data() {
                 self.on_data(&data?, summary)?;
+                continue;
             }
             let Some(frame) = frames.next() else { return Ok(()) };
             self.on_frame(cx, arrival, local_index, frame?, summary)?;

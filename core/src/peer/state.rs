@@ -180,6 +180,12 @@ impl State {
         self.is_flushing() || self.is_leaving()
     }
 
+    /// Whether the application may send: the peer neither ended nor is about to.
+    #[inline]
+    pub(crate) const fn takes_messages(&self) -> bool {
+        matches!(self.inner, Inner::Connecting | Inner::Connected | Inner::Unresponsive)
+    }
+
     pub(crate) const fn is_gone(&self) -> bool {
         matches!(self.inner, Inner::Gone)
     }

@@ -102,6 +102,25 @@ impl<'a> DataFrame<'a> {
         Self::header_len(self.stream, self.sequence_number, self.fragment, len) + len
     }
 
+    /// Reads a frame with a whole message, its kind included, where the packet goes on for so long that no number in it is
+    /// cut off: also what follows it. `None` says nothing: then the frame is for [`parse`](Self::parse).
+    #[inline]
+    pub(super) fn parse_whole(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let head: &[u8; MOST_BEFORE_WHOLE] = bytes.first_chunk()?;
+        let mode = head[0].wrapping_sub(KIND) & !REQUIRES_ACK;
+        let mut at = 1;
+        let mut take = || {
+            let (value, size) = varint::load(head.get(at..)?.first_chunk()?)?;
+            at += size;
+            Some(value)
+        };
+        let (channel, sequence_number, len) = (take()?, take()?, take()?);
+        let stream = StreamKey::with_mode(mode, channel)?;
+        let (payload, rest) = bytes.get(at..)?.split_at_checked(usize::try_from(len).ok()?)?;
+        let requires_ack = head[0] & REQUIRES_ACK != 0;
+        Some((Self { stream, requires_ack, sequence_number, fragment: None, payload }, rest))
+    }
+
     #[inline]
     pub(super) fn parse(kind: u8, reader: &mut Reader<'a>) -> Result<Self, FrameError> {
         let mode = kind & !(KIND | REQUIRES_ACK | FRAGMENT);
@@ -136,6 +155,35 @@ impl<'a> DataFrame<'a> {
             writer.rollback(start);
         }
         written
+    }
+
+    /// Writes a frame with a whole message where there is room for it however long its numbers are. False, and nothing
+    /// written, if there is not: then it is for [`encode`](Self::encode).
+    #[inline]
+    #[must_use]
+    pub(crate) fn encode_whole(
+        (stream, sequence_number): (StreamKey, u64),
+        requires_ack: bool,
+        payload: &[u8],
+        writer: &mut Writer<'_>,
+    ) -> bool {
+        let len = payload.len();
+        if sequence_number.max(len as u64) > varint::MAX {
+            return false;
+        }
+        let Some(out) = writer.ahead_of(MOST_BEFORE_WHOLE + len) else { return false };
+        let Some(head) = out.first_chunk_mut::<MOST_BEFORE_WHOLE>() else { return false };
+        head[0] = KIND | stream.mode() | if requires_ack { REQUIRES_ACK } else { 0 };
+        let mut at = 1;
+        for number in [stream.channel().into(), sequence_number, len as u64] {
+            if let Some(out) = head.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                at += varint::store(number, out);
+            }
+        }
+        let Some(target) = out.get_mut(at..at + len) else { return false };
+        target.copy_from_slice(payload);
+        writer.advance(at + len);
+        true
     }
 
     fn write(&self, writer: &mut Writer<'_>) -> bool {
@@ -183,6 +231,9 @@ impl<'a> DataFrame<'a> {
         len
     }
 }
+
+/// The kind and three numbers of at most eight bytes each.
+const MOST_BEFORE_WHOLE: usize = 1 + 3 * 8;
 
 /// The kind and five numbers of at most eight bytes each.
 const MOST_BEFORE: usize = 1 + 5 * 8;
@@ -310,6 +361,29 @@ pub(super) mod tests {
             }
         }
 
+        /// Whatever the bytes are, the short way to read them finds what the long one does, or leaves it to that.
+        #[test]
+        fn what_is_read_the_short_way_is_what_the_long_one_reads(
+            frame in any_data(),
+            behind in 0..40_usize,
+            (at, byte) in (0..30_usize, any::<u8>()),
+        ) {
+            let mut bytes = vec![0; frame.encoded_len() + behind];
+            prop_assert!(frame.encode(&mut Writer::new(&mut bytes)));
+            let short = DataFrame::parse_whole(&bytes);
+            let is_short = frame.fragment.is_none() && bytes.len() >= MOST_BEFORE_WHOLE;
+            prop_assert_eq!(short, is_short.then(|| (frame, &bytes[frame.encoded_len()..])));
+            if let Some(changed) = bytes.get_mut(at) {
+                *changed = byte;
+            }
+            if let Some((frame, rest)) = DataFrame::parse_whole(&bytes) {
+                prop_assert!((KIND..2 * KIND).contains(&bytes[0]));
+                let mut reader = Reader::new(&bytes[1..]);
+                prop_assert_eq!(DataFrame::parse(bytes[0], &mut reader), Ok(frame));
+                prop_assert_eq!(reader.rest(), rest);
+            }
+        }
+
         #[test]
         fn a_frame_takes_exactly_its_length(frame in any_data()) {
             let len = frame.encoded_len();
@@ -321,6 +395,20 @@ pub(super) mod tests {
             prop_assert!(frame.encode(&mut exact));
             prop_assert_eq!(exact.remaining(), 0);
             prop_assert_eq!(parse(&buffer), Ok(frame));
+
+            // Where there is ample room, the short way writes the same.
+            if frame.fragment.is_none() {
+                let DataFrame { stream, sequence_number, requires_ack, payload, .. } = frame;
+                let mut ample = vec![0; len + MOST_BEFORE_WHOLE];
+                let short = |writer: &mut Writer<'_>| {
+                    DataFrame::encode_whole((stream, sequence_number), requires_ack, payload, writer)
+                };
+                let mut writer = Writer::new(&mut ample);
+                prop_assert!(short(&mut writer));
+                prop_assert_eq!(writer.written(), &buffer[..]);
+                let mut writer = Writer::new(&mut ample[..len]);
+                prop_assert!(!short(&mut writer) || writer.written() == &buffer[..]);
+            }
         }
     }
 }

@@ -232,6 +232,15 @@ impl<'a> Frames<'a> {
         Self { reader: Reader::new(plaintext) }
     }
 
+    /// The next frame, if it is a whole message, legal, and not at the end of the packet: most are. `None` says nothing about
+    /// it.
+    #[inline]
+    pub(crate) fn next_whole(&mut self) -> Option<DataFrame<'a>> {
+        let (frame, rest) = DataFrame::parse_whole(self.reader.rest())?;
+        self.reader = Reader::new(rest);
+        Some(frame)
+    }
+
     /// The next frame, if it is a message or a part of one: most are, and these come without a detour by [`Frame`].
     #[inline]
     pub fn next_data(&mut self) -> Option<Result<DataFrame<'a>, FrameError>> {

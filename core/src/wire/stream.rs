@@ -98,6 +98,14 @@ impl StreamKey {
         Ok(Self(u32::from(channel) << 3 | u32::from(mode)))
     }
 
+    /// The stream of a channel with these bits of a frame. `None` if there is no such mode, or no such channel.
+    #[inline]
+    pub(super) fn with_mode(mode: u8, channel: u64) -> Option<Self> {
+        let is_mode = mode & !MODE == 0 && mode & ORDER != ORDER;
+        let channel = u16::try_from(channel).ok().filter(|_| is_mode)?;
+        Some(Self(u32::from(channel) << 3 | u32::from(mode)))
+    }
+
     /// Reads a mode byte and a channel.
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FrameError> {
         let mode = reader.u8()?;

@@ -62,6 +62,21 @@ pub(super) const fn store(value: u64, out: &mut [u8; 8]) -> usize {
     size
 }
 
+/// Reads the integer at the start of these bytes: its value and its size in bytes. `None` if a shorter encoding of the
+/// same value exists.
+#[inline]
+pub(super) const fn load(bytes: &[u8; 8]) -> Option<(u64, usize)> {
+    let word = u64::from_le_bytes(*bytes);
+    let tag = (word & 3) as usize;
+    let value = (word & WORDS[tag]) >> 2;
+    if value < LEAST[tag] { None } else { Some((value, 1 << tag)) }
+}
+
+/// What of a word belongs to an integer, by its low two bits.
+const WORDS: [u64; 4] = [0xff, 0xffff, 0xffff_ffff, u64::MAX];
+/// The least value with these low two bits.
+const LEAST: [u64; 4] = [0, 0x40, 0x4000, 0x4000_0000];
+
 /// Reads the integer at the start of `bytes`: its value and its size in bytes.
 ///
 /// # Errors

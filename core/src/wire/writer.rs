@@ -122,6 +122,12 @@ impl<'a> Writer<'a> {
         self.free().first_chunk_mut()
     }
 
+    /// The next `len` bytes, if so many are free. What is written there counts from [`advance`](Self::advance) on.
+    #[inline]
+    pub(super) fn ahead_of(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.free().get_mut(..len)
+    }
+
     /// The next `len` bytes, which are free, were written.
     #[inline]
     pub(super) fn advance(&mut self, len: usize) {

@@ -88,12 +88,14 @@ impl ReceiveCredit {
     }
 
     /// A message arrives of which nothing arrived before.
+    #[inline]
     pub(crate) fn charge(&mut self, cost: u64) -> Result<(), Violation> {
         self.charged += cost;
         if self.charged > self.told { Err(Violation::BeyondCredit) } else { Ok(()) }
     }
 
     /// A message of a channel was taken, or is not wanted any more.
+    #[inline]
     pub(crate) fn give_back(&mut self, channel: u16, cost: u64) {
         self.returned += cost;
         self.channels.add(channel, cost);
@@ -153,12 +155,17 @@ impl ReceiveCredit {
 
     /// Whether the peer may send so much more than it was told that it should hear of it, while so many
     /// bytes wait.
+    #[inline]
     pub(crate) fn is_worth_telling(&self, unread: u64) -> bool {
+        let news = self.limit - self.told;
+        if news < (self.window / 32).max(1) {
+            return false;
+        }
         let free = self.promised().saturating_sub(unread);
         // A sender that starts slowly doubles what it sends with each round trip. A window that may still grow
         // has to keep ahead of it, and is told of in smaller parts.
         let part = if self.window < self.most.window { free / 8 } else { free / 4 };
-        self.limit - self.told >= part.max(self.window / 32).max(1)
+        news >= part
     }
 
     /// Raises the limit as far as window and memory allow; it never falls.

@@ -12,9 +12,11 @@ pub(super) struct Returned {
     news: usize,
     /// None before this place has news.
     first: usize,
+    /// Where the channel is of which something was given back last: mostly more of the same is.
+    recent: usize,
 }
 
-pack!(Returned: channels, news, first);
+pack!(Returned: channels, news, first, recent);
 
 /// What was given back of one.
 #[derive(Debug)]
@@ -30,10 +32,22 @@ impl Returned {
     /// So much more of a channel was given back.
     #[inline]
     pub(super) fn add(&mut self, number: u16, bytes: u64) {
+        if let Some(channel) = self.channels.get_mut(self.recent)
+            && channel.number == number
+            && channel.is_news
+        {
+            channel.bytes += bytes;
+        } else {
+            self.add_news(number, bytes);
+        }
+    }
+
+    fn add_news(&mut self, number: u16, bytes: u64) {
         let at = self.place(number).unwrap_or_else(|at| {
             self.channels.insert(at, Channel { number, is_news: false, bytes: 0 });
             at
         });
+        self.recent = at;
         self.channels[at].bytes += bytes;
         self.mark(at);
     }
@@ -71,7 +85,6 @@ impl Returned {
         self.first = self.first.min(at);
     }
 
-    #[inline]
     fn place(&self, number: u16) -> Result<usize, usize> {
         self.channels.binary_search_by_key(&number, |channel| channel.number)
     }

@@ -70,6 +70,7 @@ impl SendCredit {
     }
 
     /// Whether a message may be begun. If not, it is remembered that it waits.
+    #[inline]
     pub(crate) fn admits(&mut self, candidate: Candidate) -> bool {
         let Candidate { lane, place, cost, .. } = candidate;
         let claimed = self.claim.filter(|claim| claim.lane != lane && self.fits(claim.cost));
@@ -97,10 +98,14 @@ impl SendCredit {
     /// A message was begun that may be. True if it waited before, so that others may wait for it.
     pub(crate) fn spend(&mut self, candidate: Candidate) -> bool {
         self.begun += candidate.cost;
+        let claims = self.claim.is_some();
         let channel = self.channel(candidate.place);
         channel.begun += candidate.cost;
         if candidate.is_passed && channel.passed == 0 {
             channel.passed = candidate.cost;
+        }
+        if channel.first.is_none() && !claims {
+            return false; // Nobody waits.
         }
         let waited = channel.first.take().is_some();
         self.claim = self.claim.filter(|claim| claim.lane != candidate.lane);

@@ -9,34 +9,38 @@ use crate::wire::StreamKey;
 /// Streams in the order of their keys. Most peers have a few, for which a list takes a fraction of what a tree would; of
 /// many, one is found in as few steps.
 #[derive(Debug, Default)]
-pub(super) struct Streams(Vec<ReceiveStream>);
+pub(super) struct Streams {
+    list: Vec<ReceiveStream>,
+    /// Where the stream was that was found last: most messages are of the same as those before them.
+    recent: usize,
+}
 
 impl Pack for Streams {
     fn pack(&self, into: &mut Packer) -> Option<()> {
-        self.0.pack(into)
+        self.list.pack(into)
     }
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        Vec::unpack(from).map(Self)
+        Vec::unpack(from).map(|list| Self { list, recent: 0 })
     }
 }
 
 impl Streams {
     pub(super) const fn new() -> Self {
-        Self(Vec::new())
+        Self { list: Vec::new(), recent: 0 }
     }
 
     pub(super) const fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     #[cfg(test)]
     pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &ReceiveStream> {
-        self.0.iter()
+        self.list.iter()
     }
 
     pub(super) fn contains_key(&self, key: &StreamKey) -> bool {
@@ -44,38 +48,40 @@ impl Streams {
     }
 
     pub(super) fn get(&self, key: &StreamKey) -> Option<&ReceiveStream> {
-        self.0.get(self.place(key).ok()?)
+        self.list.get(self.place(key).ok()?)
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, key: &StreamKey) -> Option<&mut ReceiveStream> {
-        let place = self.place(key).ok()?;
-        self.0.get_mut(place)
+        if self.list.get(self.recent).is_none_or(|stream| stream.key != *key) {
+            self.recent = self.place(key).ok()?;
+        }
+        self.list.get_mut(self.recent)
     }
 
     /// Adds a stream that is not there yet.
     pub(super) fn insert(&mut self, stream: ReceiveStream) {
         if let Err(place) = self.place(&stream.key) {
-            if self.0.len() == self.0.capacity() {
-                self.0.reserve_exact(self.0.len().div_ceil(2).max(1));
+            if self.list.len() == self.list.capacity() {
+                self.list.reserve_exact(self.list.len().div_ceil(2).max(1));
             }
-            self.0.insert(place, stream);
+            self.list.insert(place, stream);
         }
     }
 
     pub(super) fn remove(&mut self, key: &StreamKey) {
         if let Ok(place) = self.place(key) {
-            self.0.remove(place);
+            self.list.remove(place);
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.0 = Vec::new();
+        self.list = Vec::new();
     }
 
     /// Where the stream with this key is, or would be.
-    #[inline]
     fn place(&self, key: &StreamKey) -> Result<usize, usize> {
-        self.0.binary_search_by_key(key, |stream| stream.key)
+        self.list.binary_search_by_key(key, |stream| stream.key)
     }
 }
 

@@ -47,9 +47,16 @@ impl ReceiveQueue {
 
     /// Drops the oldest unreliable messages, then incomplete ones of any stream, until the limit of
     /// the buffer holds.
-    fn make_room(&mut self) {
+    #[inline]
+    pub(super) fn make_room(&mut self) {
+        if self.unreliable_bytes + self.waiting.unreliable_bytes() > self.unreliable_limit {
+            self.drop_some();
+        }
+    }
+
+    fn drop_some(&mut self) {
         while self.unreliable_bytes + self.waiting.unreliable_bytes() > self.unreliable_limit {
-            if self.waiting.take_unreliable().is_some() {
+            if self.waiting.drop_unreliable() {
                 self.overflowed += 1;
                 continue;
             }

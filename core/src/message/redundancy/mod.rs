@@ -93,6 +93,9 @@ impl Redundancy {
         now: Instant,
         round_trip: Duration,
     ) {
+        if !self.loss.is_felt() && (self.allowance == 0 || !self.loss.is_unknown()) {
+            return;
+        }
         if part.len > LONGEST || part.len != message.len() || !message.delivery.reliable {
             return;
         }

@@ -111,8 +111,11 @@ impl Line {
     }
 
     /// Some of the message to begin next was sent, or the last of it.
+    #[inline]
     pub(crate) fn begin(&mut self, slot: u32, is_fully_sent: bool) {
-        let is_short = self.fresh[SHORTS].front().is_some_and(|ticket| ticket.slot == slot);
+        // Where one of the other kind waits beside it, that may be another.
+        let is_short = self.fresh[LONGS].is_empty()
+            || self.fresh[SHORTS].front().is_some_and(|ticket| ticket.slot == slot);
         if is_short && !self.is_long_next {
             self.fresh[SHORTS].pop_front();
         } else {

@@ -6,7 +6,7 @@
 use super::{SendQueue, slot_number};
 use crate::delivery::{Fate, MessageId};
 use crate::error::CommandError;
-use crate::message::outgoing::{GivenUp, Outgoing, Part};
+use crate::message::outgoing::{Outgoing, Part};
 use crate::time::Instant;
 use crate::wire::{
     GivenUpRange, MAX_GIVEN_UP_FURTHER, MAX_GIVEN_UP_RANGES, Writer, encode_given_up,
@@ -23,7 +23,7 @@ impl SendQueue {
     /// Withdraws a message. Costs the same however many there are.
     pub(crate) fn cancel(&mut self, id: MessageId) -> Result<(), CommandError> {
         let slot = id.slot as usize;
-        let is_it = self.messages.get(slot).is_some_and(|message| message.id == id);
+        let is_it = self.messages.get(slot).is_some_and(|message| message.number == id.number);
         let cancelled = |may_have_arrived| Fate::Cancelled { may_have_arrived };
         if is_it && self.abandon(slot, cancelled) { Ok(()) } else { Err(CommandError::TooLate) }
     }
@@ -80,7 +80,7 @@ impl SendQueue {
             for _ in 0..=range.further {
                 let Some((_, _, slot)) = self.untold.pop_first() else { break };
                 let message = &mut self.messages[slot as usize];
-                if let Some(given_up) = &mut message.given_up {
+                if let Some(given_up) = message.given_up_mut() {
                     given_up.told.get_or_insert(packet);
                 }
                 sent(Told { slot, generation: message.generation() });
@@ -91,15 +91,15 @@ impl SendQueue {
 
     /// The peer knows that a message will not come.
     pub(crate) fn on_told(&mut self, told: Told) {
-        if let Some(given_up) = self.told(told).and_then(|message| message.given_up) {
-            self.finish(told.slot as usize, given_up.fate);
+        if let Some(fate) = self.told(told).and_then(|message| Some(message.given_up()?.fate)) {
+            self.finish(told.slot as usize, fate);
         }
     }
 
     /// The peer may not know yet that a message will not come.
     pub(crate) fn repeat_told(&mut self, told: Told) {
         if let Some(message) = self.told(told)
-            && let (Some(number), Some(_)) = (message.sequence_number, message.given_up)
+            && let (Some(number), Some(_)) = (message.sequence_number, message.given_up())
         {
             self.untold.insert((message.stream, number, told.slot));
         }
@@ -116,7 +116,7 @@ impl SendQueue {
         let (path, highest) = self.highest_acked;
         let Some(message) = self.find(part) else { return false };
         let is_whole = message.acknowledge(part);
-        let Some(given_up) = &mut message.given_up else { return is_whole };
+        let Some(given_up) = message.given_up_mut() else { return is_whole };
         // Whoever had received that packet by then would have named it, or a later one.
         let is_before = |(of, counter): (u8, u64)| of == path && highest < counter;
         given_up.is_doubtful |= !given_up.told.is_none_or(is_before);
@@ -131,7 +131,7 @@ impl SendQueue {
     /// Gives a message up. False if that changes nothing any more.
     pub(super) fn abandon(&mut self, slot: usize, fate: impl Fn(bool) -> Fate) -> bool {
         let Some(message) = self.messages.get_mut(slot) else { return false };
-        if message.fate.is_some() || message.given_up.is_some() {
+        if message.fate.is_some() || message.is_given_up() {
             return false;
         }
         let Some(number) = message.sequence_number else {
@@ -141,8 +141,7 @@ impl SendQueue {
         let (stream, lane) = (message.stream, message.lane);
         let is_fully_sent = message.is_fully_sent();
         if message.delivery.reliable {
-            let fate = fate(is_fully_sent);
-            message.given_up = Some(GivenUp { fate, told: None, is_doubtful: false });
+            message.give_up(fate(is_fully_sent));
             self.untold.insert((stream, number, slot_number(slot)));
         } else if is_fully_sent {
             return false;

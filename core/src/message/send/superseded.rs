@@ -3,32 +3,14 @@
 //! Not every newer one does: if messages came faster than they can be sent, none would ever arrive. One that is begun
 //! gives way only to what will have arrived no later than it would.
 
-use bytes::Bytes;
-
 use super::SendQueue;
-use crate::delivery::{Delivery, Fate, MessageId, Order};
-use crate::error::SendError;
+use crate::delivery::{Fate, Order};
 use crate::message::outgoing::{Outgoing, Part};
-use crate::message::send_buffer::SendLimits;
-use crate::time::Instant;
 
 impl SendQueue {
-    /// Accepts a message, or says why not.
-    pub(crate) fn push(
-        &mut self,
-        limits: &SendLimits,
-        now: Instant,
-        delivery: Delivery,
-        payload: Bytes,
-    ) -> Result<MessageId, SendError> {
-        let id = self.accept(limits, now, delivery, payload)?;
-        self.supersede_begun(id.slot);
-        Ok(id)
-    }
-
     /// A message came to its stream. What was begun there before, and has more left to be sent than all of the new
     /// one, gives way: so the time until something newer arrives whole only falls.
-    fn supersede_begun(&mut self, slot: u32) {
+    pub(super) fn supersede_begun(&mut self, slot: u32) {
         let newer = &self.messages[slot as usize];
         if newer.delivery.order != Order::Sequenced {
             return;

@@ -1,4 +1,5 @@
 mod copies;
+mod join;
 mod priorities;
 
 use alloc::vec::Vec;

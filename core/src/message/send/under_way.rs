@@ -10,9 +10,9 @@ impl SendQueue {
         self.redundancy.note_resolved(false);
         let slot = part.slot as usize;
         let Some(message) = self.find(part) else { return };
-        let is_given_up = message.given_up.is_some();
+        let is_given_up = message.is_given_up();
         if if is_given_up { self.arrives_given_up(part) } else { message.acknowledge(part) } {
-            self.finish(slot, Fate::Acked);
+            self.finish_well(slot);
         }
     }
 
@@ -25,7 +25,7 @@ impl SendQueue {
         }
         if message.delivery.reliable {
             let priority = message.delivery.priority;
-            if message.given_up.is_none() && !self.supersede_part(part) {
+            if !message.is_given_up() && !self.supersede_part(part) {
                 self.schedule.repair(priority).push(part);
             }
         } else {
@@ -41,7 +41,7 @@ impl SendQueue {
     /// no need.
     pub(crate) fn probe(&mut self, part: Part) -> bool {
         let Some(message) = self.find(part) else { return false };
-        let is_wanted = message.delivery.reliable && message.given_up.is_none();
+        let is_wanted = message.delivery.reliable && !message.is_given_up();
         let useful = is_wanted && !message.is_acknowledged(part);
         let priority = message.delivery.priority;
         let useful = useful && !self.is_overtaken(&self.messages[part.slot as usize]);
@@ -55,7 +55,7 @@ impl SendQueue {
     /// It may still arrive; if the new one is lost, that is no reason to wait for it.
     pub(crate) fn doubt(&mut self, part: Part) {
         let Some(message) = self.find(part) else { return };
-        let is_wanted = message.delivery.reliable && message.given_up.is_none();
+        let is_wanted = message.delivery.reliable && !message.is_given_up();
         if is_wanted && !message.is_acknowledged(part) {
             let priority = message.delivery.priority;
             self.schedule.repair(priority).push(part);

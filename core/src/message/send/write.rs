@@ -5,8 +5,8 @@ use core::time::Duration;
 use slab::Slab;
 
 use super::SendQueue;
-use crate::delivery::{Fate, Priority};
-use crate::message::credit::SendCredit;
+use crate::delivery::Priority;
+use crate::message::credit::{Candidate, SendCredit};
 use crate::message::fragment::encode;
 use crate::message::outgoing::{Outgoing, Part};
 use crate::message::schedule::{Line, Repeat};
@@ -116,7 +116,7 @@ impl SendQueue {
 
     /// Writes one, if it may still be of use; false if it finds no room.
     fn write_copy(&mut self, part: Part, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
-        let message = self.find(part).filter(|message| message.given_up.is_none());
+        let message = self.find(part).filter(|message| !message.is_given_up());
         let Some(message) = message.filter(|it| !it.is_acknowledged(part)) else { return true };
         let Some(len) = encode(message, part, packet.room, packet.writer) else { return false };
         let written = Part { len, ..part };
@@ -132,7 +132,7 @@ impl SendQueue {
         while let Some(spare) = self.redundancy.take(packet.pass.now) {
             let alone = packet.writer.position() == packet.begin;
             let is_affordable = self.redundancy.affords(spare, alone);
-            let message = self.find(spare.part).filter(|message| message.given_up.is_none());
+            let message = self.find(spare.part).filter(|message| !message.is_given_up());
             let Some(message) = message.filter(|_| is_affordable) else { continue };
             // One that finds no room is left out: soon it would be late.
             let Some(len) = encode(message, spare.part, packet.room, packet.writer) else {
@@ -158,7 +158,7 @@ impl SendQueue {
         while let Some(repeat) = self.schedule.repair_at(class).pop() {
             let Repeat { part, is_copy } = repeat;
             let Some(message) = self.find(part) else { continue };
-            if message.is_acknowledged(part) || message.given_up.is_some() {
+            if message.is_acknowledged(part) || message.is_given_up() {
                 continue;
             }
             let Some(len) = encode(message, part, packet.room, packet.writer) else {
@@ -212,14 +212,15 @@ impl SendQueue {
         let lane = &mut self.lanes[index as usize];
         let stream = &mut self.streams[usize::from(lane.stream)];
         let (place, priority) = (stream.place, self.schedule.priority(class));
+        let is_ending = stream.is_ending();
         loop {
-            let takes_more = !stream.is_full(self.stream_window) && !stream.is_ending();
+            let takes_more = !is_ending && !stream.is_full(self.stream_window);
             let credit = (&mut self.credit, place);
-            let Some(slot) = next_slot(&mut lane.line, takes_more, credit, &self.messages) else {
+            let Some(next) = next_of(&mut lane.line, takes_more, credit, &mut self.messages) else {
                 self.schedule.leave(index, lane);
                 return true;
             };
-            let message = &mut self.messages[slot as usize];
+            let Next { slot, message, cost: spent } = next;
             if message.delivery.priority != priority {
                 // What came before it in the stream was of another class.
                 self.schedule.wake(index, lane, &self.messages);
@@ -241,7 +242,6 @@ impl SendQueue {
                 stream.advance();
                 self.buffer.begin(message);
             }
-            let spent = (fresh && message.delivery.reliable).then(|| message.candidate(place));
             message.sent += len;
             packet.result.ends_receipt |= message.is_receipt_due();
             let is_tracked = message.is_tracked();
@@ -269,7 +269,7 @@ impl SendQueue {
             let others_waited = spent.is_some_and(|spent| self.credit.spend(spent));
             if is_done || others_waited {
                 if is_done {
-                    self.finish(slot as usize, Fate::Acked);
+                    self.finish_well(slot as usize);
                 }
                 if others_waited {
                     self.wake_all();
@@ -283,23 +283,34 @@ impl SendQueue {
     }
 }
 
+/// The message of a line that is written from next.
+struct Next<'m> {
+    slot: u32,
+    message: &'m mut Outgoing,
+    /// If it is to be begun and takes credit: how much.
+    cost: Option<Candidate>,
+}
+
 /// The message of a line that is written from next. Without `takes_more` none may be begun, and else one that the
 /// credit of its channel admits.
-fn next_slot(
+#[inline]
+fn next_of<'m>(
     line: &mut Line,
     takes_more: bool,
     (credit, place): (&mut SendCredit, u16),
-    messages: &Slab<Outgoing>,
-) -> Option<u32> {
+    messages: &'m mut Slab<Outgoing>,
+) -> Option<Next<'m>> {
     let begun = line.begun();
-    if !takes_more || (begun.is_some() && line.is_begun_next()) {
-        return begun;
-    }
-    let Some(slot) = line.fresh(messages) else { return begun };
-    let message = &messages[slot as usize];
-    if message.delivery.reliable && !credit.admits(message.candidate(place)) {
+    if takes_more
+        && (begun.is_none() || !line.is_begun_next())
+        && let Some(slot) = line.fresh(messages)
+    {
+        let message = &messages[slot as usize];
+        let cost = message.delivery.reliable.then(|| message.candidate(place));
+        if cost.is_none_or(|cost| credit.admits(cost)) {
+            return Some(Next { slot, message: &mut messages[slot as usize], cost });
+        }
         line.hold(slot);
-        return begun;
     }
-    Some(slot)
+    begun.map(|slot| Next { slot, message: &mut messages[slot as usize], cost: None })
 }
