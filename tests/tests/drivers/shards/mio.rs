@@ -210,9 +210,9 @@ fn clients_of_different_shards_meet_at_the_server() {
                     exchange(&one.connect(other.id()).await.expect("connected")).await;
                 }
             }
-        });
-        server.close();
-        server.end().0
+            server.close();
+            server.end().0
+        })
     });
     assert!(sockets.datagrams_handed_over > 0);
     assert_eq!(sockets.handovers_dropped, 0);
