@@ -83,7 +83,7 @@ impl Endpoint {
     ///
     /// A shard ends by itself. Once it is dropped, its sockets are closed, the system spreads newcomers over the others, and
     /// whoever was its peer may become that of another. If it was dropped without being [closed](Self::close), for instance
-    /// because its thread panicked, the others tell its peers that their session is gone: those that dialled us dial anew.
+    /// because its thread panicked, the others tell its peers that their session is gone, and those shake hands anew.
     ///
     /// # Errors
     /// As [`Self::bind`]. `InvalidInput` also if the number of shards is not 1 to 256, or there are several and `config` has

@@ -31,7 +31,7 @@ impl Requests {
 
     /// Sends them all, never more than a few unanswered. Returns how many are answered in a second.
     pub(super) fn put_to(&self, server: &Server) -> Result<f64, String> {
-        let sockets = sockets(server.address()?)?;
+        let sockets = sockets(server.address())?;
         let (start, mut answered, mut last) = (Time::now(), 0, Time::now());
         for (at, request) in self.0.iter().enumerate() {
             sockets[at % sockets.len()].send(request).map_err(text)?;
@@ -81,7 +81,7 @@ struct Sender {
 
 impl Packets {
     pub(super) fn make(server: &Server, count: usize) -> Result<Self, String> {
-        let address = server.address()?;
+        let address = server.address();
         let sockets = sockets(address)?.into_iter().enumerate();
         let peers = sockets.map(|(at, socket)| Sender::new(at as u64, socket, address, count));
         Ok(Self { peers: peers.collect::<Result<_, _>>()? })
@@ -89,7 +89,7 @@ impl Packets {
 
     /// Sends them all, never more than a few that are not received. Returns how many are received in a second.
     pub(super) fn put_to(mut self, server: &Server) -> Result<f64, String> {
-        let address = server.address()?;
+        let address = server.address();
         let (start, before) = (Time::now(), server.messages());
         let (mut sent, mut given_up, mut last) = (0, 0, (Time::now(), before));
         let mut look = |sent: u64, given_up: &mut u64| {
