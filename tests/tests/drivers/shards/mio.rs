@@ -58,7 +58,9 @@ impl Server {
         for shard in 0..self.shards.len() {
             for peer in self.ask(shard, |shard| shard.peers().collect::<Vec<_>>()) {
                 assert_eq!(usize::from(peer.handle.shard()), shard);
-                peer.id.map(|id| assert_eq!(all.insert(id, peer.handle), None, "twice"));
+                if let Some(id) = peer.id {
+                    assert_eq!(all.insert(id, peer.handle), None, "twice");
+                }
             }
         }
         all
@@ -150,7 +152,8 @@ async fn meet(server: Server) -> SocketStats {
     for (endpoint, peer) in clients.values() {
         endpoint.add_socket(loopback()).await.expect("added");
         endpoint.remove_socket(SocketId(0)).await.expect("removed");
-        (exchange(peer).await, exchange(peer).await);
+        exchange(peer).await;
+        exchange(peer).await;
     }
     clients.insert(killed, back);
     assert_eq!(server.hosts(), before, "nobody goes to another shard, nor becomes another peer");
@@ -264,8 +267,11 @@ fn peers_of_a_shard_that_died_are_back_by_themselves_with_another() {
                     first.expect("sent");
                     exchange_at_last(peer).await;
                 }
-                let after = server.ask(0, |shard| shard.peers().count());
+                let count =
+                    |shard: &mut Shard| (shard.peers().count(), shard.stats().unknown_session_sent);
+                let (after, told) = server.ask(0, count);
                 assert_eq!(after, clients.len());
+                assert!(told > 0, "they were told, and did not have to wait for their timeouts");
             });
         });
     }
