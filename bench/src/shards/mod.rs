@@ -21,12 +21,14 @@ pub(crate) fn run(quick: bool) -> Result<Vec<Figure>, String> {
     let mut rates = vec![[Vec::new(), Vec::new()]; SERVERS.len()];
     println!("{HEAD}");
     for _ in 0..rounds {
-        for ((drive, _, shards), rates) in SERVERS.iter().zip(&mut rates) {
-            let server = Server::start(*drive, *shards)?;
-            rates[0].push(requests.put_to(&server)?);
+        for ((drive, name, shards), rates) in SERVERS.iter().zip(&mut rates) {
+            let named = |error| format!("{name}, {shards} shards: {error}");
+            let server = Server::start(*drive, *shards).map_err(named)?;
+            rates[0].push(requests.put_to(&server).map_err(named)?);
             drop(server);
-            let server = Server::start(*drive, *shards)?;
-            rates[1].push(Packets::make(&server, packets)?.put_to(&server)?);
+            let server = Server::start(*drive, *shards).map_err(named)?;
+            let packets = Packets::make(&server, packets).map_err(named)?;
+            rates[1].push(packets.put_to(&server).map_err(named)?);
         }
     }
     let mut figures = Vec::new();
