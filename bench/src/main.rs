@@ -7,7 +7,7 @@
 //!
 //! `publish FILE` writes what `all --json FILE` measured into the README, and its picture to `docs`.
 //!
-//! `shards`, which `all` leaves out, has one server with several tasks.
+//! `shards`, which `all` leaves out, has one server with several tasks or threads.
 //!
 //! `idle` and `scale` know `--peers N`. With `--features sockets,mimalloc` every process has the allocator of `p2p_server`.
 //!

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use handfast_core::{
@@ -13,15 +14,15 @@ use handfast_core::{
 };
 use handfast_udp::{
     Beacons, Clock, Listen, PortMapping, PortNews, Reconnect, SocketError, SocketStats, Traffic,
-    entropy, host_config,
 };
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Token};
 
 use crate::Remote;
 use crate::beacons::BeaconSocket;
 use crate::kept::Kept;
 use crate::port::Port;
-use crate::remote::Jobs;
+use crate::remote::{Jobs, MappedSender};
+use crate::shards;
 
 /// A handfast endpoint with its sockets, for the thread that owns it.
 ///
@@ -34,6 +35,8 @@ pub struct Endpoint {
     /// Beacons of the local network, if they are wanted.
     pub(crate) discovery: Option<Beacons<BeaconSocket>>,
     pub(crate) jobs: Jobs,
+    /// Tells each shard of a mapped port, this one included.
+    pub(crate) shards: Arc<[MappedSender]>,
     pub(crate) kept: Kept,
     /// An event that was polled from the core to know whether there is one, not yet by the application.
     pub(crate) next_event: Option<Event>,
@@ -53,31 +56,46 @@ impl Endpoint {
     /// `InvalidInput` if a field of `config` breaks a rule: the text names the field. Other errors name
     /// the address that could not be opened, or what the system refused.
     pub fn bind(config: Config, identity: Identity, listen: impl Into<Listen>) -> io::Result<Self> {
-        let config = host_config(config).validate();
-        let config = config.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let poll = Poll::new()?;
-        let clock = Clock::start();
-        let (seed, now) = (entropy()?, clock.now());
-        let discovery = Beacons::new(config.discovery, now);
-        let mut core = handfast_core::Endpoint::new(config, identity, seed, now);
-        let make = |socket, io| Port::new(io, socket, poll.registry());
-        let endpoint = Self {
-            traffic: Traffic::bind(&mut core, now, &listen.into(), LONGEST_TURN, make)?,
-            discovery,
-            core,
-            clock,
-            jobs: Jobs::new(Waker::new(poll.registry(), WAKER)?),
-            kept: Kept::default(),
-            next_event: None,
-            more_jobs: false,
-            more_to_send: false,
-            busy_poll: Duration::ZERO,
-            readiness: Events::with_capacity(READINESS_PER_TURN),
-            poll,
-        };
-        let addresses = endpoint.local_addresses();
-        tracing::info!(target: "handfast::driver", id = %endpoint.id(), ?addresses, "listening");
-        Ok(endpoint)
+        let mut shards = shards::bind(config, &identity, &listen.into(), 1)?;
+        shards.pop().ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+
+    /// Opens the sockets of several *shards*, 1 to 256, so that as many threads as there are processor cores do the work of
+    /// many peers. What is returned are endpoints with one identity, at the same addresses: to their peers they are one. Each
+    /// goes to a thread of your own, which calls its [`turn`](Self::turn) as ever: the guide of this crate has an
+    /// [example](crate#several-threads). Each peer is a peer of one of them, from its handshake on until it ended:
+    /// commands, events and messages of that peer are there ([`PeerHandle::shard`] is its number).
+    ///
+    /// What arrives at the wrong one crosses over, and wakes the thread of the right one: each has to have its turns for the
+    /// others as well. Beyond 1,024 datagrams that wait for it, further ones are lost
+    /// ([`SocketStats::handovers_dropped`]).
+    ///
+    /// - What [`Budgets`](crate::Budgets) and [`Limits`](crate::Limits) say for all, and
+    ///   [`Forwarding::total_rate`](crate::Forwarding::total_rate), is divided evenly, rounded up: a newcomer may find its
+    ///   shard full while another has room. Packets are passed on between peers of all shards.
+    /// - [`connect`](Self::connect) dials by the shard that it is called on. If another has the peer,
+    ///   [`ConnectError::OtherShard`] or [`EndReason::OtherShard`](crate::EndReason::OtherShard) says which.
+    /// - [`set_admission`](Self::set_admission), [`set_secrets`](Self::set_secrets) and
+    ///   [`addresses_changed`](Self::addresses_changed) are for one shard, as [`close`](Self::close) and the counters are:
+    ///   call them for each, for instance by way of its [`remote`](Self::remote). [`map_port`](Self::map_port) is for all.
+    /// - Sockets are neither added nor removed ([`SocketError::Sharded`]), no routes are exchanged, and only the first takes
+    ///   part in the discovery of the local network.
+    ///
+    /// A shard ends by itself. Once it is dropped, its sockets are closed, the system spreads newcomers over the others, and
+    /// whoever was its peer may become that of another. If it was dropped without being [closed](Self::close), for instance
+    /// because its thread panicked, the others tell its peers that their session is gone, and those shake hands anew.
+    ///
+    /// # Errors
+    /// As [`Self::bind`]. `InvalidInput` also if the number of shards is not 1 to 256, or there are several and `config` has
+    /// routing. `Unsupported` where the system does not spread datagrams over sockets: elsewhere than on Linux and
+    /// Android.
+    pub fn bind_shards(
+        config: Config,
+        identity: Identity,
+        listen: impl Into<Listen>,
+        shards: u16,
+    ) -> io::Result<Vec<Self>> {
+        shards::bind(config, &identity, &listen.into(), shards)
     }
 
     /// Starts to dial, or joins a dial of the same identity that is under way. [`Event::Connected`] or
@@ -240,8 +258,9 @@ impl Endpoint {
     /// [`Self::local_address`] returns it. Peers keep the sockets that they use.
     ///
     /// # Errors
-    /// `Open` if the system refuses, for instance because the address is in use; `TooMany`.
+    /// `Open` if the system refuses, for instance because the address is in use; `TooMany`; `Sharded`.
     pub fn add_socket(&mut self, address: SocketAddr) -> Result<SocketId, SocketError> {
+        self.refuse_if_sharded()?;
         let Self { core, clock, traffic, poll, .. } = self;
         traffic.add(core, clock.now(), address, |socket, io| Port::new(io, socket, poll.registry()))
     }
@@ -258,9 +277,9 @@ impl Endpoint {
         mut report: impl FnMut(&PortNews) + Send + 'static,
     ) -> io::Result<PortMapping> {
         let first = self.local_addresses().first().copied().ok_or(io::ErrorKind::NotConnected)?;
-        let jobs = self.jobs.mapped();
+        let shards = Arc::clone(&self.shards);
         PortMapping::start(first.port(), gateway, move |news| {
-            jobs.put(news.external());
+            shards.iter().for_each(|shard| shard.put(news.external()));
             report(news);
         })
     }
@@ -272,12 +291,21 @@ impl Endpoint {
     /// leaves its own address before it noticed: neither end knows then where the other is.
     ///
     /// # Errors
-    /// `Unknown`, or `Last`: an endpoint has at least one socket. Add the new one first.
+    /// `Unknown`, `Sharded`, or `Last`: an endpoint has at least one socket. Add the new one first.
     pub fn remove_socket(&mut self, socket: SocketId) -> Result<(), SocketError> {
+        self.refuse_if_sharded()?;
         let Self { core, clock, traffic, poll, .. } = self;
         let port = traffic.remove(core, clock.now(), socket)?;
         port.close(poll.registry());
         Ok(())
+    }
+
+    pub(crate) fn is_sharded(&self) -> bool {
+        self.shards.len() > 1
+    }
+
+    fn refuse_if_sharded(&self) -> Result<(), SocketError> {
+        if self.is_sharded() { Err(SocketError::Sharded) } else { Ok(()) }
     }
 
     /// Call this when the addresses of this machine changed: with the next [`Self::turn`] each peer is
@@ -419,7 +447,3 @@ impl fmt::Debug for Endpoint {
 
 /// The waker's name among the sockets, which are named by their ids: the core never gives out the last.
 pub(crate) const WAKER: Token = Token(usize::MAX);
-/// How many sockets a poll tells of at most; the next poll tells of the others.
-const READINESS_PER_TURN: usize = 64;
-/// Whoever calls for a turn has the thread to itself: the 64 datagrams of a turn end it sooner.
-const LONGEST_TURN: Duration = Duration::from_millis(4);

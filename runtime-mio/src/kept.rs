@@ -80,6 +80,10 @@ impl Kept {
                     one.state = State::Known(*into);
                     return true;
                 }
+                if let EndReason::OtherShard { id, .. } = reason {
+                    // As long as that has it, a look at who has whom will do, and no dial.
+                    one.target.id = Some(*id);
+                }
                 one.state = State::Due(now + one.backoff.advance());
                 one.backoff.reconnect().applies_to(reason)
             }),

@@ -1,4 +1,4 @@
-//! handfast on mio: one thread, one poll loop, no async.
+//! handfast on mio: one poll loop in a thread of yours, or several in as many threads; no async.
 //!
 //! An [`Endpoint`] holds the protocol and its sockets. Commands act at once; [`Endpoint::turn`]
 //! waits for the network or a timer and does all the work that is due; [`Endpoint::poll_event`]
@@ -33,6 +33,65 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Several threads
+//!
+//! [`Endpoint::bind_shards`] shares the work of many peers among threads, on Linux and Android. Each has an endpoint of its
+//! own, which shares identity and addresses with the others, so that peers see one. Here each thread answers its peers, until
+//! one of them asks for the end of all:
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use std::thread;
+//!
+//! use handfast_mio::{
+//!     Config, Delivery, DisconnectOptions, Endpoint, Event, Identity, Remote, entropy,
+//! };
+//!
+//! /// What each thread does.
+//! fn serve(mut endpoint: Endpoint, all: &[Remote]) -> std::io::Result<()> {
+//!     endpoint.run(|endpoint, event| {
+//!         let Event::Readable { peer } = event else { return ControlFlow::Continue(()) };
+//!         while let Some(message) = endpoint.receive(peer) {
+//!             if &message.payload[..] == b"stop" {
+//!                 // It comes to each with its next turn, this one included.
+//!                 for shard in all {
+//!                     shard.run(|endpoint| endpoint.close(DisconnectOptions::default())).ok();
+//!                 }
+//!             } else if let Err(error) = endpoint.send(peer, message.delivery, message.payload) {
+//!                 println!("no answer: {error}");
+//!             }
+//!         }
+//!         ControlFlow::Continue(())
+//!     })
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (identity, loopback) = (Identity::from_seed(entropy()?), ([127, 0, 0, 1], 0));
+//! let threads = if cfg!(target_os = "linux") { 2 } else { 1 };
+//! let address = std::net::SocketAddr::from(loopback);
+//! let shards = Endpoint::bind_shards(Config::default(), identity, address, threads)?;
+//! let all: Vec<_> = shards.iter().map(Endpoint::remote).collect();
+//! # let server = shards[0].local_addresses()[0];
+//! let serving = shards.into_iter().map(|shard| {
+//!     let all = all.clone();
+//!     thread::spawn(move || serve(shard, &all))
+//! });
+//! let serving: Vec<_> = serving.collect();
+//! # let mut client = Endpoint::bind(Config::default(), Identity::from_seed(entropy()?), address)?;
+//! # let peer = client.connect(server)?;
+//! # client.run(|client, event| {
+//! #     if let Event::Connected { .. } = event {
+//! #         client.send(peer, Delivery::ordered(0), "stop").expect("sent");
+//! #     }
+//! #     if let Event::Ended { .. } = event { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+//! # })?;
+//! for thread in serving {
+//!     thread.join().expect("no panic")?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 // What may grow is non_exhaustive: see "What may grow" in docs/ARCHITECTURE.md.
 #![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
@@ -43,6 +102,7 @@ mod kept;
 mod mapped;
 mod port;
 mod remote;
+mod shards;
 #[cfg(unix)]
 mod source;
 mod turn;

@@ -95,6 +95,17 @@ impl Jobs {
         MappedSender { mapped: Arc::clone(&self.mapped), waker: Arc::clone(&self.remote.waker) }
     }
 
+    /// What other shards ring when they have something for this one.
+    pub(crate) fn bell(&self) -> Box<dyn Fn() + Send + Sync> {
+        let waker = Arc::clone(&self.remote.waker);
+        Box::new(move || {
+            if let Err(error) = waker.wake() {
+                // It takes it when something else wakes it.
+                tracing::debug!(target: "handfast::driver", %error, "another shard was not woken");
+            }
+        })
+    }
+
     /// The newest mapped port, unless it was taken already.
     pub(crate) fn take_mapped(&self) -> Option<Option<SocketAddr>> {
         self.mapped.take()

@@ -81,7 +81,11 @@ impl Endpoint {
     pub fn poll_event(&mut self) -> Option<Event> {
         self.peek_event();
         let event = self.next_event.take();
-        self.peek_event();
+        // To look for the next one gives the peer up, which may come to another shard then: the application is told first.
+        let is_end = matches!(event, Some(Event::Ended { .. }));
+        if !(is_end && self.is_sharded()) {
+            self.peek_event();
+        }
         event
     }
 
@@ -236,6 +240,8 @@ const JOBS_PER_TURN: usize = 64;
 mod tests {
     use super::*;
     use handfast_core::{Config, DisconnectOptions, Identity, SocketId};
+    #[cfg(target_os = "linux")]
+    use handfast_udp::faults::steer_in_kernel;
     use std::net::{SocketAddr, UdpSocket};
 
     #[test]
@@ -283,5 +289,76 @@ mod tests {
             endpoint.turn(None).expect("no fatal error");
         }
         closing.join().expect("no panic").expect("it lives");
+    }
+
+    /// Else what another shard has for this one waits until something else wakes it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_call_of_another_shard_at_any_moment_of_a_turn_is_not_slept_over() {
+        let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let identity = Identity::from_seed([1; 32]);
+        steer_in_kernel(false);
+        let bound = Endpoint::bind_shards(Config::default(), identity, loopback, 2);
+        let Ok([mut first, mut second]) = <[Endpoint; 2]>::try_from(bound.expect("bound")) else {
+            panic!("two shards");
+        };
+        let stranger = whoever_comes_to(&mut first, &mut second);
+        for moment in 0..4 {
+            let before = second.core.stats().datagrams_received;
+            let mut call_at = |now| {
+                if moment == now {
+                    cross_over(&stranger, &mut first);
+                }
+            };
+            call_at(0);
+            let wait = second.prepare(Some(Duration::ZERO)).expect("no fatal error");
+            call_at(1);
+            second.poll(wait).expect("polled");
+            call_at(2);
+            second.traffic.receive(&mut second.core, &second.clock).expect("no fatal error");
+            call_at(3);
+            second.run_jobs();
+            second.transmit().expect("no fatal error");
+            second.peek_event();
+            if second.core.stats().datagrams_received == before {
+                second.poll(Some(Duration::from_secs(60))).expect("polled");
+                assert!(!second.readiness.is_empty(), "moment {moment}: slept over");
+                second.turn(Some(Duration::ZERO)).expect("no fatal error");
+            }
+            assert_eq!(second.core.stats().datagrams_received, before + 1, "moment {moment}");
+        }
+    }
+
+    /// Names the second shard.
+    #[cfg(target_os = "linux")]
+    const STRANGE: [u8; 9] = [0xc4, 6, 0, 0, 1, 0, 0, 0, 0];
+
+    /// A socket from which the system delivers to the first.
+    #[cfg(target_os = "linux")]
+    fn whoever_comes_to(first: &mut Endpoint, second: &mut Endpoint) -> UdpSocket {
+        let address = first.local_addresses()[0];
+        loop {
+            let stranger = UdpSocket::bind("127.0.0.1:0").expect("bound");
+            let received = second.core.stats().datagrams_received;
+            stranger.send_to(&STRANGE, address).expect("sent");
+            while second.core.stats().datagrams_received == received {
+                first.turn(Some(Duration::from_millis(1))).expect("no fatal error");
+                second.turn(Some(Duration::from_millis(1))).expect("no fatal error");
+            }
+            if first.socket_stats().datagrams_handed_over > 0 {
+                // A call may wake us once more than there is something.
+                second.turn(Some(Duration::ZERO)).expect("no fatal error");
+                return stranger;
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn cross_over(stranger: &UdpSocket, first: &mut Endpoint) {
+        let before = first.socket_stats().datagrams_handed_over;
+        stranger.send_to(&STRANGE, first.local_addresses()[0]).expect("sent");
+        while first.socket_stats().datagrams_handed_over == before {
+            first.turn(Some(Duration::from_secs(60))).expect("no fatal error");
+        }
     }
 }

@@ -21,21 +21,22 @@ pub struct App {
     twins: Repeats<Twins>,
 }
 
-/// What happened so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Peers that connected.
-    pub connected: u64,
-    /// Peers that ended.
-    pub ended: u64,
-    /// Handshakes that were refused to somebody by name.
-    pub refused: u64,
-    /// Peers that ended because newcomers got their places.
-    pub evicted: u64,
-    /// Messages received.
-    pub messages: u64,
-    /// Bytes of payload in them.
-    pub bytes: u64,
+handfast_core::counters! {
+    /// What happened so far.
+    Counters {
+        /// Peers that connected.
+        connected,
+        /// Peers that ended.
+        ended,
+        /// Handshakes that were refused to somebody by name.
+        refused,
+        /// Peers that ended because newcomers got their places.
+        evicted,
+        /// Messages received.
+        messages,
+        /// Bytes of payload in them.
+        bytes,
+    }
 }
 
 /// Something to send.

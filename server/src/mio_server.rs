@@ -1,24 +1,26 @@
-//! The server on mio: one thread, one loop, and timers in it.
+//! The server on mio: a thread for each shard, with a loop and timers in it, and this one, which sums up what they did.
 
-use std::collections::BTreeMap;
+mod questions;
+mod shard;
+
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use handfast_core::{Event, PeerHandle, PeerId, PeerInfo, SendError};
-use handfast_mio::{Endpoint, PortMapping, Reconnect, Remote};
+use handfast_core::Target;
+use handfast_mio::{Endpoint, PortMapping, Reconnect, Remote, explain};
 
 use crate::access::Access;
-use crate::app::{App, Reply};
 use crate::config::Settings;
 use crate::logging::Writer;
-use crate::stats::{Statistics, Totals};
-use crate::status::{self, Answer, Ask, Handler, Snapshot, farewell_to_the_kicked};
-use crate::{
-    CLEANUP_INTERVAL, Start, banner, farewell_to_the_unwelcome, is_unwelcome, options, signals,
-};
+use crate::stats::{Statistics, Totals, report_shards};
+use crate::{Start, banner, options, signals, status};
 use handfast_program::Error;
+
+use questions::{PATIENCE, let_in};
+use shard::{Inquiry, Shard};
 
 /// Serves until a signal.
 ///
@@ -26,35 +28,29 @@ use handfast_program::Error;
 /// When the endpoint cannot be opened, or its sockets fail for good.
 pub fn serve(start: Start) -> Result<(), Error> {
     let Start { settings, access, config, identity, servers, log } = start;
-    let endpoint = Endpoint::bind(config, identity, settings.listen.clone());
-    let mut endpoint = endpoint.map_err(|error| Error::bind(&error))?;
-    endpoint.set_busy_poll(settings.busy_poll);
-    catch_signals(&endpoint, settings.clone(), access, log.clone())?;
-    let _status = status::open(settings.status_socket.as_deref(), status(&endpoint))?;
-    let addresses = endpoint.local_addresses();
-    open_probe_ports(&mut endpoint, settings.probe_addresses(&addresses));
-    banner::announce(banner::text("mio", &endpoint.id(), &addresses))?;
-    let map = |router| crate::mapping(endpoint.map_port(router, |_| ()));
-    let mapping = settings.map_port.router().and_then(map);
-
-    for server in servers {
-        if let Err(error) = endpoint.keep_connected(server.clone(), Reconnect::default()) {
-            tracing::warn!(?server, %error, "not dialled");
-        }
-    }
-    let now = Instant::now();
-    let jobs = [
-        (Job::Heartbeat, Some(settings.heartbeat)),
-        (Job::CleanUp, Some(CLEANUP_INTERVAL)),
-        (Job::Summary, Some(settings.summary_interval())),
-        (Job::Report, settings.stats_interval),
-    ];
-    let timers = Timers::new(jobs, now);
-    let (app, statistics) = (App::new(settings.echo), Statistics::new(now));
-    let server = Server { endpoint, app, timers, statistics, log, unsent: BTreeMap::new() };
-    let end = server.run();
+    let listen = settings.listen.clone();
+    let shards = Endpoint::bind_shards(config, identity, listen, settings.shards);
+    let mut shards = shards.map_err(|error| Error::bind(&error))?;
+    shards.iter_mut().for_each(|shard| shard.set_busy_poll(settings.busy_poll));
+    let remotes: Vec<_> = shards.iter().map(Endpoint::remote).collect();
+    catch_signals(remotes.clone(), settings.clone(), access, log.clone())?;
+    let handler = questions::handler(remotes.clone());
+    let _status = status::open(settings.status_socket.as_deref(), handler)?;
+    let first = shards.first_mut().map(|first| introduce(first, &settings));
+    let mapping = first.transpose()?.flatten();
+    dial(&mut shards, servers);
+    let end = Server::start(shards, remotes, &settings).and_then(|server| server.run(&log));
     mapping.into_iter().for_each(PortMapping::release);
     end
+}
+
+/// Opens what peers test their NAT with, says how to reach the server, and asks the router for a port if that was chosen.
+fn introduce(first: &mut Endpoint, settings: &Settings) -> Result<Option<PortMapping>, Error> {
+    let addresses = first.local_addresses();
+    open_probe_ports(first, settings.probe_addresses(&addresses));
+    banner::announce(banner::text("mio", &first.id(), &addresses))?;
+    let map = |router| crate::mapping(first.map_port(router, |_| ()));
+    Ok(settings.map_port.router().and_then(map))
 }
 
 /// Opens what peers test their NAT with. The server serves without as well.
@@ -73,277 +69,190 @@ fn open_probe_ports(endpoint: &mut Endpoint, addresses: Vec<SocketAddr>) {
     endpoint.set_probe_sockets(sockets);
 }
 
+/// Has the shards in turn stay connected to the servers. One that another shard has meanwhile, because it called, is left to
+/// that until it goes.
+fn dial(shards: &mut [Endpoint], servers: Vec<Target>) {
+    let count = shards.len().max(1);
+    for (at, server) in servers.into_iter().enumerate() {
+        let Some(shard) = shards.get_mut(at % count) else { return };
+        if let Err(error) = shard.keep_connected(server.clone(), Reconnect::default()) {
+            tracing::warn!(?server, %error, "not dialled");
+        }
+    }
+}
+
 fn catch_signals(
-    endpoint: &Endpoint,
+    remotes: Vec<Remote>,
     settings: Settings,
     mut access: Access,
     log: Writer,
 ) -> Result<(), Error> {
-    let (stopping, reloading) = (endpoint.remote(), endpoint.remote());
+    let stopping = remotes.clone();
     let stop = move || {
-        if let Err(error) = stopping.run(|endpoint| endpoint.close(options())) {
-            tracing::error!(%error, "cannot stop politely");
+        for remote in &stopping {
+            if let Err(error) = remote.run(|endpoint| endpoint.close(options())) {
+                tracing::error!(%error, "cannot stop politely");
+            }
         }
     };
     let reload = move || {
-        let (news, now) = (access.reload(&settings), access.clone());
-        let take_over = move |endpoint: &mut Endpoint| {
-            let_in(endpoint, &now);
-            news.log();
-        };
-        if let Err(error) = reloading.run(take_over) {
-            tracing::error!(%error, "cannot change who may come in");
+        let news = access.reload(&settings);
+        match let_in(&remotes, &access) {
+            Some(gone) => {
+                if gone > 0 {
+                    tracing::info!(
+                        peers = gone,
+                        "parting from those who are no longer on the list"
+                    );
+                }
+                news.log();
+            }
+            None => tracing::error!("cannot change who may come in: the server has no time"),
         }
     };
     signals::watch(log, stop, reload)
 }
 
-/// Answers who asks for the status, from threads of their own.
-fn status(endpoint: &Endpoint) -> Handler {
-    let remote = endpoint.remote();
-    Arc::new(move |ask| {
-        Some(match ask {
-            Ask::Peers => {
-                let peers = all_peers(&remote)?;
-                let snapshot = move |endpoint: &mut Endpoint| {
-                    let (stats, routes) = (*endpoint.stats(), endpoint.routes().collect());
-                    Snapshot { now: endpoint.now(), peers, stats, routes }
-                };
-                Answer::Peers(Box::new(query(&remote, snapshot)?))
-            }
-            Ask::Kick(id) => Answer::Kicked(query(&remote, move |endpoint| kick(endpoint, &id))?),
-        })
-    })
-}
-
-/// What `read` makes of the endpoint, on its thread; `None` if that does not answer.
-fn query<R: Send + 'static>(
-    remote: &Remote,
-    read: impl FnOnce(&mut Endpoint) -> R + Send + 'static,
-) -> Option<R> {
-    let (sender, answer) = sync_channel(1);
-    let job = move |endpoint: &mut Endpoint| {
-        // Whoever asked may be gone.
-        sender.send(read(endpoint)).ok();
-    };
-    remote.run(job).ok()?;
-    answer.recv_timeout(PATIENCE).ok()
-}
-
-/// All peers, a few at a time: the thread has other work as well.
-fn all_peers(remote: &Remote) -> Option<Vec<PeerInfo>> {
-    let mut all: Vec<PeerInfo> = Vec::new();
-    loop {
-        let after = all.last().map(|last| last.handle);
-        let some = move |endpoint: &mut Endpoint| -> Vec<PeerInfo> {
-            let handles = endpoint.peer_handles(after).take(PEERS_AT_ONCE);
-            handles.filter_map(|peer| endpoint.peer(peer)).collect()
-        };
-        let some = query(remote, some)?;
-        if some.is_empty() {
-            return Some(all);
-        }
-        all.extend(some);
-    }
-}
-
-/// Parts from the peer with this identity, also if it is parting already. Whether there is one.
-fn kick(endpoint: &mut Endpoint, id: &PeerId) -> bool {
-    let peer = endpoint.peer_by_id(id);
-    peer.map(|peer| endpoint.disconnect(peer, farewell_to_the_kicked()).ok());
-    peer.is_some()
-}
-
-/// From now on these may come in, and the others go.
-fn let_in(endpoint: &mut Endpoint, access: &Access) {
-    endpoint.set_admission(access.admission());
-    let (current, previous) = access.secrets();
-    if let Err(error) = endpoint.set_secrets(current, previous) {
-        tracing::error!(%error, "the network secret stays as it was");
-    }
-    let peers = endpoint.peers().filter(|peer| is_unwelcome(peer, access));
-    let gone: Vec<_> = peers.map(|peer| peer.handle).collect();
-    for peer in &gone {
-        if let Err(error) = endpoint.disconnect(*peer, farewell_to_the_unwelcome()) {
-            tracing::debug!(?peer, %error, "parting already");
-        }
-    }
-    if !gone.is_empty() {
-        tracing::info!(peers = gone.len(), "parting from those who are no longer on the list");
-    }
-}
-
+/// All shards at work.
 struct Server {
-    endpoint: Endpoint,
-    app: App,
-    timers: Timers,
+    shards: Vec<Running>,
+    /// Whenever one ended: whether it was closed. Else it failed.
+    endings: std::sync::mpsc::Receiver<bool>,
     statistics: Statistics,
-    log: Writer,
-    /// Echoes that found no room. Nothing more is taken from their peers until there is.
-    unsent: BTreeMap<PeerHandle, Reply>,
+    stats_interval: Option<Duration>,
+}
+
+/// A shard at work.
+struct Running {
+    remote: Remote,
+    inquiries: Sender<Inquiry>,
+    thread: JoinHandle<Result<Totals, Error>>,
 }
 
 impl Server {
-    fn run(mut self) -> Result<(), Error> {
-        while !self.endpoint.is_closed() {
-            let wait = self.timers.wait(Instant::now());
-            let turned = self.endpoint.turn(Some(wait));
-            turned.map_err(|error| Error::network(&error))?;
-            for _ in 0..EVENTS_PER_TURN {
-                let Some(event) = self.endpoint.poll_event() else { break };
-                self.on_event(event);
-            }
-            // Each at most once, however short its interval: the sockets come in between.
-            let now = Instant::now();
-            while let Some(job) = self.timers.next_due(now) {
-                self.perform(job);
+    fn start(
+        shards: Vec<Endpoint>,
+        remotes: Vec<Remote>,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
+        let (ending, endings) = channel();
+        let running =
+            shards.into_iter().zip(remotes).enumerate().map(|(number, (endpoint, remote))| {
+                let (inquiries, inquired) = channel();
+                let shard = Shard::new(endpoint, inquired, settings);
+                let ending = Ending { tell: ending.clone(), is_closed: false };
+                let run = move || ending.after(|| shard.run());
+                let thread = thread::Builder::new().name(format!("shard-{number}")).spawn(run)?;
+                Ok(Running { remote, inquiries, thread })
+            });
+        let shards = running.collect::<io::Result<Vec<_>>>();
+        let shards = shards
+            .map_err(|error| Error::Run(format!("cannot start a thread: {}", explain(&error))))?;
+        let (statistics, stats_interval) =
+            (Statistics::new(Instant::now()), settings.stats_interval);
+        Ok(Self { shards, endings, statistics, stats_interval })
+    }
+
+    /// Until all shards have ended. If one fails, the others part from their peers: a server stops as a whole.
+    fn run(mut self, log: &Writer) -> Result<(), Error> {
+        let next =
+            |every: Option<Duration>| every.and_then(|every| Instant::now().checked_add(every));
+        let (mut left, mut due) = (self.shards.len(), next(self.stats_interval));
+        while left > 0 {
+            let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
+            match self.endings.recv_timeout(wait.unwrap_or(Duration::MAX)) {
+                Ok(is_closed) => {
+                    left -= 1;
+                    if !is_closed {
+                        self.close();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.report(log);
+                    due = next(self.stats_interval);
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        self.app.finish();
-        self.statistics.finish(Instant::now(), &self.totals());
+        let ends = self.shards.into_iter().map(|shard| shard.thread.join());
+        let panicked = |_| Err(Error::Run("a thread of the server failed".to_owned()));
+        let totals = ends.map(|end| end.unwrap_or_else(panicked)).collect::<Result<Vec<_>, _>>()?;
+        self.statistics.finish(Instant::now(), &sum(&totals, log));
         Ok(())
     }
 
-    fn on_event(&mut self, mut event: Event) {
-        match &mut event {
-            Event::Readable { peer } => self.converse(*peer),
-            Event::Writable { peer, .. } => {
-                if let Some(reply) = self.unsent.remove(peer) {
-                    self.send(*peer, reply);
-                    self.converse(*peer);
-                }
-            }
-            Event::Ended { peer, unread, .. } => {
-                // What it said before it ended counts, even if it waits for no answer.
-                self.unsent.remove(peer);
-                self.converse(*peer);
-                *unread = 0;
-            }
-            _ => {}
-        }
-        self.app.on_event(&event);
-    }
-
-    /// Takes messages until there are none, or an echo must wait.
-    fn converse(&mut self, peer: PeerHandle) {
-        while !self.unsent.contains_key(&peer)
-            && let Some(message) = self.endpoint.receive(peer)
-        {
-            let Some(id) = self.app.id(peer) else { continue };
-            if let Some(reply) = self.app.on_message(peer, id, &message) {
-                self.send(peer, reply);
-            }
+    fn close(&self) {
+        for Running { remote, .. } in &self.shards {
+            // Those that have ended need not be told.
+            remote.run(|endpoint| endpoint.close(options())).ok();
         }
     }
 
-    fn send(&mut self, peer: PeerHandle, reply: Reply) {
-        match self.endpoint.send(peer, reply.delivery, reply.payload.clone()) {
-            Ok(_) => {}
-            Err(SendError::Blocked | SendError::NoRoom) if reply.delivery.reliable => {
-                tracing::debug!(?peer, "an echo waits for room");
-                self.unsent.insert(peer, reply);
-            }
-            Err(error) => tracing::debug!(?peer, %error, "no echo"),
+    /// A line for all together, and one for each if there are several. None while the server stops.
+    fn report(&mut self, log: &Writer) {
+        let Some(each) = self.totals() else { return };
+        self.statistics.report(Instant::now(), &sum(&each, log));
+        if each.len() > 1 {
+            report_shards(each.iter().map(|Totals { stats, sockets, .. }| (stats, sockets)));
         }
     }
 
-    fn perform(&mut self, job: Job) {
-        match job {
-            Job::Heartbeat => {
-                for peer in self.app.peers_to_ping() {
-                    // The answer comes as an event.
-                    if let Err(error) = self.endpoint.ping(peer) {
-                        tracing::debug!(?peer, %error, "no ping");
-                    }
-                }
-            }
-            Job::CleanUp => {
-                let Self { app, endpoint, .. } = self;
-                app.forget_ended(|peer| endpoint.has_peer(peer));
-            }
-            Job::Summary => self.app.summarise(),
-            Job::Report => {
-                let totals = self.totals();
-                self.statistics.report(Instant::now(), &totals);
-            }
-        }
-    }
-
-    fn totals(&self) -> Totals {
-        Totals {
-            peers: self.app.connected(),
-            counters: self.app.counters(),
-            stats: *self.endpoint.stats(),
-            drops: *self.endpoint.drops(),
-            sockets: self.endpoint.socket_stats(),
-            log_lines_dropped: self.log.dropped(),
-        }
-    }
-}
-
-/// What is to be done now and then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Job {
-    Heartbeat,
-    CleanUp,
-    Summary,
-    Report,
-}
-
-/// When it is to be done.
-struct Timers(Vec<Timer>);
-
-struct Timer {
-    job: Job,
-    every: Duration,
-    due: Instant,
-}
-
-impl Timers {
-    fn new<const N: usize>(jobs: [(Job, Option<Duration>); N], now: Instant) -> Self {
-        let timer = |(job, every): (_, Option<Duration>)| {
-            let every = every?;
-            Some(Timer { job, every, due: now.checked_add(every)? })
+    /// What each shard counted; `None` if one does not answer. They are asked at the same time.
+    fn totals(&self) -> Option<Vec<Totals>> {
+        let ask = |Running { remote, inquiries, .. }: &Running| {
+            let (reply, answer) = channel();
+            inquiries.send(reply).ok()?;
+            // It looks for inquiries after each turn.
+            remote.run(|_| ()).ok()?;
+            Some(answer)
         };
-        Self(jobs.into_iter().filter_map(timer).collect())
-    }
-
-    fn wait(&self, now: Instant) -> Duration {
-        let due = self.0.iter().map(|timer| timer.due).min();
-        due.map_or(Duration::MAX, |due| due.saturating_duration_since(now))
-    }
-
-    /// The next job that is due. Its interval begins anew, however late it is: after a busy spell
-    /// there is no burst.
-    fn next_due(&mut self, now: Instant) -> Option<Job> {
-        let timer = self.0.iter_mut().find(|timer| timer.due <= now)?;
-        timer.due = now + timer.every;
-        Some(timer.job)
+        let answers = self.shards.iter().map(ask).collect::<Option<Vec<_>>>()?;
+        answers.into_iter().map(|answer| answer.recv_timeout(PATIENCE).ok()).collect()
     }
 }
 
-/// How long who asks for the status waits for the thread.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// To look at a peer that was quiet for long takes some microseconds.
-const PEERS_AT_ONCE: usize = 32;
-/// The sockets have their turn in between.
-const EVENTS_PER_TURN: usize = 256;
+fn sum(each: &[Totals], log: &Writer) -> Totals {
+    let mut sum = Totals { log_lines_dropped: log.dropped(), ..Totals::default() };
+    each.iter().for_each(|totals| sum += *totals);
+    sum
+}
+
+/// Tells that a shard ended, also if its thread panics.
+struct Ending {
+    tell: Sender<bool>,
+    is_closed: bool,
+}
+
+impl Ending {
+    fn after<T, E>(mut self, run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let end = run();
+        self.is_closed = end.is_ok();
+        end
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // Whoever listens may have failed.
+        self.tell.send(self.is_closed).ok();
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_late_timer_fires_once_and_begins_anew() {
-        let second = Duration::from_secs(1);
-        let start = Instant::now();
-        let jobs = [(Job::Heartbeat, Some(second)), (Job::CleanUp, Some(second * 3))];
-        let mut timers = Timers::new([jobs[0], jobs[1], (Job::Report, None)], start);
-        assert_eq!(timers.wait(start), second);
-        let late = start + second * 5 / 2;
-        assert_eq!(timers.next_due(late), Some(Job::Heartbeat));
-        assert_eq!(timers.next_due(late), None);
-        assert_eq!(timers.wait(late), second / 2);
-        assert_eq!(timers.next_due(late + second / 2), Some(Job::CleanUp));
+    fn a_shard_tells_of_its_end_however_it_ends() {
+        let (tell, told) = channel();
+        let ending = || Ending { tell: tell.clone(), is_closed: false };
+        assert_eq!(ending().after(|| Ok::<_, ()>(7)), Ok(7));
+        assert_eq!(ending().after(|| Err::<(), _>(8)), Err(8));
+        let ending = ending();
+        // Without the message of a panic.
+        let panic =
+            move || ending.after(|| -> Result<(), ()> { std::panic::resume_unwind(Box::new(9)) });
+        thread::spawn(panic).join().expect_err("a panic");
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [true, false, false]);
     }
 }

@@ -1,6 +1,7 @@
 //! The statistics lines.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 use handfast_core::{Drops, Stats};
@@ -25,6 +26,18 @@ pub struct Totals {
     pub sockets: SocketStats,
     /// Lines that nobody read in time.
     pub log_lines_dropped: u64,
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        let Self { peers, counters, stats, drops, sockets, log_lines_dropped } = other;
+        self.peers += peers;
+        self.counters += counters;
+        self.stats += stats;
+        self.drops += drops;
+        self.sockets += sockets;
+        self.log_lines_dropped += log_lines_dropped;
+    }
 }
 
 /// Logs totals, and how much came in a second since the line before.

@@ -6,6 +6,9 @@ mod common;
 mod logs;
 #[path = "serve/reload.rs"]
 mod reload;
+#[cfg(target_os = "linux")]
+#[path = "serve/shards.rs"]
+mod shards;
 #[path = "serve/status.rs"]
 mod status;
 

@@ -16,7 +16,7 @@ pub const MAX_SHARDS: u16 = 256;
 
 /// The map of peers that the shards of an endpoint share.
 #[derive(Debug, Default)]
-pub struct SharedPeers(Mutex<PeerMap>);
+pub(crate) struct SharedPeers(Mutex<PeerMap>);
 
 impl Siblings for SharedPeers {
     fn with(&self, act: &mut dyn FnMut(&mut PeerMap)) {
@@ -25,19 +25,23 @@ impl Siblings for SharedPeers {
 }
 
 /// Wakes the driver of a shard.
-type Bell = Box<dyn Fn() + Send + Sync>;
+pub(crate) type Bell = Box<dyn Fn() + Send + Sync>;
 
 /// The way from one shard of an endpoint to the others: a bounded queue before each.
+///
+/// Dropping it says that the shard is gone: its peers may come to the others, which answer for it.
 pub struct Crossing {
     shard: u8,
     doors: Arc<[Door]>,
     /// Taken from our own door.
     taken: VecDeque<Parcel>,
+    peers: Arc<SharedPeers>,
     stats: SocketStats,
 }
 
 struct Door {
-    waiting: Mutex<VecDeque<Parcel>>,
+    /// `None` once the shard is gone.
+    waiting: Mutex<Option<VecDeque<Parcel>>>,
     bell: Bell,
 }
 
@@ -48,39 +52,51 @@ enum Parcel {
     Handover(Handover),
 }
 
+/// What became of a parcel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Put {
+    Waits,
+    /// As many waited as may.
+    Full,
+    /// The shard is gone.
+    Gone,
+}
+
 impl Door {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Parcel>> {
+    fn new(bell: Bell) -> Self {
+        Self { waiting: Mutex::new(Some(VecDeque::new())), bell }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Parcel>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether fewer than `most` waited, so that there was room.
-    fn put(&self, parcel: Parcel, most: usize) -> bool {
-        let mut waiting = self.lock();
+    /// Has it wait if fewer than `most` do.
+    fn put(&self, parcel: impl FnOnce() -> Parcel, most: usize) -> Put {
+        let mut lock = self.lock();
+        let Some(waiting) = &mut *lock else { return Put::Gone };
         if waiting.len() >= most {
-            return false;
+            return Put::Full;
         }
-        waiting.push_back(parcel);
+        waiting.push_back(parcel());
         let is_first = waiting.len() == 1;
-        drop(waiting);
+        drop(lock);
         if is_first {
             (self.bell)();
         }
-        true
+        Put::Waits
     }
 }
 
 impl Crossing {
-    /// The crossings of so many shards as there are bells, at most [`MAX_SHARDS`]. A bell is rung, by any thread, when the
-    /// first datagram waits for its shard: it then needs a [turn](crate::Traffic::receive).
-    #[must_use]
-    pub fn among(bells: Vec<Bell>) -> Vec<Self> {
-        let doors = bells.into_iter().take(MAX_SHARDS.into());
-        let doors: Arc<[Door]> =
-            doors.map(|bell| Door { waiting: Mutex::default(), bell }).collect();
+    /// The crossings of so many shards as there are bells, at most [`MAX_SHARDS`], which have these peers in common.
+    pub(crate) fn among(bells: Vec<Bell>, peers: &Arc<SharedPeers>) -> Vec<Self> {
+        let doors: Arc<[Door]> = bells.into_iter().take(MAX_SHARDS.into()).map(Door::new).collect();
         let crossing = |shard| Self {
             shard,
             doors: Arc::clone(&doors),
             taken: VecDeque::new(),
+            peers: Arc::clone(peers),
             stats: SocketStats::default(),
         };
         (0..=u8::MAX).zip(doors.iter()).map(|(shard, _)| crossing(shard)).collect()
@@ -97,14 +113,20 @@ impl Crossing {
         let shards = self.doors.len() as u16;
         if let Steering::Shard(shard) = steer(datagram, shards)
             && shard != self.shard
+            && self.hand_over(shard, &origin, datagram, MAX_WAITING) != Put::Gone
         {
-            return self.hand_over(shard, &origin, datagram, MAX_WAITING);
+            return;
         }
+        // Of a shard that is gone we know what any endpoint knows of sessions that are not its own, and say so.
         core.handle_datagram(now, origin, datagram);
         self.send_handover(core);
         match core.take_redirect() {
             None => {}
-            Some(Redirect::Shard(shard)) => self.hand_over(shard, &origin, datagram, MAX_WAITING),
+            Some(Redirect::Shard(shard)) => {
+                let put = self.hand_over(shard, &origin, datagram, MAX_WAITING);
+                // It went while we asked the map. Who sent this sends it again.
+                self.stats.handovers_dropped += u64::from(put == Put::Gone);
+            }
             Some(Redirect::Others) => {
                 for shard in (0..=u8::MAX).take(shards.into()) {
                     if shard != self.shard {
@@ -140,8 +162,9 @@ impl Crossing {
     fn refill(&mut self) {
         if self.taken.is_empty()
             && let Some(door) = self.doors.get(usize::from(self.shard))
+            && let Some(waiting) = &mut *door.lock()
         {
-            mem::swap(&mut *door.lock(), &mut self.taken);
+            mem::swap(waiting, &mut self.taken);
         }
     }
 
@@ -154,22 +177,33 @@ impl Crossing {
         &self.stats
     }
 
-    fn hand_over(&mut self, shard: u8, origin: &Origin, datagram: &[u8], most: usize) {
-        self.put(shard, Parcel::Datagram(*origin, datagram.into()), most);
+    fn hand_over(&mut self, shard: u8, origin: &Origin, datagram: &[u8], most: usize) -> Put {
+        self.put(shard, || Parcel::Datagram(*origin, datagram.into()), most)
     }
 
     /// Sends on what our core has for another one.
     fn send_handover(&mut self, core: &mut Endpoint) {
         if let Some(handover) = core.take_handover() {
-            self.put(handover.shard(), Parcel::Handover(handover), MAX_WAITING);
+            let put = self.put(handover.shard(), || Parcel::Handover(handover), MAX_WAITING);
+            self.stats.handovers_dropped += u64::from(put == Put::Gone);
         }
     }
 
-    fn put(&mut self, shard: u8, parcel: Parcel, most: usize) {
-        let Some(door) = self.doors.get(usize::from(shard)) else { return };
-        let there_was_room = door.put(parcel, most);
-        self.stats.datagrams_handed_over += u64::from(there_was_room);
-        self.stats.handovers_dropped += u64::from(!there_was_room);
+    fn put(&mut self, shard: u8, parcel: impl FnOnce() -> Parcel, most: usize) -> Put {
+        let Some(door) = self.doors.get(usize::from(shard)) else { return Put::Gone };
+        let put = door.put(parcel, most);
+        self.stats.datagrams_handed_over += u64::from(put == Put::Waits);
+        self.stats.handovers_dropped += u64::from(put == Put::Full);
+        put
+    }
+}
+
+impl Drop for Crossing {
+    fn drop(&mut self) {
+        if let Some(door) = self.doors.get(usize::from(self.shard)) {
+            *door.lock() = None;
+        }
+        self.peers.with(&mut |map| map.abandon(self.shard));
     }
 }
 
@@ -203,9 +237,13 @@ mod tests {
         (Endpoint::new(config, identity, [2; 32], clock.now()), clock)
     }
 
+    fn among(bells: Vec<Bell>) -> Vec<Crossing> {
+        Crossing::among(bells, &Arc::default())
+    }
+
     #[test]
     fn hints_that_anyone_can_send_leave_room_for_what_names_its_shard() {
-        let mut crossings = Crossing::among(vec![Box::new(|| {}), Box::new(|| {})]);
+        let mut crossings = among(vec![Box::new(|| {}), Box::new(|| {})]);
         let (mut core, clock) = core();
         let origin = Origin::from_remote(([127, 0, 0, 1], 1).into());
         let mut hint = [0; 16];
@@ -223,13 +261,35 @@ mod tests {
     }
 
     #[test]
+    fn what_names_a_shard_that_is_gone_is_answered_by_whoever_gets_it() {
+        let peers = Arc::new(SharedPeers::default());
+        let mut crossings = Crossing::among(vec![Box::new(|| {}), Box::new(|| {})], &peers);
+        let (mut core, clock) = core();
+        let origin = Origin::from_remote(([127, 0, 0, 1], 1).into());
+        let send = |crossing: &mut Crossing, core: &mut Endpoint| {
+            let mut sealed = [0; 40];
+            (sealed[0], sealed[1], sealed[4]) = (0xc4, 6, 1);
+            crossing.deliver(core, clock.now(), origin, &mut sealed);
+        };
+        send(&mut crossings[0], &mut core);
+        assert_eq!(core.stats().unknown_session_sent, 0);
+        drop(crossings.pop());
+        send(&mut crossings[0], &mut core);
+        let mut hint = [0; 2048];
+        let sent = core.poll_transmit(clock.now(), &mut hint).expect("an answer");
+        assert_eq!((sent.len, hint[0], core.stats().unknown_session_sent), (16, 0xc6, 1));
+        let stats = *crossings[0].stats();
+        assert_eq!((stats.datagrams_handed_over, stats.handovers_dropped), (1, 0));
+    }
+
+    #[test]
     fn what_names_another_shard_waits_before_it_and_no_more_than_there_is_room_for() {
         let rings = Arc::new(AtomicUsize::new(0));
         let bell = || -> Bell {
             let rings = Arc::clone(&rings);
             Box::new(move || _ = rings.fetch_add(1, Ordering::Relaxed))
         };
-        let mut crossings = Crossing::among(vec![bell(), bell()]);
+        let mut crossings = among(vec![bell(), bell()]);
         let (mut core, clock) = core();
         let origin = Origin::from_remote(([127, 0, 0, 1], 1).into());
         let send = |crossing: &mut Crossing, core: &mut Endpoint, shard: u8| {

@@ -31,13 +31,15 @@ impl Default for Reconnect {
 }
 
 impl Reconnect {
-    /// Whether to dial again after such an end: after silence, and where there was no place, or none any more. An end of our own
-    /// making is final, and so are a violation and an endpoint that does not admit us.
+    /// Whether to dial again after such an end: after silence, where there was no place, or none any more, and where another
+    /// shard of our endpoint had the peer. An end of our own making is final, and so are a violation and an endpoint that
+    /// does not admit us.
     #[must_use]
     pub const fn applies_to(&self, reason: &EndReason) -> bool {
         match reason {
             EndReason::DialTimeout
             | EndReason::IdleTimeout
+            | EndReason::OtherShard { .. }
             | EndReason::VersionMismatch { .. }
             | EndReason::Refused(Refusal::Full) => true,
             EndReason::PeerDisconnected { reason, .. } => {

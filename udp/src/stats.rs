@@ -23,8 +23,8 @@ handfast_core::counters! {
         /// Datagrams that arrived at the socket of one shard and were handed over to another, whole or a packet out of them that passes
         /// on to its peer, and words that such a packet did not pass; of an endpoint that has several.
         datagrams_handed_over,
-        /// Of these, or that were to be: dropped because too many waited for that shard already, or because they had been
-        /// handed over before.
+        /// Of these, or that were to be: dropped because too many waited for that shard already, because they had been
+        /// handed over before, or because that shard was gone a moment ago.
         handovers_dropped,
         /// Batches that had to be sent datagram by datagram because segmentation offload failed.
         offload_failures,

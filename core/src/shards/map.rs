@@ -54,6 +54,13 @@ impl PeerMap {
         self.peers.is_empty()
     }
 
+    /// A shard is gone, however it ended: any other may take its peers, and those that it remembered. A driver calls this when
+    /// it drops the shard's endpoint.
+    pub fn abandon(&mut self, shard: u8) {
+        self.peers.retain(|_, entry| entry.shard != shard);
+        self.left.retain(|(_, peer)| self.peers.contains_key(peer));
+    }
+
     /// The shard that has the peer from now on: `shard`, unless another has it or remembers it.
     pub(super) fn claim(&mut self, now: Instant, peer: PeerId, shard: u8) -> u8 {
         self.forget(now);

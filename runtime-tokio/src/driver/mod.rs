@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use handfast_core::{
     DisconnectOptions, EndReason, Identity, Instant, Message, PeerHandle, SocketId, ValidConfig,
 };
-use handfast_udp::{Beacons, Clock, Crossing, Traffic, entropy, fire_timers};
+use handfast_udp::{Beacons, Clock, ShardPorts, Traffic, entropy, fire_timers};
 use tokio::sync::{mpsc, watch};
 
 use crate::backlog::Backlog;
@@ -106,7 +106,7 @@ impl Driver {
         config: ValidConfig,
         identity: Identity,
         clock: Clock,
-        sockets: (Vec<UdpSocket>, Option<Crossing>),
+        sockets: ShardPorts,
         inputs: Inputs,
         backlog: Arc<Backlog>,
     ) -> io::Result<Self> {

@@ -26,9 +26,9 @@ pub struct Layer {
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "listed")]
     pub listen: Option<Vec<ListenOn>>,
-    /// How many tasks, each with a socket of its own per address, share the work, 1 to 256: about as many as there are
-    /// processor cores. Only with --runtime tokio, on Linux, and without --relay, --transit and --probe-ports; budgets and
-    /// limits are divided among them [default: 1]
+    /// How many tasks (threads with --runtime mio), each with a socket of its own per address, share the work, 1 to 256:
+    /// about as many as there are processor cores. Only on Linux, and without --transit and --probe-ports; budgets and limits
+    /// are divided among them [default: 1]
     #[arg(long, value_name = "NUMBER")]
     pub shards: Option<u16>,
     /// The file with the server's secret key, made if missing [default: server.key in

@@ -37,7 +37,7 @@ pub struct Settings {
     pub runtime: RuntimeKind,
     /// Where to listen.
     pub listen: Listen,
-    /// How many tasks share the work.
+    /// How many tasks or threads share the work.
     pub shards: u16,
     /// Servers to stay connected to.
     pub servers: Vec<TargetName>,
@@ -97,7 +97,7 @@ impl Settings {
         if !runtime.is_built_in() {
             return Err(runtime.not_built_in());
         }
-        let shards = shards(&layer, runtime)?;
+        let shards = shards(&layer)?;
         let defaults = Config::default();
         let idle_timeout = layer.idle_timeout.map_or(defaults.timers.idle_timeout, |span| span.0);
         let usual_heartbeat = defaults.timers.heartbeat.min(idle_timeout / 3);
@@ -188,7 +188,7 @@ impl Settings {
 }
 
 /// How many shards there are, if what else was chosen works with several.
-fn shards(layer: &Layer, runtime: RuntimeKind) -> Result<u16, Error> {
+fn shards(layer: &Layer) -> Result<u16, Error> {
     let shards = layer.shards.unwrap_or(1);
     let refused = |why: &str| Err(Error::Usage(why.to_owned()));
     if !(1..=MAX_SHARDS).contains(&shards) {
@@ -196,9 +196,6 @@ fn shards(layer: &Layer, runtime: RuntimeKind) -> Result<u16, Error> {
     }
     if shards == 1 {
         return Ok(shards);
-    }
-    if runtime != RuntimeKind::Tokio {
-        return refused("--shards above 1 needs --runtime tokio: mio has one thread");
     }
     if layer.transit.is_some() {
         return refused(

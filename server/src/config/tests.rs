@@ -300,7 +300,6 @@ fn a_short_idle_timeout_brings_the_heartbeat_down_with_it() {
     assert!(error.to_string().contains("idle-timeout"), "{error}");
 }
 
-#[cfg(feature = "tokio")]
 #[test]
 fn what_does_not_go_with_several_shards_is_refused_by_the_name_of_its_flag() {
     let layer = |change: &dyn Fn(&mut Layer)| {
@@ -311,11 +310,11 @@ fn what_does_not_go_with_several_shards_is_refused_by_the_name_of_its_flag() {
     assert_eq!(layer(&|_| {}), Ok(2));
     assert_eq!(layer(&|layer| layer.shards = None), Ok(1));
     assert_eq!(layer(&|layer| layer.shards = Some(256)), Ok(256));
+    #[cfg(feature = "mio")]
+    assert_eq!(layer(&|layer| layer.runtime = Some(RuntimeKind::Mio)), Ok(2));
     for (change, flag) in [
         (&(|layer: &mut Layer| layer.shards = Some(0)) as &dyn Fn(&mut Layer), "1 to 256"),
         (&|layer| layer.shards = Some(257), "1 to 256"),
-        #[cfg(feature = "mio")]
-        (&|layer| layer.runtime = Some(RuntimeKind::Mio), "--runtime"),
         (&|layer| layer.transit = Some("t".into()), "--transit"),
         (&|layer| layer.probe_ports = Some(vec![1, 2]), "--probe-ports"),
     ] {

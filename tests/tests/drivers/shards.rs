@@ -1,5 +1,7 @@
 //! Several shards behind one address: the application and its peers see one endpoint.
 
+mod mio;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -92,6 +94,14 @@ impl Client {
         });
         Self { runtime, endpoint, peer }
     }
+
+    /// Its driver is gone before its handles are, so that nobody says goodbye. Who it was.
+    fn kill(self) -> PeerId {
+        let Self { runtime, endpoint, peer } = self;
+        runtime.shutdown_timeout(HANG);
+        drop(peer);
+        endpoint.id()
+    }
 }
 
 async fn client(number: u8, server: SocketAddr) -> (Endpoint, Peer) {
@@ -147,9 +157,7 @@ async fn meet(shards: u16) -> EndpointStats {
     assert_eq!(used.len(), usize::from(shards), "all shards have peers");
 
     // One is killed, and comes back from elsewhere; others move to other ports.
-    let (killed, runtime) = (doomed.endpoint.id(), doomed.runtime);
-    drop((doomed.endpoint, doomed.peer));
-    runtime.shutdown_background();
+    let killed = tokio::task::spawn_blocking(|| doomed.kill()).await.expect("killed");
     let back = client(0, address).await;
     exchange(&back.1).await;
     assert_eq!(back.0.id(), killed);

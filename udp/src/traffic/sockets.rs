@@ -8,7 +8,7 @@ use handfast_core::{Endpoint, Event, Instant, SocketId};
 
 use super::{Lane, Traffic};
 use crate::interfaces::Interfaces;
-use crate::{Clock, Crossing, Listen, Port, SocketError, bind, explain};
+use crate::{Clock, Listen, Port, ShardPorts, SocketError, bind, explain};
 
 /// Each takes a way to make a port of a socket that was opened.
 impl<P: Port> Traffic<P> {
@@ -34,7 +34,7 @@ impl<P: Port> Traffic<P> {
     pub fn with_sockets(
         core: &mut Endpoint,
         now: Instant,
-        (sockets, crossing): (Vec<UdpSocket>, Option<Crossing>),
+        (sockets, crossing): ShardPorts,
         longest_turn: Duration,
         make: impl Fn(SocketId, UdpSocket) -> io::Result<P>,
     ) -> io::Result<Self> {

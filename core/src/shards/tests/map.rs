@@ -28,6 +28,22 @@ fn the_map_forgets_who_is_gone() {
 }
 
 #[test]
+fn whoever_was_with_a_shard_that_is_gone_may_come_to_any_other() {
+    let (mut map, at) = (PeerMap::default(), Instant::from_micros);
+    let ids: Vec<PeerId> = (0..4).map(|n| Identity::from_seed([n; 32]).id()).collect();
+    for (id, shard) in ids.iter().zip([1, 1, 2, 2]) {
+        map.claim(at(1), *id, shard);
+    }
+    map.release(at(2), ids[1], 1, Some(at(100)));
+    map.release(at(2), ids[3], 2, Some(at(100)));
+    map.abandon(1);
+    assert_eq!(ids.iter().map(|id| map.claim(at(3), *id, 0)).collect::<Vec<_>>(), [0, 0, 2, 2]);
+    map.release(at(4), ids[1], 0, Some(at(50)));
+    assert_eq!(map.claim(at(100), ids[3], 0), 0, "it was remembered for its time");
+    assert_eq!((map.len(), map.shard_of(at(100), &ids[1])), (3, None), "and no longer");
+}
+
+#[test]
 fn shares_add_up_to_what_the_endpoint_may_spend_and_keep_the_rules() {
     for of in [1, 2, 3, 256] {
         let whole = Config::default();
