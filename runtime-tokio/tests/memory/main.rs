@@ -127,7 +127,7 @@ fn check(are_answered: bool, most: isize) {
         .map_or(64, |number| number.parse().expect("HANDFAST_PEERS is a number of peers"));
     let bytes = bytes_of_quiet_peers(peers, are_answered, most);
     println!("{bytes} bytes for each of {peers} peers, answered: {are_answered}");
-    assert!(bytes <= 0, "{bytes} bytes for each");
+    assert!(bytes <= most, "{bytes} bytes for each");
 }
 
 #[test]
@@ -147,4 +147,4 @@ const MOST_ANSWERED: isize = 3000;
 /// Peers that come before those that are counted.
 const FIRST: usize = 8;
 /// Far longer than it takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
