@@ -4,12 +4,14 @@
 //! one small record, and [`Unpacker`] makes the same peer of that. Nothing is left out: a value that cannot be written,
 //! such as a message that waits, keeps its peer as it is. Records never leave the process, so their layout is free.
 
+mod shelf;
 mod values;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub(crate) use shelf::Shelf;
 use smallvec::SmallVec;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -53,7 +55,7 @@ impl Packed {
 
     /// What `read` makes of the beginning of the record.
     pub(crate) fn begin<T>(&self, read: impl FnOnce(&mut Unpacker<'_>) -> T) -> T {
-        read(&mut Unpacker { rest: &self.0, zeros: 0, instant: 0 })
+        read(&mut Unpacker::new(&self.0))
     }
 
     #[cfg(test)]
@@ -155,6 +157,12 @@ pub(crate) struct Unpacker<'r> {
     rest: &'r [u8],
     zeros: u8,
     instant: u64,
+}
+
+impl<'r> Unpacker<'r> {
+    const fn new(bytes: &'r [u8]) -> Self {
+        Self { rest: bytes, zeros: 0, instant: 0 }
+    }
 }
 
 impl Unpacker<'_> {
