@@ -182,14 +182,16 @@ impl Driver {
         let Self { leaving, peers, core, .. } = self;
         leaving.retain(|peer| {
             let Some(entry) = peers.get_mut(peer) else { return false };
-            let Some(work) = entry.work() else { return false };
-            let Some((options, by)) = &work.disconnect else { return false };
-            let is_late = now >= *by;
-            let (mut options, by) = (options.clone(), *by);
-            let has_more = !work.under_way.is_empty() || entry.is_ready;
+            let Some(by) = entry.leave_by() else { return false };
+            let is_late = now >= by;
+            let has_more = entry.is_ready || entry.has_more();
             if !is_late && has_more || !entry.mailbox.close(is_late) {
                 return true;
             }
+            let Some((mut options, _)) = entry.work().and_then(|work| work.disconnect.clone())
+            else {
+                return false;
+            };
             options.linger = by.saturating_since(now);
             if entry.is_cut() {
                 options = options.incomplete();

@@ -117,6 +117,11 @@ impl Entry {
         !work.under_way.is_stuck()
     }
 
+    /// Whether messages were collected that the core has not taken.
+    pub(super) fn has_more(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| !work.under_way.is_empty())
+    }
+
     /// Whether the core may take none of what was collected.
     pub(super) fn is_stuck(&self) -> bool {
         self.work.as_ref().is_none_or(|work| work.under_way.is_stuck())

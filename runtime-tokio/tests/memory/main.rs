@@ -67,7 +67,11 @@ fn clients(
             }
             are_there.send(()).expect("somebody waits");
         }
-        assert!(all.iter().all(|(_, peer)| peer.ended().is_none()), "some have ended");
+        for (_, peer) in &all {
+            let info = peer.info().expect("it has not ended");
+            assert_eq!((info.id, info.handle), (Some(peer.id()), peer.handle()));
+            assert!(info.stats.messages_sent == 100 && info.last_received.is_some(), "{info:?}");
+        }
     });
 }
 
