@@ -56,7 +56,7 @@ pack!(PeerInfo:
 );
 
 impl PeerInfo {
-    /// The same in few bytes; `None` if it has no such form, for which there is no example.
+    /// The same in few bytes; `None` if that takes more than 2 KiB, which no peer is known to need.
     #[must_use]
     pub fn pack(&self) -> Option<PackedInfo> {
         Packer::default().pack(self).map(PackedInfo)

@@ -84,7 +84,7 @@ impl Common {
 
     /// What is in both.
     fn of(one: &[u8], other: &[u8]) -> Self {
-        let one = Self::new(one.to_vec());
+        let mut one = Self::new(one.to_vec());
         let (mut bytes, mut at) = (Vec::new(), 0);
         while at < other.len() {
             let len = one.find(&other[at..]).map_or(0, |(_, len)| len);
@@ -95,7 +95,6 @@ impl Common {
             }
             at = end;
         }
-        let mut one = one;
         one.bytes.zeroize();
         Self::new(bytes)
     }

@@ -145,9 +145,9 @@ fn a_peer_that_was_answered_and_is_quiet_takes_little_more() {
 }
 
 /// The most bytes for a peer; raised only with a reason. A few are awake for a heartbeat.
-const MOST: isize = 2000;
-/// The task that answers is larger by 768 bytes.
-const MOST_ANSWERED: isize = 3000;
+const MOST: isize = 1650;
+/// The task that answers is larger, and what was sent is remembered.
+const MOST_ANSWERED: isize = 2550;
 /// Peers that come before those that are counted.
 const FIRST: usize = 8;
 /// Far longer than it takes.
