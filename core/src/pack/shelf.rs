@@ -6,7 +6,7 @@ use core::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{LARGEST, Pack, Packed, Packer, Unpacker};
+use super::{LARGEST, Pack, Packed, Packer, Unpacker, WHOLE};
 
 /// Makes records that are read with its help alone.
 ///
@@ -24,10 +24,13 @@ impl Shelf {
         let packed = self.packer.pack(value)?;
         let short = self.common.as_ref().and_then(|common| {
             let mut short = Zeroizing::new([0; LARGEST]);
-            let len = common.shorten(&packed.0, &mut short)?;
-            Some(marked(SHORT, &short[..len]))
+            let len = common.shorten(packed.bytes(), &mut short)?;
+            let mut record = Vec::with_capacity(1 + len);
+            record.push(SHORT);
+            record.extend_from_slice(&short[..len]);
+            Some(Packed(record.into_boxed_slice()))
         });
-        Some(short.unwrap_or_else(|| marked(WHOLE, &packed.0)))
+        Some(short.unwrap_or(packed))
     }
 
     /// What `read` makes of the beginning of a record.
@@ -57,11 +60,6 @@ impl Shelf {
             self.common = Some(Box::new(Common::of(one, other)));
         }
     }
-}
-
-/// A record that is written so.
-fn marked(how: u8, bytes: &[u8]) -> Packed {
-    Packed([how].iter().chain(bytes).copied().collect())
 }
 
 /// Bytes of which records repeat some.
@@ -199,7 +197,7 @@ fn hash(three: &[u8]) -> usize {
     (number.wrapping_mul(0x9e37_79b1) >> 24) as usize
 }
 
-const WHOLE: u8 = 0;
+/// How a record begins that is read with the help of what is in common.
 const SHORT: u8 = 1;
 /// This bit tells that what follows is in common.
 const COMMON: u8 = 0x80;
