@@ -85,6 +85,7 @@ impl Driver {
                     Ok(()) => {
                         if let Some(entry) = self.peers.get_mut(&server) {
                             entry.work_to_do().nat_test = Some(reply);
+                            entry.note_use(server, self.now, &mut self.in_use);
                         }
                     }
                 }
@@ -94,6 +95,7 @@ impl Driver {
                 Ok(ping) => {
                     if let Some(entry) = self.peers.get_mut(&peer) {
                         entry.work_to_do().pings.insert(ping, reply);
+                        entry.note_use(peer, self.now, &mut self.in_use);
                     }
                 }
             },

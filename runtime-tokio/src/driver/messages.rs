@@ -110,9 +110,9 @@ impl Driver {
     /// keeps their paths open brings turns enough.
     pub(super) fn rest_the_quiet(&mut self) {
         for _ in 0..RESTS_PER_TURN {
-            let Some((peer, since)) = self.in_use.front().copied() else { return };
+            let Some((peer, since)) = self.in_use.front().copied() else { break };
             if self.now.saturating_since(since) < self.quiet_after {
-                return;
+                break;
             }
             self.in_use.pop_front();
             let Some(entry) = self.peers.get_mut(&peer) else { continue };
