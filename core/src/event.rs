@@ -8,7 +8,7 @@ use crate::delivery::{Delivery, Fate, MessageId};
 use crate::info::RouteInfo;
 use crate::nat::NatEvidence;
 use crate::net::{SocketId, Via};
-use crate::pack::{Pack, Packer, Unpacker, pack_never};
+use crate::pack::{Pack, Packer, Unpacker, pack_enum, pack_never};
 use crate::wire::VERSION;
 use crate::{DisconnectReason, PeerHandle, PeerId, Violation};
 
@@ -270,6 +270,8 @@ pub enum PeerState {
     /// The peer ended.
     Expired,
 }
+
+pack_enum!(PeerState: Connecting, Connected, Silent, Closing, Expired);
 
 /// Names a ping that is under way, unique per peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

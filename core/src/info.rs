@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use crate::event::PeerState;
 use crate::net::Via;
-use crate::pack::pack_enum;
+use crate::pack::{Packed, Packer, pack, pack_enum};
 use crate::punch::Verdict;
 use crate::stats::{PathStats, PeerStats};
 use crate::time::Instant;
@@ -50,6 +50,31 @@ pub struct PeerInfo {
     pub stats: PeerStats,
 }
 
+pack!(PeerInfo:
+    handle, id, state, path, max_message, max_streams, queued, room, connected_since, direction, last_received, verdict,
+    path_stats, standby, stats,
+);
+
+impl PeerInfo {
+    /// The same in few bytes; `None` if that takes more than 2 KiB, which no peer is known to need.
+    #[must_use]
+    pub fn pack(&self) -> Option<PackedInfo> {
+        Packer::default().pack(self).map(PackedInfo)
+    }
+}
+
+/// A [`PeerInfo`] that takes about 150 bytes, for drivers that keep one of each peer.
+#[derive(Debug)]
+pub struct PackedInfo(Packed);
+
+impl PackedInfo {
+    /// The [`PeerInfo`] of which it was made.
+    #[must_use]
+    pub fn unpack(&self) -> Option<PeerInfo> {
+        self.0.unpack()
+    }
+}
+
 /// A route to a peer that is not reached directly, or not that way alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,6 +99,8 @@ pub struct StandbyPath {
     pub stats: PathStats,
 }
 
+pack!(StandbyPath: path, is_answering, stats);
+
 impl StandbyPath {
     pub(crate) const fn new(path: Via, is_answering: bool, stats: PathStats) -> Self {
         Self { path, is_answering, stats }
@@ -91,3 +118,122 @@ pub enum Direction {
 }
 
 pack_enum!(Direction: Inbound, Outbound);
+
+#[cfg(test)]
+mod tests {
+    use core::net::SocketAddr;
+    use core::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::net::{FourTuple, Route};
+    use crate::punch::{FreshPort, Nat, PathReason};
+
+    fn via() -> impl Strategy<Value = Via> {
+        let direct =
+            any::<[u8; 4]>().prop_map(|ip| Via::Direct(FourTuple::to(SocketAddr::from((ip, 7)))));
+        let routed = any::<[u8; 32]>().prop_map(|id| {
+            Via::Routed(Route { neighbour: PeerId::claimed(id), remote: PeerId::claimed(id) })
+        });
+        prop_oneof![direct, routed]
+    }
+
+    fn path_stats() -> impl Strategy<Value = PathStats> {
+        let rtt = || {
+            prop::option::of(any::<u32>().prop_map(|micros| Duration::from_micros(micros.into())))
+        };
+        (rtt(), rtt(), rtt(), 0..u64::MAX / 2, 0..u64::MAX / 2, any::<u16>(), any::<bool>())
+            .prop_map(
+                |(
+                    rtt,
+                    latest_rtt,
+                    least_rtt,
+                    congestion_window,
+                    bytes_in_flight,
+                    max_datagram,
+                    is_ecn_capable,
+                )| {
+                    PathStats {
+                        rtt,
+                        latest_rtt,
+                        least_rtt,
+                        congestion_window,
+                        bytes_in_flight,
+                        max_datagram,
+                        is_ecn_capable,
+                    }
+                },
+            )
+    }
+
+    prop_compose! {
+        fn verdict()(
+            path in prop::option::of(via()),
+            reason in prop::sample::select(std::vec![
+                PathReason::Connecting, PathReason::Direct, PathReason::Punched { after: Duration::from_millis(118) },
+                PathReason::Off, PathReason::NotUsed, PathReason::Trying, PathReason::PeerDoesNotTry,
+                PathReason::NoCandidates, PathReason::BothSymmetric, PathReason::NoAnswer,
+            ]),
+            rounds: u32,
+            packets: u32,
+            nats in prop::array::uniform2(prop::sample::select(std::vec![
+                Nat::Unknown, Nat::None, Nat::Cone, Nat::Symmetric,
+            ])),
+            orders: [Option<bool>; 2],
+            fresh_port in prop::sample::select(std::vec![FreshPort::NotTried, FreshPort::LeftOut]),
+            retry: Option<u32>,
+        ) -> Verdict {
+            Verdict {
+                path, reason, rounds, packets, fresh_port,
+                our_nat: nats[0], peer_nat: nats[1], order_sensitive: orders[0], peer_order_sensitive: orders[1],
+                next_retry: retry.map(|micros| Instant::from_micros(micros.into())),
+            }
+        }
+    }
+
+    prop_compose! {
+        fn info()(
+            place: (u32, u32, u8),
+            id: Option<[u8; 32]>,
+            state in prop::sample::select(std::vec![
+                PeerState::Connecting, PeerState::Connected, PeerState::Silent, PeerState::Closing, PeerState::Expired,
+            ]),
+            path in prop::option::of(via()),
+            numbers: (u32, u16, u32, u32),
+            instants: [Option<u32>; 2],
+            direction in prop::option::of(prop::sample::select(std::vec![Direction::Inbound, Direction::Outbound])),
+            verdict in verdict(),
+            path_stats in path_stats(),
+            standby in prop::option::of((via(), any::<bool>(), path_stats())),
+            counts: [u32; 3],
+        ) -> PeerInfo {
+            let [connected_since, last_received] = instants.map(|at| at.map(|at| Instant::from_micros(at.into())));
+            PeerInfo {
+                handle: PeerHandle { slot: place.0, generation: place.1, shard: place.2 },
+                id: id.map(PeerId::claimed),
+                state, path, direction, verdict, path_stats, connected_since, last_received,
+                max_message: numbers.0,
+                max_streams: numbers.1,
+                queued: numbers.2.into(),
+                room: numbers.3.into(),
+                standby: standby.map(|(path, answers, stats)| Box::new(StandbyPath::new(path, answers, stats))),
+                stats: PeerStats {
+                    datagrams_received: counts[0].into(),
+                    messages_sent: counts[1].into(),
+                    relayed_bytes: counts[2].into(),
+                    ..PeerStats::default()
+                },
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_comes_out_as_it_was(info in info()) {
+            let packed = info.pack().expect("it is small");
+            prop_assert_eq!(packed.unpack(), Some(info));
+            prop_assert!(packed.0.len() < 512, "{} bytes", packed.0.len());
+        }
+    }
+}

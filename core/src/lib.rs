@@ -178,7 +178,7 @@ pub use endpoint::{Endpoint, Exchange, Target};
 pub use error::{CommandError, ConfigError, ConnectError, SendError};
 pub use event::{EndReason, Event, ForwardRefusal, PeerState, PingId, Refusal};
 pub use handle::PeerHandle;
-pub use info::{Direction, PeerInfo, RouteInfo, StandbyPath};
+pub use info::{Direction, PackedInfo, PeerInfo, RouteInfo, StandbyPath};
 pub use nat::{NatEvidence, NatFiltering, NatMapping};
 pub use net::{Ecn, FourTuple, Origin, Route, SocketId, Transmit, Via, canonical};
 pub use punch::{FreshPort, Nat, PathReason, Verdict};

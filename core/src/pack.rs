@@ -4,12 +4,14 @@
 //! one small record, and [`Unpacker`] makes the same peer of that. Nothing is left out: a value that cannot be written,
 //! such as a message that waits, keeps its peer as it is. Records never leave the process, so their layout is free.
 
+mod shelf;
 mod values;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub(crate) use shelf::Shelf;
 use smallvec::SmallVec;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -34,7 +36,7 @@ pub(crate) trait Pack: Sized {
     }
 }
 
-/// A value that was written. It may hold keys.
+/// A value that was written. It may hold keys. The first byte tells a [`Shelf`] how.
 pub(crate) struct Packed(Box<[u8]>);
 
 impl Drop for Packed {
@@ -53,18 +55,22 @@ impl Packed {
 
     /// What `read` makes of the beginning of the record.
     pub(crate) fn begin<T>(&self, read: impl FnOnce(&mut Unpacker<'_>) -> T) -> T {
-        read(&mut Unpacker { rest: &self.0, zeros: 0, instant: 0 })
+        read(&mut Unpacker::new(self.bytes()))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.0.get(1..).unwrap_or_default()
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.bytes().len()
     }
 }
 
 impl fmt::Debug for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Packed").field("len", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("Packed").field("len", &self.bytes().len()).finish_non_exhaustive()
     }
 }
 
@@ -89,6 +95,7 @@ impl Packer {
     /// The record of a value; `None` if it cannot be written, or is too large for a record.
     pub(crate) fn pack<T: Pack>(&mut self, value: &T) -> Option<Packed> {
         self.bytes.resize(LARGEST, 0);
+        self.put(WHOLE);
         let written = value.pack(self).and_then(|()| self.end_zeros());
         let bytes = &mut self.bytes[..self.len];
         let packed = written.map(|()| Packed(Box::from(&*bytes)));
@@ -157,6 +164,12 @@ pub(crate) struct Unpacker<'r> {
     instant: u64,
 }
 
+impl<'r> Unpacker<'r> {
+    const fn new(bytes: &'r [u8]) -> Self {
+        Self { rest: bytes, zeros: 0, instant: 0 }
+    }
+}
+
 impl Unpacker<'_> {
     /// The next byte.
     #[inline]
@@ -197,6 +210,8 @@ impl Unpacker<'_> {
 
 /// What follows is a number of zeros, or 0: then it is this byte.
 const MANY: u8 = 0xff;
+/// How a record begins that is read as it is.
+const WHOLE: u8 = 0;
 /// The most bytes of a record.
 const LARGEST: usize = 2048;
 

@@ -249,3 +249,7 @@ pub struct PathStats {
     /// the peer says of them shows that the mark arrives. False before the first answer, and where it does not.
     pub is_ecn_capable: bool,
 }
+
+pack!(PathStats:
+    rtt, latest_rtt, least_rtt, congestion_window, bytes_in_flight, max_datagram, is_ecn_capable,
+);

@@ -1,6 +1,7 @@
 //! The handle to a peer.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +25,8 @@ use crate::send_stream::SendStream;
 /// the endpoint or to another peer exists.
 #[derive(Clone)]
 pub struct Peer {
-    handle: PeerHandle,
-    id: PeerId,
     link: Arc<Link>,
+    /// It has an owner.
     mailbox: Arc<Mailbox>,
 }
 
@@ -34,8 +34,8 @@ impl Peer {
     /// `None` for the mailbox of a peer whose handshake is not complete: the driver hands out no such
     /// mailbox.
     pub(crate) fn new(link: &Arc<Link>, mailbox: Arc<Mailbox>) -> Option<Self> {
-        let (handle, id) = mailbox.owner()?;
-        Some(Self { handle, id, link: Arc::clone(link), mailbox })
+        mailbox.owner()?;
+        Some(Self { link: Arc::clone(link), mailbox })
     }
 
     /// Sends a message: waits until there is room in the queue of its stream (channel, reliability and
@@ -98,7 +98,7 @@ impl Peer {
             return Err(PeerError::Refused(CommandError::UnknownPeer));
         }
         let key = receipt.key.clone();
-        self.ask(|reply| Command::Cancel { peer: self.handle, key, reply }).await
+        self.ask(|reply| Command::Cancel { peer: self.handle(), key, reply }).await
     }
 
     /// Ends a stream: what is sent on a channel with this reliability and order. Completes once all its messages met their
@@ -111,7 +111,7 @@ impl Peer {
     /// # Errors
     /// When 1,024 other streams to this peer were ended, or the peer has ended.
     pub async fn end_stream(&self, delivery: Delivery) -> Result<(), PeerError> {
-        self.ask(|reply| Command::EndStream { peer: self.handle, delivery, reply }).await
+        self.ask(|reply| Command::EndStream { peer: self.handle(), delivery, reply }).await
     }
 
     /// Writes bytes without end on a channel, reliable and in order. Two such streams at a time, and other
@@ -132,15 +132,15 @@ impl Peer {
     /// `None` once the peer has ended and everything that arrived before is taken. Whether that is all that
     /// its application sent, [`EndReason::is_complete`] of [`ended`](Self::ended) says. When several tasks
     /// wait here, each message goes to one of them.
-    pub async fn recv(&self) -> Option<Message> {
-        self.next(None).await
+    pub fn recv(&self) -> impl Future<Output = Option<Message>> + Send {
+        self.next(None)
     }
 
     /// The next message of the peer on this channel; `None` once the peer has ended and the last message
     /// of the channel is taken. From the first call on the channel is received apart:
     /// [`Self::recv`] no longer returns its messages, and neither waits for the other's to be taken.
-    pub async fn recv_from(&self, channel: u16) -> Option<Message> {
-        self.next(Some(channel)).await
+    pub fn recv_from(&self, channel: u16) -> impl Future<Output = Option<Message>> + Send {
+        self.next(Some(channel))
     }
 
     /// What [`Self::recv`] would return at once.
@@ -161,18 +161,25 @@ impl Peer {
 
     async fn next(&self, channel: Option<u16>) -> Option<Message> {
         // Most find a message, and need not be told of one.
-        match self.try_next(channel) {
-            Ok(message) => return Some(message),
-            Err(TryRecvError::Ended) => return None,
-            Err(TryRecvError::Empty) => {}
+        if let Some(next) = self.known_next(channel) {
+            return next;
         }
         loop {
-            let readable = self.mailbox.readable();
-            match self.try_next(channel) {
-                Ok(message) => return Some(message),
-                Err(TryRecvError::Ended) => return None,
-                Err(TryRecvError::Empty) => readable.await,
+            // Pinned here, and no message beside it, so that the future is small: most tasks of a server wait here.
+            let mut readable = pin!(self.mailbox.readable());
+            if let Some(next) = self.known_next(channel) {
+                return next;
             }
+            readable.as_mut().await;
+        }
+    }
+
+    /// What `next` completes with; `None` if it waits.
+    fn known_next(&self, channel: Option<u16>) -> Option<Option<Message>> {
+        match self.try_next(channel) {
+            Ok(message) => Some(Some(message)),
+            Err(TryRecvError::Ended) => Some(None),
+            Err(TryRecvError::Empty) => None,
         }
     }
 
@@ -183,7 +190,7 @@ impl Peer {
             Pop::Ended => (Err(TryRecvError::Ended), false),
         };
         if ring {
-            self.link.notify(self.handle);
+            self.link.notify(self.handle());
         }
         result
     }
@@ -194,7 +201,7 @@ impl Peer {
     /// # Errors
     /// When too many pings are under way, or the peer is closing or ended.
     pub async fn ping(&self) -> Result<Duration, PeerError> {
-        self.ask(|reply| Command::Ping { peer: self.handle, reply }).await
+        self.ask(|reply| Command::Ping { peer: self.handle(), reply }).await
     }
 
     /// Finds out how the NAT before us behaves, with the help of this peer, which must be a server that answers on two
@@ -204,7 +211,7 @@ impl Peer {
     /// # Errors
     /// When the path to the peer is not direct, another test goes on with it, or it is closing or ended.
     pub async fn test_nat(&self, ports: [u16; 2]) -> Result<NatEvidence, PeerError> {
-        self.ask(|reply| Command::NatTest { server: self.handle, ports, reply }).await
+        self.ask(|reply| Command::NatTest { server: self.handle(), ports, reply }).await
     }
 
     /// Disconnects the peer: what was sent before may still be delivered for
@@ -214,7 +221,7 @@ impl Peer {
         if let Some(reason) = self.ended() {
             return reason;
         }
-        let disconnect = Command::Disconnect { peer: self.handle, options };
+        let disconnect = Command::Disconnect { peer: self.handle(), options };
         match self.driver().command(disconnect).await {
             // Without a driver the peer has ended as well.
             Ok(()) | Err(Stopped) => self.closed().await,
@@ -245,7 +252,7 @@ impl Peer {
     pub fn info(&self) -> Option<PeerInfo> {
         let (info, ring) = self.mailbox.info()?;
         if ring {
-            self.link.notify(self.handle);
+            self.link.notify(self.handle());
         }
         Some(info)
     }
@@ -258,18 +265,23 @@ impl Peer {
 
     /// The peer's identity, authenticated by the handshake.
     #[must_use]
-    pub const fn id(&self) -> PeerId {
-        self.id
+    pub fn id(&self) -> PeerId {
+        self.owner().1
     }
 
     /// The handle that names this peer in [`crate::Event`].
     #[must_use]
-    pub const fn handle(&self) -> PeerHandle {
-        self.handle
+    pub fn handle(&self) -> PeerHandle {
+        self.owner().0
+    }
+
+    /// Kept in the mailbox, where there is one of it for all handles: many tasks hold nothing but a handle.
+    fn owner(&self) -> (PeerHandle, PeerId) {
+        self.mailbox.owner().expect("no handle was made of a mailbox without an owner")
     }
 
     fn driver(&self) -> &DriverLink {
-        self.link.driver(self.handle.shard())
+        self.link.driver(self.handle().shard())
     }
 
     async fn ask<T>(
@@ -305,7 +317,8 @@ impl Peer {
     async fn submit(&self, message: Outgoing) -> Result<(), SendError> {
         match self.push(message)? {
             None => Ok(()),
-            Some(message) => self.wait_and_push(message).await,
+            // Apart: few wait, and the future of those that do not is small.
+            Some(message) => Box::pin(self.wait_and_push(message)).await,
         }
     }
 
@@ -332,7 +345,7 @@ impl Peer {
             Push::Full(back) => Ok(Some(back)),
             Push::Queued { ring } => {
                 if ring {
-                    self.link.notify(self.handle);
+                    self.link.notify(self.handle());
                 }
                 Ok(None)
             }
@@ -343,8 +356,8 @@ impl Peer {
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Peer")
-            .field("id", &self.id)
-            .field("handle", &self.handle)
+            .field("id", &self.id())
+            .field("handle", &self.handle())
             .finish_non_exhaustive()
     }
 }

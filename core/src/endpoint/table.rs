@@ -9,7 +9,7 @@ use core::ops::Deref;
 use super::census::Census;
 use crate::admission::Source;
 use crate::net::{Directory, Place, Via};
-use crate::pack::{Packed, Packer};
+use crate::pack::{Pack, Packed, Shelf};
 use crate::peer::{Gist, Peer};
 use crate::{PeerHandle, PeerId};
 
@@ -44,9 +44,9 @@ impl Slot {
     }
 
     #[inline]
-    fn wake(&mut self) -> Option<&mut Peer> {
+    fn wake(&mut self, shelf: &Shelf) -> Option<&mut Peer> {
         if let Entry::Asleep(_) = self.entry {
-            self.unpack();
+            self.unpack(shelf);
         }
         match &mut self.entry {
             Entry::Awake(peer) => peer.as_deref_mut(),
@@ -55,8 +55,8 @@ impl Slot {
     }
 
     #[cold]
-    fn unpack(&mut self) {
-        if let Some(Look::Asleep(peer)) = self.look() {
+    fn unpack(&mut self, shelf: &Shelf) {
+        if let Some(Look::Asleep(peer)) = self.look(shelf) {
             self.entry = Entry::Awake(Some(peer));
         }
     }
@@ -77,17 +77,20 @@ impl Slot {
         }
     }
 
-    fn look(&self) -> Option<Look<'_>> {
+    fn look(&self, shelf: &Shelf) -> Option<Look<'_>> {
         match &self.entry {
             Entry::Awake(peer) => peer.as_deref().map(Look::Awake),
-            Entry::Asleep(packed) => Some(Look::Asleep(packed.unpack().expect("it was packed"))),
+            Entry::Asleep(packed) => {
+                let peer = shelf.begin(packed, Pack::unpack);
+                Some(Look::Asleep(peer.expect("it was packed")))
+            }
         }
     }
 
-    fn gist(&self) -> Option<Gist<'_>> {
+    fn gist(&self, shelf: &Shelf) -> Option<Gist<'_>> {
         match &self.entry {
             Entry::Awake(peer) => peer.as_deref().map(Gist::of),
-            Entry::Asleep(packed) => packed.begin(Gist::of_packed),
+            Entry::Asleep(packed) => shelf.begin(packed, Gist::of_packed),
         }
     }
 }
@@ -122,11 +125,17 @@ pub(crate) struct PeerTable {
     census: Census,
     /// What handles have in common.
     shard: u8,
-    packer: Packer,
+    shelf: Shelf,
     /// No peer is packed.
     #[cfg(test)]
     pub(super) is_sleepless: bool,
+    /// As if there were many.
+    #[cfg(test)]
+    pub(super) is_crowded: bool,
 }
+
+/// So many peers are many.
+const MANY: usize = 64;
 
 impl PeerTable {
     /// No peers; handles will name this shard.
@@ -159,7 +168,7 @@ impl PeerTable {
     /// Removes a peer; its handle is void from now on.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Box<Peer>> {
         let entry = self.slots.get_mut(slot as usize)?;
-        entry.wake()?;
+        entry.wake(&self.shelf)?;
         let Entry::Awake(peer) = core::mem::take(&mut entry.entry) else { return None };
         let peer = peer?;
         entry.generation = entry.generation.wrapping_add(1);
@@ -169,23 +178,23 @@ impl PeerTable {
 
     pub(super) fn get(&self, handle: PeerHandle) -> Option<Look<'_>> {
         let slot = self.slots.get(handle.slot as usize)?;
-        if slot.is_named_by(handle, self.shard) { slot.look() } else { None }
+        if slot.is_named_by(handle, self.shard) { slot.look(&self.shelf) } else { None }
     }
 
     pub(crate) fn get_mut(&mut self, handle: PeerHandle) -> Option<&mut Peer> {
         let slot = self.slots.get_mut(handle.slot as usize)?;
-        if slot.is_named_by(handle, self.shard) { slot.wake() } else { None }
+        if slot.is_named_by(handle, self.shard) { slot.wake(&self.shelf) } else { None }
     }
 
     /// The peer in this slot. If it was asleep, it is awake now.
     #[inline]
     pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Peer> {
-        self.slots.get_mut(slot as usize)?.wake()
+        self.slots.get_mut(slot as usize)?.wake(&self.shelf)
     }
 
     /// The peer in this slot, asleep or awake.
     pub(super) fn look(&self, slot: u32) -> Option<Look<'_>> {
-        self.slots.get(slot as usize)?.look()
+        self.slots.get(slot as usize)?.look(&self.shelf)
     }
 
     /// The peer in this slot, unless it is asleep: then it does nothing, and nothing is to be done.
@@ -199,11 +208,37 @@ impl PeerTable {
         if self.is_sleepless {
             return;
         }
+        let many = self.many();
         let Some(slot) = self.slots.get_mut(slot as usize) else { return };
-        if let Entry::Awake(Some(peer)) = &slot.entry
-            && let Some(packed) = self.packer.pack(&**peer)
-        {
-            slot.entry = Entry::Asleep(packed);
+        let Entry::Awake(Some(peer)) = &slot.entry else { return };
+        let Some(packed) = self.shelf.pack(&**peer) else { return };
+        slot.entry = Entry::Asleep(packed);
+        if !self.shelf.is_shared() && self.slots.len() >= many {
+            self.share();
+        }
+    }
+
+    /// From so many peers on, what two have in common is kept once. Less would not be worth the time.
+    const fn many(&self) -> usize {
+        #[cfg(test)]
+        if self.is_crowded {
+            return 0;
+        }
+        MANY
+    }
+
+    /// What the records of two have in common is kept once. Those that are there are written anew when they were awake.
+    #[cold]
+    fn share(&mut self) {
+        let mut asleep = self.slots.iter().filter_map(|slot| match &slot.entry {
+            Entry::Asleep(packed) => Some(packed),
+            Entry::Awake(_) => None,
+        });
+        let (one, other) = (asleep.next(), asleep.next_back());
+        #[cfg(test)]
+        let other = other.or_else(|| one.filter(|_| self.is_crowded));
+        if let (Some(one), Some(other)) = (one, other) {
+            self.shelf.share(one, other);
         }
     }
 
@@ -240,12 +275,12 @@ impl PeerTable {
 
     /// The identity of the peer in this slot.
     pub(super) fn id(&self, slot: u32) -> Option<PeerId> {
-        self.slots.get(slot as usize)?.gist()?.id()
+        self.slots.get(slot as usize)?.gist(&self.shelf)?.id()
     }
 
     /// All peers, in the order of their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = Look<'_>> {
-        self.slots.iter().filter_map(Slot::look)
+        self.slots.iter().filter_map(|slot| slot.look(&self.shelf))
     }
 
     /// Those that are awake.
@@ -297,7 +332,7 @@ impl PeerTable {
     /// most `most`.
     pub(super) fn some_from(&self, slot: u32, most: usize) -> impl Iterator<Item = Gist<'_>> {
         let (before, from) = self.slots.split_at((slot as usize).min(self.slots.len()));
-        from.iter().chain(before).take(most).filter_map(Slot::gist)
+        from.iter().chain(before).take(most).filter_map(|slot| slot.gist(&self.shelf))
     }
 
     /// `slot` is at this place; whoever was there before is not any more.

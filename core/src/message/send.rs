@@ -300,7 +300,8 @@ impl SendQueue {
 
     /// Memory that only traffic needs is given back, if there is none. Messages that took the same place are told apart by
     /// their numbers.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.redundancy.rest(now);
         if self.messages.is_empty() && self.fates.is_empty() {
             self.messages = Slab::new();
             self.fates = VecDeque::new();

@@ -62,7 +62,7 @@ impl Peer {
         let Some(last) = self.liveness.last_received else { return };
         // Now and then, whatever comes: who talks takes it back at once.
         self.inbox.rest();
-        self.outbound.queue.rest();
+        self.outbound.queue.rest(cx.now);
         let heartbeat = cx.config.timers.heartbeat;
         let due = last + self.liveness.patience(heartbeat);
         if cx.now < due {

@@ -215,7 +215,7 @@ impl Peer {
         let rests = is_quiet && cx.router.is_none() && self.paths.rest();
         if rests {
             self.usage.traffic.rests += 1;
-            self.outbound.queue.rest();
+            self.outbound.queue.rest(cx.now);
             self.put_off_silence(heartbeat);
         }
         rests

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::fresh::FreshPort;
 use crate::net::Via;
+use crate::pack::{Pack, Packer, Unpacker, pack, pack_enum};
 use crate::time::Instant;
 
 /// What carries packets to a peer, why, and what was tried to reach it directly.
@@ -36,6 +37,10 @@ pub struct Verdict {
     pub next_retry: Option<Instant>,
 }
 
+pack!(Verdict:
+    path, reason, rounds, packets, our_nat, order_sensitive, peer_nat, peer_order_sensitive, fresh_port, next_retry,
+);
+
 /// Why a peer is reached as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -66,6 +71,37 @@ pub enum PathReason {
     NoAnswer,
 }
 
+impl Pack for PathReason {
+    fn pack(&self, into: &mut Packer) -> Option<()> {
+        if let Self::Punched { after } = self {
+            return (PUNCHED, *after).pack(into);
+        }
+        let at = PLAIN.iter().position(|plain| plain == self)?;
+        into.byte(at as u8)
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        match from.byte()? {
+            PUNCHED => Duration::unpack(from).map(|after| Self::Punched { after }),
+            plain => PLAIN.get(usize::from(plain)).copied(),
+        }
+    }
+}
+
+/// How the one reason is written that has a field; all others by their place in [`PLAIN`].
+const PUNCHED: u8 = 9;
+const PLAIN: [PathReason; 9] = [
+    PathReason::Direct,
+    PathReason::Connecting,
+    PathReason::Off,
+    PathReason::NotUsed,
+    PathReason::Trying,
+    PathReason::PeerDoesNotTry,
+    PathReason::NoCandidates,
+    PathReason::BothSymmetric,
+    PathReason::NoAnswer,
+];
+
 /// What is known of a NAT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -80,6 +116,8 @@ pub enum Nat {
     /// Others see different addresses.
     Symmetric,
 }
+
+pack_enum!(Nat: Unknown, None, Cone, Symmetric);
 
 impl fmt::Display for Verdict {
     /// One line: `direct 203.0.113.9:40112, punched in 118 ms`, `routed via nlu3...: both NATs are symmetric`.

@@ -71,7 +71,7 @@ impl Driver {
             Command::Disconnect { peer, options } => self.disconnect(peer, options),
             Command::EndStream { peer, delivery, reply } => {
                 if let Some(entry) = self.peers.get_mut(&peer) {
-                    entry.stream_ends.asked.push((delivery, reply));
+                    entry.work_to_do().stream_ends.asked.push((delivery, reply));
                     self.make_ready(peer);
                 }
             }
@@ -84,7 +84,8 @@ impl Driver {
                     Err(error) => answer(reply, Err(PeerError::Refused(error))),
                     Ok(()) => {
                         if let Some(entry) = self.peers.get_mut(&server) {
-                            entry.nat_test = Some(reply);
+                            entry.work_to_do().nat_test = Some(reply);
+                            entry.note_use(server, self.now, &mut self.in_use);
                         }
                     }
                 }
@@ -93,7 +94,8 @@ impl Driver {
                 Err(error) => answer(reply, Err(PeerError::Refused(error))),
                 Ok(ping) => {
                     if let Some(entry) = self.peers.get_mut(&peer) {
-                        entry.pings.insert(ping, reply);
+                        entry.work_to_do().pings.insert(ping, reply);
+                        entry.note_use(peer, self.now, &mut self.in_use);
                     }
                 }
             },
@@ -116,13 +118,13 @@ impl Driver {
     /// Answers `diallers` when `peer` is connected.
     pub(super) fn await_peer(&mut self, peer: PeerHandle, diallers: Vec<Dialler>) {
         let entry =
-            self.peers.entry(peer).or_insert_with(|| Entry::boxed(Arc::new(Mailbox::default())));
+            self.peers.entry(peer).or_insert_with(|| Entry::new(Arc::new(Mailbox::default())));
         if entry.is_connected {
             for dialler in diallers {
                 answer(dialler, Ok(PendingHandle::new(&entry.mailbox, &self.inputs.wake)));
             }
         } else {
-            entry.diallers.extend(diallers);
+            entry.work_to_do().diallers.extend(diallers);
         }
     }
 
@@ -133,7 +135,7 @@ impl Driver {
             let result = self.core.cancel(self.clock.now(), peer, message);
             return Some(result.map_err(PeerError::Refused));
         }
-        let under_way = entry.under_way.withdraw(key);
+        let under_way = entry.work().and_then(|work| work.under_way.withdraw(key));
         let Some(message) = under_way.or_else(|| entry.mailbox.withdraw(key)) else {
             // The core did not take it: its fate is known.
             return Some(Err(PeerError::Refused(CommandError::TooLate)));
@@ -155,11 +157,12 @@ impl Driver {
     /// Messages that were accepted before go first, as far as the disconnect's linger allows.
     pub(super) fn disconnect(&mut self, peer: PeerHandle, options: DisconnectOptions) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
-        if entry.disconnect.is_some() {
+        let work = entry.work_to_do();
+        if work.disconnect.is_some() {
             return;
         }
         let by = self.clock.now() + options.linger;
-        entry.disconnect = Some(Box::new((options, by)));
+        work.disconnect = Some((options, by));
         self.leaving.push(peer);
         self.make_ready(peer);
     }
@@ -181,13 +184,16 @@ impl Driver {
         let Self { leaving, peers, core, .. } = self;
         leaving.retain(|peer| {
             let Some(entry) = peers.get_mut(peer) else { return false };
-            let Some((options, by)) = entry.disconnect.as_deref() else { return false };
-            let is_late = now >= *by;
-            let has_more = entry.is_ready || !entry.under_way.is_empty();
+            let Some(by) = entry.leave_by() else { return false };
+            let is_late = now >= by;
+            let has_more = entry.is_ready || entry.has_more();
             if !is_late && has_more || !entry.mailbox.close(is_late) {
                 return true;
             }
-            let (mut options, by) = (options.clone(), *by);
+            let Some((mut options, _)) = entry.work().and_then(|work| work.disconnect.clone())
+            else {
+                return false;
+            };
             options.linger = by.saturating_since(now);
             if entry.is_cut() {
                 options = options.incomplete();

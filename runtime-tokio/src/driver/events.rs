@@ -1,7 +1,6 @@
 //! What the core tells.
 
 use std::collections::hash_map;
-use std::mem;
 use std::sync::Arc;
 
 use handfast_core::{DisconnectOptions, EndReason, Event, PeerHandle, PeerId};
@@ -54,17 +53,18 @@ impl Driver {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         match event {
             Event::Fate { message, fate, .. } => {
-                if let Some(receipt) = entry.receipts.remove(&message) {
+                if let Some(receipt) = entry.work().and_then(|work| work.receipts.remove(&message))
+                {
                     receipt.tell(fate);
                 }
             }
             Event::Pong { ping, rtt, .. } => {
-                if let Some(reply) = entry.pings.remove(&ping) {
+                if let Some(reply) = entry.work().and_then(|work| work.pings.remove(&ping)) {
                     answer(reply, Ok(rtt));
                 }
             }
             Event::NatTested { evidence, .. } => {
-                if let Some(reply) = entry.nat_test.take() {
+                if let Some(reply) = entry.work().and_then(|work| work.nat_test.take()) {
                     answer(reply, Ok(evidence));
                 }
             }
@@ -72,7 +72,9 @@ impl Driver {
                 self.publish_info(peer);
             }
             Event::Writable { channel, .. } => {
-                entry.under_way.unblock(channel);
+                if let Some(work) = entry.work() {
+                    work.under_way.unblock(channel);
+                }
                 self.make_ready(peer);
             }
             _ => {}
@@ -83,7 +85,7 @@ impl Driver {
         let (entry, is_incoming) = match self.peers.entry(peer) {
             hash_map::Entry::Occupied(entry) => (entry.into_mut(), false),
             hash_map::Entry::Vacant(vacant) => {
-                (vacant.insert(Entry::boxed(Arc::new(Mailbox::default()))), true)
+                (vacant.insert(Entry::new(Arc::new(Mailbox::default()))), true)
             }
         };
         entry.mailbox.set_owner(peer, id);
@@ -95,14 +97,17 @@ impl Driver {
         if is_incoming {
             self.backlog.push(Arc::clone(&entry.mailbox));
         }
-        for dialler in mem::take(&mut entry.diallers) {
+        // What is known of the peer is to be looked at once it is quiet.
+        entry.note_use(peer, self.now, &mut self.in_use);
+        for dialler in entry.take_diallers() {
             answer(dialler, Ok(PendingHandle::new(&entry.mailbox, &self.inputs.wake)));
         }
     }
 
     /// Lets the handles see the peer as it is now.
-    pub(super) fn publish_info(&self, peer: PeerHandle) {
-        if let (Some(entry), Some(info)) = (self.peers.get(&peer), self.core.peer(peer)) {
+    pub(super) fn publish_info(&mut self, peer: PeerHandle) {
+        if let (Some(entry), Some(info)) = (self.peers.get_mut(&peer), self.core.peer(peer)) {
+            entry.note_use(peer, self.now, &mut self.in_use);
             entry.mailbox.set_info(info);
         }
     }
@@ -111,7 +116,8 @@ impl Driver {
     /// goodbye; but one that called us meanwhile has a right to be accepted.
     pub(super) fn on_declined(&mut self, peer: PeerHandle) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
-        if entry.is_incoming || entry.mailbox.is_wanted() || !entry.diallers.is_empty() {
+        let is_dialled = entry.work().is_some_and(|work| !work.diallers.is_empty());
+        if entry.is_incoming || entry.mailbox.is_wanted() || is_dialled {
             return;
         }
         if self.core.has_initiated(peer) {
@@ -125,10 +131,12 @@ impl Driver {
     fn on_ended(&mut self, peer: PeerHandle, reason: EndReason) {
         let Some(mut entry) = self.peers.remove(&peer) else { return };
         if let EndReason::Merged { into } = reason
-            && !entry.diallers.is_empty()
             && self.core.peer(into).is_some()
         {
-            self.await_peer(into, mem::take(&mut entry.diallers));
+            let diallers = entry.take_diallers();
+            if !diallers.is_empty() {
+                self.await_peer(into, diallers);
+            }
         }
         // What arrived before the end is the application's, room or not: it is in memory already.
         while let Some(message) = self.core.receive(self.clock.now(), peer) {

@@ -43,17 +43,13 @@ impl Driver {
     fn push(&mut self, peer: PeerHandle, moved: &mut usize) {
         let Self { core, clock, now, peers, ready, traffic, .. } = self;
         let Some(entry) = peers.get_mut(&peer) else { return };
-        entry.mailbox.collect(&mut entry.under_way);
-        if entry.under_way.is_stuck() {
+        if !entry.collect() {
             return;
         }
         let mut exchange = core.exchange(*now, peer);
         let mut next_check = *moved;
         loop {
-            if entry.under_way.is_stuck() {
-                entry.mailbox.collect(&mut entry.under_way);
-            }
-            if entry.under_way.is_stuck() {
+            if entry.is_stuck() && !entry.collect() {
                 return;
             }
             if *moved >= next_check {
@@ -68,10 +64,11 @@ impl Driver {
 
     /// From the core to the mailbox, as much as fits.
     pub(super) fn pull(&mut self, peer: PeerHandle) {
-        let Some(entry) = self.peers.get(&peer) else { return };
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
         if self.subscriber.as_ref().is_some_and(Subscriber::takes_messages) {
             return;
         }
+        entry.note_use(peer, self.now, &mut self.in_use);
         let mailbox = Arc::clone(&entry.mailbox);
         let apart = mailbox.apart();
         for channel in apart.iter().copied().map(Some).chain([None]) {
@@ -108,6 +105,29 @@ impl Driver {
     }
 }
 
+impl Driver {
+    /// Frees what peers have no need of that are quiet since they were looked at last. So many are looked at in a turn; what
+    /// keeps their paths open brings turns enough.
+    pub(super) fn rest_the_quiet(&mut self) {
+        for _ in 0..RESTS_PER_TURN {
+            let Some((peer, since)) = self.in_use.front().copied() else { break };
+            if self.now.saturating_since(since) < self.quiet_after {
+                break;
+            }
+            self.in_use.pop_front();
+            let Some(entry) = self.peers.get_mut(&peer) else { continue };
+            if entry.rest() {
+                entry.is_in_use = false;
+            } else {
+                self.in_use.push_back((peer, self.now));
+            }
+        }
+        if self.in_use.capacity() > 2 * self.in_use.len() + FEW {
+            self.in_use.shrink_to(self.in_use.len() + FEW);
+        }
+    }
+}
+
 /// Whether the rest is for the next turn.
 fn is_enough(traffic: &Traffic<Port>, clock: &Clock, moved: usize) -> bool {
     moved >= MESSAGES_PER_TURN || (moved >= FEWEST_MESSAGES && traffic.is_turn_over(clock))
@@ -115,5 +135,9 @@ fn is_enough(traffic: &Traffic<Port>, clock: &Clock, moved: usize) -> bool {
 
 /// A turn that is over moves so many messages all the same: neither way waits for the other.
 const FEWEST_MESSAGES: usize = 64;
+/// So many of those that may be quiet are looked at in a turn.
+const RESTS_PER_TURN: usize = 32;
+/// There is always room in the list for so many.
+const FEW: usize = 64;
 /// How often to look at the clock.
 const CHECKED_EVERY: usize = 16;

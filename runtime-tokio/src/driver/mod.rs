@@ -65,10 +65,13 @@ pub(crate) struct Driver {
     addresses: watch::Sender<Vec<(SocketId, SocketAddr)>>,
     inputs: Inputs,
     backlog: Arc<Backlog>,
-    /// Apart from the table, half of which may be free.
-    peers: HashMap<PeerHandle, Box<Entry>>,
+    peers: HashMap<PeerHandle, Entry>,
     /// Peers whose messages are to be moved, each at most once.
     ready: VecDeque<PeerHandle>,
+    /// Peers whose queues may be in use, each once, and since when; those that were looked at longest ago are first.
+    in_use: VecDeque<(PeerHandle, Instant)>,
+    /// Who neither said nor heard anything for so long is quiet; it may take twice as long until that is seen.
+    quiet_after: Duration,
     /// Peers to disconnect once their blocked messages are with the core, or time is up.
     leaving: Vec<PeerHandle>,
     /// For messages on their way from the core to a mailbox.
@@ -112,6 +115,8 @@ impl Driver {
     ) -> io::Result<Self> {
         let (seed, now) = (entropy()?, clock.now());
         let discovery = Beacons::new(config.discovery, now);
+        // Packets that keep paths open bring turns in which they are looked at.
+        let quiet_after = config.timers.heartbeat / 4;
         let mut core = handfast_core::Endpoint::new(config, identity, seed, now);
         let make = |_, io| Port::new(io);
         let traffic = Traffic::with_sockets(&mut core, now, sockets, LONGEST_TURN, make)?;
@@ -126,6 +131,8 @@ impl Driver {
             backlog,
             peers: HashMap::new(),
             ready: VecDeque::new(),
+            in_use: VecDeque::new(),
+            quiet_after,
             leaving: Vec::new(),
             scratch: VecDeque::new(),
             subscriber: None,
@@ -198,6 +205,7 @@ impl Driver {
         let mut more = self.exchange_beacons();
         self.move_messages();
         self.drain();
+        self.rest_the_quiet();
         more |= self.traffic.transmit(&mut self.core, &self.clock)?;
         more |= self.traffic.is_behind() || self.was_called;
         // Sending may have told us more, and what follows from that may be to send again.

@@ -1,6 +1,7 @@
 //! Streams that the application ends.
 
 use std::mem;
+use std::sync::Arc;
 
 use handfast_core::{Delivery, PeerHandle};
 use tokio::sync::oneshot;
@@ -10,6 +11,7 @@ use crate::error::PeerError;
 use crate::mailbox::stream;
 
 use super::Driver;
+use super::entry::Work;
 
 /// Who waits for the end of which stream of a peer.
 #[derive(Default)]
@@ -22,18 +24,27 @@ pub(super) struct StreamEnds {
 
 type Asked = (Delivery, oneshot::Sender<Result<(), PeerError>>);
 
+impl StreamEnds {
+    /// Whether nobody waits.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.asked.is_empty() && self.told.is_empty()
+    }
+}
+
 impl Driver {
     /// Ends the streams of a peer whose messages the core has taken.
     pub(super) fn end_streams(&mut self, peer: PeerHandle) {
         let now = self.clock.now();
         let Some(entry) = self.peers.get_mut(&peer) else { return };
-        for (delivery, reply) in mem::take(&mut entry.stream_ends.asked) {
-            if entry.under_way.has(&delivery) || entry.mailbox.has(&delivery) {
-                entry.stream_ends.asked.push((delivery, reply));
+        let mailbox = Arc::clone(&entry.mailbox);
+        let Some(Work { stream_ends, under_way, .. }) = entry.work() else { return };
+        for (delivery, reply) in mem::take(&mut stream_ends.asked) {
+            if under_way.has(&delivery) || mailbox.has(&delivery) {
+                stream_ends.asked.push((delivery, reply));
                 continue;
             }
             match self.core.end_stream(now, peer, delivery) {
-                Ok(()) => entry.stream_ends.told.push((delivery, reply)),
+                Ok(()) => stream_ends.told.push((delivery, reply)),
                 Err(error) => answer(reply, Err(PeerError::Refused(error))),
             }
         }
@@ -42,12 +53,14 @@ impl Driver {
     /// A stream ended: its place is free here as well.
     pub(super) fn on_stream_ended(&mut self, peer: PeerHandle, delivery: &Delivery) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
-        entry.under_way.forget(delivery);
+        entry.note_use(peer, self.now, &mut self.in_use);
         entry.mailbox.forget(delivery);
-        let (ended, others) = mem::take(&mut entry.stream_ends.told)
+        let Some(Work { stream_ends, under_way, .. }) = entry.work() else { return };
+        under_way.forget(delivery);
+        let (ended, others) = mem::take(&mut stream_ends.told)
             .into_iter()
             .partition::<Vec<_>, _>(|(told, _)| stream(told) == stream(delivery));
-        entry.stream_ends.told = others;
+        stream_ends.told = others;
         ended.into_iter().for_each(|(_, reply)| answer(reply, Ok(())));
     }
 }

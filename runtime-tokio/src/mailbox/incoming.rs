@@ -21,6 +21,21 @@ pub(super) struct Queue {
 }
 
 impl Inbox {
+    /// No message, but a queue for each of these channels that are received apart.
+    pub(super) fn with_apart(channels: &[u16]) -> Self {
+        let apart = channels.iter().map(|channel| (*channel, Queue::default())).collect();
+        Self { others: Queue::default(), apart }
+    }
+
+    /// Whether there is no message, nor one to be fetched.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.queues().all(|queue| queue.messages.is_empty() && !queue.withheld)
+    }
+
+    pub(super) fn is_apart(&self, channel: u16) -> bool {
+        self.apart.contains_key(&channel)
+    }
+
     /// The oldest message of a channel that is received apart, or of all others. Whether the driver
     /// should come with more is the second.
     pub(super) fn pop(&mut self, channel: Option<u16>) -> Option<(Message, bool)> {
@@ -29,11 +44,8 @@ impl Inbox {
         Some((message, queue.wants_more()))
     }
 
-    /// From now on this channel is received apart. Whether it was not before.
-    pub(super) fn set_apart(&mut self, channel: u16) -> bool {
-        if self.apart.contains_key(&channel) {
-            return false;
-        }
+    /// From now on this channel is received apart, which it was not before.
+    pub(super) fn set_apart(&mut self, channel: u16) {
         let mut queue = Queue { withheld: true, ..Queue::default() };
         let waiting = std::mem::take(&mut self.others.messages);
         for message in waiting {
@@ -45,7 +57,6 @@ impl Inbox {
             }
         }
         self.apart.insert(channel, queue);
-        true
     }
 
     pub(super) fn apart(&self) -> BTreeSet<u16> {

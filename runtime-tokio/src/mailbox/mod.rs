@@ -17,11 +17,14 @@ use tokio::sync::futures::Notified;
 use crate::receipt_key::MessageKey;
 
 mod incoming;
+mod known;
 mod outgoing;
+mod queues;
 
-use incoming::Inbox;
+use known::Known;
+use outgoing::Untaken;
 pub(crate) use outgoing::{Allowed, Outgoing, UnderWay, stream};
-use outgoing::{Outbox, Untaken};
+use queues::Queues;
 
 /// One peer's queues and its end.
 #[derive(Default)]
@@ -35,12 +38,11 @@ pub(crate) struct Mailbox {
 
 #[derive(Default)]
 struct State {
-    outgoing: Outbox,
-    incoming: Inbox,
+    queues: Queues,
     /// Nothing at all before the peer is connected.
     allowed: Option<Allowed>,
     /// The peer as it was last, as the application asked for.
-    info: Option<PeerInfo>,
+    known: Known,
     /// The driver knows that it has work here.
     rung: bool,
     /// The peer is being disconnected: no further message will be taken.
@@ -50,7 +52,7 @@ struct State {
     /// Somebody got a handle to the peer.
     taken: bool,
     /// Handles to the peer that are on their way to somebody.
-    offers: usize,
+    offers: u32,
 }
 
 /// What became of an attempt to hand a message over.
@@ -91,10 +93,17 @@ impl Mailbox {
         let Some(allowed) = state.allowed.filter(|_| !state.closing) else {
             return Push::Refused(SendError::Closing);
         };
-        match state.outgoing.push(message, allowed) {
+        let were_at_rest = state.queues.in_use().is_none();
+        match state.queues.for_use().outgoing.push(message, allowed) {
             Ok(()) => Push::Queued { ring: !mem::replace(&mut state.rung, true) },
             Err(Untaken::Full(message)) => Push::Full(message),
-            Err(Untaken::Refused(error)) => Push::Refused(error),
+            Err(Untaken::Refused(error)) => {
+                // The driver hears nothing of it, and so would not see to that later.
+                if were_at_rest {
+                    state.queues.rest_now();
+                }
+                Push::Refused(error)
+            }
         }
     }
 
@@ -102,8 +111,11 @@ impl Mailbox {
     /// that are not.
     pub(crate) fn pop(&self, channel: Option<u16>) -> Pop {
         let mut state = self.lock();
-        let is_new = channel.is_some_and(|channel| state.incoming.set_apart(channel));
-        let popped = state.incoming.pop(channel);
+        let is_new = channel.is_some_and(|channel| !state.queues.is_apart(channel));
+        if is_new && let Some(channel) = channel {
+            state.queues.for_use().incoming.set_apart(channel);
+        }
+        let popped = state.queues.in_use_mut().and_then(|both| both.incoming.pop(channel));
         let wants_more = is_new || popped.as_ref().is_some_and(|(_, wants_more)| *wants_more);
         let ring = wants_more && state.ended.is_none() && !mem::replace(&mut state.rung, true);
         match popped {
@@ -130,7 +142,7 @@ impl Mailbox {
 
     /// Tells of each change that `push` may see for a message of this delivery.
     pub(crate) fn writable(&self, delivery: &Delivery) -> Arc<Notify> {
-        self.lock().outgoing.writable(delivery)
+        self.lock().queues.for_use().outgoing.writable(delivery)
     }
 
     /// A handle to the peer is on its way to somebody.
@@ -154,7 +166,7 @@ impl Mailbox {
     /// know, if it is rung.
     pub(crate) fn info(&self) -> Option<(PeerInfo, bool)> {
         let mut state = self.lock();
-        let info = state.info.clone().filter(|_| state.ended.is_none())?;
+        let info = state.known.info().filter(|_| state.ended.is_none())?;
         Some((info, !mem::replace(&mut state.rung, true)))
     }
 }
@@ -171,7 +183,7 @@ impl Mailbox {
         let mut state = self.lock();
         state.allowed =
             Some(Allowed { max_message: info.max_message, max_streams: info.max_streams });
-        state.info = Some(info);
+        state.known.set(info);
     }
 
     /// The driver is here: the next thing to do deserves a ring of its own.
@@ -181,35 +193,44 @@ impl Mailbox {
 
     /// Hands over the outgoing messages of all streams of which the driver has none.
     pub(crate) fn collect(&self, under_way: &mut UnderWay) {
-        let writable = self.lock().outgoing.collect(under_way);
+        let mut state = self.lock();
+        let Some(both) = state.queues.in_use_mut() else { return };
+        let writable = both.outgoing.collect(under_way);
+        drop(state);
         tell(writable);
+    }
+
+    /// Whether messages wait to be collected.
+    pub(crate) fn has_outgoing(&self) -> bool {
+        self.lock().queues.in_use().is_some_and(|both| !both.outgoing.is_empty())
     }
 
     /// Takes no further message from the application, unless some wait here: then it says no. With `now`
     /// it does not ask.
     pub(crate) fn close(&self, now: bool) -> bool {
         let mut state = self.lock();
-        state.closing |= now || state.outgoing.is_empty();
-        let closing = state.closing;
-        let waiting = if closing { state.outgoing.waiting() } else { Vec::new() };
+        let both = state.queues.in_use();
+        let closing = state.closing || now || both.is_none_or(|both| both.outgoing.is_empty());
+        let waiting = both.filter(|_| closing).map(|both| both.outgoing.waiting());
+        state.closing = closing;
         drop(state);
-        tell(waiting);
+        tell(waiting.into_iter().flatten());
         closing
     }
 
     /// Whether messages of this delivery's stream wait to be collected.
     pub(crate) fn has(&self, delivery: &Delivery) -> bool {
-        self.lock().outgoing.has(delivery)
+        self.lock().queues.in_use().is_some_and(|both| both.outgoing.has(delivery))
     }
 
     /// Forgets a stream of which no message waits to be collected.
     pub(crate) fn forget(&self, delivery: &Delivery) {
-        self.lock().outgoing.forget(delivery);
+        self.lock().queues.for_use().outgoing.forget(delivery);
     }
 
     /// Whether a reliable message waits to be collected.
     pub(crate) fn has_reliable(&self) -> bool {
-        self.lock().outgoing.has_reliable()
+        self.lock().queues.in_use().is_some_and(|both| both.outgoing.has_reliable())
     }
 
     /// Whether somebody has, or is about to get, a handle to the peer.
@@ -220,19 +241,19 @@ impl Mailbox {
 
     /// Takes back an outgoing message that was not collected yet.
     pub(crate) fn withdraw(&self, key: &MessageKey) -> Option<Outgoing> {
-        let (message, writable) = self.lock().outgoing.withdraw(key)?;
+        let (message, writable) = self.lock().queues.in_use_mut()?.outgoing.withdraw(key)?;
         tell(writable);
         Some(message)
     }
 
     /// The channels that are received apart.
     pub(crate) fn apart(&self) -> BTreeSet<u16> {
-        self.lock().incoming.apart()
+        self.lock().queues.apart()
     }
 
     /// How many messages and bytes of this channel, or of all that are not received apart, fit in.
     pub(crate) fn room(&self, channel: Option<u16>) -> (usize, usize) {
-        self.lock().incoming.room(channel)
+        self.lock().queues.for_use().incoming.room(channel)
     }
 
     /// Adds incoming messages; `withheld` tells that the core has more of this channel, or of all that are
@@ -244,7 +265,7 @@ impl Mailbox {
         withheld: bool,
     ) {
         let any = !messages.is_empty();
-        self.lock().incoming.deposit(channel, messages, withheld);
+        self.lock().queues.for_use().incoming.deposit(channel, messages, withheld);
         if any {
             self.readable.notify_waiters();
         }
@@ -252,31 +273,46 @@ impl Mailbox {
 
     /// Takes out what waits for whoever receives from all channels.
     pub(crate) fn take_incoming(&self) -> VecDeque<Message> {
-        self.lock().incoming.drain()
+        let mut state = self.lock();
+        state.queues.in_use_mut().map(|both| both.incoming.drain()).unwrap_or_default()
     }
 
     /// Whether the core has messages that would fit by now.
     pub(crate) fn wants_more(&self) -> bool {
-        self.lock().incoming.wants_more()
+        self.lock().queues.in_use().is_some_and(|both| both.incoming.wants_more())
+    }
+
+    /// Frees memory if there was no message since the last time that this was asked, and nobody waits for room. Whether
+    /// the peer is at rest now.
+    pub(crate) fn rest(&self) -> bool {
+        let mut state = self.lock();
+        let rests = state.queues.rest();
+        if rests {
+            state.known.rest();
+        }
+        rests
     }
 
     /// How many messages there are for the application.
     pub(crate) fn unread(&self) -> usize {
-        self.lock().incoming.len()
+        self.lock().queues.in_use().map_or(0, |both| both.incoming.len())
     }
 
     /// How many bytes of messages there are for the application.
     pub(crate) fn incoming_bytes(&self) -> usize {
-        self.lock().incoming.bytes()
+        self.lock().queues.in_use().map_or(0, |both| both.incoming.bytes())
     }
 
     /// The peer ended. Incoming messages stay for the application to take.
     pub(crate) fn end(&self, reason: EndReason) {
         let mut state = self.lock();
         state.ended.get_or_insert_with(|| Box::new(reason));
-        state.incoming.end();
-        let (unsent, waiting) = (state.outgoing.drain(), state.outgoing.waiting());
+        let left = state.queues.in_use_mut().map(|both| {
+            both.incoming.end();
+            (both.outgoing.drain(), both.outgoing.waiting())
+        });
         drop(state);
+        let (unsent, waiting) = left.unwrap_or_default();
         unsent.into_iter().for_each(Outgoing::give_up);
         self.readable.notify_waiters();
         tell(waiting);

@@ -69,7 +69,7 @@ impl Outgoing {
 }
 
 /// A channel, reliability and order: messages of different streams never wait for each other.
-type Stream = (u16, bool, Order);
+pub(super) type Stream = (u16, bool, Order);
 
 /// The stream of a delivery.
 pub(crate) const fn stream(delivery: &Delivery) -> Stream {
@@ -106,7 +106,31 @@ struct Queue {
     writable: Option<Arc<Notify>>,
 }
 
+impl Queue {
+    fn is_at_rest(&self) -> bool {
+        // Who waits for room has one as well.
+        let is_awaited = |writable: &Arc<Notify>| Arc::strong_count(writable) > 1;
+        self.messages.is_empty() && !self.writable.as_ref().is_some_and(is_awaited)
+    }
+}
+
 impl Outbox {
+    /// No message, but a queue for each of these streams.
+    pub(super) fn with_streams(streams: &[Stream]) -> Self {
+        let queues = streams.iter().map(|stream| (*stream, Queue::default())).collect();
+        Self { queues, listed: VecDeque::new() }
+    }
+
+    /// The streams of which there is a queue.
+    pub(super) fn streams(&self) -> Box<[Stream]> {
+        self.queues.keys().copied().collect()
+    }
+
+    /// Whether no message waits here, and nobody for room.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.queues.values().all(Queue::is_at_rest)
+    }
+
     /// Takes a message if it is allowed and there is room. A sequenced one takes the place of those of
     /// its stream that wait here.
     pub(super) fn push(&mut self, message: Outgoing, allowed: Allowed) -> Result<(), Untaken> {

@@ -88,6 +88,8 @@ enum Habit {
     Sleepless,
     /// Whatever a packet or a message leads to is seen to at once.
     Eager,
+    /// Packed as one of many.
+    Crowded,
 }
 
 /// Plays a schedule; `lost` says which of 64 datagrams that follow each other are lost. Returns its story, and how often
@@ -96,6 +98,7 @@ fn play(steps: &[Step], lost: u64, habit: Habit) -> (Story, usize) {
     let mut pair = Pair::connected(&Config::default());
     for node in [&mut pair.a, &mut pair.b] {
         node.endpoint.peers.is_sleepless = habit == Habit::Sleepless;
+        node.endpoint.peers.is_crowded = habit == Habit::Crowded;
         node.endpoint.is_eager = habit == Habit::Eager;
     }
     let (mut story, mut slept, mut dozes) = (Story::default(), 0, false);
@@ -167,7 +170,8 @@ proptest! {
         let (usual, _) = play(&steps, lost, Habit::Usual);
         let (unpacked, slept) = play(&steps, lost, Habit::Sleepless);
         prop_assert_eq!(slept, 0);
-        for other in [unpacked, play(&steps, lost, Habit::Eager).0] {
+        let [eager, crowded] = [Habit::Eager, Habit::Crowded].map(|habit| play(&steps, lost, habit).0);
+        for other in [unpacked, eager, crowded] {
             for (number, pair) in usual.datagrams.iter().zip(&other.datagrams).enumerate() {
                 prop_assert_eq!(pair.0, pair.1, "datagram {}", number);
             }

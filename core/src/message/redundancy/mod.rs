@@ -214,6 +214,14 @@ impl Redundancy {
         self.budget = self.budget.saturating_sub(cost(spare.part.len, alone));
     }
 
+    /// Forgets copies that come too late for any packet.
+    pub(super) fn rest(&mut self, now: Instant) {
+        for queue in [&mut self.beside, &mut self.repaired] {
+            queue.retain(|waiting| waiting.until >= now);
+            queue.shrink_to_fit();
+        }
+    }
+
     /// Nothing is sent once more.
     pub(super) fn clear(&mut self) {
         (self.second, self.overdue, self.third, self.repaired) = Default::default();
