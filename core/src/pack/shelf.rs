@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{LARGEST, Pack, Packed, Packer, Unpacker, WHOLE};
 
@@ -62,9 +62,9 @@ impl Shelf {
     }
 }
 
-/// Bytes of which records repeat some.
+/// Bytes of which records repeat some. A secret that all peers share may be among them.
 struct Common {
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
     /// The last place at which three bytes are that have this hash, and one more; 0 if there is none.
     last: [u16; HASHES],
     /// The place before each one that has the same hash, in the same way.
@@ -73,6 +73,7 @@ struct Common {
 
 impl Common {
     fn new(bytes: Vec<u8>) -> Self {
+        let bytes = Zeroizing::new(bytes);
         let (mut last, mut before) = ([0; HASHES], Vec::new());
         for (at, three) in bytes.windows(LEAST).enumerate() {
             before.push(core::mem::replace(&mut last[hash(three)], at as u16 + 1));
@@ -82,8 +83,9 @@ impl Common {
 
     /// What is in both.
     fn of(one: &[u8], other: &[u8]) -> Self {
-        let mut one = Self::new(one.to_vec());
-        let (mut bytes, mut at) = (Vec::new(), 0);
+        let one = Self::new(one.to_vec());
+        // It must not grow: that would leave bytes behind.
+        let (mut bytes, mut at) = (Vec::with_capacity(MOST_COMMON), 0);
         while at < other.len() {
             let len = one.find(&other[at..]).map_or(0, |(_, len)| len);
             let end = at + len.max(1);
@@ -93,7 +95,6 @@ impl Common {
             }
             at = end;
         }
-        one.bytes.zeroize();
         Self::new(bytes)
     }
 
