@@ -42,7 +42,7 @@ impl Bbr {
         let held = self.held();
         match self.cycle.phase() {
             Phase::Startup => {}
-            Phase::Drain if in_flight <= held || self.cycle.rounds() >= LONGEST_DOWN => {
+            Phase::Drain if in_flight <= held || self.cycle.rounds() >= LONGEST_DRAIN => {
                 // What waits in the path still is not ours, or the path is longer than it was.
                 let is_queued = self.trip.is_queued() && self.cycle.rounds() > 1;
                 self.enter(if is_queued { Phase::ProbeRtt } else { Phase::Down }, now);
@@ -99,7 +99,9 @@ impl Bbr {
     }
 }
 
-/// Rounds in which the queue that a probe left should be gone: others may fill it.
-const LONGEST_DOWN: u32 = 4;
+/// Rounds in which the queue of Startup should be gone: others may fill it.
+const LONGEST_DRAIN: u32 = 4;
+/// The same of the queue that a probe left. It takes longer where jitter makes the rate seem some percent higher than it is.
+const LONGEST_DOWN: u32 = 8;
 /// `ProbeRTTDuration`.
 const LOOK: Duration = Duration::from_millis(200);

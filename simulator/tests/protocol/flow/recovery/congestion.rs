@@ -67,6 +67,25 @@ fn a_sender_that_measures_the_path_uses_it_whatever_it_loses_or_delays() {
     }
 }
 
+/// Jitter makes the rate look a little higher than it is. The queue that follows is to be gone before the next probe
+/// for more, or the path is emptied again and again to see how long it is.
+#[test]
+fn a_sender_whose_path_jitters_leaves_no_queue_behind_a_probe() {
+    const BEGINNING: Duration = Duration::from_secs(5);
+    let (rate, queue, span) = (500_000, 50_000, SECOND * 30);
+    let way =
+        Conditions { latency: MS * 50, free_jitter: MS * 10, rate: Some(rate), queue, ..road() };
+    let share = |seed| {
+        let mut load = Load::new(seed, bulk(span), &measuring(), way);
+        load.run_until(BEGINNING);
+        let before = load.payload();
+        load.run_until(span);
+        (load.payload() - before) * 1000 / (rate * (span - BEGINNING).as_secs())
+    };
+    let mean = (1..4).map(share).sum::<u64>() / 3;
+    assert!(mean >= 955, "{mean} of 1,000 of the rate");
+}
+
 /// On an ordered stream what is lost holds up all that follows for a round trip or two, while a sender that starts
 /// sends twice as much in each.
 #[test]
