@@ -130,7 +130,7 @@ impl Driver {
 
 /// Whether the rest is for the next turn.
 fn is_enough(traffic: &Traffic<Port>, clock: &Clock, moved: usize) -> bool {
-    moved >= MESSAGES_PER_TURN || (moved >= FEWEST_MESSAGES && traffic.is_turn_over(clock))
+    moved >= MESSAGES_PER_TURN || (moved >= FEWEST_MESSAGES && traffic.is_turn_long(clock))
 }
 
 /// A turn that is over moves so many messages all the same: neither way waits for the other.

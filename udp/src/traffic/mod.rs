@@ -24,8 +24,8 @@ use turn::Turn;
 /// for the blocked one meanwhile waits behind its batch: a megabyte at most, the rest is lost.
 ///
 /// A driver's *turn* begins with [`Self::receive`]. It takes in at most 64 datagrams and lasts about
-/// 50 us, whichever is first; then [`Self::transmit`] sends one batch at least. What is left is for
-/// the next turn ([`Self::is_behind`]), so that whoever shares the thread never waits for long.
+/// 50 us, whichever is first; then [`Self::transmit`] sends one batch at least, and as many datagrams as came.
+/// What is left is for the next turn ([`Self::is_behind`]), so that whoever shares the thread never waits for long.
 pub struct Traffic<P> {
     inbox: Inbox,
     /// The socket that was read last: the inbox may have more of its datagrams.
@@ -89,35 +89,35 @@ impl<P: Port> Traffic<P> {
         let now = clock.now();
         self.turn = self.turn.next(now);
         self.tell_interfaces(core, now);
-        let mut is_over = self.hand_over(core, clock, now);
+        let mut has_enough = self.hand_over(core, clock, now);
         if let Some(crossing) = &mut self.crossing {
-            self.turn.count(crossing.take_in(core, clock));
-            is_over = self.turn.is_over(clock.now());
+            self.turn.count_in(crossing.take_in(core, clock));
+            has_enough = self.turn.has_enough(clock.now());
         }
         for _ in 0..self.lanes.len() {
-            if is_over {
+            if has_enough {
                 return Ok(());
             }
             self.reading = self.after(self.reading);
             let Some(Lane { port, .. }) = self.lanes.get_mut(&self.reading) else { continue };
             if !port.socket().is_pausing() && port.receive(&mut self.inbox)? {
-                is_over = self.hand_over(core, clock, clock.now());
+                has_enough = self.hand_over(core, clock, clock.now());
             }
         }
         Ok(())
     }
 
     /// Hands over what was read, as far as the turn allows: one datagram at least, however long it took to read. Whether the
-    /// turn is over.
+    /// rest waits for the next turn.
     fn hand_over(&mut self, core: &mut Endpoint, clock: &Clock, mut now: Instant) -> bool {
         while let Some((origin, datagram)) = self.inbox.take(self.reading) {
             match &mut self.crossing {
                 None => core.handle_datagram(now, origin, datagram),
                 Some(crossing) => crossing.deliver(core, now, origin, datagram),
             }
-            self.turn.count(1);
+            self.turn.count_in(1);
             now = clock.now();
-            if self.turn.is_over(now) {
+            if self.turn.has_enough(now) {
                 return true;
             }
         }
@@ -136,10 +136,10 @@ impl<P: Port> Traffic<P> {
         self.inbox.left() > 0 || self.crossing.as_ref().is_some_and(|crossing| crossing.is_behind())
     }
 
-    /// Whether the turn is over: what is not urgent waits for the next.
+    /// Whether the turn is long already: what is not urgent waits for the next.
     #[must_use]
-    pub fn is_turn_over(&self, clock: &Clock) -> bool {
-        self.turn.is_over(clock.now())
+    pub fn is_turn_long(&self, clock: &Clock) -> bool {
+        self.turn.is_long(clock.now())
     }
 
     /// Others had their turn in the middle of ours: what is left of it may last as long as a whole one.
@@ -148,7 +148,7 @@ impl<P: Port> Traffic<P> {
     }
 
     /// Sends until there is nothing to send, or no room, or the turn is over. Returns whether it
-    /// stopped for the last reason. One batch is sent even when the turn was over before.
+    /// stopped for the last reason. One batch at least is sent, and as many datagrams as the turn took in.
     ///
     /// # Errors
     /// When a runtime failed.
@@ -167,7 +167,7 @@ impl<P: Port> Traffic<P> {
             if all_blocked || !self.filling.fill(core, now, batch_len.unwrap_or(0)) {
                 return Ok(false);
             }
-            self.turn.count(self.filling.left());
+            self.turn.count_out(self.filling.left());
             self.dispatch()?;
             now = clock.now();
             if self.turn.is_over(now) {

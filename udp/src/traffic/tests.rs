@@ -243,6 +243,27 @@ fn a_turn_that_is_over_at_once_takes_in_one_datagram_all_the_same() {
     }
 }
 
+/// Else who asks would be read, and wait for an answer behind ever more who ask.
+#[test]
+fn what_answers_a_turn_leaves_in_it() {
+    // Each socket is read once in a turn.
+    let mut node = Node::new(2);
+    let stranger = UdpSocket::bind(loopback()).expect("bound");
+    // A handshake of another version, which is answered without effort.
+    let mut request = [0; 64];
+    request[..2].copy_from_slice(&[0xc1, 0xff]);
+    for number in 0..128 {
+        stranger.send_to(&request, node.address(number % 2)).expect("sent");
+    }
+    // Only datagrams end these turns.
+    node.traffic.turn = Turn::begin(node.clock.now(), Duration::from_secs(60));
+    let stats = |node: &Node| node.traffic.stats();
+    while stats(&node).datagrams_received < 128 {
+        node.turn();
+        assert_eq!(stats(&node).datagrams_sent, stats(&node).datagrams_received);
+    }
+}
+
 const FIRST: SocketId = SocketId(0);
 
 const EAGAIN: i32 = if cfg!(windows) {
