@@ -139,32 +139,29 @@ mod tests {
         prop_oneof![direct, routed]
     }
 
-    fn path_stats() -> impl Strategy<Value = PathStats> {
-        let rtt = || {
-            prop::option::of(any::<u32>().prop_map(|micros| Duration::from_micros(micros.into())))
-        };
-        (rtt(), rtt(), rtt(), 0..u64::MAX / 2, 0..u64::MAX / 2, any::<u16>(), any::<bool>())
-            .prop_map(
-                |(
-                    rtt,
-                    latest_rtt,
-                    least_rtt,
-                    congestion_window,
-                    bytes_in_flight,
-                    max_datagram,
-                    is_ecn_capable,
-                )| {
-                    PathStats {
-                        rtt,
-                        latest_rtt,
-                        least_rtt,
-                        congestion_window,
-                        bytes_in_flight,
-                        max_datagram,
-                        is_ecn_capable,
-                    }
-                },
-            )
+    fn trip() -> impl Strategy<Value = Option<Duration>> {
+        prop::option::of(any::<u32>().prop_map(|micros| Duration::from_micros(micros.into())))
+    }
+
+    prop_compose! {
+        fn path_stats()(
+            trips in [trip(), trip(), trip()],
+            bytes in [0..u64::MAX / 2, 0..u64::MAX / 2],
+            max_datagram in any::<u16>(),
+            is_ecn_capable in any::<bool>(),
+        ) -> PathStats {
+            let [rtt, latest_rtt, least_rtt] = trips;
+            let [congestion_window, bytes_in_flight] = bytes;
+            PathStats {
+                rtt,
+                latest_rtt,
+                least_rtt,
+                congestion_window,
+                bytes_in_flight,
+                max_datagram,
+                is_ecn_capable,
+            }
+        }
     }
 
     prop_compose! {

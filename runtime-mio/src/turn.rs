@@ -19,7 +19,7 @@ impl Endpoint {
     ///
     /// It returns without waiting while events are to be polled or work is left: a turn is bounded,
     /// so that neither a flood of datagrams nor a long transmission holds back the rest: it takes in at most 64
-    /// datagrams, and lasts a few milliseconds at most. So one turn a frame is too little for a game under heavy
+    /// datagrams, sends no fewer than it took in if there are so many, and lasts a few milliseconds. So one turn a frame is too little for a game under heavy
     /// traffic: datagrams would wait for frames. Give it the rest of each frame, turn after turn, as the example
     /// `game_loop` does.
     ///

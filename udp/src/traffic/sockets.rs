@@ -13,7 +13,7 @@ use crate::{Clock, Listen, Port, ShardPorts, SocketError, bind, explain};
 /// Each takes a way to make a port of a socket that was opened.
 impl<P: Port> Traffic<P> {
     /// Opens the sockets of `listen`. The position of an address is the id of its socket. A turn is over
-    /// after 64 datagrams, or after `longest_turn`.
+    /// after 64 datagrams either way, or after `longest_turn`, but not before as many were sent as came.
     ///
     /// # Errors
     /// Names the address that could not be opened, or what the system or `make` refused.
