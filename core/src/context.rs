@@ -163,7 +163,7 @@ impl Context {
     /// The credit of a peer that nothing is known of.
     pub(crate) fn first_window(&self) -> u64 {
         let first = FIRST_WINDOW.min(self.config.flow.receive_window.into());
-        self.memory.room().allowance(0, first)
+        self.memory.room().first_grant(first)
     }
 
     /// A name for new keys, never used before.

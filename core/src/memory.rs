@@ -15,6 +15,8 @@ pub(crate) struct Memory {
     /// Bytes that each peer may hold in each direction whatever the others hold.
     floor: u64,
     used: u64,
+    /// What a peer may send at first.
+    first: u64,
     /// Tickets of the peers that wait to send us a message for which there is no room.
     waiting: BTreeSet<u64>,
     last_ticket: u64,
@@ -28,9 +30,17 @@ pub(crate) struct Room {
     pub(crate) free: u64,
     /// What a peer may hold in each direction in any case.
     pub(crate) floor: u64,
+    /// What a peer may send at first, before it shows that it uses that: a quarter of the even share of those that are
+    /// there, and no less than the floor.
+    pub(crate) first: u64,
 }
 
 impl Room {
+    /// What a peer is granted at first that may be granted `most`.
+    pub(crate) fn first_grant(&self, most: u64) -> u64 {
+        self.allowance(0, most.min(self.first))
+    }
+
     /// How much a peer may hold in one direction that holds `held` there and may hold `most` at all.
     pub(crate) fn allowance(&self, held: u64, most: u64) -> u64 {
         most.min(self.floor.max(held.saturating_add(self.free)))
@@ -62,6 +72,7 @@ impl Memory {
             max,
             floor: LARGEST_FLOOR.min(max / (4 * peers)),
             used: 0,
+            first: max / 4,
             waiting: BTreeSet::new(),
             last_ticket: 0,
             turn_ends: None,
@@ -73,7 +84,19 @@ impl Memory {
     }
 
     pub(crate) const fn room(&self) -> Room {
-        Room { free: self.max.saturating_sub(self.used), floor: self.floor }
+        Room { free: self.max.saturating_sub(self.used), floor: self.floor, first: self.first }
+    }
+
+    /// So many peers share it.
+    pub(crate) fn set_peers(&mut self, peers: usize) {
+        self.first = self.floor.max(self.max / (4 * (peers as u64).max(1)));
+    }
+
+    /// If so much is taken that peers are to give up credit that they do not use: what each may keep of it. Together they
+    /// keep a quarter of all.
+    pub(crate) fn scarce(&self) -> Option<u64> {
+        let Room { free, first, .. } = self.room();
+        (free < self.max / 4).then_some(first.min(LARGEST_FLOOR))
     }
 
     /// A peer holds so many bytes now.
@@ -159,5 +182,26 @@ mod tests {
         assert_eq!(memory.room().allowance(0, 1 << 19), 1 << 19);
         memory.book(&mut a, 0);
         assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn where_memory_is_scarce_all_may_keep_a_quarter_together() {
+        let mut config = Config::default();
+        (config.limits.max_memory, config.limits.max_peers) = (1 << 20, 64);
+        let mut memory = Memory::new(&config);
+        let mut booking = Booking::default();
+        memory.book(&mut booking, 3 << 18);
+        assert_eq!(memory.scarce(), None, "a quarter is free");
+        memory.book(&mut booking, (3 << 18) + 1);
+        for (peers, keep) in [(0, 64 << 10), (1, 64 << 10), (16, 16 << 10), (64, 4096), (70, 4096)]
+        {
+            memory.set_peers(peers);
+            assert_eq!(memory.scarce(), Some(keep), "{peers} peers");
+        }
+        memory.set_peers(1);
+        assert_eq!(memory.room().first_grant(1 << 30), (1 << 18) - 1, "what is free");
+        memory.set_peers(2);
+        assert_eq!(memory.room().first_grant(1 << 30), 1 << 17);
+        assert_eq!(memory.room().first_grant(1000), 1000);
     }
 }

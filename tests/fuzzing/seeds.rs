@@ -101,6 +101,8 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         ("channel_credit", Frame::ChannelCredit { channel: 1, returned: 1 << 20 }),
         ("credit", Frame::Credit { limit: 1 << 20 }),
         ("blocked", Frame::Blocked { limit: 4096, cost: 1064 }),
+        ("reclaim", Frame::Reclaim { keep: 4096 }),
+        ("forfeit", Frame::Forfeit { total: 4096 }),
         ("skip", Frame::Skip { stream, sequence_number: 3 }),
         ("stream-end", Frame::StreamEnd { stream, end: 3 }),
         ("rekey-request", Frame::RekeyRequest { sender_index: 256, ephemeral: &key }),

@@ -8,7 +8,8 @@ use super::rule::{Rule, rule};
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Limits {
-    /// The most peers, connecting ones included, 1 to 4,194,304. Default 16,384.
+    /// The most peers, connecting ones included, 1 to 4,194,304. Default 65,536: if all are used at one time, they take
+    /// about 800 MB beside [`max_memory`](Self::max_memory); quiet ones take a tenth of that.
     ///
     /// When they are all there, a newcomer may get the place of a peer with which our application has nothing
     /// to do, if that comes from a network with more peers
@@ -22,8 +23,9 @@ pub struct Limits {
     /// Bytes that the messages of all peers may take together: those that wait in send buffers or for
     /// `receive`, those in pieces, those that peers were told that they may send, and what is noted of which
     /// came. Above it each peer keeps 64 KiB in each direction, or a quarter of its even share of this if that
-    /// is less (16 KiB by default), and one peer at a time may send us a larger message. What peers were told
-    /// stands, so it can be exceeded by that. At least 1 MiB. Default 1 GiB.
+    /// is less (4 KiB by default), and one peer at a time may send us a larger message. What peers were told
+    /// stands, so it can be exceeded by that. From three quarters on, peers that do not use what they were told are asked to
+    /// give it up. At least 1 MiB. Default 1 GiB.
     ///
     /// A peer takes memory beside this: about 12 KB while it is used, and about 1 KB while it is quiet.
     pub max_memory: u64,
@@ -38,7 +40,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_peers: 1 << 14,
+            max_peers: 1 << 16,
             max_peers_per_source: 256,
             max_memory: 1 << 30,
             max_half_open: 1024,

@@ -288,6 +288,7 @@ impl Endpoint {
         if let Some(id) = id {
             self.peers.name(id, handle.slot);
         }
+        self.shared.memory.set_peers(self.peers.len());
         handle
     }
 
@@ -403,6 +404,7 @@ impl Endpoint {
         let Some(mut peer) = self.peers.remove(slot) else { return };
         self.evictions.on_gone(slot);
         peer.release_memory(&mut self.shared);
+        self.shared.memory.set_peers(self.peers.len());
         if let Some(id) = peer.id() {
             self.peers.unname(&id, slot);
             if self.peers.by_id(&id).is_none() {

@@ -150,6 +150,26 @@ impl ReceiveQueue {
         self.credit.on_blocked(limit, cost);
     }
 
+    /// Memory is scarce: the peer is asked to give up credit that it does not use, but for so much.
+    pub(crate) fn reclaim(&mut self, keep: u64) {
+        self.credit.reclaim(keep);
+    }
+
+    /// What the peer may keep, if it is to be asked now.
+    pub(crate) fn reclaims(&self) -> Option<u64> {
+        self.credit.reclaims().filter(|_| !self.is_closed)
+    }
+
+    /// The peer was asked.
+    pub(crate) const fn note_reclaimed(&mut self) {
+        self.credit.note_reclaimed();
+    }
+
+    /// The peer gave up so much credit in all.
+    pub(crate) fn on_forfeit(&mut self, total: u64) -> Result<(), Violation> {
+        self.credit.on_forfeit(total)
+    }
+
     /// The oldest message that waits.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<Message> {
@@ -285,9 +305,9 @@ impl ReceiveQueue {
         self.credit.needs_turn(room, self.waiting.older_bytes())
     }
 
-    /// Whether the peer may send more than it may in any case.
+    /// Whether a message that was let in beyond what the peer may hold in any case was not taken yet.
     pub(crate) const fn is_beyond(&self, room: Room) -> bool {
-        self.credit.promised() > room.floor
+        self.credit.is_beyond(room)
     }
 
     /// Whether a new credit limit should be sent to the peer.

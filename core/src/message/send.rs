@@ -338,6 +338,23 @@ impl SendQueue {
         }
     }
 
+    /// The receiver is short of memory: gives up credit, but for `keep`, unless reliable messages are under way.
+    pub(crate) const fn forfeit(&mut self, keep: u64) {
+        if self.buffer.reliable() == 0 {
+            self.credit.forfeit(keep);
+        }
+    }
+
+    /// All credit that was given up, if the receiver is to be told.
+    pub(crate) fn forfeit_due(&self) -> Option<u64> {
+        self.credit.forfeit_due()
+    }
+
+    /// The receiver was told what was given up, or is to be told again.
+    pub(crate) const fn set_forfeit_due(&mut self, is_due: bool) {
+        self.credit.set_forfeit_due(is_due);
+    }
+
     /// The credit limit at which a message waits, if one does, and what it costs.
     pub(crate) fn blocked_at(&self) -> Option<(u64, u64)> {
         self.credit.blocked_at()

@@ -63,6 +63,9 @@ impl Peer {
         // Now and then, whatever comes: who talks takes it back at once.
         self.inbox.rest();
         self.outbound.queue.rest(cx.now);
+        if let Some(keep) = cx.memory.scarce() {
+            self.inbox.reclaim(keep);
+        }
         let heartbeat = cx.config.timers.heartbeat;
         let due = last + self.liveness.patience(heartbeat);
         if cx.now < due {

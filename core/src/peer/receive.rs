@@ -222,6 +222,8 @@ impl Peer {
                 self.outbound.queue.give_back(channel, returned);
             }
             Frame::Blocked { limit, cost } => self.inbox.on_blocked(limit, cost),
+            Frame::Reclaim { keep } => self.outbound.queue.forfeit(keep),
+            Frame::Forfeit { total } => self.inbox.on_forfeit(total)?,
             Frame::RekeyRequest { sender_index, ephemeral } => {
                 return self.on_rekey_request(cx, local_index, sender_index, ephemeral);
             }

@@ -44,6 +44,8 @@ const PATH_RESPONSE: u8 = 0x0d;
 const ACK_NOW: u8 = 0x0e;
 const CHANNEL_CREDIT: u8 = 0x0f;
 const STREAM_END: u8 = 0x1b;
+const RECLAIM: u8 = 0x1d;
+const FORFEIT: u8 = 0x1e;
 const FIRST_EXTENSION: u8 = 0x40;
 const LAST_EXTENSION: u8 = 0x7f;
 
@@ -95,6 +97,16 @@ pub enum Frame<'a> {
         limit: u64,
         /// What the message costs.
         cost: u64,
+    },
+    /// Memory is scarce: asks to give up credit that is not used.
+    Reclaim {
+        /// How much of it may be kept.
+        keep: u64,
+    },
+    /// Credit that will not be used.
+    Forfeit {
+        /// All that was given up, counted from the beginning.
+        total: u64,
     },
     /// Messages that will not come (any more).
     Skip {
@@ -306,7 +318,9 @@ impl<'a> Frame<'a> {
             Self::Retransmit(frame) => frame.encoded_len(),
             Self::AckNow => 1,
             Self::Disconnect { reason, .. } => 5 + reason.len(),
-            Self::Credit { limit } => 1 + varint::size(*limit),
+            Self::Credit { limit: number }
+            | Self::Reclaim { keep: number }
+            | Self::Forfeit { total: number } => 1 + varint::size(*number),
             Self::ChannelCredit { channel, returned } => {
                 1 + varint::size(u64::from(*channel)) + varint::size(*returned)
             }
@@ -353,6 +367,8 @@ impl<'a> Frame<'a> {
             disconnect::DISCONNECT => disconnect::parse(reader)?,
             CREDIT => Self::Credit { limit: reader.varint()? },
             BLOCKED => Self::Blocked { limit: reader.varint()?, cost: reader.varint()? },
+            RECLAIM => Self::Reclaim { keep: reader.varint()? },
+            FORFEIT => Self::Forfeit { total: reader.varint()? },
             ACK_NOW => Self::AckNow,
             CHANNEL_CREDIT => {
                 Self::ChannelCredit { channel: read_channel(reader)?, returned: reader.varint()? }
@@ -406,6 +422,8 @@ impl<'a> Frame<'a> {
                 w.u8(CHANNEL_CREDIT) && w.varint(u64::from(*channel)) && w.varint(*returned)
             }
             Self::Blocked { limit, cost } => w.u8(BLOCKED) && w.varint(*limit) && w.varint(*cost),
+            Self::Reclaim { keep } => w.u8(RECLAIM) && w.varint(*keep),
+            Self::Forfeit { total } => w.u8(FORFEIT) && w.varint(*total),
             Self::Skip { stream, sequence_number } => {
                 w.u8(SKIP) && stream.write(w) && w.varint(*sequence_number)
             }

@@ -1,6 +1,7 @@
 //! Backpressure: full buffers, slow readers, credit, and that neither stalls nor grows without end; and
 //! what a sender learns from acknowledgements (`recovery`).
 
+mod crowd;
 mod recovery;
 
 use crate::common::*;
@@ -535,7 +536,11 @@ const LARGEST: u32 = 200_000;
 
 impl Hub {
     fn new(seed: u64, clients: usize) -> Self {
-        let mut config = small(LARGEST, 4 << 20, [4096, 100_000, 1 << 20][seed as usize % 3]);
+        let window = [4096, 100_000, 1 << 20][seed as usize % 3];
+        Self::with(seed, small(LARGEST, 4 << 20, window), clients)
+    }
+
+    fn with(seed: u64, mut config: Config, clients: usize) -> Self {
         config.limits.max_peers = 8;
         config.limits.max_memory = HUB_MEMORY;
         let mut net = Net::new(seed);
@@ -608,6 +613,28 @@ fn while_applications_read_every_message_arrives_and_memory_keeps_its_bound() {
         // What was not read is kept for an idle timeout.
         hub.net.run(70_000);
         assert_eq!(hub.memory(), 0, "seed {seed}");
+    }
+}
+
+/// All hold more than the least that they may, and the turn of each is over once its message was taken.
+#[test]
+fn for_a_large_message_nobody_waits_longer_than_those_before_it_take() {
+    let mut hub = Hub::with(1, small(300_000, 4 << 20, 100_000), 8);
+    hub.net.latency(20);
+    let links: Vec<_> = hub.links.iter().map(|link| (link.a, link.ab, link.ba)).collect();
+    for &(node, peer, _) in &links {
+        for _ in 0..3 {
+            hub.net.send(node, peer, Delivery::ordered(0), payload(0, 300_000));
+        }
+    }
+    let begin = hub.net.world.now();
+    let mut came = 0;
+    while came < 3 * links.len() {
+        hub.net.run(10);
+        for &(_, _, peer) in &links {
+            came += hub.net.read(hub.hub, peer).len();
+        }
+        assert!(hub.net.world.now() - begin < SECOND * 5, "{came} came");
     }
 }
 

@@ -39,6 +39,20 @@ fn sending_beyond_the_credit_ends_the_session() {
     assert_eq!(end_after(&pieces), Some("sent beyond its credit"));
 }
 
+#[test]
+fn credit_that_was_given_up_is_gone_and_no_more_than_all_of_it_is() {
+    let forfeit = |total| frame(Frame::Forfeit { total });
+    let window = 2 * u64::from(MAX_MESSAGE);
+    let expected = Some("sent beyond its credit");
+    assert_eq!(end_after(&[forfeit(window), forfeit(window), forfeit(0)]), None);
+    assert_eq!(end_after(&[forfeit(window + 1)]), expected);
+    assert_eq!(end_after(&[forfeit(varint::MAX)]), expected);
+    let message = piece(ordered(0), 0, MAX_MESSAGE);
+    assert_eq!(end_after(&[message.clone(), forfeit(window / 4)]), None);
+    assert_eq!(end_after(&[forfeit(window / 2), message.clone()]), expected);
+    assert_eq!(end_after(&[message, forfeit(window / 2)]), expected);
+}
+
 /// The second fragment of a superseded message names another length than the first: it must not
 /// give back more credit than the first took.
 #[test]

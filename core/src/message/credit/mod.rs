@@ -3,6 +3,8 @@
 mod receive;
 mod returned;
 mod send;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use receive::{FIRST_WINDOW, ReceiveCredit, Review};
 pub(crate) use send::{Candidate, SendCredit};

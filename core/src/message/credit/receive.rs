@@ -27,6 +27,12 @@ pub(crate) struct ReceiveCredit {
     /// What was given back, by channel.
     channels: Returned,
     due: bool,
+    /// What the peer gave up of its credit; that counts as charged and given back.
+    forfeited: u64,
+    /// What it is asked to give up all but, unless it was asked.
+    reclaim: Option<u64>,
+    /// What was charged when it was last considered for that.
+    considered: u64,
     /// When a part of the window last came together.
     last_part: Option<Instant>,
     /// What came, as it is charged, since the window was last judged.
@@ -35,7 +41,8 @@ pub(crate) struct ReceiveCredit {
 }
 
 pack!(ReceiveCredit:
-    most, window, charged, returned, limit, told, channels, due, last_part, came, blocked,
+    most, window, charged, returned, limit, told, channels, due, forfeited, reclaim, considered,
+    last_part, came, blocked,
 );
 
 /// What a peer may send at most.
@@ -57,9 +64,11 @@ struct Blocked {
     wanted: Option<u64>,
     /// The limit that was raised for such a message last.
     answered: u64,
+    /// Once so much was given back, it was taken, or as much of others.
+    taken_at: u64,
 }
 
-pack!(Blocked: is_stuck, wanted, answered);
+pack!(Blocked: is_stuck, wanted, answered, taken_at);
 
 /// What else counts when credit is reviewed.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +90,9 @@ impl ReceiveCredit {
             told: first,
             channels: Returned::default(),
             due: false,
+            forfeited: 0,
+            reclaim: None,
+            considered: 0,
             last_part: None,
             came: 0,
             blocked: Blocked::default(),
@@ -122,9 +134,53 @@ impl ReceiveCredit {
         }
     }
 
+    /// Memory is scarce: the peer is to be asked to give up its credit, but for `keep`, if it has more and used none
+    /// since it was last considered.
+    pub(crate) fn reclaim(&mut self, keep: u64) {
+        let before = core::mem::replace(&mut self.considered, self.charged);
+        self.reclaim = (before == self.charged && self.unused() > keep).then_some(keep);
+    }
+
+    /// What the peer was told that it may send, and did not begin as far as we know.
+    const fn unused(&self) -> u64 {
+        self.told.saturating_sub(self.charged)
+    }
+
+    /// What the peer may keep of its credit, if it is to be asked now to give up the rest.
+    pub(crate) const fn reclaims(&self) -> Option<u64> {
+        self.reclaim
+    }
+
+    /// The peer was asked. If that is lost, it is considered again in time.
+    pub(crate) const fn note_reclaimed(&mut self) {
+        self.reclaim = None;
+    }
+
+    /// The peer gave up so much in all. The window is what is left: it grows again once that is used.
+    pub(crate) fn on_forfeit(&mut self, total: u64) -> Result<(), Violation> {
+        let more = total.saturating_sub(self.forfeited);
+        if more > self.unused() {
+            return Err(Violation::BeyondCredit);
+        }
+        if more == 0 {
+            return Ok(());
+        }
+        self.forfeited = total;
+        self.charged += more;
+        self.returned += more;
+        self.considered = self.charged;
+        self.window = self.window.min(self.promised()).max(LEAST_WINDOW.min(self.most.window));
+        Ok(())
+    }
+
     /// What the peer may send, or keeps us holding: all that it was told, less what was given back.
     pub(crate) const fn promised(&self) -> u64 {
         self.limit - self.returned
+    }
+
+    /// Whether a message that was let in takes more than the peer may hold in any case, and was not taken yet.
+    pub(crate) const fn is_beyond(&self, room: Room) -> bool {
+        self.promised() > room.floor && self.returned < self.blocked.taken_at
     }
 
     /// Whether a message is to be let in that finds no room in memory: it needs a turn.
@@ -148,7 +204,8 @@ impl ReceiveCredit {
             && (has_turn || cost <= review.room.free)
         {
             self.limit += cost;
-            self.blocked = Blocked { is_stuck: true, wanted: None, answered: self.limit };
+            let (answered, taken_at) = (self.limit, self.returned + cost);
+            self.blocked = Blocked { is_stuck: true, wanted: None, answered, taken_at };
         }
         self.due |= self.blocked.is_stuck && (self.limit > self.told || self.channels.has_news());
     }
@@ -232,7 +289,7 @@ impl ReceiveCredit {
     /// they leave of the largest one, or what memory allows.
     pub(crate) fn fresh_grant(&self, unread: u64, room: Room) -> u64 {
         let first = FIRST_WINDOW.min(self.most.window.saturating_sub(unread));
-        room.allowance(0, first)
+        room.first_grant(first)
     }
 
     /// The most that a peer that starts over may have been granted while `unread` bytes wait.
@@ -244,9 +301,13 @@ impl ReceiveCredit {
     pub(crate) fn restart(&mut self, told: u64) {
         let Most { window, message } = self.most;
         let max_message = (message - MESSAGE_CHARGE) as u32;
-        *self = Self { limit: told, told, ..Self::new(window, max_message) };
+        let first = Self::new(window, max_message);
+        let window = first.window.min(told.max(LEAST_WINDOW));
+        *self = Self { window, limit: told, told, ..first };
     }
 }
 
+/// A window can grow from here.
+const LEAST_WINDOW: u64 = 1 << 10;
 /// Round trips on a local network are too short to judge an application by.
 const LEAST_PATIENCE: Duration = Duration::from_millis(20);

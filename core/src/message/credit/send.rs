@@ -7,8 +7,12 @@ use crate::pack::pack;
 /// Credit that the receiver granted, and what was used of it, both counted from the session's start.
 #[derive(Debug, Default)]
 pub(crate) struct SendCredit {
+    /// The cost of all messages begun, and what was forfeited.
     begun: u64,
     limit: u64,
+    forfeited: u64,
+    /// The receiver is to be told of the last.
+    is_forfeit_due: bool,
     /// Each at its place in the send buffer.
     channels: Vec<Channel>,
     /// The message that waits for a higher limit. When that comes, the others leave it alone.
@@ -17,7 +21,7 @@ pub(crate) struct SendCredit {
     waits_for_share: bool,
 }
 
-pack!(SendCredit: begun, limit, channels, claim, waits_for_share);
+pack!(SendCredit: begun, limit, forfeited, is_forfeit_due, channels, claim, waits_for_share);
 
 /// What a channel used, and what of that the receiver took.
 #[derive(Debug, Default)]
@@ -140,6 +144,24 @@ impl SendCredit {
         let claimed = self.claim.map(|claim| claim.cost).filter(|cost| !self.fits(*cost));
         let cost = claimed.or_else(|| self.waits_for_share.then_some(0));
         cost.map(|cost| (self.limit, cost))
+    }
+
+    /// Gives up what is left of the credit, but for `keep`: the receiver is short of memory.
+    pub(crate) const fn forfeit(&mut self, keep: u64) {
+        let spare = self.limit.saturating_sub(self.begun).saturating_sub(keep);
+        self.begun += spare;
+        self.forfeited += spare;
+        self.is_forfeit_due |= spare > 0;
+    }
+
+    /// All that was given up, if the receiver is to be told.
+    pub(crate) fn forfeit_due(&self) -> Option<u64> {
+        self.is_forfeit_due.then_some(self.forfeited)
+    }
+
+    /// The receiver was told what was given up, or is to be told again.
+    pub(crate) const fn set_forfeit_due(&mut self, is_due: bool) {
+        self.is_forfeit_due = is_due;
     }
 
     /// The receiver starts over and grants this much.

@@ -131,7 +131,7 @@ mod tests {
                     prop_assert_eq!(inbox.on_skip(stream, end), model.on_skip(stream, end));
                 }
                 if step > 7 {
-                    let room = Room { free: 1 << 40, floor: 1000 };
+                    let room = Room { free: 1 << 40, floor: 1000, first: 1 << 40 };
                     let now = Instant::from_micros(1);
                     let review = Review { now, round_trip: core::time::Duration::ZERO, room };
                     inbox.review_credit(review, false);

@@ -6,7 +6,7 @@ use crate::time::Instant;
 use crate::wire::Fragment;
 
 const NOW: Instant = Instant::from_micros(0);
-const ROOM: Room = Room { free: 1 << 40, floor: 1000 };
+const ROOM: Room = Room { free: 1 << 40, floor: 1000, first: 1 << 40 };
 const REVIEW: Review = Review { now: NOW, round_trip: core::time::Duration::ZERO, room: ROOM };
 const LIMITS: ReceiveLimits = ReceiveLimits {
     max_message: 1000,
@@ -267,7 +267,7 @@ fn the_limit_is_raised_for_a_message_that_does_not_fit() {
 #[test]
 fn without_memory_a_large_message_waits_for_its_turn_and_small_ones_have_the_floor() {
     let mut inbox = ReceiveQueue::new(LIMITS);
-    let review = Review { room: Room { free: 0, floor: 1000 }, ..REVIEW };
+    let review = Review { room: Room { free: 0, ..ROOM }, ..REVIEW };
     inbox.on_blocked(10_000, 500);
     inbox.review_credit(review, false);
     assert!(inbox.needs_turn(review.room) && !inbox.is_credit_due());

@@ -33,6 +33,7 @@ pub(crate) enum SentFrame {
     ChannelCredit { channel: u16 },
     Credit,
     Disconnect,
+    Forfeit,
     GivenUp(Told),
     Opened { round: u64 },
     Part(Part),
@@ -224,6 +225,8 @@ impl Outbound {
             || self.pings.has_unsent()
             || self.rekey.is_due()
             || inbox.is_credit_due()
+            || inbox.reclaims().is_some()
+            || self.queue.forfeit_due().is_some()
             || self.queue.has_skips()
             || self.queue.has_given_up()
             || self.queue.has_stream_ends()
@@ -263,6 +266,7 @@ impl Outbound {
             self.pongs.remove(0);
             sent(SentFrame::Pong { token });
         }
+        self.write_forfeits(inbox, writer, sent);
         self.write_flow(inbox, writer, sent);
         if let Some((index, token)) = self.wanted_probe
             && (Frame::ProbeMe { index, token }).encode(writer)
@@ -292,6 +296,7 @@ impl Outbound {
             | SentFrame::Blocked
             | SentFrame::ChannelCredit { .. }
             | SentFrame::Credit
+            | SentFrame::Forfeit
             | SentFrame::Ping { .. }
             | SentFrame::Pong { .. }
             | SentFrame::Rekey(_)
@@ -309,6 +314,7 @@ impl Outbound {
             SentFrame::ChannelCredit { channel } => inbox.repeat_channel_credit(channel),
             SentFrame::Credit => inbox.repeat_credit(),
             SentFrame::Disconnect => self.disconnect_due = self.disconnect.is_some(),
+            SentFrame::Forfeit => self.queue.set_forfeit_due(true),
             SentFrame::GivenUp(told) => self.queue.repeat_told(told),
             SentFrame::Ping { token: 0 } => self.ping_due = true,
             SentFrame::Ping { token } => self.pings.on_lost(token),
@@ -332,6 +338,7 @@ impl Outbound {
             | SentFrame::ChannelCredit { .. }
             | SentFrame::Credit
             | SentFrame::Disconnect
+            | SentFrame::Forfeit
             | SentFrame::GivenUp(_)
             | SentFrame::Ping { .. }
             | SentFrame::Pong { .. }
@@ -396,6 +403,26 @@ impl Outbound {
             if (Frame::Ping { token }).encode(writer) {
                 sent(SentFrame::Ping { token });
             }
+        }
+    }
+
+    /// What is given up of the credit of either end.
+    fn write_forfeits(
+        &mut self,
+        inbox: &mut ReceiveQueue,
+        writer: &mut Writer<'_>,
+        sent: &mut impl FnMut(SentFrame),
+    ) {
+        if let Some(keep) = inbox.reclaims()
+            && (Frame::Reclaim { keep }).encode(writer)
+        {
+            inbox.note_reclaimed();
+        }
+        if let Some(total) = self.queue.forfeit_due()
+            && (Frame::Forfeit { total }).encode(writer)
+        {
+            self.queue.set_forfeit_due(false);
+            sent(SentFrame::Forfeit);
         }
     }
 

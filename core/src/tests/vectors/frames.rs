@@ -79,6 +79,8 @@ pub(super) fn examples(vectors: &mut Vectors) {
         ("credit", Frame::Credit { limit }),
         ("channel_credit", Frame::ChannelCredit { channel: 300, returned: 4096 }),
         ("blocked", Frame::Blocked { limit, cost: 1064 }),
+        ("reclaim", Frame::Reclaim { keep: 16_384 }),
+        ("forfeit", Frame::Forfeit { total: 245_760 }),
         ("ack_now", Frame::AckNow),
         ("disconnect_complete", Frame::Disconnect { complete: true, code: 7, reason: "bye" }),
         ("skip", Frame::Skip { stream: gaps, sequence_number: 70 }),

@@ -23,6 +23,8 @@ impl fmt::Display for Frame<'_> {
                 write!(f, "ChannelCredit channel={channel} returned={returned}")
             }
             Self::Blocked { limit, cost } => write!(f, "Blocked limit={limit} cost={cost}"),
+            Self::Reclaim { keep } => write!(f, "Reclaim keep={keep}"),
+            Self::Forfeit { total } => write!(f, "Forfeit total={total}"),
             Self::Skip { stream, sequence_number } => {
                 write!(f, "Skip stream={stream} sequence_number={sequence_number}")
             }

@@ -68,6 +68,8 @@ fn simple_frames_are_laid_out_as_documented() {
     assert_layout(Frame::Credit { limit: 64 }, &[7, 1, 1], "Credit limit=64");
     let blocked = Frame::Blocked { limit: 63, cost: 64 };
     assert_layout(blocked, &[8, 0xfc, 1, 1], "Blocked limit=63 cost=64");
+    assert_layout(Frame::Reclaim { keep: 64 }, &[0x1d, 1, 1], "Reclaim keep=64");
+    assert_layout(Frame::Forfeit { total: 63 }, &[0x1e, 0xfc], "Forfeit total=63");
     let credit = Frame::ChannelCredit { channel: 300, returned: 5 };
     assert_layout(credit, &[0x0f, 0xb1, 0x04, 0x14], "ChannelCredit channel=300 returned=5");
     assert_layout(Frame::AckNow, &[0x0e], "AckNow");
@@ -211,6 +213,8 @@ fn frames_that_no_receiver_takes_are_not_written() {
         Frame::Blocked { limit: u64::MAX, cost: 0 },
         Frame::Blocked { limit: 0, cost: u64::MAX },
         Frame::ChannelCredit { channel: 0, returned: u64::MAX },
+        Frame::Reclaim { keep: u64::MAX },
+        Frame::Forfeit { total: varint::MAX + 1 },
         Frame::Skip { stream: STREAM, sequence_number: 1 << 63 },
         Frame::StreamEnd { stream: STREAM, end: 1 << 62 },
         Frame::Extension { kind: 0x3f, body: &[] },
@@ -247,6 +251,8 @@ fn any_plain_frame() -> impl Strategy<Value = Frame<'static>> {
             .prop_map(|(channel, returned)| Frame::ChannelCredit { channel, returned }),
         number().prop_map(|limit| Frame::Credit { limit }),
         (number(), number()).prop_map(|(limit, cost)| Frame::Blocked { limit, cost }),
+        number().prop_map(|keep| Frame::Reclaim { keep }),
+        number().prop_map(|total| Frame::Forfeit { total }),
         (any_stream(), number())
             .prop_map(|(stream, sequence_number)| Frame::Skip { stream, sequence_number }),
         (any_stream(), number()).prop_map(|(stream, end)| Frame::StreamEnd { stream, end }),
