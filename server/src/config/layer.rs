@@ -125,7 +125,7 @@ pub struct Layer {
     /// How log lines are written [default: text]
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
-    /// The most peers at the same time [default: 16384]
+    /// The most peers at the same time [default: 65536]
     #[arg(long, value_name = "NUMBER")]
     pub max_peers: Option<usize>,
     /// The most peers from one address (IPv4, or 64 bits of IPv6) once half of all places

@@ -324,3 +324,31 @@ fn what_does_not_go_with_several_shards_is_refused_by_the_name_of_its_flag() {
     assert_eq!(layer(&|layer| layer.allow = Some("a".into())), Ok(2));
     assert_eq!(layer(&|layer| layer.relay = Some(true)), Ok(2));
 }
+
+/// What the help calls a default leads to the same settings when it is said.
+#[test]
+fn the_defaults_of_the_help_are_those_that_are_taken() {
+    let settings = |text: &str| {
+        let identity = Some(PathBuf::from("k"));
+        let layer = Layer { identity, ..parse(text).expect("understood") };
+        format!("{:?}", Settings::resolve(layer).expect("resolved"))
+    };
+    let command = <Layer as clap::Args>::augment_args(clap::Command::new("layer"));
+    let mut compared = 0;
+    for argument in command.get_arguments() {
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let default = help.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']'));
+        // Others are described, not named.
+        let Some((value, _)) = default.filter(|(value, _)| !value.contains([' ', ','])) else {
+            continue;
+        };
+        if matches!(argument.get_id().as_str(), "allow" | "listen") {
+            continue;
+        }
+        let key = argument.get_long().expect("a long name");
+        let value = value.parse::<u64>().map_or_else(|_| format!("{value:?}"), |n| n.to_string());
+        assert_eq!(settings(&format!("{key} = {value}")), settings(""), "{key}");
+        compared += 1;
+    }
+    assert!(compared > 20, "{compared}");
+}
