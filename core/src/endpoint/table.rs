@@ -239,6 +239,17 @@ impl PeerTable {
         }
     }
 
+    /// A peer of another table is the model.
+    #[cfg(test)]
+    pub(super) fn learn_from(&mut self, other: &Self) {
+        for slot in &other.slots {
+            if let Entry::Asleep(packed) = &slot.entry {
+                self.shelf.share(packed);
+            }
+        }
+        assert!(self.shelf.is_shared(), "one sleeps there");
+    }
+
     /// How many peers are asleep.
     #[cfg(test)]
     pub(super) fn asleep(&self) -> usize {
