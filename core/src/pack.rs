@@ -8,6 +8,7 @@
 //! reader has. Then a record is what differs: how many numbers, flags and the like are the same, in the order in which all are
 //! visited, then the next that is not, and so on.
 
+mod lists;
 mod shelf;
 mod values;
 
