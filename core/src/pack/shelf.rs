@@ -25,7 +25,9 @@ impl<T> Default for Shelf<T> {
 impl<T: Pack> Shelf<T> {
     /// The record of a value; `None` if it cannot be written, or is too large for a record.
     pub(crate) fn pack(&mut self, value: &T) -> Option<Packed> {
-        self.packer.pack_given(value, self.model.as_deref())
+        let like = self.packer.pack_given(value, self.model.as_deref());
+        // What has little in common with the model may be too large so, and fit as it is.
+        like.or_else(|| self.packer.pack(value))
     }
 
     /// The value of which the record was made here.
@@ -146,6 +148,17 @@ mod tests {
             let same = shelf.pack(&values[0]).expect("small");
             prop_assert!(same.len() <= 1, "{:?} for nothing new", same);
         }
+    }
+
+    #[test]
+    fn what_has_too_little_in_common_is_written_as_it_is() {
+        let [ones, twos] = [1_u64, 2].map(|number| [number; 1500].to_vec());
+        let mut shelf = Shelf::default();
+        let first = shelf.pack(&ones).expect("small");
+        shelf.share(&first);
+        let record = shelf.pack(&twos).expect("small enough");
+        assert_ne!(record.0[0], LIKE);
+        assert_eq!(shelf.unpack(&record), Some(twos));
     }
 
     #[test]
