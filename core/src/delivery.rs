@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::pack::{Pack, Packer, Unpacker};
+use crate::pack::pack_as;
 
 /// In which order the messages of one stream reach the application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,15 +31,7 @@ pub enum Order {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(u8);
 
-impl Pack for Priority {
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        self.0.pack(into)
-    }
-
-    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        u8::unpack(from).map(Self)
-    }
-}
+pack_as!(Priority: u8);
 
 impl Priority {
     /// The most urgent: level 0, for what is of use only if it arrives at once.

@@ -8,7 +8,7 @@ use crate::delivery::{Delivery, Fate, MessageId};
 use crate::info::RouteInfo;
 use crate::nat::NatEvidence;
 use crate::net::{SocketId, Via};
-use crate::pack::{Pack, Packer, Unpacker, pack_enum, pack_never};
+use crate::pack::{pack_as, pack_enum, pack_never};
 use crate::wire::VERSION;
 use crate::{DisconnectReason, PeerHandle, PeerId, Violation};
 
@@ -277,15 +277,7 @@ pack_enum!(PeerState: Connecting, Connected, Silent, Closing, Expired);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PingId(pub(crate) u64);
 
-impl Pack for PingId {
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        self.0.pack(into)
-    }
-
-    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        u64::unpack(from).map(Self)
-    }
-}
+pack_as!(PingId: u64);
 
 /// Why a peer ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,12 @@
 //! A peer that nobody talks to is mostly fields that are zero, and room for what is not there. [`Packer`] writes it as
 //! one small record, and [`Unpacker`] makes the same peer of that. Nothing is left out: a value that cannot be written,
 //! such as a message that waits, keeps its peer as it is. Records never leave the process, so their layout is free.
+//!
+//! Peers at rest are much alike. So there are two ways to write a value: whole, or *like* another one of its type that the
+//! reader has. Then a record is what differs: how many numbers, flags and the like are the same, in the order in which all are
+//! visited, then the next that is not, and so on.
 
+mod lists;
 mod shelf;
 mod values;
 
@@ -12,7 +17,6 @@ use alloc::vec::Vec;
 use core::fmt;
 
 pub(crate) use shelf::Shelf;
-use smallvec::SmallVec;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A value that can be written into a record.
@@ -23,6 +27,17 @@ pub(crate) trait Pack: Sized {
     /// Reads what [`pack`](Self::pack) wrote.
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self>;
 
+    /// Writes it for a reader who has `like`: by what it differs from that.
+    fn pack_like(&self, _like: &Self, into: &mut Packer) -> Option<()> {
+        into.own(self)
+    }
+
+    /// Reads what [`pack_like`](Self::pack_like) wrote.
+    fn unpack_like(_like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        // It never says that it is the same.
+        if from.is_same() { None } else { from.own(Self::unpack) }
+    }
+
     /// Writes so many.
     fn pack_array<const N: usize>(values: &[Self; N], into: &mut Packer) -> Option<()> {
         values.iter().try_for_each(|value| value.pack(into))
@@ -30,13 +45,34 @@ pub(crate) trait Pack: Sized {
 
     /// Reads what [`pack_array`](Self::pack_array) wrote.
     fn unpack_array<const N: usize>(from: &mut Unpacker<'_>) -> Option<[Self; N]> {
-        let values: SmallVec<[Self; N]> =
-            core::iter::repeat_with(|| Self::unpack(from)).take(N).collect::<Option<_>>()?;
-        values.into_inner().ok()
+        all(core::array::from_fn(|_| Self::unpack(from)))
+    }
+
+    /// Writes so many by what they differ from others.
+    fn pack_array_like<const N: usize>(
+        values: &[Self; N],
+        like: &[Self; N],
+        into: &mut Packer,
+    ) -> Option<()> {
+        values.iter().zip(like).try_for_each(|(value, like)| value.pack_like(like, into))
+    }
+
+    /// Reads what [`pack_array_like`](Self::pack_array_like) wrote.
+    fn unpack_array_like<const N: usize>(
+        like: &[Self; N],
+        from: &mut Unpacker<'_>,
+    ) -> Option<[Self; N]> {
+        all(like.each_ref().map(|like| Self::unpack_like(like, from)))
     }
 }
 
-/// A value that was written. It may hold keys. The first byte tells a [`Shelf`] how.
+/// All of them, if none is missing.
+fn all<T, const N: usize>(values: [Option<T>; N]) -> Option<[T; N]> {
+    let are_there = values.iter().all(Option::is_some);
+    are_there.then(|| values.map(|value| value.expect("it was looked at")))
+}
+
+/// A value that was written. It may hold keys. The first byte tells how: [`WHOLE`] or [`LIKE`].
 pub(crate) struct Packed(Box<[u8]>);
 
 impl Drop for Packed {
@@ -48,14 +84,9 @@ impl Drop for Packed {
 impl ZeroizeOnDrop for Packed {}
 
 impl Packed {
-    /// The value of which the record was made.
+    /// The value of which a [`Packer`] made the record.
     pub(crate) fn unpack<T: Pack>(&self) -> Option<T> {
-        self.begin(T::unpack)
-    }
-
-    /// What `read` makes of the beginning of the record.
-    pub(crate) fn begin<T>(&self, read: impl FnOnce(&mut Unpacker<'_>) -> T) -> T {
-        read(&mut Unpacker::new(self.bytes()))
+        T::unpack(&mut Unpacker::new(self.bytes()))
     }
 
     fn bytes(&self) -> &[u8] {
@@ -87,21 +118,74 @@ pub(crate) struct Packer {
     len: usize,
     /// So many zeros come next.
     zeros: usize,
-    /// In microseconds, the last that was written.
-    instant: u64,
+    /// So many values that were visited last are the same as those of what is alike.
+    same: usize,
+    /// The last instants that were visited.
+    instants: Instants,
 }
 
 impl Packer {
     /// The record of a value; `None` if it cannot be written, or is too large for a record.
     pub(crate) fn pack<T: Pack>(&mut self, value: &T) -> Option<Packed> {
+        self.pack_given(value, None)
+    }
+
+    /// The same; it is read with `like`, if there is one.
+    fn pack_given<T: Pack>(&mut self, value: &T, like: Option<&T>) -> Option<Packed> {
         self.bytes.resize(LARGEST, 0);
-        self.put(WHOLE);
-        let written = value.pack(self).and_then(|()| self.end_zeros());
+        self.put(if like.is_some() { LIKE } else { WHOLE });
+        let written = match like {
+            Some(like) => value.pack_like(like, self),
+            None => value.pack(self).and_then(|()| self.end_zeros()),
+        };
         let bytes = &mut self.bytes[..self.len];
         let packed = written.map(|()| Packed(Box::from(&*bytes)));
         bytes.zeroize();
-        (self.len, self.zeros, self.instant) = (0, 0, 0);
+        (self.len, self.zeros, self.same, self.instants) = (0, 0, 0, Instants::default());
         packed
+    }
+
+    /// The next value is the same as that of what is alike.
+    #[inline]
+    pub(crate) const fn same(&mut self) {
+        self.same += 1;
+    }
+
+    /// The next value is not: it follows.
+    fn differs(&mut self) -> Option<()> {
+        let mut same = core::mem::take(&mut self.same);
+        while same >= MOST_SAME {
+            self.put(MOST_SAME as u8)?;
+            same -= MOST_SAME;
+        }
+        self.put(same as u8)
+    }
+
+    /// The next value is not: this is what it is.
+    pub(crate) fn own<T: Pack>(&mut self, value: &T) -> Option<()> {
+        self.differs()?;
+        value.pack(self)?;
+        self.end_zeros()
+    }
+
+    /// The next value is this, where that of what is alike is `like`.
+    #[inline]
+    pub(crate) fn plain<T: Pack + PartialEq>(&mut self, value: &T, like: &T) -> Option<()> {
+        if value == like {
+            self.same();
+            return Some(());
+        }
+        self.own(value)
+    }
+
+    /// The next value is not: a number says what it is.
+    fn number(&mut self, mut number: u64) -> Option<()> {
+        self.differs()?;
+        while number >= 0x80 {
+            self.put(number as u8 | 0x80)?;
+            number >>= 7;
+        }
+        self.put(number as u8)
     }
 
     /// Writes a byte.
@@ -156,21 +240,105 @@ impl fmt::Debug for Packer {
     }
 }
 
+/// The last instants that were written or read, in microseconds.
+#[derive(Debug, Default)]
+struct Instants {
+    own: u64,
+    /// That of what is alike.
+    like: u64,
+}
+
+impl Instants {
+    /// The instant that is as far from the one before it as `like` is from the one before that.
+    const fn expect(&mut self, like: u64) -> u64 {
+        let before = core::mem::replace(&mut self.like, like);
+        self.own.wrapping_add(like.wrapping_sub(before))
+    }
+}
+
+/// A small number for one that is little more or less than zero.
+const fn zigzag(apart: u64) -> u64 {
+    apart << 1 ^ ((apart as i64) >> 63) as u64
+}
+
+const fn unzigzag(number: u64) -> u64 {
+    number >> 1 ^ (number & 1).wrapping_neg()
+}
+
 /// Reads a record.
 #[derive(Debug)]
 pub(crate) struct Unpacker<'r> {
     rest: &'r [u8],
     zeros: u8,
-    instant: u64,
+    /// So many values that come next are the same as those of what is alike.
+    same: usize,
+    instants: Instants,
+    /// Secrets are read as zeros.
+    is_discreet: bool,
 }
 
 impl<'r> Unpacker<'r> {
     const fn new(bytes: &'r [u8]) -> Self {
-        Self { rest: bytes, zeros: 0, instant: 0 }
+        let instants = Instants { own: 0, like: 0 };
+        Self { rest: bytes, zeros: 0, same: 0, instants, is_discreet: false }
+    }
+
+    /// Reads what differs.
+    fn like(bytes: &'r [u8]) -> Self {
+        let mut unpacker = Self::new(bytes);
+        unpacker.count_same();
+        unpacker
     }
 }
 
 impl Unpacker<'_> {
+    /// Whether the next value is the same as that of what is alike.
+    #[inline]
+    pub(crate) const fn is_same(&mut self) -> bool {
+        if self.same == 0 {
+            return false;
+        }
+        self.same -= 1;
+        true
+    }
+
+    /// Reads a value that is not.
+    pub(crate) fn own<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let value = read(self)?;
+        self.count_same();
+        Some(value)
+    }
+
+    /// Reads what [`Packer::plain`] wrote.
+    #[inline]
+    pub(crate) fn plain<T: Pack + Copy>(&mut self, like: &T) -> Option<T> {
+        if self.is_same() { Some(*like) } else { self.own(T::unpack) }
+    }
+
+    /// Reads a number that says what a value is that is not.
+    #[inline]
+    fn number(&mut self) -> Option<u64> {
+        self.own(|from| {
+            let first = from.next()?;
+            if first < 0x80 { Some(first.into()) } else { values::unpack_large(first, from) }
+        })
+    }
+
+    /// What is left behind the last that differs is the same.
+    fn count_same(&mut self) {
+        self.same = 0;
+        loop {
+            let Some(some) = self.next() else {
+                self.same = usize::MAX;
+                return;
+            };
+            self.same += usize::from(some);
+            if usize::from(some) < MOST_SAME {
+                return;
+            }
+        }
+    }
+
     /// The next byte.
     #[inline]
     pub(crate) fn byte(&mut self) -> Option<u8> {
@@ -200,6 +368,15 @@ impl Unpacker<'_> {
         Some(())
     }
 
+    /// So many bytes as they are, which are a secret.
+    pub(crate) fn secret(&mut self, bytes: &mut [u8]) -> Option<()> {
+        self.raw(bytes)?;
+        if self.is_discreet {
+            bytes.fill(0);
+        }
+        Some(())
+    }
+
     #[inline]
     fn next(&mut self) -> Option<u8> {
         let (byte, rest) = self.rest.split_first()?;
@@ -210,8 +387,11 @@ impl Unpacker<'_> {
 
 /// What follows is a number of zeros, or 0: then it is this byte.
 const MANY: u8 = 0xff;
-/// How a record begins that is read as it is.
+/// How a record begins that is read as it is, and one that is read with what is alike.
 const WHOLE: u8 = 0;
+const LIKE: u8 = 1;
+/// So many and more that are the same are counted in another byte.
+const MOST_SAME: usize = 255;
 /// The most bytes of a record.
 const LARGEST: usize = 2048;
 
@@ -227,6 +407,16 @@ macro_rules! pack {
 
             fn unpack(from: &mut $crate::pack::Unpacker<'_>) -> Option<Self> {
                 Some(Self { $($field: $crate::pack::Pack::unpack(from)?),+ })
+            }
+
+            fn pack_like(&self, like: &Self, into: &mut $crate::pack::Packer) -> Option<()> {
+                let Self { $($field),+ } = self;
+                $($crate::pack::Pack::pack_like($field, &like.$field, into)?;)+
+                Some(())
+            }
+
+            fn unpack_like(like: &Self, from: &mut $crate::pack::Unpacker<'_>) -> Option<Self> {
+                Some(Self { $($field: $crate::pack::Pack::unpack_like(&like.$field, from)?),+ })
             }
         }
     };
@@ -246,6 +436,8 @@ macro_rules! pack_enum {
             fn unpack(from: &mut $crate::pack::Unpacker<'_>) -> Option<Self> {
                 [$(Self::$variant),+].into_iter().nth(from.byte()?.into())
             }
+
+            $crate::pack::pack_plain!();
         }
     };
 }
@@ -265,7 +457,43 @@ macro_rules! pack_never {
     )+};
 }
 
-pub(crate) use {pack, pack_enum, pack_never};
+/// Says in an implementation of [`Pack`] that a value is written whole, or not at all if it is the same.
+macro_rules! pack_plain {
+    () => {
+        fn pack_like(&self, like: &Self, into: &mut $crate::pack::Packer) -> Option<()> {
+            into.plain(self, like)
+        }
+
+        fn unpack_like(like: &Self, from: &mut $crate::pack::Unpacker<'_>) -> Option<Self> {
+            from.plain(like)
+        }
+    };
+}
+
+/// Says how a type with one unnamed field is written: as that.
+macro_rules! pack_as {
+    ($name:ident: $inner:ty) => {
+        impl $crate::pack::Pack for $name {
+            fn pack(&self, into: &mut $crate::pack::Packer) -> Option<()> {
+                $crate::pack::Pack::pack(&self.0, into)
+            }
+
+            fn unpack(from: &mut $crate::pack::Unpacker<'_>) -> Option<Self> {
+                <$inner as $crate::pack::Pack>::unpack(from).map(Self)
+            }
+
+            fn pack_like(&self, like: &Self, into: &mut $crate::pack::Packer) -> Option<()> {
+                $crate::pack::Pack::pack_like(&self.0, &like.0, into)
+            }
+
+            fn unpack_like(like: &Self, from: &mut $crate::pack::Unpacker<'_>) -> Option<Self> {
+                <$inner as $crate::pack::Pack>::unpack_like(&like.0, from).map(Self)
+            }
+        }
+    };
+}
+
+pub(crate) use {pack, pack_as, pack_enum, pack_never, pack_plain};
 
 #[cfg(test)]
 mod tests {
@@ -282,7 +510,9 @@ mod tests {
     use crate::time::Instant;
 
     fn through<T: Pack>(value: &T) -> Option<T> {
-        Packer::default().pack(value).and_then(|packed| packed.unpack())
+        let mut shelf = Shelf::default();
+        let packed = shelf.pack(value)?;
+        shelf.unpack(&packed)
     }
 
     proptest! {
@@ -308,9 +538,10 @@ mod tests {
                 prop_assert!(most + 300 > LARGEST, "{} bytes at most", most + 300);
             }
             let nothing: VecDeque<u8> = (0..zeros).map(|_| 0).collect();
-            let packed = Packer::default().pack(&nothing).expect("small");
+            let mut shelf = Shelf::default();
+            let packed = shelf.pack(&nothing).expect("small");
             prop_assert!(packed.len() <= 6 + 2 * zeros.div_ceil(255));
-            prop_assert_eq!(packed.unpack::<VecDeque<u8>>(), Some(nothing));
+            prop_assert_eq!(shelf.unpack(&packed), Some(nothing));
         }
     }
 
@@ -319,8 +550,9 @@ mod tests {
         let mut packer = Packer::default();
         assert!(packer.pack(&[0x55_u8; LARGEST + 1].to_vec()).is_none());
         let packed = packer.pack(&(7_u64, Instant::MAX)).expect("small");
-        assert_eq!(packed.unpack(), Some((7_u64, Instant::MAX)));
-        assert!(packed.unpack::<(u64, (u64, u64))>().is_none(), "it ends before that");
+        let mut from = Unpacker::new(packed.bytes());
+        assert_eq!(Pack::unpack(&mut from), Some((7_u64, Instant::MAX)));
+        assert_eq!(u64::unpack(&mut from), None, "it ends before that");
     }
 
     /// Keys are in it.

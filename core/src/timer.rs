@@ -31,6 +31,16 @@ impl<const N: usize> Pack for Timers<N> {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         Some(Self { deadlines: Pack::unpack(from)?, first: Pack::unpack(from)? })
     }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        self.deadlines.pack_like(&like.deadlines, into)?;
+        self.first.pack_like(&like.first, into)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        let deadlines = Pack::unpack_like(&like.deadlines, from)?;
+        Some(Self { deadlines, first: Pack::unpack_like(&like.first, from)? })
+    }
 }
 
 impl<const N: usize> Timers<N> {

@@ -37,7 +37,7 @@ pub use valid::ValidConfig;
 use rule::{Rule, rule};
 
 use crate::error::ConfigError;
-use crate::pack::{Pack, Packer, Unpacker};
+use crate::pack::{Pack, Packer, Unpacker, pack_plain};
 use crate::shards::Siblings;
 
 /// The smallest datagram every path must carry, in bytes of UDP payload.
@@ -257,6 +257,8 @@ impl Pack for CongestionControl {
             (_, rate) => Self::Fixed(rate),
         })
     }
+
+    pack_plain!();
 }
 
 /// When an initiator must first validate its address, which costs it a round trip (a

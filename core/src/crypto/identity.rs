@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::backend::active::SecretKey;
 use super::backend::is_canonical;
 
-use crate::pack::{Pack, Packer, Unpacker};
+use crate::pack::pack_as;
 
 /// A peer's public key, and so its name: 32 bytes, shown as 52 characters of lower-case base32.
 ///
@@ -23,15 +23,7 @@ use crate::pack::{Pack, Packer, Unpacker};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId([u8; 32]);
 
-impl Pack for PeerId {
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        self.0.pack(into)
-    }
-
-    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        <[u8; 32]>::unpack(from).map(Self)
-    }
-}
+pack_as!(PeerId: [u8; 32]);
 
 impl PeerId {
     /// Checks and wraps the 32 bytes of an Ed25519 public key.

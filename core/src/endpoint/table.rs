@@ -9,7 +9,7 @@ use core::ops::Deref;
 use super::census::Census;
 use crate::admission::Source;
 use crate::net::{Directory, Place, Via};
-use crate::pack::{Pack, Packed, Shelf};
+use crate::pack::{Packed, Shelf};
 use crate::peer::{Gist, Peer};
 use crate::{PeerHandle, PeerId};
 
@@ -44,7 +44,7 @@ impl Slot {
     }
 
     #[inline]
-    fn wake(&mut self, shelf: &Shelf) -> Option<&mut Peer> {
+    fn wake(&mut self, shelf: &Shelf<Peer>) -> Option<&mut Peer> {
         if let Entry::Asleep(_) = self.entry {
             self.unpack(shelf);
         }
@@ -55,7 +55,7 @@ impl Slot {
     }
 
     #[cold]
-    fn unpack(&mut self, shelf: &Shelf) {
+    fn unpack(&mut self, shelf: &Shelf<Peer>) {
         if let Some(Look::Asleep(peer)) = self.look(shelf) {
             self.entry = Entry::Awake(Some(peer));
         }
@@ -77,17 +77,17 @@ impl Slot {
         }
     }
 
-    fn look(&self, shelf: &Shelf) -> Option<Look<'_>> {
+    fn look(&self, shelf: &Shelf<Peer>) -> Option<Look<'_>> {
         match &self.entry {
             Entry::Awake(peer) => peer.as_deref().map(Look::Awake),
             Entry::Asleep(packed) => {
-                let peer = shelf.begin(packed, Pack::unpack);
-                Some(Look::Asleep(peer.expect("it was packed")))
+                let peer = shelf.unpack(packed).expect("it was packed");
+                Some(Look::Asleep(Box::new(peer)))
             }
         }
     }
 
-    fn gist(&self, shelf: &Shelf) -> Option<Gist<'_>> {
+    fn gist(&self, shelf: &Shelf<Peer>) -> Option<Gist<'_>> {
         match &self.entry {
             Entry::Awake(peer) => peer.as_deref().map(Gist::of),
             Entry::Asleep(packed) => shelf.begin(packed, Gist::of_packed),
@@ -125,7 +125,7 @@ pub(crate) struct PeerTable {
     census: Census,
     /// What handles have in common.
     shard: u8,
-    shelf: Shelf,
+    shelf: Shelf<Peer>,
     /// No peer is packed.
     #[cfg(test)]
     pub(super) is_sleepless: bool,
@@ -218,7 +218,7 @@ impl PeerTable {
         }
     }
 
-    /// From so many peers on, what two have in common is kept once. Less would not be worth the time.
+    /// From so many peers on, what they have in common is kept once. Less would not be worth the time.
     const fn many(&self) -> usize {
         #[cfg(test)]
         if self.is_crowded {
@@ -227,19 +227,27 @@ impl PeerTable {
         MANY
     }
 
-    /// What the records of two have in common is kept once. Those that are there are written anew when they were awake.
+    /// The peer that came last is the model of all that are packed from now on.
     #[cold]
     fn share(&mut self) {
-        let mut asleep = self.slots.iter().filter_map(|slot| match &slot.entry {
+        let asleep = self.slots.iter().rev().find_map(|slot| match &slot.entry {
             Entry::Asleep(packed) => Some(packed),
             Entry::Awake(_) => None,
         });
-        let (one, other) = (asleep.next(), asleep.next_back());
-        #[cfg(test)]
-        let other = other.or_else(|| one.filter(|_| self.is_crowded));
-        if let (Some(one), Some(other)) = (one, other) {
-            self.shelf.share(one, other);
+        if let Some(packed) = asleep {
+            self.shelf.share(packed);
         }
+    }
+
+    /// A peer of another table is the model.
+    #[cfg(test)]
+    pub(super) fn learn_from(&mut self, other: &Self) {
+        for slot in &other.slots {
+            if let Entry::Asleep(packed) = &slot.entry {
+                self.shelf.share(packed);
+            }
+        }
+        assert!(self.shelf.is_shared(), "one sleeps there");
     }
 
     /// How many peers are asleep.

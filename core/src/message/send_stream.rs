@@ -2,7 +2,7 @@
 
 use super::window::ReceivedWindow;
 use crate::delivery::{Fate, Order};
-use crate::pack::{Pack, Packer, Unpacker, pack};
+use crate::pack::{Pack, Packer, Unpacker, pack, pack_plain};
 use crate::wire::StreamKey;
 use smallvec::SmallVec;
 
@@ -57,6 +57,8 @@ impl Pack for Ending {
             (_, name) => Self::Told(name),
         })
     }
+
+    pack_plain!();
 }
 
 impl SendStream {

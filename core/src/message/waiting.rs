@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::credit::cost;
 use crate::delivery::Message;
-use crate::pack::{Pack, Packer, Unpacker, pack, pack_never};
+use crate::pack::{pack, pack_as, pack_never};
 
 /// Messages of one kind, unreliable or reliable.
 type Kind = usize;
@@ -44,15 +44,7 @@ pack!(Channel: number, queues);
 #[derive(Debug, Default)]
 struct Heads(VecDeque<(u64, u16)>);
 
-impl Pack for Heads {
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        self.0.pack(into)
-    }
-
-    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        VecDeque::unpack(from).map(Self)
-    }
-}
+pack_as!(Heads: VecDeque<(u64, u16)>);
 
 impl Heads {
     fn iter(&self) -> impl Iterator<Item = &(u64, u16)> {

@@ -15,7 +15,7 @@ pub(crate) use directory::Directory;
 pub(crate) use via::Place;
 pub use via::{FourTuple, Route, Via};
 
-use crate::pack::{Pack, Packer, Unpacker};
+use crate::pack::pack_as;
 
 /// Names one of the driver's sockets. An id is never used again for another socket. A driver with a
 /// single socket uses the default, zero.
@@ -23,15 +23,7 @@ use crate::pack::{Pack, Packer, Unpacker};
 #[expect(clippy::exhaustive_structs, reason = "it is a number")]
 pub struct SocketId(pub u32);
 
-impl Pack for SocketId {
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        self.0.pack(into)
-    }
-
-    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        u32::unpack(from).map(Self)
-    }
-}
+pack_as!(SocketId: u32);
 
 /// The explicit congestion notification codepoint of an IP packet (RFC 3168).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -34,6 +34,20 @@ impl Pack for Via {
             FourTuple::unpack(from).map(Self::Direct)
         }
     }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        let (Self::Direct(value), Self::Direct(like)) = (self, like) else { return into.own(self) };
+        into.same();
+        value.pack_like(like, into)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        match (from.is_same(), like) {
+            (true, Self::Direct(like)) => FourTuple::unpack_like(like, from).map(Self::Direct),
+            (true, _) => None,
+            (false, _) => from.own(Self::unpack),
+        }
+    }
 }
 
 /// A pair of UDP addresses on one of the driver's sockets, which has our port.
@@ -99,6 +113,22 @@ impl Pack for Place {
             PeerId::unpack(from).map(Self::Behind)
         } else {
             SocketAddr::unpack(from).map(Self::Address)
+        }
+    }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        let (Self::Address(value), Self::Address(like)) = (self, like) else {
+            return into.own(self);
+        };
+        into.same();
+        value.pack_like(like, into)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        match (from.is_same(), like) {
+            (true, Self::Address(like)) => SocketAddr::unpack_like(like, from).map(Self::Address),
+            (true, _) => None,
+            (false, _) => from.own(Self::unpack),
         }
     }
 }

@@ -1,283 +1,180 @@
 //! Where many records are: what they have in common is kept once.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt;
 
-use zeroize::Zeroizing;
-
-use super::{LARGEST, Pack, Packed, Packer, Unpacker, WHOLE};
+use super::{LIKE, Pack, Packed, Packer, Unpacker};
 
 /// Makes records that are read with its help alone.
 ///
-/// Half of a record of a peer is what all have: limits, places of lists, zeros. Once there are many, [`Common`] has that, and
-/// records name it. A record begins with how it is written: [`WHOLE`] or [`SHORT`].
-#[derive(Debug, Default)]
-pub(crate) struct Shelf {
+/// Most of a record of a peer is what all have: limits, places of lists, what never happened. Once there are many, one of them
+/// is the *model*, and the records that are made from then on hold what differs from it. That is as quick as it is short:
+/// what is the same is compared, and copied.
+pub(crate) struct Shelf<T> {
     packer: Packer,
-    common: Option<Box<Common>>,
+    /// It has no secrets.
+    model: Option<Box<T>>,
 }
 
-impl Shelf {
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Self { packer: Packer::default(), model: None }
+    }
+}
+
+impl<T: Pack> Shelf<T> {
     /// The record of a value; `None` if it cannot be written, or is too large for a record.
-    pub(crate) fn pack<T: Pack>(&mut self, value: &T) -> Option<Packed> {
-        let packed = self.packer.pack(value)?;
-        let short = self.common.as_ref().and_then(|common| {
-            let mut short = Zeroizing::new([0; LARGEST]);
-            let len = common.shorten(packed.bytes(), &mut short)?;
-            let mut record = Vec::with_capacity(1 + len);
-            record.push(SHORT);
-            record.extend_from_slice(&short[..len]);
-            Some(Packed(record.into_boxed_slice()))
-        });
-        Some(short.unwrap_or(packed))
+    pub(crate) fn pack(&mut self, value: &T) -> Option<Packed> {
+        let like = self.packer.pack_given(value, self.model.as_deref());
+        // What has little in common with the model may be too large so, and fit as it is.
+        like.or_else(|| self.packer.pack(value))
     }
 
-    /// What `read` makes of the beginning of a record.
-    pub(crate) fn begin<T>(
+    /// The value of which the record was made here.
+    pub(crate) fn unpack(&self, record: &Packed) -> Option<T> {
+        self.begin(record, |model, from| match model {
+            Some(model) => T::unpack_like(model, from),
+            None => T::unpack(from),
+        })
+    }
+
+    /// What `read` makes of the beginning of a record that was made here, given the model that it needs.
+    pub(crate) fn begin<R>(
         &self,
         record: &Packed,
-        read: impl FnOnce(&mut Unpacker<'_>) -> Option<T>,
-    ) -> Option<T> {
-        let (how, bytes) = record.0.split_first()?;
-        if *how == WHOLE {
-            return read(&mut Unpacker::new(bytes));
+        read: impl FnOnce(Option<&T>, &mut Unpacker<'_>) -> Option<R>,
+    ) -> Option<R> {
+        if record.0.first() == Some(&LIKE) {
+            read(Some(self.model.as_deref()?), &mut Unpacker::like(record.bytes()))
+        } else {
+            read(None, &mut Unpacker::new(record.bytes()))
         }
-        let mut whole = Zeroizing::new([0; LARGEST]);
-        let len = self.common.as_ref()?.restore(bytes, &mut whole)?;
-        read(&mut Unpacker::new(&whole[..len]))
     }
 
-    /// Whether records are as short as they can be.
+    /// Whether there is a model.
     pub(crate) const fn is_shared(&self) -> bool {
-        self.common.is_some()
+        self.model.is_some()
     }
 
-    /// What these two records have in common is kept once from now on, for those that are made later. No key is: two peers
-    /// have none in common.
-    pub(crate) fn share(&mut self, one: &Packed, other: &Packed) {
-        if let (None, [WHOLE, one @ ..], [WHOLE, other @ ..]) = (&self.common, &*one.0, &*other.0) {
-            self.common = Some(Box::new(Common::of(one, other)));
+    /// That of which this record was made is the model from now on, for those that are made later. It is kept without its
+    /// secrets: its keys must end when they are due.
+    pub(crate) fn share(&mut self, record: &Packed) {
+        if self.model.is_none() && record.0.first() != Some(&LIKE) {
+            let mut from = Unpacker::new(record.bytes());
+            from.is_discreet = true;
+            self.model = T::unpack(&mut from).map(Box::new);
         }
     }
 }
 
-/// Bytes of which records repeat some. A secret that all peers share may be among them.
-struct Common {
-    bytes: Zeroizing<Vec<u8>>,
-    /// The last place at which three bytes are that have this hash, and one more; 0 if there is none.
-    last: [u16; HASHES],
-    /// The place before each one that has the same hash, in the same way.
-    before: Vec<u16>,
-}
-
-impl Common {
-    fn new(bytes: Vec<u8>) -> Self {
-        let bytes = Zeroizing::new(bytes);
-        let (mut last, mut before) = ([0; HASHES], Vec::new());
-        for (at, three) in bytes.windows(LEAST).enumerate() {
-            before.push(core::mem::replace(&mut last[hash(three)], at as u16 + 1));
-        }
-        Self { bytes, last, before }
-    }
-
-    /// What is in both.
-    fn of(one: &[u8], other: &[u8]) -> Self {
-        let one = Self::new(one.to_vec());
-        // It must not grow: that would leave bytes behind.
-        let (mut bytes, mut at) = (Vec::with_capacity(MOST_COMMON), 0);
-        while at < other.len() {
-            let len = one.find(&other[at..]).map_or(0, |(_, len)| len);
-            let end = at + len.max(1);
-            // Of keys, three or four bytes may be the same by chance.
-            if len > LEAST + 1 && bytes.len() + len <= MOST_COMMON {
-                bytes.extend_from_slice(&other[at..end]);
-            }
-            at = end;
-        }
-        Self::new(bytes)
-    }
-
-    /// Where the longest part is with which this begins, of those that are looked at, and how long it is.
-    fn find(&self, bytes: &[u8]) -> Option<(usize, usize)> {
-        let mut place = self.last[hash(bytes.get(..LEAST)?)];
-        let mut best = None;
-        for _ in 0..LOOKS {
-            let Some(at) = usize::from(place).checked_sub(1) else { break };
-            let pairs = self.bytes[at..].iter().zip(bytes).take(LONGEST);
-            let len = pairs.take_while(|(one, other)| one == other).count();
-            if len >= LEAST && best.is_none_or(|(_, most)| len > most) {
-                best = Some((at, len));
-            }
-            place = self.before[at];
-        }
-        best
-    }
-
-    /// Writes a record as parts of the common bytes and of its own. Returns the length; `None` if it is not shorter so.
-    fn shorten(&self, record: &[u8], into: &mut [u8; LARGEST]) -> Option<usize> {
-        let mut writer = Short { bytes: into, len: 0, most: record.len() };
-        let (mut own, mut at) = (0, 0);
-        while at < record.len() {
-            if let Some((from, len)) = self.find(&record[at..]) {
-                writer.own(&record[own..at])?;
-                writer.common(from, len)?;
-                at += len;
-                own = at;
-            } else {
-                at += 1;
-            }
-        }
-        writer.own(&record[own..])?;
-        Some(writer.len)
-    }
-
-    /// Writes the record of which this was made. Returns its length.
-    fn restore(&self, mut short: &[u8], into: &mut [u8; LARGEST]) -> Option<usize> {
-        let mut len = 0;
-        while let Some((first, rest)) = short.split_first() {
-            let part = if *first < COMMON {
-                let (own, rest) = rest.split_at_checked(usize::from(*first) + 1)?;
-                short = rest;
-                own
-            } else {
-                let (low, rest) = rest.split_first()?;
-                short = rest;
-                let from = usize::from(*first >> 5 & 3) << 8 | usize::from(*low);
-                self.bytes.get(from..from + usize::from(*first & 31) + LEAST)?
-            };
-            into.get_mut(len..len + part.len())?.copy_from_slice(part);
-            len += part.len();
-        }
-        Some(len)
-    }
-}
-
-impl fmt::Debug for Common {
+impl<T> fmt::Debug for Shelf<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Common").field("len", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("Shelf").field("has_model", &self.model.is_some()).finish_non_exhaustive()
     }
 }
-
-/// Writes a short record.
-struct Short<'s> {
-    bytes: &'s mut [u8; LARGEST],
-    len: usize,
-    /// It is of no use if it is as long.
-    most: usize,
-}
-
-impl Short<'_> {
-    /// Bytes as they are: how many less one, and they.
-    fn own(&mut self, bytes: &[u8]) -> Option<()> {
-        for part in bytes.chunks(COMMON.into()) {
-            self.put(&[part.len() as u8 - 1])?;
-            self.put(part)?;
-        }
-        Some(())
-    }
-
-    /// Two bytes: a bit, ten of a place, and five of how many are meant from there.
-    fn common(&mut self, from: usize, len: usize) -> Option<()> {
-        self.put(&[COMMON | (from >> 8 << 5) as u8 | (len - LEAST) as u8, from as u8])
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        let end = self.len + bytes.len();
-        if end >= self.most {
-            return None;
-        }
-        self.bytes.get_mut(self.len..end)?.copy_from_slice(bytes);
-        self.len = end;
-        Some(())
-    }
-}
-
-fn hash(three: &[u8]) -> usize {
-    let number = three.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
-    (number.wrapping_mul(0x9e37_79b1) >> 24) as usize
-}
-
-/// How a record begins that is read with the help of what is in common.
-const SHORT: u8 = 1;
-/// This bit tells that what follows is in common.
-const COMMON: u8 = 0x80;
-/// The least and the most bytes that are named at once.
-const LEAST: usize = 3;
-const LONGEST: usize = LEAST + 31;
-/// A place has ten bits.
-const MOST_COMMON: usize = 1 << 10;
-const HASHES: usize = 1 << 8;
-/// So many places are looked at.
-const LOOKS: usize = 6;
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
+    use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+    use alloc::vec::Vec;
+    use core::net::{IpAddr, SocketAddr};
+    use core::time::Duration;
 
     use proptest::prelude::*;
+    use zeroize::Zeroizing;
 
     use super::*;
+    use crate::time::Instant;
 
-    /// Records that have much in common: the parts of all in the same order, and others between.
-    fn records() -> impl Strategy<Value = Vec<Vec<u8>>> {
-        let part = || prop::collection::vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], 0..40);
-        let own = prop::collection::vec(part(), 12);
-        (prop::collection::vec(part(), 12), prop::collection::vec(own, 3)).prop_map(
-            |(common, all)| {
-                let record = |own: Vec<Vec<u8>>| {
-                    common.iter().zip(own).flat_map(|(a, b)| [a.clone(), b].concat()).collect()
-                };
-                all.into_iter().map(record).collect()
-            },
+    type Lists = (Vec<u64>, VecDeque<u16>, BTreeMap<u16, Option<u32>>);
+    type Things = (
+        (Lists, BTreeSet<u8>, [u8; 4]),
+        (Vec<Instant>, Option<Instant>, [Instant; 3]),
+        (Vec<SocketAddr>, Option<Box<Duration>>, (u64, bool)),
+    );
+
+    fn instants() -> impl Strategy<Value = Instant> {
+        let micros = prop_oneof![Just(u64::MAX), 1..5_u64, 1..u64::MAX / 4];
+        micros.prop_map(Instant::from_micros)
+    }
+
+    fn numbers() -> impl Strategy<Value = u64> {
+        prop_oneof![Just(0), Just(u64::MAX), 0..4_u64, any::<u64>()]
+    }
+
+    /// Few values of each kind, so that two often have the same.
+    fn things() -> impl Strategy<Value = Things> {
+        let lists = (
+            prop::collection::vec(numbers(), 0..4),
+            prop::collection::vec_deque(0..3_u16, 0..4),
+            prop::collection::btree_map(0..4_u16, prop::option::of(0..3_u32), 0..4),
+        );
+        let places = prop_oneof![Just(IpAddr::from([127, 0, 0, 1])), any::<IpAddr>()];
+        let places = (places, 1..3_u16).prop_map(SocketAddr::from);
+        (
+            (lists, prop::collection::btree_set(0..4_u8, 0..4), prop::array::uniform4(0..2_u8)),
+            (
+                prop::collection::vec(instants(), 0..4),
+                prop::option::of(instants()),
+                prop::array::uniform3(instants()),
+            ),
+            (
+                prop::collection::vec(places, 0..3),
+                prop::option::of((0..3_u64).prop_map(|s| Box::new(Duration::from_secs(s)))),
+                (numbers(), any::<bool>()),
+            ),
         )
     }
 
     proptest! {
+        /// Whatever the model is, and however much of it is the same.
         #[test]
-        fn what_is_short_is_restored(records in records()) {
-            let common = Common::of(&records[0], &records[1]);
-            prop_assert!(common.bytes.len() <= MOST_COMMON);
-            for record in &records {
-                let (mut short, mut whole) = ([0; LARGEST], [0; LARGEST]);
-                let Some(len) = common.shorten(record, &mut short) else { continue };
-                prop_assert!(len < record.len());
-                prop_assert_eq!(common.restore(&short[..len], &mut whole), Some(record.len()));
-                prop_assert_eq!(&whole[..record.len()], &**record);
-            }
-        }
-
-        #[test]
-        fn what_is_on_a_shelf_is_read(values: Vec<(Vec<u64>, [u8; 32])>) {
+        fn what_is_on_a_shelf_is_read(values in prop::collection::vec(things(), 1..5)) {
             let mut shelf = Shelf::default();
-            let records: Vec<_> = values.iter().filter_map(|value| shelf.pack(value)).collect();
-            if let [one, other, ..] = &*records {
-                shelf.share(one, other);
-            }
+            let first = shelf.pack(&values[0]).expect("small");
+            shelf.share(&first);
             for value in &values {
-                let Some(record) = shelf.pack(value) else { continue };
-                let read = shelf.begin(&record, Pack::unpack);
+                let record = shelf.pack(value).expect("small");
+                prop_assert_eq!(record.0[0], LIKE);
+                let read = shelf.unpack(&record);
                 prop_assert_eq!(read.as_ref(), Some(value));
+                let begun = shelf.begin(&record, |model, from| {
+                    Pack::unpack_like(&model.expect("shared").0, from)
+                });
+                prop_assert_eq!(begun.as_ref(), Some(&value.0));
             }
+            let before = shelf.unpack(&first);
+            prop_assert_eq!(before.as_ref(), Some(&values[0]), "made before");
+            let same = shelf.pack(&values[0]).expect("small");
+            prop_assert!(same.len() <= 1, "{:?} for nothing new", same);
         }
     }
 
     #[test]
-    fn much_in_common_takes_little_and_keys_are_not_common() {
+    fn what_has_too_little_in_common_is_written_as_it_is() {
+        let [ones, twos] = [1_u64, 2].map(|number| [number; 1500].to_vec());
+        let mut shelf = Shelf::default();
+        let first = shelf.pack(&ones).expect("small");
+        shelf.share(&first);
+        let record = shelf.pack(&twos).expect("small enough");
+        assert_ne!(record.0[0], LIKE);
+        assert_eq!(shelf.unpack(&record), Some(twos));
+    }
+
+    #[test]
+    fn much_in_common_takes_little_and_secrets_are_not_kept() {
         let value = |key: u8| {
             let key: [u8; 32] = core::array::from_fn(|at| key ^ (at as u8).wrapping_mul(key));
-            (vec![3_u64, 1 << 40, 0, 0, 0, 7, 1 << 30, 9, 1 << 20], key, vec![5_u64; 40])
+            let limits = [3_u64, 1 << 40, 0, 0, 0, 7, 1 << 30, 9, 1 << 20].to_vec();
+            (limits, Zeroizing::new(key), [5_u64; 300].to_vec())
         };
         let mut shelf = Shelf::default();
-        let [one, other] = [11, 23].map(|key| shelf.pack(&value(key)).expect("small"));
-        shelf.share(&one, &other);
-        let third = shelf.pack(&value(37)).expect("small");
-        assert!(third.len() < 45, "{} of {} bytes", third.len(), one.len());
-        assert_eq!(shelf.begin(&third, Pack::unpack), Some(value(37)));
-        assert_eq!(shelf.begin(&one, Pack::unpack), Some(value(11)), "made before");
-        let common = &shelf.common.as_ref().expect("there are two").bytes;
-        let holds =
-            |key: u8| common.windows(8).any(|part| value(key).1.windows(8).any(|it| it == part));
-        assert!(!holds(11) && !holds(23));
+        let one = shelf.pack(&value(11)).expect("small");
+        shelf.share(&one);
+        let other = shelf.pack(&value(37)).expect("small");
+        assert!(other.len() <= 34, "{} of {} bytes", other.len(), one.len());
+        assert_eq!(shelf.unpack(&other), Some(value(37)));
+        assert_eq!(shelf.unpack(&one), Some(value(11)), "made before");
+        assert_eq!(*shelf.model.expect("it is shared").1, [0; 32]);
     }
 }

@@ -1,17 +1,13 @@
-//! How numbers, times, lists and addresses are written.
+//! How numbers, times and addresses are written.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use core::ops::Range;
 use core::time::Duration;
 
-use slab::Slab;
-use smallvec::{Array, SmallVec};
 use zeroize::Zeroizing;
 
-use super::{Pack, Packer, Unpacker};
+use super::{Pack, Packer, Unpacker, pack_plain, unzigzag, zigzag};
 use crate::time::Instant;
 
 impl Pack for u8 {
@@ -23,6 +19,31 @@ impl Pack for u8 {
     #[inline]
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         from.byte()
+    }
+
+    #[inline]
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        into.plain(self, like)
+    }
+
+    #[inline]
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        from.plain(like)
+    }
+
+    fn pack_array_like<const N: usize>(
+        values: &[Self; N],
+        like: &[Self; N],
+        into: &mut Packer,
+    ) -> Option<()> {
+        into.plain(values, like)
+    }
+
+    fn unpack_array_like<const N: usize>(
+        like: &[Self; N],
+        from: &mut Unpacker<'_>,
+    ) -> Option<[Self; N]> {
+        from.plain(like)
     }
 
     fn pack_array<const N: usize>(values: &[Self; N], into: &mut Packer) -> Option<()> {
@@ -48,6 +69,24 @@ impl Pack for u64 {
         let first = from.byte()?;
         if first < 0x80 { Some(first.into()) } else { unpack_large(first, from) }
     }
+
+    /// One that differs, by how much.
+    #[inline]
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        if self == like {
+            into.same();
+            return Some(());
+        }
+        into.number(zigzag(self.wrapping_sub(*like)))
+    }
+
+    #[inline]
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        if from.is_same() {
+            return Some(*like);
+        }
+        Some(like.wrapping_add(unzigzag(from.number()?)))
+    }
 }
 
 /// Only the first byte of a number can be one of many zeros: the others are written as they are.
@@ -63,7 +102,7 @@ fn pack_large(value: u64, into: &mut Packer) -> Option<()> {
     into.raw(bytes.get(..=len)?)
 }
 
-fn unpack_large(first: u8, from: &mut Unpacker<'_>) -> Option<u64> {
+pub(super) fn unpack_large(first: u8, from: &mut Unpacker<'_>) -> Option<u64> {
     let (mut value, mut shift) = (u64::from(first & 0x7f), 7);
     loop {
         let byte = from.next()?;
@@ -87,6 +126,16 @@ macro_rules! pack_number {
             fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
                 u64::unpack(from)?.try_into().ok()
             }
+
+            #[inline]
+            fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+                u64::try_from(*self).ok()?.pack_like(&u64::try_from(*like).ok()?, into)
+            }
+
+            #[inline]
+            fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+                u64::unpack_like(&u64::try_from(*like).ok()?, from)?.try_into().ok()
+            }
         }
     )+};
 }
@@ -103,6 +152,21 @@ impl Pack for bool {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         Some(from.byte()? != 0)
     }
+
+    /// To differ says all.
+    #[inline]
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        if self == like {
+            into.same();
+            return Some(());
+        }
+        into.differs()
+    }
+
+    #[inline]
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        if from.is_same() { Some(*like) } else { from.own(|_| Some(!*like)) }
+    }
 }
 
 /// By what it differs from the one before, the sign in the lowest bit. The end of time, which is nearly as frequent as all
@@ -112,7 +176,7 @@ impl Pack for Instant {
         if *self == Self::MAX {
             return 0_u64.pack(into);
         }
-        let before = core::mem::replace(&mut into.instant, self.as_micros());
+        let before = core::mem::replace(&mut into.instants.own, self.as_micros());
         let later = self.as_micros() >= before;
         let apart = self.as_micros().abs_diff(before);
         apart.checked_mul(2)?.checked_add(1 + u64::from(later))?.pack(into)
@@ -120,11 +184,48 @@ impl Pack for Instant {
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         let Some(written) = u64::unpack(from)?.checked_sub(1) else { return Some(Self::MAX) };
-        let (apart, before) = (written / 2, from.instant);
+        let (apart, before) = (written / 2, from.instants.own);
         let later = written % 2 == 1;
-        from.instant =
+        from.instants.own =
             if later { before.checked_add(apart)? } else { before.checked_sub(apart)? };
-        Some(Self::from_micros(from.instant))
+        Some(Self::from_micros(from.instants.own))
+    }
+
+    /// The same if it is as far from the one before. 0 is the end of time, which no other number can mean.
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        let expected = match *like {
+            Self::MAX if *self == Self::MAX => {
+                into.same();
+                return Some(());
+            }
+            Self::MAX => into.instants.own,
+            like => into.instants.expect(like.as_micros()),
+        };
+        if *self == Self::MAX {
+            return into.number(0);
+        }
+        into.instants.own = self.as_micros();
+        let apart = self.as_micros().wrapping_sub(expected);
+        if apart == 0 && *like != Self::MAX {
+            into.same();
+            return Some(());
+        }
+        into.number(zigzag(apart))
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        let is_same = from.is_same();
+        let expected = match *like {
+            Self::MAX if is_same => return Some(Self::MAX),
+            Self::MAX => from.instants.own,
+            like => from.instants.expect(like.as_micros()),
+        };
+        let number = if is_same { 0 } else { from.number()? };
+        if number == 0 && !is_same && *like != Self::MAX {
+            return Some(Self::MAX);
+        }
+        from.instants.own = expected.wrapping_add(unzigzag(number));
+        Some(Self::from_micros(from.instants.own))
     }
 }
 
@@ -139,6 +240,8 @@ impl Pack for Duration {
         let (micros, nanos): (_, u16) = Pack::unpack(from)?;
         Some(Self::from_micros(micros) + Self::from_nanos(nanos.into()))
     }
+
+    pack_plain!();
 }
 
 impl<T: Pack> Pack for Option<T> {
@@ -150,6 +253,28 @@ impl<T: Pack> Pack for Option<T> {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         if bool::unpack(from)? { T::unpack(from).map(Some) } else { Some(None) }
     }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        match (self, like) {
+            (None, None) => into.same(),
+            (Some(value), Some(like)) => {
+                into.same();
+                value.pack_like(like, into)?;
+            }
+            (Some(value), None) => into.own(value)?,
+            (None, Some(_)) => into.differs()?,
+        }
+        Some(())
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        match (from.is_same(), like) {
+            (true, None) => Some(None),
+            (true, Some(like)) => T::unpack_like(like, from).map(Some),
+            (false, None) => from.own(T::unpack).map(Some),
+            (false, Some(_)) => from.own(|_| Some(None)),
+        }
+    }
 }
 
 impl<T: Pack> Pack for Box<T> {
@@ -160,9 +285,17 @@ impl<T: Pack> Pack for Box<T> {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         T::unpack(from).map(Self::new)
     }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        (**self).pack_like(like, into)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        T::unpack_like(like, from).map(Self::new)
+    }
 }
 
-/// Secrets are read to where they stay.
+/// Secrets are read to where they stay, and no two are the same.
 impl<const N: usize> Pack for Zeroizing<[u8; N]> {
     fn pack(&self, into: &mut Packer) -> Option<()> {
         (**self).pack(into)
@@ -170,7 +303,7 @@ impl<const N: usize> Pack for Zeroizing<[u8; N]> {
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         let mut secret = Self::new([0; N]);
-        from.raw(&mut *secret)?;
+        from.secret(&mut *secret)?;
         Some(secret)
     }
 }
@@ -183,6 +316,14 @@ impl<T: Pack, const N: usize> Pack for [T; N] {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         T::unpack_array(from)
     }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        T::pack_array_like(self, like, into)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        T::unpack_array_like(like, from)
+    }
 }
 
 impl<A: Pack, B: Pack> Pack for (A, B) {
@@ -193,6 +334,15 @@ impl<A: Pack, B: Pack> Pack for (A, B) {
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         Some((A::unpack(from)?, B::unpack(from)?))
+    }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        self.0.pack_like(&like.0, into)?;
+        self.1.pack_like(&like.1, into)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        Some((A::unpack_like(&like.0, from)?, B::unpack_like(&like.1, from)?))
     }
 }
 
@@ -206,6 +356,17 @@ impl<A: Pack, B: Pack, C: Pack> Pack for (A, B, C) {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         Some((A::unpack(from)?, B::unpack(from)?, C::unpack(from)?))
     }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        self.0.pack_like(&like.0, into)?;
+        self.1.pack_like(&like.1, into)?;
+        self.2.pack_like(&like.2, into)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        let (a, b) = (A::unpack_like(&like.0, from)?, B::unpack_like(&like.1, from)?);
+        Some((a, b, C::unpack_like(&like.2, from)?))
+    }
 }
 
 impl<T: Pack> Pack for Range<T> {
@@ -217,87 +378,14 @@ impl<T: Pack> Pack for Range<T> {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         Some(T::unpack(from)?..T::unpack(from)?)
     }
-}
 
-fn pack_all<'v, T: Pack + 'v>(
-    values: impl ExactSizeIterator<Item = &'v T>,
-    into: &mut Packer,
-) -> Option<()> {
-    values.len().pack(into)?;
-    let mut values = values;
-    values.try_for_each(|value| value.pack(into))
-}
-
-fn unpack_all<T: Pack, C: FromIterator<T>>(from: &mut Unpacker<'_>) -> Option<C> {
-    let len = usize::unpack(from)?;
-    core::iter::repeat_with(|| T::unpack(from)).take(len).collect()
-}
-
-macro_rules! pack_list {
-    ($($list:ident),+) => {$(
-        impl<T: Pack> Pack for $list<T> {
-            fn pack(&self, into: &mut Packer) -> Option<()> {
-                pack_all(self.iter(), into)
-            }
-
-            fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-                unpack_all(from)
-            }
-        }
-    )+};
-}
-
-pack_list!(Vec, VecDeque);
-
-impl<A: Array> Pack for SmallVec<A>
-where
-    A::Item: Pack,
-{
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        pack_all(self.iter(), into)
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        self.start.pack_like(&like.start, into)?;
+        self.end.pack_like(&like.end, into)
     }
 
-    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        unpack_all(from)
-    }
-}
-
-impl<T: Pack + Ord> Pack for BTreeSet<T> {
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        pack_all(self.iter(), into)
-    }
-
-    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        unpack_all(from)
-    }
-}
-
-impl<K: Pack + Ord, V: Pack> Pack for BTreeMap<K, V> {
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        self.len().pack(into)?;
-        self.iter().try_for_each(|(key, value)| {
-            key.pack(into)?;
-            value.pack(into)
-        })
-    }
-
-    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        unpack_all(from)
-    }
-}
-
-/// What is in it keeps its place.
-impl<T: Pack> Pack for Slab<T> {
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        self.len().pack(into)?;
-        self.iter().try_for_each(|(place, value)| {
-            place.pack(into)?;
-            value.pack(into)
-        })
-    }
-
-    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        unpack_all(from)
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        Some(T::unpack_like(&like.start, from)?..T::unpack_like(&like.end, from)?)
     }
 }
 
@@ -317,6 +405,8 @@ impl Pack for IpAddr {
             <[u8; 4]>::unpack(from).map(Self::from)
         }
     }
+
+    pack_plain!();
 }
 
 impl Pack for SocketAddr {
@@ -337,5 +427,25 @@ impl Pack for SocketAddr {
                 Self::V6(SocketAddrV6::new(ip, port, flow, scope))
             }
         })
+    }
+
+    /// Of one family, part by part: many are behind one address, or have the same port.
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        let (Self::V4(own), Self::V4(other)) = (self, like) else {
+            return into.plain(self, like);
+        };
+        into.same();
+        into.plain(&own.ip().octets(), &other.ip().octets())?;
+        own.port().pack_like(&other.port(), into)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        let Self::V4(other) = like else { return from.plain(like) };
+        if !from.is_same() {
+            return from.own(Self::unpack);
+        }
+        let ip = from.plain(&other.ip().octets())?;
+        let port = u16::unpack_like(&other.port(), from)?;
+        Some(Self::V4(SocketAddrV4::new(ip.into(), port)))
     }
 }

@@ -49,6 +49,22 @@ impl Pack for Trial {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         Some(if bool::unpack(from)? { Self::Waits } else { Self::None })
     }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        if matches!((self, like), (Self::None, Self::None) | (Self::Waits, Self::Waits)) {
+            into.same();
+            return Some(());
+        }
+        into.own(self)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        match (from.is_same(), like) {
+            (true, Self::Waits) => Some(Self::Waits),
+            (true, _) => Some(Self::None),
+            (false, _) => from.own(Self::unpack),
+        }
+    }
 }
 
 /// What may be done with a direct path that answers challenges.

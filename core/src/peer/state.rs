@@ -36,6 +36,14 @@ impl Pack for Inner {
     fn unpack(_: &mut Unpacker<'_>) -> Option<Self> {
         Some(Self::Connected)
     }
+
+    fn pack_like(&self, _: &Self, _: &mut Packer) -> Option<()> {
+        matches!(self, Self::Connected).then_some(())
+    }
+
+    fn unpack_like(_: &Self, _: &mut Unpacker<'_>) -> Option<Self> {
+        Some(Self::Connected)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -128,8 +128,15 @@ impl<'p> Gist<'p> {
     }
 
     /// That of a packed peer, of which it is the beginning.
-    pub(crate) fn of_packed(from: &mut Unpacker<'_>) -> Option<Self> {
-        Pack::unpack(from).map(|read| Self(Source::Packed(read)))
+    pub(crate) fn of_packed(model: Option<&Peer>, from: &mut Unpacker<'_>) -> Option<Self> {
+        let begun = match model {
+            Some(Peer { acquaintance, usage, .. }) => {
+                let acquaintance = Pack::unpack_like(acquaintance, from)?;
+                (acquaintance, Pack::unpack_like(usage, from)?)
+            }
+            None => Pack::unpack(from)?,
+        };
+        Some(Self(Source::Packed(Box::new(begun))))
     }
 
     fn acquaintance(&self) -> &Acquaintance {

@@ -63,6 +63,14 @@ impl Pack for Stage {
     fn unpack(_: &mut Unpacker<'_>) -> Option<Self> {
         Some(Self::None)
     }
+
+    fn pack_like(&self, _: &Self, into: &mut Packer) -> Option<()> {
+        self.pack(into)
+    }
+
+    fn unpack_like(_: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        Self::unpack(from)
+    }
 }
 
 /// The fresh socket of a search: one at a time, beside that of an earlier one by which the path still goes.

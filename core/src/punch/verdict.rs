@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::fresh::FreshPort;
 use crate::net::Via;
-use crate::pack::{Pack, Packer, Unpacker, pack, pack_enum};
+use crate::pack::{Pack, Packer, Unpacker, pack, pack_enum, pack_plain};
 use crate::time::Instant;
 
 /// What carries packets to a peer, why, and what was tried to reach it directly.
@@ -86,6 +86,8 @@ impl Pack for PathReason {
             plain => PLAIN.get(usize::from(plain)).copied(),
         }
     }
+
+    pack_plain!();
 }
 
 /// How the one reason is written that has a field; all others by their place in [`PLAIN`].

@@ -144,6 +144,16 @@ impl Pack for Ring {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         Pack::unpack(from).map(Self::Inline)
     }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        let (Self::Inline(words), Self::Inline(like)) = (self, like) else { return None };
+        words.pack_like(like, into)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        let Self::Inline(like) = like else { return None };
+        Pack::unpack_like(like, from).map(Self::Inline)
+    }
 }
 
 impl Deref for Ring {

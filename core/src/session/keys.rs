@@ -8,7 +8,7 @@ use crate::config::{Config, KeyUpdates};
 use crate::crypto::backend::active::SecretKey;
 use crate::crypto::keycache::KeyCache;
 use crate::crypto::schedule::{Role, SessionSecrets};
-use crate::pack::{Pack, Packer, Unpacker, pack};
+use crate::pack::{Pack, Packer, Unpacker, pack, pack_plain};
 use crate::time::Instant;
 use crate::wire::{PacketNumber, SEALED_HEADER_LEN, SealedHeader, TAG_LEN};
 
@@ -76,6 +76,8 @@ impl Pack for Phase {
             (true, Some(until)) => Self::Retired { until },
         })
     }
+
+    pack_plain!();
 }
 
 /// How long replaced keys still open packets, and new ones wait for their first use.

@@ -6,7 +6,7 @@ use super::error::FrameError;
 use super::reader::Reader;
 use super::varint;
 use super::writer::Writer;
-use crate::pack::{Pack, Packer, Unpacker};
+use crate::pack::pack_as;
 use crate::{Delivery, Order};
 
 /// A channel together with reliability and order: the messages of one stream are numbered among
@@ -17,15 +17,7 @@ pub struct StreamKey(
     u32,
 );
 
-impl Pack for StreamKey {
-    fn pack(&self, into: &mut Packer) -> Option<()> {
-        self.0.pack(into)
-    }
-
-    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        u32::unpack(from).map(Self)
-    }
-}
+pack_as!(StreamKey: u32);
 
 /// Mode bits 0 and 1: the order.
 const ORDER: u8 = 0b011;

@@ -88,8 +88,10 @@ enum Habit {
     Sleepless,
     /// Whatever a packet or a message leads to is seen to at once.
     Eager,
-    /// Packed as one of many.
+    /// Packed as one of many, with itself as the model.
     Crowded,
+    /// Packed as one of many that are otherwise than it.
+    Strange,
 }
 
 /// Plays a schedule; `lost` says which of 64 datagrams that follow each other are lost. Returns its story, and how often
@@ -100,6 +102,9 @@ fn play(steps: &[Step], lost: u64, habit: Habit) -> (Story, usize) {
         node.endpoint.peers.is_sleepless = habit == Habit::Sleepless;
         node.endpoint.peers.is_crowded = habit == Habit::Crowded;
         node.endpoint.is_eager = habit == Habit::Eager;
+        if habit == Habit::Strange {
+            node.endpoint.peers.learn_from(&resting().b.endpoint.peers);
+        }
     }
     let (mut story, mut slept, mut dozes) = (Story::default(), 0, false);
     let handles = [pair.peer(), pair.initiator()];
@@ -170,8 +175,9 @@ proptest! {
         let (usual, _) = play(&steps, lost, Habit::Usual);
         let (unpacked, slept) = play(&steps, lost, Habit::Sleepless);
         prop_assert_eq!(slept, 0);
-        let [eager, crowded] = [Habit::Eager, Habit::Crowded].map(|habit| play(&steps, lost, habit).0);
-        for other in [unpacked, eager, crowded] {
+        let habits = [Habit::Eager, Habit::Crowded, Habit::Strange];
+        let [eager, crowded, strange] = habits.map(|habit| play(&steps, lost, habit).0);
+        for other in [unpacked, eager, crowded, strange] {
             for (number, pair) in usual.datagrams.iter().zip(&other.datagrams).enumerate() {
                 prop_assert_eq!(pair.0, pair.1, "datagram {}", number);
             }

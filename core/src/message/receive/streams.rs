@@ -23,6 +23,14 @@ impl Pack for Streams {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         Vec::unpack(from).map(|list| Self { list, recent: 0 })
     }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        self.list.pack_like(&like.list, into)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        Vec::unpack_like(&like.list, from).map(|list| Self { list, recent: 0 })
+    }
 }
 
 impl Streams {

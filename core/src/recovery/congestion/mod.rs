@@ -103,6 +103,22 @@ impl Pack for Congestion {
         }
         Some(Self::new(choice, mtu))
     }
+
+    fn pack_like(&self, like: &Self, into: &mut Packer) -> Option<()> {
+        let is_fixed = matches!(self, Self::Fixed(_));
+        if !is_fixed && (self.choice(), self.mtu()) == (like.choice(), like.mtu()) {
+            into.same();
+            return Some(());
+        }
+        into.own(self)
+    }
+
+    fn unpack_like(like: &Self, from: &mut Unpacker<'_>) -> Option<Self> {
+        if from.is_same() {
+            return Some(Self::new(like.choice(), like.mtu()));
+        }
+        from.own(Self::unpack)
+    }
 }
 
 impl Congestion {

@@ -9,7 +9,7 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::pack::{Pack, Packer, Unpacker};
+use crate::pack::{Pack, Packer, Unpacker, pack_plain};
 
 /// What the initiator says, 96 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -275,6 +275,8 @@ impl Pack for Address {
         let (ip, port): (_, u16) = Pack::unpack(from)?;
         Some(Self { ip, port: U16::new(port) })
     }
+
+    pack_plain!();
 }
 
 impl Address {
