@@ -62,12 +62,20 @@ impl Endpoint {
         self.advance(now);
     }
 
+    /// The same with an unsettled peer that stays so.
+    #[inline]
+    pub(super) fn move_to(&mut self, now: Instant) {
+        self.review_unsettled(now);
+        self.advance(now);
+    }
+
     /// The same before a message to or from the peer in `slot`, which may join those before it.
     #[inline]
     pub(super) fn touch_for(&mut self, now: Instant, slot: u32) {
-        if self.unsettled != Some(slot) || self.shared.now != now {
-            self.touch(now);
+        if self.unsettled != Some(slot) {
+            self.settle();
         }
+        self.move_to(now);
     }
 
     /// Moves the clock, and notices when the driver comes much too late for a deadline: then the

@@ -21,10 +21,7 @@ impl Endpoint {
     /// It never fails: a datagram that is not for us, not genuine or not legal is dropped and counted in
     /// [`drops`](Self::drops).
     pub fn handle_datagram(&mut self, now: Instant, origin: Origin, datagram: &mut [u8]) {
-        if self.shared.now != now {
-            self.settle();
-        }
-        self.advance(now);
+        self.move_to(now);
         self.shared.stats.datagrams_received += 1;
         self.shared.stats.bytes_received += datagram.len() as u64;
         self.handle_packet(&Arrival::from(&origin), datagram);

@@ -75,6 +75,8 @@ pub struct Endpoint {
     /// The peer to or from which messages or packets went last, if its lists and indices were not brought up to date since:
     /// many in a row are seen to once.
     unsettled: Option<u32>,
+    /// It had its turn to transmit since, at the present time, and nothing to say.
+    has_passed: bool,
     /// Peers that may have something to transmit.
     ready: ReadyQueue,
     /// Peers that may have events.
@@ -158,6 +160,7 @@ impl Endpoint {
             sockets: Sockets::default(),
             deadlines: Deadlines::new(),
             unsettled: None,
+            has_passed: false,
             ready: ReadyQueue::default(),
             eventful: ReadyQueue::default(),
             answered: false,
@@ -300,17 +303,32 @@ impl Endpoint {
         }
     }
 
-    /// Before peers are asked for packets: after its turn, everything of the unsettled one is up to date.
+    /// Before the clock moves: what depends on the time is seen to, and a deadline that was put off must not seem to be missed.
     #[inline]
-    fn list_unsettled(&mut self, now: Instant) {
-        if let Some(slot) = self.unsettled
+    fn review_unsettled(&mut self, now: Instant) {
+        if self.shared.now != now {
+            self.has_passed = false;
+            if let Some(slot) = self.unsettled
+                && let Some(peer) = self.peers.at_mut(slot)
+            {
+                peer.review_booked(&mut self.shared);
+                self.deadlines.set(slot, peer.deadline());
+            }
+        }
+    }
+
+    /// Before peers are asked for packets. If the unsettled one has nothing to say, that was its turn, and it stays unsettled;
+    /// else everything of it is up to date after its turn.
+    #[inline]
+    fn list_unsettled(&mut self) {
+        if !self.has_passed
+            && let Some(slot) = self.unsettled
             && let Some(peer) = self.peers.at_mut(slot)
         {
-            peer.review_memory(&mut self.shared);
-            self.ready.push(slot);
-            // The clock is about to move: a deadline that was put off must not seem to be missed.
-            if self.shared.now != now {
-                self.deadlines.set(slot, peer.deadline());
+            peer.review_booked(&mut self.shared);
+            self.has_passed = !self.closing && peer.passes_turn(&mut self.shared);
+            if !self.has_passed {
+                self.ready.push(slot);
             }
         }
     }
@@ -331,6 +349,7 @@ impl Endpoint {
     fn unsettle(&mut self, slot: u32, may_wait: bool) {
         #[cfg(test)]
         let may_wait = may_wait && !self.is_eager;
+        self.has_passed = false;
         if may_wait && self.shared.router.is_none() {
             self.unsettled = Some(slot);
         } else {

@@ -258,6 +258,11 @@ impl Sockets {
         }
     }
 
+    /// Whether a request was not yet reported to the driver.
+    pub(super) fn has_events(&self) -> bool {
+        !self.closings.is_empty() || !self.requests.is_empty()
+    }
+
     /// The next request that was not yet reported to the driver.
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         if let Some(socket) = self.closings.pop_front() {

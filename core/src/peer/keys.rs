@@ -41,7 +41,7 @@ impl Peer {
     }
 
     /// Whether nothing about keys changed since the timer was set, and it is not due: so it is after nearly every packet.
-    fn are_keys_settled(&self, cx: &Context) -> bool {
+    pub(super) fn are_keys_settled(&self, cx: &Context) -> bool {
         let lasting = self.sessions.lasting(&cx.config);
         lasting.is_some_and(|until| {
             until > cx.now

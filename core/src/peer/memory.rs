@@ -67,6 +67,14 @@ impl Peer {
         self.has_plenty(cx)
     }
 
+    /// The same as [`review_memory`](Self::review_memory) of a peer of which all is booked, and that is not over.
+    #[inline]
+    pub(crate) fn review_booked(&mut self, cx: &mut Context) {
+        if self.inbox.is_unreviewed() || !self.has_plenty(cx) {
+            self.review_memory(cx);
+        }
+    }
+
     /// The same if there may be too little.
     fn share_memory(&mut self, cx: &mut Context) {
         let room = cx.memory.room();

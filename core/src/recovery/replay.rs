@@ -43,8 +43,12 @@ impl ReplayWindow {
         if !self.is_new(number) {
             return false;
         }
-        if number - self.floor >= self.size() {
-            self.move_floor(number - (self.size() - 1));
+        let (ahead, size) = (number - self.floor, self.size());
+        if ahead == size {
+            // The next in order: its bit is that of the lowest number, which leaves.
+            self.floor += 1;
+        } else if ahead > size {
+            self.move_floor(number - (size - 1));
         }
         let (word, bit) = self.position(number);
         self.ring[word] |= bit;
