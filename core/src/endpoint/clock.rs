@@ -13,10 +13,14 @@ impl Endpoint {
     #[inline]
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let peers = self.deadlines.peek().map(|(at, _)| at);
-        // It may have a deadline that is not listed yet.
-        let unsettled = self.unsettled.and_then(|slot| self.peers.awake(slot));
-        let peers = earlier(peers, unsettled.and_then(Peer::deadline));
+        let peers = match self.unsettled {
+            None => self.deadlines.peek().map(|(at, _)| at),
+            // Its deadline may be another than is listed.
+            Some(slot) => {
+                let unsettled = self.peers.awake(slot).and_then(Peer::deadline);
+                earlier(self.deadlines.first_beside(slot), unsettled)
+            }
+        };
         let first = earlier(peers, self.admission.deadline());
         if self.shared.router.is_some() { self.or_routes(first) } else { first }
     }

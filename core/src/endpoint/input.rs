@@ -61,6 +61,7 @@ impl Endpoint {
     }
 
     /// It is no packet of ours. Another protocol, or another version, may get an answer.
+    #[cold]
     fn handle_unreadable(&mut self, arrival: &Arrival, error: PacketError, datagram: &[u8]) {
         if self.shared.config.answer_stun && is_stun(datagram) {
             self.admission.on_stun(&mut self.shared, arrival, datagram);

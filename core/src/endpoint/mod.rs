@@ -303,7 +303,7 @@ impl Endpoint {
         }
     }
 
-    /// Before the clock moves: what depends on the time is seen to, and a deadline that was put off must not seem to be missed.
+    /// Before the clock moves: what depends on the time is seen to.
     #[inline]
     fn review_unsettled(&mut self, now: Instant) {
         if self.shared.now != now {
@@ -312,7 +312,6 @@ impl Endpoint {
                 && let Some(peer) = self.peers.at_mut(slot)
             {
                 peer.review_booked(&mut self.shared);
-                self.deadlines.set(slot, peer.deadline());
             }
         }
     }
@@ -389,6 +388,7 @@ impl Endpoint {
     }
 
     /// A peer is elsewhere than where it is listed, or ended.
+    #[cold]
     fn relist(&mut self, slot: u32, place: Option<Place>) {
         let Some(peer) = self.peers.at_mut(slot) else { return };
         let listed = peer.list_at(place);
@@ -405,6 +405,7 @@ impl Endpoint {
     }
 
     /// A peer that ended has its identity no more.
+    #[cold]
     fn unname(&mut self, slot: u32) {
         let Some(id) = self.peers.id(slot) else { return };
         if self.peers.unname(&id, slot)
@@ -416,6 +417,7 @@ impl Endpoint {
         }
     }
 
+    #[cold]
     fn remove(&mut self, slot: u32) {
         self.unsettled.take_if(|unsettled| *unsettled == slot);
         self.deadlines.set(slot, None);

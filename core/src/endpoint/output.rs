@@ -93,6 +93,7 @@ impl Endpoint {
         if self.admission.has_reply() { self.next_reply(buf) } else { None }
     }
 
+    #[cold]
     fn next_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(reply) = self.admission.poll_reply(buf) {
             self.answered = true;

@@ -283,7 +283,10 @@ impl Sockets {
     /// A socket that the driver did not announce counts as open.
     #[inline]
     pub(super) fn is_closed(&self, socket: SocketId) -> bool {
-        socket.0 < self.next && !self.open.contains_key(&socket)
+        // Mostly all that were ever open are.
+        socket.0 < self.next
+            && self.open.len() < self.next as usize
+            && !self.open.contains_key(&socket)
     }
 
     /// Datagrams whose socket is closed, by one that is open if any reaches their destination.

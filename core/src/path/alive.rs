@@ -46,6 +46,7 @@ impl<F: Copy> Path<F> {
     }
 
     /// The peer is there, and hears us.
+    #[cold]
     pub(super) fn on_two_way(&mut self, now: Instant) {
         self.is_proved = true;
         (self.heard_at, self.acked_at) = (now, now);

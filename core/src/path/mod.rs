@@ -466,9 +466,17 @@ impl<F: Copy> Path<F> {
         }
     }
 
+    #[inline]
     fn on_losses(&mut self, now: Instant, losses: LossOutcome, stats: &mut PeerStats) {
+        if losses.packets > 0 {
+            self.answer_losses(now, losses, stats);
+        }
+    }
+
+    #[cold]
+    fn answer_losses(&mut self, now: Instant, losses: LossOutcome, stats: &mut PeerStats) {
         stats.packets_lost += u64::from(losses.packets);
-        if losses.packets > 0 && self.space.sent().packets_in_flight() == 0 {
+        if self.space.sent().packets_in_flight() == 0 {
             // Nothing is waited for any more, or the path would be in distress for what is lost already.
             self.waits_since = Instant::MAX;
         }

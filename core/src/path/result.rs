@@ -58,6 +58,7 @@ impl<F> Default for AckResult<F> {
 }
 
 /// Collects the frames of a packet declared lost, which may have been too large, or marked.
+#[cold]
 pub(super) fn note_lost<F: Copy>(
     settled: ResolvedPacket<'_, F>,
     (mtu, marking): (&mut Mtu, &mut Marking),

@@ -25,6 +25,7 @@ impl Peer {
     }
 
     /// Time or packets may ask for new keys, and old ones may be forgotten.
+    #[cold]
     pub(super) fn expire_keys(&mut self, cx: &mut Context) {
         let freed = self.sessions.expire(cx.now);
         if !freed.is_empty() && !self.sessions.has_next() {
@@ -51,6 +52,7 @@ impl Peer {
         })
     }
 
+    #[cold]
     fn settle_keys(&mut self, cx: &mut Context) {
         if self.outbound.rekey.offer().is_some_and(|offer| offer.until <= cx.now) {
             self.withdraw_rekey(cx);
@@ -156,6 +158,7 @@ impl Peer {
         }
     }
 
+    #[cold]
     fn on_rekeyed(&mut self, cx: &mut Context) {
         self.stats.rekeys += 1;
         cx.stats.rekeys += 1;

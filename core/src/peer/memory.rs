@@ -76,6 +76,7 @@ impl Peer {
     }
 
     /// The same if there may be too little.
+    #[cold]
     fn share_memory(&mut self, cx: &mut Context) {
         let room = cx.memory.room();
         let needs_turn = self.inbox.needs_turn(room);
@@ -120,6 +121,7 @@ impl Peer {
         }
     }
 
+    #[cold]
     fn share_sending(&mut self, cx: &Context) {
         self.share.is_settled = false;
         let (reliable, unsent) = self.outbound.queue.held();

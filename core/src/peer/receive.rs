@@ -84,6 +84,7 @@ impl Peer {
 
     /// A packet came again. If its first copy made the place that it came from a candidate, this place is
     /// another; if it answered the challenge to this place, the peer is here. Nothing else counts.
+    #[cold]
     fn on_duplicate(
         &mut self,
         cx: &mut Context,
@@ -110,12 +111,14 @@ impl Peer {
         self.review(cx);
     }
 
+    #[cold]
     pub(super) fn on_seen_elsewhere(&self, via: &Via) {
         let (peer, remote) = (self.acquaintance.id.map(tracing::field::debug), via.remote());
         tracing::debug!(target: "handfast::path", peer, ?remote, "seen elsewhere");
     }
 
     /// The peer has shown that it is at the far end of `via`.
+    #[cold]
     pub(super) fn follow(&mut self, cx: &mut Context, via: Via) {
         let spaces = &mut self.acquaintance.spaces;
         self.paths.follow(spaces, via, &cx.config, cx.now, &mut cx.rng);
@@ -167,8 +170,12 @@ impl Peer {
                 self.on_data(&data?, summary)?;
                 continue;
             }
-            let Some(frame) = frames.next() else { return Ok(()) };
-            self.on_frame(cx, arrival, local_index, frame?, summary)?;
+            match frames.next() {
+                None => return Ok(()),
+                // By far most that are no data.
+                Some(Ok(Frame::Ack(ack))) => self.on_ack(cx, &ack)?,
+                Some(frame) => self.on_frame(cx, arrival, local_index, frame?, summary)?,
+            }
         }
     }
 

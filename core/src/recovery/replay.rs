@@ -58,6 +58,7 @@ impl ReplayWindow {
     /// Widens the window to at least `bits` numbers, rounded up to a power of two, 65,536 at most.
     ///
     /// It grows upwards: numbers that were too old remain so.
+    #[cold]
     pub(crate) fn grow(&mut self, bits: u64) {
         let bits = bits.clamp(INLINE_BITS, MAX_BITS).next_power_of_two();
         if bits > self.size() {

@@ -182,6 +182,7 @@ impl<F: Copy> SentPackets<F> {
     }
 
     /// Leaves out one counter. A peer that acknowledges it acknowledges what it did not receive.
+    #[cold]
     pub(crate) fn skip_counter(&mut self, now: Instant) {
         self.abandon();
         self.skipped = Some(self.next_counter());
@@ -308,6 +309,7 @@ impl<F: Copy> SentPackets<F> {
 
     /// Declares a packet in flight lost and hands it to `visit`. Its record stays a while, to recognise
     /// if the loss was spurious. Does nothing to a packet that is not in flight.
+    #[cold]
     pub(crate) fn lose(&mut self, counter: u64, mut visit: impl FnMut(ResolvedPacket<'_, F>)) {
         let first_frame = self.first_frame();
         let Some(at) = self.index(counter) else { return };

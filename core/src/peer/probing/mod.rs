@@ -60,6 +60,7 @@ impl Peer {
     }
 
     /// Writes what answers a packet that looked for a way, or looks for one.
+    #[cold]
     pub(super) fn transmit_probe(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let Some(answer) = self.answers.take() else {
             let question = self.transmit_question(cx, buf);

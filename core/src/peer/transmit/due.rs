@@ -47,7 +47,7 @@ impl Peer {
     /// its state changed.
     pub(crate) fn passes_turn(&mut self, cx: &mut Context) -> bool {
         // Who may rest is packed after a turn, and whom a neighbour's packets reach fits its own into those.
-        if self.may_rest(cx.now) || self.data_route().is_some() {
+        if self.outbound.queue.has_work() || self.may_rest(cx.now) || self.data_route().is_some() {
             return false;
         }
         self.paths.on_absence(cx.absence);

@@ -98,6 +98,7 @@ impl Peer {
 
     /// Writes a packet of `size` bytes that only shows whether such packets pass. It travels alone, and nothing is
     /// missed if it is lost.
+    #[cold]
     fn transmit_size_probe(
         &mut self,
         cx: &mut Context,
@@ -120,6 +121,7 @@ impl Peer {
     }
 
     /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
+    #[cold]
     fn transmit_validation(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         if let Some((via, token)) = self.paths.take_answer(VALIDATION_LEN) {
             let path = self.paths.id_toward(&via)?;
@@ -132,6 +134,7 @@ impl Peer {
 
     /// Writes a packet on a path that data does not take: what is to be acknowledged there, and a probe if one
     /// is due.
+    #[cold]
     fn transmit_beside(
         &mut self,
         cx: &mut Context,
@@ -283,6 +286,7 @@ impl Peer {
     }
 
     /// Seals a packet of one frame that is not worth repeating.
+    #[cold]
     fn seal_alone(
         &mut self,
         cx: &mut Context,
