@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::Endpoint;
 use crate::peer::Peer;
-use crate::time::Instant;
+use crate::time::{ABSENT, Instant};
 use crate::timer::earlier;
 
 impl Endpoint {
@@ -92,14 +92,25 @@ impl Endpoint {
         }
     }
 
+    #[inline]
     fn advance_to(&mut self, now: Instant) {
-        if let Some(due) = self.poll_timeout().filter(|due| *due < now) {
-            let patience = self.shared.config.timers.idle_timeout / 4;
+        if now >= self.punctual_until {
+            self.look_for_absence(now);
+        }
+        self.shared.advance(now);
+    }
+
+    /// Notes whether the driver comes late for what was due, and until when it cannot be: whatever becomes due from now on is
+    /// due from now on.
+    fn look_for_absence(&mut self, now: Instant) {
+        let patience = self.shared.config.timers.idle_timeout / 4;
+        let due = self.poll_timeout().filter(|due| *due < now);
+        if let Some(due) = due {
             self.shared.absence.observe(due, now);
             if now > due + patience {
                 self.grace_until = Some(now + patience);
             }
         }
-        self.shared.advance(now);
+        self.punctual_until = due.unwrap_or(now) + patience.min(ABSENT);
     }
 }

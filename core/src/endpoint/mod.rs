@@ -90,6 +90,8 @@ pub struct Endpoint {
     /// Until when a silent peer is not given up: the driver came so late for a deadline that the host
     /// must have been asleep.
     grace_until: Option<Instant>,
+    /// Before then it need not be looked whether the driver came late.
+    punctual_until: Instant,
     /// The last datagram is for another shard.
     redirect: Option<Redirect>,
     /// The last input has something for another shard.
@@ -167,6 +169,7 @@ impl Endpoint {
             passed: false,
             closing: false,
             grace_until: None,
+            punctual_until: now,
             redirect: None,
             handover: None,
             #[cfg(test)]

@@ -100,7 +100,7 @@ impl Peer {
     }
 
     fn review_credit(&mut self, cx: &Context, has_turn: bool) {
-        let smoothed = self.paths.primary().and_then(|path: &Path<_>| path.stats().rtt);
+        let smoothed = self.paths.primary().and_then(Path::measured_round_trip);
         let round_trip = smoothed.unwrap_or(UNKNOWN_ROUND_TRIP);
         let review = Review { now: cx.now, round_trip, room: cx.memory.room() };
         self.inbox.review_credit(review, has_turn);
