@@ -24,6 +24,8 @@ enum Act {
     Move,
     /// The applications do not read until this happens again.
     Doze,
+    /// The host of both sleeps for so many milliseconds.
+    Sleep(u64),
     Disconnect(bool),
 }
 
@@ -36,7 +38,7 @@ impl Act {
             | Self::Ping(is_first)
             | Self::EndStream(is_first, _)
             | Self::Disconnect(is_first) => *is_first,
-            Self::Nothing | Self::Move | Self::Doze => true,
+            Self::Nothing | Self::Move | Self::Doze | Self::Sleep(_) => true,
         }
     }
 }
@@ -64,6 +66,8 @@ fn acts() -> impl Strategy<Value = Act> {
         2 => (any::<bool>(), deliveries()).prop_map(|(a, how)| Act::EndStream(a, how)),
         1 => Just(Act::Move),
         1 => Just(Act::Doze),
+        2 => (20_u64..400).prop_map(Act::Sleep),
+        1 => (400_u64..40_000).prop_map(Act::Sleep),
         1 => any::<bool>().prop_map(Act::Disconnect),
     ]
 }
@@ -133,6 +137,11 @@ fn play(steps: &[Step], lost: u64, habit: Habit) -> (Story, usize) {
                 dozes = !dozes;
                 String::new()
             }
+            Act::Sleep(ms) => {
+                pair.now += Duration::from_millis(ms);
+                until += ms;
+                String::new()
+            }
             Act::Disconnect(_) => {
                 format!("{:?}", endpoint.disconnect(now, peer, DisconnectOptions::default()))
             }
@@ -148,6 +157,8 @@ fn play(steps: &[Step], lost: u64, habit: Habit) -> (Story, usize) {
             slept += node.endpoint.peers.asleep();
             story.told.push(format!("{:?}", node.endpoint.peer(peer)));
             story.told.push(format!("{:?}", node.endpoint.stats()));
+            let grace = node.endpoint.grace_until;
+            story.told.push(format!("{:?} {grace:?}", node.endpoint.shared.absence));
             if !dozes {
                 let next = || node.endpoint.receive(pair.now, peer);
                 story.told.extend(std::iter::from_fn(next).map(|message| format!("{message:?}")));
