@@ -75,7 +75,7 @@ pub struct Endpoint {
     /// The peer to or from which messages or packets went last, if its lists and indices were not brought up to date since:
     /// many in a row are seen to once.
     unsettled: Option<u32>,
-    /// It had its turn to transmit since, at the present time, and nothing to say.
+    /// It had its turn to transmit since, and nothing to say.
     has_passed: bool,
     /// Peers that may have something to transmit.
     ready: ReadyQueue,
@@ -302,20 +302,19 @@ impl Endpoint {
     #[inline]
     fn settle(&mut self) {
         if let Some(slot) = self.unsettled.take() {
-            self.refresh_indices(slot);
+            let had_turn = core::mem::take(&mut self.has_passed);
+            self.refresh(slot, !had_turn);
         }
     }
 
     /// Before the clock moves: what depends on the time is seen to.
     #[inline]
     fn review_unsettled(&mut self, now: Instant) {
-        if self.shared.now != now {
-            self.has_passed = false;
-            if let Some(slot) = self.unsettled
-                && let Some(peer) = self.peers.at_mut(slot)
-            {
-                peer.review_booked(&mut self.shared);
-            }
+        if self.shared.now != now
+            && let Some(slot) = self.unsettled
+            && let Some(peer) = self.peers.at_mut(slot)
+        {
+            peer.review_booked(&mut self.shared);
         }
     }
 
@@ -362,6 +361,11 @@ impl Endpoint {
 
     /// Brings lists and indices up to date after `slot` was touched.
     fn refresh_indices(&mut self, slot: u32) {
+        self.refresh(slot, true);
+    }
+
+    /// The same; whether the peer `may_speak` is said.
+    fn refresh(&mut self, slot: u32, may_speak: bool) {
         let Some(peer) = self.peers.at_mut(slot) else { return };
         peer.review_memory(&mut self.shared);
         if peer.is_removable() {
@@ -372,7 +376,9 @@ impl Endpoint {
             peer.review_link(&mut self.shared);
             peer.judge_route(&mut self.shared);
         }
-        self.ready.push(slot);
+        if may_speak {
+            self.ready.push(slot);
+        }
         if peer.has_events() {
             self.eventful.push(slot);
         }

@@ -306,7 +306,10 @@ impl Peer {
     /// Whether what a packet of it led to may wait until more packets came, or messages went: it concerns this peer alone.
     /// Books what it holds.
     pub(crate) fn stays_listed(&mut self, cx: &mut Context) -> bool {
-        self.book_messages(cx) && !self.has_relay_change(cx.now) && self.is_listed_rightly()
+        self.book_messages(cx)
+            && !self.inbox.is_growing()
+            && !self.has_relay_change(cx.now)
+            && self.is_listed_rightly()
     }
 
     /// Whether it is listed where its packets go.

@@ -182,13 +182,13 @@ proptest! {
         let (unpacked, slept) = play(&steps, lost, Habit::Sleepless);
         prop_assert_eq!(slept, 0);
         let [eager, crowded] = [Habit::Eager, Habit::Crowded].map(|habit| play(&steps, lost, habit).0);
-        for other in [unpacked, eager, crowded] {
+        for (name, other) in [("eager", eager), ("unpacked", unpacked), ("crowded", crowded)] {
             for (number, pair) in usual.datagrams.iter().zip(&other.datagrams).enumerate() {
-                prop_assert_eq!(pair.0, pair.1, "datagram {}", number);
+                prop_assert_eq!(pair.0, pair.1, "{}, datagram {}", name, number);
             }
-            prop_assert_eq!(usual.datagrams.len(), other.datagrams.len());
+            prop_assert_eq!(usual.datagrams.len(), other.datagrams.len(), "{}", name);
             for (usual, other) in usual.told.iter().zip(&other.told) {
-                prop_assert_eq!(usual, other);
+                prop_assert_eq!(usual, other, "{}", name);
             }
         }
     }
