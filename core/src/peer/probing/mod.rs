@@ -1,6 +1,7 @@
 //! Packets that look for direct ways: what the peer asks by them, and what we answer.
 
 mod answers;
+mod elsewhere;
 mod inward;
 mod nat_test;
 mod observing;

@@ -43,22 +43,6 @@ impl Peer {
         !self.outbound.queue.has_work() && self.has_usable_keys(cx) && !self.may_transmit(cx)
     }
 
-    /// Whether its turn to transmit comes to nothing: then that was its turn. To be asked about a peer that was reviewed since
-    /// its state changed.
-    pub(crate) fn passes_turn(&mut self, cx: &mut Context) -> bool {
-        // Who may rest is packed after a turn, and whom a neighbour's packets reach fits its own into those.
-        if self.outbound.queue.has_work() || self.may_rest(cx.now) || self.data_route().is_some() {
-            return false;
-        }
-        self.paths.on_absence(cx.absence);
-        let passes = self.are_keys_settled(cx) && self.lacks_output(cx);
-        debug_assert!(!passes || self.transmit(cx, &mut [0; 2048]).is_none(), "it had something");
-        if passes {
-            self.note_nothing(cx.now);
-        }
-        passes
-    }
-
     /// Nothing was to be sent.
     pub(super) fn note_nothing(&mut self, now: Instant) {
         let path = self.paths.primary().filter(|path| path.is_proved());
