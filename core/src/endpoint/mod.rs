@@ -302,9 +302,14 @@ impl Endpoint {
     #[inline]
     fn settle(&mut self) {
         if let Some(slot) = self.unsettled.take() {
-            let had_turn = core::mem::take(&mut self.has_passed);
-            self.refresh(slot, !had_turn);
+            self.settle_at(slot);
         }
+    }
+
+    #[inline(never)] // Messages come by where nothing is to be settled.
+    fn settle_at(&mut self, slot: u32) {
+        let had_turn = core::mem::take(&mut self.has_passed);
+        self.refresh(slot, !had_turn);
     }
 
     /// Before the clock moves: what depends on the time is seen to.
