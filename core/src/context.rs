@@ -179,6 +179,7 @@ impl Context {
     }
 
     /// A datagram that arrived by `via` is dropped: counts it, and says so in the log.
+    #[cold]
     pub(crate) fn drop_packet(&mut self, reason: DropReason, via: &Via) {
         self.drops.count(reason);
         let (reason, remote) = (reason.as_str(), via.remote().map(tracing::field::display));

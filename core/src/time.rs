@@ -77,7 +77,7 @@ impl Absence {
 }
 
 /// A driver that comes so late was away. Busy ones are late by a few milliseconds.
-const ABSENT: Duration = Duration::from_millis(100);
+pub(crate) const ABSENT: Duration = Duration::from_millis(100);
 
 impl Add<Duration> for Instant {
     type Output = Self;

@@ -123,6 +123,16 @@ impl Deadlines {
         Some((*self.keys.first()?, *self.slots.first()?))
     }
 
+    /// The earliest deadline of all slots but this one.
+    #[inline]
+    pub(crate) fn first_beside(&self, slot: u32) -> Option<Instant> {
+        if self.slots.first() != Some(&slot) {
+            return self.keys.first().copied();
+        }
+        // All others are behind these.
+        self.keys.iter().skip(1).take(ARITY).min().copied()
+    }
+
     #[cfg(test)]
     /// The deadline of `slot`.
     pub(crate) fn get(&self, slot: u32) -> Option<Instant> {
@@ -301,6 +311,8 @@ mod tests {
                 };
                 let earliest = model.iter().map(|(slot, deadline)| (*deadline, *slot)).min();
                 prop_assert_eq!(heap.peek(), earliest);
+                let beside = model.iter().filter(|(other, _)| **other != slot).map(|(_, at)| *at);
+                prop_assert_eq!(heap.first_beside(slot), beside.min());
                 prop_assert_eq!(heap.get(slot), model.get(&slot).copied());
             }
             let mut drained = Vec::new();

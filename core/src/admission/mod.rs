@@ -178,6 +178,11 @@ impl Admission {
         self.replies.poll(buf)
     }
 
+    /// Whether there is an initiator to report as refused.
+    pub(crate) fn has_refusals(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+
     /// The next initiator to report as refused.
     pub(crate) fn poll_refusal(&mut self) -> Option<Event> {
         self.refusals.poll()

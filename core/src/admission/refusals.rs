@@ -20,6 +20,11 @@ impl Refusals {
         self.0.push_back(Event::Refused { id, path: *path, reason });
     }
 
+    /// Whether there is one to report.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The next one to report.
     pub(super) fn poll(&mut self) -> Option<Event> {
         self.0.pop_front()

@@ -62,6 +62,7 @@ impl KeyCache {
     }
 
     /// A place for a new entry: a vacant one, else a further one, else the clock decides.
+    #[cold]
     fn place(&mut self) -> u32 {
         if let Some(place) = self.vacant.pop() {
             return place;
@@ -97,6 +98,7 @@ struct Entry {
     recent: bool,
 }
 
+#[cold]
 fn expand(keys: &SessionKeys, key: &Secret) -> AeadKey {
     AeadKey::new(keys.suite, key)
 }

@@ -113,6 +113,11 @@ impl Hints {
         })
     }
 
+    /// Whether there may be something that the application was not told yet.
+    pub(super) const fn has_news(&self) -> bool {
+        self.has_news
+    }
+
     /// What the application was not told yet.
     pub(super) fn poll(&mut self) -> Option<Event> {
         if !self.has_news {

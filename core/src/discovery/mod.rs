@@ -115,6 +115,11 @@ impl Beacons {
         self.hints.list(now)
     }
 
+    /// Whether somebody may have been heard of and not yet told of.
+    pub(crate) const fn has_events(&self) -> bool {
+        self.hints.has_news()
+    }
+
     /// Who was heard of and not yet told of.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         self.hints.poll()

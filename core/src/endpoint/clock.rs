@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::Endpoint;
 use crate::peer::Peer;
-use crate::time::Instant;
+use crate::time::{ABSENT, Instant};
 use crate::timer::earlier;
 
 impl Endpoint {
@@ -13,10 +13,14 @@ impl Endpoint {
     #[inline]
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let peers = self.deadlines.peek().map(|(at, _)| at);
-        // It may have a deadline that is not listed yet.
-        let unsettled = self.unsettled.and_then(|slot| self.peers.awake(slot));
-        let peers = earlier(peers, unsettled.and_then(Peer::deadline));
+        let peers = match self.unsettled {
+            None => self.deadlines.peek().map(|(at, _)| at),
+            // Its deadline may be another than is listed.
+            Some(slot) => {
+                let unsettled = self.peers.awake(slot).and_then(Peer::deadline);
+                earlier(self.deadlines.first_beside(slot), unsettled)
+            }
+        };
         let first = earlier(peers, self.admission.deadline());
         if self.shared.router.is_some() { self.or_routes(first) } else { first }
     }
@@ -62,12 +66,20 @@ impl Endpoint {
         self.advance(now);
     }
 
+    /// The same with an unsettled peer that stays so.
+    #[inline]
+    pub(super) fn move_to(&mut self, now: Instant) {
+        self.review_unsettled(now);
+        self.advance(now);
+    }
+
     /// The same before a message to or from the peer in `slot`, which may join those before it.
     #[inline]
     pub(super) fn touch_for(&mut self, now: Instant, slot: u32) {
-        if self.unsettled != Some(slot) || self.shared.now != now {
-            self.touch(now);
+        if self.unsettled != Some(slot) {
+            self.settle();
         }
+        self.move_to(now);
     }
 
     /// Moves the clock, and notices when the driver comes much too late for a deadline: then the
@@ -80,14 +92,29 @@ impl Endpoint {
         }
     }
 
+    #[inline]
     fn advance_to(&mut self, now: Instant) {
-        if let Some(due) = self.poll_timeout().filter(|due| *due < now) {
-            let patience = self.shared.config.timers.idle_timeout / 4;
+        #[cfg(test)]
+        if self.is_eager {
+            self.punctual_until = now;
+        }
+        if now >= self.punctual_until {
+            self.look_for_absence(now);
+        }
+        self.shared.advance(now);
+    }
+
+    /// Notes whether the driver comes late for what was due, and until when it cannot be: whatever becomes due from now on is
+    /// due from now on.
+    fn look_for_absence(&mut self, now: Instant) {
+        let patience = self.shared.config.timers.idle_timeout / 4;
+        let due = self.poll_timeout().filter(|due| *due < now);
+        if let Some(due) = due {
             self.shared.absence.observe(due, now);
             if now > due + patience {
                 self.grace_until = Some(now + patience);
             }
         }
-        self.shared.advance(now);
+        self.punctual_until = due.unwrap_or(now) + patience.min(ABSENT);
     }
 }

@@ -264,6 +264,7 @@ impl Endpoint {
         if self.unsettled == Some(peer.slot) {
             // As after the message before it: whoever takes one only makes room.
             found.book(&mut self.shared);
+            self.has_passed = false;
         } else {
             let may_wait = found.book_messages(&mut self.shared);
             self.unsettle(peer.slot, may_wait);

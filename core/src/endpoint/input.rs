@@ -21,10 +21,7 @@ impl Endpoint {
     /// It never fails: a datagram that is not for us, not genuine or not legal is dropped and counted in
     /// [`drops`](Self::drops).
     pub fn handle_datagram(&mut self, now: Instant, origin: Origin, datagram: &mut [u8]) {
-        if self.shared.now != now {
-            self.settle();
-        }
-        self.advance(now);
+        self.move_to(now);
         self.shared.stats.datagrams_received += 1;
         self.shared.stats.bytes_received += datagram.len() as u64;
         self.handle_packet(&Arrival::from(&origin), datagram);
@@ -64,6 +61,7 @@ impl Endpoint {
     }
 
     /// It is no packet of ours. Another protocol, or another version, may get an answer.
+    #[cold]
     fn handle_unreadable(&mut self, arrival: &Arrival, error: PacketError, datagram: &[u8]) {
         if self.shared.config.answer_stun && is_stun(datagram) {
             self.admission.on_stun(&mut self.shared, arrival, datagram);

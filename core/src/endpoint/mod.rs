@@ -75,6 +75,8 @@ pub struct Endpoint {
     /// The peer to or from which messages or packets went last, if its lists and indices were not brought up to date since:
     /// many in a row are seen to once.
     unsettled: Option<u32>,
+    /// It had its turn to transmit since, and nothing to say.
+    has_passed: bool,
     /// Peers that may have something to transmit.
     ready: ReadyQueue,
     /// Peers that may have events.
@@ -88,6 +90,8 @@ pub struct Endpoint {
     /// Until when a silent peer is not given up: the driver came so late for a deadline that the host
     /// must have been asleep.
     grace_until: Option<Instant>,
+    /// Before then it need not be looked whether the driver came late.
+    punctual_until: Instant,
     /// The last datagram is for another shard.
     redirect: Option<Redirect>,
     /// The last input has something for another shard.
@@ -158,12 +162,14 @@ impl Endpoint {
             sockets: Sockets::default(),
             deadlines: Deadlines::new(),
             unsettled: None,
+            has_passed: false,
             ready: ReadyQueue::default(),
             eventful: ReadyQueue::default(),
             answered: false,
             passed: false,
             closing: false,
             grace_until: None,
+            punctual_until: now,
             redirect: None,
             handover: None,
             #[cfg(test)]
@@ -297,21 +303,39 @@ impl Endpoint {
     #[inline]
     fn settle(&mut self) {
         if let Some(slot) = self.unsettled.take() {
-            self.refresh_indices(slot);
+            self.settle_at(slot);
         }
     }
 
-    /// Before peers are asked for packets: after its turn, everything of the unsettled one is up to date.
+    #[inline(never)] // Messages come by where nothing is to be settled.
+    fn settle_at(&mut self, slot: u32) {
+        let had_turn = core::mem::take(&mut self.has_passed);
+        self.refresh(slot, !had_turn);
+    }
+
+    /// Before the clock moves: what depends on the time is seen to.
     #[inline]
-    fn list_unsettled(&mut self, now: Instant) {
-        if let Some(slot) = self.unsettled
+    fn review_unsettled(&mut self, now: Instant) {
+        if self.shared.now != now
+            && let Some(slot) = self.unsettled
             && let Some(peer) = self.peers.at_mut(slot)
         {
-            peer.review_memory(&mut self.shared);
-            self.ready.push(slot);
-            // The clock is about to move: a deadline that was put off must not seem to be missed.
-            if self.shared.now != now {
-                self.deadlines.set(slot, peer.deadline());
+            peer.review_booked(&mut self.shared);
+        }
+    }
+
+    /// Before peers are asked for packets. If the unsettled one has nothing to say, that was its turn, and it stays unsettled;
+    /// else everything of it is up to date after its turn.
+    #[inline]
+    fn list_unsettled(&mut self) {
+        if !self.has_passed
+            && let Some(slot) = self.unsettled
+            && let Some(peer) = self.peers.at_mut(slot)
+        {
+            peer.review_booked(&mut self.shared);
+            self.has_passed = !self.closing && peer.passes_turn(&mut self.shared);
+            if !self.has_passed {
+                self.ready.push(slot);
             }
         }
     }
@@ -332,6 +356,7 @@ impl Endpoint {
     fn unsettle(&mut self, slot: u32, may_wait: bool) {
         #[cfg(test)]
         let may_wait = may_wait && !self.is_eager;
+        self.has_passed = false;
         if may_wait && self.shared.router.is_none() {
             self.unsettled = Some(slot);
         } else {
@@ -342,6 +367,11 @@ impl Endpoint {
 
     /// Brings lists and indices up to date after `slot` was touched.
     fn refresh_indices(&mut self, slot: u32) {
+        self.refresh(slot, true);
+    }
+
+    /// The same; whether the peer `may_speak` is said.
+    fn refresh(&mut self, slot: u32, may_speak: bool) {
         let Some(peer) = self.peers.at_mut(slot) else { return };
         peer.review_memory(&mut self.shared);
         if peer.is_removable() {
@@ -352,7 +382,9 @@ impl Endpoint {
             peer.review_link(&mut self.shared);
             peer.judge_route(&mut self.shared);
         }
-        self.ready.push(slot);
+        if may_speak {
+            self.ready.push(slot);
+        }
         if peer.has_events() {
             self.eventful.push(slot);
         }
@@ -371,6 +403,7 @@ impl Endpoint {
     }
 
     /// A peer is elsewhere than where it is listed, or ended.
+    #[cold]
     fn relist(&mut self, slot: u32, place: Option<Place>) {
         let Some(peer) = self.peers.at_mut(slot) else { return };
         let listed = peer.list_at(place);
@@ -387,6 +420,7 @@ impl Endpoint {
     }
 
     /// A peer that ended has its identity no more.
+    #[cold]
     fn unname(&mut self, slot: u32) {
         let Some(id) = self.peers.id(slot) else { return };
         if self.peers.unname(&id, slot)
@@ -398,6 +432,7 @@ impl Endpoint {
         }
     }
 
+    #[cold]
     fn remove(&mut self, slot: u32) {
         self.unsettled.take_if(|unsettled| *unsettled == slot);
         self.deadlines.set(slot, None);

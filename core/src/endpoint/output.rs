@@ -16,9 +16,13 @@ impl Endpoint {
     /// datagram; into a larger one, as many of equal size as are to be sent and fit (the last may be
     /// shorter). If the buffer is smaller than one datagram, it writes nothing and returns `None`.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
-        self.list_unsettled(now);
-        self.advance(now);
+        self.move_to(now);
         if buf.len() < usize::from(self.shared.config.max_datagram) {
+            return None;
+        }
+        self.list_unsettled();
+        if self.is_silent() {
+            self.answered = false;
             return None;
         }
         loop {
@@ -28,6 +32,13 @@ impl Endpoint {
                 return next;
             }
         }
+    }
+
+    /// Whether it is certain that nobody is to be sent anything, as after the last packet of a turn.
+    #[inline]
+    fn is_silent(&self) -> bool {
+        let has_own = !self.ready.is_empty() || self.forwarder.turn().is_some();
+        !has_own && !self.admission.has_reply() && !self.has_news()
     }
 
     fn poll_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
@@ -49,6 +60,7 @@ impl Endpoint {
     }
 
     /// Whether something that one peer led to is to be handed on to others.
+    #[inline]
     fn has_news(&self) -> bool {
         self.shared.local.has_news() || self.has_route_output()
     }
@@ -81,6 +93,7 @@ impl Endpoint {
         if self.admission.has_reply() { self.next_reply(buf) } else { None }
     }
 
+    #[cold]
     fn next_reply(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(reply) = self.admission.poll_reply(buf) {
             self.answered = true;
@@ -159,10 +172,23 @@ impl Endpoint {
     /// who were found and those who were refused last.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.list_unsettled_events();
+        if self.eventful.is_empty() && !self.has_other_events() {
+            return None;
+        }
         self.hand_on_local_news();
         let request = self.sockets.poll_event();
         let event = request.or_else(|| self.poll_peer_event());
         event.or_else(|| self.poll_event_of_strangers())
+    }
+
+    /// Whether there may be events that are about no peer.
+    #[inline]
+    fn has_other_events(&self) -> bool {
+        self.shared.local.has_news()
+            || self.sockets.has_events()
+            || !self.changed_routes.is_empty()
+            || self.shared.beacons.has_events()
+            || self.admission.has_refusals()
     }
 
     fn poll_event_of_strangers(&mut self) -> Option<Event> {
@@ -179,7 +205,10 @@ impl Endpoint {
                 peer.review_memory(&mut self.shared);
             }
             if let Some(event) = event {
-                self.eventful.push_front(slot);
+                // Who ends with this event is removed after it.
+                if peer.has_events() || peer.is_over() || self.closing {
+                    self.eventful.push_front(slot);
+                }
                 return Some(event);
             }
             if peer.is_removable() {
@@ -206,7 +235,7 @@ impl Endpoint {
     /// It goes to a socket.
     #[inline]
     fn launch(&mut self, tuple: FourTuple, departure: &Departure) -> Transmit {
-        self.shared.stats.datagrams_sent += departure.len.div_ceil(departure.size()) as u64;
+        self.shared.stats.datagrams_sent += departure.count() as u64;
         self.shared.stats.bytes_sent += departure.len as u64;
         let transmit = transmit(tuple, departure);
         if self.sockets.is_closed(tuple.socket) {

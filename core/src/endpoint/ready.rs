@@ -23,6 +23,11 @@ impl ReadyQueue {
         }
     }
 
+    /// Whether none waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<u32> {
         let slot = self.queue.pop_front()?;
         self.waits[slot as usize] = false;

@@ -258,6 +258,11 @@ impl Sockets {
         }
     }
 
+    /// Whether a request was not yet reported to the driver.
+    pub(super) fn has_events(&self) -> bool {
+        !self.closings.is_empty() || !self.requests.is_empty()
+    }
+
     /// The next request that was not yet reported to the driver.
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         if let Some(socket) = self.closings.pop_front() {
@@ -278,7 +283,10 @@ impl Sockets {
     /// A socket that the driver did not announce counts as open.
     #[inline]
     pub(super) fn is_closed(&self, socket: SocketId) -> bool {
-        socket.0 < self.next && !self.open.contains_key(&socket)
+        // Mostly all that were ever open are.
+        socket.0 < self.next
+            && self.open.len() < self.next as usize
+            && !self.open.contains_key(&socket)
     }
 
     /// Datagrams whose socket is closed, by one that is open if any reaches their destination.

@@ -203,6 +203,7 @@ impl PeerTable {
     }
 
     /// Packs the peer in this slot, if it can be. What touches it next finds it as it was.
+    #[cold]
     pub(super) fn put_to_sleep(&mut self, slot: u32) {
         #[cfg(test)]
         if self.is_sleepless {

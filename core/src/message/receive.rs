@@ -295,6 +295,13 @@ impl ReceiveQueue {
         self.is_unreviewed
     }
 
+    /// Whether the credit may grow at the next review, and not at a later one: once a message waits that nobody took, it
+    /// does not.
+    #[inline]
+    pub(crate) const fn is_growing(&self) -> bool {
+        self.is_unreviewed && self.credit.is_outrun()
+    }
+
     /// Bytes of reliable messages that wait and count towards the credit.
     const fn unread_credit(&self) -> u64 {
         self.waiting.reliable_bytes() - self.waiting.older_bytes()

@@ -189,6 +189,7 @@ impl SendQueue {
     }
 
     /// Drops what waited in a lane for too long.
+    #[cold]
     fn expire(&mut self, lane: u32, now: Instant, age: Duration) {
         while let Some(slot) = self.first_late(lane, now, age) {
             self.drop_unsent(slot);
@@ -438,6 +439,7 @@ impl SendQueue {
         }
     }
 
+    #[cold]
     fn wake_all(&mut self) {
         for (index, lane) in &mut self.lanes {
             self.schedule.wake(index as u32, lane, &self.messages);

@@ -73,4 +73,10 @@ impl Departure {
     pub(crate) fn size(&self) -> usize {
         self.segment.map_or(self.len, |size| usize::from(size.get())).max(1)
     }
+
+    /// How many packets there are.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.segment.map_or(1, |size| self.len.div_ceil(size.get().into()))
+    }
 }

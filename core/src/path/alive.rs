@@ -20,6 +20,12 @@ impl<F: Copy> Path<F> {
         self.rtt.smoothed()
     }
 
+    /// The same if it was measured.
+    #[inline]
+    pub(crate) fn measured_round_trip(&self) -> Option<Duration> {
+        self.rtt.is_sampled().then(|| self.rtt.smoothed())
+    }
+
     /// Probes since the peer last acknowledged anything.
     pub(crate) const fn unanswered_probes(&self) -> u8 {
         self.loss.pto_count()
@@ -46,6 +52,7 @@ impl<F: Copy> Path<F> {
     }
 
     /// The peer is there, and hears us.
+    #[cold]
     pub(super) fn on_two_way(&mut self, now: Instant) {
         self.is_proved = true;
         (self.heard_at, self.acked_at) = (now, now);

@@ -82,6 +82,7 @@ impl<F: Copy> Paths<F> {
     }
 
     /// Challenges went unanswered, or it is time to look whether the path still leads both ways.
+    #[cold]
     fn on_challenge_timeout(&mut self, at: usize, now: Instant, stats: &mut PeerStats) {
         let path = &self.list[at];
         let distress = path.distress_at(self.max_ack_delay).filter(|_| path.check.is_some());
@@ -180,6 +181,7 @@ impl<F: Copy> Paths<F> {
     }
 
     /// Has data take the best path.
+    #[cold]
     pub(super) fn choose(&mut self, now: Instant) {
         let usable = |id: u8| move |path: &Path<F>| path.space.id() == id && path.is_usable();
         let direct = self.list.iter().position(usable(DIRECT));
@@ -269,11 +271,16 @@ impl<F: Copy> Paths<F> {
     }
 
     /// All packets of a trial may be lost, and known to be: then nothing else asks again.
+    #[inline]
     pub(super) fn review_trial(&mut self, now: Instant) {
-        let is_lost = |path: &&mut Path<F>| path.space.sent().packets_in_flight() == 0;
-        if !self.away.is_sent() {
-            return;
+        if self.away.is_sent() {
+            self.judge_trial(now);
         }
+    }
+
+    #[cold]
+    fn judge_trial(&mut self, now: Instant) {
+        let is_lost = |path: &&mut Path<F>| path.space.sent().packets_in_flight() == 0;
         let found = self.list.iter_mut().find(|path| path.space.id() == DIRECT);
         let Some(path) = found.filter(is_lost) else { return };
         if self.away.is_trying() {

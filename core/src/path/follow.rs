@@ -60,6 +60,7 @@ impl<F: Copy> Paths<F> {
 
     /// A genuine duplicate came by `via`. True if it shows the peer to be there: its first copy answered the
     /// challenge to that place and came from elsewhere.
+    #[cold]
     pub(crate) fn on_echo(
         &mut self,
         number: PacketNumber,
@@ -79,6 +80,7 @@ impl<F: Copy> Paths<F> {
 
     /// Notes that the peer may be at the far end of `via`, from which an authenticated packet of `len` bytes
     /// came.
+    #[cold]
     pub(crate) fn consider(
         &mut self,
         number: PacketNumber,
@@ -205,6 +207,7 @@ impl<F: Copy> Paths<F> {
     }
 
     /// The path of that kind leads to where `via` does from here on.
+    #[cold]
     fn move_to(&mut self, via: Via, config: &Config, now: Instant, rng: &mut Rng) {
         let data = self.via();
         let Some(path) = self.of_kind_mut(&via) else { return };
@@ -240,14 +243,28 @@ impl<F: Copy> Path<F> {
         if !newest {
             return Seen::Nothing;
         }
-        let is_news = self.is_news(&arrival.via);
         if is_there {
             // Where it reached us is where our answers leave from.
             self.via = arrival.via;
         }
-        if !is_news {
-            return Seen::Nothing;
+        if !is_there || !self.is_proved {
+            self.on_news(number, arrival, len, follow, now, rng)
+        } else {
+            Seen::Nothing
         }
+    }
+
+    /// It is the newest packet, and did not come from where the peer is known to be.
+    #[cold]
+    fn on_news(
+        &mut self,
+        number: PacketNumber,
+        arrival: &Arrival,
+        len: usize,
+        follow: bool,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Seen {
         let previous = self.previous.filter(|left| left.via.is_same_remote(&arrival.via));
         if !follow || previous.is_some_and(|left| left.is_just_left(now)) {
             return Seen::Nothing;

@@ -187,8 +187,20 @@ impl<F: Copy> Paths<F> {
     ) -> Result<(), Violation> {
         let is_usual = |path: &Path<F>| path.space.id() == id && path.is_way_of(&via);
         if self.list.first().is_some_and(is_usual) {
-            return Ok(());
+            Ok(())
+        } else {
+            self.seek(spaces, id, via, config)
         }
+    }
+
+    #[cold]
+    fn seek(
+        &mut self,
+        spaces: &mut PacketSpaces,
+        id: u8,
+        via: Via,
+        config: &Config,
+    ) -> Result<(), Violation> {
         if self.get(id).is_none() {
             if usize::from(id) >= MAX_PATHS {
                 return Err(Violation::TooManyPaths);
@@ -277,8 +289,13 @@ impl<F: Copy> Paths<F> {
     pub(crate) fn on_absence(&mut self, absence: Absence) {
         // Most never are.
         if absence.until.is_some() {
-            self.list.iter_mut().for_each(|path| path.on_absence(absence));
+            self.make_up_for(absence);
         }
+    }
+
+    #[cold]
+    fn make_up_for(&mut self, absence: Absence) {
+        self.list.iter_mut().for_each(|path| path.on_absence(absence));
     }
 
     /// Whether a packet on the path of data may ask for an acknowledgement at once: it costs none more
@@ -390,6 +407,7 @@ impl<F: Copy> Paths<F> {
         if self.list.len() < 2 { None } else { self.find_beside(now) }
     }
 
+    #[cold]
     fn find_beside(&self, now: Instant) -> Option<(u8, Via)> {
         let is_due = |at: usize| {
             let probes = self.list[at].probes > 0 && self.list[at].is_proved;

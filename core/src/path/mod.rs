@@ -29,8 +29,8 @@ use crate::mtu::Mtu;
 use crate::net::{FourTuple, Via};
 use crate::pack::pack;
 use crate::recovery::{
-    Arrived, Congestion, Controller, Loss, LossOutcome, Marking, Pacer, PacketSpace,
-    ResolvedPacket, Rtt, Sent, Signs, Timeout,
+    Arrived, Congestion, Controller, Loss, Marking, Pacer, PacketSpace, ResolvedPacket, Rtt, Sent,
+    Timeout,
 };
 use crate::stats::{PathStats, PeerStats};
 use crate::time::{Absence, Instant};
@@ -204,7 +204,7 @@ impl<F: Copy> Path<F> {
         let size = self.mtu.size();
         let (mtu, mut arrived) = (&mut self.mtu, Arrived::default());
         let visit = |settled: ResolvedPacket<'_, F>| {
-            result.acked.extend(settled.frames.copied());
+            settled.frames.for_each(|frame| result.acked.push(*frame));
             if settled.on_path {
                 mtu.on_acked(settled.counter, settled.packet.size);
                 arrived.add(settled.packet, settled.ack_eliciting);
@@ -353,7 +353,7 @@ impl<F: Copy> Path<F> {
 
     pub(crate) fn stats(&self) -> PathStats {
         PathStats {
-            rtt: self.rtt.is_sampled().then(|| self.rtt.smoothed()),
+            rtt: self.measured_round_trip(),
             latest_rtt: self.rtt.is_sampled().then(|| self.rtt.latest()),
             least_rtt: self.rtt.min(),
             congestion_window: self.congestion.window(),
@@ -463,20 +463,6 @@ impl<F: Copy> Path<F> {
             let distress = self.distress_at(max_delay).filter(|_| waits).map(|at| at.max(now));
             let first = self.timers.get(PathTimer::Challenge).into_iter().chain(distress).min();
             self.timers.set(PathTimer::Challenge, first);
-        }
-    }
-
-    fn on_losses(&mut self, now: Instant, losses: LossOutcome, stats: &mut PeerStats) {
-        stats.packets_lost += u64::from(losses.packets);
-        if losses.packets > 0 && self.space.sent().packets_in_flight() == 0 {
-            // Nothing is waited for any more, or the path would be in distress for what is lost already.
-            self.waits_since = Instant::MAX;
-        }
-        if let Some(sent_at) = losses.congestion {
-            let LossOutcome { bytes, persistent, is_continued, .. } = losses;
-            let signs = Signs { sent_at, bytes, persistent, ecn: false, is_continued };
-            let slowed = self.congestion.on_congestion(now, &signs, &self.rtt);
-            stats.congestion_events += u64::from(slowed);
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use alloc::vec::Vec;
 
+use super::Path;
 use crate::mtu::Mtu;
 use crate::pack::pack;
-use crate::recovery::{Marking, ResolvedPacket};
+use crate::recovery::{Controller, LossOutcome, Marking, ResolvedPacket, Signs};
+use crate::stats::PeerStats;
 use crate::time::Instant;
 
 /// What an acknowledgement or a timeout did to packets: their frames. One is reused, so that it costs
@@ -57,7 +59,33 @@ impl<F> Default for AckResult<F> {
     }
 }
 
+impl<F: Copy> Path<F> {
+    /// What packets that were declared lost show.
+    #[inline]
+    pub(super) fn on_losses(&mut self, now: Instant, losses: LossOutcome, stats: &mut PeerStats) {
+        if losses.packets > 0 {
+            self.answer_losses(now, losses, stats);
+        }
+    }
+
+    #[cold]
+    fn answer_losses(&mut self, now: Instant, losses: LossOutcome, stats: &mut PeerStats) {
+        stats.packets_lost += u64::from(losses.packets);
+        if self.space.sent().packets_in_flight() == 0 {
+            // Nothing is waited for any more, or the path would be in distress for what is lost already.
+            self.waits_since = Instant::MAX;
+        }
+        if let Some(sent_at) = losses.congestion {
+            let LossOutcome { bytes, persistent, is_continued, .. } = losses;
+            let signs = Signs { sent_at, bytes, persistent, ecn: false, is_continued };
+            let slowed = self.congestion.on_congestion(now, &signs, &self.rtt);
+            stats.congestion_events += u64::from(slowed);
+        }
+    }
+}
+
 /// Collects the frames of a packet declared lost, which may have been too large, or marked.
+#[cold]
 pub(super) fn note_lost<F: Copy>(
     settled: ResolvedPacket<'_, F>,
     (mtu, marking): (&mut Mtu, &mut Marking),

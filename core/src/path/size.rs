@@ -86,6 +86,7 @@ impl<F: Copy> Path<F> {
         self.mtu.is_alert() && self.find_size_news(was)
     }
 
+    #[cold]
     fn find_size_news(&mut self, was: u16) -> bool {
         let news = self.mtu.review(was, self.space.sent().next_counter());
         let (size, via) = (self.mtu.size(), &self.via);

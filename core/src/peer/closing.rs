@@ -11,6 +11,7 @@ use crate::timer::Timers;
 
 impl Peer {
     /// Sends a `Disconnect` now.
+    #[cold]
     pub(super) fn leave(&mut self, cx: &mut Context) {
         let reason = self.state.move_to_leaving(None);
         self.send_disconnect(cx, reason, true);
@@ -27,6 +28,7 @@ impl Peer {
     }
 
     /// The `Disconnect` is through, or has taken long enough.
+    #[cold]
     pub(crate) fn finish_leaving(&mut self, cx: &mut Context) {
         let heard = self.outbound.disconnect_acked;
         let reason = self.state.end_reason().cloned();
@@ -55,6 +57,7 @@ impl Peer {
     }
 
     /// The peer broke the protocol: send it the reason, and end it.
+    #[cold]
     pub(super) fn violate(&mut self, cx: &mut Context, violation: Violation) {
         if self.state.is_over() || self.state.end_reason().is_some() {
             return;

@@ -103,6 +103,7 @@ impl Peer {
     }
 
     /// Events about the peer itself.
+    #[cold]
     fn poll_session_event(&mut self) -> Option<Event> {
         let (peer, path) = (self.acquaintance.handle, self.paths.via());
         let notices = &mut self.events;

@@ -1,4 +1,6 @@
-//! When and how a session of a peer changes its keys.
+//! When and how a session of a peer changes its keys; what is sealed and opened beside it is in `untracked`.
+
+mod untracked;
 
 use core::time::Duration;
 
@@ -25,6 +27,7 @@ impl Peer {
     }
 
     /// Time or packets may ask for new keys, and old ones may be forgotten.
+    #[cold]
     pub(super) fn expire_keys(&mut self, cx: &mut Context) {
         let freed = self.sessions.expire(cx.now);
         if !freed.is_empty() && !self.sessions.has_next() {
@@ -41,7 +44,7 @@ impl Peer {
     }
 
     /// Whether nothing about keys changed since the timer was set, and it is not due: so it is after nearly every packet.
-    fn are_keys_settled(&self, cx: &Context) -> bool {
+    pub(super) fn are_keys_settled(&self, cx: &Context) -> bool {
         let lasting = self.sessions.lasting(&cx.config);
         lasting.is_some_and(|until| {
             until > cx.now
@@ -51,6 +54,7 @@ impl Peer {
         })
     }
 
+    #[cold]
     fn settle_keys(&mut self, cx: &mut Context) {
         if self.outbound.rekey.offer().is_some_and(|offer| offer.until <= cx.now) {
             self.withdraw_rekey(cx);
@@ -156,6 +160,7 @@ impl Peer {
         }
     }
 
+    #[cold]
     fn on_rekeyed(&mut self, cx: &mut Context) {
         self.stats.rekeys += 1;
         cx.stats.rekeys += 1;

@@ -67,7 +67,16 @@ impl Peer {
         self.has_plenty(cx)
     }
 
+    /// The same as [`review_memory`](Self::review_memory) of a peer of which all is booked, and that is not over.
+    #[inline]
+    pub(crate) fn review_booked(&mut self, cx: &mut Context) {
+        if self.inbox.is_unreviewed() || !self.has_plenty(cx) {
+            self.review_memory(cx);
+        }
+    }
+
     /// The same if there may be too little.
+    #[cold]
     fn share_memory(&mut self, cx: &mut Context) {
         let room = cx.memory.room();
         let needs_turn = self.inbox.needs_turn(room);
@@ -91,7 +100,7 @@ impl Peer {
     }
 
     fn review_credit(&mut self, cx: &Context, has_turn: bool) {
-        let smoothed = self.paths.primary().and_then(|path: &Path<_>| path.stats().rtt);
+        let smoothed = self.paths.primary().and_then(Path::measured_round_trip);
         let round_trip = smoothed.unwrap_or(UNKNOWN_ROUND_TRIP);
         let review = Review { now: cx.now, round_trip, room: cx.memory.room() };
         self.inbox.review_credit(review, has_turn);
@@ -112,6 +121,7 @@ impl Peer {
         }
     }
 
+    #[cold]
     fn share_sending(&mut self, cx: &Context) {
         self.share.is_settled = false;
         let (reliable, unsent) = self.outbound.queue.held();

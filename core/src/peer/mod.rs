@@ -23,7 +23,6 @@ mod state;
 mod testing;
 mod timers;
 mod transmit;
-mod untracked;
 mod usage;
 mod ways;
 

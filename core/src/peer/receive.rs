@@ -82,45 +82,6 @@ impl Peer {
         self.review(cx);
     }
 
-    /// A packet came again. If its first copy made the place that it came from a candidate, this place is
-    /// another; if it answered the challenge to this place, the peer is here. Nothing else counts.
-    fn on_duplicate(
-        &mut self,
-        cx: &mut Context,
-        arrival: &Arrival,
-        local_index: u32,
-        number: PacketNumber,
-        datagram: &mut [u8],
-    ) {
-        if self.state.is_over() || !self.paths.is_echo(number, &arrival.via, cx.now) {
-            return;
-        }
-        let len = datagram.len();
-        let session = self.sessions.by_index(local_index);
-        let genuine = session.and_then(|session| session.open(&mut cx.keys, number, datagram));
-        if genuine.is_none() {
-            return;
-        }
-        let via = arrival.via;
-        if !self.paths.on_echo(number, via, &cx.config, cx.now, &mut cx.rng)
-            && self.paths.consider(number, via, len, cx.now, &mut cx.rng)
-        {
-            self.on_seen_elsewhere(&via);
-        }
-        self.review(cx);
-    }
-
-    pub(super) fn on_seen_elsewhere(&self, via: &Via) {
-        let (peer, remote) = (self.acquaintance.id.map(tracing::field::debug), via.remote());
-        tracing::debug!(target: "handfast::path", peer, ?remote, "seen elsewhere");
-    }
-
-    /// The peer has shown that it is at the far end of `via`.
-    pub(super) fn follow(&mut self, cx: &mut Context, via: Via) {
-        let spaces = &mut self.acquaintance.spaces;
-        self.paths.follow(spaces, via, &cx.config, cx.now, &mut cx.rng);
-    }
-
     fn handle_frames(
         &mut self,
         cx: &mut Context,
@@ -167,8 +128,12 @@ impl Peer {
                 self.on_data(&data?, summary)?;
                 continue;
             }
-            let Some(frame) = frames.next() else { return Ok(()) };
-            self.on_frame(cx, arrival, local_index, frame?, summary)?;
+            match frames.next() {
+                None => return Ok(()),
+                // By far most that are no data.
+                Some(Ok(Frame::Ack(ack))) => self.on_ack(cx, &ack)?,
+                Some(frame) => self.on_frame(cx, arrival, local_index, frame?, summary)?,
+            }
         }
     }
 
@@ -301,7 +266,10 @@ impl Peer {
     /// Whether what a packet of it led to may wait until more packets came, or messages went: it concerns this peer alone.
     /// Books what it holds.
     pub(crate) fn stays_listed(&mut self, cx: &mut Context) -> bool {
-        self.book_messages(cx) && !self.has_relay_change(cx.now) && self.is_listed_rightly()
+        self.book_messages(cx)
+            && !self.inbox.is_growing()
+            && !self.has_relay_change(cx.now)
+            && self.is_listed_rightly()
     }
 
     /// Whether it is listed where its packets go.

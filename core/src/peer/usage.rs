@@ -207,12 +207,21 @@ impl Peer {
         self.usage.idleness(cx, &self.acquaintance, is_busy)
     }
 
+    /// Whether it is to be looked at whether it rests.
+    #[inline]
+    pub(super) fn may_rest(&self, now: Instant) -> bool {
+        self.usage.traffic.may_be_few(now)
+    }
+
     /// Whether nobody talked to the peer or heard from it for two heartbeats, and packets are few. What is known of the
     /// capacity of its paths is forgotten then: it was long ago.
+    #[inline]
     pub(crate) fn rests(&mut self, cx: &Context) -> bool {
-        if !self.usage.traffic.may_be_few(cx.now) {
-            return false;
-        }
+        self.may_rest(cx.now) && self.look_for_rest(cx)
+    }
+
+    #[cold]
+    fn look_for_rest(&mut self, cx: &Context) -> bool {
         let heartbeat = cx.config.timers.heartbeat;
         let datagrams = self.stats.datagrams_received + self.stats.datagrams_sent;
         let are_few = self.usage.traffic.look(datagrams, cx.now, heartbeat);

@@ -27,10 +27,15 @@ pack!(RouteSearch: after, tries, judged_after, late, nearer_after);
 impl Peer {
     /// Draws the consequences of paths that change: data takes another, or what is under way on one is to be
     /// sent on the other as well.
+    #[inline]
     pub(super) fn review_ways(&mut self) {
-        if !self.paths.take_news() {
-            return;
+        if self.paths.take_news() {
+            self.tell_of_ways();
         }
+    }
+
+    #[cold]
+    fn tell_of_ways(&mut self) {
         if let Some(via) = self.paths.take_move() {
             self.on_moved(via);
         }

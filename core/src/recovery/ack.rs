@@ -140,6 +140,11 @@ impl AckTracker {
         self.received.report()
     }
 
+    /// The highest counter that arrived.
+    pub(crate) fn highest(&self) -> Option<u64> {
+        self.received.max()
+    }
+
     /// How many ranges those are.
     pub(crate) fn range_count(&self) -> usize {
         self.received.report_len()

@@ -193,6 +193,7 @@ impl Loss {
     /// A loss of a packet sent after the current epoch began starts the next one, as it does in
     /// the congestion controller. True if it goes on with what the one before is about: on a path that
     /// reorders, packets of several epochs may still come late.
+    #[cold]
     fn note_epoch<F: Copy>(
         &mut self,
         ledger: &mut SentPackets<F>,

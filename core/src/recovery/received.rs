@@ -84,6 +84,10 @@ impl ReceivedRuns {
 
     /// What `report` says was sent. Returns whether there is more news.
     pub(super) fn on_reported(&mut self) -> bool {
+        if self.runs.len() <= MAX_ACK_RANGES {
+            self.runs.iter_mut().for_each(|run| run.is_news = false);
+            return false;
+        }
         let mut is_chosen = self.selection();
         let mut is_rest = false;
         for run in self.runs.iter_mut().rev() {
@@ -108,8 +112,14 @@ impl ReceivedRuns {
     /// Chooses among the runs, newest first, those for the next acknowledgement.
     fn selection(&self) -> impl FnMut(&Run) -> bool + use<> {
         let further = MAX_ACK_RANGES - 1;
-        let news = self.runs.iter().rev().skip(1).filter(|run| run.is_news).count().min(further);
-        let (mut is_highest, mut news_left, mut others_left) = (true, news, further - news);
+        // Mostly there is room for all.
+        let (mut news_left, mut others_left) = (further, further);
+        if self.runs.len() > MAX_ACK_RANGES {
+            let others = self.runs.iter().rev().skip(1);
+            news_left = others.filter(|run| run.is_news).count().min(further);
+            others_left = further - news_left;
+        }
+        let mut is_highest = true;
         move |run| {
             if mem::take(&mut is_highest) {
                 return true;

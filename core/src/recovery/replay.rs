@@ -43,8 +43,12 @@ impl ReplayWindow {
         if !self.is_new(number) {
             return false;
         }
-        if number - self.floor >= self.size() {
-            self.move_floor(number - (self.size() - 1));
+        let (ahead, size) = (number - self.floor, self.size());
+        if ahead == size {
+            // The next in order: its bit is that of the lowest number, which leaves.
+            self.floor += 1;
+        } else if ahead > size {
+            self.move_floor(number - (size - 1));
         }
         let (word, bit) = self.position(number);
         self.ring[word] |= bit;
@@ -54,6 +58,7 @@ impl ReplayWindow {
     /// Widens the window to at least `bits` numbers, rounded up to a power of two, 65,536 at most.
     ///
     /// It grows upwards: numbers that were too old remain so.
+    #[cold]
     pub(crate) fn grow(&mut self, bits: u64) {
         let bits = bits.clamp(INLINE_BITS, MAX_BITS).next_power_of_two();
         if bits > self.size() {

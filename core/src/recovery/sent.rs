@@ -9,7 +9,7 @@ use alloc::collections::{VecDeque, vec_deque};
 use core::ops::{Range, RangeInclusive};
 use core::time::Duration;
 
-pub(crate) use outcome::AckOutcome;
+pub(crate) use outcome::{AckOutcome, NeverSent, ResolvedPacket};
 
 use super::ranges::RangeSet;
 use crate::pack::{pack, pack_enum};
@@ -107,27 +107,6 @@ pub(crate) struct Sent {
     pub(crate) acks_up_to: Option<u64>,
 }
 
-/// A packet handed to a visitor: acknowledged, or declared lost.
-#[derive(Debug)]
-pub(crate) struct ResolvedPacket<'a, F> {
-    /// Its number on the path.
-    pub(crate) counter: u64,
-    /// Its record.
-    pub(crate) packet: &'a Packet,
-    /// Its frames, in the order they were pushed.
-    pub(crate) frames: vec_deque::Iter<'a, F>,
-    /// It had been declared lost before, and its frames handed out then.
-    pub(crate) was_lost: bool,
-    /// It was in flight: the peer had to acknowledge it.
-    pub(crate) ack_eliciting: bool,
-    /// It was sent on the present path, so its fate shows something about that path.
-    pub(crate) on_path: bool,
-}
-
-/// The peer acknowledged a counter that was never sent, or an impossible range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NeverSent;
-
 impl<F: Copy> SentPackets<F> {
     /// An empty ledger whose first packet will have the counter `first`.
     pub(crate) fn new(first: u64) -> Self {
@@ -182,6 +161,7 @@ impl<F: Copy> SentPackets<F> {
     }
 
     /// Leaves out one counter. A peer that acknowledges it acknowledges what it did not receive.
+    #[cold]
     pub(crate) fn skip_counter(&mut self, now: Instant) {
         self.abandon();
         self.skipped = Some(self.next_counter());
@@ -308,6 +288,7 @@ impl<F: Copy> SentPackets<F> {
 
     /// Declares a packet in flight lost and hands it to `visit`. Its record stays a while, to recognise
     /// if the loss was spurious. Does nothing to a packet that is not in flight.
+    #[cold]
     pub(crate) fn lose(&mut self, counter: u64, mut visit: impl FnMut(ResolvedPacket<'_, F>)) {
         let first_frame = self.first_frame();
         let Some(at) = self.index(counter) else { return };
@@ -417,35 +398,37 @@ impl<F: Copy> SentPackets<F> {
         visit: &mut impl FnMut(ResolvedPacket<'_, F>),
     ) -> Result<(), NeverSent> {
         let first_frame = self.first_frame();
-        for counter in self.acked.gaps(range.clone()).flatten() {
-            // Below next_counter(), so below the length of a deque.
-            let packet = &mut self.packets[(counter - self.base) as usize];
-            let was_lost = packet.state == State::Lost;
-            let ack_eliciting = packet.state != State::Untracked;
-            let on_path = packet.generation == self.generation;
-            match packet.state {
-                State::InFlight => {
-                    self.packets_in_flight -= 1;
-                    if on_path {
-                        self.bytes_in_flight -= u64::from(packet.size);
-                        outcome.bytes += u64::from(packet.size);
+        for news in self.acked.gaps(range.clone()) {
+            for counter in news {
+                // Below next_counter(), so below the length of a deque.
+                let packet = &mut self.packets[(counter - self.base) as usize];
+                let was_lost = packet.state == State::Lost;
+                let ack_eliciting = packet.state != State::Untracked;
+                let on_path = packet.generation == self.generation;
+                match packet.state {
+                    State::InFlight => {
+                        self.packets_in_flight -= 1;
+                        if on_path {
+                            self.bytes_in_flight -= u64::from(packet.size);
+                            outcome.bytes += u64::from(packet.size);
+                        }
                     }
-                }
-                State::Lost if !on_path => {}
-                State::Lost => {
-                    outcome.spurious += 1;
-                    if packet.epoch == self.epoch {
-                        self.missing = self.missing.saturating_sub(1);
-                        outcome.epoch_spurious = true;
+                    State::Lost if !on_path => {}
+                    State::Lost => {
+                        outcome.spurious += 1;
+                        if packet.epoch == self.epoch {
+                            self.missing = self.missing.saturating_sub(1);
+                            outcome.epoch_spurious = true;
+                        }
                     }
+                    State::Untracked => {}
+                    State::Acked | State::Skipped => return Err(NeverSent),
                 }
-                State::Untracked => {}
-                State::Acked | State::Skipped => return Err(NeverSent),
+                outcome.count(counter, packet, on_path, known_end);
+                packet.state = State::Acked;
+                let frames = self.frames.range(packet.span(first_frame));
+                visit(ResolvedPacket { counter, packet, frames, was_lost, ack_eliciting, on_path });
             }
-            outcome.count(counter, packet, on_path, known_end);
-            packet.state = State::Acked;
-            let frames = self.frames.range(packet.span(first_frame));
-            visit(ResolvedPacket { counter, packet, frames, was_lost, ack_eliciting, on_path });
         }
         self.acked.insert_range(range);
         Ok(())

@@ -140,7 +140,7 @@ impl<F: Copy> PacketSpace<F> {
         let ecn = self.acks.ecn();
         let delay = micros(self.acks.delay(now));
         let start = writer.position();
-        let largest = self.acks.ranges().next().map(|range| *range.end());
+        let largest = self.acks.highest();
         let written = wire::encode_ack(writer, self.id, delay, ecn, self.acks.ranges());
         if written == 0 || written < self.acks.range_count() {
             writer.rollback(start);

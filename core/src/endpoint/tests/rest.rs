@@ -24,6 +24,8 @@ enum Act {
     Move,
     /// The applications do not read until this happens again.
     Doze,
+    /// The host of both sleeps for so many milliseconds.
+    Sleep(u64),
     Disconnect(bool),
 }
 
@@ -36,7 +38,7 @@ impl Act {
             | Self::Ping(is_first)
             | Self::EndStream(is_first, _)
             | Self::Disconnect(is_first) => *is_first,
-            Self::Nothing | Self::Move | Self::Doze => true,
+            Self::Nothing | Self::Move | Self::Doze | Self::Sleep(_) => true,
         }
     }
 }
@@ -64,6 +66,8 @@ fn acts() -> impl Strategy<Value = Act> {
         2 => (any::<bool>(), deliveries()).prop_map(|(a, how)| Act::EndStream(a, how)),
         1 => Just(Act::Move),
         1 => Just(Act::Doze),
+        2 => (20_u64..400).prop_map(Act::Sleep),
+        1 => (400_u64..40_000).prop_map(Act::Sleep),
         1 => any::<bool>().prop_map(Act::Disconnect),
     ]
 }
@@ -138,6 +142,11 @@ fn play(steps: &[Step], lost: u64, habit: Habit) -> (Story, usize) {
                 dozes = !dozes;
                 String::new()
             }
+            Act::Sleep(ms) => {
+                pair.now += Duration::from_millis(ms);
+                until += ms;
+                String::new()
+            }
             Act::Disconnect(_) => {
                 format!("{:?}", endpoint.disconnect(now, peer, DisconnectOptions::default()))
             }
@@ -153,6 +162,8 @@ fn play(steps: &[Step], lost: u64, habit: Habit) -> (Story, usize) {
             slept += node.endpoint.peers.asleep();
             story.told.push(format!("{:?}", node.endpoint.peer(peer)));
             story.told.push(format!("{:?}", node.endpoint.stats()));
+            let grace = node.endpoint.grace_until;
+            story.told.push(format!("{:?} {grace:?}", node.endpoint.shared.absence));
             if !dozes {
                 let next = || node.endpoint.receive(pair.now, peer);
                 story.told.extend(std::iter::from_fn(next).map(|message| format!("{message:?}")));
@@ -177,13 +188,14 @@ proptest! {
         prop_assert_eq!(slept, 0);
         let habits = [Habit::Eager, Habit::Crowded, Habit::Strange];
         let [eager, crowded, strange] = habits.map(|habit| play(&steps, lost, habit).0);
-        for other in [unpacked, eager, crowded, strange] {
+        let all = [("eager", eager), ("unpacked", unpacked), ("crowded", crowded), ("strange", strange)];
+        for (name, other) in all {
             for (number, pair) in usual.datagrams.iter().zip(&other.datagrams).enumerate() {
-                prop_assert_eq!(pair.0, pair.1, "datagram {}", number);
+                prop_assert_eq!(pair.0, pair.1, "{}, datagram {}", name, number);
             }
-            prop_assert_eq!(usual.datagrams.len(), other.datagrams.len());
+            prop_assert_eq!(usual.datagrams.len(), other.datagrams.len(), "{}", name);
             for (usual, other) in usual.told.iter().zip(&other.told) {
-                prop_assert_eq!(usual, other);
+                prop_assert_eq!(usual, other, "{}", name);
             }
         }
     }

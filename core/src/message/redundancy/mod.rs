@@ -93,9 +93,14 @@ impl Redundancy {
         now: Instant,
         round_trip: Duration,
     ) {
-        if !self.loss.is_felt() && (self.allowance == 0 || !self.loss.is_unknown()) {
-            return;
+        if self.loss.is_felt() || (self.allowance > 0 && self.loss.is_unknown()) {
+            self.note_at_risk(message, part, now, round_trip);
         }
+    }
+
+    /// The same while losses are felt, or may come.
+    #[cold]
+    fn note_at_risk(&mut self, message: &Outgoing, part: Part, now: Instant, round_trip: Duration) {
         if part.len > LONGEST || part.len != message.len() || !message.delivery.reliable {
             return;
         }
@@ -149,6 +154,12 @@ impl Redundancy {
             }
         }
         None
+    }
+
+    /// Whether there may be one.
+    #[inline]
+    pub(super) fn has_repaired(&self) -> bool {
+        !self.repaired.is_empty()
     }
 
     fn wait(&mut self, part: Part, now: Instant, round_trip: Duration) {

@@ -55,6 +55,12 @@ impl Schedule {
         &mut self.class(priority).repair
     }
 
+    /// Whether something of the class at this place is to be sent again.
+    #[inline]
+    pub(crate) fn has_repairs(&self, class: usize) -> bool {
+        !self.classes[class].repair.is_empty()
+    }
+
     /// The same by the place of the class.
     pub(crate) fn repair_at(&mut self, class: usize) -> &mut Repair {
         &mut self.classes[class].repair

@@ -68,8 +68,9 @@ impl SendQueue {
                 return packet.result;
             }
             let before = packet.writer.position();
-            let is_done =
-                self.write_repairs(class, &mut packet) && self.write_class(class, &mut packet);
+            let has_room =
+                !self.schedule.has_repairs(class) || self.write_repairs(class, &mut packet);
+            let is_done = has_room && self.write_class(class, &mut packet);
             let len = packet.writer.position() - before;
             self.schedule.note_written(class, len, room);
             if !is_urgent {
@@ -85,11 +86,14 @@ impl SendQueue {
         if has_copies {
             self.write_urgent_copies(&mut packet);
         }
-        self.write_copies_of_repairs(&mut packet);
+        if self.redundancy.has_repaired() {
+            self.write_copies_of_repairs(&mut packet);
+        }
         packet.result
     }
 
     /// Fills the room that nothing else wants with what was lost before and may be lost again.
+    #[cold]
     fn write_copies_of_repairs(&mut self, packet: &mut Packet<'_, '_, impl FnMut(Part)>) {
         while packet.writer.position() > packet.begin {
             let Some(part) = self.redundancy.take_repaired(packet.pass.now) else { return };
@@ -100,6 +104,7 @@ impl SendQueue {
     }
 
     /// Writes what is sent once more though nothing says that it was lost; false once the packet is full.
+    #[cold]
     fn write_copies(&mut self, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
         self.write_urgent_copies(packet) && self.write_copies_beside(packet)
     }
@@ -128,6 +133,7 @@ impl SendQueue {
     }
 
     /// Those of the most urgent class.
+    #[cold]
     fn write_urgent_copies(&mut self, packet: &mut Packet<'_, '_, impl FnMut(Part)>) -> bool {
         while let Some(spare) = self.redundancy.take(packet.pass.now) {
             let alone = packet.writer.position() == packet.begin;
@@ -149,6 +155,7 @@ impl SendQueue {
     }
 
     /// Writes what of a class is sent again; false once the packet is full.
+    #[cold]
     fn write_repairs(
         &mut self,
         class: usize,

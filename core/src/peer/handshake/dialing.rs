@@ -64,6 +64,7 @@ impl Peer {
     /// Shakes hands anew beside the session that stands: at the validated address of the peer, at the one
     /// of the last handshake, and at the one before it moved. An attacker that relays between both ends
     /// can pass on every challenge and answer, so the newest address alone may be the attacker's.
+    #[cold]
     pub(in crate::peer) fn redial(&mut self, cx: &mut Context) {
         if let Some(until) = self.dialing.aside_until {
             self.timers.set(Timer::Dial, Some(until));

@@ -1,6 +1,7 @@
 //! Packets that look for direct ways: what the peer asks by them, and what we answer.
 
 mod answers;
+mod elsewhere;
 mod inward;
 mod nat_test;
 mod observing;
@@ -60,6 +61,7 @@ impl Peer {
     }
 
     /// Writes what answers a packet that looked for a way, or looks for one.
+    #[cold]
     pub(super) fn transmit_probe(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         let Some(answer) = self.answers.take() else {
             let question = self.transmit_question(cx, buf);

@@ -46,6 +46,22 @@ impl Peer {
         departure
     }
 
+    /// Whether its turn to transmit comes to nothing: then that was its turn. To be asked about a peer that was reviewed since
+    /// its state changed.
+    pub(crate) fn passes_turn(&mut self, cx: &mut Context) -> bool {
+        // Who may rest is packed after a turn, and whom a neighbour's packets reach fits its own into those.
+        if self.outbound.queue.has_work() || self.may_rest(cx.now) || self.data_route().is_some() {
+            return false;
+        }
+        self.paths.on_absence(cx.absence);
+        let passes = self.are_keys_settled(cx) && self.lacks_output(cx);
+        debug_assert!(!passes || self.transmit(cx, &mut [0; 2048]).is_none(), "it had something");
+        if passes {
+            self.note_nothing(cx.now);
+        }
+        passes
+    }
+
     /// Whether more may follow what was just transmitted, now and without another input. Once it says no, the peer need not
     /// be polled before something else touches it. To be asked after all reviews: they may find something to say.
     pub(crate) fn has_more(&mut self, cx: &mut Context) -> bool {
@@ -98,6 +114,7 @@ impl Peer {
 
     /// Writes a packet of `size` bytes that only shows whether such packets pass. It travels alone, and nothing is
     /// missed if it is lost.
+    #[cold]
     fn transmit_size_probe(
         &mut self,
         cx: &mut Context,
@@ -120,6 +137,7 @@ impl Peer {
     }
 
     /// Writes a packet that challenges a candidate or answers a challenge. It travels alone.
+    #[cold]
     fn transmit_validation(&mut self, cx: &mut Context, buf: &mut [u8]) -> Option<Departure> {
         if let Some((via, token)) = self.paths.take_answer(VALIDATION_LEN) {
             let path = self.paths.id_toward(&via)?;
@@ -132,6 +150,7 @@ impl Peer {
 
     /// Writes a packet on a path that data does not take: what is to be acknowledged there, and a probe if one
     /// is due.
+    #[cold]
     fn transmit_beside(
         &mut self,
         cx: &mut Context,
@@ -283,6 +302,7 @@ impl Peer {
     }
 
     /// Seals a packet of one frame that is not worth repeating.
+    #[cold]
     fn seal_alone(
         &mut self,
         cx: &mut Context,

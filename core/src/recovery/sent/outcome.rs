@@ -1,5 +1,7 @@
 //! What an acknowledgement says that was not known.
 
+use alloc::collections::vec_deque;
+
 use super::{NO_ACK, Packet, State};
 use crate::time::Instant;
 
@@ -48,3 +50,24 @@ impl AckOutcome {
         }
     }
 }
+
+/// A packet handed to a visitor: acknowledged, or declared lost.
+#[derive(Debug)]
+pub(crate) struct ResolvedPacket<'a, F> {
+    /// Its number on the path.
+    pub(crate) counter: u64,
+    /// Its record.
+    pub(crate) packet: &'a Packet,
+    /// Its frames, in the order they were pushed.
+    pub(crate) frames: vec_deque::Iter<'a, F>,
+    /// It had been declared lost before, and its frames handed out then.
+    pub(crate) was_lost: bool,
+    /// It was in flight: the peer had to acknowledge it.
+    pub(crate) ack_eliciting: bool,
+    /// It was sent on the present path, so its fate shows something about that path.
+    pub(crate) on_path: bool,
+}
+
+/// The peer acknowledged a counter that was never sent, or an impossible range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NeverSent;

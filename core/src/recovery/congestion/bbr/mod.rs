@@ -178,6 +178,7 @@ impl Controller for Bbr {
         true
     }
 
+    #[cold]
     fn on_congestion(&mut self, _: Instant, signs: &Signs, rtt: &Rtt) -> bool {
         self.is_marked |= signs.ecn;
         self.lost_queued |= self.trip.has_queue(rtt);
@@ -192,6 +193,7 @@ impl Controller for Bbr {
         signs.persistent
     }
 
+    #[cold]
     fn on_spurious(&mut self, _: Instant) {
         if let Some(saved) = self.saved.take() {
             let bandwidth = self.model.bandwidth;

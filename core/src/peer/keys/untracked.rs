@@ -12,7 +12,7 @@ use crate::wire::{Frame, PROBE_PATH, PacketNumber, SEALED_HEADER_LEN, TAG_LEN};
 impl Peer {
     /// Opens a packet whose path id is one of those; returns its frames. `None` if it is not genuine, or was
     /// seen before.
-    pub(super) fn open_untracked<'p>(
+    pub(in crate::peer) fn open_untracked<'p>(
         &mut self,
         cx: &mut Context,
         arrival: &Arrival,
@@ -45,7 +45,7 @@ impl Peer {
     }
 
     /// Seals a packet that looks for a way, with these frames.
-    pub(super) fn seal_probe(
+    pub(in crate::peer) fn seal_probe(
         &mut self,
         cx: &mut Context,
         frames: &[Frame<'_>],
