@@ -71,6 +71,7 @@ impl Peer {
     ///
     /// # Errors
     /// As [`Self::send`]; `Refused` with `Blocked` if `send` would wait.
+    #[inline]
     pub fn try_send(&self, delivery: Delivery, payload: impl Into<Bytes>) -> Result<(), SendError> {
         if self.push(&mut Outgoing::new(delivery, payload.into()))? {
             Ok(())
@@ -199,6 +200,7 @@ impl Peer {
     }
 
     /// The next message; if there is none, whether none will come.
+    #[inline]
     fn take(&self, channel: Option<u16>, is_over: &mut bool) -> Option<Message> {
         let mut aside = Aside::default();
         let message = self.mailbox.pop(channel, &mut aside);
@@ -333,6 +335,7 @@ impl Peer {
 
     /// Queues a message, or returns what does so when there is room. That is apart: few wait, and the future of those that
     /// do not is small.
+    #[inline]
     fn push_or_wait(
         &self,
         delivery: Delivery,
@@ -361,6 +364,7 @@ impl Peer {
     }
 
     /// Hands a message over. Whether that is done; if not, the message is as it was, and may wait for room.
+    #[inline]
     fn push(&self, message: &mut Outgoing) -> Result<bool, SendError> {
         match self.mailbox.push(message) {
             Push::Ended(reason) => Err(SendError::Ended(reason)),

@@ -22,6 +22,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    #[inline]
     pub(crate) fn new(delivery: Delivery, payload: Bytes) -> Self {
         let since = delivery.deadline.map(|_| Instant::now());
         Self { delivery, payload, receipt: None, since }

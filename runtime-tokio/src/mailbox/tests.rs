@@ -407,6 +407,35 @@ fn who_leaves_takes_no_more_and_knows_whether_it_held_something_back() {
     }
 }
 
+/// They are moved all at once if none is received apart, else one by one.
+#[test]
+fn messages_keep_their_order_and_are_counted_whether_any_channel_is_received_apart_or_not() {
+    for apart in [None, Some(7), Some(3)] {
+        let (mailbox, mut number) = (connected(), 0);
+        if apart.is_some() {
+            mailbox.pop(apart, &mut Aside::default());
+        }
+        let from = apart.filter(|apart| *apart == 3);
+        let mut taken = 0;
+        for count in [1, 0, 100, 5, 60] {
+            let next = |_| {
+                number += 1;
+                Message::new(Delivery::ordered(3), number, vec![0; 3].into())
+            };
+            mailbox.deposit(None, &mut (0..count).map(next).collect(), true);
+            assert_eq!(mailbox.incoming_bytes() as u64, 3 * (number - taken));
+            assert_eq!(mailbox.room(from).0 as u64, MAX_MESSAGES as u64 - (number - taken));
+            // Some stay, in any place of the queue.
+            for _ in 0..count / 2 {
+                taken += 1;
+                let message = mailbox.pop(from, &mut Aside::default()).expect("one");
+                assert_eq!(message.sequence_number, taken);
+            }
+        }
+        assert_eq!(mailbox.unread() as u64, number - taken);
+    }
+}
+
 /// Thousands of peers may say nothing after they said much.
 #[test]
 fn a_mailbox_that_was_emptied_keeps_little_room() {
