@@ -116,8 +116,8 @@ fn a_message_that_follows_a_pause_without_a_turn_is_no_older_than_it_is() {
         while !matches!(client.poll_event(), Some(Event::Connected { .. })) {
             client.turn(Some(MOMENT)).expect("no fatal error");
         }
-        server.accept();
-        let mut say = |client: &mut Endpoint, number| {
+        let _to_client = server.accept();
+        let say = |client: &mut Endpoint, number| {
             client.send(peer, UNRELIABLE, payload(number)).expect("room");
         };
         (0..10).for_each(|number| say(&mut client, number));
