@@ -64,8 +64,10 @@ impl Registration {
         let Some(sending) = &self.sending else {
             let sent = send(self.io());
             if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-                // It is told of room that is there by now, too.
-                self.sending = Some(register(Arc::clone(&self.duplicate), Interest::WRITABLE)?);
+                // It is told of room that is there by now. After that, whatever happens at the socket tells of room as well: a
+                // system may say that there is none though nothing of ours waits there that could make some.
+                let any = Interest::READABLE | Interest::WRITABLE;
+                self.sending = Some(register(Arc::clone(&self.duplicate), any)?);
             }
             return sent;
         };
