@@ -68,8 +68,8 @@ pub(crate) enum Push {
     },
 }
 
-/// What there is to know beside a message that was taken, or if there was none. Apart from the message, which is moved
-/// from one place to the other as it is, and into no value around it: that would take longer than all else.
+/// What there is to know beside a message that was taken, or if there was none: apart, for the message is moved
+/// from one place to the other as it is, and into no value around it, each of which would be a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Aside {
     /// Ring the driver: it has more, or is to look whether it has.
