@@ -74,7 +74,6 @@ mod port;
 mod receipt;
 mod receipt_key;
 mod recv_stream;
-mod registration;
 mod resolve;
 mod send_stream;
 mod shards;

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use handfast_udp::{Inbox, Outbox, SockRef, Socket};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
 
-use crate::registration::Registration;
-
-/// A socket, and what tokio knows of it.
+/// A socket registered with tokio, which remembers readiness until a call says `WouldBlock`.
 pub(crate) struct Port {
-    io: Registration,
+    io: UdpSocket,
     socket: Socket,
     address: SocketAddr,
     /// There is something to read, though tokio may not know yet.
@@ -21,15 +21,16 @@ pub(crate) struct Port {
 
 impl Port {
     pub(crate) fn new(std: StdSocket) -> io::Result<Self> {
-        let (socket, address) = (Socket::new(SockRef::from(&std))?, std.local_addr()?);
-        let io = Registration::new(std)?;
+        let io = UdpSocket::from_std(std)?;
+        let (socket, address) = (Socket::new(SockRef::from(&io))?, io.local_addr()?);
         Ok(Self { io, socket, address, peeked: AtomicBool::new(false) })
     }
 
     /// Ready when there may be something to read or, if `to_send`, room to send.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, to_send: bool) -> Poll<()> {
-        let readable = !self.socket.is_pausing() && self.io.poll_readable(cx).is_ready();
-        let writable = to_send && self.io.poll_writable(cx).is_ready();
+        // An error will be found by the call that follows.
+        let readable = !self.socket.is_pausing() && self.io.poll_recv_ready(cx).is_ready();
+        let writable = to_send && self.io.poll_send_ready(cx).is_ready();
         if readable || writable { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -38,7 +39,7 @@ impl Port {
         if self.socket.is_pausing() {
             return false;
         }
-        let peeked = self.io.io().peek(&mut [MaybeUninit::uninit()]);
+        let peeked = SockRef::from(&self.io).peek(&mut [MaybeUninit::uninit()]);
         // An error will be found by the read that follows.
         let is_there = !peeked.is_err_and(|error| is_blocked(&error));
         self.peeked.fetch_or(is_there, Ordering::Relaxed);
@@ -50,11 +51,11 @@ impl handfast_udp::Port for Port {
     fn receive(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
         let Self { io, socket, peeked, .. } = self;
         if std::mem::take(peeked.get_mut()) {
-            return unless_blocked(inbox.receive(socket, io.io()));
+            return unless_blocked(inbox.receive(socket, SockRef::from(&*io)));
         }
         let mut has_read = false;
-        let read = io.try_read(|io| {
-            inbox.receive(socket, io)?;
+        let read = io.try_io(Interest::READABLE, || {
+            inbox.receive(socket, SockRef::from(&*io))?;
             has_read = true;
             // The socket would say so if it was asked once more.
             if inbox.is_last() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
@@ -64,7 +65,7 @@ impl handfast_udp::Port for Port {
 
     fn flush(&mut self, outbox: &mut Outbox) -> io::Result<bool> {
         let Self { io, socket, .. } = self;
-        unless_blocked(io.try_send(|io| outbox.flush(socket, io)))
+        unless_blocked(io.try_io(Interest::WRITABLE, || outbox.flush(socket, SockRef::from(&*io))))
     }
 
     fn socket(&self) -> &Socket {
@@ -164,31 +165,8 @@ mod tests {
         // The next event of the socket, whatever it is about, tells of the room that is there.
         let stranger = StdSocket::bind("127.0.0.1:0").expect("bound");
         stranger.send_to(b"x", port.address()).expect("sent");
-        poll_fn(|cx| port.io.poll_writable(cx)).await;
+        poll_fn(|cx| port.io.poll_send_ready(cx)).await.expect("room");
         assert!(port.flush(&mut outbox).expect("sent"));
-    }
-
-    /// A thread that sleeps takes long to wake, and has nothing to do then.
-    #[cfg(unix)]
-    #[tokio::test]
-    async fn a_datagram_that_leaves_wakes_nobody() {
-        let listen = Listen::from("127.0.0.1:0".parse::<SocketAddr>().expect("an address"));
-        let mut port = Port::new(listen.bind().expect("bound").remove(0)).expect("a port");
-        let stranger = StdSocket::bind("127.0.0.1:0").expect("bound");
-        let destination = stranger.local_addr().expect("an address").into();
-        for _ in 0..10 {
-            assert!(port.io.try_send(|io| io.send_to(b"x", &destination).map(drop)).is_ok());
-            stranger.recv(&mut [0]).expect("a datagram");
-            // The runtime asks the system for news.
-            tokio::task::yield_now().await;
-            assert!(!port.io.is_told_of_room(), "it was told of room");
-        }
-        // If it is asked for, it is told.
-        let blocked = |_: SockRef<'_>| Err(io::ErrorKind::WouldBlock.into());
-        assert!(port.io.try_send(blocked).is_err());
-        poll_fn(|cx| port.poll_ready(cx, true)).await;
-        assert!(port.io.try_send(|io| io.send_to(b"x", &destination).map(drop)).is_ok());
-        assert!(!port.io.is_told_of_room(), "it is still told of room");
     }
 
     /// A core that has something to send.
