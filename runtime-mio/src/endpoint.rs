@@ -13,7 +13,8 @@ use handfast_core::{
     PeerId, PeerInfo, PingId, RouteInfo, SendError, SocketId, Stats, Target,
 };
 use handfast_udp::{
-    Beacons, Clock, Listen, PortMapping, PortNews, Reconnect, SocketError, SocketStats, Traffic,
+    Beacons, Clock, Listen, PortMapping, PortNews, Recent, Reconnect, SocketError, SocketStats,
+    Traffic,
 };
 use mio::{Events, Poll, Token};
 
@@ -31,6 +32,8 @@ use crate::shards;
 pub struct Endpoint {
     pub(crate) core: handfast_core::Endpoint,
     pub(crate) clock: Clock,
+    /// The time for messages.
+    pub(crate) recent: Recent,
     pub(crate) traffic: Traffic<Port>,
     /// Beacons of the local network, if they are wanted.
     pub(crate) discovery: Option<Beacons<BeaconSocket>>,
@@ -105,7 +108,8 @@ impl Endpoint {
     /// See [`ConnectError`]; no dial was started. A peer that is connected already is
     /// [`AlreadyConnected`](ConnectError::AlreadyConnected), which has its handle: no event follows.
     pub fn connect(&mut self, target: impl Into<Target>) -> Result<PeerHandle, ConnectError> {
-        self.core.connect(self.clock.now(), target.into())
+        let now = self.time();
+        self.core.connect(now, target.into())
     }
 
     /// Starts to dial, and dials again whenever the peer is lost, as `reconnect` says. Each time
@@ -120,7 +124,8 @@ impl Endpoint {
         reconnect: Reconnect,
     ) -> Result<PeerHandle, ConnectError> {
         let target = target.into();
-        let peer = self.core.connect(self.clock.now(), target.clone())?;
+        let now = self.time();
+        let peer = self.core.connect(now, target.clone())?;
         self.kept.add(peer, target, reconnect);
         Ok(peer)
     }
@@ -135,7 +140,10 @@ impl Endpoint {
         delivery: Delivery,
         payload: impl Into<Bytes>,
     ) -> Result<MessageId, SendError> {
-        self.core.send(self.clock.now(), peer, delivery, payload.into())
+        // A deadline counts from now, and not from the last tick.
+        let is_exact = delivery.deadline.is_some();
+        let now = if is_exact { self.time() } else { self.recent.now(&self.clock) };
+        self.core.send(now, peer, delivery, payload.into())
     }
 
     /// Takes the next message of a peer, as announced by [`Event::Readable`]; `None` if none waits. Messages
@@ -143,13 +151,15 @@ impl Endpoint {
     /// after [`Event::Ended`] means that there are no more: whether that is all that the peer's application
     /// sent, [`EndReason::is_complete`](crate::EndReason::is_complete) says.
     pub fn receive(&mut self, peer: PeerHandle) -> Option<Message> {
-        self.core.receive(self.clock.now(), peer)
+        let now = self.recent.now(&self.clock);
+        self.core.receive(now, peer)
     }
 
     /// Takes the next message of a peer on one channel: a channel that is not read holds back its own
     /// messages alone. `None` if none waits on it; [`Event::Readable`] tells of the next.
     pub fn receive_from(&mut self, peer: PeerHandle, channel: u16) -> Option<Message> {
-        self.core.receive_from(self.clock.now(), peer, channel)
+        let now = self.recent.now(&self.clock);
+        self.core.receive_from(now, peer, channel)
     }
 
     /// Takes the next message of a peer on any channel but these, for an application that reads those
@@ -159,7 +169,8 @@ impl Endpoint {
         peer: PeerHandle,
         channels: &BTreeSet<u16>,
     ) -> Option<Message> {
-        self.core.receive_except(self.clock.now(), peer, channels)
+        let now = self.recent.now(&self.clock);
+        self.core.receive_except(now, peer, channels)
     }
 
     /// Queues the same message for all these peers, without copying it. Returns those that did not take
@@ -170,7 +181,7 @@ impl Endpoint {
         delivery: Delivery,
         payload: impl Into<Bytes>,
     ) -> Vec<(PeerHandle, SendError)> {
-        let (now, payload) = (self.clock.now(), payload.into());
+        let (now, payload) = (self.time(), payload.into());
         let mut refused = Vec::new();
         for peer in peers {
             if let Err(error) = self.core.send(now, peer, delivery, payload.clone()) {
@@ -186,7 +197,8 @@ impl Endpoint {
     /// # Errors
     /// `TooLate` if it is unreliable and all of it was sent, it was given up before, or its fate is known; `UnknownPeer`.
     pub fn cancel(&mut self, peer: PeerHandle, message: MessageId) -> Result<(), CommandError> {
-        self.core.cancel(self.clock.now(), peer, message)
+        let now = self.time();
+        self.core.cancel(now, peer, message)
     }
 
     /// Ends a stream: what is sent on a channel with this reliability and order. Once all its messages met their fate
@@ -200,7 +212,8 @@ impl Endpoint {
     /// # Errors
     /// `TooMany` if 1,024 other streams to this peer were ended; `UnknownPeer`.
     pub fn end_stream(&mut self, peer: PeerHandle, delivery: Delivery) -> Result<(), CommandError> {
-        self.core.end_stream(self.clock.now(), peer, delivery)
+        let now = self.time();
+        self.core.end_stream(now, peer, delivery)
     }
 
     /// Measures the round-trip time. [`Event::Pong`] follows if the peer answers.
@@ -208,7 +221,8 @@ impl Endpoint {
     /// # Errors
     /// `TooMany` if eight pings are under way; `Closing`; `UnknownPeer`.
     pub fn ping(&mut self, peer: PeerHandle) -> Result<PingId, CommandError> {
-        self.core.ping(self.clock.now(), peer)
+        let now = self.time();
+        self.core.ping(now, peer)
     }
 
     /// Finds out how the NAT before us behaves, with the help of a server that answers on two further ports
@@ -217,7 +231,8 @@ impl Endpoint {
     /// # Errors
     /// `NotDirect`; `TooMany` if a test with this server goes on already; `Closing`; `UnknownPeer`.
     pub fn test_nat(&mut self, server: PeerHandle, ports: [u16; 2]) -> Result<(), CommandError> {
-        self.core.test_nat(self.clock.now(), server, ports)
+        let now = self.time();
+        self.core.test_nat(now, server, ports)
     }
 
     /// Lets peers ask for a small packet from each of these sockets, which tells them what their NAT lets in: see
@@ -236,7 +251,8 @@ impl Endpoint {
         peer: PeerHandle,
         options: DisconnectOptions,
     ) -> Result<(), CommandError> {
-        self.core.disconnect(self.clock.now(), peer, options)
+        let now = self.time();
+        self.core.disconnect(now, peer, options)
     }
 
     /// Disconnects every peer and accepts no new ones. Keep calling [`Self::turn`] until
@@ -244,7 +260,8 @@ impl Endpoint {
     /// one idle timeout.
     pub fn close(&mut self, options: DisconnectOptions) {
         self.kept.clear();
-        self.core.close(self.clock.now(), options);
+        let now = self.time();
+        self.core.close(now, options);
     }
 
     /// Whether [`Self::close`] is complete: every peer has ended, all events are polled, all messages
@@ -300,6 +317,12 @@ impl Endpoint {
         Ok(())
     }
 
+    /// The time now, which messages that follow are not to be older than.
+    fn time(&mut self) -> Instant {
+        self.recent.expire();
+        self.clock.now()
+    }
+
     pub(crate) fn is_sharded(&self) -> bool {
         self.shards.len() > 1
     }
@@ -311,7 +334,8 @@ impl Endpoint {
     /// Call this when the addresses of this machine changed: with the next [`Self::turn`] each peer is
     /// sent a packet, from which it learns our new address.
     pub fn addresses_changed(&mut self) {
-        self.core.addresses_changed(self.clock.now());
+        let now = self.time();
+        self.core.addresses_changed(now);
     }
 
     /// From now on a [`turn`](Self::turn) that may wait asks the system again and again for so long before it does. That

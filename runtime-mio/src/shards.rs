@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use handfast_core::{Config, Identity, ValidConfig};
-use handfast_udp::{Beacons, Clock, Listen, ShardPorts, Shards, Traffic, entropy};
+use handfast_udp::{Beacons, Clock, Listen, Recent, ShardPorts, Shards, Traffic, entropy};
 use mio::{Events, Poll, Waker};
 
 use crate::Endpoint;
@@ -73,6 +73,7 @@ impl All<'_> {
             discovery,
             core,
             clock: self.clock,
+            recent: Recent::default(),
             jobs,
             shards: Arc::clone(&self.shards),
             kept: Kept::default(),

@@ -227,6 +227,8 @@ impl Endpoint {
     fn transmit(&mut self) -> io::Result<()> {
         self.more_to_send = self.traffic.transmit(&mut self.core, &self.clock)?;
         self.traffic.shutdown(&self.core, self.clock.now());
+        // The core has seen later times.
+        self.recent.expire();
         Ok(())
     }
 }

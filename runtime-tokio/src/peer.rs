@@ -1,7 +1,7 @@
 //! The handle to a peer.
 
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +14,14 @@ use tokio::sync::oneshot;
 use crate::command::Command;
 use crate::error::{PeerError, SendError, Stopped, TryRecvError};
 use crate::link::{DriverLink, Link};
-use crate::mailbox::{Mailbox, Outgoing, Pop, Push};
+use crate::mailbox::{Aside, Mailbox, Outgoing, Push};
 use crate::receipt::Receipt;
+use crate::receipt_key::ReceiptSender;
 use crate::recv_stream::RecvStream;
 use crate::send_stream::SendStream;
+
+/// Waits for room, and queues a message then.
+type Waiting<'p> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + 'p>>;
 
 /// A connected peer: a cheap handle, usable from any task at the same time.
 ///
@@ -57,17 +61,22 @@ impl Peer {
         delivery: Delivery,
         payload: impl Into<Bytes>,
     ) -> Result<(), SendError> {
-        self.submit(Outgoing::new(delivery, payload.into())).await
+        match self.push_or_wait(delivery, payload.into(), None)? {
+            None => Ok(()),
+            Some(waiting) => waiting.await,
+        }
     }
 
     /// Sends a message if there is room for it now, whatever its delivery.
     ///
     /// # Errors
     /// As [`Self::send`]; `Refused` with `Blocked` if `send` would wait.
+    #[inline]
     pub fn try_send(&self, delivery: Delivery, payload: impl Into<Bytes>) -> Result<(), SendError> {
-        match self.push(Outgoing::new(delivery, payload.into()))? {
-            None => Ok(()),
-            Some(_) => Err(SendError::Refused(handfast_core::SendError::Blocked)),
+        if self.push(&mut Outgoing::new(delivery, payload.into()))? {
+            Ok(())
+        } else {
+            Err(SendError::Refused(handfast_core::SendError::Blocked))
         }
     }
 
@@ -81,9 +90,11 @@ impl Peer {
         payload: impl Into<Bytes>,
     ) -> Result<Receipt, SendError> {
         let (sender, receipt) = Receipt::with_stub(&self.mailbox);
-        let mut message = Outgoing::new(delivery.with_receipt(), payload.into());
-        message.receipt = Some(sender);
-        self.submit(message).await?;
+        if let Some(waiting) =
+            self.push_or_wait(delivery.with_receipt(), payload.into(), Some(sender))?
+        {
+            waiting.await?;
+        }
         Ok(receipt)
     }
 
@@ -161,38 +172,43 @@ impl Peer {
 
     async fn next(&self, channel: Option<u16>) -> Option<Message> {
         // Most find a message, and need not be told of one.
-        if let Some(next) = self.known_next(channel) {
-            return next;
+        {
+            let mut is_over = false;
+            let next = self.take(channel, &mut is_over);
+            if next.is_some() || is_over {
+                return next;
+            }
         }
         loop {
             // Pinned here, and no message beside it, so that the future is small: most tasks of a server wait here.
             let mut readable = pin!(self.mailbox.readable());
-            if let Some(next) = self.known_next(channel) {
-                return next;
+            {
+                let mut is_over = false;
+                let next = self.take(channel, &mut is_over);
+                if next.is_some() || is_over {
+                    return next;
+                }
             }
             readable.as_mut().await;
         }
     }
 
-    /// What `next` completes with; `None` if it waits.
-    fn known_next(&self, channel: Option<u16>) -> Option<Option<Message>> {
-        match self.try_next(channel) {
-            Ok(message) => Some(Some(message)),
-            Err(TryRecvError::Ended) => Some(None),
-            Err(TryRecvError::Empty) => None,
-        }
+    fn try_next(&self, channel: Option<u16>) -> Result<Message, TryRecvError> {
+        let mut is_over = false;
+        let empty = |is_over| if is_over { TryRecvError::Ended } else { TryRecvError::Empty };
+        self.take(channel, &mut is_over).ok_or_else(|| empty(is_over))
     }
 
-    fn try_next(&self, channel: Option<u16>) -> Result<Message, TryRecvError> {
-        let (result, ring) = match self.mailbox.pop(channel) {
-            Pop::Message { message, ring } => (Ok(message), ring),
-            Pop::Empty { ring } => (Err(TryRecvError::Empty), ring),
-            Pop::Ended => (Err(TryRecvError::Ended), false),
-        };
-        if ring {
+    /// The next message; if there is none, whether none will come.
+    #[inline]
+    fn take(&self, channel: Option<u16>, is_over: &mut bool) -> Option<Message> {
+        let mut aside = Aside::default();
+        let message = self.mailbox.pop(channel, &mut aside);
+        if aside.ring {
             self.link.notify(self.handle());
         }
-        result
+        *is_over = aside.is_over;
+        message
     }
 
     /// Measures the round-trip time now. Completes when the peer answers or ends: use a timeout of your
@@ -304,9 +320,12 @@ impl Peer {
         delivery: Delivery,
         payload: Bytes,
     ) -> Result<Option<impl Future<Output = Result<(), SendError>> + Send + use<>>, SendError> {
+        let mut message = Outgoing::new(delivery, payload);
+        if self.push(&mut message)? {
+            return Ok(None);
+        }
         let peer = self.clone();
-        let waits = |message| async move { peer.wait_and_push(message).await };
-        Ok(self.push(Outgoing::new(delivery, payload))?.map(waits))
+        Ok(Some(async move { peer.wait_and_push(message).await }))
     }
 
     /// The longest message that the peer takes; 0 once it has ended.
@@ -314,12 +333,22 @@ impl Peer {
         self.mailbox.max_message()
     }
 
-    async fn submit(&self, message: Outgoing) -> Result<(), SendError> {
-        match self.push(message)? {
-            None => Ok(()),
-            // Apart: few wait, and the future of those that do not is small.
-            Some(message) => Box::pin(self.wait_and_push(message)).await,
-        }
+    /// Queues a message, or returns what does so when there is room. That is apart: few wait, and the future of those that
+    /// do not is small.
+    #[inline]
+    fn push_or_wait(
+        &self,
+        delivery: Delivery,
+        payload: Bytes,
+        receipt: Option<ReceiptSender>,
+    ) -> Result<Option<Waiting<'_>>, SendError> {
+        let mut message = Outgoing::new(delivery, payload);
+        message.receipt = receipt;
+        Ok(if self.push(&mut message)? {
+            None
+        } else {
+            Some(Box::pin(self.wait_and_push(message)))
+        })
     }
 
     /// Hands over a message for which there was no room.
@@ -327,27 +356,25 @@ impl Peer {
         let room = self.mailbox.writable(&message.delivery);
         loop {
             let writable = room.notified();
-            match self.push(message)? {
-                None => return Ok(()),
-                Some(back) => {
-                    message = back;
-                    writable.await;
-                }
+            if self.push(&mut message)? {
+                return Ok(());
             }
+            writable.await;
         }
     }
 
-    /// Hands a message over. It comes back if it may wait for room.
-    fn push(&self, message: Outgoing) -> Result<Option<Outgoing>, SendError> {
+    /// Hands a message over. Whether that is done; if not, the message is as it was, and may wait for room.
+    #[inline]
+    fn push(&self, message: &mut Outgoing) -> Result<bool, SendError> {
         match self.mailbox.push(message) {
             Push::Ended(reason) => Err(SendError::Ended(reason)),
             Push::Refused(error) => Err(SendError::Refused(error)),
-            Push::Full(back) => Ok(Some(back)),
+            Push::Full => Ok(false),
             Push::Queued { ring } => {
                 if ring {
                     self.link.notify(self.handle());
                 }
-                Ok(None)
+                Ok(true)
             }
         }
     }

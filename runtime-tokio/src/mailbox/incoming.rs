@@ -36,12 +36,13 @@ impl Inbox {
         self.apart.contains_key(&channel)
     }
 
-    /// The oldest message of a channel that is received apart, or of all others. Whether the driver
-    /// should come with more is the second.
-    pub(super) fn pop(&mut self, channel: Option<u16>) -> Option<(Message, bool)> {
+    /// The oldest message of a channel that is received apart, or of all others. If the driver should come with more
+    /// then, `wants_more` says so.
+    pub(super) fn pop(&mut self, channel: Option<u16>, wants_more: &mut bool) -> Option<Message> {
         let queue = self.queue(channel)?;
-        let message = queue.pop()?;
-        Some((message, queue.wants_more()))
+        let message = queue.pop();
+        *wants_more |= message.is_some() && queue.wants_more();
+        message
     }
 
     /// From now on this channel is received apart, which it was not before.
@@ -81,7 +82,9 @@ impl Inbox {
         messages: &mut VecDeque<Message>,
         withheld: bool,
     ) {
-        if let Some(queue) = self.queue(channel) {
+        if self.apart.is_empty() {
+            self.others.append(messages);
+        } else if let Some(queue) = self.queue(channel) {
             queue.messages.reserve(messages.len());
         }
         for message in messages.drain(..) {
@@ -141,14 +144,20 @@ impl Queue {
         self.messages.push_back(message);
     }
 
+    /// Adds all of them, which are moved as they lie.
+    fn append(&mut self, messages: &mut VecDeque<Message>) {
+        self.bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
+        self.messages.append(messages);
+    }
+
     fn pop(&mut self) -> Option<Message> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.payload.len();
+        let message = self.messages.pop_front();
+        self.bytes -= message.as_ref().map_or(0, |message| message.payload.len());
         if self.messages.is_empty() && self.messages.capacity() > KEPT {
             // Nobody knows how long the peer says nothing. The next of many find room in one piece.
             self.messages = VecDeque::new();
         }
-        Some(message)
+        message
     }
 
     fn room(&self) -> (usize, usize) {

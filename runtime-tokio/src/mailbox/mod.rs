@@ -58,8 +58,8 @@ struct State {
 /// What became of an attempt to hand a message over.
 pub(crate) enum Push {
     Ended(EndReason),
-    /// Wait for room and try again with the message.
-    Full(Outgoing),
+    /// The message is as it was: wait for room and try again.
+    Full,
     Refused(SendError),
     /// It is on its way: nothing but its peer's end keeps the core from taking it. `ring` the driver if so
     /// told.
@@ -68,24 +68,22 @@ pub(crate) enum Push {
     },
 }
 
-/// What became of an attempt to take a message.
-pub(crate) enum Pop {
-    /// `ring` the driver if so told, and wait.
-    Empty {
-        ring: bool,
-    },
-    Ended,
-    Message {
-        message: Message,
-        ring: bool,
-    },
+/// What there is to know beside a message that was taken, or if there was none: apart, for the message is moved
+/// from one place to the other as it is, and into no value around it, each of which would be a copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Aside {
+    /// Ring the driver: it has more, or is to look whether it has.
+    pub(crate) ring: bool,
+    /// There was no message, and none will come.
+    pub(crate) is_over: bool,
 }
 
 /// The application's side.
 impl Mailbox {
     /// Queues a message if there is room. Whatever the core could object to is known here, so that a
-    /// message is taken or not before this returns: whoever gives up waiting for room has sent nothing.
-    pub(crate) fn push(&self, message: Outgoing) -> Push {
+    /// message is taken or not before this returns: whoever gives up waiting for room has sent nothing. One that is queued
+    /// has left what it was made of.
+    pub(crate) fn push(&self, message: &mut Outgoing) -> Push {
         let mut state = self.lock();
         if let Some(reason) = state.ended.as_deref() {
             return Push::Ended(reason.clone());
@@ -96,7 +94,7 @@ impl Mailbox {
         let were_at_rest = state.queues.in_use().is_none();
         match state.queues.for_use().outgoing.push(message, allowed) {
             Ok(()) => Push::Queued { ring: !mem::replace(&mut state.rung, true) },
-            Err(Untaken::Full(message)) => Push::Full(message),
+            Err(Untaken::Full) => Push::Full,
             Err(Untaken::Refused(error)) => {
                 // The driver hears nothing of it, and so would not see to that later.
                 if were_at_rest {
@@ -108,21 +106,20 @@ impl Mailbox {
     }
 
     /// Takes the oldest message of a channel, which is received apart from now on; or of all channels
-    /// that are not.
-    pub(crate) fn pop(&self, channel: Option<u16>) -> Pop {
+    /// that are not. `None` if there is none; `aside` says what follows.
+    pub(crate) fn pop(&self, channel: Option<u16>, aside: &mut Aside) -> Option<Message> {
         let mut state = self.lock();
         let is_new = channel.is_some_and(|channel| !state.queues.is_apart(channel));
         if is_new && let Some(channel) = channel {
             state.queues.for_use().incoming.set_apart(channel);
         }
-        let popped = state.queues.in_use_mut().and_then(|both| both.incoming.pop(channel));
-        let wants_more = is_new || popped.as_ref().is_some_and(|(_, wants_more)| *wants_more);
-        let ring = wants_more && state.ended.is_none() && !mem::replace(&mut state.rung, true);
-        match popped {
-            Some((message, _)) => Pop::Message { message, ring },
-            None if state.ended.is_some() => Pop::Ended,
-            None => Pop::Empty { ring },
-        }
+        let mut wants_more = is_new;
+        let incoming = state.queues.in_use_mut().map(|both| &mut both.incoming);
+        let message = incoming.and_then(|incoming| incoming.pop(channel, &mut wants_more));
+        let has_ended = state.ended.is_some();
+        aside.ring = wants_more && !has_ended && !mem::replace(&mut state.rung, true);
+        aside.is_over = has_ended && message.is_none();
+        message
     }
 
     /// The longest message that is taken; 0 if none is.

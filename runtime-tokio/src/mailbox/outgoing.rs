@@ -22,9 +22,17 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    #[inline]
     pub(crate) fn new(delivery: Delivery, payload: Bytes) -> Self {
         let since = delivery.deadline.map(|_| Instant::now());
         Self { delivery, payload, receipt: None, since }
+    }
+
+    /// The message as it is queued. What stays has neither payload nor receipt.
+    fn take(&mut self) -> Self {
+        let Self { delivery, payload, receipt, since } = self;
+        let (payload, receipt) = (mem::take(payload), receipt.take());
+        Self { delivery: *delivery, payload, receipt, since: *since }
     }
 
     /// Its delivery, with what is left of its deadline by now.
@@ -86,7 +94,7 @@ pub(crate) struct Allowed {
 /// Why a message is not taken.
 pub(super) enum Untaken {
     /// There will be room for it.
-    Full(Outgoing),
+    Full,
     Refused(SendError),
 }
 
@@ -133,7 +141,7 @@ impl Outbox {
 
     /// Takes a message if it is allowed and there is room. A sequenced one takes the place of those of
     /// its stream that wait here.
-    pub(super) fn push(&mut self, message: Outgoing, allowed: Allowed) -> Result<(), Untaken> {
+    pub(super) fn push(&mut self, message: &mut Outgoing, allowed: Allowed) -> Result<(), Untaken> {
         let len = message.payload.len();
         if len as u64 > u64::from(allowed.max_message) {
             return Err(Untaken::Refused(SendError::TooLarge(allowed.max_message)));
@@ -141,24 +149,24 @@ impl Outbox {
         let stream = stream(&message.delivery);
         let is_full = self.queues.len() >= usize::from(allowed.max_streams);
         let queue = match self.queues.entry(stream) {
+            Entry::Occupied(queue) => queue.into_mut(),
             Entry::Vacant(_) if is_full => {
                 return Err(Untaken::Refused(SendError::TooManyStreams));
             }
-            entry => entry.or_default(),
+            Entry::Vacant(place) => place.insert(Queue::default()),
         };
         if message.delivery.order == Order::Sequenced {
             queue.messages.drain(..).for_each(Outgoing::supersede);
             queue.bytes = 0;
         } else if queue.messages.len() >= MAX_MESSAGES || queue.bytes >= MAX_BYTES {
-            let may_wait = message.may_wait();
             let refused = Untaken::Refused(SendError::NoRoom);
-            return Err(if may_wait { Untaken::Full(message) } else { refused });
+            return Err(if message.may_wait() { Untaken::Full } else { refused });
         }
         if queue.messages.is_empty() && !self.listed.contains(&stream) {
             self.listed.push_back(stream);
         }
         queue.bytes += len;
-        queue.messages.push_back(message);
+        queue.messages.push_back(message.take());
         Ok(())
     }
 

@@ -106,7 +106,7 @@ mod tests {
 
     use handfast_core::{Bytes, Delivery, Message, Order};
 
-    use super::super::{Allowed, Mailbox, Outgoing, Pop, Push, UnderWay};
+    use super::super::{Allowed, Aside, Mailbox, Outgoing, Push, UnderWay};
 
     /// Numbers that look random.
     struct Numbers(u64);
@@ -145,17 +145,17 @@ mod tests {
             let payload = Bytes::from(vec![7; numbers.below(1002) as usize]);
             let acts = numbers.below(12);
             let seen = match acts {
-                0 | 1 => match mailbox.push(Outgoing::new(delivery, payload)) {
+                0 | 1 => match mailbox.push(&mut Outgoing::new(delivery, payload)) {
                     Push::Ended(_) => "ended".into(),
-                    Push::Full(_) => "full".into(),
+                    Push::Full => "full".into(),
                     Push::Refused(error) => error.to_string(),
                     Push::Queued { ring } => format!("queued, {ring}"),
                 },
-                2 | 3 => match mailbox.pop(whence) {
-                    Pop::Empty { ring } => format!("empty, {ring}"),
-                    Pop::Ended => "ended".into(),
-                    Pop::Message { message, ring } => format!("{message:?}, {ring}"),
-                },
+                2 | 3 => {
+                    let mut aside = Aside::default();
+                    let message = mailbox.pop(whence, &mut aside);
+                    format!("{message:?}, {aside:?}")
+                }
                 4 => {
                     // As the driver does: for each kind what has room there.
                     let room = mailbox.room(whence);
@@ -193,7 +193,7 @@ mod tests {
                     }
                     for channel in mailbox.apart().into_iter().map(Some).chain([None]) {
                         mailbox.deposit(channel, &mut VecDeque::new(), false);
-                        while matches!(mailbox.pop(channel), Pop::Message { .. }) {
+                        while mailbox.pop(channel, &mut Aside::default()).is_some() {
                             taken += 1;
                         }
                     }
@@ -231,8 +231,8 @@ mod tests {
     #[test]
     fn a_message_that_is_refused_wakes_nobody() {
         let End { mailbox, .. } = End::new();
-        let large = Outgoing::new(Delivery::reliable(0), vec![0; 1001].into());
-        assert!(matches!(mailbox.push(large), Push::Refused(_)));
+        let mut large = Outgoing::new(Delivery::reliable(0), vec![0; 1001].into());
+        assert!(matches!(mailbox.push(&mut large), Push::Refused(_)));
         assert!(mailbox.lock().queues.in_use().is_none());
     }
 
@@ -241,7 +241,8 @@ mod tests {
     fn nobody_who_waits_for_room_is_forgotten() {
         let End { mailbox, mut under_way } = End::new();
         let delivery = Delivery::ordered(0);
-        assert!(matches!(mailbox.push(Outgoing::new(delivery, Bytes::new())), Push::Queued { .. }));
+        let mut message = Outgoing::new(delivery, Bytes::new());
+        assert!(matches!(mailbox.push(&mut message), Push::Queued { .. }));
         let room = mailbox.writable(&delivery);
         mailbox.collect(&mut under_way);
         assert_eq!([mailbox.rest(), mailbox.rest(), mailbox.rest()], [false; 3]);

@@ -23,17 +23,17 @@ fn connected() -> Mailbox {
 }
 
 /// Whether pushing wakes.
-fn push(mailbox: &Mailbox, message: Outgoing) -> bool {
-    match mailbox.push(message) {
+fn push(mailbox: &Mailbox, mut message: Outgoing) -> bool {
+    match mailbox.push(&mut message) {
         Push::Queued { ring } => ring,
-        Push::Full(_) => panic!("full"),
+        Push::Full => panic!("full"),
         Push::Refused(error) => panic!("{error}"),
         Push::Ended(reason) => panic!("{reason}"),
     }
 }
 
-fn refusal(mailbox: &Mailbox, message: Outgoing) -> Option<SendError> {
-    match mailbox.push(message) {
+fn refusal(mailbox: &Mailbox, mut message: Outgoing) -> Option<SendError> {
+    match mailbox.push(&mut message) {
         Push::Refused(error) => Some(error),
         _ => None,
     }
@@ -93,9 +93,10 @@ fn a_full_stream_gives_the_message_back_and_tells_when_there_is_room() {
         let mailbox = connected();
         let mut queued = 0;
         let returned = loop {
-            match mailbox.push(message(len)) {
+            let mut message = message(len);
+            match mailbox.push(&mut message) {
                 Push::Queued { .. } => queued += 1,
-                Push::Full(message) => break message,
+                Push::Full => break message,
                 Push::Refused(error) => panic!("{error}"),
                 Push::Ended(reason) => panic!("{reason}"),
             }
@@ -295,18 +296,15 @@ fn a_channel_that_is_received_apart_has_a_queue_of_its_own_in_the_same_order() {
     // The driver learned of it too late.
     mailbox.deposit(None, &mut incoming(1, 1), false);
     let channels = |wanted: Option<u16>| {
-        let taken = std::iter::from_fn(|| match mailbox.pop(wanted) {
-            Pop::Message { message, .. } => Some(message.delivery.channel),
-            _ => None,
-        });
-        taken.collect::<Vec<_>>()
+        let taken = std::iter::from_fn(|| mailbox.pop(wanted, &mut Aside::default()));
+        taken.map(|message| message.delivery.channel).collect::<Vec<_>>()
     };
     assert_eq!(mailbox.unread(), 255);
     assert_eq!(channels(None), [0; 155]);
     assert_eq!(channels(Some(1)), [1; 100]);
     mailbox.end(EndReason::IdleTimeout);
     for wanted in [None, Some(1), Some(7)] {
-        assert!(matches!(mailbox.pop(wanted), Pop::Ended));
+        assert!(is_over(&mailbox, wanted));
     }
 }
 
@@ -325,9 +323,9 @@ fn a_peer_that_ended_leaves_its_messages_and_takes_none() {
     completes(readable);
     completes(writable);
     assert_eq!(completes(receipt), Fate::Lost);
-    assert!(matches!(mailbox.push(message(5)), Push::Ended(EndReason::IdleTimeout)));
-    assert!(matches!(mailbox.pop(None), Pop::Message { .. }));
-    assert!(matches!(mailbox.pop(None), Pop::Ended));
+    assert!(matches!(mailbox.push(&mut message(5)), Push::Ended(EndReason::IdleTimeout)));
+    assert!(!pop(&mailbox, None));
+    assert!(is_over(&mailbox, None));
 }
 
 #[test]
@@ -340,7 +338,7 @@ fn a_message_that_is_withdrawn_makes_room_and_the_others_keep_their_order() {
         push(&mailbox, message);
         receipt
     });
-    assert!(matches!(mailbox.push(message(1)), Push::Full(_)));
+    assert!(matches!(mailbox.push(&mut message(1)), Push::Full));
     let room = mailbox.writable(&CHANNEL);
     let writable = room.notified();
     mailbox.withdraw(&receipts[1].key).expect("it waits").finish(CANCELLED);
@@ -371,10 +369,15 @@ fn a_peer_is_wanted_while_a_handle_to_it_is_on_its_way_and_ever_after_it_arrived
 
 /// Whether taking a message wakes.
 fn pop(mailbox: &Mailbox, channel: Option<u16>) -> bool {
-    match mailbox.pop(channel) {
-        Pop::Message { ring, .. } => ring,
-        Pop::Empty { .. } | Pop::Ended => panic!("no message"),
-    }
+    let mut aside = Aside::default();
+    assert!(mailbox.pop(channel, &mut aside).is_some() && !aside.is_over);
+    aside.ring
+}
+
+/// Whether there is no message, nor will one come.
+fn is_over(mailbox: &Mailbox, channel: Option<u16>) -> bool {
+    let mut aside = Aside::default();
+    mailbox.pop(channel, &mut aside).is_none() && aside == Aside { ring: false, is_over: true }
 }
 
 fn completes<T>(future: impl Future<Output = T>) -> T {
@@ -395,12 +398,41 @@ fn who_leaves_takes_no_more_and_knows_whether_it_held_something_back() {
     let unreliable = Outgoing::new(Delivery::unreliable(0), Bytes::from_static(b"u"));
     for (messages, cut) in [(vec![], false), (vec![unreliable], false), (vec![message(1)], true)] {
         let mailbox = connected();
-        for message in messages {
-            assert!(matches!(mailbox.push(message), Push::Queued { .. }));
+        for mut message in messages {
+            assert!(matches!(mailbox.push(&mut message), Push::Queued { .. }));
         }
         assert!(mailbox.close(true));
         assert_eq!(mailbox.has_reliable(), cut);
-        assert!(matches!(mailbox.push(message(2)), Push::Refused(SendError::Closing)));
+        assert_eq!(refusal(&mailbox, message(2)), Some(SendError::Closing));
+    }
+}
+
+/// They are moved all at once if none is received apart, else one by one.
+#[test]
+fn messages_keep_their_order_and_are_counted_whether_any_channel_is_received_apart_or_not() {
+    for apart in [None, Some(7), Some(3)] {
+        let (mailbox, mut number) = (connected(), 0);
+        if apart.is_some() {
+            mailbox.pop(apart, &mut Aside::default());
+        }
+        let from = apart.filter(|apart| *apart == 3);
+        let mut taken = 0;
+        for count in [1, 0, 100, 5, 60] {
+            let next = |_| {
+                number += 1;
+                Message::new(Delivery::ordered(3), number, vec![0; 3].into())
+            };
+            mailbox.deposit(None, &mut (0..count).map(next).collect(), true);
+            assert_eq!(mailbox.incoming_bytes() as u64, 3 * (number - taken));
+            assert_eq!(mailbox.room(from).0 as u64, MAX_MESSAGES as u64 - (number - taken));
+            // Some stay, in any place of the queue.
+            for _ in 0..count / 2 {
+                taken += 1;
+                let message = mailbox.pop(from, &mut Aside::default()).expect("one");
+                assert_eq!(message.sequence_number, taken);
+            }
+        }
+        assert_eq!(mailbox.unread() as u64, number - taken);
     }
 }
 
@@ -410,7 +442,7 @@ fn a_mailbox_that_was_emptied_keeps_little_room() {
     for channel in [None, Some(3)] {
         let mailbox = connected();
         // From now on it is received apart.
-        mailbox.pop(channel);
+        mailbox.pop(channel, &mut Aside::default());
         mailbox.deposit(channel, &mut incoming(3, MAX_MESSAGES), false);
         let room = || mailbox.lock().queues.in_use().map(|both| both.incoming.capacity());
         assert!(room() >= Some(MAX_MESSAGES));

@@ -2,10 +2,15 @@
 //! whoever waits for it.
 
 use std::collections::BTreeSet;
+use std::thread;
 use std::time::Duration;
 
-use handfast_core::{Bytes, Delivery, DisconnectOptions, DisconnectReason, EndReason, PeerHandle};
-use handfast_tests::{Node, Outgoing, Runtime, Setup, What, within};
+use handfast_core::{
+    Bytes, Config, Delivery, DisconnectOptions, DisconnectReason, EndReason, Event, Identity,
+    PeerHandle,
+};
+use handfast_mio::Endpoint;
+use handfast_tests::{Node, Outgoing, Runtime, Setup, What, loopback, within};
 
 /// Reliable ones arrive once and in order, others at most once, both ways at the same time; and what was handed over
 /// before a goodbye arrives before it.
@@ -99,6 +104,38 @@ fn each_of_many_single_datagrams_wakes_the_end_that_waits_for_it() {
     }
 }
 
+/// Messages that are handed over one after the other share a reading of the clock, but not with those before a pause: else
+/// the first would be taken for old before it was ever sent.
+#[test]
+fn a_message_that_follows_a_pause_without_a_turn_is_no_older_than_it_is() {
+    within(HANG, || {
+        let server = Node::start(Setup::new(Runtime::Mio, 2));
+        let identity = Identity::from_seed([1; 32]);
+        let mut client = Endpoint::bind(Config::default(), identity, loopback()).expect("bound");
+        let peer = client.connect(server.address()).expect("a dial");
+        while !matches!(client.poll_event(), Some(Event::Connected { .. })) {
+            client.turn(Some(MOMENT)).expect("no fatal error");
+        }
+        let _to_client = server.accept();
+        let say = |client: &mut Endpoint, number| {
+            client.send(peer, UNRELIABLE, payload(number)).expect("room");
+        };
+        (0..10).for_each(|number| say(&mut client, number));
+        // What waits for longer than that is not sent any more.
+        thread::sleep(Config::default().flow.unreliable_age + Duration::from_millis(100));
+        (10..20).for_each(|number| say(&mut client, number));
+        let heard = loop {
+            client.turn(Some(MOMENT)).expect("no fatal error");
+            match server.next_within(MOMENT).map(|happening| happening.what) {
+                Some(What::Message(message)) => break message.payload,
+                Some(What::Ended(end)) => panic!("{end}"),
+                _ => {}
+            }
+        };
+        assert!((10..20).any(|number| heard == payload(number)), "only what is old came");
+    });
+}
+
 /// Whether this unreliable message comes. Nothing else is on the way that would bring it along.
 fn hears(node: &Node, number: u64) -> bool {
     while let Some(happening) = node.next_within(Duration::from_secs(2)) {
@@ -129,6 +166,7 @@ const RELIABLE: Delivery = Delivery::ordered(1);
 const UNRELIABLE: Delivery = Delivery::unreliable(2);
 /// Short beside the pauses of the test, long beside a round trip.
 const BUSY: Duration = Duration::from_micros(300);
+const MOMENT: Duration = Duration::from_millis(5);
 const FLOOD: u64 = 20_000;
 const ROUNDS: u64 = 500;
 const HANG: Duration = Duration::from_secs(150);
