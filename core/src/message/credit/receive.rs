@@ -29,7 +29,7 @@ pub(crate) struct ReceiveCredit {
     due: bool,
     /// What the peer gave up of its credit; that counts as charged and given back.
     forfeited: u64,
-    /// What it is asked to give up all but, unless it was asked.
+    /// What it may keep, if it is to be asked to give up the rest.
     reclaim: Option<u64>,
     /// What was charged when it was last considered for that.
     considered: u64,
