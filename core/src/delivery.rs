@@ -217,9 +217,10 @@ impl fmt::Debug for Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fate {
-    /// The peer's endpoint holds the whole message. In an ordered stream it waits there for the messages
+    /// The peer's endpoint got all of the message. In an ordered stream it waits there for the messages
     /// before it: if the peer ends or restarts first, its application never gets it, and the fate of
-    /// those before it is `Unknown`.
+    /// those before it is `Unknown`. An unreliable one, whole or in pieces, may give way to others there, where too many bytes
+    /// of them wait or memory is scarce ([`PeerStats::messages_overflowed`](crate::PeerStats::messages_overflowed)).
     Acked,
     /// The application withdrew it. Reliable, and some of it was sent: told once the peer knows, and `Acked` in its
     /// place if an acknowledgement proves that it arrived before. (One that names both at once proves nothing.)

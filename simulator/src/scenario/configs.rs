@@ -31,11 +31,6 @@ pub(super) fn configs(nodes: u8, rng: &mut Rng) -> Vec<Config> {
             config.max_datagram = rng.range(1_200..=1_452) as u16;
             config.aes_hardware = rng.chance(Probability::percent(50));
             config.wall_clock = clocked.then(|| Duration::from_secs(1_700_000_000));
-            // Little enough that peers have to leave it to each other.
-            if rng.chance(Probability::percent(25)) {
-                config.limits.max_memory = 1 << 20;
-                config.limits.max_peers = 64;
-            }
             config
         })
         .collect()
