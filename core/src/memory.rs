@@ -30,7 +30,7 @@ pub(crate) struct Room {
     pub(crate) free: u64,
     /// What a peer may hold in each direction in any case.
     pub(crate) floor: u64,
-    /// What a peer may send at first, before it shows that it uses that: a quarter of the even share of those that are
+    /// What a peer may send at first, before it shows that it uses that: a sixteenth of the even share of those that are
     /// there, and no less than the floor.
     pub(crate) first: u64,
 }
@@ -72,7 +72,7 @@ impl Memory {
             max,
             floor: LARGEST_FLOOR.min(max / (4 * peers)),
             used: 0,
-            first: max / 4,
+            first: max / SHARES,
             waiting: BTreeSet::new(),
             last_ticket: 0,
             turn_ends: None,
@@ -89,11 +89,11 @@ impl Memory {
 
     /// So many peers share it.
     pub(crate) fn set_peers(&mut self, peers: usize) {
-        self.first = self.floor.max(self.max / (4 * (peers as u64).max(1)));
+        self.first = self.floor.max(self.max / (SHARES * (peers as u64).max(1)));
     }
 
     /// If so much is taken that peers are to give up credit that they do not use: what each may keep of it. Together they
-    /// keep a quarter of all.
+    /// keep no more than a quarter of all.
     pub(crate) fn scarce(&self) -> Option<u64> {
         let Room { free, first, .. } = self.room();
         (free < self.max / 4).then_some(first.min(LARGEST_FLOOR))
@@ -141,6 +141,9 @@ impl Memory {
 
 /// However much memory there is, no peer keeps more than this when it is short.
 const LARGEST_FLOOR: u64 = 64 << 10;
+/// So many times what a peer may send at first, for each that is there, is all memory. Who comes one after the other has more
+/// than the last: this way hundreds of thousands that only come hold less than three quarters together.
+const SHARES: u64 = 16;
 /// How long a peer may take to send its message before the next one has its turn.
 const TURN: Duration = Duration::from_secs(10);
 
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn where_memory_is_scarce_all_may_keep_a_quarter_together() {
+    fn where_memory_is_scarce_all_together_may_keep_no_more_than_a_quarter() {
         let mut config = Config::default();
         (config.limits.max_memory, config.limits.max_peers) = (1 << 20, 64);
         let mut memory = Memory::new(&config);
@@ -193,15 +196,14 @@ mod tests {
         memory.book(&mut booking, 3 << 18);
         assert_eq!(memory.scarce(), None, "a quarter is free");
         memory.book(&mut booking, (3 << 18) + 1);
-        for (peers, keep) in [(0, 64 << 10), (1, 64 << 10), (16, 16 << 10), (64, 4096), (70, 4096)]
-        {
+        for (peers, keep) in [(0, 64 << 10), (1, 64 << 10), (4, 16 << 10), (16, 4096), (70, 4096)] {
             memory.set_peers(peers);
             assert_eq!(memory.scarce(), Some(keep), "{peers} peers");
         }
         memory.set_peers(1);
-        assert_eq!(memory.room().first_grant(1 << 30), (1 << 18) - 1, "what is free");
-        memory.set_peers(2);
-        assert_eq!(memory.room().first_grant(1 << 30), 1 << 17);
+        assert_eq!(memory.room().first_grant(1 << 30), 1 << 16);
+        memory.book(&mut booking, (1 << 20) - 5000);
+        assert_eq!(memory.room().first_grant(1 << 30), 5000, "what is free");
         assert_eq!(memory.room().first_grant(1000), 1000);
     }
 }
